@@ -1,0 +1,148 @@
+/* Building, planning and running a graph.
+ *
+ * A model is a short builder that lists ops on tensors. It is run once per shape; the graph is planned once; then it
+ * runs step after step without allocating.
+ *
+ *     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN});
+ *     LsTensor *x = ls_input(g, "x", LS_REAL, 2, (int64_t[]){8, 16});          // x: (B, C)
+ *     LsTensor *w = ls_param(g, "w", ls_init_normal(0.02), 2, (int64_t[]){32, 16});
+ *     LsTensor *y = ls_output(g, "y", ls_linear(g, x, w, NULL, LS_NO_ACTIVATION));
+ *     if (ls_graph_plan(g)) ...
+ *
+ * Builder calls never return NULL: after the first error (a wrong shape, say) they return a placeholder, do nothing,
+ * and ls_graph_plan returns that error. So builders need no checks of their own.
+ */
+#ifndef LOCKSTEP_GRAPH_H
+#define LOCKSTEP_GRAPH_H
+
+#include "lockstep/tensor.h"
+
+#include <stdio.h>
+
+typedef enum LsMode {
+    LS_TRAIN, /* forward and backward, dropout on */
+    LS_EVAL,  /* forward only, dropout off */
+    LS_DECODE /* forward only, with states: continues where the last run ended */
+} LsMode;
+
+typedef struct LsGraphOptions {
+    LsMode mode;
+    LsPrecision precision;
+    bool reference; /* run the ops' plain reference forward instead of the fast one, where there is one */
+    bool grad_inputs; /* want gradients of LS_REAL inputs too (gradient checks) */
+    bool profile;   /* time every node */
+    const LsComm *comm; /* NULL: ls_comm_self() */
+} LsGraphOptions;
+
+/* A graph on `params`, which must outlive it. NULL with a message when out of memory or LOCKSTEP_ISA is wrong. */
+LsGraph *ls_graph_new(LsParams *params, const LsGraphOptions *options);
+void ls_graph_free(LsGraph *g);
+
+/* ---- Builder calls -------------------------------------------------------------------------------------------- */
+
+LsTensor *ls_input(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
+
+/* The parameter of this name in the current scope: declared in the store at first use, bound where it exists (its
+ * shape must agree). Using one twice ties it. Ops see it as LS_REAL (LS_ACC with LS_PRECISE). */
+LsTensor *ls_param(LsGraph *g, const char *name, LsInit init, int rank, const int64_t *dim);
+LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);
+
+/* A tensor that survives between runs; dim[0] is the stream. Zero at first and after ls_graph_reset_states. Graphs that
+ * share states do it with ls_graph_share_states. */
+LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
+
+/* Prefixes the names made until the matching ls_pop: scopes nest with dots, "layer.3" + "in_w" = "layer.3.in_w". */
+void ls_push(LsGraph *g, const char *format, ...) LS_PRINTF(2, 3);
+void ls_pop(LsGraph *g);
+
+/* Keeps x to the end of the run and makes it findable by name. Returns x. */
+LsTensor *ls_output(LsGraph *g, const char *name, LsTensor *x);
+
+/* Records an error of a builder (for models: settings that do not fit together). */
+void ls_graph_fail(LsGraph *g, LsStatus status, const char *format, ...) LS_PRINTF(3, 4);
+
+LsMode ls_graph_mode(const LsGraph *g);
+
+/* ---- Planning and running -------------------------------------------------------------------------------------- */
+
+typedef struct LsMemory {
+    int64_t parameters, gradients, activations, scratch, states, inputs; /* bytes */
+} LsMemory;
+
+/* Orders, plans lifetimes, lays out the arena. `dry`: computes ls_graph_memory without allocating or binding.
+ * Not dry: params must be allocated. Returns the first error of the build. */
+LsStatus ls_graph_plan(LsGraph *g) LS_MUST_USE;
+LsStatus ls_graph_plan_dry(LsGraph *g) LS_MUST_USE;
+LsMemory ls_graph_memory(const LsGraph *g);
+
+/* What a run depends on besides tensors. */
+typedef struct LsRun {
+    uint64_t seed;
+    int64_t step;
+    int64_t sample; /* global number of the first sample of this rank's micro-batch: dropout draws by it */
+    bool training;
+    const LsComm *comm;
+} LsRun;
+
+/* Called during backward. `ready(self, from)`: gradients of all floats at or after `from` in params->grad are final.
+ * `poll(self)`: between nodes, to drive communication. Either may be NULL. */
+typedef struct LsHooks {
+    LsStatus (*ready)(void *self, int64_t from);
+    LsStatus (*poll)(void *self);
+    void *self;
+} LsHooks;
+
+LsStatus ls_graph_forward(LsGraph *g, const LsRun *run) LS_MUST_USE;
+
+/* Back-propagates from `output` (by name) with upstream gradient `scale` in its every element.
+ * accumulate: add to params->grad instead of overwriting it (micro-batches after the first). */
+LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, const char *output, double scale, bool accumulate,
+                           const LsHooks *hooks) LS_MUST_USE;
+
+/* The input or output of this name, or NULL. Write inputs' data before forward; read outputs' data after. */
+LsTensor *ls_graph_find(const LsGraph *g, const char *name);
+
+LsPrecision ls_graph_precision(const LsGraph *g);
+int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
+
+/* Copies between a tensor and floats, whatever its element type (LS_I32 excepted: use its data as int32_t). */
+void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
+void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
+
+/* Brings copies of the parameters (bfloat16 shadows, the double build's) up to date after their values changed. */
+void ls_graph_refresh(LsGraph *g);
+
+/* States: how many, each by index, all to zero, and shared: from now on g uses those of `from` with equal names. Call
+ * ls_graph_share_states before ls_graph_plan of g. */
+int ls_graph_states(const LsGraph *g);
+LsTensor *ls_graph_state(const LsGraph *g, int index);
+void ls_graph_reset_states(LsGraph *g);
+LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from) LS_MUST_USE;
+
+/* Checks every parameter gradient and every kept output for values that are not finite; on finding one, LS_DIVERGED with
+ * the first bad tensor in graph order named in the message. Not collective. */
+LsStatus ls_graph_check_finite(LsGraph *g) LS_MUST_USE;
+
+/* ---- Reports ---------------------------------------------------------------------------------------------------- */
+
+typedef struct LsCost {
+    double flops, bytes;
+} LsCost;
+
+typedef struct LsProfile {
+    const char *name; /* the op's */
+    int64_t calls;
+    double forward_seconds, backward_seconds;
+    LsCost forward, backward; /* of all calls together */
+} LsProfile;
+
+/* Sums of a training step's cost over all nodes; and one row per kind of op (profile must be on), at most `room`.
+ * Returns the number of rows. */
+LsCost ls_graph_cost(const LsGraph *g);
+int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room);
+void ls_graph_profile_reset(LsGraph *g);
+
+/* A table of nodes: name, op, shapes, bytes. */
+void ls_graph_print(const LsGraph *g, FILE *to);
+
+#endif

@@ -1,0 +1,87 @@
+/* For those who add an op: one file in src/ops that fills in an LsOp, and one line in ops.def.
+ *
+ * An op is a constant table entry that nodes point to. Nothing outside the op's file asks which op it is.
+ */
+#ifndef LOCKSTEP_OP_H
+#define LOCKSTEP_OP_H
+
+#include "lockstep/graph.h"
+
+#define LS_MAX_IN 8
+#define LS_MAX_OUT 4
+
+typedef struct LsOp LsOp;
+
+struct LsNode {
+    const LsOp *op;
+    char *name; /* scope + op name + number */
+    LsGraph *graph;
+    int inputs, outputs;
+    LsTensor *in[LS_MAX_IN]; /* an optional input left out is NULL */
+    LsTensor *out[LS_MAX_OUT];
+    void *attr;             /* a copy of what the builder gave ls_node, or NULL */
+    void *scratch;          /* valid during one forward or backward call only; contents undefined at entry */
+    int64_t scratch_forward, scratch_backward; /* bytes, set by infer */
+    uint32_t want;          /* bit i: the gradient of in[i] is wanted */
+    uint32_t add;           /* bit i: backward adds to in[i]->grad; else it overwrites */
+    uint64_t key;           /* of the node's name, for counter-based random numbers */
+};
+
+struct LsOp {
+    const char *name;
+    const char *formula;
+
+    /* Checks the inputs' shapes (ls_node_fail with one message), sets scratch, makes the outputs with ls_node_output:
+     * out[0] is the result, the others are statistics saved for backward and get no gradient. */
+    LsStatus (*infer)(LsNode *node);
+
+    LsStatus (*forward)(const LsNode *node, const LsRun *run);
+
+    /* Writes (or adds, by node->add) the gradients asked for in node->want. NULL: the op stops gradients.
+     * Must be bit-identical for any number of threads. */
+    LsStatus (*backward)(const LsNode *node, const LsRun *run);
+
+    /* The plain forward, written to be read; what forward is compared with. NULL where forward itself is plain. */
+    LsStatus (*reference)(const LsNode *node, const LsRun *run);
+
+    void (*cost)(const LsNode *node, LsCost *forward, LsCost *backward);
+
+    uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
+    uint32_t param_in; /* bits: inputs that must be parameters (their gradients are LS_ACC); others must not be */
+    uint32_t in_place; /* bits: inputs whose memory out[0] may take over if nobody else needs it (same bytes). Backward then
+                        * also may write that input's gradient over out[0]'s: element i depends on element i only. */
+
+    /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the last. One
+     * list serves the gradient check, the comparison with the reference at every instruction set, and the benchmark. Keep each
+     * under some thousand elements; odd sizes and every option at least once. */
+    bool (*cases)(LsGraph *g, int which);
+
+    /* Relative error allowed in float against the double build, as a multiple of 2^-24; 0 means 64. Say why where it is set. */
+    double tolerance;
+};
+
+/* Adds a node of the op called `op` with these inputs; runs its infer. attr: copied, attr_bytes long. Returns the node's
+ * out[0], or the placeholder after an error. */
+LsTensor *ls_node(LsGraph *g, const char *op, int inputs, LsTensor *const *in, const void *attr, size_t attr_bytes);
+
+/* Output number `index` of a node, for builders that return several results. */
+LsTensor *ls_tensor_sibling(LsTensor *first, int index);
+
+/* For infer: declares the next output. For index 0 of an op with backward it gets a gradient where an input has one. Further
+ * results that need gradients too: set ->needs_grad (all results of split, say). */
+LsTensor *ls_node_output(LsNode *node, LsDtype dtype, int rank, const int64_t *dim);
+
+/* For infer: "layer.3.linear: ...", LS_USAGE. ls_shape_text gives "(2, 3, 4)" in one of a few rotating buffers. */
+LsStatus ls_node_fail(const LsNode *node, const char *format, ...) LS_PRINTF(2, 3);
+const char *ls_shape_text(const LsTensor *x);
+
+/* For cases: an input with values drawn uniformly from [low, high) (integers for LS_I32) when the checker fills it; a parameter
+ * likewise; a state likewise. */
+LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
+LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank, const int64_t *dim);
+
+/* All builds of all ops: the table for a precision and an instruction set, ended by NULL. A build that does not exist falls back
+ * to the next lower instruction set. */
+const LsOp *const *ls_op_table(LsPrecision precision, LsIsa isa);
+
+#endif

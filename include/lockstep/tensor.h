@@ -1,0 +1,118 @@
+/* Tensors, the parameter store and the graph's communicator: what builders, ops and trainers all name. */
+#ifndef LOCKSTEP_TENSOR_H
+#define LOCKSTEP_TENSOR_H
+
+#include "lockstep/base.h"
+
+#define LS_MAX_RANK 5
+
+typedef struct LsGraph LsGraph;
+typedef struct LsNode LsNode;
+
+/* Element types, seen from the build of the ops that runs them. */
+typedef enum LsDtype {
+    LS_REAL, /* storage of activations: float, bfloat16 or double by the graph's precision */
+    LS_ACC,  /* arithmetic: float (double in the double build): statistics, losses, scan states, gradients of parameters */
+    LS_I32   /* token ids, positions, class numbers; never has a gradient */
+} LsDtype;
+
+typedef enum LsPrecision { LS_FLOAT32, LS_BFLOAT16, LS_FLOAT64, LS_PRECISIONS } LsPrecision;
+
+typedef enum LsRole {
+    LS_ROLE_ACTIVATION, /* made by a node, lives in the arena between its first and last use */
+    LS_ROLE_INPUT,      /* filled by the caller before a run */
+    LS_ROLE_PARAM,      /* bound to the parameter store by name */
+    LS_ROLE_STATE       /* survives between runs, no gradient; first dimension is the stream */
+} LsRole;
+
+/* Row-major, contiguous. `data` and `grad` are valid after ls_graph_plan (grad NULL where none is wanted). */
+typedef struct LsTensor {
+    char *name;
+    LsRole role;
+    LsDtype dtype;
+    int rank;
+    int64_t dim[LS_MAX_RANK];
+    int64_t count; /* product of dim */
+    void *data;
+    void *grad; /* same element type as data; LS_ACC for parameters */
+    bool needs_grad;
+    LsNode *producer; /* NULL unless an activation */
+    int param;        /* index in the store, -1 unless a parameter */
+    int id;           /* index in the graph */
+} LsTensor;
+
+/* ---- Parameters ---------------------------------------------------------------------------------------------- */
+
+/* How a parameter's values are drawn: fill writes all `count` floats as a function of (key, dim, a, b) only. */
+typedef struct LsInit {
+    void (*fill)(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b);
+    double a, b;
+} LsInit;
+
+LsInit ls_init_constant(double value);
+LsInit ls_init_normal(double std);               /* N(0, std^2) */
+LsInit ls_init_uniform(double low, double high); /* U[low, high) */
+
+enum {
+    LS_NO_DECAY = 1, /* never decayed; parameters of rank below 2 are not decayed anyway */
+    LS_PRECISE = 2   /* ops see it as LS_ACC, never as a bfloat16 shadow (Mamba's A and D, norms' scales) */
+};
+
+typedef struct LsParam {
+    char *name;
+    int rank;
+    int64_t dim[LS_MAX_RANK];
+    int64_t count;
+    int64_t offset; /* of its first float in the flat arrays; a multiple of LS_ALIGN / sizeof(float) */
+    LsInit init;
+    unsigned flags;
+} LsParam;
+
+/* Named parameters in flat float arrays, in order of first use; outside any graph, so that several graphs (training,
+ * evaluation, one token) bind to the same one by name. `grad` is NULL until ls_params_allocate(…, true).
+ * Padding between parameters is zero in every array and stays so. */
+typedef struct LsParams {
+    LsParam *list;
+    int count;
+    int64_t total;   /* floats in each flat array, padding included */
+    int64_t elements; /* parameters proper, without padding */
+    float *value;
+    float *grad;
+    bool sealed; /* allocated: a graph may bind, not add */
+} LsParams;
+
+LsParams *ls_params_new(void);
+void ls_params_free(LsParams *params);
+
+/* Allocates the flat arrays and draws every value from (seed, name). Call once, after the first graph was built. */
+LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad) LS_MUST_USE;
+
+/* Index of `name`, or -1. */
+int ls_params_find(const LsParams *params, const char *name);
+
+/* ---- Communicator --------------------------------------------------------------------------------------------- */
+
+typedef struct LsRequest LsRequest;
+
+/* What ops and the trainer ask of the other ranks. `dist` implements it with MPI; ls_comm_self() is the world of one.
+ * Every function is collective unless it says otherwise, and returns LS_LAUNCH with the library's text on failure. */
+typedef struct LsComm LsComm;
+struct LsComm {
+    int rank, size;
+    void *self;
+    LsStatus (*allreduce_float)(const LsComm *comm, float *x, int64_t count);  /* in place, sum */
+    LsStatus (*allreduce_double)(const LsComm *comm, double *x, int64_t count); /* in place, sum in rank order */
+    LsStatus (*allreduce_max)(const LsComm *comm, int64_t *x, int64_t count);
+    LsStatus (*broadcast)(const LsComm *comm, void *bytes, int64_t count, int root);
+    LsStatus (*barrier)(const LsComm *comm);
+    /* Starts a sum in place over x; the buffer is the library's until ls finish. Ranks must start in the same order. */
+    LsStatus (*start_sum)(const LsComm *comm, float *x, int64_t count, LsRequest **request);
+    LsStatus (*progress)(const LsComm *comm);                     /* not collective; never blocks */
+    LsStatus (*finish)(const LsComm *comm, LsRequest **request); /* waits, frees, sets NULL; NULL is allowed */
+    /* Ends the whole job at once with this exit status, after the message was printed. Not collective. */
+    void (*abort)(const LsComm *comm, LsStatus status);
+};
+
+const LsComm *ls_comm_self(void);
+
+#endif

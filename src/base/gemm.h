@@ -1,0 +1,33 @@
+/* Dense matrix products: the one function that every op calls, on oneDNN.
+ *
+ * C (m, n) = op(A) (m, k) op(B) (k, n), row-major; op is the identity or the transpose, as named. Then, in this order:
+ * + C as it was, if accumulate; + bias (n) to every row. The same bits for any number of threads.
+ *
+ * Product of x: (T, C) with a weight w: (N, C), y = x w^T:
+ *
+ *     ls_gemm_float32(&(LsGemm){.m = T, .n = N, .k = C, .a = x, .lda = C, .b = w, .ldb = C, .transpose_b = true, .c = y, .ldc = N});
+ */
+#ifndef LS_BASE_GEMM_H
+#define LS_BASE_GEMM_H
+
+#include "lockstep/base.h"
+
+typedef struct LsGemm {
+    int64_t m, n, k;
+    const void *a; /* (m, k), or (k, m) with transpose_a; lda elements from row to row */
+    int64_t lda;
+    bool transpose_a;
+    const void *b; /* (k, n), or (n, k) with transpose_b */
+    int64_t ldb;
+    bool transpose_b;
+    void *c; /* (m, n) */
+    int64_t ldc;
+    bool accumulate;
+    const void *bias; /* (n) or NULL */
+} LsGemm;
+
+/* Called outside or inside an OpenMP parallel region (then it runs on the calling thread alone). */
+LsStatus ls_gemm_float32(const LsGemm *gemm) LS_MUST_USE;
+LsStatus ls_gemm_float64(const LsGemm *gemm) LS_MUST_USE; /* plain blocked loops: for gradient checks */
+
+#endif
