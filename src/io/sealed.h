@@ -1,0 +1,57 @@
+/* Sealed HDF5 files: plain HDF5 for every reader (h5dump, h5py), with a user block of 512 bytes in front that holds a magic
+ * line, the kind and version of the content, the size of the file and an XXH3-128 digest of everything after the block. So a truncation or a
+ * flipped bit anywhere is found before HDF5 parses a byte. Checkpoints and data sets are sealed.
+ *
+ *     LOCKSTEP checkpoint 1
+ *     bytes 123456
+ *     xxh3-128 0123456789abcdef0123456789abcdef
+ *     (zeros to 512)
+ */
+#ifndef LS_IO_SEALED_H
+#define LS_IO_SEALED_H
+
+#include "lockstep/base.h"
+
+#include <hdf5.h>
+
+typedef struct LsSealed LsSealed;
+
+/* Creates a temporary file beside path. kind: "checkpoint", "text", ... The HDF5 handle is ls_sealed_h5(). */
+LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsStatus code);
+
+/* Closes HDF5, seals, syncs, verifies by reading back, renames. Frees `file` whatever happens; on failure path is as it was. */
+LsStatus ls_sealed_commit(LsSealed *file) LS_MUST_USE;
+void ls_sealed_discard(LsSealed *file); /* closes and removes the temporary; NULL is allowed */
+
+/* Opens for reading: checks magic, kind (NULL: any), version, size and, unless trusted, the digest. `code` is the status of a failure:
+ * LS_DATA or LS_CHECKPOINT. NULL with a message. */
+LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool trusted);
+void ls_sealed_close(LsSealed *file);
+
+hid_t ls_sealed_h5(const LsSealed *file);
+const char *ls_sealed_kind(const LsSealed *file);
+int ls_sealed_version(const LsSealed *file);
+const char *ls_sealed_path(const LsSealed *file);
+
+/* Arrays with a checksum attribute ("xxh3-128" of the elements' bytes), verified by every read. Names may have slashes: groups are
+ * made. chunk: elements a chunk of a one-dimensional array, 0 contiguous. */
+typedef enum LsFileType { LS_FILE_FLOAT32, LS_FILE_UINT8, LS_FILE_UINT16, LS_FILE_INT32, LS_FILE_INT64, LS_FILE_UINT64 } LsFileType;
+
+LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim, const void *data,
+                         int64_t chunk) LS_MUST_USE;
+/* Reads all of it; the type and count must agree. */
+LsStatus ls_sealed_read(LsSealed *file, const char *name, LsFileType type, int64_t count, void *data) LS_MUST_USE;
+/* Shape and type; LS_OK and *exists false where there is no such array. */
+LsStatus ls_sealed_shape(LsSealed *file, const char *name, bool *exists, LsFileType *type, int *rank, int64_t *dim) LS_MUST_USE;
+/* Calls visit for every array below group, in name order; names are full paths without the leading slash. */
+LsStatus ls_sealed_each(LsSealed *file, const char *group, LsStatus (*visit)(void *self, const char *name), void *self) LS_MUST_USE;
+
+/* Attributes of the root group. The text is freed by the caller. */
+LsStatus ls_sealed_set_text(LsSealed *file, const char *name, const char *text) LS_MUST_USE;
+LsStatus ls_sealed_get_text(LsSealed *file, const char *name, char **text) LS_MUST_USE;
+LsStatus ls_sealed_set_int(LsSealed *file, const char *name, int64_t value) LS_MUST_USE;
+LsStatus ls_sealed_get_int(LsSealed *file, const char *name, int64_t *value) LS_MUST_USE;
+LsStatus ls_sealed_set_double(LsSealed *file, const char *name, double value) LS_MUST_USE;
+LsStatus ls_sealed_get_double(LsSealed *file, const char *name, double *value) LS_MUST_USE;
+
+#endif

@@ -1,0 +1,49 @@
+/* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer, and attributes.
+ * Names' dots become slashes of HDF5 nowhere: "/parameters/layer.3.in_w" is one data set.
+ */
+#ifndef LS_STORE_CHECKPOINT_H
+#define LS_STORE_CHECKPOINT_H
+
+#include "lockstep/tensor.h"
+
+/* An optimiser's flat array, laid out as params->value: kind is "m" or "v". */
+typedef struct LsMoment {
+    const char *kind;
+    float *value;
+} LsMoment;
+
+typedef struct LsProgress {
+    int64_t step, samples;       /* done */
+    uint64_t seed;
+    int64_t metrics_rows;        /* rows of metrics.jsonl that belong to steps up to this one */
+    double best_loss;            /* validation; HUGE_VAL before the first */
+    int64_t best_step;           /* -1 before the first */
+} LsProgress;
+
+/* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first: LS_RESOURCE. */
+LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
+                            const char *config, const char *tokenizer) LS_MUST_USE;
+
+/* What is in a file without its arrays. config and tokenizer (NULL if none) are the caller's to free. */
+LsStatus ls_checkpoint_peek(const char *path, LsProgress *progress, char **config, char **tokenizer) LS_MUST_USE;
+
+/* Loads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters). */
+LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress) LS_MUST_USE;
+
+/* checkpoints/step-00001000.h5 of a run folder; the caller frees it. */
+char *ls_checkpoint_path(const char *run, int64_t step);
+
+/* The newest checkpoint of `run` that verifies; damaged ones are named in a warning and passed over. `run` may also be a checkpoint file.
+ * *path is the caller's to free; NULL where there is none at all, LS_CHECKPOINT where there are only damaged ones. */
+LsStatus ls_checkpoint_newest(const char *run, char **path) LS_MUST_USE;
+
+/* The best by validation loss if the newest one knows it and it still exists, else the newest. */
+LsStatus ls_checkpoint_best(const char *run, char **path) LS_MUST_USE;
+
+/* Removes all but the `keep` newest, the one of best_step, and the one of `resumed_step` (-1: none); and temporary files that a killed
+ * process left. */
+LsStatus ls_checkpoint_prune(const char *run, int64_t keep, int64_t best_step, int64_t resumed_step) LS_MUST_USE;
+
+int64_t ls_checkpoint_bytes(const LsParams *params, int moments); /* about what a file will take */
+
+#endif
