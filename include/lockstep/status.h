@@ -26,7 +26,7 @@ typedef enum LsStatus {
 } LsStatus;
 
 #define LS_MUST_USE __attribute__((warn_unused_result))
-#define LS_PRINTF(format, first) __attribute__((format(printf, format, first)))
+#define LS_PRINTF(text, first) __attribute__((format(printf, text, first)))
 
 /* Replaces this thread's message and returns `status`, so that `return ls_fail(...)` is the idiom.
  * Not collective. The message is cut at 16 KiB. */

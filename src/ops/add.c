@@ -1,0 +1,82 @@
+/* y = a + b, element by element: the residual connection. */
+#include "ops/op_build.h"
+
+static LsStatus infer(LsNode *node)
+{
+    const LsTensor *a = node->in[0], *b = node->in[1];
+    bool same = a->rank == b->rank && a->dtype == LS_REAL && b->dtype == LS_REAL;
+    for (int i = 0; same && i < a->rank; i++)
+        same = a->dim[i] == b->dim[i];
+    if (!same)
+        return ls_node_fail(node, "add: shapes differ: %s and %s", ls_shape_text(a), ls_shape_text(b));
+    return ls_node_output(node, LS_REAL, a->rank, a->dim) ? LS_OK : LS_RESOURCE;
+}
+
+static LsStatus forward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    const real *a = node->in[0]->data, *b = node->in[1]->data;
+    real *y = node->out[0]->data;
+    int64_t count = node->out[0]->count;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        ls_store1(y + i, ls_load1(a + i) + ls_load1(b + i));
+    return LS_OK;
+}
+
+/* dL/da = dL/db = dL/dy */
+static LsStatus backward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    const real *dy = node->out[0]->grad;
+    int64_t count = node->out[0]->count;
+    for (int i = 0; i < 2; i++) {
+        if (!ls_wants(node, i) || (node->in[i]->grad == dy && !ls_adds(node, i)))
+            continue;
+        real *dx = node->in[i]->grad;
+        acc keep = ls_adds(node, i) ? 1 : 0;
+        if (keep == 0) {
+#pragma omp parallel for simd schedule(static)
+            for (int64_t j = 0; j < count; j++)
+                dx[j] = dy[j];
+        } else {
+#pragma omp parallel for simd schedule(static)
+            for (int64_t j = 0; j < count; j++)
+                ls_store1(dx + j, ls_load1(dx + j) + ls_load1(dy + j));
+        }
+    }
+    return LS_OK;
+}
+
+static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
+{
+    double count = (double)node->out[0]->count;
+    *fwd = (LsCost){count, 3 * count * sizeof(real)};
+    *bwd = (LsCost){count, 5 * count * sizeof(real)};
+}
+
+/* ls_add(g, a, b): a, b: any one shape -> the same. May take over a's memory. */
+LS_BUILDER LsTensor *ls_add(LsGraph *g, LsTensor *a, LsTensor *b)
+{
+    return ls_node(g, "add", 2, (LsTensor *[]){a, b}, NULL, 0);
+}
+
+static bool cases(LsGraph *g, int which)
+{
+    static const int64_t dims[][2] = {{1, 1}, {3, 5}, {7, 33}};
+    if (which >= (int)LS_COUNT_OF(dims))
+        return false;
+    ls_add(g, ls_case_input(g, "a", LS_REAL, -2, 2, 2, dims[which]), ls_case_input(g, "b", LS_REAL, -2, 2, 2, dims[which]));
+    return true;
+}
+
+LS_OP(add) = {
+    .name = "add",
+    .formula = "y = a + b",
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .cost = cost,
+    .in_place = 1,
+    .cases = cases,
+};
