@@ -1,0 +1,71 @@
+/* The world of one rank: sums are what they are, so every call returns at once. */
+#include "lockstep/tensor.h"
+
+#include <stdlib.h>
+
+
+static LsStatus same_float(const LsComm *comm, float *x, int64_t count)
+{
+    (void)comm, (void)x, (void)count;
+    return LS_OK;
+}
+
+static LsStatus same_double(const LsComm *comm, double *x, int64_t count)
+{
+    (void)comm, (void)x, (void)count;
+    return LS_OK;
+}
+
+static LsStatus same_max(const LsComm *comm, int64_t *x, int64_t count)
+{
+    (void)comm, (void)x, (void)count;
+    return LS_OK;
+}
+
+static LsStatus same_bytes(const LsComm *comm, void *bytes, int64_t count, int root)
+{
+    (void)comm, (void)bytes, (void)count, (void)root;
+    return LS_OK;
+}
+
+static LsStatus nothing(const LsComm *comm)
+{
+    (void)comm;
+    return LS_OK;
+}
+
+static LsStatus start_sum(const LsComm *comm, float *x, int64_t count, LsRequest **request)
+{
+    (void)comm, (void)x, (void)count;
+    *request = NULL; /* complete already */
+    return LS_OK;
+}
+
+static LsStatus finish(const LsComm *comm, LsRequest **request)
+{
+    (void)comm;
+    *request = NULL;
+    return LS_OK;
+}
+
+static void end_program(const LsComm *comm, LsStatus status)
+{
+    (void)comm;
+    exit((int)status);
+}
+
+const LsComm *ls_comm_self(void)
+{
+    static const LsComm self = {.rank = 0,
+                                .size = 1,
+                                .allreduce_float = same_float,
+                                .allreduce_double = same_double,
+                                .allreduce_max = same_max,
+                                .broadcast = same_bytes,
+                                .barrier = nothing,
+                                .start_sum = start_sum,
+                                .progress = nothing,
+                                .finish = finish,
+                                .abort = end_program};
+    return &self;
+}
