@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# The batch scripts with a launcher and a scontrol that only write down what they were asked: which endings requeue a job.
+# usage: cli_batch.sh PROGRAM (not run: the stand-in for mpirun plays its part)
+set -uo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+mkdir -p bin jobs run
+cp "$project/jobs/requeue.sh" jobs/
+failures=0
+
+# Plays `mpirun … lockstep train …`: waits for USR1 where told to, leaves a word in the run folder, exits as told.
+cat > bin/mpirun <<'FAKE'
+#!/usr/bin/env bash
+printf '%s\n' "$*" > "$FAKE_FOLDER/mpirun.called"
+printf 'threads=%s places=%s\n' "${OMP_NUM_THREADS:-}" "${OMP_PLACES:-}" >> "$FAKE_FOLDER/mpirun.called"
+if [ "${FAKE_WAIT:-0}" = 1 ]; then
+    stopped=0
+    trap 'stopped=1' USR1
+    echo ready > "$FAKE_FOLDER/ready"
+    for ((i = 0; i < 200 && stopped == 0; i++)); do sleep 0.05; done
+    [ $stopped = 1 ] || exit 99
+    sleep 0.2 # saving takes a moment, in which the shell outside must go on waiting
+fi
+[ "$FAKE_WORD" = nothing ] || echo "$FAKE_WORD" > "$FAKE_FOLDER/run/status"
+exit "$FAKE_CODE"
+FAKE
+cat > bin/scontrol <<'FAKE'
+#!/usr/bin/env bash
+printf '%s\n' "$*" > "$FAKE_FOLDER/scontrol.called"
+FAKE
+chmod +x bin/mpirun bin/scontrol
+printf 'model:\n  kind: gpt\ndata:\n  path: elsewhere\noutput:\n  path: run\n' > job.yaml
+export FAKE_FOLDER=$folder PATH=$folder/bin:$PATH LOCKSTEP=/usr/bin/lockstep-of-the-test
+export SLURM_SUBMIT_DIR=$folder SLURM_CPUS_PER_TASK=3 SLURM_NTASKS_PER_NODE=2 SLURM_JOB_ID=4711
+
+# check NAME SCRIPT EXPECTED_CODE EXPECTED_REQUEUE(yes|no): with FAKE_* set by the caller
+check()
+{
+    rm -f scontrol.called mpirun.called ready
+    echo requeue > run/status # what an earlier start left
+    bash "$project/jobs/$2" job.yaml train.steps=7 > log.txt 2>&1 &
+    local shell=$! code=0 requeued=no
+    if [ "${FAKE_WAIT:-0}" = 1 ]; then
+        for ((i = 0; i < 200; i++)); do [ -e ready ] && break; sleep 0.05; done
+        kill -USR1 $shell
+    fi
+    wait $shell || code=$?
+    [ -e scontrol.called ] && requeued=yes
+    if [ "$code" != "$3" ] || [ "$requeued" != "$4" ]; then
+        echo "FAILED: $1: exit $code (expected $3), requeued $requeued (expected $4)"
+        cat log.txt
+        failures=$((failures + 1))
+    fi
+}
+
+for script in one-node.sbatch many-nodes.sbatch; do
+    bash -n "$project/jobs/$script" || failures=$((failures + 1))
+    FAKE_WORD=done FAKE_CODE=0 check "$script: done" $script 0 no
+    FAKE_WAIT=1 FAKE_WORD=requeue FAKE_CODE=75 check "$script: stopped by USR1" $script 75 yes
+    grep -qx 'requeue 4711' scontrol.called || { echo "FAILED: $script: scontrol was asked: $(cat scontrol.called)"; failures=$((failures + 1)); }
+    FAKE_WORD=requeue FAKE_CODE=1 check "$script: launcher hides 75" $script 1 yes
+    FAKE_WORD=failed FAKE_CODE=3 check "$script: error of data" $script 3 no
+    FAKE_WORD=nothing FAKE_CODE=6 check "$script: failed at launch" $script 6 no
+    FAKE_WORD=diverged FAKE_CODE=5 check "$script: diverged" $script 5 no
+    SLURM_RESTART_COUNT=100 FAKE_WORD=requeue FAKE_CODE=75 check "$script: restarts used up" $script 75 no
+    grep -q -- '--map-by ppr:2:node:PE=3 --bind-to core' mpirun.called && grep -q 'lockstep-of-the-test train job.yaml train.steps=7$' mpirun.called &&
+        grep -q '^threads=3 places=cores$' mpirun.called || { echo "FAILED: $script: mpirun was asked:"; cat mpirun.called; failures=$((failures + 1)); }
+done
+exit $((failures > 0))

@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds with warnings as errors, runs the tests.
+#
+#     tests/run.sh                 the default tests
+#     tests/run.sh --long          the long ones as well (release build)
+#     tests/run.sh --sanitize      under the address and undefined-behaviour sanitizers
+#     tests/run.sh --valgrind      the unit tests under valgrind's memcheck
+#     tests/run.sh --coverage      with the line coverage of src/, failing under 85 %
+#
+# JOBS=N limits the parallel compilations and tests (default: the cores). Anything after the option goes to ctest:
+# tests/run.sh --sanitize -R checkpoint. Ends with ctest's own closing lines; exits non-zero if any test failed or none ran.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+variant=${1:-}
+case $variant in
+    --*) shift ;;
+    *) variant=--default ;;
+esac
+jobs=${JOBS:-$(nproc)}
+extra=()
+preset=dev
+case $variant in
+    --default) ;;
+    --long) preset=release ;;
+    --sanitize) preset=asan-ubsan ;;
+    --valgrind) extra=(valgrind libc6-dbg) ;;
+    --coverage) preset=coverage extra=(gcovr) ;;
+    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+esac
+
+run()
+{
+    printf '+ %s\n' "$*"
+    "$@"
+}
+
+run cmake/packages.sh "${extra[@]}"
+options=(-DLOCKSTEP_WERROR=ON)
+command -v ccache >/dev/null && options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+run cmake --preset "$preset" "${options[@]}"
+run cmake --build "build-$preset" -j "$jobs"
+
+tests=(ctest --test-dir "build-$preset" --output-on-failure --no-tests=error -j "$jobs")
+case $variant in
+    --default)
+        run "${tests[@]}" -LE long "$@"
+        ;;
+    --long)
+        run "${tests[@]}" "$@"
+        ;;
+    --sanitize)
+        # Leaks are looked for in our own code: Open MPI, PMIx and HDF5 keep memory to the end by design.
+        export ASAN_OPTIONS="detect_leaks=1:${ASAN_OPTIONS:-}" UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
+        export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
+        run "${tests[@]}" -LE long "$@"
+        ;;
+    --valgrind)
+        passed=0 failed=0
+        for program in "build-$preset"/tests/test_*; do
+            [ -x "$program" ] && [[ $program != *_long* ]] || continue
+            # Branches on memory that is uninitialised, bad reads and writes, and what is lost for good count as failures.
+            if run env -C "build-$preset/tests" OMP_NUM_THREADS=2 valgrind -q --error-exitcode=99 --leak-check=full \
+                --errors-for-leak-kinds=definite --suppressions="$PWD/tests/valgrind.supp" "$PWD/$program"; then
+                passed=$((passed + 1))
+            else
+                failed=$((failed + 1))
+                echo "FAILED: $program"
+            fi
+        done
+        echo "$passed passed, $failed failed"
+        [ "$failed" -eq 0 ] && [ "$passed" -gt 0 ]
+        ;;
+    --coverage)
+        find "build-$preset" -name '*.gcda' -delete
+        run "${tests[@]}" -LE long "$@"
+        run gcovr --root . --filter 'src/' --exclude-unreachable-branches --print-summary --sort-uncovered \
+            --fail-under-line 85 "build-$preset"
+        ;;
+esac
