@@ -1,24 +1,63 @@
-/* MPI: the communicator behind LsComm, and the launch checks. The only folder that includes mpi.h. */
+/* MPI: the communicator behind LsComm, and the launch checks. The only folder that includes mpi.h.
+ *
+ *     const LsComm *comm = NULL;
+ *     LS_TRY(ls_dist_start(&argc, &argv, &comm));
+ *     LsStatus status = ls_dist_agree(comm, prepare_something());   // all ranks go on, or all end
+ *     ...
+ *     ls_dist_finish();
+ *
+ * A rank that fails alone must not leave the others waiting: between two collectives every rank keeps its status, and
+ * ls_dist_agree (or a flag that travels with a reduction) makes it everybody's. LsComm.abort is for where that cannot be.
+ */
 #ifndef LS_DIST_DIST_H
 #define LS_DIST_DIST_H
 
 #include "lockstep/tensor.h"
 
-/* MPI_Init_thread and a communicator over the world; *comm is the library's until ls_dist_finish. A world of 1 under an mpirun or SLURM environment
- * that says more is LS_LAUNCH; more threads than cores in the affinity mask is a warning with the cure (rank 0). */
+/* MPI_Init_thread (funneled) and a communicator over the world; *comm is the library's until ls_dist_finish. Mutes the
+ * log of all ranks but 0. Collective. A second call gives the same communicator.
+ *
+ * Where OMP_NUM_THREADS is unset, sets the rank's threads: the cores of its affinity mask divided by the ranks of its
+ * node that share them. LS_LAUNCH where the launcher promised more ranks than there are (ls_dist_check_world); more
+ * threads than cores is a warning with the cure, on rank 0. argc and argv may be NULL. */
 LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm) LS_MUST_USE;
+
+/* Frees everything and finalizes MPI. Collective; harmless where ls_dist_start was not called or failed. */
 void ls_dist_finish(void);
 
-/* Agrees on a status: every rank gets the worst (of the lowest rank that has it), and rank 0 its message where it came from another rank. */
+/* Agrees on a status: every rank returns the worst, and has the message of the lowest rank that has it (with "rank N: "
+ * in front where that is another one). LS_STOPPED is the mildest after LS_OK. Collective. */
 LsStatus ls_dist_agree(const LsComm *comm, LsStatus mine);
 
-/* Overlapped sum of a flat gradient array: buckets of about bucket_bytes cut from the end at parameter borders; hand ls_buckets_hooks to backward of
- * the last micro-batch, then finish. overlap off: all starts in finish; the same bits. */
+/* LS_LAUNCH where this world has one rank and OMPI_COMM_WORLD_SIZE, PMI_SIZE or SLURM_NTASKS (the first that is set)
+ * says more: a launcher that started many worlds of one, each of which would do the whole work. Not collective. */
+LsStatus ls_dist_check_world(int ranks) LS_MUST_USE;
+
+/* Threads for a rank whose mask of `cores` cores is shared by `sharing` ranks: at least 1. */
+int ls_dist_default_threads(int cores, int sharing);
+
+/* Name and version of the MPI library, one line. */
+const char *ls_dist_library(void);
+
+/* ---- Overlapped sum of gradients -------------------------------------------------------------------------------- */
+
+/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array at borders
+ * of parameters: backward finishes gradients from the end, so buckets can travel while it still works on the front.
+ *
+ *     LsStatus status = ls_graph_backward(g, run, "loss", 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
+ *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one's part
+ *
+ * The plan depends on the parameters only, and every bucket is one sum whenever it starts: overlap on and off (all starts
+ * in finish) give the same bits. NULL with a message when out of memory. */
 typedef struct LsBuckets LsBuckets;
 LsBuckets *ls_buckets_new(const LsComm *comm, const LsParams *params, int64_t bucket_bytes, bool overlap);
 const struct LsHooks *ls_buckets_hooks(LsBuckets *buckets);
+
+/* Starts what has not started, waits for all; then params->grad is the sum. Ready for the next step. Collective. */
 LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
+
 double ls_buckets_seconds(const LsBuckets *buckets); /* waited in finish since new */
-void ls_buckets_free(LsBuckets *buckets);
+int ls_buckets_count(const LsBuckets *buckets);
+void ls_buckets_free(LsBuckets *buckets); /* NULL is allowed */
 
 #endif

@@ -3,7 +3,6 @@
 
 #include <stdlib.h>
 
-
 static LsStatus same_float(const LsComm *comm, float *x, int64_t count)
 {
     (void)comm, (void)x, (void)count;

@@ -1,0 +1,106 @@
+#include "dist/launch.h"
+
+#include "dist/dist.h"
+#include "dist/mpi_call.h"
+
+#include <sched.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+LsStatus ls_dist_check_world(int ranks)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"};
+    for (size_t i = 0; i < LS_COUNT_OF(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (!value || !value[0])
+            continue;
+        long promised = strtol(value, NULL, 10);
+        if (ranks > 1 || promised <= 1)
+            return LS_OK;
+        return ls_fail(LS_LAUNCH,
+                       "%s says %ld ranks, but MPI started a world of 1: every process would do the whole work. Start it with the "
+                       "mpirun of the MPI library it is linked with (%s), or with 'srun --mpi=pmix'; for one process on purpose "
+                       "use 'mpirun -np 1' or unset %s",
+                       variables[i], promised, ls_dist_library(), variables[i]);
+    }
+    return LS_OK;
+}
+
+int ls_dist_default_threads(int cores, int sharing)
+{
+    int threads = sharing < 1 ? cores : cores / sharing;
+    return threads < 1 ? 1 : threads;
+}
+
+/* What rank 0 is told of each rank's launch, for one warning instead of one a rank. */
+typedef struct Launch {
+    int cores, sharing, threads, used, online; /* used: cores in the masks of all ranks of the node */
+} Launch;
+
+static LsStatus look(MPI_Comm world, Launch *launch)
+{
+    cpu_set_t mine;
+    CPU_ZERO(&mine);
+    if (sched_getaffinity(0, sizeof mine, &mine) != 0)
+        for (int i = 0; i < ls_affinity_cores(); i++)
+            CPU_SET(i, &mine);
+
+    MPI_Comm node = MPI_COMM_NULL;
+    LS_TRY(ls_mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node), "MPI_Comm_split_type"));
+    int neighbours = 1;
+    LsStatus status = ls_mpi_status(MPI_Comm_size(node, &neighbours), "MPI_Comm_size");
+    cpu_set_t *masks = status == LS_OK ? ls_alloc_array(neighbours, sizeof *masks) : NULL;
+    if (status == LS_OK && !masks)
+        status = LS_RESOURCE;
+    if (status == LS_OK)
+        status = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, masks, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
+    if (status == LS_OK) {
+        cpu_set_t all = mine, both;
+        launch->sharing = 0;
+        for (int i = 0; i < neighbours; i++) {
+            CPU_AND(&both, &mine, &masks[i]);
+            launch->sharing += CPU_COUNT(&both) > 0;
+            CPU_OR(&all, &all, &masks[i]);
+        }
+        launch->cores = CPU_COUNT(&mine);
+        launch->used = CPU_COUNT(&all);
+        launch->online = (int)sysconf(_SC_NPROCESSORS_ONLN);
+    }
+    ls_free(masks);
+    MPI_Comm_free(&node);
+    return status;
+}
+
+LsStatus ls_launch_threads(MPI_Comm world, int rank)
+{
+    Launch mine = {0};
+    LS_TRY(look(world, &mine));
+    const char *asked = getenv("OMP_NUM_THREADS");
+    bool chosen = asked && asked[0];
+    if (!chosen)
+        ls_set_threads(ls_dist_default_threads(mine.cores, mine.sharing));
+    mine.threads = ls_threads();
+
+    /* the rank with the most threads for its cores, and the emptiest node, speak for all */
+    struct {
+        double value;
+        int rank;
+    } load = {(double)mine.threads * mine.sharing / mine.cores, rank}, worst = load;
+    LS_TRY(ls_mpi_status(MPI_Allreduce(&load, &worst, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world), "MPI_Allreduce"));
+    Launch shown = mine;
+    LS_TRY(ls_mpi_status(MPI_Bcast(&shown, sizeof shown, MPI_BYTE, worst.rank, world), "MPI_Bcast"));
+    if (rank != 0)
+        return LS_OK;
+    if (worst.value > 1)
+        ls_warn("rank %d has %d threads, and %d ranks share its %d cores: set OMP_NUM_THREADS=%d, or give it more cores with "
+                "'mpirun --bind-to none' or '--map-by ppr:N:socket:PE=%d --bind-to core' (Open MPI binds a rank to one core "
+                "where there are at most 2)",
+                worst.rank, shown.threads, shown.sharing, shown.cores, ls_dist_default_threads(shown.cores, shown.sharing),
+                shown.threads);
+    else if (!chosen && getenv("OMPI_COMM_WORLD_SIZE") && !getenv("SLURM_JOB_ID") && shown.used * 2 <= shown.online)
+        ls_warn("the ranks of this node are bound to %d of its %d cores: 'mpirun --bind-to none', or '--map-by "
+                "ppr:N:socket:PE=threads --bind-to core', gives them the others (Open MPI binds a rank to one core where there "
+                "are at most 2)",
+                shown.used, shown.online);
+    return LS_OK;
+}

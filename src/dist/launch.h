@@ -1,0 +1,12 @@
+/* What the launcher gave this rank: cores, and neighbours that share them. */
+#ifndef LS_DIST_LAUNCH_H
+#define LS_DIST_LAUNCH_H
+
+#include "lockstep/status.h"
+
+#include <mpi.h>
+
+/* Sets the default number of threads and warns of a launch that wastes or overloads cores. Collective. */
+LsStatus ls_launch_threads(MPI_Comm world, int rank) LS_MUST_USE;
+
+#endif

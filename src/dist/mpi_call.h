@@ -1,0 +1,12 @@
+/* The one wrapper around calls of MPI: keeps the library's own text of an error. */
+#ifndef LS_DIST_MPI_CALL_H
+#define LS_DIST_MPI_CALL_H
+
+#include "lockstep/status.h"
+
+#include <mpi.h>
+
+/* LS_OK, or LS_LAUNCH with "MPI_Allreduce: <text of the library>". */
+LsStatus ls_mpi_status(int code, const char *call) LS_MUST_USE;
+
+#endif
