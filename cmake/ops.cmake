@@ -2,7 +2,8 @@
 file(GLOB op_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/ops/*.c)
 set(LOCKSTEP_OP_OBJECTS)
 set(LOCKSTEP_GENERATED ${PROJECT_BINARY_DIR}/generated)
-set(op_builds "/* Made by cmake/ops.cmake: BUILD(precision, instruction set, suffix of symbols). */\n")
+set(op_tables "/* Made by cmake/ops.cmake. */\n")
+set(op_builds)
 
 function(lockstep_op_build suffix type isa definitions)
   set(target ops${suffix})
@@ -13,7 +14,13 @@ function(lockstep_op_build suffix type isa definitions)
   target_link_libraries(${target} PRIVATE lockstep_flags OpenMP::OpenMP_C)
   set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
   set(LOCKSTEP_OP_OBJECTS ${LOCKSTEP_OP_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
-  set(op_builds "${op_builds}BUILD(LS_${type}, LS_ISA_${isa}, ${suffix})\n" PARENT_SCOPE)
+  string(APPEND op_tables
+         "#define OP(name, arguments) extern const LsOp ls_op_##name##${suffix};\n"
+         "#include \"lockstep/ops.def\"\n#undef OP\n"
+         "#define OP(name, arguments) &ls_op_##name##${suffix},\n"
+         "static const LsOp *const table${suffix}[] = {\n#include \"lockstep/ops.def\"\n    NULL};\n#undef OP\n")
+  set(op_tables "${op_tables}" PARENT_SCOPE)
+  set(op_builds "${op_builds} {LS_${type}, LS_ISA_${isa}, table${suffix}}," PARENT_SCOPE)
 endfunction()
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
@@ -25,4 +32,5 @@ else()
   lockstep_op_build(_f32_base FLOAT32 BASELINE LS_OP_PRIMARY)
   lockstep_op_build(_f64_base FLOAT64 BASELINE "")
 endif()
-file(CONFIGURE OUTPUT ${LOCKSTEP_GENERATED}/op_builds.def CONTENT "${op_builds}" @ONLY)
+string(APPEND op_tables "#define LS_BUILDS ${op_builds}\n")
+file(CONFIGURE OUTPUT ${LOCKSTEP_GENERATED}/op_tables.h CONTENT "${op_tables}" @ONLY)

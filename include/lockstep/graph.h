@@ -29,8 +29,10 @@ typedef struct LsGraphOptions {
     LsMode mode;
     LsPrecision precision;
     bool reference; /* run the ops' plain reference forward instead of the fast one, where there is one */
-    bool grad_inputs; /* want gradients of LS_REAL inputs too (gradient checks) */
-    bool profile;   /* time every node */
+    bool grad_inputs; /* want gradients of LS_REAL and LS_ACC inputs too (gradient checks) */
+    bool profile;     /* time every node */
+    const char *loss; /* the output that backward starts from; NULL: "loss" */
+    bool poison;      /* debugging: fill everything that must be written with NaN before each node runs */
     const LsComm *comm; /* NULL: ls_comm_self() */
 } LsGraphOptions;
 
@@ -94,10 +96,9 @@ typedef struct LsHooks {
 
 LsStatus ls_graph_forward(LsGraph *g, const LsRun *run) LS_MUST_USE;
 
-/* Back-propagates from `output` (by name) with upstream gradient `scale` in its every element.
+/* Back-propagates from the loss with upstream gradient `scale` in its every element.
  * accumulate: add to params->grad instead of overwriting it (micro-batches after the first). */
-LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, const char *output, double scale, bool accumulate,
-                           const LsHooks *hooks) LS_MUST_USE;
+LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
 
 /* The input or output of this name, or NULL. Write inputs' data before forward; read outputs' data after. */
 LsTensor *ls_graph_find(const LsGraph *g, const char *name);

@@ -79,6 +79,7 @@ const char *ls_shape_text(const LsTensor *x);
  * likewise; a state likewise. */
 LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
 LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank, const int64_t *dim);
+LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
 
 /* All builds of all ops: the table for a precision and an instruction set, ended by NULL. A build that does not exist falls back
  * to the next lower instruction set. */

@@ -1,0 +1,127 @@
+/* Giving planned tensors their memory: parameters from the store, states shared or own, the rest from the arena. */
+#include "graph/graph_internal.h"
+
+#include <string.h>
+
+static LsTensor *shared_state(const LsGraph *from, const LsTensor *x)
+{
+    for (int i = 0; i < from->tensors; i++)
+        if (from->tensor[i]->role == LS_ROLE_STATE && strcmp(from->tensor[i]->name, x->name) == 0)
+            return from->tensor[i];
+    return NULL;
+}
+
+static LsStatus bind_state(LsGraph *g, LsTensor *x)
+{
+    if (g->states_of) {
+        const LsTensor *other = shared_state(g->states_of, x);
+        if (!other || other->count != x->count || other->dtype != x->dtype)
+            return ls_fail(LS_USAGE, "state %s: the graph to share with has none of this name and shape", x->name);
+        x->data = other->data;
+        return LS_OK;
+    }
+    g->tensor_plan[x->id].owns_data = true;
+    x->data = ls_alloc((size_t)ls_tensor_bytes(g, x));
+    return x->data ? LS_OK : LS_RESOURCE;
+}
+
+static LsStatus bind_param(LsGraph *g, LsTensor *x)
+{
+    const LsParam *p = &g->params->list[x->param];
+    bool training = x->needs_grad;
+    if (g->options.precision != LS_FLOAT64 && training && !g->params->grad)
+        return ls_fail(LS_ERROR, "a training graph needs a parameter store with gradients");
+    if (g->options.precision == LS_FLOAT32) {
+        x->data = g->params->value + p->offset;
+        x->grad = training ? g->params->grad + p->offset : NULL;
+        return LS_OK;
+    }
+    g->tensor_plan[x->id].owns_data = true;
+    x->data = ls_alloc((size_t)ls_tensor_bytes(g, x));
+    if (!x->data)
+        return LS_RESOURCE;
+    if (training && g->options.precision == LS_FLOAT64) {
+        g->tensor_plan[x->id].owns_grad = true;
+        x->grad = ls_alloc((size_t)ls_tensor_bytes(g, x));
+        return x->grad ? LS_OK : LS_RESOURCE;
+    }
+    x->grad = training ? g->params->grad + p->offset : NULL;
+    return LS_OK;
+}
+
+static LsStatus bind_input(LsGraph *g, LsTensor *x)
+{
+    LsTensorPlan *plan = &g->tensor_plan[x->id];
+    plan->owns_data = true;
+    x->data = ls_alloc((size_t)ls_tensor_bytes(g, x));
+    if (x->data && x->needs_grad) {
+        plan->owns_grad = true;
+        x->grad = ls_alloc((size_t)ls_tensor_bytes(g, x));
+    }
+    return x->data && (!x->needs_grad || x->grad) ? LS_OK : LS_RESOURCE;
+}
+
+LsStatus ls_graph_bind(LsGraph *g)
+{
+    if (!g->params->sealed)
+        return ls_fail(LS_ERROR, "the parameter store must be allocated before a graph is planned");
+    g->arena = ls_alloc((size_t)g->arena_bytes);
+    if (!g->arena)
+        return LS_RESOURCE;
+    for (int i = 0; i < g->tensors; i++) {
+        LsTensor *x = g->tensor[i];
+        LsTensorPlan *plan = &g->tensor_plan[i];
+        if (x->role == LS_ROLE_PARAM)
+            LS_TRY(bind_param(g, x));
+        else if (x->role == LS_ROLE_STATE)
+            LS_TRY(bind_state(g, x));
+        else if (x->role == LS_ROLE_INPUT)
+            LS_TRY(bind_input(g, x));
+        else {
+            x->data = g->arena + g->block[plan->data_block].offset;
+            x->grad = plan->grad_block >= 0 ? g->arena + g->block[plan->grad_block].offset : NULL;
+        }
+    }
+    ls_graph_refresh(g);
+    return LS_OK;
+}
+
+void ls_graph_refresh(LsGraph *g)
+{
+    if (g->options.precision == LS_FLOAT32)
+        return; /* graphs read the store itself */
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor[i]->role == LS_ROLE_PARAM)
+            ls_tensor_set(g, g->tensor[i], g->params->value + g->params->list[g->tensor[i]->param].offset);
+}
+
+LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from)
+{
+    if (g->planned || !from->planned)
+        return ls_fail(LS_ERROR, "states are shared with a planned graph, before this one is planned");
+    g->states_of = from->states_of ? from->states_of : from;
+    return LS_OK;
+}
+
+int ls_graph_states(const LsGraph *g)
+{
+    int states = 0;
+    for (int i = 0; i < g->tensors; i++)
+        states += g->tensor[i]->role == LS_ROLE_STATE;
+    return states;
+}
+
+LsTensor *ls_graph_state(const LsGraph *g, int index)
+{
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor[i]->role == LS_ROLE_STATE && index-- == 0)
+            return g->tensor[i];
+    return NULL;
+}
+
+void ls_graph_reset_states(LsGraph *g)
+{
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor[i]->role == LS_ROLE_STATE)
+            memset(g->tensor[i]->data, 0, (size_t)ls_tensor_bytes(g, g->tensor[i]));
+}

@@ -1,0 +1,39 @@
+/* Checks of ops and whole models: gradients against finite differences in double; float builds at every instruction set and number of
+ * threads against double; fast kernels against plain ones. Tests and `lockstep ops --check` call these.
+ */
+#ifndef LS_GRAPH_CHECK_H
+#define LS_GRAPH_CHECK_H
+
+#include "lockstep/op.h"
+
+/* What is checked: builds a graph that ends in the node under test (or in outputs named "loss"); false where there is no such case. */
+typedef struct LsSubject {
+    bool (*build)(LsGraph *g, const void *self);
+    const void *self;
+    const char *name; /* for messages */
+} LsSubject;
+
+/* Case `which` of an op: fills *subject and *self, which must live as long. False past the last case. */
+typedef struct LsOpCase {
+    const LsOp *op;
+    int which;
+    char name[64];
+} LsOpCase;
+bool ls_subject_of_case(const LsOp *op, int which, LsOpCase *self, LsSubject *subject);
+
+/* Values of input or state x are drawn from [low, high) when it is checked (for subjects that build whole models). Returns x. */
+LsTensor *ls_case_range(LsGraph *g, LsTensor *x, double low, double high);
+
+/* Gradients of a random projection of the results, in double, against central differences at up to `samples` elements of every input and
+ * parameter; then that backward adds where it is told to. Everything unwritten is NaN. Subjects with states (decoding) have no gradient: LS_OK.
+ * LS_ERROR with the worst element in the message where a difference exceeds what central differences can tell. */
+LsStatus ls_check_gradient(const LsSubject *subject, int samples) LS_MUST_USE;
+
+/* The fast forward in double against the plain one: to 1e-12 of the largest magnitude. */
+LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
+
+/* Results and gradients in float at this instruction set against double, to tolerance * 2^-24 of the largest magnitude of each tensor; and
+ * the same bits with 1, 2 and 3 threads. */
+LsStatus ls_check_build(const LsSubject *subject, LsIsa isa, double tolerance) LS_MUST_USE;
+
+#endif

@@ -1,0 +1,96 @@
+/* The graph's insides, shared by the files of this folder only. */
+#ifndef LS_GRAPH_INTERNAL_H
+#define LS_GRAPH_INTERNAL_H
+
+#include "lockstep/op.h"
+
+#define LS_SCOPE_BYTES 512
+#define LS_SCOPE_DEPTH 16
+
+/* Where a block of the arena lives: forward of node i is time i, its backward time 2 nodes - 1 - i. */
+typedef struct LsBlock {
+    int64_t bytes, offset;
+    int first, last;
+} LsBlock;
+
+typedef struct LsKept {
+    char *name;
+    LsTensor *tensor;
+} LsKept;
+
+/* What the planner and executor know of a tensor beyond LsTensor. */
+typedef struct LsTensorPlan {
+    bool kept;       /* an output: lives to the end */
+    bool seed;       /* backward starts here */
+    bool active;     /* on a path from something with a gradient to a seed */
+    bool zero_grad;  /* an active node's result that nobody contributes to: zeroed before its backward */
+    bool owns_data, owns_grad; /* allocated by this graph, outside the arena */
+    int data_block, grad_block; /* -1: not in the arena */
+    double low, high; /* range of values for ls_case_* */
+} LsTensorPlan;
+
+typedef struct LsNodePlan {
+    bool active;
+    uint32_t add_first, add_more; /* node->add for the first micro-batch and for those after */
+    int forward_block, backward_block; /* scratch */
+    int64_t ready;                /* all parameters at or after this offset are final after this node's backward */
+    double forward_seconds, backward_seconds;
+    int64_t calls;
+} LsNodePlan;
+
+struct LsGraph {
+    LsParams *params;
+    LsGraphOptions options;
+    LsIsa isa;
+    const LsOp *const *ops;
+
+    int tensors, tensor_room;
+    LsTensor **tensor;
+    LsTensorPlan *tensor_plan;
+    int nodes, node_room;
+    LsNode **node;
+    LsNodePlan *node_plan;
+    int kepts, kept_room;
+    LsKept *kept;
+
+    char scope[LS_SCOPE_BYTES];
+    size_t scope_end[LS_SCOPE_DEPTH];
+    int scope_depth;
+
+    LsStatus failed;
+    char *message;
+    LsTensor placeholder;
+
+    LsGraph *states_of; /* shares this graph's states */
+    bool planned;
+    int blocks, block_room;
+    LsBlock *block;
+    char *arena;
+    int64_t arena_bytes;
+    LsMemory memory;
+};
+
+/* Appends the name in the current scope; the caller frees. NULL with the error recorded. */
+char *ls_scoped_name(LsGraph *g, const char *name);
+
+/* A new tensor of this graph, or NULL with the error recorded. Takes over `name`. */
+LsTensor *ls_tensor_new(LsGraph *g, char *name, LsRole role, LsDtype dtype, int rank, const int64_t *dim);
+
+/* Grows an array of `room` elements so that one more fits. */
+bool ls_grow(void **array, int *room, int count, size_t size);
+
+int64_t ls_tensor_bytes(const LsGraph *g, const LsTensor *x);
+
+/* Gives every tensor of a laid-out graph its memory. */
+LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;
+
+/* Fills with NaN (bytes 0xff: a NaN in every float format, -1 in integers). */
+void ls_poison(void *data, int64_t bytes);
+
+/* Backward with the seeds' gradients already in place. */
+LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate, const LsHooks *hooks);
+
+/* Declares parameter `name` or finds it; index or -1 with a message. */
+int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);
+
+#endif

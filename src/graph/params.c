@@ -1,0 +1,123 @@
+#include "graph/graph_internal.h"
+
+#include <string.h>
+
+static void fill_constant(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
+{
+    (void)key, (void)b;
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dim[i];
+    for (int64_t i = 0; i < count; i++)
+        value[i] = (float)a;
+}
+
+static void fill_normal(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
+{
+    (void)b;
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dim[i];
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        value[i] = (float)(a * (double)ls_normal_at(key, 0, (uint64_t)i));
+}
+
+static void fill_uniform(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
+{
+    int64_t count = 1;
+    for (int i = 0; i < rank; i++)
+        count *= dim[i];
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        value[i] = (float)(a + (b - a) * (double)ls_uniform_at(key, 0, (uint64_t)i));
+}
+
+LsInit ls_init_constant(double value) { return (LsInit){fill_constant, value, 0}; }
+LsInit ls_init_normal(double std) { return (LsInit){fill_normal, std, 0}; }
+LsInit ls_init_uniform(double low, double high) { return (LsInit){fill_uniform, low, high}; }
+
+LsParams *ls_params_new(void) { return ls_alloc(sizeof(LsParams)); }
+
+void ls_params_free(LsParams *params)
+{
+    if (!params)
+        return;
+    for (int i = 0; i < params->count; i++)
+        ls_free(params->list[i].name);
+    ls_free(params->list);
+    ls_free(params->value);
+    ls_free(params->grad);
+    ls_free(params);
+}
+
+int ls_params_find(const LsParams *params, const char *name)
+{
+    for (int i = 0; i < params->count; i++)
+        if (strcmp(params->list[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static int check_same(const LsParam *p, int rank, const int64_t *dim)
+{
+    bool same = p->rank == rank;
+    for (int i = 0; same && i < rank; i++)
+        same = p->dim[i] == dim[i];
+    if (same)
+        return 0;
+    LsTensor want = {.rank = rank}, have = {.rank = p->rank};
+    memcpy(want.dim, dim, sizeof(int64_t) * (size_t)rank);
+    memcpy(have.dim, p->dim, sizeof have.dim);
+    ls_fail(LS_USAGE, "parameter %s: asked for with shape %s but it has %s", p->name, ls_shape_text(&want), ls_shape_text(&have));
+    return -1;
+}
+
+int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim)
+{
+    int found = ls_params_find(params, name);
+    if (found >= 0)
+        return check_same(&params->list[found], rank, dim) == 0 ? found : -1;
+    if (params->sealed) {
+        ls_fail(LS_USAGE, "parameter %s: the model has none of this name; the graphs of one model must use the same parameters", name);
+        return -1;
+    }
+    int room = params->count % 64 == 0 ? params->count : params->count + 1; /* grows by 64 at a time */
+    if (params->count == room) {
+        LsParam *grown = ls_alloc_array(params->count + 64, sizeof(LsParam));
+        if (!grown)
+            return -1;
+        if (params->count)
+            memcpy(grown, params->list, sizeof(LsParam) * (size_t)params->count);
+        ls_free(params->list);
+        params->list = grown;
+    }
+    LsParam *p = &params->list[params->count];
+    *p = (LsParam){.name = ls_strdup(name), .rank = rank, .count = 1, .offset = params->total, .init = init, .flags = flags};
+    if (!p->name)
+        return -1;
+    for (int i = 0; i < rank; i++) {
+        p->dim[i] = dim[i];
+        p->count *= dim[i];
+    }
+    const int64_t line = LS_ALIGN / (int64_t)sizeof(float);
+    params->total += (p->count + line - 1) / line * line;
+    params->elements += p->count;
+    return params->count++;
+}
+
+LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad)
+{
+    if (params->sealed)
+        return ls_fail(LS_ERROR, "the parameter store is allocated already");
+    params->value = ls_alloc_array(params->total, sizeof(float));
+    params->grad = with_grad ? ls_alloc_array(params->total, sizeof(float)) : NULL;
+    if (!params->value || (with_grad && !params->grad))
+        return LS_RESOURCE;
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        p->init.fill(params->value + p->offset, p->rank, p->dim, ls_key(seed, p->name), p->init.a, p->init.b);
+    }
+    params->sealed = true;
+    return LS_OK;
+}

@@ -1,0 +1,243 @@
+/* Running a planned graph: forward, backward, the gradient-ready hook. Nothing here allocates. */
+#include "graph/graph_internal.h"
+
+#include <math.h>
+#include <string.h>
+
+void ls_poison(void *data, int64_t bytes) { memset(data, 0xff, (size_t)bytes); }
+
+static void *block_data(const LsGraph *g, int block) { return block >= 0 ? g->arena + g->block[block].offset : NULL; }
+
+static LsStatus check_run(const LsGraph *g)
+{
+    return g->arena ? LS_OK : ls_fail(LS_ERROR, "the graph must be planned before it runs");
+}
+
+/* Debugging: whatever this forward must write, or may not read, is NaN before it. Memory taken over from an input stays. */
+static void poison_forward(const LsGraph *g, const LsNode *node)
+{
+    if (node->scratch)
+        ls_poison(node->scratch, node->scratch_forward);
+    for (int i = 0; i < node->outputs; i++) {
+        bool taken = false;
+        for (int j = 0; j < node->inputs; j++)
+            taken |= node->in[j] && node->in[j]->data == node->out[i]->data;
+        if (!taken)
+            ls_poison(node->out[i]->data, ls_tensor_bytes(g, node->out[i]));
+    }
+}
+
+static void poison_backward(const LsGraph *g, const LsNode *node)
+{
+    if (node->scratch)
+        ls_poison(node->scratch, node->scratch_backward);
+    for (int i = 0; i < node->inputs; i++) {
+        bool same = false; /* the first mention of a tensor used twice is the one that writes */
+        for (int j = 0; j < i; j++)
+            same |= node->in[j] == node->in[i];
+        bool writes = !same && ((node->want >> i) & 1u) && !((node->add >> i) & 1u);
+        if (writes && node->in[i]->grad != node->out[0]->grad)
+            ls_poison(node->in[i]->grad, ls_tensor_bytes(g, node->in[i]));
+    }
+}
+
+static LsStatus run_forward(LsGraph *g, int n, const LsRun *run)
+{
+    LsNode *node = g->node[n];
+    LsNodePlan *plan = &g->node_plan[n];
+    node->scratch = block_data(g, plan->forward_block);
+    if (g->options.poison)
+        poison_forward(g, node);
+    double start = g->options.profile ? ls_seconds() : 0;
+    bool plain = g->options.reference && node->op->reference;
+    LsStatus status = plain ? node->op->reference(node, run) : node->op->forward(node, run);
+    if (g->options.profile) {
+        plan->forward_seconds += ls_seconds() - start;
+        plan->calls++;
+    }
+    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", node->name);
+}
+
+LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
+{
+    LS_TRY(check_run(g));
+    for (int n = 0; n < g->nodes; n++)
+        LS_TRY(run_forward(g, n, run));
+    return LS_OK;
+}
+
+static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulate)
+{
+    LsNode *node = g->node[n];
+    LsNodePlan *plan = &g->node_plan[n];
+    node->scratch = block_data(g, plan->backward_block);
+    node->add = accumulate ? plan->add_more : plan->add_first;
+    for (int i = 0; i < node->outputs; i++)
+        if (g->tensor_plan[node->out[i]->id].zero_grad)
+            memset(node->out[i]->grad, 0, (size_t)ls_tensor_bytes(g, node->out[i]));
+    if (g->options.poison)
+        poison_backward(g, node);
+    double start = g->options.profile ? ls_seconds() : 0;
+    LsStatus status = node->op->backward(node, run);
+    if (g->options.profile)
+        plan->backward_seconds += ls_seconds() - start;
+    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s, backward", node->name);
+}
+
+LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate, const LsHooks *hooks)
+{
+    int64_t told = g->params->total;
+    for (int n = g->nodes - 1; n >= 0; n--) {
+        if (g->node_plan[n].active)
+            LS_TRY(run_backward(g, n, run, accumulate));
+        if (hooks && hooks->ready && g->node_plan[n].ready < told) {
+            told = g->node_plan[n].ready;
+            LS_TRY(hooks->ready(hooks->self, told));
+        }
+        if (hooks && hooks->poll)
+            LS_TRY(hooks->poll(hooks->self));
+    }
+    if (hooks && hooks->ready && told > 0)
+        LS_TRY(hooks->ready(hooks->self, 0)); /* parameters that no node uses */
+    return LS_OK;
+}
+
+static void fill(const LsGraph *g, void *data, LsDtype dtype, int64_t count, double value)
+{
+    bool wide = ls_graph_element_bytes(g, dtype) == 8;
+    for (int64_t i = 0; i < count; i++)
+        if (wide)
+            ((double *)data)[i] = value;
+        else
+            ((float *)data)[i] = (float)value;
+}
+
+LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accumulate, const LsHooks *hooks)
+{
+    LS_TRY(check_run(g));
+    if (g->options.mode != LS_TRAIN)
+        return ls_fail(LS_ERROR, "backward on a graph that was not built for training");
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor_plan[i].seed)
+            fill(g, g->tensor[i]->grad, g->tensor[i]->dtype, g->tensor[i]->count, scale);
+    return ls_graph_backward_seeded(g, run, accumulate, hooks);
+}
+
+void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to)
+{
+    if (ls_graph_element_bytes(g, x->dtype) == 8)
+        for (int64_t i = 0; i < x->count; i++)
+            to[i] = (float)((const double *)x->data)[i];
+    else
+        memcpy(to, x->data, sizeof(float) * (size_t)x->count);
+}
+
+void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from)
+{
+    if (ls_graph_element_bytes(g, x->dtype) == 8)
+        for (int64_t i = 0; i < x->count; i++)
+            ((double *)x->data)[i] = (double)from[i];
+    else
+        memcpy(x->data, from, sizeof(float) * (size_t)x->count);
+}
+
+/* ---- Finite or not ---- */
+
+static bool finite_values(const LsGraph *g, const void *data, LsDtype dtype, int64_t count)
+{
+    if (dtype == LS_I32)
+        return true;
+    bool finite = true;
+    bool wide = ls_graph_element_bytes(g, dtype) == 8;
+#pragma omp parallel for reduction(&& : finite) schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        finite = finite && (wide ? isfinite(((const double *)data)[i]) : isfinite(((const float *)data)[i]));
+    return finite;
+}
+
+LsStatus ls_graph_check_finite(LsGraph *g)
+{
+    for (int i = 0; i < g->tensors; i++) {
+        const LsTensor *x = g->tensor[i];
+        const LsTensorPlan *plan = &g->tensor_plan[i];
+        if ((x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT || plan->kept) && !finite_values(g, x->data, x->dtype, x->count))
+            return ls_fail(LS_DIVERGED, "%s %s: a value is not finite", x->role == LS_ROLE_PARAM ? "parameter" : "tensor", x->name);
+    }
+    for (int i = 0; i < g->tensors; i++) {
+        const LsTensor *x = g->tensor[i];
+        if (x->role == LS_ROLE_PARAM && x->grad && !finite_values(g, x->grad, LS_ACC, x->count))
+            return ls_fail(LS_DIVERGED, "gradient of parameter %s: a value is not finite", x->name);
+    }
+    return LS_OK;
+}
+
+/* ---- Reports ---- */
+
+static void add_cost(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
+{
+    LsCost f = {0}, b = {0};
+    if (g->node[n]->op->cost)
+        g->node[n]->op->cost(g->node[n], &f, &b);
+    forward->flops += f.flops;
+    forward->bytes += f.bytes;
+    if (g->node_plan[n].active) {
+        backward->flops += b.flops;
+        backward->bytes += b.bytes;
+    }
+
+}
+
+LsCost ls_graph_cost(const LsGraph *g)
+{
+    LsCost forward = {0}, backward = {0};
+    for (int n = 0; n < g->nodes; n++)
+        add_cost(g, n, &forward, &backward);
+    return (LsCost){forward.flops + backward.flops, forward.bytes + backward.bytes};
+}
+
+int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
+{
+    int count = 0;
+    for (int n = 0; n < g->nodes; n++) {
+        const LsNodePlan *plan = &g->node_plan[n];
+        int at = 0;
+        while (at < count && strcmp(rows[at].name, g->node[n]->op->name) != 0)
+            at++;
+        if (at == room)
+            continue;
+        if (at == count)
+            rows[count++] = (LsProfile){.name = g->node[n]->op->name};
+        LsProfile *row = &rows[at];
+        LsCost forward = {0}, backward = {0};
+        add_cost(g, n, &forward, &backward);
+        double calls = (double)plan->calls;
+        row->calls += plan->calls;
+        row->forward_seconds += plan->forward_seconds;
+        row->backward_seconds += plan->backward_seconds;
+        row->forward.flops += calls * forward.flops;
+        row->forward.bytes += calls * forward.bytes;
+        row->backward.flops += calls * backward.flops;
+        row->backward.bytes += calls * backward.bytes;
+    }
+    return count;
+}
+
+void ls_graph_profile_reset(LsGraph *g)
+{
+    for (int n = 0; n < g->nodes; n++) {
+        g->node_plan[n].calls = 0;
+        g->node_plan[n].forward_seconds = g->node_plan[n].backward_seconds = 0;
+    }
+}
+
+void ls_graph_print(const LsGraph *g, FILE *to)
+{
+    fprintf(to, "%-40s %-24s %s\n", "node", "shape", "arena MiB");
+    for (int n = 0; n < g->nodes; n++) {
+        const LsNode *node = g->node[n];
+        int64_t bytes = 0;
+        for (int i = 0; i < node->outputs; i++)
+            bytes += ls_tensor_bytes(g, node->out[i]);
+        fprintf(to, "%-40s %-24s %.2f\n", node->name, ls_shape_text(node->out[0]), (double)bytes / 1048576);
+    }
+}
