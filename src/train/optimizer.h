@@ -1,4 +1,4 @@
-/* Optimisers (one file each, one line in the list) and learning-rate schedules. */
+/* Optimisers (one file each, one line in optimizers.def) and learning-rate schedules. */
 #ifndef LS_TRAIN_OPTIMIZER_H
 #define LS_TRAIN_OPTIMIZER_H
 
@@ -11,18 +11,31 @@ typedef struct LsOptimizer {
     const char *name;
     int moments;
     const char *moment_name[LS_MAX_MOMENTS]; /* as in checkpoints: "m", "v" */
-    /* One step: params->value from params->grad times `scale` (clipping). step counts from 1. Element-wise, threads do not show in the bits. */
+
+    /* One step: params->value from params->grad times `scale` (clipping, and the mean over targets). step counts from 1. Goes once
+     * over the flat arrays, element by element, so that the number of threads does not show in the bits. */
     void (*update)(const LsTrainSettings *settings, LsParams *params, float *const *moment, int64_t step, double learning_rate,
                    double scale);
 } LsOptimizer;
 
+/* NULL where there is none of that name. */
 const LsOptimizer *ls_optimizer_find(const char *name);
 
-/* Learning rate of step 1, 2, ...: linear warm-up, then constant, linear, cosine (both to min_learning_rate at train.steps) or inverse
- * square root. */
+/* Decay of one parameter: settings->weight_decay for rank >= 2 without LS_NO_DECAY, else 0. */
+float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
+
+/* Runs `range(self, param, first, count)` over all parameters in parallel: pieces [first, first + count) of the flat arrays that
+ * belong to list[param]; never across a border of parameters; every element once. */
+void ls_optimizer_each(const LsParams *params, void (*range)(void *self, int param, int64_t first, int64_t count), void *self);
+
+/* Learning rate of step 1, 2, ...: linear warm-up over settings->warmup steps, then
+ *   constant      lr
+ *   linear        lr to min_learning_rate at train.steps
+ *   cosine        the same along half a cosine
+ *   inverse_sqrt  lr sqrt(max(warmup, 1) / step), never below min_learning_rate */
 double ls_schedule(const LsTrainSettings *settings, int64_t step);
 
-/* Sum of squares of a flat array over LS_REDUCE_CHUNKS chunks in order, in double. */
+/* Sum of squares of a flat array over LS_REDUCE_CHUNKS chunks in order, in double; NaN or infinite where an element is. */
 double ls_sum_of_squares(const float *x, int64_t count);
 
 #endif

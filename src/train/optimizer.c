@@ -1,0 +1,101 @@
+#include "train/optimizer.h"
+
+#include "train/clones.h"
+
+#include <math.h>
+#include <string.h>
+
+#define OPTIMIZER(name) extern const LsOptimizer ls_optimizer_##name;
+#include "train/optimizers.def"
+#undef OPTIMIZER
+
+static const LsOptimizer *const optimizers[] = {
+#define OPTIMIZER(name) &ls_optimizer_##name,
+#include "train/optimizers.def"
+#undef OPTIMIZER
+};
+
+/* Floats of one piece of work: with four arrays of it a core's second-level cache is not exceeded, and the threads' shares
+ * of a large model are even. */
+#define PIECE ((int64_t)16384)
+
+const LsOptimizer *ls_optimizer_find(const char *name)
+{
+    for (size_t i = 0; i < LS_COUNT_OF(optimizers); i++)
+        if (strcmp(optimizers[i]->name, name) == 0)
+            return optimizers[i];
+    return NULL;
+}
+
+float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param)
+{
+    return param->rank >= 2 && !(param->flags & LS_NO_DECAY) ? (float)settings->weight_decay : 0.0f;
+}
+
+/* The last parameter that begins at or before `at`. */
+static int param_at(const LsParams *params, int64_t at)
+{
+    int low = 0, high = params->count - 1;
+    while (low < high) {
+        int middle = (low + high + 1) / 2;
+        if (params->list[middle].offset <= at)
+            low = middle;
+        else
+            high = middle - 1;
+    }
+    return low;
+}
+
+void ls_optimizer_each(const LsParams *params, void (*range)(void *self, int param, int64_t first, int64_t count), void *self)
+{
+    if (params->count == 0)
+        return;
+    int64_t pieces = (params->total + PIECE - 1) / PIECE;
+#pragma omp parallel for schedule(static)
+    for (int64_t piece = 0; piece < pieces; piece++) {
+        int64_t begin = piece * PIECE, end = begin + PIECE < params->total ? begin + PIECE : params->total;
+        for (int i = param_at(params, begin); i < params->count && params->list[i].offset < end; i++) {
+            int64_t first = params->list[i].offset, last = first + params->list[i].count;
+            first = first > begin ? first : begin;
+            last = last < end ? last : end;
+            if (first < last)
+                range(self, i, first, last - first);
+        }
+    }
+}
+
+LS_INLINE_BODY void squares_body(const float *x, int64_t count, double *sum)
+{
+    double lane[16] = {0};
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+#pragma omp simd
+        for (int64_t j = 0; j < 16; j++)
+            lane[j] += (double)x[i + j] * (double)x[i + j];
+    }
+    double total = 0;
+    for (int64_t j = 0; j < 16; j++)
+        total += lane[j];
+    for (; i < count; i++)
+        total += (double)x[i] * (double)x[i];
+    *sum = total;
+}
+LS_CLONES(squares, squares_body, (const float *x, int64_t count, double *sum), (x, count, sum))
+
+double ls_sum_of_squares(const float *x, int64_t count)
+{
+    double part[LS_REDUCE_CHUNKS];
+    LsIsa isa = ls_clone_level();
+    int64_t chunk = (count / LS_REDUCE_CHUNKS + 16) / 16 * 16;
+#pragma omp parallel for schedule(static)
+    for (int i = 0; i < LS_REDUCE_CHUNKS; i++) {
+        int64_t first = i * chunk, left = count - first;
+        part[i] = 0;
+        if (left > 0)
+            squares_clones[isa](x + first, left < chunk ? left : chunk, &part[i]);
+    }
+    double sum = 0;
+    for (int i = 0; i < LS_REDUCE_CHUNKS; i++)
+        sum += part[i];
+    return sum;
+}

@@ -1,0 +1,63 @@
+/* Learning rates at places where they are known by hand. */
+#include "harness.h"
+#include "train/optimizer.h"
+
+#include <math.h>
+
+static LsTrainSettings settings(char *schedule)
+{
+    return (LsTrainSettings){.schedule = schedule, .learning_rate = 1e-3, .min_learning_rate = 1e-4, .steps = 110, .warmup = 10};
+}
+
+static void near(double a, double b) { ASSERT_AT_MOST(fabs(a - b), 1e-15); } /* doubles of about 1e-3, a few roundings */
+
+static void test_warmup(void)
+{
+    char *names[] = {"constant", "linear", "cosine", "inverse_sqrt"};
+    for (int i = 0; i < 4; i++) {
+        LsTrainSettings s = settings(names[i]);
+        near(ls_schedule(&s, 1), 1e-4);
+        near(ls_schedule(&s, 5), 5e-4);
+        near(ls_schedule(&s, 10), 1e-3);
+        for (int64_t step = 11; step <= 200; step++) {
+            CU_ASSERT(ls_schedule(&s, step) <= ls_schedule(&s, step - 1));
+            CU_ASSERT(ls_schedule(&s, step) >= s.min_learning_rate);
+        }
+        s.warmup = 0;
+        CU_ASSERT(ls_schedule(&s, 1) <= 1e-3 && ls_schedule(&s, 1) > 0.99e-3);
+    }
+}
+
+static void test_shapes(void)
+{
+    LsTrainSettings s = settings("constant");
+    near(ls_schedule(&s, 110), 1e-3);
+    s = settings("linear");
+    near(ls_schedule(&s, 60), (1e-3 + 1e-4) / 2);
+    near(ls_schedule(&s, 85), 1e-3 - 0.75 * 9e-4);
+    near(ls_schedule(&s, 110), 1e-4);
+    near(ls_schedule(&s, 1000), 1e-4);
+    s = settings("cosine");
+    near(ls_schedule(&s, 60), (1e-3 + 1e-4) / 2);
+    near(ls_schedule(&s, 35), 1e-4 + 9e-4 * (0.5 + sqrt(2) / 4));
+    near(ls_schedule(&s, 110), 1e-4);
+    s = settings("inverse_sqrt");
+    near(ls_schedule(&s, 40), 5e-4);
+    near(ls_schedule(&s, 90), 1e-3 / 3);
+    near(ls_schedule(&s, 100000), 1e-4);
+}
+
+static void test_warmup_longer_than_the_run(void)
+{
+    LsTrainSettings s = settings("cosine");
+    s.warmup = 200;
+    near(ls_schedule(&s, 110), 1e-3 * 110 / 200);
+}
+
+int main(void)
+{
+    return harness_run("schedule", (HarnessTest[]){{"warm-up", test_warmup},
+                                                   {"shapes", test_shapes},
+                                                   {"warm-up longer than the run", test_warmup_longer_than_the_run},
+                                                   {0}});
+}
