@@ -58,12 +58,17 @@ static const float *at(const void *matrix, int64_t row, int64_t column, int64_t 
     return transposed ? x + column * stride + row : x + row * stride + column;
 }
 
-static void add_bias(const LsGemm *g, float *c, int64_t ldc, int64_t column, int64_t rows, int64_t columns)
+/* Bias and epilogue of a piece whose sum is complete. */
+static void finish_piece(const LsGemm *g, int64_t row, int64_t column, int64_t rows, int64_t columns)
 {
-    const float *bias = (const float *)g->bias + column;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            c[i * ldc + j] += bias[j];
+    if (g->bias) {
+        const float *bias = (const float *)g->bias + column;
+        for (int64_t i = row; i < row + rows; i++)
+            for (int64_t j = 0; j < columns; j++)
+                ((float *)g->c)[i * g->ldc + column + j] += bias[j];
+    }
+    if (g->finish)
+        g->finish(g->self, row, column, rows, columns);
 }
 
 /* One piece of the output over one chunk of k, written to `c`. */
@@ -86,8 +91,8 @@ static dnnl_status_t run_whole(const LsGemm *g, const Cut *cut)
         int64_t i = row * cut->rows, j = column * cut->columns;
         float *c = (float *)g->c + i * g->ldc + j;
         dnnl_status_t status = run_piece(g, cut, row, column, 0, c, g->ldc, g->accumulate ? 1.0f : 0.0f);
-        if (g->bias)
-            add_bias(g, c, g->ldc, j, min64(cut->rows, g->m - i), min64(cut->columns, g->n - j));
+        if (status == dnnl_success)
+            finish_piece(g, i, j, min64(cut->rows, g->m - i), min64(cut->columns, g->n - j));
         worst = status > worst ? status : worst;
     }
     return worst;
@@ -106,8 +111,7 @@ static void sum_parts(const LsGemm *g, const Cut *cut, const float *parts)
             for (int64_t j = 0; j < g->n; j++)
                 c[j] += part[j];
         }
-        if (g->bias)
-            add_bias(g, c, g->ldc, 0, 1, g->n);
+        finish_piece(g, i, 0, 1, g->n);
     }
 }
 
@@ -154,8 +158,7 @@ static void empty_product_float32(const LsGemm *g)
         float *c = (float *)g->c + i * g->ldc;
         if (!g->accumulate)
             memset(c, 0, (size_t)g->n * sizeof *c);
-        if (g->bias)
-            add_bias(g, c, g->ldc, 0, 1, g->n);
+        finish_piece(g, i, 0, 1, g->n);
     }
 }
 
@@ -232,6 +235,8 @@ static void product_block(const LsGemm *g, int64_t i, int64_t j)
             c[column] = value + (bias ? bias[j + column] : 0);
         }
     }
+    if (g->finish)
+        g->finish(g->self, i, j, rows, columns);
 }
 
 LsStatus ls_gemm_float64(const LsGemm *g)

@@ -24,6 +24,10 @@ typedef struct LsGemm {
     int64_t ldc;
     bool accumulate;
     const void *bias; /* (n) or NULL */
+    /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that made it
+     * and while it is in that thread's cache. For epilogues. */
+    void (*finish)(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns);
+    void *self;
 } LsGemm;
 
 /* Called outside or inside an OpenMP parallel region (then it runs on the calling thread alone). */

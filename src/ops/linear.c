@@ -1,0 +1,306 @@
+/* y = act(x w^T + bias): the dense layer.
+ *
+ * With h = x w^T + bias and g = dL/dy act'(h):
+ *     dL/dx = g w,   dL/dw = g^T x,   dL/dbias = sum of the rows of g
+ * out[1] keeps h for the backward where there is an activation. */
+#include "ops/activation.h"
+#include "ops/op_build.h"
+
+typedef struct Linear {
+    LsActivation activation;
+} Linear;
+
+/* Rows of one chunk of the bias gradient's sum: at most LS_REDUCE_CHUNKS chunks. */
+static int64_t chunk_rows(int64_t rows)
+{
+    int64_t each = (rows + LS_REDUCE_CHUNKS - 1) / LS_REDUCE_CHUNKS;
+    return each < 8 ? 8 : each;
+}
+
+static int64_t chunk_count(int64_t rows)
+{
+    return (rows + chunk_rows(rows) - 1) / chunk_rows(rows);
+}
+
+static LsStatus infer(LsNode *node)
+{
+    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
+    const Linear *linear = node->attr;
+    if (x->dtype != LS_REAL || w->dtype != LS_REAL || w->rank != 2 || x->rank < 1 || x->dim[x->rank - 1] != w->dim[1])
+        return ls_node_fail(node, "linear: x %s does not fit w %s: x must be (..., K), w (N, K)", ls_shape_text(x), ls_shape_text(w));
+    if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
+        return ls_node_fail(node, "linear: bias %s does not fit w %s: it must be (N)", ls_shape_text(bias), ls_shape_text(w));
+    int64_t dim[LS_MAX_RANK], rows = x->count / w->dim[1];
+    memcpy(dim, x->dim, sizeof dim);
+    dim[x->rank - 1] = w->dim[0];
+    if (bias)
+        node->scratch_backward = chunk_count(rows) * w->dim[0] * (int64_t)sizeof(acc);
+    if (!ls_node_output(node, LS_REAL, x->rank, dim))
+        return LS_RESOURCE;
+    bool keep = linear->activation != LS_NO_ACTIVATION && ls_graph_mode(node->graph) == LS_TRAIN;
+    return !keep || ls_node_output(node, LS_REAL, x->rank, dim) ? LS_OK : LS_RESOURCE;
+}
+
+/* ---- Forward ------------------------------------------------------------------------------------------------------------ */
+
+LS_INLINE void activate_row(LsActivation kind, const real *h, real *y, int64_t count)
+{
+    int64_t j = 0;
+    for (; j + LS_LANES <= count; j += LS_LANES)
+        ls_store(y + j, ls_activate(kind, ls_load(h + j)));
+    if (j < count)
+        ls_store_part(y + j, ls_activate(kind, ls_load_part(h + j, count - j)), count - j);
+}
+
+typedef struct Epilogue {
+    LsActivation activation;
+    const real *h; /* (M, N) */
+    real *y;       /* (M, N), may be h */
+    int64_t stride;
+} Epilogue;
+
+/* The activation of a piece of the product, while it is still in the cache. */
+static void finish_piece(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns)
+{
+    const Epilogue *e = self;
+    for (int64_t i = row; i < row + rows; i++) {
+        const real *h = e->h + i * e->stride + column;
+        real *y = e->y + i * e->stride + column;
+        switch (e->activation) { /* one loop for each, so that the choice is made outside it */
+        case LS_GELU:
+            activate_row(LS_GELU, h, y, columns);
+            break;
+        case LS_GELU_TANH:
+            activate_row(LS_GELU_TANH, h, y, columns);
+            break;
+        case LS_SILU:
+            activate_row(LS_SILU, h, y, columns);
+            break;
+        case LS_RELU:
+            activate_row(LS_RELU, h, y, columns);
+            break;
+        case LS_NO_ACTIVATION:
+            break;
+        }
+    }
+}
+
+static LsStatus forward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
+    const Linear *linear = node->attr;
+    int64_t n = w->dim[0], k = w->dim[1], m = x->count / k;
+    real *y = node->out[0]->data, *h = node->outputs > 1 ? node->out[1]->data : y; /* (M, N) */
+    Epilogue epilogue = {linear->activation, h, y, n};
+    return ls_gemm(&(LsGemm){.m = m,
+                             .n = n,
+                             .k = k,
+                             .a = x->data,
+                             .lda = k,
+                             .b = w->data,
+                             .ldb = k,
+                             .transpose_b = true,
+                             .c = h,
+                             .ldc = n,
+                             .bias = bias ? bias->data : NULL,
+                             .finish = linear->activation != LS_NO_ACTIVATION ? finish_piece : NULL,
+                             .self = &epilogue});
+}
+
+/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
+
+/* One row of g: dy becomes g = dy act'(h) in place, and is added to sum (NULL: not wanted). */
+LS_INLINE void slope_row(LsActivation kind, const real *h, real *dy, acc *sum, int64_t count)
+{
+    int64_t j = 0;
+    for (; j + LS_LANES <= count; j += LS_LANES) {
+        vacc g = ls_load(dy + j);
+        if (kind != LS_NO_ACTIVATION) {
+            g *= ls_activate_slope(kind, ls_load(h + j));
+            ls_store(dy + j, g);
+        }
+        if (sum)
+            ls_store_acc(sum + j, ls_load_acc(sum + j) + g);
+    }
+    if (j < count) {
+        int64_t left = count - j;
+        vacc g = ls_load_part(dy + j, left);
+        if (kind != LS_NO_ACTIVATION) {
+            g *= ls_activate_slope(kind, ls_load_part(h + j, left));
+            ls_store_part(dy + j, g, left);
+        }
+        if (sum)
+            ls_store_acc_part(sum + j, ls_load_acc_part(sum + j, left) + g, left);
+    }
+}
+
+static void slope_rows(LsActivation kind, const real *h, real *dy, acc *sum, int64_t from, int64_t to, int64_t columns)
+{
+    for (int64_t i = from; i < to; i++) {
+        const real *h_row = h ? h + i * columns : NULL;
+        real *dy_row = dy + i * columns;
+        switch (kind) {
+        case LS_GELU:
+            slope_row(LS_GELU, h_row, dy_row, sum, columns);
+            break;
+        case LS_GELU_TANH:
+            slope_row(LS_GELU_TANH, h_row, dy_row, sum, columns);
+            break;
+        case LS_SILU:
+            slope_row(LS_SILU, h_row, dy_row, sum, columns);
+            break;
+        case LS_RELU:
+            slope_row(LS_RELU, h_row, dy_row, sum, columns);
+            break;
+        case LS_NO_ACTIVATION:
+            slope_row(LS_NO_ACTIVATION, h_row, dy_row, sum, columns);
+            break;
+        }
+    }
+}
+
+/* Makes g out of dy, in place, and the bias gradient, by chunks of rows that are then summed in order.
+ * dy: (M, N), h: (M, N) or NULL, parts: (chunks, N) or NULL with dbias. */
+static void make_g(LsActivation kind, const real *h, real *dy, int64_t m, int64_t n, acc *parts, acc *dbias, bool add)
+{
+    int64_t each = chunk_rows(m), chunks = chunk_count(m);
+#pragma omp parallel for schedule(static)
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
+        acc *sum = dbias ? parts + chunk * n : NULL;
+        if (sum)
+            memset(sum, 0, (size_t)n * sizeof *sum);
+        int64_t from = chunk * each, to = from + each < m ? from + each : m;
+        slope_rows(kind, h, dy, sum, from, to, n);
+    }
+    if (!dbias)
+        return;
+    if (!add)
+        memset(dbias, 0, (size_t)n * sizeof *dbias);
+    for (int64_t chunk = 0; chunk < chunks; chunk++)
+        for (int64_t j = 0; j < n; j++)
+            dbias[j] += parts[chunk * n + j];
+}
+
+static LsStatus backward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
+    const Linear *linear = node->attr;
+    int64_t n = w->dim[0], k = w->dim[1], m = x->count / k;
+    real *g = node->out[0]->grad; /* (M, N), dL/dy at entry: nobody reads it after this node */
+    bool want_bias = bias && ls_wants(node, 2);
+    if (linear->activation != LS_NO_ACTIVATION || want_bias)
+        make_g(linear->activation, node->outputs > 1 ? node->out[1]->data : NULL, g, m, n, node->scratch, want_bias ? bias->grad : NULL,
+               ls_adds(node, 2));
+    if (ls_wants(node, 1)) /* (N, K) = g^T x */
+        LS_TRY(ls_gemm(&(LsGemm){.m = n,
+                                 .n = k,
+                                 .k = m,
+                                 .a = g,
+                                 .lda = n,
+                                 .transpose_a = true,
+                                 .b = x->data,
+                                 .ldb = k,
+                                 .c = w->grad,
+                                 .ldc = k,
+                                 .accumulate = ls_adds(node, 1)}));
+    if (ls_wants(node, 0)) /* (M, K) = g w */
+        LS_TRY(ls_gemm(&(LsGemm){.m = m,
+                                 .n = k,
+                                 .k = n,
+                                 .a = g,
+                                 .lda = n,
+                                 .b = w->data,
+                                 .ldb = k,
+                                 .c = x->grad,
+                                 .ldc = k,
+                                 .accumulate = ls_adds(node, 0)}));
+    return LS_OK;
+}
+
+/* ---- Reference ---------------------------------------------------------------------------------------------------------- */
+
+static double activation_of(LsActivation kind, double h)
+{
+    switch (kind) {
+    case LS_GELU:
+        return h * 0.5 * (1 + erf(h / sqrt(2)));
+    case LS_GELU_TANH:
+        return 0.5 * h * (1 + tanh(sqrt(2 / acos(-1)) * (h + 0.044715 * h * h * h)));
+    case LS_SILU:
+        return h / (1 + exp(-h));
+    case LS_RELU:
+        return h > 0 ? h : 0;
+    case LS_NO_ACTIVATION:
+        break;
+    }
+    return h;
+}
+
+static LsStatus reference(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    const real *x = node->in[0]->data, *w = node->in[1]->data, *bias = node->in[2] ? node->in[2]->data : NULL;
+    const Linear *linear = node->attr;
+    real *y = node->out[0]->data;
+    int64_t n = node->in[1]->dim[0], k = node->in[1]->dim[1], m = node->in[0]->count / k;
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            double h = bias ? (double)ls_load1(bias + j) : 0;
+            for (int64_t p = 0; p < k; p++)
+                h += (double)ls_load1(x + i * k + p) * (double)ls_load1(w + j * k + p);
+            if (node->outputs > 1)
+                ls_store1((real *)node->out[1]->data + i * n + j, (acc)h);
+            ls_store1(y + i * n + j, (acc)activation_of(linear->activation, h));
+        }
+    return LS_OK;
+}
+
+static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
+{
+    double x = (double)node->in[0]->count, w = (double)node->in[1]->count, y = (double)node->out[0]->count;
+    double flops = 2 * y * (double)node->in[1]->dim[1];
+    *fwd = (LsCost){flops, (x + w + y * node->outputs) * sizeof(real)};
+    *bwd = (LsCost){2 * flops, (2 * x + w + y * node->outputs) * sizeof(real) + w * sizeof(acc)};
+}
+
+/* ls_linear(g, x, w, bias, activation): x: (..., K), w: (N, K) parameter, bias: (N) parameter or NULL -> (..., N).
+ * activation: see LsActivation in lockstep/ops.h. */
+LS_BUILDER LsTensor *ls_linear(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsActivation activation)
+{
+    return ls_node(g, "linear", 3, (LsTensor *[]){x, w, bias}, &(Linear){activation}, sizeof(Linear));
+}
+
+static bool cases(LsGraph *g, int which)
+{
+    static const struct {
+        int64_t b, t, k, n;
+        bool bias;
+        LsActivation activation;
+    } list[] = {{1, 1, 1, 1, false, LS_NO_ACTIVATION}, {2, 3, 5, 7, true, LS_NO_ACTIVATION}, {3, 11, 17, 33, true, LS_GELU},
+                {1, 9, 16, 19, true, LS_GELU_TANH},    {2, 13, 8, 35, false, LS_SILU},       {1, 20, 9, 48, true, LS_RELU},
+                {2, 4, 6, 5, false, LS_GELU_TANH}};
+    if (which >= (int)LS_COUNT_OF(list))
+        return false;
+    int64_t n = list[which].n, k = list[which].k;
+    LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, k});
+    LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){n, k});
+    LsTensor *bias = list[which].bias ? ls_case_param(g, "bias", 0, -1, 1, 1, (int64_t[]){n}) : NULL;
+    ls_linear(g, x, w, bias, list[which].activation);
+    return true;
+}
+
+LS_OP(linear) = {
+    .name = "linear",
+    .formula = "y = act(x w^T + bias)",
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .reference = reference,
+    .cost = cost,
+    .saves_in = 3,
+    .saves_out = 2,
+    .param_in = 6,
+    .cases = cases,
+};
