@@ -14,8 +14,8 @@ struct LsSource {
     int64_t samples;    /* in an epoch */
     int64_t vocabulary; /* classes of the targets */
     const LsTokenizer *tokenizer; /* the source's own; NULL where it has none */
-    /* Fills rows 0..count-1 of the graph's inputs with samples first..first+count-1 of the endless stream; *targets gets the number of
-     * targets that are not ignored. */
+    /* Fills rows 0..count-1 of the graph's inputs with samples first..first+count-1 of the endless stream; rows after them (the last
+     * part of an evaluation) get targets LS_IGNORE. *targets gets the number of targets that are not ignored. */
     LsStatus (*fill)(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets);
     void (*free)(LsSource *source);
 };

@@ -13,7 +13,7 @@ typedef struct LsMoment {
 } LsMoment;
 
 typedef struct LsProgress {
-    int64_t step, samples;       /* done */
+    int64_t step, samples, tokens; /* done; tokens: targets learned from, for the metrics */
     uint64_t seed;
     int64_t metrics_rows;        /* rows of metrics.jsonl that belong to steps up to this one */
     double best_loss;            /* validation; HUGE_VAL before the first */
