@@ -1,0 +1,307 @@
+/* Causal multi-head attention with grouped queries (Vaswani et al. 2017, "Attention is all you need"; Ainslie et al. 2023, "GQA").
+ *
+ *     s_tj = q_t . k_j / sqrt(D)  for j <= t      p_t = softmax(s_t)      o_t = sum_j p_tj v_j
+ *
+ * and backward, with delta_t = do_t . o_t:
+ *
+ *     dv_j = sum_t p_tj do_t      ds_tj = p_tj (do_t . v_j - delta_t)
+ *     dq_t = sum_j ds_tj k_j / sqrt(D)            dk_j = sum_t ds_tj q_t / sqrt(D)
+ *
+ * No (T, T) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. */
+#include "ops/attention_block.h"
+#include "ops/attention_one.h"
+
+#include <omp.h>
+
+typedef struct Attention {
+    int64_t heads, kv_heads;
+} Attention;
+
+static Shape shape_of(const LsNode *node)
+{
+    const Attention *a = node->attr;
+    const LsTensor *qkv = node->in[0];
+    Shape s = {.batch = qkv->dim[0], .queries = qkv->dim[1], .heads = a->heads, .kv_heads = a->kv_heads, .row = qkv->dim[2]};
+    s.size = s.row / (a->heads + 2 * a->kv_heads);
+    s.group = a->heads / a->kv_heads;
+    s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
+    s.scale = (acc)(1 / sqrt((double)s.size));
+    return s;
+}
+
+static LsStatus check_state(const LsNode *node, const Shape *s)
+{
+    const LsTensor *cache = node->in[1], *position = node->in[2];
+    if (!cache != !position)
+        return ls_node_fail(node, "attention: cache and position go together; one of them is missing");
+    if (!cache)
+        return LS_OK;
+    if (ls_graph_mode(node->graph) != LS_DECODE)
+        return ls_node_fail(node, "attention: a cache is for graphs of mode LS_DECODE only");
+    if (cache->rank != 3 || cache->dtype != LS_REAL || cache->dim[0] != s->batch || cache->dim[2] != 2 * s->kv_heads * s->size)
+        return ls_node_fail(node, "attention: cache %s does not fit qkv %s: it must be (%lld, context, %lld)", ls_shape_text(cache),
+                            ls_shape_text(node->in[0]), (long long)s->batch, (long long)(2 * s->kv_heads * s->size));
+    if (position->rank != 1 || position->dtype != LS_I32 || position->dim[0] != s->batch)
+        return ls_node_fail(node, "attention: position %s must be (%lld) of LS_I32", ls_shape_text(position), (long long)s->batch);
+    return LS_OK;
+}
+
+static LsStatus infer(LsNode *node)
+{
+    const Attention *a = node->attr;
+    const LsTensor *qkv = node->in[0];
+    if (a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads != 0)
+        return ls_node_fail(node, "attention: %lld heads cannot share %lld key heads evenly", (long long)a->heads,
+                            (long long)a->kv_heads);
+    int64_t parts = a->heads + 2 * a->kv_heads;
+    if (qkv->rank != 3 || qkv->dtype != LS_REAL || qkv->dim[2] % parts != 0)
+        return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld", ls_shape_text(qkv),
+                            (long long)a->heads, (long long)a->kv_heads);
+    Shape s = shape_of(node);
+    LS_TRY(check_state(node, &s));
+    node->scratch_forward = ls_threads() * ls_forward_scratch(&s) * (int64_t)sizeof(acc);
+    node->scratch_backward = ls_threads() * ls_backward_scratch(&s) * (int64_t)sizeof(acc);
+    if (node->in[1] && s.queries == 1)
+        node->scratch_forward = ls_one_scratch(&s, node->in[1]->dim[1], ls_threads()) * (int64_t)sizeof(acc);
+    bool made = ls_node_output(node, LS_REAL, 3, (int64_t[]){s.batch, s.queries, s.heads * s.size}) &&
+                ls_node_output(node, LS_ACC, 3, (int64_t[]){s.batch, s.heads, s.queries});
+    return made ? LS_OK : LS_RESOURCE;
+}
+
+/* Threads of a team: not more than there is scratch for, should the number have been raised since the graph was planned. */
+static int team(int64_t scratch_bytes, int64_t each)
+{
+    int64_t room = scratch_bytes / (each * (int64_t)sizeof(acc));
+    return ls_threads() < room ? ls_threads() : (int)room;
+}
+
+/* ---- Forward ------------------------------------------------------------------------------------------------------ */
+
+/* Puts the new keys and values into their rows of the cache: (B, context, 2 Hkv D). */
+static LsStatus append(const LsNode *node, const Shape *s)
+{
+    const LsTensor *cache = node->in[1];
+    const int32_t *position = node->in[2]->data;
+    int64_t context = cache->dim[1], row = cache->dim[2];
+    for (int64_t b = 0; b < s->batch; b++)
+        if (position[b] < 0 || position[b] + s->queries > context)
+            return ls_fail(LS_USAGE,
+                           "%s: stream %lld has seen %d tokens and gets %lld more, but the context is %lld; use a model with a longer "
+                           "context or fewer tokens",
+                           node->name, (long long)b, (int)position[b], (long long)s->queries, (long long)context);
+#pragma omp parallel for collapse(2) schedule(static) if (s->batch * s->queries * row > 65536)
+    for (int64_t b = 0; b < s->batch; b++)
+        for (int64_t t = 0; t < s->queries; t++) {
+            const real *from = (const real *)node->in[0]->data + (b * s->queries + t) * s->row + s->heads * s->size;
+            memcpy((real *)cache->data + (b * context + position[b] + t) * row, from, (size_t)row * sizeof(real));
+        }
+    return LS_OK;
+}
+
+/* Keys of stream b and key head j: in the cache, or in qkv itself. */
+static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
+{
+    if (node->in[1]) {
+        const real *k = (const real *)node->in[1]->data + b * node->in[1]->dim[1] * node->in[1]->dim[2] + j * s->size;
+        return (Keys){k, k + s->kv_heads * s->size, node->in[1]->dim[2], ((const int32_t *)node->in[2]->data)[b]};
+    }
+    const real *k = (const real *)node->in[0]->data + b * s->queries * s->row + (s->heads + j) * s->size;
+    return (Keys){k, k + s->kv_heads * s->size, s->row, 0};
+}
+
+static LsStatus forward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Shape s = shape_of(node);
+    if (node->in[1])
+        LS_TRY(append(node, &s));
+    if (node->in[1] && s.queries == 1) {
+        ls_attend_one(&s, node->in[0]->data, node->in[1]->data, node->in[1]->dim[1], node->in[2]->data, node->out[0]->data,
+                      node->out[1]->data, node->scratch, node->scratch_forward / (int64_t)sizeof(acc));
+        return LS_OK;
+    }
+    int64_t each = ls_forward_scratch(&s), task = ls_task_queries(&s), pairs = s.batch * s.kv_heads;
+    int threads = team(node->scratch_forward, each);
+    while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads) /* a query's result does not depend on it */
+        task = LS_ROUND_UP(task / 2, COLUMNS);
+    int64_t tasks = (s.queries + task - 1) / task;
+#pragma omp parallel for collapse(2) schedule(dynamic, 1) num_threads(threads)
+    for (int64_t n = 0; n < tasks; n++)
+        for (int64_t pair = 0; pair < pairs; pair++) {
+            int64_t b = pair / s.kv_heads, j = pair % s.kv_heads, first = (tasks - 1 - n) * task; /* the longest first */
+            Keys keys = keys_of(node, &s, b, j);
+            forward_task(&s, &keys, first, first + task < s.queries ? first + task : s.queries,
+                         (const real *)node->in[0]->data + b * s.queries * s.row + j * s.group * s.size,
+                         (real *)node->out[0]->data + (b * s.queries * s.heads + j * s.group) * s.size,
+                         (acc *)node->out[1]->data + (b * s.heads + j * s.group) * s.queries,
+                         (acc *)node->scratch + omp_get_thread_num() * each);
+        }
+    return LS_OK;
+}
+
+/* ---- Backward ----------------------------------------------------------------------------------------------------- */
+
+/* Keys' and values' gradients are sums over queries. A part is a range of query blocks, whose sums are formed together; parts
+ * of a (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not depend on the
+ * number of threads: one where there are enough (stream, key head) pairs to keep a processor busy. */
+static int64_t part_count(const Shape *s)
+{
+    int64_t blocks = (s->queries + ls_task_queries(s) - 1) / ls_task_queries(s), pairs = s->batch * s->kv_heads;
+    int64_t parts = (LS_REDUCE_CHUNKS + pairs - 1) / pairs;
+    return parts < blocks ? parts : blocks;
+}
+
+/* First query block of a part: work grows with the square of the position. */
+static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
+{
+    int64_t blocks = (s->queries + ls_task_queries(s) - 1) / ls_task_queries(s);
+    return part == parts ? blocks : (int64_t)((double)blocks * sqrt((double)part / (double)parts) + 0.5);
+}
+
+/* dk, dv: (count, padded D) sums into the gradient of qkv; dk still lacks the scale. */
+static void merge(const Shape *s, real *dk, real *dv, const acc *sum_k, const acc *sum_v, int64_t count, bool add)
+{
+    for (int64_t t = 0; t < count; t++)
+        for (int64_t d = 0; d < s->size; d++) {
+            real *k = dk + t * s->row + d, *v = dv + t * s->row + d;
+            ls_store1(k, (add ? ls_load1(k) : 0) + sum_k[t * s->padded + d] * s->scale);
+            ls_store1(v, (add ? ls_load1(v) : 0) + sum_v[t * s->padded + d]);
+        }
+}
+
+static LsStatus backward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    if (!ls_wants(node, 0))
+        return LS_OK;
+    Shape s = shape_of(node);
+    int64_t each = ls_backward_scratch(&s), sums = LS_ROUND_UP(s.queries, KEYS) * s.padded, pairs = s.batch * s.kv_heads;
+    int64_t parts = part_count(&s), task = ls_task_queries(&s);
+    bool add = ls_adds(node, 0);
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(team(node->scratch_backward, each))
+    for (int64_t n = 0; n < pairs * parts; n++) {
+        int64_t pair = n / parts, part = parts - 1 - n % parts, b = pair / s.kv_heads, j = pair % s.kv_heads; /* all keys first */
+        int64_t heads = (b * s.queries * s.heads + j * s.group) * s.size, from = b * s.queries * s.row;
+        const real *qkv = (const real *)node->in[0]->data + from;
+        real *grad = (real *)node->in[0]->grad + from;
+        acc *dk = (acc *)node->scratch + omp_get_thread_num() * each, *dv = dk + sums;
+        Keys keys = keys_of(node, &s, b, j);
+        int64_t end = part_begin(&s, parts, part + 1) * task;
+        end = end < s.queries ? end : s.queries;
+        ls_zero(dk, LS_ROUND_UP(end, KEYS) * s.padded);
+        ls_zero(dv, LS_ROUND_UP(end, KEYS) * s.padded);
+        for (int64_t first = part_begin(&s, parts, part) * task; first < end; first += task)
+            backward_task(&s, &keys, first, first + task < end ? first + task : end, qkv + j * s.group * s.size,
+                          (const real *)node->out[0]->data + heads, (const real *)node->out[0]->grad + heads,
+                          (const acc *)node->out[1]->data + (b * s.heads + j * s.group) * s.queries, grad + j * s.group * s.size, add,
+                          dk, dv, dv + sums);
+        real *to_k = grad + (s.heads + j) * s.size, *to_v = to_k + s.kv_heads * s.size;
+        if (parts == 1) {
+            merge(&s, to_k, to_v, dk, dv, end, add);
+        } else {
+#pragma omp ordered
+            merge(&s, to_k, to_v, dk, dv, end, add || part < parts - 1);
+        }
+    }
+    return LS_OK;
+}
+
+/* ---- Reference ---------------------------------------------------------------------------------------------------- */
+
+static double score(const Shape *s, const real *q, const real *k)
+{
+    double sum = 0;
+    for (int64_t d = 0; d < s->size; d++)
+        sum += (double)ls_load1(q + d) * (double)ls_load1(k + d);
+    return sum / sqrt((double)s->size);
+}
+
+static LsStatus reference(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Shape s = shape_of(node);
+    if (node->in[1])
+        LS_TRY(append(node, &s));
+    for (int64_t b = 0; b < s.batch; b++)
+        for (int64_t h = 0; h < s.heads; h++)
+            for (int64_t t = 0; t < s.queries; t++) {
+                Keys keys = keys_of(node, &s, b, h / s.group);
+                const real *q = (const real *)node->in[0]->data + (b * s.queries + t) * s.row + h * s.size;
+                real *o = (real *)node->out[0]->data + ((b * s.queries + t) * s.heads + h) * s.size;
+                double top = -INFINITY, sum = 0;
+                for (int64_t j = 0; j <= keys.offset + t; j++)
+                    top = fmax(top, score(&s, q, keys.k + j * keys.stride));
+                for (int64_t j = 0; j <= keys.offset + t; j++)
+                    sum += exp(score(&s, q, keys.k + j * keys.stride) - top);
+                for (int64_t d = 0; d < s.size; d++) {
+                    double result = 0;
+                    for (int64_t j = 0; j <= keys.offset + t; j++)
+                        result += exp(score(&s, q, keys.k + j * keys.stride) - top) / sum * (double)ls_load1(keys.v + j * keys.stride + d);
+                    ls_store1(o + d, (acc)result);
+                }
+                ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] = (acc)(top + log(sum));
+            }
+    return LS_OK;
+}
+
+/* ---- Cost, cases, builder ------------------------------------------------------------------------------------------- */
+
+/* Scores and results: 2 products of 2 D operations for each pair of query and key in sight; backward has 5. */
+static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
+{
+    Shape s = shape_of(node);
+    double pairs = (double)s.queries * ((double)s.queries + 1) / 2;
+    if (node->in[1]) /* the cache half full, on average */
+        pairs = (double)s.queries * (double)(node->in[1]->dim[1] + s.queries) / 2;
+    double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, qkv = (double)node->in[0]->count, o = (double)node->out[0]->count;
+    double cache = node->in[1] ? (double)node->in[1]->count / 2 : 0;
+    *fwd = (LsCost){2 * product, (qkv + o + cache) * sizeof(real)};
+    *bwd = (LsCost){5 * product, (2 * qkv + 2 * o) * sizeof(real)};
+}
+
+/* ls_attention(g, qkv, cache, position, heads, kv_heads): qkv: (B, T, (H + 2 Hkv) D) -> (B, T, H D).
+ *
+ * A token's row of qkv holds its H queries, then its Hkv keys, then its Hkv values, D numbers each: one packed linear layer makes
+ * it, and ls_rotary turns its first H + Hkv heads in place. H = heads must be a multiple of Hkv = kv_heads; query head h looks at
+ * key head h / (H / Hkv).
+ *
+ * Without cache (NULL, and position NULL): token t sees tokens 0..t of this run. With cache, in graphs of mode LS_DECODE only:
+ * cache is a state (B, context, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream has seen before this run.
+ * The new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. A run that
+ * would pass the end of the context fails with LS_USAGE. */
+LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *qkv, LsTensor *cache, LsTensor *position, int64_t heads, int64_t kv_heads)
+{
+    return ls_node(g, "attention", 3, (LsTensor *[]){qkv, cache, position}, &(Attention){heads, kv_heads}, sizeof(Attention));
+}
+
+static bool cases(LsGraph *g, int which)
+{
+    static const struct {
+        int64_t b, t, heads, kv_heads, size, context; /* context 0: no cache */
+    } list[] = {{1, 1, 1, 1, 1, 0},  {2, 5, 2, 2, 3, 0},  {2, 33, 4, 2, 5, 0},  {1, 70, 1, 1, 16, 0}, {1, 37, 6, 1, 8, 0},
+                {2, 130, 1, 1, 4, 0}, {1, 300, 1, 1, 2, 0}, {2, 1, 4, 2, 5, 9}, {3, 1, 2, 2, 16, 140}, {2, 7, 2, 1, 3, 11}, {1, 40, 1, 1, 20, 90}};
+    if (which >= (int)LS_COUNT_OF(list))
+        return false;
+    int64_t heads = list[which].heads, kv = list[which].kv_heads, size = list[which].size, context = list[which].context;
+    LsTensor *qkv = ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, (heads + 2 * kv) * size});
+    LsTensor *cache = NULL, *position = NULL;
+    if (context) {
+        cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, context, 2 * kv * size});
+        position = ls_case_input(g, "position", LS_I32, 0, (double)(context - list[which].t + 1), 1, (int64_t[]){list[which].b});
+    }
+    ls_attention(g, qkv, cache, position, heads, kv);
+    return true;
+}
+
+LS_OP(attention) = {
+    .name = "attention",
+    .formula = "o_t = sum_{j<=t} softmax_j(q_t . k_j / sqrt(D)) v_j",
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .reference = reference,
+    .cost = cost,
+    .saves_in = 1,
+    .saves_out = 3,
+    .cases = cases,
+};
