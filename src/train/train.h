@@ -1,63 +1,122 @@
-/* The step loop. It sees named parameters in flat arrays, a graph that gives a loss, a source of samples and a communicator; files and MPI stand
- * behind LsTrainHooks and LsComm.
+/* The step loop. It sees named parameters in flat arrays, a graph that gives a loss, a source of samples and a communicator;
+ * files stand behind LsTrainHooks, MPI behind LsComm.
+ *
+ *     LsTrainer *trainer = NULL;
+ *     LS_TRY(ls_trainer_new(config, comm, training, validation, NULL, &trainer));
+ *     ... load a checkpoint into trainer->params, ->moment, ->progress on rank 0 ...
+ *     LS_TRY(ls_trainer_share(trainer));
+ *     LsStatus status = ls_trainer_run(trainer); // the same on every rank
+ *     ls_trainer_free(trainer);
+ *
+ * The samples of a step are numbers progress.samples .. + train.batch - 1 of the source's endless stream; rank r of n takes the
+ * r-th n-th of them, in micro-batches. Gradients are summed over micro-batches and ranks and divided by the number of targets
+ * of the whole step, so that the result depends on neither but for rounding.
  */
 #ifndef LS_TRAIN_TRAIN_H
 #define LS_TRAIN_TRAIN_H
 
 #include "config/config.h"
 #include "data/source.h"
+#include "dist/dist.h"
 #include "store/checkpoint.h" /* LsProgress and LsMoment only: plain data */
 #include "train/optimizer.h"
 
 typedef struct LsTrainer LsTrainer;
 
-/* What the loop asks of the outside; called on every rank unless said otherwise. NULL entries are skipped. */
-typedef struct LsMetrics LsMetrics;
+/* ---- Plan ---------------------------------------------------------------------------------------------------------- */
 
+/* What a run will be and take, known before anything is allocated. Bytes are one rank's. */
+typedef struct LsTrainPlan {
+    int64_t sequence;                              /* train.sequence, or model.context where that is 0 */
+    int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
+    int64_t parameters;                            /* numbers to learn */
+    LsMemory memory;                               /* training and evaluation graph together */
+    int64_t moment_bytes, total_bytes;
+    double flops;                                  /* of a step, all ranks */
+} LsTrainPlan;
+
+/* The shapes only. LS_USAGE where ranks do not divide train.batch, with the numbers that do. train.micro_batch is the most that
+ * is done at once: the largest divisor of the rank's share that does not exceed it is taken. Not collective. */
+LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) LS_MUST_USE;
+
+/* All of it, from graphs that are planned but not allocated. Not collective. */
+LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, LsTrainPlan *plan) LS_MUST_USE;
+
+/* train.precision as the graph's. */
+LsPrecision ls_train_precision(const LsConfig *config);
+
+/* ---- Loop ---------------------------------------------------------------------------------------------------------- */
+
+/* A row of metrics.jsonl. Everything but the last four depends on configuration and data only, not on time. */
+typedef struct LsMetrics {
+    int64_t step;
+    double loss, learning_rate, grad_norm; /* grad_norm: before clipping */
+    int64_t tokens;                        /* targets since the run's first step */
+    double validation_loss;                /* NAN where not evaluated */
+    double tokens_per_second;              /* training time only, since the last row */
+    double seconds;                        /* of this process since its first step */
+    double share_of_peak;                  /* since the last row; NAN where the peak is unknown */
+    double communication_seconds;          /* this rank waited for gradients' sums since the last row */
+} LsMetrics;
+
+/* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is agreed on
+ * by all ranks. */
 typedef struct LsTrainHooks {
     void *self;
-    LsStatus (*save)(void *self, const LsTrainer *trainer, const LsProgress *progress); /* rank 0 only; collective outcome is the loop's */
-    bool (*stop_requested)(void *self); /* this rank's signal flag */
-    /* A row of metrics, rank 0 only. validation_loss is NAN where not evaluated. */
-    LsStatus (*row)(void *self, const LsMetrics *metrics);
+    LsStatus (*save)(void *self, const LsTrainer *trainer); /* everything of trainer->progress, params and moments */
+    bool (*stop_requested)(void *self); /* this rank's signal flag; called once a step */
+    LsStatus (*row)(void *self, const LsMetrics *metrics); /* each output.log_every steps, and where evaluated */
+    void (*step)(void *self, const LsMetrics *metrics); /* rank 0, every step: for the progress bar */
 } LsTrainHooks;
 
-struct LsMetrics {
-    int64_t step;
-    double loss, learning_rate, grad_norm;
-    int64_t tokens;           /* targets since the run's first step */
-    double tokens_per_second; /* since the last row */
-    double seconds;           /* of this process since its first step */
-    double validation_loss;
-    double share_of_peak;     /* NAN where the peak is unknown */
-    double communication_seconds;
-};
+typedef struct LsTrainOptions {
+    bool profile;       /* time every node (bench) */
+    bool no_overlap;    /* start all sums of gradients after backward: the same bits, slower */
+    double peak_gflops; /* of all ranks together; 0: unknown */
+} LsTrainOptions;
 
 struct LsTrainer {
     const LsConfig *config;
     const LsComm *comm;
+    LsTrainOptions options;
+    LsTrainPlan plan;
     LsParams *params;
     const LsOptimizer *optimizer;
     float *moment[LS_MAX_MOMENTS];
     LsSource *training, *validation; /* validation may be NULL */
-    LsGraph *train_graph, *eval_graph;
+    LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
+    LsBuckets *buckets;
     LsTrainHooks hooks;
     LsProgress progress;
-    int64_t tokens;
 };
 
-/* Builds graphs and parameters (drawn from train.seed) for this configuration; sources and comm are the caller's and outlive it. Collective.
- * LS_USAGE where ranks do not divide train.batch, with the numbers that do. */
-LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *training, LsSource *validation, LsTrainer **trainer) LS_MUST_USE;
+/* Builds graphs and parameters (drawn from train.seed) for this configuration; config, sources and comm are the caller's and
+ * outlive it. options may be NULL. Collective: every rank returns the same status. LS_USAGE as ls_train_shapes. */
+LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *training, LsSource *validation,
+                        const LsTrainOptions *options, LsTrainer **trainer) LS_MUST_USE;
 void ls_trainer_free(LsTrainer *trainer);
 
-/* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED, LS_DIVERGED, or what failed. */
+/* Parameters, moments and progress of rank 0 to all. Collective. */
+LsStatus ls_trainer_share(LsTrainer *trainer) LS_MUST_USE;
+
+/* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved after a stop
+ * was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or what failed. */
 LsStatus ls_trainer_run(LsTrainer *trainer) LS_MUST_USE;
 
-/* One optimisation step, for bench and tests: loss (mean over targets) and gradient norm. Collective. */
-LsStatus ls_trainer_step(LsTrainer *trainer, double *loss, double *grad_norm) LS_MUST_USE;
+/* One optimisation step's outcome. */
+typedef struct LsStepResult {
+    double loss, grad_norm, learning_rate; /* mean over targets; before clipping */
+    int64_t targets;                       /* of all ranks */
+    bool stop;                             /* some rank's stop flag */
+} LsStepResult;
 
-/* Mean loss over `batches` batches of a source from its beginning (0: one epoch). Collective. */
-LsStatus ls_trainer_evaluate(LsTrainer *trainer, LsSource *source, int64_t batches, double *loss, int64_t *targets) LS_MUST_USE;
+/* One optimisation step: advances parameters, moments and progress. stop: this rank's flag. Collective, the same status on every
+ * rank. Allocates nothing. */
+LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS_MUST_USE;
+
+/* Mean loss over `batches` times train.batch samples of a source from its beginning (0: one epoch), and the number of targets it
+ * is the mean over. Collective, the same status on every rank. `g` is a graph in mode LS_EVAL on the trainer's parameters. */
+LsStatus ls_trainer_evaluate(LsTrainer *trainer, LsGraph *g, LsSource *source, int64_t batches, double *loss,
+                             int64_t *targets) LS_MUST_USE;
 
 #endif

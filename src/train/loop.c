@@ -1,0 +1,103 @@
+/* From step to step: when to evaluate, to write a row, to save, to stop. */
+#include "train/train.h"
+
+#include <math.h>
+
+typedef struct Clock {
+    double start;
+    double step_seconds, waited; /* training only, since the last row; waited as ls_buckets_seconds at that row */
+    int64_t tokens, steps;       /* since the last row */
+} Clock;
+
+static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+
+/* Saves on rank 0 unless the parameters would make a checkpoint that cannot be gone on from. */
+static LsStatus save(LsTrainer *t)
+{
+    LsStatus status = LS_OK;
+    if (!isfinite(ls_sum_of_squares(t->params->value, t->params->total)))
+        status = ls_graph_check_finite(t->train_graph);
+    if (status == LS_OK && t->comm->rank == 0 && t->hooks.save)
+        status = t->hooks.save(t->hooks.self, t);
+    if (status != LS_OK)
+        ls_fail_in(status, "step %lld", (long long)t->progress.step);
+    return ls_dist_agree(t->comm, status);
+}
+
+static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
+{
+    int64_t targets;
+    return ls_trainer_evaluate(t, t->eval_graph, t->validation, t->config->train.evaluate_batches, &row->validation_loss, &targets);
+}
+
+static void measure(const LsTrainer *t, const Clock *clock, LsMetrics *row)
+{
+    row->seconds = ls_seconds() - clock->start;
+    row->tokens_per_second = (double)clock->tokens / clock->step_seconds;
+    row->communication_seconds = ls_buckets_seconds(t->buckets) - clock->waited;
+    double gflops = t->plan.flops * (double)clock->steps / clock->step_seconds * 1e-9;
+    row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
+}
+
+static LsStatus write_row(LsTrainer *t, Clock *clock, const LsMetrics *row)
+{
+    LsStatus status = LS_OK;
+    t->progress.metrics_rows++;
+    if (t->comm->rank == 0 && t->hooks.row)
+        status = t->hooks.row(t->hooks.self, row);
+    clock->step_seconds = 0;
+    clock->waited = ls_buckets_seconds(t->buckets);
+    clock->tokens = clock->steps = 0;
+    return ls_dist_agree(t->comm, status);
+}
+
+/* One step and what follows it. *ended: a stop was asked for, and everything is saved. */
+static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
+{
+    const LsTrainSettings *train = &t->config->train;
+    LsStepResult result;
+    double before = ls_seconds();
+    LS_TRY(ls_trainer_step(t, t->hooks.stop_requested && t->hooks.stop_requested(t->hooks.self), &result));
+    clock->step_seconds += ls_seconds() - before;
+    clock->tokens += result.targets;
+    clock->steps++;
+
+    int64_t step = t->progress.step;
+    bool last = step == train->steps;
+    LsMetrics row = {.step = step,
+                     .loss = result.loss,
+                     .learning_rate = result.learning_rate,
+                     .grad_norm = result.grad_norm,
+                     .tokens = t->progress.tokens,
+                     .validation_loss = NAN};
+    bool evaluated = t->validation && (last || due(step, train->evaluate_every));
+    measure(t, clock, &row);
+    if (t->comm->rank == 0 && t->hooks.step)
+        t->hooks.step(t->hooks.self, &row);
+    if (evaluated)
+        LS_TRY(evaluate(t, &row));
+    /* no row for the sake of a stop: a run that was stopped writes the same rows as one that was not */
+    if (evaluated || last || due(step, t->config->output.log_every))
+        LS_TRY(write_row(t, clock, &row));
+
+    bool saves = last || result.stop || due(step, t->config->output.save_every);
+    if (saves && evaluated && row.validation_loss < t->progress.best_loss) {
+        t->progress.best_loss = row.validation_loss;
+        t->progress.best_step = step;
+    }
+    *ended = result.stop && !last;
+    return saves ? save(t) : LS_OK;
+}
+
+LsStatus ls_trainer_run(LsTrainer *t)
+{
+    Clock clock = {.start = ls_seconds(), .waited = ls_buckets_seconds(t->buckets)};
+    while (t->progress.step < t->config->train.steps) {
+        bool ended = false;
+        LS_TRY(advance(t, &clock, &ended));
+        if (ended)
+            return ls_fail(LS_STOPPED, "stopped on a signal after step %lld of %lld, which is saved: run me again to go on",
+                           (long long)t->progress.step, (long long)t->config->train.steps);
+    }
+    return LS_OK;
+}

@@ -1,0 +1,131 @@
+/* What one step of supervised training computes: sums over micro-batches and ranks, clipping, the optimiser; and evaluation. */
+#include "train/train.h"
+
+#include <math.h>
+
+/* What the ranks tell each other once a step, in one reduction. */
+enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUMS };
+
+static LsStatus read_loss(LsGraph *g, double *loss)
+{
+    const LsTensor *x = ls_graph_find(g, "loss");
+    if (!x || x->count != 1)
+        return ls_fail(LS_ERROR, "the model has no output \"loss\" of one element");
+    float value;
+    ls_tensor_get(g, x, &value);
+    *loss += (double)value;
+    return LS_OK;
+}
+
+static LsStatus forward(LsGraph *g, LsSource *source, const LsRun *run, int64_t count, double *sum)
+{
+    int64_t targets = 0;
+    LS_TRY(source->fill(source, g, run->sample, count, &targets));
+    LS_TRY(ls_graph_forward(g, run));
+    sum[SUM_TARGETS] += (double)targets;
+    return read_loss(g, &sum[SUM_LOSS]);
+}
+
+/* All micro-batches of this rank: losses and gradients of the sum over targets. */
+static LsStatus passes(LsTrainer *t, double *sum)
+{
+    LsRun run = {.seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm};
+    for (int64_t i = 0; i < t->plan.micro_batches; i++) {
+        run.sample = t->progress.samples + t->comm->rank * t->plan.rank_batch + i * t->plan.micro_batch;
+        LS_TRY(forward(t->train_graph, t->training, &run, t->plan.micro_batch, sum));
+        bool last = i == t->plan.micro_batches - 1;
+        LS_TRY(ls_graph_backward(t->train_graph, &run, 1, i > 0, last ? ls_buckets_hooks(t->buckets) : NULL));
+    }
+    return LS_OK;
+}
+
+/* The first bad tensor, by a rank whose own loss was bad, where there is one: the sum has carried its gradients to all. */
+static LsStatus name_divergence(LsTrainer *t, LsGraph *g, bool own, bool anybody, int64_t step, const char *what)
+{
+    LsStatus found = own || !anybody ? ls_graph_check_finite(g) : LS_OK;
+    LS_TRY(ls_dist_agree(t->comm, found == LS_OK ? LS_OK : ls_fail_in(LS_DIVERGED, "step %lld: %s is not finite", (long long)step, what)));
+    return ls_fail(LS_DIVERGED, "step %lld: %s is not finite; parameters and inputs are", (long long)step, what);
+}
+
+static void learn(LsTrainer *t, double norm, double targets, LsStepResult *result)
+{
+    const LsTrainSettings *settings = &t->config->train;
+    double scale = 1 / targets;
+    if (settings->clip > 0 && norm > settings->clip)
+        scale *= settings->clip / norm;
+    int64_t step = t->progress.step + 1;
+    result->learning_rate = ls_schedule(settings, step);
+    t->optimizer->update(settings, t->params, t->moment, step, result->learning_rate, scale);
+    ls_graph_refresh(t->train_graph);
+}
+
+LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
+{
+    int64_t step = t->progress.step + 1;
+    double sum[SUMS] = {0};
+    LsStatus status = passes(t, sum);
+    /* after a failure too: the others wait for this rank's part of the sums */
+    LsStatus summed = ls_buckets_finish(t->buckets);
+    if (status == LS_OK)
+        status = summed;
+    bool own = !isfinite(sum[SUM_LOSS]);
+    sum[SUM_FAILED] = status != LS_OK;
+    sum[SUM_STOP] = stop;
+    sum[SUM_NOT_FINITE] = own;
+    LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
+    if (sum[SUM_FAILED] > 0)
+        return ls_dist_agree(t->comm, status);
+    if (sum[SUM_TARGETS] <= 0)
+        return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
+
+    double norm = sqrt(ls_sum_of_squares(t->params->grad, t->params->total)) / sum[SUM_TARGETS];
+    LS_TRY(t->comm->broadcast(t->comm, &norm, sizeof norm, 0)); /* ranks on unlike processors clip alike */
+    if (!isfinite(sum[SUM_LOSS]))
+        return name_divergence(t, t->train_graph, own, sum[SUM_NOT_FINITE] > 0, step, "the loss");
+    if (!isfinite(norm))
+        return name_divergence(t, t->train_graph, true, true, step, "the gradient");
+
+    *result = (LsStepResult){.loss = sum[SUM_LOSS] / sum[SUM_TARGETS],
+                             .grad_norm = norm,
+                             .targets = (int64_t)sum[SUM_TARGETS],
+                             .stop = sum[SUM_STOP] > 0};
+    learn(t, norm, sum[SUM_TARGETS], result);
+    t->progress.step = step;
+    t->progress.samples += t->config->train.batch;
+    t->progress.tokens += result->targets;
+    return LS_OK;
+}
+
+static LsStatus evaluate_share(LsTrainer *t, LsGraph *g, LsSource *source, int64_t samples, double *sum)
+{
+    LsRun run = {.seed = t->progress.seed, .step = t->progress.step, .comm = t->comm};
+    int64_t rows = t->plan.micro_batch;
+    for (int64_t first = t->comm->rank * rows; first < samples; first += t->comm->size * rows) {
+        run.sample = first;
+        LS_TRY(forward(g, source, &run, samples - first < rows ? samples - first : rows, sum));
+    }
+    return LS_OK;
+}
+
+LsStatus ls_trainer_evaluate(LsTrainer *t, LsGraph *g, LsSource *source, int64_t batches, double *loss, int64_t *targets)
+{
+    int64_t samples = source->samples;
+    if (batches > 0 && batches <= samples / t->config->train.batch)
+        samples = batches * t->config->train.batch;
+    double sum[SUMS] = {0};
+    ls_graph_refresh(g);
+    LsStatus status = evaluate_share(t, g, source, samples, sum);
+    bool own = !isfinite(sum[SUM_LOSS]);
+    sum[SUM_FAILED] = status != LS_OK;
+    sum[SUM_NOT_FINITE] = own;
+    LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
+    if (sum[SUM_FAILED] > 0)
+        return ls_dist_agree(t->comm, status);
+    if (sum[SUM_TARGETS] <= 0)
+        return ls_fail(LS_DATA, "evaluation: no sample has a target");
+    if (!isfinite(sum[SUM_LOSS]))
+        return name_divergence(t, g, own, true, t->progress.step, "the validation loss");
+    *loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
+    *targets = (int64_t)sum[SUM_TARGETS];
+    return LS_OK;
+}
