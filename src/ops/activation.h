@@ -3,7 +3,7 @@
 #define LS_OPS_ACTIVATION_H
 
 #include "lockstep/ops.h"
-#include "ops/vec.h"
+#include "ops/vec_math.h"
 
 /* GPT-2's approximation: gelu(x) = x s, s = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), as tanh(u) = 2 sigmoid(2 u) - 1. */
 #define LS_GELU_2_ROOT_2_PI ((acc)1.5957691216057307118)
@@ -11,27 +11,15 @@
 #define LS_ROOT_HALF ((acc)0.70710678118654752440)
 #define LS_ROOT_HALF_OF_1_PI ((acc)0.39894228040143267794) /* 1 / sqrt(2 pi) */
 
-LS_INLINE vacc ls_logistic(vacc x)
-{
-    return 1 / (1 + ls_exp(-x));
-}
-
-LS_INLINE vacc ls_erf_lanes(vacc x)
-{
-    for (int64_t i = 0; i < LS_LANES; i++)
-        x[i] = (acc)erf((double)x[i]);
-    return x;
-}
-
 LS_INLINE vacc ls_activate(LsActivation kind, vacc x)
 {
     switch (kind) {
     case LS_GELU:
-        return x * (acc)0.5 * (1 + ls_erf_lanes(x * LS_ROOT_HALF));
+        return x * (acc)0.5 * (1 + ls_verf(x * LS_ROOT_HALF));
     case LS_GELU_TANH:
-        return x * ls_logistic(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
+        return x * ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
     case LS_SILU:
-        return x * ls_logistic(x);
+        return x * ls_vsigmoid(x);
     case LS_RELU:
         return ls_select(x > 0, x, x * 0); /* x * 0, not 0: NaN stays NaN */
     case LS_NO_ACTIVATION:
@@ -45,13 +33,13 @@ LS_INLINE vacc ls_activate_slope(LsActivation kind, vacc x)
 {
     switch (kind) {
     case LS_GELU: /* Phi(x) + x phi(x) */
-        return (acc)0.5 * (1 + ls_erf_lanes(x * LS_ROOT_HALF)) + x * LS_ROOT_HALF_OF_1_PI * ls_exp(x * x * (acc)-0.5);
+        return (acc)0.5 * (1 + ls_verf(x * LS_ROOT_HALF)) + x * LS_ROOT_HALF_OF_1_PI * ls_exp(x * x * (acc)-0.5);
     case LS_GELU_TANH: { /* s + x s (1 - s) d(2 u)/dx */
-        vacc s = ls_logistic(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
+        vacc s = ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
         return s + x * s * (1 - s) * LS_GELU_2_ROOT_2_PI * (1 + 3 * LS_GELU_CUBE * x * x);
     }
     case LS_SILU: {
-        vacc s = ls_logistic(x);
+        vacc s = ls_vsigmoid(x);
         return s + x * s * (1 - s);
     }
     case LS_RELU:

@@ -1,0 +1,155 @@
+/* Elementary functions of vectors, beside ls_exp of vec.h.
+ *
+ * Float: polynomials fitted by Remez exchange with the stated weight (tests/fixtures/minimax.py makes them again); the errors, in units
+ * in the last place of the result (ulp), are what tests/test_vec_math.c holds them to on every instruction set. Results below the
+ * least normal float may be 0. Double: the library's, lane by lane.
+ */
+#ifndef LS_OPS_VEC_MATH_H
+#define LS_OPS_VEC_MATH_H
+
+#include "ops/vec.h"
+
+/* |x|, and |x| with the sign of another vector. */
+LS_INLINE vacc ls_abs(vacc x) { return ls_select(x < 0, -x, x + 0); }
+LS_INLINE vacc ls_copysign(vacc x, vacc sign)
+{
+    const vint bit = (vint)ls_splat(-0.0f);
+    return (vacc)(((vint)x & ~bit) | ((vint)sign & bit));
+}
+
+#if defined(LS_BUILD_FLOAT64)
+
+#define LS_LANEWISE(name, function)                                                                                    \
+    LS_INLINE vacc name(vacc x)                                                                                        \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < LS_LANES; i++)                                                                         \
+            x[i] = function(x[i]);                                                                                     \
+        return x;                                                                                                      \
+    }
+LS_LANEWISE(ls_decay, exp2)
+LS_LANEWISE(ls_vlog, log)
+LS_LANEWISE(ls_vlog1p, log1p)
+LS_LANEWISE(ls_vtanh, tanh)
+LS_LANEWISE(ls_verf, erf)
+
+#else
+
+/* 2^x for x <= 0, as short as it can be, for recurrences: 2^r = 1 + r q(r), |r| <= 1/2, minimax q of degree 5 (relative error 1e-8,
+ * so slow decays near 1 do not drift). 1.1 ulp; 0 below 2^-126. For other x the result is undefined, NaN stays NaN. */
+LS_INLINE vacc ls_decay(vacc x)
+{
+    const vacc shift = ls_splat(12582912.0f);
+    vacc t = x + shift;
+    vacc r = x - (t - shift);
+    vacc q = ls_splat(0.000154035326f);
+    q = q * r + 0.00133907353f;
+    q = q * r + 0.00961823761f;
+    q = q * r + 0.0555035733f;
+    q = q * r + 0.240226492f;
+    q = q * r + 0.693147182f;
+    q = q * r + 1.0f;
+    q = (vacc)((vint)q + ((vint)t << 23));
+    return (vacc)((vint)q & ~(t < 12582912.0f - 126));
+}
+
+/* log(1 + m) for m in [-1/4, 1/2]: m - m^2 t(m), minimax t of degree 8 (relative error 5e-9). */
+LS_INLINE vacc ls_log1p_reduced(vacc m)
+{
+    vacc t = ls_splat(0.0449100547f);
+    t = t * m - 0.104483604f;
+    t = t * m + 0.131622225f;
+    t = t * m - 0.144820526f;
+    t = t * m + 0.16647768f;
+    t = t * m - 0.199906081f;
+    t = t * m + 0.250000536f;
+    t = t * m - 0.333334535f;
+    t = t * m + 0.5f;
+    return m - t * (m * m);
+}
+
+/* What is taken from the bits of a positive u so that u 2^-k lies in [3/4, 3/2): k in the exponent's place. */
+LS_INLINE vint ls_exponent(vacc u) { return ((vint)u - 0x3f400000) & (vint)(ls_splat(-INFINITY)); }
+
+/* k ln 2, for k in the exponent's place. */
+LS_INLINE vacc ls_exponent_log(vint k)
+{
+    return __builtin_convertvector(k, vacc) * (0.693147181f / 8388608);
+}
+
+/* log x. 1.2 ulp, absolute error below 2^-24 near 1. log 0 = -inf, of negative numbers NaN, of inf inf. */
+LS_INLINE vacc ls_vlog(vacc x)
+{
+    vint tiny = x < 1.17549435e-38f; /* denormal: scale up by 2^24 */
+    vacc scaled = ls_select(tiny, x * 16777216.0f, x);
+    vint k = ls_exponent(scaled);
+    vacc y = ls_log1p_reduced((vacc)((vint)scaled - k) - 1.0f);
+    y = y + ls_exponent_log(k - (tiny & (24 << 23)));
+    y = ls_select(x == INFINITY, x, y);
+    y = ls_select(x == 0, ls_splat(-INFINITY), y);
+    y = ls_select(x < 0, ls_splat(NAN), y);
+    return ls_select(x == x, y, x);
+}
+
+/* log(1 + x), x >= 0 (or NaN): with 1 + x = 2^k (1 + m), m = 2^-k x + (2^-k - 1) without rounding 1 + x. 1.2 ulp. */
+LS_INLINE vacc ls_vlog1p(vacc x)
+{
+    vint k = ls_exponent(x + 1.0f);
+    vacc scale = (vacc)((vint)ls_splat(4.0f) - k); /* 4 * 2^-k, as 2^-k itself may be denormal */
+    vacc m = (vacc)((vint)x - k) + (scale * 0.25f - 1.0f);
+    vacc y = ls_log1p_reduced(m) + ls_exponent_log(k);
+    return ls_select(x < INFINITY, y, x);
+}
+
+/* tanh x = (e^2x - 1) / (e^2x + 1), with e^2x - 1 formed without cancellation; clamped where it rounds to 1. 2.6 ulp. */
+LS_INLINE vacc ls_vtanh(vacc x)
+{
+    vacc y = ls_vmin(ls_splat(9.1f), ls_abs(x)) * 2.0f; /* NaN passes: it is the second */
+    const vacc shift = ls_splat(12582912.0f);
+    vacc t = y * 1.44269504f + shift;
+    vacc n = t - shift;
+    vacc r = y - n * 0.693145752f;
+    r = r - n * 1.42860677e-6f;
+    vacc s = ls_splat(0.00138144649f);
+    s = s * r + 0.00836878084f;
+    s = s * r + 0.0416683927f;
+    s = s * r + 0.166665196f;
+    s = s * r + 0.49999994f;
+    vacc p = s * (r * r) + r;
+    vacc scale = (vacc)((vint)ls_splat(1.0f) + ((vint)t << 23));
+    vacc e = p * scale + (scale - 1.0f);
+    return ls_copysign(e / (e + 2.0f), x);
+}
+
+/* erf x: x P(x^2) for |x| <= 1 (degree 6, 1.3e-9), and 1 - e^-Q(|x|) above (-log erfc, degree 7, weighted so that erf's error is
+ * 3e-11). 2.6 ulp. */
+LS_INLINE vacc ls_verf(vacc x)
+{
+    vacc a = ls_vmin(ls_splat(4.0f), ls_abs(x)), v = x * x;
+    vacc p = ls_splat(7.85383963e-05f);
+    p = p * v - 0.000801018672f;
+    p = p * v + 0.00518832682f;
+    p = p * v - 0.026853811f;
+    p = p * v + 0.112835854f;
+    p = p * v - 0.37612626f;
+    p = p * v + 1.12837911f;
+    vacc q = ls_splat(2.16975586e-05f);
+    q = q * a - 0.00044147193f;
+    q = q * a + 0.00420528091f;
+    q = q * a - 0.0252103284f;
+    q = q * a + 0.108422078f;
+    q = q * a + 0.633216441f;
+    q = q * a + 1.12958026f;
+    q = q * a - 0.000188465536f;
+    vacc far = ls_copysign(1.0f - ls_exp(-q), x);
+    return ls_select(a <= 1.0f, x * p, far);
+}
+
+#endif
+
+/* 1 / (1 + e^-x). 2.2 ulp where the result is normal. */
+LS_INLINE vacc ls_vsigmoid(vacc x) { return (acc)1 / ((acc)1 + ls_exp(-x)); }
+
+/* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). 1.8 ulp. */
+LS_INLINE vacc ls_vsoftplus(vacc x) { return ls_vmax(x, (vacc){0}) + ls_vlog1p(ls_exp(-ls_abs(x))); }
+
+#endif

@@ -1,0 +1,27 @@
+#include "vec_math_table.h"
+#include "ops/op_build.h"
+#include "ops/vec_math.h"
+
+#define APPLY(function)                                                                                                \
+    static void apply_##function(const void *x, void *y, int64_t count)                                                \
+    {                                                                                                                  \
+        for (int64_t i = 0; i < count; i += LS_LANES)                                                                  \
+            ls_store((real *)y + i, ls_##function(ls_load((const real *)x + i)));                                      \
+    }
+APPLY(exp)
+APPLY(decay)
+APPLY(vlog)
+APPLY(vlog1p)
+APPLY(vtanh)
+APPLY(verf)
+APPLY(vsigmoid)
+APPLY(vsoftplus)
+
+static const VecMathRow rows[] = {
+    {"exp", apply_exp},   {"decay", apply_decay}, {"log", apply_vlog},         {"log1p", apply_vlog1p},
+    {"tanh", apply_vtanh}, {"erf", apply_verf},     {"sigmoid", apply_vsigmoid}, {"softplus", apply_vsoftplus},
+    {NULL, NULL},
+};
+
+extern const VecMathTable LS_PASTE(vec_math, LS_OP_BUILD);
+const VecMathTable LS_PASTE(vec_math, LS_OP_BUILD) = {(int)LS_LANES, rows};
