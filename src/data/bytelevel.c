@@ -1,0 +1,62 @@
+#include "data/bytelevel.h"
+
+/* Bytes that are visible Latin-1 characters stand for themselves, the other 68 for U+0100 onwards in their order. */
+static bool is_visible(unsigned code)
+{
+    return (code >= '!' && code <= '~') || (code >= 0xA1 && code <= 0xFF && code != 0xAD);
+}
+
+uint32_t ls_bytelevel_code(unsigned char byte)
+{
+    if (is_visible(byte))
+        return byte;
+    uint32_t code = 0x100;
+    for (unsigned before = 0; before < byte; before++)
+        code += !is_visible(before);
+    return code;
+}
+
+int ls_bytelevel_byte(uint32_t code)
+{
+    if (code < 0x100)
+        return is_visible(code) ? (int)code : -1;
+    for (unsigned byte = 0; byte < 0x100; byte++)
+        if (!is_visible(byte) && code-- == 0x100)
+            return (int)byte;
+    return -1;
+}
+
+json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form)
+{
+    json_t *added = json_array();
+    if (form->special)
+        json_array_append_new(added, json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)form->special_id, "content",
+                                               form->special, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
+                                               "special", 1));
+    json_t *split = json_null(), *decoder;
+    if (form->level) {
+        split = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex",
+                          form->words ? 1 : 0);
+        decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1);
+    } else
+        decoder = json_pack("{s:s}", "type", "Fuse");
+    json_t *model = json_pack("{s:s, s:n, s:n, s:s, s:s, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
+                              "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback", 0, "vocab",
+                              vocabulary, "merges", merges);
+    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens", added,
+                     "normalizer", "pre_tokenizer", split, "post_processor", "decoder", decoder, "model", model);
+}
+
+LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special)
+{
+    json_t *config = json_pack("{s:s, s:b, s:b}", "tokenizer_class", class, "add_prefix_space", 0, "clean_up_tokenization_spaces", 0);
+    LsStatus status = LS_OK;
+    static const char *const roles[] = {"bos_token", "eos_token", "unk_token"};
+    for (size_t i = 0; config && special && i < LS_COUNT_OF(roles); i++)
+        if (json_object_set_new(config, roles[i], json_string(special)) != 0)
+            status = ls_fail(LS_RESOURCE, "out of memory while writing tokenizer_config.json");
+    if (status == LS_OK)
+        status = ls_json_file_write(folder, "tokenizer_config.json", config);
+    json_decref(config);
+    return status;
+}

@@ -1,0 +1,28 @@
+/* The alphabet in which GPT-2 writes bytes: each of the 256 stands as one visible Unicode character, so that a vocabulary file
+ * holds any byte and no white space. And the forms of other programs' tokenizer files that use it. */
+#ifndef LS_DATA_BYTELEVEL_H
+#define LS_DATA_BYTELEVEL_H
+
+#include "data/tokenizer_kind.h"
+#include "data/utf8.h"
+
+/* The character of a byte, and the byte of a character (-1 where it stands for none). */
+uint32_t ls_bytelevel_code(unsigned char byte);
+int ls_bytelevel_byte(uint32_t code);
+
+/* What stands in a tokenizer.json besides vocabulary and merges. */
+typedef struct LsBytelevelForm {
+    bool level;          /* tokens are written in the alphabet above; else as they are */
+    bool words;          /* text is cut into words by GPT-2's rule first */
+    const char *special; /* a special token, NULL: none */
+    int64_t special_id;
+} LsBytelevelForm;
+
+/* tokenizer.json of the `tokenizers` library: byte-pair encoding. Takes over vocabulary (object token: id) and merges (array of
+ * "left right"). NULL when out of memory. */
+json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form);
+
+/* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. */
+LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special) LS_MUST_USE;
+
+#endif

@@ -1,0 +1,281 @@
+/* What all tokenizers share: the list, JSON, whole texts, folders. */
+#include "data/tokenizer_kind.h"
+
+#include "io/file.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define OWN_FILE "lockstep_tokenizer.json"
+
+static const LsTokenizerKind *const kinds[] = {
+#define TOKENIZER(name) &ls_tokenizer_kind_##name,
+#include "data/tokenizers.def"
+#undef TOKENIZER
+    NULL};
+
+const LsTokenizerKind *const *ls_tokenizer_kinds(void) { return kinds; }
+const char *ls_tokenizer_kind_name(const LsTokenizerKind *kind) { return kind->name; }
+const char *ls_tokenizer_kind_summary(const LsTokenizerKind *kind) { return kind->summary; }
+
+const char *ls_tokenizer_kind(const LsTokenizer *tokenizer) { return tokenizer->kind->name; }
+int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer) { return tokenizer->vocabulary; }
+int64_t ls_tokenizer_end(const LsTokenizer *tokenizer) { return tokenizer->end; }
+
+static const LsTokenizerKind *find_kind(const char *name)
+{
+    char names[256] = "";
+    for (const LsTokenizerKind *const *kind = kinds; *kind; kind++) {
+        if (strcmp((*kind)->name, name) == 0)
+            return *kind;
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*kind)->name);
+    }
+    ls_fail(LS_DATA, "there is no tokenizer '%s'; there are: %s", name, names);
+    return NULL;
+}
+
+LsTokenizer *ls_tokenizer_new_parts(const char *kind_name, const LsCorpusPart *part, int parts, const char *folder)
+{
+    const LsTokenizerKind *kind = find_kind(kind_name);
+    LsTokenizer *tokenizer = NULL;
+    if (!kind || kind->make(part, parts, folder, &tokenizer) != LS_OK)
+        return NULL;
+    return tokenizer;
+}
+
+LsTokenizer *ls_tokenizer_new(const char *kind, const char *corpus, int64_t bytes, const char *folder)
+{
+    LsCorpusPart part = {NULL, corpus, bytes};
+    return ls_tokenizer_new_parts(kind, &part, corpus ? 1 : 0, folder);
+}
+
+void ls_tokenizer_free(LsTokenizer *tokenizer)
+{
+    if (tokenizer)
+        tokenizer->kind->free(tokenizer);
+}
+
+/* ---- JSON ----------------------------------------------------------------------------------------------------------- */
+
+char *ls_tokenizer_to_json(const LsTokenizer *tokenizer)
+{
+    json_t *object = tokenizer->kind->describe(tokenizer), *root = json_object();
+    char *text = NULL;
+    /* "kind" goes first, so that a reader of the file sees at once what it is */
+    if (object && root && json_object_set_new(root, "kind", json_string(tokenizer->kind->name)) == 0 &&
+        json_object_update(root, object) == 0)
+        text = json_dumps(root, JSON_COMPACT);
+    if (!text)
+        ls_fail(LS_RESOURCE, "out of memory while writing the tokenizer as JSON");
+    json_decref(object);
+    json_decref(root);
+    return text;
+}
+
+LsTokenizer *ls_tokenizer_from_json(const char *json)
+{
+    json_error_t error;
+    json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
+    LsTokenizer *tokenizer = NULL;
+    const char *name = root ? json_string_value(json_object_get(root, "kind")) : NULL;
+    if (!root)
+        ls_fail(LS_DATA, "the tokenizer's JSON, line %d: %s", error.line, error.text);
+    else if (!name)
+        ls_fail(LS_DATA, "the tokenizer's JSON has no \"kind\"");
+    else {
+        const LsTokenizerKind *kind = find_kind(name);
+        if (kind && kind->parse(root, &tokenizer) != LS_OK)
+            tokenizer = NULL;
+    }
+    json_decref(root);
+    return tokenizer;
+}
+
+LsStatus ls_json_file_read(const char *path, json_t **root)
+{
+    char *text = NULL;
+    int64_t bytes = 0;
+    json_error_t error;
+    LS_TRY(ls_file_read(path, LS_DATA, &text, &bytes));
+    *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
+    ls_free(text);
+    if (!*root)
+        return ls_fail(LS_DATA, "%s, line %d, column %d: %s", path, error.line, error.column, error.text);
+    return LS_OK;
+}
+
+LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *root)
+{
+    LsStatus status = LS_OK;
+    char *path = ls_format("%s/%s", folder, name);
+    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
+    if (!path || !text)
+        status = ls_fail(LS_RESOURCE, "out of memory while writing %s", name);
+    else
+        status = ls_file_replace(path, text, (int64_t)strlen(text));
+    ls_free(path);
+    ls_free(text);
+    return status;
+}
+
+/* ---- Texts ---------------------------------------------------------------------------------------------------------- */
+
+LsStatus ls_tokens_reserve(LsTokens *tokens, int64_t more)
+{
+    if (more <= tokens->room - tokens->count)
+        return LS_OK;
+    int64_t room = tokens->room + tokens->room / 2;
+    if (room < tokens->count + more)
+        room = tokens->count + more + 16;
+    int32_t *id = ls_alloc_array(room, sizeof *id);
+    if (!id)
+        return LS_RESOURCE;
+    if (tokens->count > 0)
+        memcpy(id, tokens->id, (size_t)tokens->count * sizeof *id);
+    ls_free(tokens->id);
+    tokens->id = id;
+    tokens->room = room;
+    return LS_OK;
+}
+
+int64_t ls_count_lines(const char *text, int64_t bytes)
+{
+    int64_t lines = 0;
+    for (int64_t i = 0; i < bytes; i++)
+        lines += text[i] == '\n';
+    return lines;
+}
+
+LsStatus ls_encoder_fail(const LsEncoder *encoder, const char *text, int64_t at, const char *format, ...)
+{
+    char message[512];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(message, sizeof message, format, arguments);
+    va_end(arguments);
+    return ls_fail(LS_DATA, "line %lld, byte %lld: %s", (long long)(encoder->line + ls_count_lines(text, at)),
+                   (long long)(encoder->offset + at), message);
+}
+
+LsEncoder *ls_encoder_new(const LsTokenizer *tokenizer)
+{
+    LsEncoder *encoder = ls_alloc(sizeof *encoder);
+    if (encoder) {
+        encoder->tokenizer = tokenizer;
+        encoder->line = 1;
+    }
+    return encoder;
+}
+
+LsStatus ls_encoder_feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+{
+    *used = 0;
+    LS_TRY(encoder->tokenizer->kind->feed(encoder, text, bytes, last, tokens, used));
+    encoder->offset += *used;
+    encoder->line += ls_count_lines(text, *used);
+    return LS_OK;
+}
+
+void ls_encoder_free(LsEncoder *encoder)
+{
+    if (!encoder)
+        return;
+    if (encoder->memory && encoder->tokenizer->kind->free_memory)
+        encoder->tokenizer->kind->free_memory(encoder->memory);
+    ls_free(encoder);
+}
+
+LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids, int64_t *count)
+{
+    LsTokens tokens = {0};
+    int64_t used = 0;
+    *ids = NULL;
+    *count = 0;
+    LsEncoder *encoder = ls_encoder_new(tokenizer);
+    if (!encoder)
+        return LS_RESOURCE;
+    LsStatus status = ls_tokens_reserve(&tokens, 1); /* an empty text gives an array too */
+    if (status == LS_OK)
+        status = ls_encoder_feed(encoder, text, bytes, true, &tokens, &used);
+    ls_encoder_free(encoder);
+    if (status != LS_OK) {
+        ls_free(tokens.id);
+        return status;
+    }
+    *ids = tokens.id;
+    *count = tokens.count;
+    return LS_OK;
+}
+
+static LsStatus token_bytes(const LsTokenizer *tokenizer, int64_t id, char *room, const char **token, int64_t *bytes)
+{
+    *token = NULL;
+    if (id >= 0 && id < tokenizer->vocabulary)
+        *token = tokenizer->kind->token(tokenizer, id, room, bytes);
+    if (!*token)
+        return ls_fail(LS_DATA, "token %lld is not in the vocabulary of the %s tokenizer (%lld tokens)", (long long)id,
+                       tokenizer->kind->name, (long long)tokenizer->vocabulary);
+    return LS_OK;
+}
+
+LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text, int64_t *bytes)
+{
+    char room[8];
+    const char *token;
+    int64_t total = 0, length = 0;
+    *text = NULL;
+    *bytes = 0;
+    for (int64_t i = 0; i < count; i++) {
+        LS_TRY(token_bytes(tokenizer, ids[i], room, &token, &length));
+        total += length;
+    }
+    char *out = ls_alloc((size_t)total + 1);
+    if (!out)
+        return LS_RESOURCE;
+    int64_t at = 0;
+    for (int64_t i = 0; i < count; i++) {
+        token = tokenizer->kind->token(tokenizer, ids[i], room, &length);
+        memcpy(out + at, token, (size_t)length);
+        at += length;
+    }
+    *text = out;
+    *bytes = total;
+    return LS_OK;
+}
+
+/* ---- Folders --------------------------------------------------------------------------------------------------------- */
+
+LsStatus ls_tokenizer_write_folder(const LsTokenizer *tokenizer, const char *folder)
+{
+    LS_TRY(ls_make_folders(folder));
+    return tokenizer->kind->write_folder(tokenizer, folder);
+}
+
+static LsStatus from_own_file(const char *path, LsTokenizer **tokenizer)
+{
+    char *text = NULL;
+    int64_t bytes = 0;
+    LS_TRY(ls_file_read(path, LS_DATA, &text, &bytes));
+    *tokenizer = ls_tokenizer_from_json(text);
+    ls_free(text);
+    return *tokenizer ? LS_OK : ls_fail_in(LS_DATA, "%s", path);
+}
+
+LsTokenizer *ls_tokenizer_from_folder(const char *folder)
+{
+    LsTokenizer *tokenizer = NULL;
+    ls_clear_message();
+    char *own = ls_format("%s/" OWN_FILE, folder);
+    if (!own)
+        return NULL;
+    LsStatus status = LS_OK;
+    if (ls_file_exists(own))
+        status = from_own_file(own, &tokenizer);
+    for (const LsTokenizerKind *const *kind = kinds; *kind && status == LS_OK && !tokenizer; kind++)
+        if ((*kind)->from_folder)
+            status = (*kind)->from_folder(folder, &tokenizer);
+    ls_free(own);
+    return status == LS_OK ? tokenizer : NULL;
+}

@@ -1,0 +1,54 @@
+/* For those who add a tokenizer: one file in src/data that fills in an LsTokenizerKind, and one line in tokenizers.def. */
+#ifndef LS_DATA_TOKENIZER_KIND_H
+#define LS_DATA_TOKENIZER_KIND_H
+
+#include "data/tokenizer.h"
+
+#include <jansson.h>
+
+/* Each kind's structure starts with one. */
+struct LsTokenizer {
+    const LsTokenizerKind *kind;
+    int64_t vocabulary, end;
+};
+
+struct LsEncoder {
+    const LsTokenizer *tokenizer;
+    int64_t offset, line; /* of the window's first byte in the whole text; lines count from 1 */
+    void *memory;         /* the kind's own; freed by its free_memory */
+};
+
+struct LsTokenizerKind {
+    const char *name, *summary;
+    /* As ls_tokenizer_new_parts. */
+    LsStatus (*make)(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer);
+    /* The JSON object that ls_tokenizer_to_json writes, without "kind", and back. describe: NULL when out of memory. */
+    json_t *(*describe)(const LsTokenizer *tokenizer);
+    LsStatus (*parse)(const json_t *object, LsTokenizer **tokenizer);
+    void (*free)(LsTokenizer *tokenizer);
+    /* As ls_encoder_feed; tokenizer, offset and line are set. */
+    LsStatus (*feed)(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used);
+    void (*free_memory)(void *memory); /* NULL where feed keeps none */
+    /* The bytes of a token; room holds at least 8 for kinds that make them up. NULL where the id, which is in
+     * 0..vocabulary-1, stands for nothing. */
+    const char *(*token)(const LsTokenizer *tokenizer, int64_t id, char *room, int64_t *bytes);
+    LsStatus (*write_folder)(const LsTokenizer *tokenizer, const char *folder);
+    /* *tokenizer NULL and LS_OK where the folder has no files of this kind. NULL for kinds that have no files of their own. */
+    LsStatus (*from_folder)(const char *folder, LsTokenizer **tokenizer);
+};
+
+#define TOKENIZER(name) extern const LsTokenizerKind ls_tokenizer_kind_##name;
+#include "data/tokenizers.def"
+#undef TOKENIZER
+
+/* LS_DATA with the place of text[at] in the whole text before the message. */
+LsStatus ls_encoder_fail(const LsEncoder *encoder, const char *text, int64_t at, const char *format, ...) LS_PRINTF(4, 5);
+
+/* Lines in text[0 .. bytes). */
+int64_t ls_count_lines(const char *text, int64_t bytes);
+
+/* A JSON file of a folder: read with place in the message, and written by the safe replace. */
+LsStatus ls_json_file_read(const char *path, json_t **root) LS_MUST_USE;
+LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *root) LS_MUST_USE;
+
+#endif

@@ -1,0 +1,19 @@
+/* UTF-8 as Unicode 3.9 defines it (table 3-7): no overlong forms, no surrogates, nothing above U+10FFFF. */
+#ifndef LS_DATA_UTF8_H
+#define LS_DATA_UTF8_H
+
+#include "lockstep/base.h"
+
+#define LS_CODE_POINTS 0x110000
+
+/* Bytes of the character at text[0], 1 to 4, and its code point; 0 where none starts there; -1 where the text ends inside
+ * what may become one. bytes must be at least 1. */
+int ls_utf8_decode(const char *text, int64_t bytes, uint32_t *code);
+
+/* Writes a code point that is not a surrogate; returns its bytes, 1 to 4. */
+int ls_utf8_encode(uint32_t code, char text[4]);
+
+/* Bytes of the longest prefix that is whole characters. */
+int64_t ls_utf8_span(const char *text, int64_t bytes);
+
+#endif
