@@ -24,25 +24,52 @@ typedef struct LsShape {
 /* Target value that the loss skips. */
 #define LS_IGNORE (-1)
 
-/* One parameter's name in a Hugging Face model.safetensors. "{i}" stands for the layer's number in both names. */
+/* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------------ */
+
+/* One parameter. "{i}" stands for the layer's number in both names. Entries whose `ours` is not a parameter of the model under its
+ * settings (an untied head, say) are passed over, so one table serves all settings.
+ *
+ *     {"embedding", "transformer.wte.weight"},
+ *     {"layer.{i}.qkv.weight", "transformer.h.{i}.attn.c_attn.weight", LS_HF_TRANSPOSE},
+ *     {"head", "lm_head.weight", LS_HF_SAME, .tied = "embedding"},
+ *     {NULL, "transformer.h.{i}.attn.bias"},          // a mask some files carry: ignored
+ *     {0}
+ */
 typedef struct LsHfTensor {
-    const char *ours, *theirs;
+    const char *ours;   /* NULL: no parameter; import ignores theirs, export does not write it */
+    const char *theirs; /* whole name, LsHf.prefix included */
     enum { LS_HF_SAME, LS_HF_TRANSPOSE, LS_HF_MIDDLE_ONE /* theirs has an axis of 1 before the last: (C, 1, K) */ } layout;
-    bool optional; /* their file may lack it (tied weights, biases switched off) */
+    bool optional;    /* their file may lack it: our parameter is filled with zeros then (biases switched off) */
+    const char *tied; /* where the model has no parameter `ours`: the file may carry theirs as a copy of this parameter of ours;
+                       * one that differs from it is refused */
 } LsHfTensor;
 
-/* One key of config.json and the setting it carries. */
+/* One key of config.json. Numbers, true and false carry over as they are, texts by `words`.
+ *
+ *     {"layers", "n_layer"},
+ *     {"mlp_width", "n_inner", .words = "null=0"},                              // where 0 says 4 x width with us
+ *     {"activation", "activation_function", .words = "gelu_new=gelu_tanh|relu=relu", .absent = "gelu_new"},
+ *     {NULL, "intermediate_size", .product = "expand*width"},                   // follows from settings: compared, not set
+ */
 typedef struct LsHfKey {
-    const char *setting, *key;
+    const char *setting; /* ours; several keys may carry the same one, and must agree then (dropouts); NULL with `product` */
+    const char *key;
+    const char *words;   /* "theirs=ours|...": values translated both ways; null is written null. Texts not in it are refused, numbers
+                          * pass. Export takes the first entry that fits. */
+    const char *absent;  /* their default, used where the key is missing; NULL: the key must be there */
+    const char *product; /* "expand*width": product of settings and whole numbers that the value must equal (a missing key is fine);
+                          * export writes it */
 } LsHfKey;
 
 typedef struct LsHf {
     const char *model_type, *architecture; /* "gpt2", "GPT2LMHeadModel" */
-    const char *prefix;                    /* of all their names, also accepted when missing: "transformer." */
-    const LsHfTensor *tensors;             /* ended by a NULL name */
-    const LsHfKey *keys;                   /* ended by a NULL name */
-    const char *fixed;                     /* JSON object: keys that export always writes and import insists on where present */
-    const char *const *preset;             /* "setting=value" that import adds, ended by NULL */
+    const char *prefix;                    /* a beginning of their names that files may leave out: "transformer." */
+    const LsHfTensor *tensors;             /* ended by {0} */
+    const LsHfKey *keys;                   /* ended by {0} */
+    const char *fixed;   /* JSON object: export writes these keys, import refuses another value where they are present */
+    const char *ignored; /* "use_cache|summary_*|...": keys that say nothing about what the model computes. Those of every model (bos_token_id,
+                          * transformers_version, ...) need not be named. All other keys are refused, by name. */
+    const char *const *preset; /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */
 } LsHf;
 
 typedef struct LsModel {
