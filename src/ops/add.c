@@ -1,5 +1,5 @@
 /* y = a + b, element by element: the residual connection. */
-#include "ops/op_build.h"
+#include "ops/pass.h"
 
 static LsStatus infer(LsNode *node)
 {
@@ -15,12 +15,7 @@ static LsStatus infer(LsNode *node)
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const real *a = node->in[0]->data, *b = node->in[1]->data;
-    real *y = node->out[0]->data;
-    int64_t count = node->out[0]->count;
-#pragma omp parallel for simd schedule(static)
-    for (int64_t i = 0; i < count; i++)
-        ls_store1(y + i, ls_load1(a + i) + ls_load1(b + i));
+    ls_sum_of(node->in[0]->data, node->in[1]->data, node->out[0]->data, node->out[0]->count);
     return LS_OK;
 }
 
@@ -28,23 +23,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const real *dy = node->out[0]->grad;
-    int64_t count = node->out[0]->count;
-    for (int i = 0; i < 2; i++) {
-        if (!ls_wants(node, i) || (node->in[i]->grad == dy && !ls_adds(node, i)))
-            continue;
-        real *dx = node->in[i]->grad;
-        acc keep = ls_adds(node, i) ? 1 : 0;
-        if (keep == 0) {
-#pragma omp parallel for simd schedule(static)
-            for (int64_t j = 0; j < count; j++)
-                dx[j] = dy[j];
-        } else {
-#pragma omp parallel for simd schedule(static)
-            for (int64_t j = 0; j < count; j++)
-                ls_store1(dx + j, ls_load1(dx + j) + ls_load1(dy + j));
-        }
-    }
+    ls_pass_gradient(node, 0);
+    ls_pass_gradient(node, 1);
     return LS_OK;
 }
 
@@ -52,7 +32,7 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
     double count = (double)node->out[0]->count;
     *fwd = (LsCost){count, 3 * count * sizeof(real)};
-    *bwd = (LsCost){count, 5 * count * sizeof(real)};
+    *bwd = (LsCost){count, 3 * count * sizeof(real)};
 }
 
 /* ls_add(g, a, b): a, b: any one shape -> the same. May take over a's memory. */
