@@ -1,4 +1,8 @@
-/* Sampling from an autoregressive model: one parallel pass over the prompt, then token by token on graphs that share states. */
+/* Sampling from an autoregressive model: one parallel pass over the prompt, then token by token on graphs that share states.
+ *
+ *     LsSampling sampling = {.temperature = 0.8, .top_p = 1, .tokens = 100, .batch = 1, .stop = -1};
+ *     LS_TRY(ls_generate(config, params, prompt, count, &sampling, print_token, NULL, &speed));
+ */
 #ifndef LS_TRAIN_GENERATE_H
 #define LS_TRAIN_GENERATE_H
 
@@ -14,16 +18,31 @@ typedef struct LsSampling {
     int32_t stop; /* id that ends a stream, -1: none */
 } LsSampling;
 
-/* Called for every new token of every stream; return false to end. */
+/* Called for every new token of every stream, the stop token included; return false to end. */
 typedef bool (*LsTokenSink)(void *self, int64_t stream, int64_t index, int32_t token);
 
 typedef struct LsGenerationSpeed {
-    double prompt_seconds, token_seconds;
-    int64_t tokens; /* sampled, all streams together */
+    double prompt_seconds, token_seconds; /* pass over the prompt; everything after it */
+    int64_t tokens;                       /* sampled, all streams together */
 } LsGenerationSpeed;
 
-/* Not collective. LS_USAGE where prompt + tokens do not fit a model whose context is limited. */
+/* All streams start from the same prompt of count >= 1 tokens. params: allocated, of this configuration's model. Not collective.
+ * LS_USAGE where prompt + tokens do not fit a model whose context is limited (one with an input "position"), for a token outside
+ * the vocabulary, and for settings out of range; LS_DIVERGED where the model's output is not finite. Allocates nothing between
+ * the first call of the sink and the last. */
 LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *prompt, int64_t count, const LsSampling *sampling,
                      LsTokenSink sink, void *self, LsGenerationSpeed *speed) LS_MUST_USE;
+
+/* ---- One draw -------------------------------------------------------------------------------------------------------- */
+
+/* Work space for a vocabulary. NULL with a message. */
+typedef struct LsSampler LsSampler;
+LsSampler *ls_sampler_new(int64_t vocabulary);
+void ls_sampler_free(LsSampler *sampler); /* NULL is allowed */
+
+/* Draws from softmax(logits / temperature) among the top_k likeliest, and of those the fewest whose probabilities sum to at least
+ * top_p; of equal logits the lower id goes first. logits: (V). */
+LsStatus ls_sampler_draw(LsSampler *sampler, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index,
+                         int32_t *token) LS_MUST_USE;
 
 #endif

@@ -1,0 +1,185 @@
+#include "train/generate.h"
+
+#include "train/train.h"
+
+#include <string.h>
+
+/* Prompt tokens of one pass: enough for the matrix products to run at their speed, few enough for little memory. */
+#define CHUNK 512
+
+typedef struct Generator {
+    const LsConfig *config;
+    LsParams *params;
+    const LsSampling *sampling;
+    LsGraph *chunk, *rest, *one; /* whole chunks of the prompt, its rest, single tokens; those not needed are NULL */
+    LsTensor *ids, *position, *output; /* of `one` */
+    LsSampler *sampler;
+    float *logits;   /* (V) */
+    int32_t *last;   /* (B) the newest token of each stream */
+    bool *ended;     /* (B) */
+    int64_t vocabulary, seen; /* seen: tokens every stream has seen */
+} Generator;
+
+static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGraph *share, LsGraph **graph)
+{
+    LsGraph *g = *graph = ls_graph_new(gen->params, &(LsGraphOptions){.mode = LS_DECODE, .precision = ls_train_precision(gen->config)});
+    if (!g)
+        return LS_RESOURCE;
+    gen->config->model->build(g, gen->config->model_config, &(LsShape){batch, sequence, LS_WANT_LAST});
+    if (share)
+        LS_TRY(ls_graph_share_states(g, share));
+    return ls_graph_plan(g);
+}
+
+static LsStatus check_sampling(const Generator *gen, int64_t count)
+{
+    const LsSampling *s = gen->sampling;
+    if (count < 1)
+        return ls_fail(LS_USAGE, "the prompt is empty: a model needs at least one token to go on from");
+    if (s->tokens < 0 || s->batch < 1 || s->temperature < 0 || s->top_k < 0 || !(s->top_p > 0 && s->top_p <= 1))
+        return ls_fail(LS_USAGE, "sampling: tokens >= 0, batch >= 1, temperature >= 0, top-k >= 0 and 0 < top-p <= 1 are asked for");
+    return LS_OK;
+}
+
+/* A model with positions or a cache of keys has room for its context only. */
+static LsStatus check_prompt(const Generator *gen, const int32_t *prompt, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++)
+        if (prompt[i] < 0 || prompt[i] >= gen->vocabulary)
+            return ls_fail(LS_USAGE, "token %d at place %lld of the prompt: the vocabulary has %lld tokens", (int)prompt[i],
+                           (long long)i, (long long)gen->vocabulary);
+    int64_t context = 0, asked = count + gen->sampling->tokens;
+    if (!gen->position || !ls_config_model_int(gen->config, "context", &context) || asked <= context)
+        return LS_OK;
+    return ls_fail(LS_USAGE, "%lld tokens of prompt and %lld new ones are %lld, but the model's context is %lld: at most %lld new tokens",
+                   (long long)count, (long long)gen->sampling->tokens, (long long)asked, (long long)context,
+                   (long long)(context > count ? context - count : 0));
+}
+
+/* Runs tokens: (B, T) through a graph, T tokens a stream. */
+static LsStatus feed(Generator *gen, LsGraph *g, const int32_t *tokens)
+{
+    LsTensor *ids = ls_graph_find(g, "ids"), *position = ls_graph_find(g, "position");
+    memcpy(ids->data, tokens, (size_t)ids->count * sizeof(int32_t));
+    if (position)
+        for (int64_t b = 0; b < position->count; b++)
+            ((int32_t *)position->data)[b] = (int32_t)gen->seen;
+    LS_TRY(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
+    gen->seen += ids->dim[1];
+    return LS_OK;
+}
+
+/* One prompt serves all streams: it is run once, and its states are copied to each. */
+static void spread_states(LsGraph *from, LsGraph *to)
+{
+    for (int i = 0; i < ls_graph_states(from); i++) {
+        const LsTensor *x = ls_graph_state(from, i);
+        LsTensor *y = ls_graph_state(to, i);
+        size_t bytes = (size_t)(x->count * ls_graph_element_bytes(from, x->dtype));
+        for (int64_t b = 0; b < y->dim[0]; b++)
+            memcpy((char *)y->data + (size_t)b * bytes, x->data, bytes);
+    }
+}
+
+/* The graph of single tokens comes first: it tells the vocabulary, and whether the context is limited. */
+static LsStatus make_one(Generator *gen)
+{
+    LS_TRY(make_graph(gen, gen->sampling->batch, 1, NULL, &gen->one));
+    gen->ids = ls_graph_find(gen->one, "ids");
+    gen->position = ls_graph_find(gen->one, "position");
+    gen->output = ls_graph_find(gen->one, "output"); /* (B, 1, V) */
+    if (!gen->ids || !gen->output)
+        return ls_fail(LS_USAGE, "model %s cannot generate: it has no input \"ids\" or output \"output\"", gen->config->model->name);
+    gen->vocabulary = gen->output->dim[gen->output->rank - 1];
+    return LS_OK;
+}
+
+static LsStatus read_prompt(Generator *gen, const int32_t *prompt, int64_t count)
+{
+    int64_t chunks = count / CHUNK, rest = count % CHUNK;
+    bool alone = gen->sampling->batch == 1;
+    LsGraph *first = alone ? gen->one : NULL;
+    if (chunks > 0) {
+        LS_TRY(make_graph(gen, 1, CHUNK, first, &gen->chunk));
+        first = first ? first : gen->chunk;
+    }
+    if (rest > 0) {
+        LS_TRY(make_graph(gen, 1, rest, first, &gen->rest));
+        first = first ? first : gen->rest;
+    }
+    for (int64_t i = 0; i < chunks; i++)
+        LS_TRY(feed(gen, gen->chunk, prompt + i * CHUNK));
+    if (rest > 0)
+        LS_TRY(feed(gen, gen->rest, prompt + chunks * CHUNK));
+    if (!alone)
+        spread_states(first, gen->one);
+    return LS_OK;
+}
+
+/* Draws every stream's token number `index` from logits: (B, 1, V), or (1, 1, V) for all. *more: some stream goes on. */
+static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, int64_t index, LsTokenSink sink, void *self,
+                     LsGenerationSpeed *speed, bool *more)
+{
+    const LsSampling *s = gen->sampling;
+    ls_tensor_get(g, output, gen->logits);
+    *more = false;
+    for (int64_t b = 0; b < s->batch; b++) {
+        if (gen->ended[b])
+            continue;
+        const float *logits = gen->logits + (output->dim[0] == 1 ? 0 : b * gen->vocabulary);
+        LS_TRY(ls_sampler_draw(gen->sampler, s, logits, b, index, &gen->last[b]));
+        speed->tokens++;
+        if (!sink(self, b, index, gen->last[b])) {
+            *more = false;
+            return LS_OK;
+        }
+        gen->ended[b] = gen->last[b] == s->stop;
+        *more |= !gen->ended[b];
+    }
+    return LS_OK;
+}
+
+static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsTokenSink sink, void *self, LsGenerationSpeed *speed)
+{
+    double start = ls_seconds();
+    LS_TRY(check_sampling(gen, count));
+    LS_TRY(make_one(gen));
+    LS_TRY(check_prompt(gen, prompt, count));
+    LS_TRY(read_prompt(gen, prompt, count));
+    gen->sampler = ls_sampler_new(gen->vocabulary);
+    gen->logits = ls_alloc_array(gen->vocabulary * gen->sampling->batch, sizeof(float));
+    gen->last = ls_alloc_array(gen->sampling->batch, sizeof(int32_t));
+    gen->ended = ls_alloc_array(gen->sampling->batch, sizeof(bool));
+    if (!gen->sampler || !gen->logits || !gen->last || !gen->ended)
+        return LS_RESOURCE;
+    speed->prompt_seconds = ls_seconds() - start;
+
+    start = ls_seconds();
+    bool more = true;
+    LsGraph *g = gen->rest ? gen->rest : gen->chunk; /* the one that saw the prompt's last token */
+    for (int64_t i = 0; i < gen->sampling->tokens && more; i++) {
+        if (i > 0)
+            LS_TRY(feed(gen, gen->one, gen->last));
+        if (i > 0)
+            g = gen->one;
+        LS_TRY(draw(gen, g, ls_graph_find(g, "output"), i, sink, self, speed, &more));
+    }
+    speed->token_seconds = ls_seconds() - start;
+    return LS_OK;
+}
+
+LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *prompt, int64_t count, const LsSampling *sampling,
+                     LsTokenSink sink, void *self, LsGenerationSpeed *speed)
+{
+    Generator gen = {.config = config, .params = params, .sampling = sampling};
+    *speed = (LsGenerationSpeed){0};
+    LsStatus status = run(&gen, prompt, count, sink, self, speed);
+    ls_graph_free(gen.rest); /* before those whose states they share */
+    ls_graph_free(gen.chunk);
+    ls_graph_free(gen.one);
+    ls_sampler_free(gen.sampler);
+    ls_free(gen.logits);
+    ls_free(gen.last);
+    ls_free(gen.ended);
+    return status;
+}

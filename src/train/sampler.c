@@ -1,0 +1,141 @@
+/* Drawing a token. Top-k and top-p take candidates from a heap, so that a vocabulary is never sorted as a whole. */
+#include "train/generate.h"
+
+#include <math.h>
+
+struct LsSampler {
+    int64_t vocabulary;
+    float *weight; /* (V) exp((logit - largest) / temperature) */
+    int32_t *heap; /* (V) ids, the likeliest first */
+};
+
+LsSampler *ls_sampler_new(int64_t vocabulary)
+{
+    LsSampler *sampler = ls_alloc(sizeof *sampler);
+    if (!sampler)
+        return NULL;
+    sampler->vocabulary = vocabulary;
+    sampler->weight = ls_alloc_array(vocabulary, sizeof(float));
+    sampler->heap = ls_alloc_array(vocabulary, sizeof(int32_t));
+    if (!sampler->weight || !sampler->heap) {
+        ls_sampler_free(sampler);
+        return NULL;
+    }
+    return sampler;
+}
+
+void ls_sampler_free(LsSampler *sampler)
+{
+    if (!sampler)
+        return;
+    ls_free(sampler->weight);
+    ls_free(sampler->heap);
+    ls_free(sampler);
+}
+
+/* ---- Heap of ids, the greater logit on top, of equal ones the lower id ---- */
+
+static bool before(const float *logits, int32_t a, int32_t b)
+{
+    return logits[a] > logits[b] || (logits[a] == logits[b] && a < b);
+}
+
+static void sift_down(int32_t *heap, int64_t size, int64_t at, const float *logits)
+{
+    int32_t id = heap[at];
+    for (int64_t child; (child = 2 * at + 1) < size; at = child) {
+        if (child + 1 < size && before(logits, heap[child + 1], heap[child]))
+            child++;
+        if (!before(logits, heap[child], id))
+            break;
+        heap[at] = heap[child];
+    }
+    heap[at] = id;
+}
+
+static void build_heap(int32_t *heap, int64_t size, const float *logits)
+{
+    for (int64_t i = 0; i < size; i++)
+        heap[i] = (int32_t)i;
+    for (int64_t i = size / 2 - 1; i >= 0; i--)
+        sift_down(heap, size, i, logits);
+}
+
+/* Moves the top to the end of the heap, which is one shorter then. */
+static int32_t pop(int32_t *heap, int64_t size, const float *logits)
+{
+    int32_t top = heap[0];
+    heap[0] = heap[size - 1];
+    heap[size - 1] = top;
+    sift_down(heap, size - 1, 0, logits);
+    return top;
+}
+
+/* Puts the candidates at the end of the heap, the likeliest last; their number, and their weights' sum for that of all. */
+static int64_t restrict_candidates(LsSampler *s, const LsSampling *sampling, const float *logits, double *total)
+{
+    int64_t size = s->vocabulary, count = 0;
+    build_heap(s->heap, size, logits);
+    if (sampling->top_k > 0 && sampling->top_k < size) {
+        *total = 0;
+        for (; count < sampling->top_k; count++)
+            *total += (double)s->weight[pop(s->heap, size - count, logits)];
+        if (sampling->top_p >= 1)
+            return count;
+        size = count; /* of these, in the order in which they came */
+    }
+    double goal = sampling->top_p * *total;
+    int64_t popped = count;
+    *total = 0;
+    for (count = 0; count < size && (count == 0 || *total < goal); count++) {
+        int32_t id = count < popped ? s->heap[s->vocabulary - 1 - count] : pop(s->heap, s->vocabulary - count, logits);
+        *total += (double)s->weight[id];
+    }
+    return count;
+}
+
+/* The id at which the running sum of weights passes `goal`: candidates from the heap's end if restricted, else all in order. */
+static int32_t pick(const LsSampler *s, int64_t candidates, bool restricted, double goal)
+{
+    double sum = 0;
+    int32_t id = 0;
+    for (int64_t i = 0; i < candidates; i++) {
+        id = restricted ? s->heap[s->vocabulary - 1 - i] : (int32_t)i;
+        sum += (double)s->weight[id];
+        if (sum > goal)
+            return id;
+    }
+    return id; /* rounding: the sum of all ended just below its own value */
+}
+
+LsStatus ls_sampler_draw(LsSampler *s, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index, int32_t *token)
+{
+    int32_t best = 0;
+    bool finite = true;
+    for (int64_t i = 0; i < s->vocabulary; i++) {
+        finite = finite && isfinite(logits[i]);
+        if (logits[i] > logits[best])
+            best = (int32_t)i;
+    }
+    if (!finite)
+        return ls_fail(LS_DIVERGED, "token %lld: the model's output is not finite", (long long)index);
+    *token = best;
+    if (sampling->temperature <= 0 || sampling->top_k == 1)
+        return LS_OK;
+
+    float largest = logits[best], inverse = (float)(1 / sampling->temperature);
+#pragma omp parallel for schedule(static) if (s->vocabulary > 4096)
+    for (int64_t i = 0; i < s->vocabulary; i++)
+        s->weight[i] = expf((logits[i] - largest) * inverse);
+    double total = 0;
+    for (int64_t i = 0; i < s->vocabulary; i++)
+        total += (double)s->weight[i];
+
+    int64_t candidates = s->vocabulary;
+    bool restricted = sampling->top_p < 1 || (sampling->top_k > 0 && sampling->top_k < s->vocabulary);
+    if (restricted)
+        candidates = restrict_candidates(s, sampling, logits, &total);
+    double uniform = (double)ls_uniform_at(ls_key(sampling->seed, "sample"), (uint64_t)stream, (uint64_t)index);
+    *token = pick(s, candidates, restricted, uniform * total);
+    return LS_OK;
+}
