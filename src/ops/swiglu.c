@@ -18,9 +18,6 @@ static LsStatus infer(LsNode *node)
     return ls_node_output(node, LS_REAL, gate->rank, gate->dim) ? LS_OK : LS_RESOURCE;
 }
 
-LS_INLINE vacc load(const real *x, int64_t n) { return n >= LS_LANES ? ls_load(x) : ls_load_part(x, n); }
-LS_INLINE void store(real *x, vacc v, int64_t n) { n >= LS_LANES ? ls_store(x, v) : ls_store_part(x, v, n); }
-
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
@@ -31,8 +28,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     for (int64_t first = 0; first < count; first += BLOCK) {
         int64_t last = first + BLOCK < count ? first + BLOCK : count;
         for (int64_t i = first; i < last; i += LS_LANES) {
-            vacc a = load(gate + i, last - i);
-            store(y + i, a * ls_vsigmoid(a) * load(up + i, last - i), last - i);
+            vacc a = ls_load_upto(gate + i, last - i);
+            ls_store_upto(y + i, a * ls_vsigmoid(a) * ls_load_upto(up + i, last - i), last - i);
         }
     }
     return LS_OK;
@@ -41,7 +38,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 LS_INLINE void give(real *grad, vacc g, bool want, bool add, int64_t n)
 {
     if (want)
-        store(grad, add ? load(grad, n) + g : g, n);
+        ls_store_upto(grad, add ? ls_load_upto(grad, n) + g : g, n);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
@@ -56,7 +53,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
         int64_t last = first + BLOCK < count ? first + BLOCK : count;
         for (int64_t i = first; i < last; i += LS_LANES) {
             int64_t n = last - i;
-            vacc a = load(gate + i, n), b = load(up + i, n), g = load(dy + i, n), s = ls_vsigmoid(a);
+            vacc a = ls_load_upto(gate + i, n), b = ls_load_upto(up + i, n), g = ls_load_upto(dy + i, n), s = ls_vsigmoid(a);
             give(dgate + i, g * b * s * (1 + a * (1 - s)), want_gate, add_gate, n);
             give(dup + i, g * a * s, want_up, add_up, n);
         }

@@ -65,6 +65,15 @@ LS_INLINE void ls_store_part(real *x, vacc v, int64_t n)
     for (int64_t i = 0; i < n; i++)
         ls_store1(x + i, v[i]);
 }
+/* min(n, LS_LANES) lanes: whole vectors and tails in one loop. */
+LS_INLINE vacc ls_load_upto(const real *x, int64_t n) { return n >= LS_LANES ? ls_load(x) : ls_load_part(x, n); }
+LS_INLINE void ls_store_upto(real *x, vacc v, int64_t n)
+{
+    if (n >= LS_LANES)
+        ls_store(x, v);
+    else
+        ls_store_part(x, v, n);
+}
 LS_INLINE vacc ls_load_acc_part(const acc *x, int64_t n)
 {
     vacc v = {0};

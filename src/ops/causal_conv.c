@@ -1,0 +1,325 @@
+/* Depthwise causal convolution over time, each channel with its own K taps, as before Mamba's scan (Gu and Dao 2023, section 3.4):
+ *
+ *     h_t = bias + sum_k w[k] x_{t-K+1+k},   y_t = act(h_t),   x before the first step zero, or from the state
+ *
+ * With g_t = dL/dy_t act'(h_t), h recomputed:
+ *     dL/dx_t = sum_k w[k] g_{t+K-1-k},   dL/dw[k] = sum_t g_t x_{t-K+1+k},   dL/dbias = sum_t g_t
+ *
+ * Rows (time steps) are streamed in segments; a segment's backward recomputes the K - 1 rows of g that follow it. */
+#include "ops/activation.h"
+#include "ops/op_build.h"
+
+typedef struct Conv {
+    LsActivation activation;
+} Conv;
+
+/* Sizes, and the cut of all rows into segments of one stream's time; each of `groups` sums parameter gradients over its segments. */
+typedef struct Shape {
+    int64_t streams, steps, columns, channels, padded, taps; /* B, T, columns of x, E, E rounded up to whole vectors, K */
+    int64_t cuts, rows, segments, groups;                    /* segments of `rows` steps a stream, of all streams, groups of them */
+} Shape;
+
+enum { LEAST_ROWS = 32, MOST_TAPS = 64 };
+
+static Shape shape_of(const LsNode *node)
+{
+    const LsTensor *x = node->in[0], *w = node->in[1];
+    Shape s = {.streams = x->dim[0], .steps = x->dim[1], .columns = x->dim[2], .channels = w->dim[0], .taps = w->dim[1]};
+    s.padded = (s.channels + 15) / 16 * 16; /* 16: a multiple of LS_LANES in every build */
+    int64_t cuts = LS_REDUCE_CHUNKS / s.streams, most = (s.steps + LEAST_ROWS - 1) / LEAST_ROWS;
+    cuts = cuts > most ? most : cuts;
+    s.rows = cuts < 1 ? s.steps : (s.steps + cuts - 1) / cuts;
+    s.cuts = (s.steps + s.rows - 1) / s.rows;
+    s.segments = s.streams * s.cuts;
+    s.groups = s.segments < LS_REDUCE_CHUNKS ? s.segments : LS_REDUCE_CHUNKS;
+    return s;
+}
+
+/* Accumulators in scratch, in this order: taps by channel (K, padded), bias (padded); zeros (padded) of real; then for each group in
+ * backward a ring of the last K rows of g (K, padded) and the sums (K + 1, padded). */
+static acc *taps_of(const LsNode *node) { return node->scratch; }
+static acc *bias_of(const LsNode *node, const Shape *s) { return taps_of(node) + s->taps * s->padded; }
+static real *zeros_of(const LsNode *node, const Shape *s) { return (real *)(bias_of(node, s) + s->padded); }
+static acc *ring_of(const LsNode *node, const Shape *s, int64_t group)
+{
+    return bias_of(node, s) + 2 * s->padded + group * (2 * s->taps + 1) * s->padded;
+}
+static acc *sums_of(const LsNode *node, const Shape *s, int64_t group) { return ring_of(node, s, group) + s->taps * s->padded; }
+
+static LsStatus infer(LsNode *node)
+{
+    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2], *state = node->in[3];
+    const Conv *conv = node->attr;
+    if (x->rank != 3 || x->dtype != LS_REAL || w->rank != 2 || w->dtype != LS_REAL || x->dim[2] < w->dim[0] || w->dim[1] > MOST_TAPS)
+        return ls_node_fail(node, "causal_conv: x %s does not fit w %s: x must be (B, T, at least E), w (E, K), K at most %d",
+                            ls_shape_text(x), ls_shape_text(w), MOST_TAPS);
+    if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
+        return ls_node_fail(node, "causal_conv: bias %s does not fit w %s: it must be (E)", ls_shape_text(bias), ls_shape_text(w));
+    if (state && (state->rank != 3 || state->dtype != LS_REAL || state->dim[0] != x->dim[0] || state->dim[1] != w->dim[1] - 1 ||
+                  state->dim[2] != w->dim[0]))
+        return ls_node_fail(node, "causal_conv: state %s does not fit x %s and w %s: it must be (B, K - 1, E)", ls_shape_text(state),
+                            ls_shape_text(x), ls_shape_text(w));
+    if (conv->activation != LS_NO_ACTIVATION && conv->activation != LS_SILU)
+        return ls_node_fail(node, "causal_conv: its activation is none or silu");
+    Shape s = shape_of(node);
+    node->scratch_forward = (s.taps + 2) * s.padded * (int64_t)sizeof(acc);
+    node->scratch_backward = node->scratch_forward + s.groups * (2 * s.taps + 1) * s.padded * (int64_t)sizeof(acc);
+    return ls_node_output(node, LS_REAL, 3, (int64_t[]){x->dim[0], x->dim[1], w->dim[0]}) ? LS_OK : LS_RESOURCE;
+}
+
+static void prepare(const LsNode *node, const Shape *s)
+{
+    const real *w = node->in[1]->data, *bias = node->in[2] ? node->in[2]->data : NULL;
+    memset(node->scratch, 0, (size_t)((s->taps + 2) * s->padded) * sizeof(acc));
+    for (int64_t e = 0; e < s->channels; e++) {
+        for (int64_t k = 0; k < s->taps; k++)
+            taps_of(node)[k * s->padded + e] = ls_load1(w + e * s->taps + k);
+        bias_of(node, s)[e] = bias ? ls_load1(bias + e) : 0;
+    }
+}
+
+/* row[k]: x_{t-K+1+k} of stream b. */
+static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, const real **row)
+{
+    for (int64_t k = 0; k < s->taps; k++) {
+        int64_t at = t - s->taps + 1 + k;
+        if (at >= 0)
+            row[k] = (const real *)node->in[0]->data + (b * s->steps + at) * s->columns;
+        else if (node->in[3])
+            row[k] = (const real *)node->in[3]->data + (b * (s->taps - 1) + at + s->taps - 1) * s->channels;
+        else
+            row[k] = zeros_of(node, s);
+    }
+}
+
+/* h of channels j to j + LS_LANES - 1, of which n exist. */
+LS_INLINE vacc pre_activation(const real *const *row, const acc *w, const acc *bias, int64_t padded, int64_t taps, int64_t j, int64_t n)
+{
+    vacc h = ls_load_acc(bias + j);
+#pragma GCC unroll 4
+    for (int64_t k = 0; k < taps; k++)
+        h += ls_load_acc(w + k * padded + j) * ls_load_upto(row[k] + j, n);
+    return h;
+}
+
+/* ---- Forward ------------------------------------------------------------------------------------------------------------ */
+
+LS_INLINE void forward_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, real *y, int64_t taps,
+                           LsActivation kind)
+{
+    for (int64_t j = 0; j < s->channels; j += LS_LANES) {
+        int64_t n = s->channels - j;
+        ls_store_upto(y + j, ls_activate(kind, pre_activation(row, w, bias, s->padded, taps, j, n)), n);
+    }
+}
+
+/* The last K - 1 steps of state and x together. */
+static void update_state(const LsNode *node, const Shape *s)
+{
+    size_t bytes = (size_t)s->channels * sizeof(real);
+    for (int64_t b = 0; b < s->streams; b++) {
+        real *state = (real *)node->in[3]->data + b * (s->taps - 1) * s->channels;
+        for (int64_t i = 0; i < s->taps - 1; i++) {
+            int64_t t = s->steps - s->taps + 1 + i;
+            const real *from = t >= 0 ? (const real *)node->in[0]->data + (b * s->steps + t) * s->columns
+                                      : state + (i + s->steps) * s->channels;
+            memcpy(state + i * s->channels, from, bytes);
+        }
+    }
+}
+
+static LsStatus forward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Shape s = shape_of(node);
+    const Conv *conv = node->attr;
+    const acc *w = taps_of(node), *bias = bias_of(node, &s);
+    prepare(node, &s);
+#pragma omp parallel for schedule(static) if (s.streams * s.steps * s.channels > 16384)
+    for (int64_t i = 0; i < s.streams * s.steps; i++) {
+        const real *row[MOST_TAPS];
+        real *y = (real *)node->out[0]->data + i * s.channels;
+        rows_at(node, &s, i / s.steps, i % s.steps, row);
+        if (s.taps == 4 && conv->activation == LS_SILU)
+            forward_row(&s, row, w, bias, y, 4, LS_SILU);
+        else
+            forward_row(&s, row, w, bias, y, s.taps, conv->activation);
+    }
+    if (node->in[3])
+        update_state(node, &s);
+    return LS_OK;
+}
+
+static LsStatus reference(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Shape s = shape_of(node);
+    const Conv *conv = node->attr;
+    prepare(node, &s);
+    for (int64_t i = 0; i < s.streams * s.steps; i++) {
+        const real *row[MOST_TAPS];
+        rows_at(node, &s, i / s.steps, i % s.steps, row);
+        for (int64_t e = 0; e < s.channels; e++) {
+            acc h = bias_of(node, &s)[e];
+            for (int64_t k = 0; k < s.taps; k++)
+                h += taps_of(node)[k * s.padded + e] * ls_load1(row[k] + e);
+            if (conv->activation == LS_SILU)
+                h = (acc)((double)h / (1 + exp(-(double)h)));
+            ls_store1((real *)node->out[0]->data + i * s.channels + e, h);
+        }
+    }
+    if (node->in[3])
+        update_state(node, &s);
+    return LS_OK;
+}
+
+/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
+
+/* g of one step into `g`; its part of the sums for w and the bias, unless the step belongs to the next segment (sums NULL). */
+LS_INLINE void slope_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, const real *dy, acc *g, acc *sums,
+                         int64_t taps, LsActivation kind)
+{
+    for (int64_t j = 0; j < s->channels; j += LS_LANES) {
+        int64_t n = s->channels - j;
+        vacc v = ls_load_upto(dy + j, n);
+        if (kind != LS_NO_ACTIVATION)
+            v *= ls_activate_slope(kind, pre_activation(row, w, bias, s->padded, taps, j, n));
+        ls_store_acc(g + j, v);
+        if (!sums)
+            continue;
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < taps; k++) {
+            acc *sum = sums + k * s->padded + j;
+            ls_store_acc(sum, ls_load_acc(sum) + v * ls_load_upto(row[k] + j, n));
+        }
+        acc *sum = sums + taps * s->padded + j;
+        ls_store_acc(sum, ls_load_acc(sum) + v);
+    }
+}
+
+/* dx_t = sum_k w[k] g_{t+K-1-k}, where the ring holds the row of step i at i mod K; zero to the columns that are not convolved. */
+LS_INLINE void input_row(const Shape *s, const acc *ring, const acc *w, int64_t t, real *dx, bool add, int64_t taps)
+{
+    const acc *g[MOST_TAPS];
+    for (int64_t k = 0; k < taps; k++)
+        g[k] = ring + (t + taps - 1 - k) % taps * s->padded;
+    for (int64_t j = 0; j < s->channels; j += LS_LANES) {
+        int64_t n = s->channels - j;
+        vacc v = {0};
+        if (add)
+            v = ls_load_upto(dx + j, n);
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < taps; k++)
+            v += ls_load_acc(w + k * s->padded + j) * ls_load_acc(g[k] + j);
+        ls_store_upto(dx + j, v, n);
+    }
+    if (!add)
+        memset(dx + s->channels, 0, (size_t)(s->columns - s->channels) * sizeof(real));
+}
+
+LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segment, acc *ring, acc *sums, int64_t taps,
+                                LsActivation kind)
+{
+    const acc *w = taps_of(node), *bias = bias_of(node, s);
+    int64_t b = segment / s->cuts, first = segment % s->cuts * s->rows;
+    int64_t end = first + s->rows < s->steps ? first + s->rows : s->steps;
+    bool want = ls_wants(node, 0), add = ls_adds(node, 0);
+    for (int64_t t = first; t < (want ? end + taps - 1 : end); t++) {
+        acc *g = ring + t % taps * s->padded;
+        if (t < s->steps) {
+            const real *row[MOST_TAPS], *dy = (const real *)node->out[0]->grad + (b * s->steps + t) * s->channels;
+            rows_at(node, s, b, t, row);
+            slope_row(s, row, w, bias, dy, g, t < end ? sums : NULL, taps, kind);
+        } else {
+            memset(g, 0, (size_t)s->padded * sizeof(acc));
+        }
+        int64_t done = t - taps + 1;
+        if (want && done >= first)
+            input_row(s, ring, w, done, (real *)node->in[0]->grad + (b * s->steps + done) * s->columns, add, taps);
+    }
+}
+
+/* Sums of the groups, in order, into the parameters' gradients. */
+static void finish_sums(const LsNode *node, const Shape *s)
+{
+    acc *dw = ls_wants(node, 1) ? node->in[1]->grad : NULL, *dbias = ls_wants(node, 2) ? node->in[2]->grad : NULL;
+#pragma omp parallel for schedule(static) if (s->groups * s->channels > 4096)
+    for (int64_t e = 0; e < s->channels; e++)
+        for (int64_t k = 0; k <= s->taps; k++) {
+            acc *to = k < s->taps ? (dw ? dw + e * s->taps + k : NULL) : (dbias ? dbias + e : NULL), sum = 0;
+            if (!to)
+                continue;
+            for (int64_t group = 0; group < s->groups; group++)
+                sum += sums_of(node, s, group)[k * s->padded + e];
+            *to = ls_adds(node, k < s->taps ? 1 : 2) ? *to + sum : sum;
+        }
+}
+
+static LsStatus backward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Shape s = shape_of(node);
+    const Conv *conv = node->attr;
+    prepare(node, &s);
+#pragma omp parallel for schedule(dynamic, 1)
+    for (int64_t group = 0; group < s.groups; group++) {
+        acc *ring = ring_of(node, &s, group), *sums = sums_of(node, &s, group);
+        memset(sums, 0, (size_t)((s.taps + 1) * s.padded) * sizeof(acc));
+        for (int64_t i = group * s.segments / s.groups; i < (group + 1) * s.segments / s.groups; i++) {
+            if (s.taps == 4 && conv->activation == LS_SILU)
+                backward_segment(node, &s, i, ring, sums, 4, LS_SILU);
+            else
+                backward_segment(node, &s, i, ring, sums, s.taps, conv->activation);
+        }
+    }
+    finish_sums(node, &s);
+    return LS_OK;
+}
+
+static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
+{
+    double count = (double)node->out[0]->count, taps = (double)node->in[1]->dim[1];
+    double act = ((const Conv *)node->attr)->activation == LS_SILU ? 20 : 0;
+    *fwd = (LsCost){(2 * taps + act) * count, 2 * count * sizeof(real)};
+    *bwd = (LsCost){(6 * taps + act) * count, 3 * count * sizeof(real)};
+}
+
+/* ls_causal_conv(g, x, w, bias, state, activation): x: (B, T, at least E), of which the first E columns are convolved, so that it may be a
+ * packed result of one linear layer (the gradient of the others is zero); w: (E, K) and bias: (E) or NULL, parameters; state: (B, K - 1, E)
+ * of LS_REAL or NULL: the inputs before the first step, replaced by the last ones; activation: LS_NO_ACTIVATION or LS_SILU. -> (B, T, E) */
+LS_BUILDER LsTensor *ls_causal_conv(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsTensor *state, LsActivation activation)
+{
+    return ls_node(g, "causal_conv", 4, (LsTensor *[]){x, w, bias, state}, &(Conv){activation}, sizeof(Conv));
+}
+
+static bool cases(LsGraph *g, int which)
+{
+    static const struct {
+        int64_t streams, steps, columns, channels, taps;
+        bool bias, state, silu;
+    } table[] = {{1, 1, 1, 1, 1, true, false, true},   {2, 7, 5, 5, 4, true, false, true},    {3, 5, 40, 19, 4, true, false, false},
+                 {1, 70, 17, 17, 3, false, false, true}, {2, 3, 6, 3, 5, true, false, true},  {1, 130, 33, 20, 2, true, false, true},
+                 {2, 1, 36, 18, 4, true, true, true},  {2, 2, 18, 18, 4, false, true, false}, {1, 9, 5, 5, 4, true, true, true}};
+    if (which >= (int)LS_COUNT_OF(table))
+        return false;
+    int64_t b = table[which].streams, e = table[which].channels, k = table[which].taps;
+    LsTensor *x = ls_case_input(g, "x", LS_REAL, -2, 2, 3, (int64_t[]){b, table[which].steps, table[which].columns});
+    LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){e, k});
+    LsTensor *bias = table[which].bias ? ls_case_param(g, "bias", 0, -1, 1, 1, &e) : NULL;
+    LsTensor *state = table[which].state ? ls_case_state(g, "conv", LS_REAL, -2, 2, 3, (int64_t[]){b, k - 1, e}) : NULL;
+    ls_causal_conv(g, x, w, bias, state, table[which].silu ? LS_SILU : LS_NO_ACTIVATION);
+    return true;
+}
+
+LS_OP(causal_conv) = {
+    .name = "causal_conv",
+    .formula = "y_t = act(bias + sum_k w[k] x_{t-K+1+k})",
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .reference = reference,
+    .cost = cost,
+    .saves_in = 7,
+    .param_in = 6,
+    .cases = cases,
+};
