@@ -1,0 +1,166 @@
+/* y = x m / (1 - p), m 0 with probability p, else 1 (Srivastava et al. 2014, "Dropout").
+ *
+ * m is a function of (seed, step, node's name, sample, element), sample being the global number of the row of the first dimension: the
+ * same on any number of ranks and threads, and drawn again in backward instead of stored. Element e of a sample takes a word of a Philox
+ * block (see ls_philox): with e = 64 g + 16 w + b, word w of the block numbered 16 g + b, so that 16 blocks fill whole vectors. */
+#include "ops/pass.h"
+
+typedef struct Dropout {
+    double probability;
+} Dropout;
+
+enum { BLOCKS = 16, GROUP = 4 * BLOCKS };
+
+static LsStatus infer(LsNode *node)
+{
+    const LsTensor *x = node->in[0];
+    double p = ((const Dropout *)node->attr)->probability;
+    if (!(p >= 0 && p < 1))
+        return ls_node_fail(node, "dropout: probability %g is not in [0, 1)", p);
+    if (x->rank < 1 || x->dtype != LS_REAL)
+        return ls_node_fail(node, "dropout: x %s must hold activations, its first dimension the samples", ls_shape_text(x));
+    return ls_node_output(node, LS_REAL, x->rank, x->dim) ? LS_OK : LS_RESOURCE;
+}
+
+/* What the words of a node are drawn with. */
+typedef struct Draw {
+    uint64_t key;
+    uint32_t threshold; /* a word below it drops */
+    acc scale;
+} Draw;
+
+static Draw draw_of(const LsNode *node, const LsRun *run)
+{
+    uint32_t block[4];
+    double p = ((const Dropout *)node->attr)->probability;
+    ls_philox(run->seed, node->key, (uint64_t)run->step, block);
+    return (Draw){(uint64_t)block[1] << 32 | block[0], (uint32_t)(p * 0x1p32), (acc)(1 / (1 - p))};
+}
+
+/* Words of blocks 16 group .. 16 group + 15 of a sample: ls_philox, all blocks at once. */
+static void words_of(uint64_t key, uint64_t sample, uint64_t group, uint32_t word[4][BLOCKS])
+{
+#pragma omp simd
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        uint32_t c0 = (uint32_t)(group * BLOCKS) + b, c1 = (uint32_t)(group * BLOCKS >> 32);
+        uint32_t c2 = (uint32_t)sample, c3 = (uint32_t)(sample >> 32), k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
+#pragma GCC unroll 10
+        for (int round = 0; round < 10; round++) {
+            uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
+            c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+            c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+            c1 = (uint32_t)p1;
+            c3 = (uint32_t)p0;
+            k0 += 0x9E3779B9u;
+            k1 += 0xBB67AE85u;
+        }
+        word[0][b] = c0;
+        word[1][b] = c1;
+        word[2][b] = c2;
+        word[3][b] = c3;
+    }
+}
+
+/* y = x m / (1 - p), or y += that, for the `count` <= GROUP elements of a group. y may be x. */
+LS_INLINE void apply(const Draw *draw, const uint32_t *word, const real *x, real *y, int64_t count, bool add)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        acc v = word[i] < draw->threshold ? 0 : ls_load1(x + i) * draw->scale;
+        ls_store1(y + i, add ? ls_load1(y + i) + v : v);
+    }
+}
+
+/* x, y: (samples, row) */
+static void apply_all(const LsNode *node, const LsRun *run, const real *x, real *y, bool add)
+{
+    Draw draw = draw_of(node, run);
+    int64_t samples = node->in[0]->dim[0], row = node->in[0]->count / samples, groups = (row + GROUP - 1) / GROUP;
+#pragma omp parallel for schedule(static) if (samples * groups > 32)
+    for (int64_t n = 0; n < samples * groups; n++) {
+        uint32_t word[4][BLOCKS];
+        int64_t sample = n / groups, from = n % groups * GROUP, at = sample * row + from;
+        words_of(draw.key, (uint64_t)(run->sample + sample), (uint64_t)(n % groups), word);
+        if (from + GROUP <= row)
+            apply(&draw, word[0], x + at, y + at, GROUP, add);
+        else
+            apply(&draw, word[0], x + at, y + at, row - from, add);
+    }
+}
+
+static LsStatus forward(const LsNode *node, const LsRun *run)
+{
+    const LsTensor *x = node->in[0];
+    real *y = node->out[0]->data;
+    if (run->training)
+        apply_all(node, run, x->data, y, false);
+    else if (y != x->data)
+        memcpy(y, x->data, (size_t)x->count * sizeof *y);
+    return LS_OK;
+}
+
+static LsStatus backward(const LsNode *node, const LsRun *run)
+{
+    if (!run->training)
+        ls_pass_gradient(node, 0);
+    else if (ls_wants(node, 0))
+        apply_all(node, run, node->out[0]->grad, node->in[0]->grad, ls_adds(node, 0));
+    return LS_OK;
+}
+
+static LsStatus reference(const LsNode *node, const LsRun *run)
+{
+    Draw draw = draw_of(node, run);
+    const real *x = node->in[0]->data;
+    real *y = node->out[0]->data;
+    int64_t row = node->in[0]->count / node->in[0]->dim[0];
+    for (int64_t i = 0; i < node->in[0]->count; i++) {
+        int64_t e = i % row;
+        uint32_t block[4];
+        ls_philox(draw.key, (uint64_t)(run->sample + i / row), (uint64_t)(e / GROUP * BLOCKS + e % BLOCKS), block);
+        bool dropped = run->training && block[e % GROUP / BLOCKS] < draw.threshold;
+        ls_store1(y + i, dropped ? 0 : run->training ? ls_load1(x + i) * draw.scale : ls_load1(x + i));
+    }
+    return LS_OK;
+}
+
+static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
+{
+    double count = (double)node->in[0]->count;
+    *fwd = (LsCost){2 * count, 2 * count * sizeof(real)};
+    *bwd = *fwd;
+}
+
+/* ls_dropout(g, x, probability): x: (B, ...) -> the same; B are the samples that run->sample numbers. In graphs of other modes than
+ * LS_TRAIN, and with probability 0, it is x itself; in runs that are not training, a copy. May take over x's memory. */
+LS_BUILDER LsTensor *ls_dropout(LsGraph *g, LsTensor *x, double probability)
+{
+    if (probability == 0 || (probability > 0 && probability < 1 && ls_graph_mode(g) != LS_TRAIN))
+        return x;
+    return ls_node(g, "dropout", 1, (LsTensor *[]){x}, &(Dropout){probability}, sizeof(Dropout));
+}
+
+static bool cases(LsGraph *g, int which)
+{
+    static const struct {
+        int64_t b, t, c;
+        double probability;
+    } list[] = {{1, 1, 3, 0.5}, {2, 5, 7, 0.1}, {3, 16, 8, 0.9}, {40, 5, 13, 0.25}};
+    if (which >= (int)LS_COUNT_OF(list))
+        return false;
+    LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, list[which].c});
+    ls_dropout(g, x, list[which].probability);
+    return true;
+}
+
+LS_OP(dropout) = {
+    .name = "dropout",
+    .formula = "y = x m / (1 - p), m = 0 with probability p, else 1",
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .reference = reference,
+    .cost = cost,
+    .in_place = 1,
+    .cases = cases,
+};
