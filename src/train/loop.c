@@ -26,8 +26,12 @@ static LsStatus save(LsTrainer *t)
 
 static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
 {
-    int64_t targets;
-    return ls_trainer_evaluate(t, t->eval_graph, t->validation, t->config->train.evaluate_batches, &row->validation_loss, &targets);
+    LsEvaluation evaluation = {.samples = t->config->train.evaluate_batches * t->config->train.batch,
+                               .rows = t->plan.micro_batch,
+                               .step = t->progress.step};
+    LS_TRY(ls_evaluate(t->comm, t->eval_graph, t->validation, &evaluation));
+    row->validation_loss = evaluation.loss;
+    return LS_OK;
 }
 
 static void measure(const LsTrainer *t, const Clock *clock, LsMetrics *row)

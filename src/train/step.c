@@ -40,10 +40,12 @@ static LsStatus passes(LsTrainer *t, double *sum)
 }
 
 /* The first bad tensor, by a rank whose own loss was bad, where there is one: the sum has carried its gradients to all. */
-static LsStatus name_divergence(LsTrainer *t, LsGraph *g, bool own, bool anybody, int64_t step, const char *what)
+static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_t step, const char *what)
 {
-    LsStatus found = own || !anybody ? ls_graph_check_finite(g) : LS_OK;
-    LS_TRY(ls_dist_agree(t->comm, found == LS_OK ? LS_OK : ls_fail_in(LS_DIVERGED, "step %lld: %s is not finite", (long long)step, what)));
+    LsStatus found = own ? ls_graph_check_finite(g) : LS_OK;
+    if (found != LS_OK)
+        ls_fail_in(LS_DIVERGED, "step %lld: %s is not finite", (long long)step, what);
+    LS_TRY(ls_dist_agree(comm, found));
     return ls_fail(LS_DIVERGED, "step %lld: %s is not finite; parameters and inputs are", (long long)step, what);
 }
 
@@ -63,7 +65,9 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
 {
     int64_t step = t->progress.step + 1;
     double sum[SUMS] = {0};
+    double begin = ls_seconds();
     LsStatus status = passes(t, sum);
+    double passed = ls_seconds();
     /* after a failure too: the others wait for this rank's part of the sums */
     LsStatus summed = ls_buckets_finish(t->buckets);
     if (status == LS_OK)
@@ -78,54 +82,61 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     if (sum[SUM_TARGETS] <= 0)
         return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
 
+    double summed_at = ls_seconds();
     double norm = sqrt(ls_sum_of_squares(t->params->grad, t->params->total)) / sum[SUM_TARGETS];
     LS_TRY(t->comm->broadcast(t->comm, &norm, sizeof norm, 0)); /* ranks on unlike processors clip alike */
     if (!isfinite(sum[SUM_LOSS]))
-        return name_divergence(t, t->train_graph, own, sum[SUM_NOT_FINITE] > 0, step, "the loss");
+        return name_divergence(t->comm, t->train_graph, own || sum[SUM_NOT_FINITE] == 0, step, "the loss");
     if (!isfinite(norm))
-        return name_divergence(t, t->train_graph, true, true, step, "the gradient");
+        return name_divergence(t->comm, t->train_graph, true, step, "the gradient");
 
     *result = (LsStepResult){.loss = sum[SUM_LOSS] / sum[SUM_TARGETS],
                              .grad_norm = norm,
                              .targets = (int64_t)sum[SUM_TARGETS],
                              .stop = sum[SUM_STOP] > 0};
+    double checked = ls_seconds();
     learn(t, norm, sum[SUM_TARGETS], result);
+    double end = ls_seconds();
+    t->times.steps++;
+    t->times.graph += passed - begin;
+    t->times.sums += summed_at - passed;
+    t->times.norm += checked - summed_at;
+    t->times.update += end - checked;
     t->progress.step = step;
     t->progress.samples += t->config->train.batch;
     t->progress.tokens += result->targets;
     return LS_OK;
 }
 
-static LsStatus evaluate_share(LsTrainer *t, LsGraph *g, LsSource *source, int64_t samples, double *sum)
+static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation, double *sum)
 {
-    LsRun run = {.seed = t->progress.seed, .step = t->progress.step, .comm = t->comm};
-    int64_t rows = t->plan.micro_batch;
-    for (int64_t first = t->comm->rank * rows; first < samples; first += t->comm->size * rows) {
+    LsRun run = {.step = evaluation->step, .comm = comm};
+    int64_t rows = evaluation->rows, samples = evaluation->samples;
+    for (int64_t first = comm->rank * rows; first < samples; first += comm->size * rows) {
         run.sample = first;
         LS_TRY(forward(g, source, &run, samples - first < rows ? samples - first : rows, sum));
     }
     return LS_OK;
 }
 
-LsStatus ls_trainer_evaluate(LsTrainer *t, LsGraph *g, LsSource *source, int64_t batches, double *loss, int64_t *targets)
+LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluation *evaluation)
 {
-    int64_t samples = source->samples;
-    if (batches > 0 && batches <= samples / t->config->train.batch)
-        samples = batches * t->config->train.batch;
     double sum[SUMS] = {0};
+    if (evaluation->samples <= 0 || evaluation->samples > source->samples)
+        evaluation->samples = source->samples;
     ls_graph_refresh(g);
-    LsStatus status = evaluate_share(t, g, source, samples, sum);
+    LsStatus status = evaluate_share(comm, g, source, evaluation, sum);
     bool own = !isfinite(sum[SUM_LOSS]);
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_NOT_FINITE] = own;
-    LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
+    LS_TRY(comm->allreduce_double(comm, sum, SUMS));
     if (sum[SUM_FAILED] > 0)
-        return ls_dist_agree(t->comm, status);
+        return ls_dist_agree(comm, status);
     if (sum[SUM_TARGETS] <= 0)
         return ls_fail(LS_DATA, "evaluation: no sample has a target");
     if (!isfinite(sum[SUM_LOSS]))
-        return name_divergence(t, g, own, true, t->progress.step, "the validation loss");
-    *loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
-    *targets = (int64_t)sum[SUM_TARGETS];
+        return name_divergence(comm, g, own || sum[SUM_NOT_FINITE] == 0, evaluation->step, "the validation loss");
+    evaluation->loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
+    evaluation->targets = (int64_t)sum[SUM_TARGETS];
     return LS_OK;
 }

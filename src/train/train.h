@@ -75,6 +75,15 @@ typedef struct LsTrainOptions {
     double peak_gflops; /* of all ranks together; 0: unknown */
 } LsTrainOptions;
 
+/* Where the steps' time went, in seconds since ls_trainer_new. */
+typedef struct LsTrainTimes {
+    int64_t steps;
+    double graph;  /* samples, forward, backward */
+    double sums;   /* waiting for gradients' and losses' sums over the ranks */
+    double norm;   /* of the gradient */
+    double update; /* optimiser */
+} LsTrainTimes;
+
 struct LsTrainer {
     const LsConfig *config;
     const LsComm *comm;
@@ -88,6 +97,7 @@ struct LsTrainer {
     LsBuckets *buckets;
     LsTrainHooks hooks;
     LsProgress progress;
+    LsTrainTimes times;
 };
 
 /* Builds graphs and parameters (drawn from train.seed) for this configuration; config, sources and comm are the caller's and
@@ -114,9 +124,18 @@ typedef struct LsStepResult {
  * rank. Allocates nothing. */
 LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS_MUST_USE;
 
-/* Mean loss over `batches` times train.batch samples of a source from its beginning (0: one epoch), and the number of targets it
- * is the mean over. Collective, the same status on every rank. `g` is a graph in mode LS_EVAL on the trainer's parameters. */
-LsStatus ls_trainer_evaluate(LsTrainer *trainer, LsGraph *g, LsSource *source, int64_t batches, double *loss,
-                             int64_t *targets) LS_MUST_USE;
+/* ---- Evaluation ---------------------------------------------------------------------------------------------------- */
+
+typedef struct LsEvaluation {
+    int64_t samples; /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
+    int64_t rows;    /* sequences that the graph was built for */
+    int64_t step;    /* for messages */
+    double loss;     /* out: mean over targets */
+    int64_t targets; /* out */
+} LsEvaluation;
+
+/* Mean loss of a graph in mode LS_EVAL. Collective, the same status and results on every rank, to rounding the same on any number
+ * of ranks. LS_DIVERGED where the loss is not finite. */
+LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluation *evaluation) LS_MUST_USE;
 
 #endif
