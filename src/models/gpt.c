@@ -72,7 +72,7 @@ static LsTensor *attention(LsGraph *g, const Gpt *m, LsTensor *x, LsTensor *posi
     ls_push(g, "attention");
     LsTensor *qkv = ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION);
     if (strcmp(m->position, "rotary") == 0)
-        qkv = ls_rotary(g, qkv, position, m->heads, kv_heads, m->rotary_base);
+        qkv = ls_rotary(g, qkv, position, m->heads + kv_heads, size, m->rotary_base);
     LsTensor *cache = NULL;
     if (ls_graph_mode(g) == LS_DECODE)
         cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], m->context, 2 * kv_heads * size});
