@@ -1,0 +1,505 @@
+/* The selective state space scan of Mamba (S6; Gu and Dao 2023, "Mamba: linear-time sequence modeling with selective state spaces",
+ * section 3 and algorithm 2), with its discretisation, skip and gate:
+ *
+ *     delta' = softplus(delta + bias),  A = -exp(A_log)
+ *     h_t = exp(delta'_t A) h_{t-1} + delta'_t B_t u_t,   y_t = C_t . h_t + D u_t,   out_t = y_t silu(z_t)
+ *
+ * each channel with its own A, D, delta', u, z and N states, B and C shared by the channels. The backward stands in scan_block.h. Nothing
+ * of size T E N exists: out[1] keeps h at the start of every chunk of SCAN_CHUNK steps, backward recomputes inside.
+ *
+ * Work is cut by stream and group of channels; where those are few, also into parts of the time: each part's end state from zero and its
+ * decay product first, then the states at the parts' starts by the recurrence over parts, then all parts. The cut is a function of the
+ * shape. Sums over channels and streams go over its pieces in order. */
+#include "ops/op_build.h"
+#include "ops/scan_block.h"
+
+enum { U, DELTA, BIAS, A_LOG, BC, SKIP, GATE, STATE };
+
+enum {
+    FEW_PIECES = 8,        /* streams x tiles below which time is cut into parts too */
+    WANTED_PIECES = 32,    /* pieces to aim at: enough for 16 cores, few enough that partial sums stay small */
+    LEAST_PART_CHUNKS = 8, /* chunks a part has at least */
+    MOST_BATCHES = 32      /* partial sums of parameter gradients over streams */
+};
+
+typedef struct Cut {
+    int64_t streams, steps, channels, states;  /* B, T, E, N */
+    int64_t padded, tiles, chunks;             /* E in whole tiles, their number, chunks of the time */
+    int64_t batches, parts, part_chunks, groups, group_tiles; /* pieces: batches of streams x parts of the time x groups of tiles */
+} Cut;
+
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+static Cut cut_of(const LsNode *node)
+{
+    const LsTensor *u = node->in[U];
+    Cut c = {.streams = u->dim[0], .steps = u->dim[1], .channels = u->dim[2], .states = node->in[A_LOG]->dim[1]};
+    c.tiles = divide_up(c.channels, SCAN_TILE);
+    c.padded = c.tiles * SCAN_TILE;
+    c.chunks = divide_up(c.steps, SCAN_CHUNK);
+    c.batches = c.streams < MOST_BATCHES ? c.streams : MOST_BATCHES;
+    int64_t parts = c.streams * c.tiles < FEW_PIECES ? divide_up(2 * FEW_PIECES, c.streams * c.tiles) : 1;
+    if (parts > c.chunks / LEAST_PART_CHUNKS)
+        parts = c.chunks / LEAST_PART_CHUNKS;
+    c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
+    c.parts = divide_up(c.chunks, c.part_chunks);
+    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), most = divide_up(c.tiles, 2);
+    c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
+    c.groups = divide_up(c.tiles, c.group_tiles);
+    return c;
+}
+
+/* ---- Scratch, in accs -------------------------------------------------------------------------------------------------- */
+
+typedef struct Scratch {
+    acc *rate, *bias, *skip; /* (N, padded): A log2 e; (padded); (padded) */
+    acc *h;                  /* (batches or streams, parts, N, padded): states in forward, carries in backward */
+    acc *delta_sum;          /* (streams, parts, padded), only where there are parts */
+    acc *sums;               /* backward: (batches, parts, N + 2, padded) for A, D, bias */
+    acc *pairs;              /* backward: (pieces, 2 N SCAN_CHUNK vectors) */
+    acc *dbc;                /* backward: (groups, B, T, 2 N) */
+    int64_t count;
+} Scratch;
+
+static acc *take(acc *base, int64_t *at, int64_t count)
+{
+    acc *block = base ? base + *at : NULL;
+    *at += divide_up(count, 16) * 16;
+    return block;
+}
+
+static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
+{
+    Scratch s = {0};
+    acc *base = node->scratch;
+    int64_t state = c->states * c->padded, pieces = c->batches * c->parts * c->groups;
+    s.rate = take(base, &s.count, state);
+    s.bias = take(base, &s.count, c->padded);
+    s.skip = take(base, &s.count, c->padded);
+    s.h = take(base, &s.count, c->streams * c->parts * state);
+    s.delta_sum = take(base, &s.count, c->parts > 1 ? c->streams * c->parts * c->padded : 0);
+    if (backward) {
+        s.sums = take(base, &s.count, c->batches * c->parts * (state + 2 * c->padded));
+        s.pairs = take(base, &s.count, pieces * 2 * c->states * SCAN_CHUNK * LS_LANES);
+        s.dbc = take(base, &s.count, c->groups * c->streams * c->steps * 2 * c->states);
+    }
+    return s;
+}
+
+/* ---- Shapes -------------------------------------------------------------------------------------------------------------- */
+
+static bool is(const LsTensor *x, LsDtype dtype, int rank, int64_t a, int64_t b, int64_t c)
+{
+    return x->dtype == dtype && x->rank == rank && x->dim[0] == a && (rank < 2 || x->dim[1] == b) && (rank < 3 || x->dim[2] == c);
+}
+
+static LsStatus infer(LsNode *node)
+{
+    LsTensor *const *in = node->in;
+    const LsTensor *u = in[U], *a = in[A_LOG], *gate = in[GATE], *state = in[STATE];
+    if (u->rank != 3 || u->dtype != LS_REAL || a->rank != 2 || a->dtype != LS_ACC || a->dim[0] != u->dim[2])
+        return ls_node_fail(node, "selective_scan: u %s does not fit A_log %s: u must be (B, T, E), A_log (E, N), precise",
+                            ls_shape_text(u), ls_shape_text(a));
+    int64_t b = u->dim[0], t = u->dim[1], e = u->dim[2], n = a->dim[1];
+    if (n > SCAN_MOST_STATES)
+        return ls_node_fail(node, "selective_scan: A_log %s: at most %d states", ls_shape_text(a), SCAN_MOST_STATES);
+    if (!is(in[DELTA], LS_REAL, 3, b, t, e))
+        return ls_node_fail(node, "selective_scan: delta %s must have the shape of u %s", ls_shape_text(in[DELTA]), ls_shape_text(u));
+    if (!is(in[BIAS], LS_ACC, 1, e, 0, 0) || !is(in[SKIP], LS_ACC, 1, e, 0, 0))
+        return ls_node_fail(node, "selective_scan: delta_bias %s and D %s must be (E), precise, for u %s", ls_shape_text(in[BIAS]),
+                            ls_shape_text(in[SKIP]), ls_shape_text(u));
+    if (!is(in[BC], LS_REAL, 3, b, t, 2 * n))
+        return ls_node_fail(node, "selective_scan: bc %s must be (B, T, 2 N) for u %s and A_log %s", ls_shape_text(in[BC]), ls_shape_text(u),
+                            ls_shape_text(a));
+    if (gate && (gate->rank != 3 || gate->dtype != LS_REAL || gate->dim[0] != b || gate->dim[1] != t || gate->dim[2] < e))
+        return ls_node_fail(node, "selective_scan: z %s must be (B, T, at least E) for u %s", ls_shape_text(gate), ls_shape_text(u));
+    if (state && !is(state, LS_ACC, 3, b, n, e))
+        return ls_node_fail(node, "selective_scan: state %s must be (B, N, E) for u %s and A_log %s", ls_shape_text(state), ls_shape_text(u),
+                            ls_shape_text(a));
+    Cut c = cut_of(node);
+    node->scratch_forward = scratch_of(node, &c, false).count * (int64_t)sizeof(acc);
+    node->scratch_backward = scratch_of(node, &c, true).count * (int64_t)sizeof(acc);
+    if (!ls_node_output(node, LS_REAL, 3, u->dim))
+        return LS_RESOURCE;
+    bool keep = ls_graph_mode(node->graph) == LS_TRAIN;
+    return !keep || ls_node_output(node, LS_ACC, 4, (int64_t[]){b, c.chunks, n, c.padded}) ? LS_OK : LS_RESOURCE;
+}
+
+/* ---- Common to both directions ------------------------------------------------------------------------------------------- */
+
+/* A by state, padded with zeros: a decay of 1 there keeps the lanes that do not exist at zero. */
+static void prepare(const LsNode *node, const Cut *c, const Scratch *s)
+{
+    const acc *a_log = node->in[A_LOG]->data;
+    memset(s->rate, 0, (size_t)(c->states * c->padded) * sizeof(acc));
+    memset(s->bias, 0, (size_t)c->padded * sizeof(acc));
+    memset(s->skip, 0, (size_t)c->padded * sizeof(acc));
+    memcpy(s->bias, node->in[BIAS]->data, (size_t)c->channels * sizeof(acc));
+    memcpy(s->skip, node->in[SKIP]->data, (size_t)c->channels * sizeof(acc));
+    for (int64_t e = 0; e < c->channels; e++)
+        for (int64_t n = 0; n < c->states; n += LS_LANES) {
+            int64_t count = c->states - n < LS_LANES ? c->states - n : LS_LANES;
+            vacc rate = -SCAN_LOG2_E * ls_exp(ls_load_acc_part(a_log + e * c->states + n, count));
+            for (int64_t i = 0; i < count; i++)
+                s->rate[(n + i) * c->padded + e] = rate[i];
+        }
+}
+
+static const real *rows(const LsTensor *x, int64_t row, int64_t width, int64_t column)
+{
+    return x ? (const real *)x->data + row * width + column : NULL;
+}
+
+/* LS_LANES channels from number `channel` of stream b. */
+static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t channel)
+{
+    const LsTensor *gate = node->in[GATE];
+    int64_t row = b * c->steps, width = gate ? gate->dim[2] : 0;
+    ScanBlock k = {.lanes = c->channels - channel, .stride = c->channels, .gate_stride = width, .states = c->states, .padded = c->padded};
+    k.u = rows(node->in[U], row, c->channels, channel);
+    k.delta = rows(node->in[DELTA], row, c->channels, channel);
+    k.gate = rows(gate, row, width, width - c->channels + channel);
+    k.bc = rows(node->in[BC], row, 2 * c->states, 0);
+    k.out = (real *)node->out[0]->data + row * c->channels + channel;
+    k.rate = s->rate + channel;
+    k.bias = ls_load_acc(s->bias + channel);
+    k.skip = ls_load_acc(s->skip + channel);
+    return k;
+}
+
+static real *grad_rows(const LsNode *node, int i, int64_t row, int64_t width, int64_t column)
+{
+    return ls_wants(node, i) ? (real *)node->in[i]->grad + row * width + column : NULL;
+}
+
+static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t channel)
+{
+    ScanBlock k = block_of(node, c, s, b, channel);
+    int64_t row = b * c->steps, width = k.gate_stride;
+    k.dout = (const real *)node->out[0]->grad + row * c->channels + channel;
+    k.du = grad_rows(node, U, row, c->channels, channel);
+    k.ddelta = grad_rows(node, DELTA, row, c->channels, channel);
+    k.dgate = grad_rows(node, GATE, row, width, width - c->channels + channel);
+    k.add_u = ls_adds(node, U);
+    k.add_delta = ls_adds(node, DELTA);
+    k.add_gate = ls_adds(node, GATE);
+    return k;
+}
+
+/* One piece of the work: streams from first_stream, chunks from first_chunk, channels from first_channel, to before the ends. */
+typedef struct Piece {
+    int64_t batch, part, group;
+    int64_t first_stream, end_stream, first_chunk, end_chunk, first_channel, end_channel;
+} Piece;
+
+static Piece piece_of(const Cut *c, int64_t index)
+{
+    Piece p = {.group = index % c->groups, .part = index / c->groups % c->parts, .batch = index / c->groups / c->parts};
+    p.first_stream = p.batch * c->streams / c->batches;
+    p.end_stream = (p.batch + 1) * c->streams / c->batches;
+    p.first_chunk = p.part * c->part_chunks;
+    p.end_chunk = p.first_chunk + c->part_chunks < c->chunks ? p.first_chunk + c->part_chunks : c->chunks;
+    p.first_channel = p.group * c->group_tiles * SCAN_TILE;
+    p.end_channel = p.first_channel + c->group_tiles * SCAN_TILE;
+    p.end_channel = p.end_channel < c->channels ? p.end_channel : c->channels;
+    return p;
+}
+
+static int64_t chunk_steps(const Cut *c, int64_t chunk)
+{
+    int64_t left = c->steps - chunk * SCAN_CHUNK;
+    return left < SCAN_CHUNK ? left : SCAN_CHUNK;
+}
+
+static acc *h_of(const Cut *c, const Scratch *s, int64_t b, int64_t part) { return s->h + (b * c->parts + part) * c->states * c->padded; }
+
+static acc *border_of(const LsNode *node, const Cut *c, int64_t b, int64_t chunk)
+{
+    return node->outputs > 1 ? (acc *)node->out[1]->data + (b * c->chunks + chunk) * c->states * c->padded : NULL;
+}
+
+static bool worth_threads(const Cut *c) { return c->streams * c->steps * c->padded * c->states > 32768; }
+
+/* Up to LS_LANES channels of state n of stream b, as it was before the first step. */
+static vacc initial(const LsNode *node, const Cut *c, int64_t b, int64_t n, int64_t channel)
+{
+    int64_t lanes = c->channels - channel;
+    if (!node->in[STATE] || lanes <= 0)
+        return (vacc){0};
+    const acc *state = (const acc *)node->in[STATE]->data + (b * c->states + n) * c->channels + channel;
+    return lanes >= LS_LANES ? ls_load_acc(state) : ls_load_acc_part(state, lanes);
+}
+
+/* h of every part from its summary (what it makes of zero) to what it starts from: x_p = P_{p-1} x_{p-1} + summary_{p-1} with decay
+ * products P, in the parts' order from the state or, for carries, from the last part to the first from zero. */
+static void chain_parts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
+{
+    int64_t vectors = c->padded / LS_LANES;
+#pragma omp parallel for schedule(static) if (worth_threads(c))
+    for (int64_t i = 0; i < c->streams * c->states * vectors; i++) {
+        int64_t b = i / vectors / c->states, n = i / vectors % c->states, channel = i % vectors * LS_LANES, at = n * c->padded + channel;
+        vacc rate = ls_load_acc(s->rate + at), start = reverse ? (vacc){0} : initial(node, c, b, n, channel);
+        for (int64_t j = 0; j < c->parts; j++) {
+            int64_t part = reverse ? c->parts - 1 - j : j;
+            acc *h = h_of(c, s, b, part) + at;
+            vacc summary = ls_load_acc(h);
+            ls_store_acc(h, start);
+            if (j + 1 < c->parts)
+                start = summary + start * ls_decay(rate * ls_load_acc(s->delta_sum + (b * c->parts + part) * c->padded + channel));
+        }
+    }
+}
+
+/* ---- Forward ------------------------------------------------------------------------------------------------------------- */
+
+static void store_states(const LsNode *node, const Cut *c, const Scratch *s)
+{
+    for (int64_t i = 0; node->in[STATE] && i < c->streams * c->states; i++)
+        memcpy((acc *)node->in[STATE]->data + i * c->channels, h_of(c, s, i / c->states, c->parts - 1) + i % c->states * c->padded,
+               (size_t)c->channels * sizeof(acc));
+}
+
+static void forward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p)
+{
+    for (int64_t b = p->first_stream; b < p->end_stream; b++)
+        for (int64_t chunk = p->first_chunk; chunk < p->end_chunk; chunk++)
+            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += LS_LANES) {
+                ScanBlock k = block_of(node, c, s, b, channel);
+                acc *h = h_of(c, s, b, p->part) + channel, *border = border_of(node, c, b, chunk);
+                for (int64_t n = 0; border && n < c->states; n++)
+                    ls_store_acc(border + n * c->padded + channel, ls_load_acc(h + n * c->padded));
+                scan_forward(&k, chunk * SCAN_CHUNK, chunk_steps(c, chunk), h);
+            }
+}
+
+/* The summary of a part, into its h and delta_sum. */
+static void summarise_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p, bool reverse)
+{
+    for (int64_t b = p->first_stream; b < p->end_stream; b++)
+        for (int64_t channel = p->first_channel; channel < p->end_channel; channel += LS_LANES) {
+            ScanBlock k = reverse ? backward_block_of(node, c, s, b, channel) : block_of(node, c, s, b, channel);
+            acc *h = h_of(c, s, b, p->part) + channel;
+            vacc sum = {0};
+            for (int64_t i = p->first_chunk; i < p->end_chunk; i++) {
+                int64_t chunk = reverse ? p->end_chunk - 1 - (i - p->first_chunk) : i;
+                if (reverse)
+                    scan_reverse_summary(&k, chunk * SCAN_CHUNK, chunk_steps(c, chunk), h, &sum);
+                else
+                    scan_summary(&k, chunk * SCAN_CHUNK, chunk_steps(c, chunk), h, &sum);
+            }
+            ls_store_acc(s->delta_sum + (b * c->parts + p->part) * c->padded + channel, sum);
+        }
+}
+
+/* What every part starts from, into its h. */
+static void start_parts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
+{
+    memset(s->h, 0, (size_t)(c->streams * c->parts * c->states * c->padded) * sizeof(acc));
+    if (c->parts > 1) {
+#pragma omp parallel for schedule(dynamic, 1)
+        for (int64_t i = 0; i < c->batches * c->parts * c->groups; i++) {
+            Piece p = piece_of(c, i);
+            summarise_piece(node, c, s, &p, reverse);
+        }
+    }
+    chain_parts(node, c, s, reverse);
+}
+
+static LsStatus forward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Cut c = cut_of(node);
+    Scratch s = scratch_of(node, &c, false);
+    prepare(node, &c, &s);
+    start_parts(node, &c, &s, false);
+#pragma omp parallel for schedule(dynamic, 1) if (worth_threads(&c))
+    for (int64_t i = 0; i < c.batches * c.parts * c.groups; i++) {
+        Piece p = piece_of(&c, i);
+        forward_piece(node, &c, &s, &p);
+    }
+    store_states(node, &c, &s);
+    return LS_OK;
+}
+
+/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
+
+static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p, vacc *pairs)
+{
+    acc *sums = s->sums + (p->batch * c->parts + p->part) * (c->states + 2) * c->padded;
+    for (int64_t n = 0; n < c->states + 2; n++)
+        memset(sums + n * c->padded + p->first_channel, 0, (size_t)(c->group_tiles * SCAN_TILE < c->padded - p->first_channel
+                                                                        ? c->group_tiles * SCAN_TILE
+                                                                        : c->padded - p->first_channel) * sizeof(acc));
+    for (int64_t b = p->first_stream; b < p->end_stream; b++)
+        for (int64_t chunk = p->end_chunk - 1; chunk >= p->first_chunk; chunk--) {
+            int64_t first = chunk * SCAN_CHUNK, steps = chunk_steps(c, chunk);
+            memset(pairs, 0, (size_t)(2 * c->states * SCAN_CHUNK) * sizeof(vacc));
+            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += LS_LANES) {
+                ScanBlock k = backward_block_of(node, c, s, b, channel);
+                scan_backward(&k, first, steps, border_of(node, c, b, chunk) + channel, h_of(c, s, b, p->part) + channel, sums + channel,
+                              pairs);
+            }
+            scan_sum_lanes(pairs, steps, c->states, s->dbc + ((p->group * c->streams + b) * c->steps + first) * 2 * c->states);
+        }
+}
+
+/* Sums of the pieces, in order. */
+static void finish_bc(const LsNode *node, const Cut *c, const Scratch *s)
+{
+    int64_t count = c->streams * c->steps * 2 * c->states;
+    bool add = ls_adds(node, BC);
+    real *to = node->in[BC]->grad;
+#pragma omp parallel for schedule(static) if (worth_threads(c))
+    for (int64_t i = 0; i < count; i++) {
+        acc sum = s->dbc[i];
+        for (int64_t group = 1; group < c->groups; group++)
+            sum += s->dbc[group * count + i];
+        ls_store1(to + i, add ? ls_load1(to + i) + sum : sum);
+    }
+}
+
+static void finish_parameter(const LsNode *node, int input, const Cut *c, const Scratch *s, int64_t row, int64_t channel, int64_t at,
+                             acc factor)
+{
+    if (!ls_wants(node, input))
+        return;
+    acc sum = 0, *to = (acc *)node->in[input]->grad + at;
+    for (int64_t i = 0; i < c->batches * c->parts; i++)
+        sum += s->sums[(i * (c->states + 2) + row) * c->padded + channel];
+    *to = ls_adds(node, input) ? *to + factor * sum : factor * sum;
+}
+
+/* dL/dA_log = A dL/dA */
+static void finish_parameters(const LsNode *node, const Cut *c, const Scratch *s)
+{
+#pragma omp parallel for schedule(static) if (worth_threads(c))
+    for (int64_t e = 0; e < c->channels; e++) {
+        for (int64_t n = 0; n < c->states; n++)
+            finish_parameter(node, A_LOG, c, s, n, e, e * c->states + n, s->rate[n * c->padded + e] * SCAN_LN_2);
+        finish_parameter(node, SKIP, c, s, c->states, e, e, 1);
+        finish_parameter(node, BIAS, c, s, c->states + 1, e, e, 1);
+    }
+}
+
+/* Columns of a packed z that are not the gate. */
+static void clear_packed(const LsNode *node, const Cut *c)
+{
+    const LsTensor *gate = node->in[GATE];
+    if (!ls_wants(node, GATE) || ls_adds(node, GATE) || gate->dim[2] == c->channels)
+        return;
+#pragma omp parallel for schedule(static) if (worth_threads(c))
+    for (int64_t i = 0; i < c->streams * c->steps; i++)
+        memset((real *)gate->grad + i * gate->dim[2], 0, (size_t)(gate->dim[2] - c->channels) * sizeof(real));
+}
+
+static LsStatus backward(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Cut c = cut_of(node);
+    Scratch s = scratch_of(node, &c, true);
+    prepare(node, &c, &s);
+    clear_packed(node, &c);
+    start_parts(node, &c, &s, true);
+#pragma omp parallel for schedule(dynamic, 1) if (worth_threads(&c))
+    for (int64_t i = 0; i < c.batches * c.parts * c.groups; i++) {
+        Piece p = piece_of(&c, i);
+        backward_piece(node, &c, &s, &p, (vacc *)s.pairs + i * 2 * c.states * SCAN_CHUNK);
+    }
+    if (ls_wants(node, BC))
+        finish_bc(node, &c, &s);
+    finish_parameters(node, &c, &s);
+    return LS_OK;
+}
+
+/* ---- Plain, cost, cases -------------------------------------------------------------------------------------------------- */
+
+static LsStatus reference(const LsNode *node, const LsRun *run)
+{
+    (void)run;
+    Cut c = cut_of(node);
+    Scratch s = scratch_of(node, &c, false);
+    prepare(node, &c, &s);
+    start_parts(node, &(Cut){.streams = c.streams, .states = c.states, .channels = c.channels, .padded = c.padded, .parts = 1}, &s, false);
+    const acc *a_log = node->in[A_LOG]->data, *bias = node->in[BIAS]->data, *skip = node->in[SKIP]->data;
+    for (int64_t i = 0; i < c.streams * c.steps * c.channels; i++) {
+        int64_t row = i / c.channels, b = row / c.steps, t = row % c.steps, e = i % c.channels;
+        const real *bc = rows(node->in[BC], row, 2 * c.states, 0);
+        double u = (double)ls_load1((const real *)node->in[U]->data + i), raw = (double)ls_load1((const real *)node->in[DELTA]->data + i);
+        double delta = log1p(exp(raw + (double)bias[e])), y = (double)skip[e] * u;
+        for (int64_t n = 0; n < c.states; n++) {
+            acc *h = s.h + (b * c.states + n) * c.padded + e, *border = border_of(node, &c, b, t / SCAN_CHUNK);
+            if (border && t % SCAN_CHUNK == 0)
+                border[n * c.padded + e] = *h;
+            double a = -exp((double)a_log[e * c.states + n]);
+            *h = (acc)(exp(delta * a) * (double)*h + delta * (double)ls_load1(bc + n) * u);
+            y += (double)ls_load1(bc + c.states + n) * (double)*h;
+        }
+        if (node->in[GATE]) {
+            int64_t width = node->in[GATE]->dim[2];
+            double z = (double)*rows(node->in[GATE], row, width, width - c.channels + e);
+            y *= z / (1 + exp(-z));
+        }
+        ls_store1((real *)node->out[0]->data + i, (acc)y);
+    }
+    c.parts = 1;
+    store_states(node, &c, &s);
+    return LS_OK;
+}
+
+/* An exponential counts as 12. */
+static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
+{
+    Cut c = cut_of(node);
+    double count = (double)node->out[0]->count, states = (double)c.states, gate = node->in[GATE] ? 1 : 0;
+    double borders = (double)(c.streams * c.chunks * c.states * c.padded) * sizeof(acc);
+    *fwd = (LsCost){count * (states * 18 + 40 + 20 * gate), (3 + gate) * count * sizeof(real) + borders};
+    *bwd = (LsCost){count * (states * 32 + 70 + 30 * gate), (5 + 2 * gate) * count * sizeof(real) + borders};
+}
+
+/* ls_selective_scan(g, u, delta, delta_bias, A_log, bc, D, z, state):
+ * u, delta: (B, T, E); A_log: (E, N), delta_bias, D: (E), parameters with LS_PRECISE; bc: (B, T, 2 N), in each row B, then C;
+ * z: (B, T, at least E), of which the last E columns are the gate, so that it may be the packed result of the linear layer whose first E
+ * columns ls_causal_conv took (the gradient of the others is zero), or NULL for no gate;
+ * state: (B, N, E) of LS_ACC, h before the first step, replaced by h after the last, or NULL for zero. -> (B, T, E) */
+LS_BUILDER LsTensor *ls_selective_scan(LsGraph *g, LsTensor *u, LsTensor *delta, LsTensor *delta_bias, LsTensor *A_log, LsTensor *bc,
+                                       LsTensor *D, LsTensor *z, LsTensor *state)
+{
+    return ls_node(g, "selective_scan", 8, (LsTensor *[]){u, delta, delta_bias, A_log, bc, D, z, state}, NULL, 0);
+}
+
+static bool cases(LsGraph *g, int which)
+{
+    static const struct {
+        int64_t streams, steps, channels, states, gate; /* gate: columns of z, 0 none */
+        bool state;
+    } table[] = {{1, 1, 1, 1, 0, false},    {2, 5, 3, 4, 3, false},    {1, 33, 17, 3, 34, false}, {2, 40, 5, 16, 10, false},
+                 {1, 70, 35, 5, 0, false},  {1, 1200, 2, 2, 2, false}, {3, 1, 18, 16, 36, true},  {2, 35, 20, 7, 20, true},
+                 {1, 600, 3, 2, 0, true}};
+    if (which >= (int)LS_COUNT_OF(table))
+        return false;
+    int64_t b = table[which].streams, t = table[which].steps, e = table[which].channels, n = table[which].states;
+    LsTensor *u = ls_case_input(g, "u", LS_REAL, -2, 2, 3, (int64_t[]){b, t, e});
+    LsTensor *delta = ls_case_input(g, "delta", LS_REAL, -4, 1, 3, (int64_t[]){b, t, e});
+    LsTensor *bc = ls_case_input(g, "bc", LS_REAL, -1, 1, 3, (int64_t[]){b, t, 2 * n});
+    LsTensor *z = table[which].gate ? ls_case_input(g, "z", LS_REAL, -3, 3, 3, (int64_t[]){b, t, table[which].gate}) : NULL;
+    LsTensor *bias = ls_case_param(g, "delta_bias", LS_PRECISE, -1, 1, 1, &e);
+    LsTensor *a = ls_case_param(g, "A_log", LS_PRECISE, -1, 2, 2, (int64_t[]){e, n});
+    LsTensor *skip = ls_case_param(g, "D", LS_PRECISE, -1, 1, 1, &e);
+    LsTensor *state = table[which].state ? ls_case_state(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e}) : NULL;
+    ls_selective_scan(g, u, delta, bias, a, bc, skip, z, state);
+    return true;
+}
+
+LS_OP(selective_scan) = {
+    .name = "selective_scan",
+    .formula = "h_t = exp(d_t A) h_{t-1} + d_t B_t u_t, y_t = (C_t . h_t + D u_t) silu(z_t), d = softplus(delta + bias), A = -exp(A_log)",
+    .infer = infer,
+    .forward = forward,
+    .backward = backward,
+    .reference = reference,
+    .cost = cost,
+    .saves_in = 1 << U | 1 << DELTA | 1 << BIAS | 1 << A_LOG | 1 << BC | 1 << SKIP | 1 << GATE,
+    .saves_out = 2,
+    .param_in = 1 << BIAS | 1 << A_LOG | 1 << SKIP,
+    .cases = cases,
+};
