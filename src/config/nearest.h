@@ -1,0 +1,29 @@
+/* The nearest of several names, for messages: "unknown; did you mean 'layers'?".
+ *
+ *     LsNearest near = ls_nearest_to("layer");
+ *     for (...)
+ *         ls_nearest_offer(&near, candidate);
+ *     const char *best = near.best; // NULL where none is near
+ */
+#ifndef LS_CONFIG_NEAREST_H
+#define LS_CONFIG_NEAREST_H
+
+#include "lockstep/settings.h"
+
+typedef struct LsNearest {
+    const char *name, *best;
+    int distance; /* of best; at first the least that is not near any more */
+} LsNearest;
+
+LsNearest ls_nearest_to(const char *name);
+
+/* Keeps `candidate` (not copied) if it is nearer than all before it. */
+void ls_nearest_offer(LsNearest *near, const char *candidate);
+
+/* Letters inserted, removed, replaced or swapped with their neighbour to make one text of the other, counted to 64. */
+int ls_edit_distance(const char *a, const char *b);
+
+/* "; did you mean 'layers'?", or "" where best is NULL; in one of a few rotating buffers of the calling thread. */
+const char *ls_nearest_hint(const char *best);
+
+#endif

@@ -1,0 +1,53 @@
+/* The sections that are the same for every model. */
+#include "config/config.h"
+
+/* "|adamw|sgd", from the list that the optimisers themselves are made from; the first sign is cut off. */
+#define OPTIMIZER(name) "|" #name
+static const char optimizers[] =
+#include "train/optimizers.def"
+    ;
+#undef OPTIMIZER
+
+#define SMALLEST 1e-30
+#define BELOW_ONE 0.99999999
+#define MANY 1e15 /* no limit but that of exact doubles */
+
+const LsSetting ls_data_settings[] = {
+    LS_SETTING_CHOICE(LsDataSettings, kind, "text", "text", "kind of data set"),
+    LS_SETTING_STRING(LsDataSettings, path, NULL, "data set to train on, as 'lockstep prepare' wrote it"),
+    LS_SETTING_STRING(LsDataSettings, validation_path, NULL, "data set to validate on; null: the validation part of data.path"),
+    {0}};
+
+const LsSetting ls_train_settings[] = {
+    LS_SETTING_INT(LsTrainSettings, steps, "1000", 1, MANY, "optimisation steps of the whole run"),
+    LS_SETTING_INT(LsTrainSettings, batch, "16", 1, 1 << 30, "sequences of one step, over all ranks"),
+    LS_SETTING_INT(LsTrainSettings, micro_batch, "0", 0, 1 << 30,
+                   "most sequences that a rank computes at once (less memory, the same step); 0: all of its share"),
+    LS_SETTING_INT(LsTrainSettings, sequence, "0", 0, 1 << 30, "tokens of a sequence; 0: model.context"),
+    LS_SETTING_CHOICE(LsTrainSettings, precision, "float", "float|bfloat16",
+                      "storage of activations and matrix operands; parameters, moments and sums are float"),
+    LS_SETTING_CHOICE(LsTrainSettings, optimizer, "adamw", optimizers + 1, "how gradients change parameters"),
+    LS_SETTING_FLOAT(LsTrainSettings, learning_rate, "3e-4", SMALLEST, 1e6, "peak learning rate, after warm-up"),
+    LS_SETTING_FLOAT(LsTrainSettings, min_learning_rate, "0", 0, 1e6, "learning rate at which the schedule ends"),
+    LS_SETTING_CHOICE(LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
+                      "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step"),
+    LS_SETTING_INT(LsTrainSettings, warmup, "100", 0, MANY, "steps over which the learning rate rises from zero"),
+    LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3, "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),
+    LS_SETTING_FLOAT(LsTrainSettings, beta1, "0.9", 0, BELOW_ONE, "AdamW: decay of the mean of gradients"),
+    LS_SETTING_FLOAT(LsTrainSettings, beta2, "0.95", 0, BELOW_ONE, "AdamW: decay of the mean of squared gradients"),
+    LS_SETTING_FLOAT(LsTrainSettings, epsilon, "1e-8", SMALLEST, 1, "AdamW: added to the root of the mean of squares"),
+    LS_SETTING_FLOAT(LsTrainSettings, momentum, "0.9", 0, BELOW_ONE, "SGD: decay of the velocity; 0: none"),
+    LS_SETTING_FLOAT(LsTrainSettings, clip, "1", 0, 1e30, "largest global norm of the gradient; 0: not clipped"),
+    LS_SETTING_INT(LsTrainSettings, seed, "1", 0, 9007199254740992.0, "of initial parameters, order of the data and dropout"),
+    LS_SETTING_INT(LsTrainSettings, evaluate_every, "250", 0, MANY, "steps between validations; 0: only after the last step"),
+    LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, MANY, "batches of a validation; 0: the whole validation part"),
+    LS_SETTING_INT(LsTrainSettings, bucket_bytes, "16777216", 4096, MANY,
+                   "bytes of gradients summed over the ranks in one message while backward goes on"),
+    {0}};
+
+const LsSetting ls_output_settings[] = {
+    LS_SETTING_STRING(LsOutputSettings, path, "runs/run", "run folder: configuration, metrics, checkpoints, log"),
+    LS_SETTING_INT(LsOutputSettings, save_every, "500", 0, MANY, "steps between checkpoints; 0: only after the last step"),
+    LS_SETTING_INT(LsOutputSettings, keep, "3", 1, MANY, "newest checkpoints that are kept, besides the best and the one resumed from"),
+    LS_SETTING_INT(LsOutputSettings, log_every, "1", 1, MANY, "steps between rows of metrics.jsonl"),
+    {0}};

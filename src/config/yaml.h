@@ -1,0 +1,47 @@
+/* YAML of two levels, sections with scalars, to a list of entries with their line numbers; and the list of mistakes.
+ *
+ * Refused, each with its line: syntax errors, anchors and aliases, tags, several documents, keys that are no scalars, keys twice, values
+ * that are lists or sections where a scalar belongs, bytes that are no text, more than 1 MiB.
+ */
+#ifndef LS_CONFIG_YAML_H
+#define LS_CONFIG_YAML_H
+
+#include "lockstep/base.h"
+
+/* Mistakes, gathered to be told all at once. */
+typedef struct LsMistakes {
+    const char *name; /* of the file, for the message */
+    int count;
+    struct LsMistake {
+        int line;
+        char *text; /* "line 3: ..." */
+    } list[50];  /* the first ones; more are only counted */
+    bool failed; /* out of memory while gathering */
+} LsMistakes;
+
+/* line: 0 for the command line, -1 for none. */
+void ls_mistakes_add(LsMistakes *mistakes, int line, const char *format, ...) LS_PRINTF(3, 4);
+
+/* LS_OK where there are none; else LS_USAGE with all of them as the message, by line, the command line's last. Frees the texts. */
+LsStatus ls_mistakes_status(LsMistakes *mistakes) LS_MUST_USE;
+
+typedef struct LsYamlEntry {
+    char *section, *key;
+    char *value; /* NULL: null, or nothing after the colon */
+    int line;    /* 0: command line */
+} LsYamlEntry;
+
+typedef struct LsYamlEntries {
+    LsYamlEntry *list;
+    int count, room;
+} LsYamlEntries;
+
+/* Appends the entries of a text; what is wrong with it goes to mistakes. LS_RESOURCE when out of memory, else LS_OK. */
+LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, LsMistakes *mistakes) LS_MUST_USE;
+
+/* Appends the entry of "section.key=value"; value is any YAML scalar. */
+LsStatus ls_yaml_override(const char *assignment, LsYamlEntries *entries, LsMistakes *mistakes) LS_MUST_USE;
+
+void ls_yaml_free(LsYamlEntries *entries);
+
+#endif

@@ -1,0 +1,390 @@
+/* Configuration: numbers, nearest names, YAML and its mistakes, precedence, and printing that reads back to the same bits. */
+#include "config/config.h"
+#include "config/nearest.h"
+#include "config/number.h"
+#include "harness.h"
+
+#include <float.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Thing {
+    int64_t layers;
+    double rate;
+    bool tied;
+    char *path, *norm;
+} Thing;
+
+static const LsSetting thing_settings[] = {LS_SETTING_INT(Thing, layers, "12", 1, 1000, "blocks"),
+                                           LS_SETTING_FLOAT(Thing, rate, "1e-3", 0, 1, "rate"),
+                                           LS_SETTING_BOOL(Thing, tied, "true", "tied"),
+                                           LS_SETTING_STRING(Thing, path, NULL, "path"),
+                                           LS_SETTING_CHOICE(Thing, norm, "layer", "layer|rms", "norm"),
+                                           {0}};
+
+static void test_numbers(void)
+{
+    static const struct {
+        const char *text;
+        bool fine;
+        int64_t value;
+    } whole[] = {{"500", true, 500},
+                 {"-3", true, -3},
+                 {"+7", true, 7},
+                 {"1_000", true, 1000},
+                 {"1_000_000", true, 1000000},
+                 {"5e3", true, 5000},
+                 {"2.0", true, 2},
+                 {"0x20", true, 32},
+                 {"9223372036854775807", true, INT64_MAX},
+                 {"9223372036854775808", false, 0},
+                 {"1e30", false, 0},
+                 {"1.5", false, 0},
+                 {"_1", false, 0},
+                 {"1_", false, 0},
+                 {"1__0", false, 0},
+                 {"", false, 0},
+                 {" 1", false, 0},
+                 {"1 ", false, 0},
+                 {"ten", false, 0},
+                 {"1e", false, 0},
+                 {"0x", false, 0},
+                 {"12x", false, 0},
+                 {"--1", false, 0}};
+    for (size_t i = 0; i < LS_COUNT_OF(whole); i++) {
+        int64_t value = 0;
+        bool fine = ls_number_int(whole[i].text, &value);
+        if (fine != whole[i].fine || (fine && value != whole[i].value))
+            fprintf(stderr, "'%s': %d %lld\n", whole[i].text, fine, (long long)value);
+        CU_ASSERT(fine == whole[i].fine && (!fine || value == whole[i].value));
+    }
+    double value = 0;
+    CU_ASSERT(ls_number_float("1e-3", &value) && value == 1e-3);
+    CU_ASSERT(ls_number_float("1_000.5", &value) && value == 1000.5);
+    CU_ASSERT(ls_number_float(".5", &value) && value == 0.5);
+    static const char *const bad[] = {"nan", "inf", "-inf", ".inf", "1e999", "0x1p3", "1,5", "", "-", "e3", "1e-3x"};
+    for (size_t i = 0; i < LS_COUNT_OF(bad); i++)
+        CU_ASSERT_FALSE(ls_number_float(bad[i], &value));
+}
+
+static void test_number_round_trip(void)
+{
+    uint64_t key = ls_key(7, "numbers");
+    char text[32];
+    int checked = 0;
+    for (uint64_t i = 0; i < 20000; i++) {
+        uint32_t word[4];
+        double value, back;
+        ls_philox(key, 0, i, word);
+        memcpy(&value, word, sizeof value);
+        if (!isfinite(value))
+            continue;
+        ls_number_text(value, text);
+        checked += ls_number_float(text, &back) && memcmp(&back, &value, sizeof back) == 0;
+        if (checked == 0)
+            break;
+    }
+    CU_ASSERT(checked > 19000);
+    static const double edges[] = {0, -0.0, DBL_MIN, DBL_MAX, 4.9406564584124654e-324, 0.1, 1.0 / 3, 3e-4};
+    for (size_t i = 0; i < LS_COUNT_OF(edges); i++) {
+        double back = 1;
+        ls_number_text(edges[i], text);
+        CU_ASSERT(ls_number_float(text, &back) && memcmp(&back, &edges[i], sizeof back) == 0);
+    }
+    ls_number_text(0.1, text);
+    CU_ASSERT_STRING_EQUAL(text, "0.1");
+    ls_number_text(3e-4, text);
+    CU_ASSERT_STRING_EQUAL(text, "0.0003");
+}
+
+static void test_nearest(void)
+{
+    CU_ASSERT_EQUAL(ls_edit_distance("layers", "layers"), 0);
+    CU_ASSERT_EQUAL(ls_edit_distance("layer", "layers"), 1);
+    CU_ASSERT_EQUAL(ls_edit_distance("lyaers", "layers"), 1);
+    CU_ASSERT_EQUAL(ls_edit_distance("", "abc"), 3);
+    CU_ASSERT_EQUAL(ls_edit_distance("kitten", "sitting"), 3);
+    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(thing_settings, "layer"), "layers");
+    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(thing_settings, "nrom"), "norm");
+    CU_ASSERT_PTR_NULL(ls_settings_nearest(thing_settings, "zzzzzz"));
+    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(ls_train_settings, "learn"), "learning_rate");
+    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(ls_train_settings, "batchsize"), "batch");
+}
+
+static void test_settings(void)
+{
+    Thing thing;
+    memset(&thing, 0xff, sizeof thing);
+    ASSERT_OK(ls_settings_defaults(thing_settings, &thing));
+    CU_ASSERT(thing.layers == 12 && thing.rate == 1e-3 && thing.tied && !thing.path);
+    CU_ASSERT_STRING_EQUAL(thing.norm, "layer");
+    ASSERT_OK(ls_settings_set(thing_settings, &thing, "layers", "5e2"));
+    ASSERT_OK(ls_settings_set(thing_settings, &thing, "path", "null"));
+    CU_ASSERT(thing.layers == 500);
+    CU_ASSERT_STRING_EQUAL(thing.path, "null");
+    ASSERT_OK(ls_settings_set(thing_settings, &thing, "path", NULL));
+    CU_ASSERT_PTR_NULL(thing.path);
+    ASSERT_OK(ls_settings_set(thing_settings, &thing, "tied", "false"));
+    CU_ASSERT_FALSE(thing.tied);
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", "0"), LS_USAGE, "layers: 0 is out of range: 1 to 1000");
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", NULL), LS_USAGE, "layers: has no value");
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "norm", "rsm"), LS_USAGE, "'rsm' is none of layer|rms; did you mean 'rms'?");
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "tied", "maybe"), LS_USAGE, "neither true nor false");
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layer", "1"), LS_USAGE, "did you mean 'layers'?");
+    CU_ASSERT(thing.layers == 500); /* failures change nothing */
+    CU_ASSERT_STRING_EQUAL(thing.norm, "layer");
+    static const char *const texts[][2] = {{"runs/a-1.h5", "runs/a-1.h5"}, {"true", "\"true\""}, {"12", "\"12\""}, {"No", "\"No\""},
+                                           {"", "\"\""}, {"a b", "\"a b\""}, {"a\"b\\c\n", "\"a\\\"b\\\\c\\x0a\""}, {"~", "\"~\""}};
+    for (size_t i = 0; i < LS_COUNT_OF(texts); i++) {
+        ASSERT_OK(ls_settings_set(thing_settings, &thing, "path", texts[i][0]));
+        char *text = ls_setting_text(&thing_settings[3], &thing);
+        CU_ASSERT_STRING_EQUAL(text, texts[i][1]);
+        ls_free(text);
+    }
+    ls_settings_free(thing_settings, &thing);
+}
+
+static void test_precedence(void)
+{
+    char *override[] = {"train.steps=700", "train.steps=1_500", "data.path='a b: c'", "output.path=\"x\\ty\"", "data.validation_path="};
+    LsConfig *config = ls_config_parse("text",
+                                       "model: {kind: gpt, layers: 3}\n"
+                                       "data:\n  path: here\n  validation_path: there\n"
+                                       "train:\n  steps: 5e2\n  learning_rate: 1e-3 # comment\n  batch: 0x10\n"
+                                       "output:\n",
+                                       (int)LS_COUNT_OF(override), override);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    int64_t layers = 0, none = 0;
+    CU_ASSERT(ls_config_model_int(config, "layers", &layers) && layers == 3);
+    CU_ASSERT_FALSE(ls_config_model_int(config, "nothing", &none));
+    CU_ASSERT(ls_config_set_model_int(config, "layers", 4) && ls_config_model_int(config, "layers", &layers) && layers == 4);
+    CU_ASSERT_FALSE(ls_config_set_model_int(config, "nothing", 1));
+    CU_ASSERT(config->train.steps == 1500 && config->train.batch == 16 && config->train.learning_rate == 1e-3);
+    CU_ASSERT(config->train.warmup == 100 && config->train.beta2 == 0.95 && config->output.keep == 3);
+    CU_ASSERT_STRING_EQUAL(config->data.path, "a b: c");
+    CU_ASSERT_STRING_EQUAL(config->output.path, "x\ty");
+    CU_ASSERT_PTR_NULL(config->data.validation_path);
+    CU_ASSERT_STRING_EQUAL(config->model->name, "gpt");
+    ls_config_free(config);
+}
+
+static void test_round_trip(void)
+{
+    char *override[] = {"train.learning_rate=0.00033333333333333331", "train.seed=9007199254740991", "model.dropout=0.1",
+                        "data.path=\"\\u00e4\\n#: 'x' \\\"y\\\" \\\\\"", "output.path=\"null\"", "train.weight_decay=-0.0"};
+    LsConfig *first = ls_config_parse("text", "model:\n  kind: gpt\n", (int)LS_COUNT_OF(override), override);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+    char *yaml = ls_config_yaml(first);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(yaml);
+    LsConfig *second = ls_config_parse("printed", yaml, 0, NULL);
+    if (!second)
+        fprintf(stderr, "%s\n%s", ls_message(), yaml);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+    CU_ASSERT_STRING_EQUAL(second->data.path, "\xc3\xa4\n#: 'x' \"y\" \\");
+    CU_ASSERT_STRING_EQUAL(second->output.path, "null");
+    CU_ASSERT_PTR_NULL(second->data.validation_path);
+    LsTrainSettings a = first->train, b = second->train;
+    CU_ASSERT(memcmp(&a.learning_rate, &b.learning_rate, sizeof a.learning_rate) == 0);
+    CU_ASSERT(memcmp(&a.weight_decay, &b.weight_decay, sizeof a.weight_decay) == 0);
+    CU_ASSERT_EQUAL(b.seed, 9007199254740991);
+    char *again = ls_config_yaml(second);
+    CU_ASSERT_STRING_EQUAL(yaml, again);
+    ls_free(yaml);
+    ls_free(again);
+    ls_config_free(first);
+    ls_config_free(second);
+}
+
+/* Every mistake of one text, in one message. */
+static void test_all_at_once(void)
+{
+    char *override[] = {"train.beta1=2", "trian.steps=3", "steps=5", "train.clip=[1]", "data.path=*x"};
+    CU_ASSERT_PTR_NULL(ls_config_parse("job.yaml",
+                                       "model:\n"
+                                       "  kind: gpt\n"
+                                       "  layer: 3\n"         /* 3 */
+                                       "  heads: many\n"      /* 4 */
+                                       "  dropout: 1\n"       /* 5 */
+                                       "train:\n"             /* 6 */
+                                       "  steps: 1.5\n"       /* 7 */
+                                       "  batch: [1, 2]\n"    /* 8 */
+                                       "  batch: 3\n"         /* 9 */
+                                       "  schedule: cosin\n"  /* 10 */
+                                       "  layers: 3\n"        /* 11 */
+                                       "  optimizer: {a: 1}\n" /* 12 */
+                                       "  warmup:\n"          /* 13 */
+                                       "outputs:\n"           /* 14 */
+                                       "  path: x\n"
+                                       "data: text\n", /* 16 */
+                                       (int)LS_COUNT_OF(override), override));
+    static const char *const expected[] = {"job.yaml: 17 mistakes:",
+                                           "line 3: model.layer: unknown; did you mean 'layers'?",
+                                           "line 4: model.heads: 'many' is not a whole number",
+                                           "line 5: model.dropout: 1 is out of range: 0 to 0.99",
+                                           "line 7: train.steps: '1.5' is not a whole number",
+                                           "line 8: train.batch: a list where one value belongs",
+                                           "line 9: batch stands twice, first in line 8",
+                                           "line 10: train.schedule: 'cosin' is none of constant|linear|cosine|inverse_sqrt; did you mean 'cosine'?",
+                                           "line 11: train.layers: unknown; it belongs to the section model",
+                                           "line 12: train.optimizer: a section where one value belongs",
+                                           "line 13: train.warmup: has no value",
+                                           "line 14: section outputs: unknown; did you mean 'output'?",
+                                           "line 16: data: a value where settings (name: value) belong",
+                                           "command line: train.beta1: 2 is out of range: 0 to 0.99999999",
+                                           "command line: section trian: unknown; did you mean 'train'?",
+                                           "command line: 'steps=5' is not of the form section.name=value",
+                                           "command line: train.clip=[1]: a list where one value belongs",
+                                           "command line: anchors (&) and aliases (*) are not allowed"};
+    for (size_t i = 0; i < LS_COUNT_OF(expected); i++) {
+        if (!strstr(ls_message(), expected[i]))
+            fprintf(stderr, "missing: %s\n", expected[i]);
+        CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), expected[i]));
+    }
+    const char *place = ls_message(); /* in order of lines */
+    for (size_t i = 0; i < 14 && place; i++)
+        place = strstr(place, expected[i]);
+    CU_ASSERT_PTR_NOT_NULL(place);
+}
+
+static void test_bad_texts(void)
+{
+    static const struct {
+        const char *text, *message;
+    } bad[] = {
+        {"", "is empty"},
+        {"# nothing\n", "is empty"},
+        {"model:\n  kind: gtp\n", "line 2: model.kind: there is no model 'gtp'; did you mean 'gpt'?"},
+        {"train:\n  steps: 3\n", "model.kind: not set"},
+        {"model:\n  kind:\n", "line 2: model.kind: not set"},
+        {"model: [1]\n", "line 1: model: a list where settings (name: value) belong"},
+        {"hello\n", "line 1: a plain text where sections"},
+        {"- a\n- b\n", "line 1: a list where sections"},
+        {"model:\n  kind: gpt\n train:\n", "line 3: "},
+        {"model:\n\tkind: gpt\n", "line 2: "},
+        {"model:\n  kind: 'gpt\n", "line "},
+        {"model: {kind: gpt\n", "line "},
+        {"model: &a\n  kind: gpt\ndata: *a\n", "line 1: anchors"},
+        {"model:\n  kind: *gpt\n", "line 2: anchors"},
+        {"model:\n  kind: !str gpt\n", "line 2: tags"},
+        {"model:\n  kind: gpt\n---\ndata:\n", "line 3: a second document"},
+        {"model:\n  kind: gpt\nmodel:\n  kind: gpt\n", "line 3: model stands twice, first in line 1"},
+        {"? [a, b]\n: c\n", "a name belongs before the colon"},
+        {"model:\n  kind: gpt\n  \"a\\0b\": 1\n", "line 3: a name belongs"},
+        {"model:\n  kind: gpt\ndata:\n  path: \"a\\0b\"\n", "line 4: data.path: has a zero byte"},
+        {"[[[[[[[[[[[[", "nested too deeply"},
+        {"model:\n  kind: gpt\n  width: 7\n  heads: 2\n", "model.width 7 is not a multiple of model.heads 2"},
+        {"model:\n  kind: gpt\ntrain:\n  learning_rate: 1e-5\n  min_learning_rate: 1e-4\n", "train.min_learning_rate 0.0001 is above"},
+        {"model:\n  kind: gpt\ndata:\n  path: \xff\xfe\n", "the text must be UTF-8"},
+        {"\x89HDF\r\n\x1a\n", "this is not a text file"},
+        {"model:\n  kind: \x01gpt\n", "line 2: byte 0x01: this is not a text file"},
+    };
+    for (size_t i = 0; i < LS_COUNT_OF(bad); i++) {
+        LsConfig *config = ls_config_parse("job.yaml", bad[i].text, 0, NULL);
+        if (config || !strstr(ls_message(), bad[i].message) || strncmp(ls_message(), "job.yaml: ", 10) != 0)
+            fprintf(stderr, "case %zu, expected '%s': %s\n", i, bad[i].message, config ? "accepted" : ls_message());
+        CU_ASSERT_PTR_NULL(config);
+        CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), bad[i].message));
+        CU_ASSERT(strncmp(ls_message(), "job.yaml: ", 10) == 0);
+        ls_config_free(config);
+    }
+}
+
+static void write_file(const char *path, const char *text, size_t bytes)
+{
+    FILE *file = fopen(path, "wb");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL(fwrite(text, 1, bytes, file), bytes);
+    CU_ASSERT_EQUAL(fclose(file), 0);
+}
+
+static void test_files(void)
+{
+    const char *path = harness_path("job.yaml");
+    CU_ASSERT_PTR_NULL(ls_config_load(path, 0, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "No such file"));
+    CU_ASSERT_PTR_NULL(ls_config_load(harness_folder(), 0, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "is a folder"));
+    size_t huge = (1 << 20) + 1;
+    char *text = ls_alloc(huge);
+    memset(text, '#', huge);
+    write_file(path, text, huge);
+    ls_free(text);
+    CU_ASSERT_PTR_NULL(ls_config_load(path, 0, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "larger than 1 MiB"));
+    write_file(path, "model:\n  kind: gpt\0\n", 20);
+    CU_ASSERT_PTR_NULL(ls_config_load(path, 0, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "line 2: byte 0x00"));
+    write_file(path, "model:\n  kind: gpt\n", 19);
+    LsConfig *config = ls_config_load(path, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL(config);
+    ls_config_free(config);
+}
+
+/* More mistakes than a message should hold. */
+static void test_many_mistakes(void)
+{
+    static char text[32768];
+    int used = sprintf(text, "model:\n  kind: gpt\n");
+    for (int i = 0; i < 500; i++)
+        used += sprintf(text + used, "  wrong_%d: 1\n", i);
+    CU_ASSERT_PTR_NULL(ls_config_parse("job.yaml", text, 0, NULL));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "500 mistakes"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "and 450 more"));
+}
+
+/* The defaults of every table and every model are inside their own ranges, and every setting has a help text. */
+static void test_tables(void)
+{
+    const LsSetting *tables[] = {ls_data_settings, ls_train_settings, ls_output_settings};
+    for (size_t i = 0; i < LS_COUNT_OF(tables); i++)
+        for (const LsSetting *setting = tables[i]; setting->name; setting++)
+            CU_ASSERT(setting->help && strlen(setting->help) > 8);
+    for (const LsModel *const *model = ls_models(); *model; model++) {
+        char *override[1] = {ls_format("model.kind=%s", (*model)->name)};
+        LsConfig *config = ls_config_parse("text", "model:\n", 1, override);
+        if (!config)
+            fprintf(stderr, "%s\n", ls_message());
+        CU_ASSERT_PTR_NOT_NULL(config);
+        for (const LsSetting *setting = (*model)->settings; setting->name; setting++)
+            CU_ASSERT(setting->help && strlen(setting->help) > 4);
+        ls_config_free(config);
+        ls_free(override[0]);
+    }
+}
+
+/* Any bytes: an answer or a message, never a crash (run under the sanitizers too). */
+static void test_random_bytes(void)
+{
+    static const char *const pieces[] = {"model:", "\n", "  ", "kind: gpt", "train:", "steps: ", "1e", "_", "[", "{", "}", "]", ",", "\"", "'",
+                                         "&a", "*a", "!t", "---", "? ", ": ", "- ", "|\n", "#", "\t", "\xc3\xa4", "\xff", "\\", "%", "<<: "};
+    int answers = 0;
+    for (uint64_t i = 0; i < 3000; i++) {
+        char text[512] = "";
+        for (uint64_t j = 0; j < 24; j++)
+            strcat(text, pieces[(size_t)(ls_uniform_at(ls_key(3, "pieces"), i, j) * (float)LS_COUNT_OF(pieces))]);
+        ls_clear_message();
+        LsConfig *config = ls_config_parse("random", text, 0, NULL);
+        answers += config != NULL || ls_message()[0];
+        ls_config_free(config);
+    }
+    CU_ASSERT_EQUAL(answers, 3000);
+}
+
+int main(void)
+{
+    return harness_run("config", (HarnessTest[]){{"numbers", test_numbers},
+                                                 {"numbers to text and back", test_number_round_trip},
+                                                 {"nearest names", test_nearest},
+                                                 {"settings", test_settings},
+                                                 {"precedence", test_precedence},
+                                                 {"printed and read back", test_round_trip},
+                                                 {"all mistakes at once", test_all_at_once},
+                                                 {"bad texts", test_bad_texts},
+                                                 {"files", test_files},
+                                                 {"many mistakes", test_many_mistakes},
+                                                 {"tables", test_tables},
+                                                 {"random bytes", test_random_bytes},
+                                                 {0}});
+}
