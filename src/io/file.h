@@ -1,7 +1,7 @@
 /* Files that are never half-written.
  *
- * ls_replace_* follow the safe replace: write NAME.tmp-PID in the same folder, flush, fsync, verify, rename, fsync the folder.
- * All writing goes through a small layer of calls that tests can make fail at the n-th one (full disk, input-output error).
+ * ls_replace_* follow the safe replace: write NAME.tmp-PID-N in the same folder, flush, fsync, verify, rename, fsync the folder.
+ * All writing goes through a small layer of calls (io/fault.h) that tests can make fail at the n-th one (full disk, input-output error).
  */
 #ifndef LS_IO_FILE_H
 #define LS_IO_FILE_H
@@ -14,8 +14,11 @@ LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *co
 /* Writes a whole file by the safe replace. */
 LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count) LS_MUST_USE;
 
-/* The name to write to before ls_replace_finish: in the same folder, free of clashes. The caller frees it. */
+/* The name to write to before ls_replace_finish: PATH.tmp-PID-N in the same folder, free of clashes. The caller frees it. */
 char *ls_replace_name(const char *path);
+
+/* Whether a file's name is one that ls_replace_name gives: what is left of it was left by a process that was killed. */
+bool ls_replace_is_temporary(const char *name);
 
 /* fsyncs the finished temporary file, renames it to path, fsyncs the folder. On failure the temporary file is removed, an
  * older file at path is whole. A full disk is LS_RESOURCE. */

@@ -5,7 +5,11 @@
  *     LOCKSTEP checkpoint 1
  *     bytes 123456
  *     xxh3-128 0123456789abcdef0123456789abcdef
+ *     block 0123456789abcdef        (XXH3-64 of the lines above)
  *     (zeros to 512)
+ *
+ * Every function returns the `code` that the file was created or opened with, LS_RESOURCE for a full disk. A failure of ls_sealed_write or
+ * _set_* need not be followed up at once: ls_sealed_commit fails too then.
  */
 #ifndef LS_IO_SEALED_H
 #define LS_IO_SEALED_H
@@ -16,25 +20,30 @@
 
 typedef struct LsSealed LsSealed;
 
-/* Creates a temporary file beside path. kind: "checkpoint", "text", ... The HDF5 handle is ls_sealed_h5(). */
+/* Creates a temporary file beside path. kind: a word, "checkpoint", "text", ... The HDF5 handle is ls_sealed_h5(). NULL with a message. */
 LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsStatus code);
 
 /* Closes HDF5, seals, syncs, verifies by reading back, renames. Frees `file` whatever happens; on failure path is as it was. */
 LsStatus ls_sealed_commit(LsSealed *file) LS_MUST_USE;
 void ls_sealed_discard(LsSealed *file); /* closes and removes the temporary; NULL is allowed */
 
-/* Opens for reading: checks magic, kind (NULL: any), version, size and, unless trusted, the digest. `code` is the status of a failure:
+/* Opens for reading: checks magic, kind (NULL: any), size and, unless trusted, the digest. `code` is the status of a failure:
  * LS_DATA or LS_CHECKPOINT. NULL with a message. */
 LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool trusted);
 void ls_sealed_close(LsSealed *file);
+
+/* A failure that says so where the file's content is of a later version than `newest`, the last that the caller knows how to read. */
+LsStatus ls_sealed_check_version(const LsSealed *file, int newest) LS_MUST_USE;
 
 hid_t ls_sealed_h5(const LsSealed *file);
 const char *ls_sealed_kind(const LsSealed *file);
 int ls_sealed_version(const LsSealed *file);
 const char *ls_sealed_path(const LsSealed *file);
 
-/* Arrays with a checksum attribute ("xxh3-128" of the elements' bytes), verified by every read. Names may have slashes: groups are
- * made. chunk: elements a chunk of a one-dimensional array, 0 contiguous. */
+/* Arrays with a checksum attribute ("xxh3-128" of the elements' bytes, little-endian), verified by every read. Names may have slashes:
+ * groups are made. chunk: elements a chunk of a one-dimensional array, 0 contiguous. */
+#define LS_SEALED_RANK 5 /* dimensions at most: LS_MAX_RANK of tensors */
+
 typedef enum LsFileType { LS_FILE_FLOAT32, LS_FILE_UINT8, LS_FILE_UINT16, LS_FILE_INT32, LS_FILE_INT64, LS_FILE_UINT64 } LsFileType;
 
 LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim, const void *data,
@@ -46,7 +55,11 @@ LsStatus ls_sealed_shape(LsSealed *file, const char *name, bool *exists, LsFileT
 /* Calls visit for every array below group, in name order; names are full paths without the leading slash. */
 LsStatus ls_sealed_each(LsSealed *file, const char *group, LsStatus (*visit)(void *self, const char *name), void *self) LS_MUST_USE;
 
-/* Attributes of the root group. The text is freed by the caller. */
+/* Reads `count` elements from `first` of a one-dimensional array, without a checksum: for arrays too large to be held, in files whose
+ * digest was verified. */
+LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, int64_t first, int64_t count, void *data) LS_MUST_USE;
+
+/* Attributes of the root group; UTF-8. The text is freed by the caller. A missing one is a failure. */
 LsStatus ls_sealed_set_text(LsSealed *file, const char *name, const char *text) LS_MUST_USE;
 LsStatus ls_sealed_get_text(LsSealed *file, const char *name, char **text) LS_MUST_USE;
 LsStatus ls_sealed_set_int(LsSealed *file, const char *name, int64_t value) LS_MUST_USE;

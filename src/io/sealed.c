@@ -1,0 +1,310 @@
+#include "io/sealed_internal.h"
+
+#include "io/fault.h"
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* ---- Digests ------------------------------------------------------------------------------------------------- */
+
+static void digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT])
+{
+    snprintf(text, LS_DIGEST_TEXT, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
+}
+
+void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]) { digest_format(XXH3_128bits(bytes, (size_t)count), text); }
+
+int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT])
+{
+    const int64_t block = 1 << 20; /* stays in the second-level cache between reading and hashing */
+    char *buffer = ls_alloc((size_t)block);
+    XXH3_state_t *state = XXH3_createState();
+    int result = buffer && state ? 0 : -1;
+    if (result != 0)
+        errno = ENOMEM;
+    else
+        XXH3_128bits_reset(state);
+    while (result == 0 && count > 0) {
+        int64_t part = count < block ? count : block;
+        result = ls_sys_read_all(fd, buffer, part, offset);
+        if (result == 0)
+            XXH3_128bits_update(state, buffer, (size_t)part);
+        offset += part;
+        count -= part;
+    }
+    if (result == 0)
+        digest_format(XXH3_128bits_digest(state), text);
+    int error = errno;
+    XXH3_freeState(state);
+    ls_free(buffer);
+    errno = error;
+    return result;
+}
+
+/* ---- The block in front --------------------------------------------------------------------------------------- */
+
+/* The whole block is a function of kind, version, size and digest; a reader makes it again and compares all 512 bytes. */
+static void make_block(char block[LS_SEAL_BYTES], const char *kind, int version, int64_t bytes, const char *digest)
+{
+    memset(block, 0, LS_SEAL_BYTES);
+    int used = snprintf(block, LS_SEAL_BYTES, "LOCKSTEP %s %d\nbytes %" PRId64 "\nxxh3-128 %s\n", kind, version, bytes, digest);
+    snprintf(block + used, (size_t)(LS_SEAL_BYTES - used), "block %016" PRIx64 "\n", (uint64_t)XXH3_64bits(block, (size_t)used));
+}
+
+static LsStatus read_block(LsSealed *file, int64_t *bytes, char digest[LS_DIGEST_TEXT])
+{
+    char block[LS_SEAL_BYTES + 1] = {0}, again[LS_SEAL_BYTES];
+    struct stat st;
+    if (fstat(file->disk->fd, &st) != 0)
+        return ls_fail_errno(file->code, errno, file->path, "ask for its size");
+    if (!S_ISREG(st.st_mode))
+        return ls_fail(file->code, "%s: this is not a file", file->path);
+    int64_t size = st.st_size < LS_SEAL_BYTES ? st.st_size : LS_SEAL_BYTES;
+    if (size == 0)
+        return ls_fail(file->code, "%s: damaged: the file is empty", file->path);
+    if (ls_sys_read_all(file->disk->fd, block, size, 0) != 0)
+        return ls_fail_errno(file->code, errno, file->path, "read");
+    if (strncmp(block, "LOCKSTEP ", 9) != 0 && memcmp(block, "\x89HDF", 4) == 0)
+        return ls_fail(file->code, "%s: an HDF5 file, but not one that this program wrote", file->path);
+    if (strncmp(block, "LOCKSTEP ", 9) != 0)
+        return ls_fail(file->code, "%s: not a file of this program, or its first bytes are damaged", file->path);
+    if (st.st_size < LS_SEAL_BYTES)
+        return ls_fail(file->code, "%s: damaged: truncated to %" PRId64 " bytes", file->path, (int64_t)st.st_size);
+    if (sscanf(block, "LOCKSTEP %63s %d bytes %" SCNd64 " xxh3-128 %32s", file->kind, &file->version, bytes, digest) == 4)
+        make_block(again, file->kind, file->version, *bytes, digest);
+    else
+        memset(again, 0xff, sizeof again);
+    if (memcmp(block, again, LS_SEAL_BYTES) != 0)
+        return ls_fail(file->code, "%s: damaged: its first %d bytes are not as they were written", file->path, LS_SEAL_BYTES);
+    if (st.st_size != *bytes)
+        return ls_fail(file->code, "%s: damaged: %" PRId64 " bytes where %" PRId64 " were written%s", file->path, (int64_t)st.st_size, *bytes,
+                       st.st_size < *bytes ? " (truncated)" : "");
+    return LS_OK;
+}
+
+/* ---- Opening and closing -------------------------------------------------------------------------------------- */
+
+static LsSealed *new_sealed(const char *path, LsStatus code)
+{
+    LsSealed *file = ls_alloc(sizeof *file);
+    if (!file)
+        return NULL;
+    file->h5 = H5I_INVALID_HID;
+    file->code = code;
+    file->path = ls_strdup(path);
+    file->disk = ls_alloc(sizeof *file->disk);
+    if (file->disk)
+        file->disk->fd = -1;
+    if (file->path && file->disk)
+        return file;
+    ls_sealed_close(file);
+    return NULL;
+}
+
+/* Closes HDF5's side; what its driver could not write shows in disk->error. */
+static bool close_h5(LsSealed *file)
+{
+    herr_t closed = file->h5 < 0 ? 0 : H5Fclose(file->h5);
+    file->h5 = H5I_INVALID_HID;
+    return closed >= 0;
+}
+
+static void free_sealed(LsSealed *file, bool h5_done)
+{
+    if (file->disk && file->disk->fd >= 0)
+        close(file->disk->fd);
+    if (file->disk && !h5_done) /* HDF5 may come back to it when the process ends: then nothing must be written */
+        *file->disk = (LsDisk){.fd = -1, .error = EBADF};
+    else
+        ls_free(file->disk);
+    ls_free(file->path);
+    ls_free(file->temporary);
+    ls_free(file);
+}
+
+LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...)
+{
+    file->failed = true;
+    char doing[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(doing, sizeof doing, format, arguments);
+    va_end(arguments);
+    if (file->disk->error) {
+        H5Eclear2(H5E_DEFAULT);
+        return ls_fail_errno(file->code, file->disk->error, file->path, doing);
+    }
+    return ls_h5_fail(file->code, file->path, "%s", doing);
+}
+
+LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsStatus code)
+{
+    ls_h5_quiet();
+    LsSealed *file = new_sealed(path, code);
+    if (!file)
+        return NULL;
+    hid_t access = H5I_INVALID_HID, creation = H5I_INVALID_HID;
+    snprintf(file->kind, sizeof file->kind, "%s", kind);
+    file->version = version;
+    file->temporary = ls_replace_name(path);
+    if (!file->temporary)
+        goto failed;
+    file->disk->fd = ls_sys_create(file->temporary);
+    if (file->disk->fd < 0) {
+        ls_fail_errno(code, errno, path, "create a file in its folder");
+        goto failed;
+    }
+    file->disk->writable = true;
+    access = ls_h5_access(file->disk);
+    creation = H5Pcreate(H5P_FILE_CREATE);
+    if (access >= 0 && creation >= 0 && H5Pset_userblock(creation, LS_SEAL_BYTES) >= 0)
+        file->h5 = H5Fcreate(file->temporary, H5F_ACC_TRUNC, creation, access);
+    if (file->h5 < 0 || file->disk->error) {
+        ls_sealed_fail(file, "create");
+        goto failed;
+    }
+    H5Pclose(access);
+    H5Pclose(creation);
+    return file;
+failed:
+    if (access >= 0)
+        H5Pclose(access);
+    if (creation >= 0)
+        H5Pclose(creation);
+    ls_sealed_discard(file);
+    return NULL;
+}
+
+void ls_sealed_discard(LsSealed *file)
+{
+    if (!file)
+        return;
+    if (file->disk && !file->disk->error)
+        file->disk->error = ECANCELED; /* nothing more is written on the way out */
+    bool h5_done = close_h5(file);
+    H5Eclear2(H5E_DEFAULT);
+    if (file->temporary)
+        unlink(file->temporary);
+    free_sealed(file, h5_done);
+}
+
+/* Everything is in the file but the block: digests the file, writes the block, brings it to the disk, and reads all of it back. */
+static LsStatus seal(LsSealed *file)
+{
+    char block[LS_SEAL_BYTES], digest[LS_DIGEST_TEXT];
+    struct stat st;
+    int fd = file->disk->fd;
+    if (fstat(fd, &st) != 0 || ls_digest_file(fd, LS_SEAL_BYTES, st.st_size - LS_SEAL_BYTES, digest) != 0)
+        return ls_fail_errno(file->code, errno, file->path, "read back what was written");
+    make_block(block, file->kind, file->version, st.st_size, digest);
+    if (ls_sys_write_all(fd, block, LS_SEAL_BYTES, 0) != 0)
+        return ls_fail_errno(file->code, errno, file->path, "write");
+    if (ls_sys_sync(fd) != 0)
+        return ls_fail_errno(file->code, errno, file->path, "sync");
+    posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED); /* so that reading back asks the disk, where the system follows the advice */
+    LsSealed *again = ls_sealed_open(file->temporary, file->kind, file->code, false);
+    LsStatus status = again ? ls_sealed_check_arrays(again) : file->code;
+    ls_sealed_close(again);
+    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s: what was written does not read back", file->path);
+}
+
+LsStatus ls_sealed_commit(LsSealed *file)
+{
+    LsStatus status = LS_OK;
+    bool failed = file->failed, h5_done = close_h5(file);
+    if (!h5_done || file->disk->error)
+        status = ls_sealed_fail(file, "write");
+    else if (failed)
+        status = ls_fail(file->code, "%s: not kept, because a part of it could not be written", file->path);
+    if (status == LS_OK)
+        status = seal(file);
+    if (status == LS_OK) {
+        int closed = ls_sys_close(file->disk->fd), error = errno;
+        file->disk->fd = -1;
+        if (closed != 0)
+            status = ls_fail_errno(file->code, error, file->path, "close");
+    }
+    if (status == LS_OK) {
+        status = ls_replace_finish(file->temporary, file->path);
+        if (status == LS_ERROR)
+            status = file->code;
+    }
+    if (status != LS_OK)
+        unlink(file->temporary);
+    free_sealed(file, h5_done);
+    return status;
+}
+
+LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool trusted)
+{
+    ls_h5_quiet();
+    LsSealed *file = new_sealed(path, code);
+    if (!file)
+        return NULL;
+    char expected[LS_DIGEST_TEXT] = "", digest[LS_DIGEST_TEXT] = "";
+    int64_t bytes = 0;
+    hid_t access = H5I_INVALID_HID;
+    file->disk->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (file->disk->fd < 0) {
+        ls_fail(code, "%s: %s", path, strerror(errno));
+        goto failed;
+    }
+    if (read_block(file, &bytes, expected) != LS_OK)
+        goto failed;
+    if (!trusted && ls_digest_file(file->disk->fd, LS_SEAL_BYTES, bytes - LS_SEAL_BYTES, digest) != 0) {
+        ls_fail_errno(code, errno, path, "read");
+        goto failed;
+    }
+    if (!trusted && strcmp(digest, expected) != 0) {
+        ls_fail(code, "%s: damaged: the digest of its content is %s, but %s was written; use another copy", path, digest, expected);
+        goto failed;
+    }
+    if (kind && strcmp(kind, file->kind) != 0) {
+        ls_fail(code, "%s: this is a file of kind '%s', one of kind '%s' is needed", path, file->kind, kind);
+        goto failed;
+    }
+    access = ls_h5_access(file->disk);
+    if (access >= 0)
+        file->h5 = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (file->h5 < 0) {
+        ls_sealed_fail(file, "open");
+        goto failed;
+    }
+    H5Pclose(access);
+    return file;
+failed:
+    if (access >= 0)
+        H5Pclose(access);
+    ls_sealed_close(file);
+    return NULL;
+}
+
+void ls_sealed_close(LsSealed *file)
+{
+    if (!file)
+        return;
+    bool h5_done = close_h5(file);
+    H5Eclear2(H5E_DEFAULT);
+    free_sealed(file, h5_done);
+}
+
+LsStatus ls_sealed_check_version(const LsSealed *file, int newest)
+{
+    if (file->version <= newest)
+        return LS_OK;
+    return ls_fail(file->code, "%s: written by a newer version of this program (%s format %d, this one reads up to %d); update the program",
+                   file->path, file->kind, file->version, newest);
+}
+
+hid_t ls_sealed_h5(const LsSealed *file) { return file->h5; }
+const char *ls_sealed_kind(const LsSealed *file) { return file->kind; }
+int ls_sealed_version(const LsSealed *file) { return file->version; }
+const char *ls_sealed_path(const LsSealed *file) { return file->path; }

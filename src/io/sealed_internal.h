@@ -1,0 +1,34 @@
+/* What sealed.c (the file) and sealed_array.c (what is in it) share. */
+#ifndef LS_IO_SEALED_INTERNAL_H
+#define LS_IO_SEALED_INTERNAL_H
+
+#include "io/h5.h"
+#include "io/sealed.h"
+
+#define LS_SEAL_BYTES 512
+#define LS_DIGEST_TEXT 33 /* 32 hexadecimal digits and a NUL */
+
+struct LsSealed {
+    char *path, *temporary; /* temporary: NULL when reading */
+    char kind[64];
+    int version;
+    LsStatus code; /* of failures that are not a full disk */
+    LsDisk *disk;
+    hid_t h5;
+    bool failed; /* something was not written: never to be committed */
+};
+
+/* A failure of HDF5 on this file: the disk's error where there was one, else HDF5's reason. Always returns a failure;
+ * the file cannot be committed any more. */
+LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...) LS_PRINTF(2, 3);
+
+/* Compares every array with its checksum; contiguous ones in parallel. */
+LsStatus ls_sealed_check_arrays(LsSealed *file) LS_MUST_USE;
+
+/* XXH3-128 as hexadecimal digits, most significant first, as xxh128sum prints it. */
+void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]);
+
+/* The same of a file from `offset` to offset + count. -1 with errno where it cannot be read. */
+int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT]);
+
+#endif
