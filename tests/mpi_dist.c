@@ -117,35 +117,93 @@ static void fill_grad(float *grad, int64_t total)
         grad[i] = ls_normal_at(ls_key(7, "grad"), (uint64_t)comm->rank, (uint64_t)i);
 }
 
-static void test_buckets(void)
+/* Three steps of a backward that finishes parameters from the end; later steps leave some to finish. */
+static void run_buckets(LsParams *params, int64_t bytes, bool overlap, bool shared)
 {
-    static float grad[2][8192], direct[8192];
+    LsBuckets *buckets = ls_buckets_new(comm, params, bytes, overlap);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
+    CU_ASSERT_EQUAL(ls_buckets_count(buckets) > 0, comm->size > 1);
+    CU_ASSERT_EQUAL(ls_buckets_shared(buckets), shared);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(params->grad);
+    for (int step = 0; step < 3; step++) {
+        fill_grad(params->grad, params->total);
+        const LsHooks *hooks = ls_buckets_hooks(buckets);
+        for (int i = PARAMETERS - 1; i >= step; i--) {
+            ASSERT_OK(hooks->ready(hooks->self, params->list[i].offset));
+            ASSERT_OK(hooks->poll(hooks->self));
+        }
+        ASSERT_OK(ls_buckets_finish(buckets));
+    }
+    CU_ASSERT(ls_buckets_seconds(buckets) >= 0);
+    if (shared) { /* the array goes with the buckets */
+        memcpy(params->value, params->grad, (size_t)params->total * sizeof(float));
+        ls_buckets_free(buckets);
+        CU_ASSERT_PTR_NULL(params->grad);
+        return;
+    }
+    ls_buckets_free(buckets);
+    CU_ASSERT_PTR_NOT_NULL(params->grad);
+    memcpy(params->value, params->grad, (size_t)params->total * sizeof(float));
+}
+
+static void compare_buckets(bool shared)
+{
+    static float grad[8192], sum[2][8192], direct[8192];
     LsParam list[PARAMETERS];
     LsParams params;
-    for (int64_t bytes = 4; bytes < 40000; bytes = bytes * 5 + 60)
+    for (int64_t bytes = 4; bytes < 40000; bytes = bytes * 5 + 60) {
         for (int overlap = 0; overlap < 2; overlap++) {
-            make_params(&params, list, grad[overlap]);
-            LsBuckets *buckets = ls_buckets_new(comm, &params, bytes, overlap == 1);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-            CU_ASSERT_EQUAL(ls_buckets_count(buckets) > 0, comm->size > 1);
-            for (int step = 0; step < 3; step++) {
-                fill_grad(grad[overlap], params.total);
-                const LsHooks *hooks = ls_buckets_hooks(buckets);
-                for (int i = PARAMETERS - 1; i >= step; i--) { /* backward that finishes the parameters from the end */
-                    ASSERT_OK(hooks->ready(hooks->self, list[i].offset));
-                    ASSERT_OK(hooks->poll(hooks->self));
-                }
-                ASSERT_OK(ls_buckets_finish(buckets));
-            }
-            CU_ASSERT(ls_buckets_seconds(buckets) >= 0);
-            ls_buckets_free(buckets);
-            fill_grad(direct, params.total);
-            ASSERT_OK(comm->allreduce_float(comm, direct, params.total));
-            for (int64_t i = 0; i < params.total; i++) /* three summands in another order: 2 roundings of sums below 16 */
-                CU_ASSERT(fabsf(direct[i] - grad[overlap][i]) <= 2 * 16 * 0x1p-24f);
-            if (overlap == 1)
-                CU_ASSERT_EQUAL(memcmp(grad[0], grad[1], (size_t)params.total * sizeof(float)), 0);
+            make_params(&params, list, shared ? NULL : grad);
+            params.value = sum[overlap];
+            run_buckets(&params, bytes, overlap == 1, shared && comm->size > 1);
+            if (shared && comm->size == 1)
+                return;
         }
+        fill_grad(direct, params.total);
+        ASSERT_OK(comm->allreduce_float(comm, direct, params.total));
+        for (int64_t i = 0; i < params.total; i++) /* up to three sums in another order: roundings of numbers below 16 */
+            CU_ASSERT(fabsf(direct[i] - sum[0][i]) <= 3 * 16 * 0x1p-24f);
+        CU_ASSERT_EQUAL(memcmp(sum[0], sum[1], (size_t)params.total * sizeof(float)), 0);
+    }
+}
+
+static void test_buckets(void) { compare_buckets(false); }
+
+static void test_shared_buckets(void)
+{
+    if (comm->size > 1)
+        compare_buckets(true);
+    setenv("LOCKSTEP_SHARED", "off", 1);
+    LsParam list[PARAMETERS];
+    LsParams params;
+    static float value[8192];
+    make_params(&params, list, NULL);
+    params.value = value;
+    LsBuckets *buckets = ls_buckets_new(comm, &params, 1000, true);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
+    CU_ASSERT_FALSE(ls_buckets_shared(buckets));
+    CU_ASSERT_PTR_NOT_NULL(params.grad);
+    ls_buckets_free(buckets);
+    CU_ASSERT_PTR_NULL(params.grad);
+    unsetenv("LOCKSTEP_SHARED");
+}
+
+/* Four ranks that take themselves for two nodes: slices travel between them. */
+static void test_two_nodes(void)
+{
+    setenv("LOCKSTEP_NODE_RANKS", "2", 1);
+    if (comm->size == 4)
+        compare_buckets(true);
+    if (comm->size == 3) { /* unlike nodes: messages */
+        LsParam list[PARAMETERS];
+        LsParams params;
+        make_params(&params, list, NULL);
+        LsBuckets *buckets = ls_buckets_new(comm, &params, 1000, true);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
+        CU_ASSERT_FALSE(ls_buckets_shared(buckets));
+        ls_buckets_free(buckets);
+    }
+    unsetenv("LOCKSTEP_NODE_RANKS");
 }
 
 /* ---- Launch -------------------------------------------------------------------------------------------------------- */
@@ -197,7 +255,9 @@ int main(int argc, char **argv)
                                                      {"requests", test_requests},
                                                      {"agree", test_agree},
                                                      {"second start", test_second_start},
-                                                     {"buckets", test_buckets},
+                                                     {"buckets by messages", test_buckets},
+                                                     {"buckets by shared memory", test_shared_buckets},
+                                                     {"buckets over two nodes", test_two_nodes},
                                                      {"world check", test_world_check},
                                                      {"threads", test_threads},
                                                      {0}});

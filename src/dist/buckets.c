@@ -1,46 +1,187 @@
 #include "dist/dist.h"
 
+#include "dist/mpi_call.h"
+#include "dist/shared.h"
 #include "lockstep/graph.h"
+
+#include <sched.h>
+#include <string.h>
 
 /* One MPI call takes at most this many floats: a bucket that a large parameter makes larger is cut. */
 #define LARGEST_BUCKET ((int64_t)1 << 28)
 
+/* Floats summed at once: the running sum stays in the first-level cache. */
+#define BLOCK ((int64_t)2048)
+
 typedef struct Bucket {
     int64_t first, count; /* floats of params->grad */
-    LsRequest *request;
+    LsRequest *request;   /* without shared memory */
+    MPI_Request across;   /* with it: the sum of this rank's slice over the nodes */
 } Bucket;
 
 struct LsBuckets {
     const LsComm *comm;
-    const LsParams *params;
-    Bucket *bucket; /* from the end of the array to its start: the order in which backward finishes them */
+    LsParams *params;
+    LsShared *shared;  /* NULL: messages only */
+    bool owns_grad;
+    Bucket *bucket;    /* from the end of the array to its start: the order in which backward finishes them */
     int count;
-    int begun; /* this step: buckets 0 .. begun - 1 are under way or done */
+    int begun;         /* this step: buckets 0 .. begun - 1 are under way or done */
+    int summed, spread; /* with shared memory: of those, slices summed in the node; slices that all neighbours have */
+    uint64_t earlier;  /* buckets of the steps before, for the counters that only grow */
     bool overlap;
     double seconds;
     LsHooks hooks;
 };
 
-static LsStatus begin_until(LsBuckets *buckets, int64_t from)
+/* ---- Inside a node ------------------------------------------------------------------------------------------------- */
+
+/* The part of a bucket that rank `index` of the node sums, in whole cache lines. */
+static void slice_of(const LsBuckets *b, const Bucket *bucket, int64_t *first, int64_t *count)
 {
-    while (buckets->begun < buckets->count && buckets->bucket[buckets->begun].first >= from) {
-        Bucket *bucket = &buckets->bucket[buckets->begun++];
-        LS_TRY(buckets->comm->start_sum(buckets->comm, buckets->params->grad + bucket->first, bucket->count, &bucket->request));
+    const int64_t line = LS_ALIGN / (int64_t)sizeof(float);
+    int64_t lines = (bucket->count + line - 1) / line, ranks = b->shared->ranks, index = b->shared->index;
+    int64_t from = lines * index / ranks * line, to = lines * (index + 1) / ranks * line;
+    to = to < bucket->count ? to : bucket->count;
+    *first = bucket->first + from;
+    *count = to - from;
+}
+
+/* Sums floats [first, first + count) of all arrays of the node in rank order, and writes the sum to all of them or to this rank's. */
+static void sum_block(const LsShared *s, int64_t first, int64_t count, bool to_all)
+{
+    float sum[BLOCK];
+    memcpy(sum, s->array[0] + first, (size_t)count * sizeof(float));
+    for (int rank = 1; rank < s->ranks; rank++) {
+        const float *x = s->array[rank] + first;
+#pragma omp simd
+        for (int64_t i = 0; i < count; i++)
+            sum[i] += x[i];
     }
+    for (int rank = 0; rank < s->ranks; rank++)
+        if (to_all || rank == s->index)
+            memcpy(s->array[rank] + first, sum, (size_t)count * sizeof(float));
+}
+
+static void sum_slice(const LsBuckets *b, const Bucket *bucket)
+{
+    int64_t first, count;
+    slice_of(b, bucket, &first, &count);
+#pragma omp parallel for schedule(static) if (count > 8 * BLOCK)
+    for (int64_t at = 0; at < count; at += BLOCK)
+        sum_block(b->shared, first + at, count - at < BLOCK ? count - at : BLOCK, b->shared->nodes == 1);
+}
+
+static void spread_slice(const LsBuckets *b, const Bucket *bucket)
+{
+    const LsShared *s = b->shared;
+    int64_t first, count;
+    slice_of(b, bucket, &first, &count);
+    for (int rank = 0; rank < s->ranks; rank++)
+        if (rank != s->index)
+            memcpy(s->array[rank] + first, s->array[s->index] + first, (size_t)count * sizeof(float));
+}
+
+/* All neighbours' counters have reached `wanted`? */
+static bool reached(const LsShared *s, bool done, uint64_t wanted)
+{
+    for (int rank = 0; rank < s->ranks; rank++) {
+        atomic_uint_fast64_t *counter = done ? &s->header[rank]->done : &s->header[rank]->arrived;
+        if (atomic_load_explicit(counter, memory_order_acquire) < wanted)
+            return false;
+    }
+    return true;
+}
+
+/* Does what can be done without waiting: buckets one after the other, each through both stages. */
+static LsStatus work(LsBuckets *b)
+{
+    LsShared *s = b->shared;
+    while (b->summed < b->begun && reached(s, false, b->earlier + (uint64_t)b->summed + 1)) {
+        Bucket *bucket = &b->bucket[b->summed++];
+        sum_slice(b, bucket);
+        if (s->nodes > 1) {
+            int64_t first, count;
+            slice_of(b, bucket, &first, &count);
+            LS_TRY(ls_mpi_status(MPI_Iallreduce(MPI_IN_PLACE, s->array[s->index] + first, (int)count, MPI_FLOAT, MPI_SUM, s->across,
+                                                &bucket->across),
+                                 "MPI_Iallreduce"));
+        }
+    }
+    while (b->spread < b->summed) {
+        Bucket *bucket = &b->bucket[b->spread];
+        if (s->nodes > 1) {
+            int done = 0;
+            LS_TRY(ls_mpi_status(MPI_Test(&bucket->across, &done, MPI_STATUS_IGNORE), "MPI_Test"));
+            if (!done)
+                break;
+            spread_slice(b, bucket);
+        }
+        b->spread++;
+        atomic_store_explicit(&s->header[s->index]->done, b->earlier + (uint64_t)b->spread, memory_order_release);
+    }
+    return LS_OK;
+}
+
+static LsStatus finish_shared(LsBuckets *b)
+{
+    uint64_t all = b->earlier + (uint64_t)b->count;
+    while (b->spread < b->count || !reached(b->shared, true, all)) {
+        int before = b->spread;
+        LS_TRY(work(b));
+        if (b->spread == before)
+            sched_yield(); /* there may be more ranks than cores */
+    }
+    b->earlier = all;
+    return LS_OK;
+}
+
+/* ---- Both ways ----------------------------------------------------------------------------------------------------- */
+
+static LsStatus begin_until(LsBuckets *b, int64_t from)
+{
+    int before = b->begun;
+    while (b->begun < b->count && b->bucket[b->begun].first >= from) {
+        Bucket *bucket = &b->bucket[b->begun++];
+        if (!b->shared)
+            LS_TRY(b->comm->start_sum(b->comm, b->params->grad + bucket->first, bucket->count, &bucket->request));
+    }
+    if (b->shared && b->begun > before)
+        atomic_store_explicit(&b->shared->header[b->shared->index]->arrived, b->earlier + (uint64_t)b->begun, memory_order_release);
     return LS_OK;
 }
 
 static LsStatus on_ready(void *self, int64_t from)
 {
-    LsBuckets *buckets = self;
-    return buckets->overlap ? begin_until(buckets, from) : LS_OK;
+    LsBuckets *b = self;
+    return b->overlap ? begin_until(b, from) : LS_OK;
 }
 
 static LsStatus on_poll(void *self)
 {
-    LsBuckets *buckets = self;
-    return buckets->begun > 0 ? buckets->comm->progress(buckets->comm) : LS_OK;
+    LsBuckets *b = self;
+    if (b->begun == 0)
+        return LS_OK;
+    return b->shared ? work(b) : b->comm->progress(b->comm);
 }
+
+LsStatus ls_buckets_finish(LsBuckets *b)
+{
+    double start = ls_seconds();
+    LsStatus status = begin_until(b, 0);
+    if (b->shared && status == LS_OK && b->count > 0)
+        status = finish_shared(b);
+    for (int i = 0; i < b->begun && !b->shared; i++) {
+        LsStatus finished = b->comm->finish(b->comm, &b->bucket[i].request);
+        if (status == LS_OK)
+            status = finished;
+    }
+    b->begun = b->summed = b->spread = 0;
+    b->seconds += ls_seconds() - start;
+    return status;
+}
+
+/* ---- Making and freeing -------------------------------------------------------------------------------------------- */
 
 /* Cuts [0, total) from the end: whole parameters until bucket_bytes are reached. With bucket NULL only counts. */
 static int plan(const LsParams *params, int64_t bucket_bytes, Bucket *bucket)
@@ -55,55 +196,63 @@ static int plan(const LsParams *params, int64_t bucket_bytes, Bucket *bucket)
             int64_t size = end - first < LARGEST_BUCKET ? end - first : LARGEST_BUCKET;
             end -= size;
             if (bucket)
-                bucket[count] = (Bucket){.first = end, .count = size};
+                bucket[count] = (Bucket){.first = end, .count = size, .across = MPI_REQUEST_NULL};
             count++;
         }
     }
     return count;
 }
 
-LsBuckets *ls_buckets_new(const LsComm *comm, const LsParams *params, int64_t bucket_bytes, bool overlap)
+static LsStatus make_grad(LsBuckets *b)
 {
-    LsBuckets *buckets = ls_alloc(sizeof *buckets);
-    if (!buckets)
-        return NULL;
-    *buckets = (LsBuckets){.comm = comm, .params = params, .overlap = overlap};
-    buckets->hooks = (LsHooks){.ready = on_ready, .poll = on_poll, .self = buckets};
-    buckets->count = comm->size > 1 ? plan(params, bucket_bytes, NULL) : 0;
-    buckets->bucket = ls_alloc_array(buckets->count, sizeof(Bucket));
-    if (!buckets->bucket) {
-        ls_free(buckets);
-        return NULL;
+    if (b->params->grad)
+        return LS_OK;
+    b->owns_grad = true;
+    b->shared = ls_shared_new(b->comm, b->params->total);
+    b->params->grad = b->shared ? b->shared->array[b->shared->index] : ls_alloc_array(b->params->total, sizeof(float));
+    return b->params->grad ? LS_OK : LS_RESOURCE;
+}
+
+LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, int64_t bucket_bytes, bool overlap)
+{
+    LsBuckets *b = ls_alloc(sizeof *b);
+    LsStatus status = b ? LS_OK : LS_RESOURCE;
+    if (b) {
+        *b = (LsBuckets){.comm = comm, .params = params, .overlap = overlap};
+        b->hooks = (LsHooks){.ready = on_ready, .poll = on_poll, .self = b};
+        b->count = comm->size > 1 ? plan(params, bucket_bytes, NULL) : 0;
+        b->bucket = ls_alloc_array(b->count, sizeof(Bucket));
+        status = b->bucket ? LS_OK : LS_RESOURCE;
+        if (b->bucket && b->count > 0)
+            plan(params, bucket_bytes, b->bucket);
     }
-    if (buckets->count > 0)
-        plan(params, bucket_bytes, buckets->bucket);
-    return buckets;
+    status = ls_dist_agree(comm, status);
+    if (status == LS_OK)
+        status = ls_dist_agree(comm, make_grad(b));
+    if (status == LS_OK)
+        return b;
+    ls_buckets_free(b);
+    return NULL;
 }
 
 const LsHooks *ls_buckets_hooks(LsBuckets *buckets) { return &buckets->hooks; }
-
-LsStatus ls_buckets_finish(LsBuckets *buckets)
-{
-    double start = ls_seconds();
-    LsStatus status = begin_until(buckets, 0);
-    for (int i = 0; i < buckets->begun; i++) {
-        LsStatus finished = buckets->comm->finish(buckets->comm, &buckets->bucket[i].request);
-        if (status == LS_OK)
-            status = finished;
-    }
-    buckets->begun = 0;
-    buckets->seconds += ls_seconds() - start;
-    return status;
-}
 
 double ls_buckets_seconds(const LsBuckets *buckets) { return buckets->seconds; }
 
 int ls_buckets_count(const LsBuckets *buckets) { return buckets->count; }
 
-void ls_buckets_free(LsBuckets *buckets)
+bool ls_buckets_shared(const LsBuckets *buckets) { return buckets->shared != NULL; }
+
+void ls_buckets_free(LsBuckets *b)
 {
-    if (!buckets)
+    if (!b)
         return;
-    ls_free(buckets->bucket);
-    ls_free(buckets);
+    if (b->owns_grad) {
+        if (!b->shared)
+            ls_free(b->params->grad);
+        b->params->grad = NULL;
+    }
+    ls_shared_free(b->shared);
+    ls_free(b->bucket);
+    ls_free(b);
 }

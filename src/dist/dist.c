@@ -41,6 +41,8 @@ LsStatus ls_mpi_status(int code, const char *call)
     return ls_fail(LS_LAUNCH, "%s: %.*s", call, length, text);
 }
 
+MPI_Comm ls_dist_mpi(const LsComm *comm) { return comm == &world.comm ? world.mpi : MPI_COMM_NULL; }
+
 /* ---- LsComm ----------------------------------------------------------------------------------------------------- */
 
 static const World *world_of(const LsComm *comm) { return comm->self; }

@@ -44,13 +44,20 @@ const char *ls_dist_library(void);
 /* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array at borders
  * of parameters: backward finishes gradients from the end, so buckets can travel while it still works on the front.
  *
- *     LsStatus status = ls_graph_backward(g, run, "loss", 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
+ *     LsBuckets *buckets = ls_buckets_new(comm, params, 4 << 20, true); // makes params->grad
+ *     ...
+ *     LsStatus status = ls_graph_backward(g, run, 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
  *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one's part
  *
+ * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had: then each rank sums
+ * its slice of every bucket straight from its neighbours' arrays and writes it to all of them, and only slices travel between
+ * nodes. Otherwise, and where params->grad is there already, buckets are MPI_Iallreduce.
+ *
  * The plan depends on the parameters only, and every bucket is one sum whenever it starts: overlap on and off (all starts
- * in finish) give the same bits. NULL with a message when out of memory. */
+ * in finish) give the same bits. NULL with a message when out of memory. Collective; so is ls_buckets_free, which takes
+ * away the params->grad that ls_buckets_new made. */
 typedef struct LsBuckets LsBuckets;
-LsBuckets *ls_buckets_new(const LsComm *comm, const LsParams *params, int64_t bucket_bytes, bool overlap);
+LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, int64_t bucket_bytes, bool overlap);
 const struct LsHooks *ls_buckets_hooks(LsBuckets *buckets);
 
 /* Starts what has not started, waits for all; then params->grad is the sum. Ready for the next step. Collective. */
@@ -58,6 +65,7 @@ LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
 
 double ls_buckets_seconds(const LsBuckets *buckets); /* waited in finish since new */
 int ls_buckets_count(const LsBuckets *buckets);
+bool ls_buckets_shared(const LsBuckets *buckets);    /* by shared memory inside the node */
 void ls_buckets_free(LsBuckets *buckets); /* NULL is allowed */
 
 #endif

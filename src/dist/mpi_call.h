@@ -2,11 +2,14 @@
 #ifndef LS_DIST_MPI_CALL_H
 #define LS_DIST_MPI_CALL_H
 
-#include "lockstep/status.h"
+#include "lockstep/tensor.h"
 
 #include <mpi.h>
 
 /* LS_OK, or LS_LAUNCH with "MPI_Allreduce: <text of the library>". */
 LsStatus ls_mpi_status(int code, const char *call) LS_MUST_USE;
+
+/* The communicator behind `comm`, MPI_COMM_NULL where it is not one of MPI's. */
+MPI_Comm ls_dist_mpi(const LsComm *comm);
 
 #endif

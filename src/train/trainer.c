@@ -1,7 +1,9 @@
 #include "train/train.h"
 
-/* A planned graph of the trainer's shapes. The first one declares the parameters, which are drawn before it is planned. */
-static LsStatus make_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
+#include <math.h>
+
+/* A graph of the trainer's shapes, built but not planned. The first one declares the parameters. */
+static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
 {
     LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
                                                                     .precision = ls_train_precision(t->config),
@@ -10,58 +12,72 @@ static LsStatus make_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
     if (!g)
         return LS_RESOURCE;
     t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, t->plan.sequence, LS_WANT_LOSS});
-    if (!t->params->sealed)
-        LS_TRY(ls_params_allocate(t->params, (uint64_t)t->config->train.seed, true));
-    return ls_graph_plan(g);
+    return LS_OK;
 }
 
-static LsStatus fill_trainer(LsTrainer *t)
+/* What each rank does for itself before the gradients' array is made together. */
+static LsStatus prepare(LsTrainer *t)
 {
-    LS_TRY(ls_train_shapes(t->config, t->comm->size, &t->plan));
-    t->optimizer = ls_optimizer_find(t->config->train.optimizer);
-    if (!t->optimizer)
-        return ls_fail(LS_USAGE, "train.optimizer: there is no %s", t->config->train.optimizer);
     LS_TRY(ls_train_plan(t->config, t->comm->size, t->validation != NULL, &t->plan));
+    t->optimizer = ls_optimizer_find(t->config->train.optimizer);
     t->params = ls_params_new();
     if (!t->params)
         return LS_RESOURCE;
-    LS_TRY(make_graph(t, LS_TRAIN, &t->train_graph));
+    LS_TRY(build_graph(t, LS_TRAIN, &t->train_graph));
     if (t->validation)
-        LS_TRY(make_graph(t, LS_EVAL, &t->eval_graph));
+        LS_TRY(build_graph(t, LS_EVAL, &t->eval_graph));
+    return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
+}
+
+static LsStatus complete(LsTrainer *t)
+{
     for (int i = 0; i < t->optimizer->moments; i++)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
             return LS_RESOURCE;
+    LS_TRY(ls_graph_plan(t->train_graph));
+    return t->eval_graph ? ls_graph_plan(t->eval_graph) : LS_OK;
+}
+
+/* Collective stages: a rank that failed alone ends the others at the next one. */
+static LsStatus fill_trainer(LsTrainer *t)
+{
+    LS_TRY(ls_dist_agree(t->comm, prepare(t)));
     t->buckets = ls_buckets_new(t->comm, t->params, t->config->train.bucket_bytes, !t->options.no_overlap);
-    return t->buckets ? LS_OK : LS_RESOURCE;
+    if (!t->buckets)
+        return LS_RESOURCE;
+    return ls_dist_agree(t->comm, complete(t));
 }
 
 LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *training, LsSource *validation,
                         const LsTrainOptions *options, LsTrainer **trainer)
 {
-    LsTrainer *t = *trainer = ls_alloc(sizeof *t);
-    LsStatus status = t ? LS_OK : LS_RESOURCE;
-    if (t) {
-        *t = (LsTrainer){.config = config, .comm = comm, .training = training, .validation = validation};
-        t->progress = (LsProgress){.seed = (uint64_t)config->train.seed, .best_loss = __builtin_huge_val(), .best_step = -1};
-        if (options)
-            t->options = *options;
-        status = fill_trainer(t);
+    *trainer = NULL;
+    LsTrainer *t = ls_alloc(sizeof *t);
+    LsStatus status = ls_dist_agree(comm, t ? LS_OK : LS_RESOURCE);
+    if (status != LS_OK) {
+        ls_free(t);
+        return status;
     }
-    status = ls_dist_agree(comm, status);
+    *t = (LsTrainer){.config = config, .comm = comm, .training = training, .validation = validation};
+    t->progress = (LsProgress){.seed = (uint64_t)config->train.seed, .best_loss = HUGE_VAL, .best_step = -1};
+    if (options)
+        t->options = *options;
+    status = fill_trainer(t);
     if (status != LS_OK) {
         ls_trainer_free(t);
-        *trainer = NULL;
+        return status;
     }
-    return status;
+    *trainer = t;
+    return LS_OK;
 }
 
 void ls_trainer_free(LsTrainer *trainer)
 {
     if (!trainer)
         return;
-    ls_buckets_free(trainer->buckets);
     ls_graph_free(trainer->train_graph);
     ls_graph_free(trainer->eval_graph);
+    ls_buckets_free(trainer->buckets);
     for (int i = 0; i < LS_MAX_MOMENTS; i++)
         ls_free(trainer->moment[i]);
     ls_params_free(trainer->params);
