@@ -1,0 +1,267 @@
+/* The trainer at 1 to 4 ranks, against a world of one inside the same process. */
+#include "toy_model.h"
+
+static const LsComm *comm;
+
+enum { MAX_STEPS = 64 };
+
+/* What the hooks of one run saw. */
+typedef struct Log {
+    double loss[MAX_STEPS], norm[MAX_STEPS], validation[MAX_STEPS];
+    int rows, saves;
+    int64_t stop_at, saved_step;
+    LsTrainer *trainer;
+} Log;
+
+static LsStatus on_row(void *self, const LsMetrics *metrics)
+{
+    Log *log = self;
+    log->loss[log->rows] = metrics->loss;
+    log->norm[log->rows] = metrics->grad_norm;
+    log->validation[log->rows] = metrics->validation_loss;
+    CU_ASSERT_EQUAL(metrics->step, log->rows + 1);
+    log->rows++;
+    return LS_OK;
+}
+
+static LsStatus on_save(void *self, const LsTrainer *trainer)
+{
+    Log *log = self;
+    log->saves++;
+    log->saved_step = trainer->progress.step;
+    return LS_OK;
+}
+
+static bool on_stop(void *self)
+{
+    const Log *log = self;
+    return log->stop_at >= 0 && log->trainer->progress.step >= log->stop_at;
+}
+
+/* A trainer with these hooks; the rows' hook is called on rank 0 only. */
+static LsTrainer *begin(const LsConfig *config, const LsComm *world, ToySource *source, ToySource *validation, bool no_overlap, Log *log)
+{
+    LsTrainer *trainer = NULL;
+    *log = (Log){.stop_at = -1, .saved_step = -1};
+    ASSERT_OK(ls_trainer_new(config, world, &source->source, validation ? &validation->source : NULL,
+                             &(LsTrainOptions){.no_overlap = no_overlap}, &trainer));
+    trainer->hooks = (LsTrainHooks){.self = log, .save = on_save, .stop_requested = on_stop, .row = on_row};
+    log->trainer = trainer;
+    return trainer;
+}
+
+static void share_log(Log *log)
+{
+    ASSERT_OK(comm->broadcast(comm, log, sizeof *log, 0));
+}
+
+static double relative(double a, double b) { return fabs(a - b) / fabs(b); }
+
+static bool same_bits(const LsTrainer *a, const LsTrainer *b)
+{
+    size_t bytes = (size_t)a->params->total * sizeof(float);
+    return memcmp(a->params->value, b->params->value, bytes) == 0 && memcmp(a->moment[0], b->moment[0], bytes) == 0 &&
+           memcmp(a->moment[1], b->moment[1], bytes) == 0;
+}
+
+/* The same losses on any number of ranks; overlap on and off give the same bits. */
+static void test_ranks(void)
+{
+    LsConfig config = toy_config();
+    config.train.evaluate_every = 10;
+    ToySource source = toy_source(500), validation = toy_source(37);
+    Log alone, on, off;
+    LsTrainer *reference = begin(&config, ls_comm_self(), &source, &validation, false, &alone);
+    ASSERT_OK(ls_trainer_run(reference));
+    LsTrainer *overlapped = begin(&config, comm, &source, &validation, false, &on);
+    ASSERT_OK(ls_trainer_run(overlapped));
+    LsTrainer *plain = begin(&config, comm, &source, &validation, true, &off);
+    ASSERT_OK(ls_trainer_run(plain));
+    CU_ASSERT(same_bits(overlapped, plain));
+    CU_ASSERT_EQUAL(ls_buckets_count(overlapped->buckets) > 1, comm->size > 1);
+    share_log(&on);
+    share_log(&off);
+    CU_ASSERT_EQUAL(alone.rows, 50);
+    CU_ASSERT_EQUAL(on.rows, 50);
+    for (int i = 0; i < 50; i++) {
+        ASSERT_AT_MOST(relative(on.loss[i], alone.loss[i]), 1e-5);
+        ASSERT_AT_MOST(relative(on.norm[i], alone.norm[i]), 1e-4);
+        CU_ASSERT_EQUAL(on.loss[i], off.loss[i]);
+        CU_ASSERT_EQUAL(isnan(on.validation[i]), (i + 1) % 10 != 0);
+        if ((i + 1) % 10 == 0)
+            ASSERT_AT_MOST(relative(on.validation[i], alone.validation[i]), 1e-5);
+    }
+    CU_ASSERT(on.loss[49] < 0.7 * on.loss[0]); /* and it learns */
+    CU_ASSERT_EQUAL(on.saves, 1);
+    CU_ASSERT_EQUAL(overlapped->progress.samples, 600);
+    CU_ASSERT_EQUAL(overlapped->progress.tokens, reference->progress.tokens);
+    CU_ASSERT_EQUAL(overlapped->progress.best_step, 50);
+    ls_trainer_free(reference);
+    ls_trainer_free(overlapped);
+    ls_trainer_free(plain);
+}
+
+/* Parameters are the same bits on all ranks. */
+static void test_ranks_agree(void)
+{
+    LsConfig config = toy_config();
+    ToySource source = toy_source(500);
+    Log log;
+    LsTrainer *trainer = begin(&config, comm, &source, NULL, false, &log);
+    ASSERT_OK(ls_trainer_run(trainer));
+    size_t bytes = (size_t)trainer->params->total * sizeof(float);
+    float *first = ls_alloc(bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+    memcpy(first, trainer->params->value, bytes);
+    ASSERT_OK(comm->broadcast(comm, first, (int64_t)bytes, 0));
+    CU_ASSERT_EQUAL(memcmp(first, trainer->params->value, bytes), 0);
+    ls_free(first);
+    ls_trainer_free(trainer);
+}
+
+static void test_micro_batches(void)
+{
+    LsConfig config = toy_config();
+    ToySource source = toy_source(500);
+    Log whole, parts;
+    LsTrainer *trainer = begin(&config, comm, &source, NULL, false, &whole);
+    CU_ASSERT_EQUAL(trainer->plan.micro_batches, 1);
+    ASSERT_OK(ls_trainer_run(trainer));
+    ls_trainer_free(trainer);
+    config.train.micro_batch = 2;
+    trainer = begin(&config, comm, &source, NULL, false, &parts);
+    CU_ASSERT_EQUAL(trainer->plan.micro_batch, comm->size == 4 ? 1 : 2); /* a share of 3 is done one by one */
+    ASSERT_OK(ls_trainer_run(trainer));
+    ls_trainer_free(trainer);
+    share_log(&whole);
+    share_log(&parts);
+    for (int i = 0; i < 50; i++)
+        ASSERT_AT_MOST(relative(parts.loss[i], whole.loss[i]), 1e-5);
+}
+
+static void test_batch_that_ranks_do_not_divide(void)
+{
+    LsConfig config = toy_config();
+    config.train.batch = 12 * comm->size + 1;
+    ToySource source = toy_source(500);
+    LsTrainer *trainer = NULL;
+    LsStatus status = ls_trainer_new(&config, comm, &source.source, NULL, NULL, &trainer);
+    if (comm->size == 1) {
+        CU_ASSERT_EQUAL(status, LS_OK);
+        ls_trainer_free(trainer);
+        return;
+    }
+    ASSERT_FAILS(status, LS_USAGE, "cannot be divided among");
+    char text[64];
+    snprintf(text, sizeof text, "train.batch to %d or %d", 12 * comm->size, 13 * comm->size);
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), text));
+    CU_ASSERT_PTR_NULL(trainer);
+}
+
+/* A rank that fails alone takes the others with it, none hangs. */
+static void test_failing_rank(void)
+{
+    LsConfig config = toy_config();
+    ToySource source = toy_source(500);
+    Log log;
+    LsTrainer *trainer = begin(&config, comm, &source, NULL, false, &log);
+    if (comm->rank == comm->size - 1)
+        source.fail_from = 12 * 5;
+    ASSERT_FAILS(ls_trainer_run(trainer), LS_DATA, "sample 60 cannot be read");
+    CU_ASSERT_EQUAL(trainer->progress.step, 5);
+    CU_ASSERT_EQUAL(log.saves, 0);
+    ls_trainer_free(trainer);
+}
+
+/* A value that is not a number on one rank ends all with its name; nothing is saved. */
+static void test_divergence(void)
+{
+    LsConfig config = toy_config();
+    ToySource source = toy_source(500);
+    Log log;
+    LsTrainer *trainer = begin(&config, comm, &source, NULL, false, &log);
+    LsStepResult result;
+    for (int i = 0; i < 3; i++)
+        ASSERT_OK(ls_trainer_step(trainer, false, &result));
+    if (comm->rank == comm->size - 1) {
+        int hidden = ls_params_find(trainer->params, "hidden_w");
+        CU_ASSERT_FATAL(hidden >= 0);
+        trainer->params->value[trainer->params->list[hidden].offset + 5] = NAN;
+    }
+    ASSERT_FAILS(ls_trainer_run(trainer), LS_DIVERGED, "step 4: the loss is not finite: parameter hidden_w");
+    CU_ASSERT_EQUAL(trainer->progress.step, 3);
+    CU_ASSERT_EQUAL(log.saves, 0);
+    CU_ASSERT_EQUAL(log.rows, 0);
+    ls_trainer_free(trainer);
+}
+
+/* One rank's flag stops all after a save; going on from there gives the bits of a run that was never stopped. */
+static void test_stop_and_resume(void)
+{
+    LsConfig config = toy_config();
+    ToySource source = toy_source(500);
+    Log straight, first, second;
+    LsTrainer *whole = begin(&config, comm, &source, NULL, false, &straight);
+    ASSERT_OK(ls_trainer_run(whole));
+    LsTrainer *stopped = begin(&config, comm, &source, NULL, false, &first);
+    if (comm->rank == comm->size - 1)
+        first.stop_at = 20;
+    ASSERT_FAILS(ls_trainer_run(stopped), LS_STOPPED, "after step 21 of 50");
+    CU_ASSERT_EQUAL(first.saves, comm->rank == 0);
+    LsTrainer *resumed = begin(&config, comm, &source, NULL, false, &second);
+    if (comm->rank == 0) {
+        size_t bytes = (size_t)resumed->params->total * sizeof(float);
+        memcpy(resumed->params->value, stopped->params->value, bytes);
+        memcpy(resumed->moment[0], stopped->moment[0], bytes);
+        memcpy(resumed->moment[1], stopped->moment[1], bytes);
+        resumed->progress = stopped->progress;
+        second.rows = 21;
+    }
+    ASSERT_OK(ls_trainer_share(resumed));
+    ASSERT_OK(ls_trainer_run(resumed));
+    CU_ASSERT(same_bits(whole, resumed));
+    if (comm->rank == 0)
+        for (int i = 0; i < 50; i++)
+            CU_ASSERT_EQUAL(i < 21 ? first.loss[i] : second.loss[i], straight.loss[i]);
+    ls_trainer_free(whole);
+    ls_trainer_free(stopped);
+    ls_trainer_free(resumed);
+}
+
+static LsStatus failing_save(void *self, const LsTrainer *trainer)
+{
+    (void)self, (void)trainer;
+    return ls_fail(LS_RESOURCE, "the disk is full");
+}
+
+static void test_failing_save(void)
+{
+    LsConfig config = toy_config();
+    config.output.save_every = 7;
+    ToySource source = toy_source(500);
+    Log log;
+    LsTrainer *trainer = begin(&config, comm, &source, NULL, false, &log);
+    trainer->hooks.save = failing_save;
+    ASSERT_FAILS(ls_trainer_run(trainer), LS_RESOURCE, "step 7: the disk is full");
+    CU_ASSERT_EQUAL(trainer->progress.step, 7);
+    ls_trainer_free(trainer);
+}
+
+int main(int argc, char **argv)
+{
+    if (ls_dist_start(&argc, &argv, &comm) != LS_OK) {
+        fprintf(stderr, "%s\n", ls_message());
+        return 1;
+    }
+    int failed = harness_run("train", (HarnessTest[]){{"the same losses on any number of ranks", test_ranks},
+                                                      {"ranks agree to the bit", test_ranks_agree},
+                                                      {"micro-batches", test_micro_batches},
+                                                      {"a batch that ranks do not divide", test_batch_that_ranks_do_not_divide},
+                                                      {"a rank that fails", test_failing_rank},
+                                                      {"divergence", test_divergence},
+                                                      {"stop and resume", test_stop_and_resume},
+                                                      {"a save that fails", test_failing_save},
+                                                      {0}});
+    ls_dist_finish();
+    return failed;
+}

@@ -1,0 +1,77 @@
+/* A model of two matrices and a source of made-up tokens, for tests of the trainer that should not depend on the real ones. */
+#ifndef TOY_MODEL_H
+#define TOY_MODEL_H
+
+#include "harness.h"
+#include "lockstep/model.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TOY_VOCABULARY = 31, TOY_WIDTH = 24, TOY_SEQUENCE = 16 };
+
+static void toy_build(LsGraph *g, const void *config, const LsShape *shape)
+{
+    (void)config;
+    LsInit init = ls_init_normal(0.3);
+    LsTensor *ids = ls_input(g, "ids", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
+    LsTensor *table = ls_param(g, "table", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
+    LsTensor *w = ls_param(g, "hidden_w", init, 2, (int64_t[]){TOY_WIDTH, TOY_WIDTH});
+    LsTensor *b = ls_param(g, "hidden_b", ls_init_constant(0), 1, (int64_t[]){TOY_WIDTH});
+    LsTensor *head = ls_param(g, "head_w", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
+    LsTensor *x = ls_linear(g, ls_embedding(g, table, ids), w, b, LS_GELU); /* (B, T, C) */
+    LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
+    ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets));
+}
+
+static const LsModel toy_model = {.name = "toy", .build = toy_build};
+
+typedef struct ToySource {
+    LsSource source;
+    int64_t fail_from; /* samples at or after this one cannot be read; -1: none */
+} ToySource;
+
+/* Token t of sample n follows from the one before it, with some noise; every eleventh target is ignored. */
+static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
+{
+    const ToySource *toy = (const ToySource *)source;
+    LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
+    int32_t *id = ids->data, *want = wanted->data; /* id, want: (B, T) */
+    if (toy->fail_from >= 0 && first + count > toy->fail_from)
+        return ls_fail(LS_DATA, "sample %lld cannot be read", (long long)toy->fail_from);
+    *targets = 0;
+    for (int64_t b = 0; b < ids->dim[0]; b++) {
+        int64_t sample = (first + b) % source->samples;
+        uint64_t key = ls_key(3, "toy");
+        int64_t token = (int64_t)(ls_uniform_at(key, (uint64_t)sample, 0) * TOY_VOCABULARY);
+        for (int64_t t = 0; t < TOY_SEQUENCE; t++) {
+            id[b * TOY_SEQUENCE + t] = (int32_t)token;
+            bool noise = ls_uniform_at(key, (uint64_t)sample, (uint64_t)t + 1) < 0.2f;
+            token = (token * 7 + 3 + noise) % TOY_VOCABULARY;
+            bool ignored = b >= count || (sample + t) % 11 == 0;
+            want[b * TOY_SEQUENCE + t] = ignored ? LS_IGNORE : (int32_t)token;
+            *targets += !ignored;
+        }
+    }
+    return LS_OK;
+}
+
+static inline ToySource toy_source(int64_t samples)
+{
+    return (ToySource){.source = {.samples = samples, .vocabulary = TOY_VOCABULARY, .fill = toy_fill}, .fail_from = -1};
+}
+
+static inline LsConfig toy_config(void)
+{
+    return (LsConfig){.model = &toy_model,
+                      .train = {.steps = 50, .batch = 12, .sequence = TOY_SEQUENCE, .precision = "float", .optimizer = "adamw",
+                                .schedule = "cosine", .learning_rate = 1e-2, .min_learning_rate = 1e-3, .warmup = 5,
+                                .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .clip = 1, .seed = 17,
+                                .bucket_bytes = 1024},
+                      .output = {.log_every = 1}};
+}
+
+#endif
