@@ -11,16 +11,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <xxhash.h>
 
 /* ---- Digests ------------------------------------------------------------------------------------------------- */
 
-static void digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT])
+void ls_digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT])
 {
     snprintf(text, LS_DIGEST_TEXT, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
 }
 
-void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]) { digest_format(XXH3_128bits(bytes, (size_t)count), text); }
+void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]) { ls_digest_format(XXH3_128bits(bytes, (size_t)count), text); }
 
 int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT])
 {
@@ -41,7 +40,7 @@ int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TE
         count -= part;
     }
     if (result == 0)
-        digest_format(XXH3_128bits_digest(state), text);
+        ls_digest_format(XXH3_128bits_digest(state), text);
     int error = errno;
     XXH3_freeState(state);
     ls_free(buffer);

@@ -48,6 +48,13 @@ typedef enum LsFileType { LS_FILE_FLOAT32, LS_FILE_UINT8, LS_FILE_UINT16, LS_FIL
 
 LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim, const void *data,
                          int64_t chunk) LS_MUST_USE;
+/* An array of one dimension in chunks, written piece by piece, its length not known before. NULL with a message. ls_sealed_end writes its
+ * checksum and frees the stream whatever happens: call it after a failure too. Several may be open at once. */
+typedef struct LsSealedStream LsSealedStream;
+LsSealedStream *ls_sealed_stream(LsSealed *file, const char *name, LsFileType type, int64_t chunk);
+LsStatus ls_sealed_append(LsSealedStream *stream, const void *data, int64_t count) LS_MUST_USE;
+LsStatus ls_sealed_end(LsSealedStream *stream) LS_MUST_USE;
+
 /* Reads all of it; the type and count must agree. */
 LsStatus ls_sealed_read(LsSealed *file, const char *name, LsFileType type, int64_t count, void *data) LS_MUST_USE;
 /* Shape and type; LS_OK and *exists false where there is no such array. */

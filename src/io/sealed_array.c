@@ -78,7 +78,8 @@ static hid_t make_array(LsSealed *file, const char *name, LsFileType type, hid_t
     hid_t links = H5Pcreate(H5P_LINK_CREATE), creation = H5Pcreate(H5P_DATASET_CREATE), array = H5I_INVALID_HID;
     bool good = links >= 0 && creation >= 0 && H5Pset_create_intermediate_group(links, 1) >= 0 &&
                 H5Pset_obj_track_times(creation, 0) >= 0 && /* the same content gives the same bytes */
-                H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER) >= 0;
+                /* the unused end of the last chunk is written too: zeros, not what was in memory */
+                H5Pset_fill_time(creation, chunk > 0 ? H5D_FILL_TIME_ALLOC : H5D_FILL_TIME_NEVER) >= 0;
     if (good && chunk > 0 && count > 0)
         good = H5Pset_chunk(creation, 1, (hsize_t[]){(hsize_t)(chunk < count ? chunk : count)}) >= 0;
     if (good)
@@ -108,6 +109,81 @@ LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int 
     if (space >= 0)
         H5Sclose(space);
     return good && !file->disk->error ? LS_OK : ls_sealed_fail(file, "write %s", name);
+}
+
+/* ---- Writing piece by piece ------------------------------------------------------------------------------------ */
+
+struct LsSealedStream {
+    LsSealed *file;
+    char *name;
+    LsFileType type;
+    hid_t array;
+    int64_t count;
+    XXH3_state_t *digest;
+};
+
+static void free_stream(LsSealedStream *stream)
+{
+    if (stream->array >= 0)
+        H5Dclose(stream->array);
+    XXH3_freeState(stream->digest);
+    ls_free(stream->name);
+    ls_free(stream);
+}
+
+LsSealedStream *ls_sealed_stream(LsSealed *file, const char *name, LsFileType type, int64_t chunk)
+{
+    LsSealedStream *stream = ls_alloc(sizeof *stream);
+    if (!stream)
+        return NULL;
+    *stream = (LsSealedStream){.file = file, .name = ls_strdup(name), .type = type, .array = H5I_INVALID_HID, .digest = XXH3_createState()};
+    if (!stream->name || !stream->digest || XXH3_128bits_reset(stream->digest) == XXH_ERROR) {
+        free_stream(stream);
+        ls_fail(LS_RESOURCE, "out of memory for writing %s", name);
+        return NULL;
+    }
+    hid_t space = H5Screate_simple(1, (hsize_t[]){0}, (hsize_t[]){H5S_UNLIMITED});
+    if (space >= 0) {
+        stream->array = make_array(file, name, type, space, chunk, chunk);
+        H5Sclose(space);
+    }
+    if (stream->array < 0) {
+        ls_sealed_fail(file, "make %s", name);
+        free_stream(stream);
+        return NULL;
+    }
+    return stream;
+}
+
+LsStatus ls_sealed_append(LsSealedStream *stream, const void *data, int64_t count)
+{
+    if (count == 0)
+        return LS_OK;
+    hsize_t start = (hsize_t)stream->count, size = (hsize_t)count, total = start + size;
+    hid_t space = H5I_INVALID_HID, memory = H5Screate_simple(1, &size, NULL);
+    bool good = memory >= 0 && H5Dset_extent(stream->array, &total) >= 0 && (space = H5Dget_space(stream->array)) >= 0 &&
+                H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
+                H5Dwrite(stream->array, file_type(stream->type), memory, space, H5P_DEFAULT, data) >= 0;
+    if (space >= 0)
+        H5Sclose(space);
+    if (memory >= 0)
+        H5Sclose(memory);
+    if (!good || stream->file->disk->error)
+        return ls_sealed_fail(stream->file, "write %s", stream->name);
+    XXH3_128bits_update(stream->digest, data, (size_t)count * element_bytes(stream->type));
+    stream->count += count;
+    return LS_OK;
+}
+
+LsStatus ls_sealed_end(LsSealedStream *stream)
+{
+    char digest[LS_DIGEST_TEXT];
+    ls_digest_format(XXH3_128bits_digest(stream->digest), digest);
+    LsStatus status = LS_OK;
+    if (!write_checksum(stream->array, digest) || stream->file->disk->error)
+        status = ls_sealed_fail(stream->file, "write %s", stream->name);
+    free_stream(stream);
+    return status;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
@@ -329,15 +405,36 @@ static LsStatus add_extent(void *self, const char *name)
     return LS_OK;
 }
 
+/* In pieces: a data set may be larger than the memory. */
 static LsStatus check_chunked(LsSealed *file, const Extent *e)
 {
+    const int64_t piece = (int64_t)8 << 20; /* bytes; a whole number of chunks */
     LsFileType type = LS_FILE_UINT8;
     bool exists = false;
     int rank = 0;
     int64_t dim[LS_SEALED_RANK];
+    char digest[LS_DIGEST_TEXT];
     LS_TRY(ls_sealed_shape(file, e->name, &exists, &type, &rank, dim));
-    void *data = ls_alloc((size_t)e->bytes);
-    LsStatus status = data ? ls_sealed_read(file, e->name, type, e->bytes / (int64_t)element_bytes(type), data) : LS_RESOURCE;
+    if (rank != 1)
+        return ls_fail(file->code, "%s: %s is in chunks, but not of one dimension", file->path, e->name);
+    void *data = ls_alloc((size_t)piece);
+    XXH3_state_t *state = XXH3_createState();
+    LsStatus status = data && state ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for checking %s", e->name);
+    if (state)
+        XXH3_128bits_reset(state);
+    int64_t size = (int64_t)element_bytes(type);
+    for (int64_t at = 0; status == LS_OK && at < dim[0]; at += piece / size) {
+        int64_t count = dim[0] - at < piece / size ? dim[0] - at : piece / size;
+        status = ls_sealed_read_part(file, e->name, type, at, count, data);
+        if (status == LS_OK)
+            XXH3_128bits_update(state, data, (size_t)(count * size));
+    }
+    if (status == LS_OK) {
+        ls_digest_format(XXH3_128bits_digest(state), digest);
+        if (strcmp(digest, e->expected) != 0)
+            status = ls_fail(file->code, "%s: damaged: array %s differs from its checksum", file->path, e->name);
+    }
+    XXH3_freeState(state);
     ls_free(data);
     return status;
 }

@@ -5,6 +5,8 @@
 #include "io/h5.h"
 #include "io/sealed.h"
 
+#include <xxhash.h>
+
 #define LS_SEAL_BYTES 512
 #define LS_DIGEST_TEXT 33 /* 32 hexadecimal digits and a NUL */
 
@@ -26,6 +28,7 @@ LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...) LS_PRINTF(2, 3)
 LsStatus ls_sealed_check_arrays(LsSealed *file) LS_MUST_USE;
 
 /* XXH3-128 as hexadecimal digits, most significant first, as xxh128sum prints it. */
+void ls_digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT]);
 void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]);
 
 /* The same of a file from `offset` to offset + count. -1 with errno where it cannot be read. */
