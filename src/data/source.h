@@ -13,16 +13,20 @@ typedef struct LsSource LsSource;
 struct LsSource {
     int64_t samples;    /* in an epoch */
     int64_t vocabulary; /* classes of the targets */
+    double bytes_per_token;       /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
     const LsTokenizer *tokenizer; /* the source's own; NULL where it has none */
     /* Fills rows 0..count-1 of the graph's inputs with samples first..first+count-1 of the endless stream; rows after them (the last
-     * part of an evaluation) get targets LS_IGNORE. *targets gets the number of targets that are not ignored. */
+     * part of an evaluation) get targets LS_IGNORE. *targets gets the number of targets that are not ignored. Allocates nothing. */
     LsStatus (*fill)(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets);
     void (*free)(LsSource *source);
 };
 
+void ls_source_free(LsSource *source); /* NULL is allowed */
+
 /* Text: inputs "ids" and "targets" (B, T), windows of `sequence` + 1 tokens. Epoch e cuts the stream at an offset that depends on
- * (seed, e) and takes its windows in an order that does too. split: "train" or "validation". For validation the order is fixed.
- * Verifies the file's digest, and that every token is inside the vocabulary: LS_DATA. NULL with a message. */
+ * (seed, e) and takes its windows in an order that does too. split: "train", "validation" or "held-out" (see data.h); the latter two in
+ * fixed order from the beginning, every token once, the last window filled up with ignored targets. Verifies the file's digest, and that
+ * every token is inside the vocabulary: LS_DATA. NULL with a message. */
 LsSource *ls_text_source(const char *path, const char *split, int64_t sequence, uint64_t seed);
 
 /* Random tokens of a vocabulary, for bench --synthetic. */

@@ -140,6 +140,8 @@ static LsStatus parse(const json_t *object, LsTokenizer **tokenizer)
     return status;
 }
 
+static bool is_shown(uint32_t code) { return code > 0x20 && (code < 0x7F || code > 0xA0); }
+
 static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
 {
     const Characters *characters = (const Characters *)encoder->tokenizer;
@@ -155,8 +157,9 @@ static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool l
             return fail_malformed(encoder, text, bytes, at);
         int32_t found = code < characters->codes ? characters->id[code] : -1;
         if (found < 0)
-            return ls_encoder_fail(encoder, text, at, "the character U+%04X (%.*s) is not one of the %lld of the vocabulary", code,
-                                   code < 0x20 || code == 0x7F ? 0 : length, text + at, (long long)characters->base.vocabulary);
+            return ls_encoder_fail(encoder, text, at, "the character U+%04X%s%.*s is not one of the %lld of the vocabulary", code,
+                                   is_shown(code) ? " " : "", is_shown(code) ? length : 0, text + at,
+                                   (long long)characters->base.vocabulary);
         id[count++] = found;
         at += length;
     }

@@ -1,0 +1,104 @@
+/* The list of kinds of data sets, and opening what a configuration asks for. */
+#include "data/data.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define DATA_KIND(name) extern const LsDataKind ls_data_kind_##name;
+#include "data/data_kinds.def"
+#undef DATA_KIND
+
+static const LsDataKind *const kinds[] = {
+#define DATA_KIND(name) &ls_data_kind_##name,
+#include "data/data_kinds.def"
+#undef DATA_KIND
+    NULL};
+
+const LsDataKind *const *ls_data_kinds(void) { return kinds; }
+
+const LsDataKind *ls_data_kind(const char *name)
+{
+    char names[256] = "";
+    for (const LsDataKind *const *kind = kinds; *kind; kind++) {
+        if (strcmp((*kind)->name, name) == 0)
+            return *kind;
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*kind)->name);
+    }
+    ls_fail(LS_USAGE, "there is no kind of data '%s'; there are: %s", name, names);
+    return NULL;
+}
+
+void ls_source_free(LsSource *source)
+{
+    if (source)
+        source->free(source);
+}
+
+/* Two sources of one training must number the same things alike. */
+static LsStatus check_alike(const LsDataSettings *data, const LsSource *training, const LsSource *validation)
+{
+    bool alike = training->vocabulary == validation->vocabulary && !training->tokenizer == !validation->tokenizer;
+    if (alike && training->tokenizer) {
+        char *one = ls_tokenizer_to_json(training->tokenizer), *other = ls_tokenizer_to_json(validation->tokenizer);
+        if (!one || !other) {
+            ls_free(one);
+            ls_free(other);
+            return LS_RESOURCE;
+        }
+        alike = strcmp(one, other) == 0;
+        ls_free(one);
+        ls_free(other);
+    }
+    if (!alike)
+        return ls_fail(LS_DATA, "%s and %s have different vocabularies; prepare the second with --like %s", data->path, data->validation_path,
+                       data->path);
+    return LS_OK;
+}
+
+LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training, LsSource **validation)
+{
+    *training = *validation = NULL;
+    const LsDataKind *kind = ls_data_kind(data->kind);
+    if (!kind)
+        return LS_USAGE;
+    if (!data->path)
+        return ls_fail(LS_USAGE, "data.path is not set; 'lockstep prepare %s' makes a data set", kind->name);
+    bool apart = data->validation_path != NULL;
+    LsStatus status = kind->open(data->path, "train", sequence, seed, training);
+    if (status == LS_OK && !*training)
+        status = ls_fail(LS_DATA, "%s: has nothing to train on", data->path);
+    if (status == LS_OK)
+        status = kind->open(apart ? data->validation_path : data->path, apart ? "held-out" : "validation", sequence, seed, validation);
+    if (status == LS_OK && apart)
+        status = check_alike(data, *training, *validation);
+    if (status != LS_OK) {
+        ls_source_free(*training);
+        ls_source_free(*validation);
+        *training = *validation = NULL;
+    }
+    return status;
+}
+
+LsStatus ls_data_inspect(const char *path, json_t **object)
+{
+    *object = NULL;
+    LsSealed *file = ls_sealed_open(path, NULL, LS_DATA, false);
+    if (!file)
+        return LS_DATA;
+    LsStatus status = LS_OK;
+    const LsDataKind *kind = ls_data_kind(ls_sealed_kind(file));
+    json_t *made = json_pack("{s:s, s:s, s:i}", "file", path, "kind", ls_sealed_kind(file), "version", ls_sealed_version(file));
+    if (!kind)
+        status = ls_fail_in(LS_DATA, "%s", path);
+    else if (!made)
+        status = ls_fail(LS_RESOURCE, "out of memory while describing %s", path);
+    else
+        status = kind->inspect(file, made);
+    ls_sealed_close(file);
+    if (status == LS_OK)
+        *object = made;
+    else
+        json_decref(made);
+    return status;
+}

@@ -1,0 +1,62 @@
+/* Text as a kind of data set. */
+#include "data/text.h"
+
+#include <string.h>
+
+static const LsSetting settings[] = {
+    LS_SETTING_CHOICE(LsTextSettings, tokenizer, "bytes", "bytes|characters|gpt2", "how text becomes tokens"),
+    LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9, "share of the text held out for validation, from its end"),
+    LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file held out instead"),
+    LS_SETTING_STRING(LsTextSettings, vocabulary, NULL, "folder with the files of a gpt2 vocabulary (default: data/gpt2-bpe)"),
+    LS_SETTING_STRING(LsTextSettings, like, NULL, "a text data set (.h5) whose tokenizer is used"),
+    {0}};
+
+static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
+{
+    return ls_text_prepare(table, sources, source, output);
+}
+
+static LsStatus add_tokens(LsSealed *file, const char *array, const char *key, json_t *object)
+{
+    bool exists;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    LS_TRY(ls_sealed_shape(file, array, &exists, &type, &rank, dim));
+    json_object_set_new(object, key, json_integer(exists && rank == 1 ? dim[0] : 0));
+    return LS_OK;
+}
+
+static LsStatus add_text(LsSealed *file, const char *name, json_t *object)
+{
+    char *text = NULL;
+    LS_TRY(ls_sealed_get_text(file, name, &text));
+    json_object_set_new(object, name, json_string(text));
+    ls_free(text);
+    return LS_OK;
+}
+
+static LsStatus inspect(LsSealed *file, json_t *object)
+{
+    static const char *const numbers[] = {"vocabulary", "train_bytes", "validation_bytes"};
+    LS_TRY(ls_sealed_check_version(file, LS_TEXT_VERSION));
+    LS_TRY(add_text(file, "tokenizer", object));
+    LS_TRY(add_tokens(file, "train/tokens", "train_tokens", object));
+    LS_TRY(add_tokens(file, "validation/tokens", "validation_tokens", object));
+    for (size_t i = 0; i < LS_COUNT_OF(numbers); i++) {
+        int64_t value = 0;
+        LS_TRY(ls_sealed_get_int(file, numbers[i], &value));
+        json_object_set_new(object, numbers[i], json_integer(value));
+    }
+    return add_text(file, "sources", object);
+}
+
+const LsDataKind ls_data_kind_text = {
+    .name = "text",
+    .summary = "one or more text files, as a stream of tokens",
+    .settings = settings,
+    .settings_bytes = sizeof(LsTextSettings),
+    .prepare = prepare,
+    .open = ls_text_open,
+    .inspect = inspect,
+};

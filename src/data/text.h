@@ -1,0 +1,35 @@
+/* Text data sets: a stream of tokens in a sealed HDF5 file of kind "text".
+ *
+ *     /train/tokens, /validation/tokens   one dimension, chunked; unsigned 8 or 16 bits, or int32, by the vocabulary
+ *     /tokenizer                          its JSON (ls_tokenizer_to_json), bytes
+ *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources
+ *
+ * /validation/tokens is missing where nothing was held out.
+ */
+#ifndef LS_DATA_TEXT_H
+#define LS_DATA_TEXT_H
+
+#include "data/data.h"
+
+#define LS_TEXT_VERSION 1
+
+typedef struct LsTextSettings {
+    char *tokenizer;       /* kind */
+    double validation;     /* share of the text's bytes held out, from its end */
+    char *validation_file; /* held out instead; NULL */
+    char *vocabulary;      /* folder of a gpt2 vocabulary; NULL: data/gpt2-bpe */
+    char *like;            /* data set whose tokenizer is used; NULL */
+} LsTextSettings;
+
+/* Joins the sources in their order and writes the data set. Where the tokenizer has an end token it stands between files. Reads and
+ * writes in pieces: memory does not grow with the text. LS_DATA: a source that is missing, unreadable, empty, or malformed for the
+ * tokenizer (with byte and line); output is then as it was. */
+LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source, const char *output) LS_MUST_USE;
+
+/* As LsDataKind.open. */
+LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened) LS_MUST_USE;
+
+/* The tokenizer of a text data set; NULL with a message. */
+LsTokenizer *ls_text_tokenizer(LsSealed *file);
+
+#endif

@@ -1,0 +1,305 @@
+/* Preparing text: raw files, mapped into memory, through a tokenizer, window by window, into a sealed file. */
+#include "data/text.h"
+
+#include "data/tokenizer_kind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define WINDOW ((int64_t)4 << 20)  /* bytes of text tokenized at a time */
+#define CHUNK ((int64_t)1 << 16)   /* tokens a chunk of the file */
+#define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
+
+/* ---- Raw files ---------------------------------------------------------------------------------------------------------- */
+
+static LsStatus map_file(const char *path, LsCorpusPart *part)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || fstat(fd, &st) != 0) {
+        LsStatus status = ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return status;
+    }
+    void *text = NULL;
+    LsStatus status = LS_OK;
+    if (!S_ISREG(st.st_mode))
+        status = ls_fail(LS_DATA, "%s: is not a regular file; name the text files one by one", path);
+    else if (st.st_size == 0)
+        status = ls_fail(LS_DATA, "%s: is empty", path);
+    else if ((text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
+        status = ls_fail(LS_DATA, "%s: cannot be read: %s", path, strerror(errno));
+    close(fd);
+    if (status != LS_OK)
+        return status;
+    (void)madvise(text, (size_t)st.st_size, MADV_SEQUENTIAL);
+    *part = (LsCorpusPart){path, text, (int64_t)st.st_size};
+    return LS_OK;
+}
+
+static void unmap(LsCorpusPart *part, int parts)
+{
+    for (int i = 0; part && i < parts; i++)
+        if (part[i].text)
+            munmap((void *)(uintptr_t)part[i].text, (size_t)part[i].bytes);
+}
+
+/* ---- Splits ------------------------------------------------------------------------------------------------------------- */
+
+/* A piece of a split: part of one file. */
+typedef struct Piece {
+    const LsCorpusPart *part;
+    int64_t from, to;
+} Piece;
+
+typedef struct Split {
+    Piece *piece;
+    int pieces;
+    int64_t bytes, tokens;
+} Split;
+
+static void add_piece(Split *split, const LsCorpusPart *part, int64_t from, int64_t to)
+{
+    if (to <= from)
+        return;
+    split->piece[split->pieces++] = (Piece){part, from, to};
+    split->bytes += to - from;
+}
+
+/* Shares the files out: the last `share` of all their bytes is held out. The border moves back to the start of a character, unless
+ * tokens are bytes anyway. */
+static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool whole_characters, Split *train, Split *validation)
+{
+    int64_t total = 0, before = 0;
+    for (int i = 0; i < parts; i++)
+        total += part[i].bytes;
+    int64_t border = (int64_t)floor((double)total * (1 - share) + 1e-6); /* 1 - 0.1 is a little less than nine tenths */
+    for (int i = 0; i < parts; i++) {
+        int64_t cut = border - before < 0 ? 0 : border - before < part[i].bytes ? border - before : part[i].bytes;
+        for (int step = 0; whole_characters && step < 3 && cut > 0 && cut < part[i].bytes && (part[i].text[cut] & 0xC0) == 0x80; step++)
+            cut--;
+        add_piece(train, &part[i], 0, cut);
+        add_piece(validation, &part[i], cut, part[i].bytes);
+        before += part[i].bytes;
+    }
+    if (train->bytes == 0 || (share > 0 && validation->bytes == 0))
+        return ls_fail(LS_DATA, "%s: a share of %g of %lld bytes cannot be held out; --validation 0 holds out nothing", part[0].name, share,
+                       (long long)total);
+    return LS_OK;
+}
+
+/* ---- Tokens ------------------------------------------------------------------------------------------------------------- */
+
+typedef struct Writer {
+    LsSealedStream *stream;
+    LsFileType type;
+    void *narrow; /* a window's tokens in the file's type */
+    int64_t room;
+} Writer;
+
+static LsFileType token_type(int64_t vocabulary)
+{
+    return vocabulary <= 256 ? LS_FILE_UINT8 : vocabulary <= 65536 ? LS_FILE_UINT16 : LS_FILE_INT32;
+}
+
+static LsStatus write_tokens(Writer *writer, const LsTokens *tokens)
+{
+    if (tokens->count > writer->room) {
+        ls_free(writer->narrow);
+        writer->room = tokens->count + tokens->count / 4;
+        writer->narrow = ls_alloc_array(writer->room, sizeof(int32_t));
+        if (!writer->narrow) {
+            writer->room = 0;
+            return LS_RESOURCE;
+        }
+    }
+    const void *data = tokens->id;
+    if (writer->type == LS_FILE_UINT8) {
+        uint8_t *to = writer->narrow;
+        for (int64_t i = 0; i < tokens->count; i++)
+            to[i] = (uint8_t)tokens->id[i];
+        data = to;
+    } else if (writer->type == LS_FILE_UINT16) {
+        uint16_t *to = writer->narrow;
+        for (int64_t i = 0; i < tokens->count; i++)
+            to[i] = (uint16_t)tokens->id[i];
+        data = to;
+    }
+    return ls_sealed_append(writer->stream, data, tokens->count);
+}
+
+/* One piece, window by window; *tokens is emptied after each. */
+static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece, Writer *writer, LsTokens *tokens, int64_t *count)
+{
+    LsStatus status = LS_OK;
+    const char *text = piece->part->text;
+    LsEncoder *encoder = ls_encoder_new(tokenizer);
+    if (!encoder)
+        return LS_RESOURCE;
+    encoder->offset = piece->from;
+    encoder->line += ls_count_lines(text, piece->from);
+    int64_t at = piece->from, window = WINDOW, used;
+    while (at < piece->to && status == LS_OK) {
+        int64_t bytes = piece->to - at < window ? piece->to - at : window;
+        status = ls_encoder_feed(encoder, text + at, bytes, at + bytes == piece->to, tokens, &used);
+        if (status != LS_OK) {
+            status = ls_fail_in(status, "%s", piece->part->name);
+            break;
+        }
+        at += used;
+        window = used > 0 ? WINDOW : 2 * window; /* a single word longer than the window */
+        *count += tokens->count;
+        status = write_tokens(writer, tokens);
+        tokens->count = 0;
+    }
+    ls_encoder_free(encoder);
+    return status;
+}
+
+static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer *tokenizer, Split *split)
+{
+    LsTokens tokens = {0};
+    Writer writer = {.type = token_type(ls_tokenizer_vocabulary(tokenizer))};
+    writer.stream = ls_sealed_stream(file, name, writer.type, CHUNK);
+    if (!writer.stream)
+        return LS_DATA;
+    LsStatus status = LS_OK;
+    for (int i = 0; i < split->pieces && status == LS_OK; i++) {
+        if (i > 0 && ls_tokenizer_end(tokenizer) >= 0) {
+            status = ls_tokens_reserve(&tokens, 1);
+            if (status == LS_OK)
+                tokens.id[tokens.count++] = (int32_t)ls_tokenizer_end(tokenizer);
+        }
+        if (status == LS_OK)
+            status = tokenize_piece(tokenizer, &split->piece[i], &writer, &tokens, &split->tokens);
+    }
+    LsStatus ended = ls_sealed_end(writer.stream);
+    ls_free(tokens.id);
+    ls_free(writer.narrow);
+    return status != LS_OK ? status : ended;
+}
+
+/* ---- The whole --------------------------------------------------------------------------------------------------------- */
+
+LsTokenizer *ls_text_tokenizer(LsSealed *file)
+{
+    bool exists;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    if (ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim) != LS_OK)
+        return NULL;
+    if (!exists || type != LS_FILE_UINT8 || rank != 1) {
+        ls_fail(LS_DATA, "%s: has no tokenizer", ls_sealed_path(file));
+        return NULL;
+    }
+    LsTokenizer *tokenizer = NULL;
+    char *json = ls_alloc((size_t)dim[0] + 1);
+    if (json && ls_sealed_read(file, "tokenizer", LS_FILE_UINT8, dim[0], json) == LS_OK) {
+        tokenizer = ls_tokenizer_from_json(json);
+        if (!tokenizer)
+            ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
+    }
+    ls_free(json);
+    return tokenizer;
+}
+
+static LsTokenizer *make_tokenizer(const LsTextSettings *settings, const LsCorpusPart *part, int parts)
+{
+    if (!settings->like)
+        return ls_tokenizer_new_parts(settings->tokenizer, part, parts, settings->vocabulary ? settings->vocabulary : GPT2_FOLDER);
+    LsSealed *file = ls_sealed_open(settings->like, "text", LS_DATA, false);
+    LsTokenizer *tokenizer = file ? ls_text_tokenizer(file) : NULL;
+    if (file)
+        ls_sealed_close(file);
+    return tokenizer;
+}
+
+static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const Split *train, const Split *validation, int sources,
+                           char *const *source)
+{
+    LsStatus status = LS_OK;
+    char *json = ls_tokenizer_to_json(tokenizer), *names = ls_strdup("");
+    for (int i = 0; i < sources && names; i++) {
+        char *longer = ls_format("%s%s%s", names, i > 0 ? "\n" : "", source[i]);
+        ls_free(names);
+        names = longer;
+    }
+    if (!json || !names) {
+        status = LS_RESOURCE;
+        goto cleanup;
+    }
+    LS_TRY_CLEANUP(ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, (int64_t[]){(int64_t)strlen(json)}, json, 0));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "tokenizer", ls_tokenizer_kind(tokenizer)));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "vocabulary", ls_tokenizer_vocabulary(tokenizer)));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "train_bytes", train->bytes));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "validation_bytes", validation->bytes));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "sources", names));
+cleanup:
+    ls_free(json);
+    ls_free(names);
+    return status;
+}
+
+static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Split *train, Split *validation, int sources,
+                           char *const *source)
+{
+    LsSealed *file = ls_sealed_create(output, "text", LS_TEXT_VERSION, LS_DATA);
+    if (!file)
+        return LS_DATA;
+    LsStatus status = write_head(file, tokenizer, train, validation, sources, source);
+    if (status == LS_OK)
+        status = write_split(file, "train/tokens", tokenizer, train);
+    if (status == LS_OK && validation->bytes > 0)
+        status = write_split(file, "validation/tokens", tokenizer, validation);
+    if (status != LS_OK) {
+        ls_sealed_discard(file);
+        return status;
+    }
+    return ls_sealed_commit(file);
+}
+
+LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source, const char *output)
+{
+    if (sources < 1)
+        return ls_fail(LS_USAGE, "prepare text needs at least one text file");
+    LsStatus status = LS_OK;
+    bool apart = settings->validation_file != NULL;
+    LsTokenizer *tokenizer = NULL;
+    Split train = {0}, validation = {0};
+    int parts = sources + apart; /* the file held out stands last */
+    LsCorpusPart *part = ls_alloc_array(parts, sizeof *part);
+    train.piece = ls_alloc_array(sources, sizeof *train.piece);
+    validation.piece = ls_alloc_array(parts, sizeof *validation.piece);
+    if (!part || !train.piece || !validation.piece) {
+        status = LS_RESOURCE;
+        goto cleanup;
+    }
+    for (int i = 0; i < parts; i++)
+        LS_TRY_CLEANUP(map_file(i < sources ? source[i] : settings->validation_file, &part[i]));
+    tokenizer = make_tokenizer(settings, part, parts);
+    if (!tokenizer) {
+        status = LS_DATA;
+        goto cleanup;
+    }
+    bool whole_characters = strcmp(ls_tokenizer_kind(tokenizer), "bytes") != 0;
+    LS_TRY_CLEANUP(divide(part, sources, apart ? 0 : settings->validation, whole_characters, &train, &validation));
+    if (apart)
+        add_piece(&validation, &part[sources], 0, part[sources].bytes);
+    LS_TRY_CLEANUP(write_file(output, tokenizer, &train, &validation, sources, source));
+    ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens, (long long)validation.tokens,
+           (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));
+cleanup:
+    ls_tokenizer_free(tokenizer);
+    unmap(part, part ? parts : 0);
+    ls_free(part);
+    ls_free(train.piece);
+    ls_free(validation.piece);
+    return status;
+}

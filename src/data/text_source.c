@@ -1,0 +1,186 @@
+/* Windows of a text data set as samples. */
+#include "data/text.h"
+
+#include <string.h>
+
+typedef struct TextSource {
+    LsSource base;
+    LsTokenizer *tokenizer;
+    void *token; /* token: (count) of `type` */
+    LsFileType type;
+    int64_t count, sequence;
+    uint64_t key;
+    bool shuffled;
+} TextSource;
+
+static int32_t token_at(const TextSource *text, int64_t at)
+{
+    switch (text->type) {
+    case LS_FILE_UINT8: return ((const uint8_t *)text->token)[at];
+    case LS_FILE_UINT16: return ((const uint16_t *)text->token)[at];
+    default: return ((const int32_t *)text->token)[at];
+    }
+}
+
+/* ---- Samples ---------------------------------------------------------------------------------------------------------------
+ * N tokens, windows of T + 1 that share a token with the next. Training: an epoch has S = (N - T) / T windows, at least 1, that start
+ * at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so that every border between windows
+ * moves. Otherwise S = (N - 1) / T rounded up and o = 0: all tokens once, the last window partly empty. */
+
+static int64_t window_start(const TextSource *text, int64_t sample)
+{
+    int64_t windows = text->base.samples, epoch = sample / windows, index = sample % windows;
+    if (!text->shuffled)
+        return index * text->sequence;
+    uint32_t block[4];
+    ls_philox(text->key, 0, (uint64_t)epoch, block);
+    int64_t spare = text->count - 1 - windows * text->sequence;
+    uint64_t offsets = (uint64_t)(spare < text->sequence - 1 ? spare : text->sequence - 1) + 1;
+    uint64_t drawn = ((uint64_t)block[1] << 32 | block[0]) % offsets;
+    uint64_t order = (uint64_t)block[3] << 32 | block[2]; /* the epoch's own permutation */
+    return (int64_t)drawn + ls_permute(order, windows, index) * text->sequence;
+}
+
+/* ids[t] = x[start + t], targets[t] = x[start + t + 1]; past the end of the text id 0 and LS_IGNORE. Returns the targets there are. */
+static int64_t fill_row(const TextSource *text, int64_t start, int32_t *ids, int32_t *targets)
+{
+    int64_t there = text->count - 1 - start < text->sequence ? text->count - 1 - start : text->sequence;
+    for (int64_t t = 0; t < text->sequence; t++)
+        ids[t] = t < there ? token_at(text, start + t) : 0;
+    for (int64_t t = 0; targets && t < text->sequence; t++)
+        targets[t] = t < there ? token_at(text, start + t + 1) : LS_IGNORE;
+    return there;
+}
+
+static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
+{
+    const TextSource *text = (const TextSource *)source;
+    LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, T) */
+    *targets = 0;
+    if (!ids || ids->rank != 2 || ids->dim[1] != text->sequence || ids->dim[0] < count || (wanted && wanted->count != ids->count))
+        return ls_fail(LS_ERROR, "this graph has no input \"ids\" of %lld rows of %lld tokens, as the text data set was opened for",
+                       (long long)count, (long long)text->sequence);
+    for (int64_t row = 0; row < ids->dim[0]; row++) {
+        int32_t *row_ids = (int32_t *)ids->data + row * text->sequence;
+        int32_t *row_targets = wanted ? (int32_t *)wanted->data + row * text->sequence : NULL;
+        /* a row past those asked for starts at the end of the text: nothing but fillers */
+        *targets += fill_row(text, row < count ? window_start(text, first + row) : text->count - 1, row_ids, row_targets);
+    }
+    return LS_OK;
+}
+
+/* ---- Opening --------------------------------------------------------------------------------------------------------------- */
+
+static void free_source(LsSource *source)
+{
+    TextSource *text = (TextSource *)source;
+    ls_tokenizer_free(text->tokenizer);
+    ls_free(text->token);
+    ls_free(text);
+}
+
+static LsStatus check_tokens(const TextSource *text, const char *path, const char *array)
+{
+    int64_t vocabulary = text->base.vocabulary;
+    bool outside = false;
+    if (text->type == LS_FILE_UINT8 ? vocabulary > UINT8_MAX : (text->type == LS_FILE_UINT16 && vocabulary > UINT16_MAX))
+        return LS_OK;
+    for (int64_t i = 0; i < text->count; i++) { /* no early exit, so that it is as fast as reading memory */
+        int32_t id = token_at(text, i);
+        outside |= id < 0 || id >= vocabulary;
+    }
+    for (int64_t i = 0; outside && i < text->count; i++)
+        if (token_at(text, i) < 0 || token_at(text, i) >= vocabulary)
+            return ls_fail(LS_DATA, "%s: %s[%lld] is %d, outside the vocabulary of %lld tokens", path, array, (long long)i,
+                           token_at(text, i), (long long)vocabulary);
+    return LS_OK;
+}
+
+static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array, bool *exists)
+{
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    const char *path = ls_sealed_path(file);
+    LS_TRY(ls_sealed_shape(file, array, exists, &text->type, &rank, dim));
+    if (!*exists)
+        return LS_OK;
+    if (rank != 1 || (text->type != LS_FILE_UINT8 && text->type != LS_FILE_UINT16 && text->type != LS_FILE_INT32))
+        return ls_fail(LS_DATA, "%s: %s is not a stream of tokens (one dimension; 8 or 16 bits unsigned, or int32)", path, array);
+    if (dim[0] < text->sequence + 1)
+        return ls_fail(LS_DATA, "%s: %s has %lld tokens, fewer than one window of train.sequence + 1 = %lld; shorten train.sequence, or "
+                                "prepare more text",
+                       path, array, (long long)dim[0], (long long)text->sequence + 1);
+    size_t bytes = text->type == LS_FILE_UINT8 ? 1 : text->type == LS_FILE_UINT16 ? 2 : 4;
+    text->count = dim[0];
+    text->token = ls_alloc_array(text->count, bytes);
+    if (!text->token)
+        return LS_RESOURCE;
+    LS_TRY(ls_sealed_read(file, array, text->type, text->count, text->token));
+    return check_tokens(text, path, array);
+}
+
+static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, bool *exists)
+{
+    bool train = strcmp(split, "train") == 0, held_out = strcmp(split, "held-out") == 0;
+    int64_t bytes = 0, vocabulary = 0;
+    LS_TRY(ls_sealed_check_version(file, LS_TEXT_VERSION));
+    LS_TRY(ls_sealed_get_int(file, "vocabulary", &vocabulary));
+    text->tokenizer = ls_text_tokenizer(file);
+    if (!text->tokenizer)
+        return LS_DATA;
+    if (vocabulary != ls_tokenizer_vocabulary(text->tokenizer))
+        return ls_fail(LS_DATA, "%s: says a vocabulary of %lld tokens, but its tokenizer has %lld", ls_sealed_path(file),
+                       (long long)vocabulary, (long long)ls_tokenizer_vocabulary(text->tokenizer));
+    text->base.vocabulary = vocabulary;
+    text->base.tokenizer = text->tokenizer;
+    LS_TRY(read_tokens(text, file, train ? "train/tokens" : "validation/tokens", exists));
+    if (!*exists && held_out) {
+        train = true;
+        LS_TRY(read_tokens(text, file, "train/tokens", exists));
+    }
+    if (!*exists)
+        return LS_OK;
+    LS_TRY(ls_sealed_get_int(file, train ? "train_bytes" : "validation_bytes", &bytes));
+    text->base.bytes_per_token = (double)bytes / (double)text->count;
+    return LS_OK;
+}
+
+LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened)
+{
+    *opened = NULL;
+    if (sequence < 1)
+        return ls_fail(LS_USAGE, "train.sequence is %lld; at least 1 is needed", (long long)sequence);
+    if (strcmp(split, "train") != 0 && strcmp(split, "validation") != 0 && strcmp(split, "held-out") != 0)
+        return ls_fail(LS_USAGE, "%s: there is no split '%s'; there are train, validation, held-out", path, split);
+    TextSource *text = ls_alloc(sizeof *text);
+    if (!text)
+        return LS_RESOURCE;
+    text->base.fill = fill;
+    text->base.free = free_source;
+    text->sequence = sequence;
+    text->shuffled = strcmp(split, "train") == 0;
+    text->key = ls_key(seed, "data.text");
+    bool exists = false;
+    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
+    LsStatus status = file ? read_file(text, file, split, &exists) : LS_DATA;
+    if (file)
+        ls_sealed_close(file);
+    if (status != LS_OK || !exists) {
+        free_source(&text->base);
+        return status;
+    }
+    if (text->shuffled)
+        text->base.samples = text->count - sequence < sequence ? 1 : (text->count - sequence) / sequence;
+    else
+        text->base.samples = (text->count - 1 + sequence - 1) / sequence;
+    *opened = &text->base;
+    return LS_OK;
+}
+
+LsSource *ls_text_source(const char *path, const char *split, int64_t sequence, uint64_t seed)
+{
+    LsSource *source = NULL;
+    if (ls_text_open(path, split, sequence, seed, &source) == LS_OK && !source)
+        ls_fail(LS_DATA, "%s: has no %s split", path, split);
+    return source;
+}
