@@ -57,6 +57,9 @@ LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
 void ls_push(LsGraph *g, const char *format, ...) LS_PRINTF(2, 3);
 void ls_pop(LsGraph *g);
 
+/* Result number `index` of the op whose first result is `first`. */
+LsTensor *ls_tensor_sibling(LsTensor *first, int index);
+
 /* Keeps x to the end of the run and makes it findable by name. Returns x. */
 LsTensor *ls_output(LsGraph *g, const char *name, LsTensor *x);
 

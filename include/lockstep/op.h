@@ -64,9 +64,6 @@ struct LsOp {
  * out[0], or the placeholder after an error. */
 LsTensor *ls_node(LsGraph *g, const char *op, int inputs, LsTensor *const *in, const void *attr, size_t attr_bytes);
 
-/* Output number `index` of a node, for builders that return several results. */
-LsTensor *ls_tensor_sibling(LsTensor *first, int index);
-
 /* For infer: declares the next output. For index 0 of an op with backward it gets a gradient where an input has one. Further
  * results that need gradients too: set ->needs_grad (all results of split, say). */
 LsTensor *ls_node_output(LsNode *node, LsDtype dtype, int rank, const int64_t *dim);
