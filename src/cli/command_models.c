@@ -1,0 +1,121 @@
+/* lockstep models [NAME]: what there is to train, and each one's settings. */
+#include "cli/cli.h"
+#include "config/config.h"
+#include "config/nearest.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Options {
+    bool json;
+} Options;
+
+static const LsOption options[] = {{LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")}, {{0}}};
+
+static const char *type_name(const LsSetting *setting)
+{
+    static const char *const names[] = {"?", "integer", "number", "bool", "text", "choice"};
+    return setting->type <= LS_SETTING_TYPE_CHOICE ? names[setting->type] : names[0];
+}
+
+/* "12 (1 to 1000)", "layer (layer|rms)" */
+static void value_text(const LsSetting *setting, char *text, size_t room)
+{
+    const char *fallback = setting->fallback ? setting->fallback : "none";
+    if (setting->type == LS_SETTING_TYPE_CHOICE)
+        snprintf(text, room, "%s (%s)", fallback, setting->choices);
+    else if (setting->type == LS_SETTING_TYPE_INT || setting->type == LS_SETTING_TYPE_FLOAT)
+        snprintf(text, room, setting->high >= 1e15 ? "%s (at least %.10g)" : "%s (%.10g to %.10g)", fallback, setting->low, setting->high);
+    else
+        snprintf(text, room, "%s", fallback);
+}
+
+static void print_table(const char *section, const LsSetting *table)
+{
+    printf("\n%s:\n", section);
+    for (; table->name; table++) {
+        char value[512];
+        value_text(table, value, sizeof value);
+        printf("  %-20s %-8s default %s\n%31s", table->name, type_name(table), value, "");
+        ls_print_wrapped(stdout, table->help, 31, 31);
+    }
+}
+
+static json_t *table_json(const LsSetting *table)
+{
+    json_t *list = json_array();
+    for (; table->name; table++) {
+        json_t *one = json_pack("{s:s, s:s, s:s?, s:s}", "name", table->name, "type", type_name(table), "default", table->fallback, "help",
+                                table->help);
+        if (table->type == LS_SETTING_TYPE_INT || table->type == LS_SETTING_TYPE_FLOAT) {
+            json_object_set_new(one, "low", ls_json_number(table->low));
+            json_object_set_new(one, "high", ls_json_number(table->high));
+        }
+        if (table->type == LS_SETTING_TYPE_CHOICE)
+            json_object_set_new(one, "choices", json_string(table->choices));
+        json_array_append_new(list, one);
+    }
+    return list;
+}
+
+static json_t *model_json(const LsModel *model)
+{
+    return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "name", model->name, "summary", model->summary, "paper", model->paper, "hugging_face",
+                     model->hf ? model->hf->architecture : NULL, "settings", table_json(model->settings));
+}
+
+static LsStatus all(bool json)
+{
+    if (!json) {
+        for (const LsModel *const *model = ls_models(); *model; model++)
+            printf("%-12s %s\n", (*model)->name, (*model)->summary);
+        printf("\nlockstep models NAME lists a model's settings and those of every run.\n");
+        return LS_OK;
+    }
+    json_t *list = json_array();
+    for (const LsModel *const *model = ls_models(); *model; model++)
+        json_array_append_new(list, model_json(*model));
+    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o}", "models", list, "data", table_json(ls_data_settings), "train",
+                                   table_json(ls_train_settings), "output", table_json(ls_output_settings)));
+}
+
+static LsStatus one(const char *name, bool json)
+{
+    const LsModel *model = ls_model_find(name);
+    if (!model) {
+        LsNearest near = ls_nearest_to(name);
+        for (const LsModel *const *each = ls_models(); *each; each++)
+            ls_nearest_offer(&near, (*each)->name);
+        return ls_fail(LS_USAGE, "there is no model '%s'%s (lockstep models lists them)", name, ls_nearest_hint(near.best));
+    }
+    if (json)
+        return ls_print_json(model_json(model));
+    printf("%s: ", model->name);
+    ls_print_wrapped(stdout, model->summary, (int)strlen(model->name) + 2, 0);
+    if (model->paper)
+        printf("%s\n", model->paper);
+    if (model->hf)
+        printf("Hugging Face layout: %s (lockstep import, lockstep export)\n", model->hf->architecture);
+    print_table("model", model->settings);
+    print_table("data", ls_data_settings);
+    print_table("train", ls_train_settings);
+    print_table("output", ls_output_settings);
+    return LS_OK;
+}
+
+static LsStatus run(LsCall *call)
+{
+    const Options *o = call->options;
+    return call->operands ? one(call->operand[0], o->json) : all(o->json);
+}
+
+const LsCommand ls_command_models = {
+    .name = "models",
+    .summary = "lists the models, or one model's settings with types, defaults, ranges and help",
+    .operands = "[NAME]",
+    .most = 1,
+    .example = "lockstep models gpt",
+    .options = options,
+    .options_bytes = sizeof(Options),
+    .run = run,
+};

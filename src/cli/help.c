@@ -1,0 +1,95 @@
+/* Help texts, made from the tables that parsing uses. */
+#include "cli/cli.h"
+
+#include <string.h>
+
+#define TEXT_COLUMN 26
+#define WIDTH 100
+
+void ls_print_wrapped(FILE *out, const char *text, int column, int indent)
+{
+    bool space = false; /* owed before the next word of this line */
+    while (*text) {
+        int length = (int)strcspn(text, " \n");
+        if (column + space + length > WIDTH && column > indent) {
+            fprintf(out, "\n%*s", indent, "");
+            column = indent;
+            space = false;
+        }
+        column += fprintf(out, "%s%.*s", space ? " " : "", length, text);
+        text += length;
+        space = *text == ' ';
+        if (*text == '\n' && text[1]) {
+            fprintf(out, "\n%*s", text[1] == '\n' ? 0 : indent, "");
+            column = indent;
+        }
+        text += *text != '\0';
+    }
+    fputc('\n', out);
+}
+
+/* Pads what was printed, `used` columns wide, to the column of the texts. */
+static int to_text_column(FILE *out, int used)
+{
+    if (used >= TEXT_COLUMN - 1) {
+        fputc('\n', out);
+        used = 0;
+    }
+    fprintf(out, "%*s", TEXT_COLUMN - used, "");
+    return TEXT_COLUMN;
+}
+
+static void option_help(FILE *out, const LsOption *option)
+{
+    const LsSetting *setting = &option->setting;
+    char name[64], text[1024];
+    snprintf(name, sizeof name, "%s", setting->name);
+    for (char *letter = name; *letter; letter++)
+        if (*letter == '_')
+            *letter = '-';
+    int used = option->letter ? fprintf(out, "  -%c, --%s", option->letter, name) : fprintf(out, "  --%s", name);
+    if (option->argument)
+        used += fprintf(out, " %s", option->argument);
+    int length = snprintf(text, sizeof text, "%s", setting->help);
+    if (setting->type == LS_SETTING_TYPE_CHOICE)
+        length += snprintf(text + length, sizeof text - (size_t)length, ": %s", setting->choices);
+    if (option->required)
+        snprintf(text + length, sizeof text - (size_t)length, " (required)");
+    else if (setting->fallback && setting->type != LS_SETTING_TYPE_BOOL && setting->fallback[0])
+        snprintf(text + length, sizeof text - (size_t)length, " (default %s)", setting->fallback);
+    ls_print_wrapped(out, text, to_text_column(out, used), TEXT_COLUMN);
+}
+
+void ls_cli_command_help(FILE *out, const LsCommand *command)
+{
+    fprintf(out, "usage: %slockstep %s%s%s%s\n\n", command->launch == LS_PARALLEL ? "[mpirun -np N] " : "", command->name,
+            command->operands ? " " : "", command->operands ? command->operands : "", command->options ? " [options]" : "");
+    int used = fprintf(out, "%s: ", command->name);
+    ls_print_wrapped(out, command->summary, used, 0);
+    if (command->description) {
+        fputc('\n', out);
+        ls_print_wrapped(out, command->description, 0, 0);
+    }
+    fprintf(out, "\noptions:\n");
+    for (const LsOption *option = command->options; option && option->setting.name; option++)
+        option_help(out, option);
+    used = fprintf(out, "  -h, --help");
+    ls_print_wrapped(out, "this text", to_text_column(out, used), TEXT_COLUMN);
+    fprintf(out, "\nexample:\n  ");
+    ls_print_wrapped(out, command->example, 2, 2);
+}
+
+void ls_cli_help(FILE *out)
+{
+    fprintf(out, "usage: lockstep COMMAND [arguments] [options]\n\n"
+                 "Trains Transformers, state-space and recurrent models on CPU machines: OpenMP inside a rank, MPI between ranks.\n\n"
+                 "commands (lockstep COMMAND --help says more):\n");
+    for (const LsCommand *const *command = ls_commands(); *command; command++)
+        fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
+    fprintf(out, "\n  lockstep --version   version, instruction set and libraries in use\n\n"
+                 "exit status: 0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 diverged, 6 MPI or launch,\n"
+                 "             7 out of disk or memory, 75 stopped on a signal after saving (run again), 1 anything else\n\n"
+                 "example:\n"
+                 "  lockstep prepare text book.txt -o book.h5 --tokenizer characters\n"
+                 "  mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml data.path=book.h5 train.steps=500\n");
+}

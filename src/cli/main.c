@@ -1,0 +1,139 @@
+#include "cli/cli.h"
+#include "config/nearest.h"
+#include "dist/dist.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COMMAND(name) extern const LsCommand ls_command_##name;
+#include "cli/commands.def"
+#undef COMMAND
+
+static const LsCommand *const commands[] = {
+#define COMMAND(name) &ls_command_##name,
+#include "cli/commands.def"
+#undef COMMAND
+    NULL};
+
+const LsCommand *const *ls_commands(void) { return commands; }
+
+static const LsCommand *find(const char *name)
+{
+    for (const LsCommand *const *command = commands; *command; command++)
+        if (strcmp((*command)->name, name) == 0)
+            return *command;
+    return NULL;
+}
+
+/* A descriptor 0, 1 or 2 that is closed would be given to the next file opened, and results printed into it. */
+static void keep_standard_files(void)
+{
+    for (int descriptor = 0; descriptor < 3; descriptor++)
+        if (fcntl(descriptor, F_GETFD) < 0 && open("/dev/null", O_RDONLY | O_CLOEXEC) < 0)
+            exit(LS_RESOURCE);
+}
+
+/* This process's number as the launcher tells it, before MPI runs: mistakes in the command line are told once. */
+static int launched_rank(void)
+{
+    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
+        const char *value = getenv(names[i]);
+        if (value && *value)
+            return atoi(value);
+    }
+    return 0;
+}
+
+static LsStatus unknown_command(const char *name)
+{
+    LsNearest near = ls_nearest_to(name);
+    for (const LsCommand *const *command = commands; *command; command++)
+        ls_nearest_offer(&near, (*command)->name);
+    return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", name, ls_nearest_hint(near.best));
+}
+
+/* Prints the message of a failure once. */
+static void tell(LsStatus status, const LsCall *call, bool speaks)
+{
+    if (status == LS_OK || call->told || !speaks)
+        return;
+    if (status == LS_STOPPED)
+        ls_log("%s", ls_message()[0] ? ls_message() : "stopped; run the same command again to go on");
+    else
+        ls_log_error("%s", ls_message()[0] ? ls_message() : "failed without a message; this is a defect of the program");
+}
+
+static LsStatus run_command(const LsCommand *command, int argc, char **argv)
+{
+    LsCall call = {.command = command, .comm = ls_comm_self()};
+    bool help = false, speaks = command->launch == LS_SERIAL || launched_rank() == 0;
+    LsStatus status = ls_cli_parse(command, argc, argv, &call, &help);
+    if (status == LS_OK && help) {
+        if (speaks)
+            ls_cli_command_help(stdout, command);
+    } else if (status == LS_OK) {
+        bool parallel = command->launch == LS_PARALLEL;
+        if (parallel)
+            status = ls_dist_start(NULL, NULL, &call.comm);
+        if (status == LS_OK) {
+            speaks = call.comm->rank == 0;
+            status = command->run(&call);
+            LsStatus printed = ls_check_stdout();
+            if (status == LS_OK)
+                status = printed;
+            if (parallel)
+                status = ls_dist_agree(call.comm, status);
+        }
+    }
+    tell(status, &call, speaks);
+    ls_cli_release(&call);
+    ls_dist_finish();
+    return status;
+}
+
+static LsStatus run(int argc, char **argv)
+{
+    LsCall none = {0};
+    LsStatus status = LS_OK;
+    const char *name = argc > 1 ? argv[1] : "--help";
+    const LsCommand *command = find(name);
+    if (command)
+        return run_command(command, argc - 2, argv + 2);
+    if (argc == 1) {
+        ls_cli_help(stderr);
+        return LS_USAGE;
+    }
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
+        command = argc > 2 ? find(argv[2]) : NULL;
+        if (command)
+            ls_cli_command_help(stdout, command);
+        else if (argc > 2)
+            status = unknown_command(argv[2]);
+        else
+            ls_cli_help(stdout);
+    } else if (strcmp(name, "--version") == 0 || strcmp(name, "version") == 0)
+        status = ls_cli_version(stdout);
+    else
+        status = unknown_command(name);
+    if (status == LS_OK)
+        status = ls_check_stdout();
+    tell(status, &none, launched_rank() == 0);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    keep_standard_files();
+    signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as an error of printing, which is told */
+    LsStatus status = run(argc, argv);
+    LsStatus printed = ls_check_stdout(); /* help texts too */
+    if (status == LS_OK && printed) {
+        ls_log_error("%s", ls_message());
+        status = printed;
+    }
+    return (int)status;
+}
