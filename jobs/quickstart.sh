@@ -17,7 +17,7 @@ run()
 cores=$(nproc)
 
 step "1/6 Debian packages"
-run cmake/packages.sh
+run cmake/packages.sh python3 python3-pip # Python only to fetch the data
 
 step "2/6 build"
 options=()
