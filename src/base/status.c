@@ -7,6 +7,7 @@
 #define MESSAGE_BYTES 16384
 
 static _Thread_local char message[MESSAGE_BYTES];
+static _Thread_local LsStatus message_status;
 
 LsStatus ls_fail(LsStatus status, const char *format, ...)
 {
@@ -16,6 +17,7 @@ LsStatus ls_fail(LsStatus status, const char *format, ...)
     vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     memcpy(message, text, strlen(text) + 1);
+    message_status = status;
     return status;
 }
 
@@ -36,9 +38,16 @@ LsStatus ls_fail_in(LsStatus status, const char *format, ...)
     }
     text[used] = '\0';
     memcpy(message, text, used + 1);
+    message_status = status;
     return status;
 }
 
 const char *ls_message(void) { return message; }
 
-void ls_clear_message(void) { message[0] = '\0'; }
+LsStatus ls_message_status(void) { return message_status == LS_OK ? LS_ERROR : message_status; }
+
+void ls_clear_message(void)
+{
+    message[0] = '\0';
+    message_status = LS_OK;
+}

@@ -142,6 +142,9 @@ int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset)
 
 LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *doing)
 {
+    if (error == EFBIG)
+        return ls_fail(LS_RESOURCE, "%s: larger than files may become here (%s: %s); raise the limit (ulimit -f), or write to another disk", path,
+                       doing, strerror(error));
     if (error == ENOSPC || error == EDQUOT)
         return ls_fail(LS_RESOURCE, "%s: the disk is full (%s: %s); free some space, or write to another disk", path, doing, strerror(error));
     if (error == EROFS || error == EACCES || error == EPERM)

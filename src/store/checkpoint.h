@@ -1,5 +1,8 @@
-/* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer, and attributes.
- * Names' dots become slashes of HDF5 nowhere: "/parameters/layer.3.in_w" is one data set.
+/* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer (JSON as bytes), and
+ * the attributes format_version, program_version, step, samples, tokens, seed, metrics_rows, best_loss, best_step, optimizer ("m v") and
+ * config (YAML). Names' dots become slashes of HDF5 nowhere: "/parameters/layer.3.in_w" is one data set.
+ *
+ * Nothing here is collective: rank 0 calls and broadcasts. Failures are LS_CHECKPOINT, and LS_RESOURCE for a full disk or out of memory.
  */
 #ifndef LS_STORE_CHECKPOINT_H
 #define LS_STORE_CHECKPOINT_H
@@ -20,17 +23,20 @@ typedef struct LsProgress {
     int64_t best_step;           /* -1 before the first */
 } LsProgress;
 
-/* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first: LS_RESOURCE. */
+/* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first: LS_RESOURCE. Makes the folder.
+ * The file is read back and compared with the checksums of what is in memory before it gets its name; on failure nothing is left and
+ * an older file of this name is whole. */
 LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
                             const char *config, const char *tokenizer) LS_MUST_USE;
 
 /* What is in a file without its arrays. config and tokenizer (NULL if none) are the caller's to free. */
 LsStatus ls_checkpoint_peek(const char *path, LsProgress *progress, char **config, char **tokenizer) LS_MUST_USE;
 
-/* Loads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters). */
+/* Loads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters). A file of step 0
+ * without moments (an imported model) gives zeros for them. progress may be NULL. On failure the arrays' content is undefined. */
 LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress) LS_MUST_USE;
 
-/* checkpoints/step-00001000.h5 of a run folder; the caller frees it. */
+/* RUN/checkpoints/step-00001000.h5 of a run folder; the caller frees it. */
 char *ls_checkpoint_path(const char *run, int64_t step);
 
 /* The newest checkpoint of `run` that verifies; damaged ones are named in a warning and passed over. `run` may also be a checkpoint file.
@@ -40,10 +46,18 @@ LsStatus ls_checkpoint_newest(const char *run, char **path) LS_MUST_USE;
 /* The best by validation loss if the newest one knows it and it still exists, else the newest. */
 LsStatus ls_checkpoint_best(const char *run, char **path) LS_MUST_USE;
 
+/* To be called by a training that begins, before its first save, with the step it goes on from (-1: from the beginning): removes temporary
+ * files that a killed process left in the run folder, and renames checkpoints of later steps to NAME.aside, with a warning. They are
+ * damaged or belong to a course of the training that was given up; they must not be taken for the newest ones later. */
+LsStatus ls_checkpoint_begin(const char *run, int64_t step) LS_MUST_USE;
+
 /* Removes all but the `keep` newest, the one of best_step, and the one of `resumed_step` (-1: none); and temporary files that a killed
- * process left. */
+ * process left. keep counts from 1. What cannot be removed is a warning. */
 LsStatus ls_checkpoint_prune(const char *run, int64_t keep, int64_t best_step, int64_t resumed_step) LS_MUST_USE;
 
 int64_t ls_checkpoint_bytes(const LsParams *params, int moments); /* about what a file will take */
+
+/* Steps of a run folder's checkpoints, newest first, whether whole or not; *steps is the caller's to free. */
+LsStatus ls_checkpoint_steps(const char *run, int64_t **steps, int *count) LS_MUST_USE;
 
 #endif

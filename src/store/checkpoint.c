@@ -1,0 +1,295 @@
+#include "store/checkpoint.h"
+
+#include "io/file.h"
+#include "io/sealed.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define KIND "checkpoint"
+#define FORMAT_VERSION 1
+#define LISTED 40 /* differences named in a message; more are counted */
+
+int64_t ls_checkpoint_bytes(const LsParams *params, int moments)
+{
+    const int64_t array_header = 1024, file_header = 1 << 16; /* HDF5's object headers and group tables, rounded up */
+    return (1 + moments) * (params->elements * (int64_t)sizeof(float) + params->count * array_header) + file_header;
+}
+
+/* ---- Saving ----------------------------------------------------------------------------------------------------- */
+
+static LsStatus check_free(const char *path, int64_t needed)
+{
+    int64_t available = ls_free_bytes(path);
+    if (available < 0 || available >= needed)
+        return LS_OK;
+    return ls_fail(LS_RESOURCE, "%s: not saved: it takes %.1f MB and %.1f MB are free on its disk; free some space or lower output.keep", path,
+                   1e-6 * (double)needed, 1e-6 * (double)available);
+}
+
+static LsStatus make_folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    if (!slash || slash == path)
+        return LS_OK;
+    char *folder = ls_format("%.*s", (int)(slash - path), path);
+    LsStatus status = folder ? ls_make_folders(folder) : LS_RESOURCE;
+    ls_free(folder);
+    return status == LS_ERROR ? LS_CHECKPOINT : status;
+}
+
+static LsStatus write_arrays(LsSealed *file, const char *group, const LsParams *params, const float *value)
+{
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        char *name = ls_format("%s/%s", group, p->name);
+        LsStatus status = name ? ls_sealed_write(file, name, LS_FILE_FLOAT32, p->rank, p->dim, value + p->offset, 0) : LS_RESOURCE;
+        ls_free(name);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *moment, const LsProgress *progress, const char *config)
+{
+    char kinds[256] = "";
+    for (int i = 0, used = 0; i < moments && used < (int)sizeof kinds; i++)
+        used += snprintf(kinds + used, sizeof kinds - (size_t)used, "%s%s", i ? " " : "", moment[i].kind);
+    LS_TRY(ls_sealed_set_int(file, "format_version", FORMAT_VERSION));
+    LS_TRY(ls_sealed_set_text(file, "program_version", LOCKSTEP_VERSION));
+    LS_TRY(ls_sealed_set_int(file, "step", progress->step));
+    LS_TRY(ls_sealed_set_int(file, "samples", progress->samples));
+    LS_TRY(ls_sealed_set_int(file, "tokens", progress->tokens));
+    LS_TRY(ls_sealed_set_int(file, "seed", (int64_t)progress->seed));
+    LS_TRY(ls_sealed_set_int(file, "metrics_rows", progress->metrics_rows));
+    LS_TRY(ls_sealed_set_double(file, "best_loss", progress->best_loss));
+    LS_TRY(ls_sealed_set_int(file, "best_step", progress->best_step));
+    LS_TRY(ls_sealed_set_text(file, "optimizer", kinds));
+    return ls_sealed_set_text(file, "config", config);
+}
+
+static LsStatus write_content(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
+                              const char *config, const char *tokenizer)
+{
+    LS_TRY(write_attributes(file, moments, moment, progress, config));
+    LS_TRY(write_arrays(file, "parameters", params, params->value));
+    for (int i = 0; i < moments; i++) {
+        char group[64];
+        snprintf(group, sizeof group, "optimizer/%s", moment[i].kind);
+        LS_TRY(write_arrays(file, group, params, moment[i].value));
+    }
+    if (!tokenizer)
+        return LS_OK;
+    int64_t count = (int64_t)strlen(tokenizer);
+    return ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, &count, tokenizer, 0);
+}
+
+LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
+                            const char *config, const char *tokenizer)
+{
+    int64_t texts = (int64_t)strlen(config) + (tokenizer ? (int64_t)strlen(tokenizer) : 0);
+    LS_TRY(make_folder_of(path));
+    LS_TRY(check_free(path, ls_checkpoint_bytes(params, moments) + texts));
+    LsSealed *file = ls_sealed_create(path, KIND, FORMAT_VERSION, LS_CHECKPOINT);
+    if (!file)
+        return ls_message_status();
+    LsStatus status = write_content(file, params, moments, moment, progress, config, tokenizer);
+    if (status == LS_OK)
+        return ls_sealed_commit(file);
+    ls_sealed_discard(file);
+    return status;
+}
+
+/* ---- Reading ---------------------------------------------------------------------------------------------------- */
+
+static LsSealed *open_checkpoint(const char *path)
+{
+    LsSealed *file = ls_sealed_open(path, KIND, LS_CHECKPOINT, false);
+    if (file && ls_sealed_check_version(file, FORMAT_VERSION) != LS_OK) {
+        ls_sealed_close(file);
+        return NULL;
+    }
+    return file;
+}
+
+static LsStatus read_progress(LsSealed *file, LsProgress *progress)
+{
+    int64_t seed = 0;
+    LS_TRY(ls_sealed_get_int(file, "step", &progress->step));
+    LS_TRY(ls_sealed_get_int(file, "samples", &progress->samples));
+    LS_TRY(ls_sealed_get_int(file, "tokens", &progress->tokens));
+    LS_TRY(ls_sealed_get_int(file, "seed", &seed));
+    LS_TRY(ls_sealed_get_int(file, "metrics_rows", &progress->metrics_rows));
+    LS_TRY(ls_sealed_get_double(file, "best_loss", &progress->best_loss));
+    LS_TRY(ls_sealed_get_int(file, "best_step", &progress->best_step));
+    progress->seed = (uint64_t)seed;
+    return LS_OK;
+}
+
+static LsStatus read_tokenizer(LsSealed *file, char **tokenizer)
+{
+    bool exists = false;
+    LsFileType type = LS_FILE_UINT8;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    LS_TRY(ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim));
+    if (!exists)
+        return LS_OK;
+    if (rank != 1)
+        return ls_fail(LS_CHECKPOINT, "%s: the tokenizer is not a text", ls_sealed_path(file));
+    char *text = ls_alloc((size_t)dim[0] + 1);
+    LsStatus status = text ? ls_sealed_read(file, "tokenizer", LS_FILE_UINT8, dim[0], text) : LS_RESOURCE;
+    if (status == LS_OK)
+        *tokenizer = text;
+    else
+        ls_free(text);
+    return status;
+}
+
+LsStatus ls_checkpoint_peek(const char *path, LsProgress *progress, char **config, char **tokenizer)
+{
+    *config = NULL;
+    *tokenizer = NULL;
+    LsSealed *file = open_checkpoint(path);
+    if (!file)
+        return ls_message_status();
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(read_progress(file, progress));
+    LS_TRY_CLEANUP(ls_sealed_get_text(file, "config", config));
+    LS_TRY_CLEANUP(read_tokenizer(file, tokenizer));
+cleanup:
+    ls_sealed_close(file);
+    if (status != LS_OK) {
+        ls_free(*config);
+        *config = NULL;
+    }
+    return status;
+}
+
+/* ---- Loading: names and shapes first, all differences at once ---------------------------------------------------- */
+
+typedef struct Compare {
+    const LsParams *params;
+    const char *group;
+    char text[8192];
+    size_t used;
+    int differences;
+} Compare;
+
+static void differ(Compare *c, const char *format, ...) LS_PRINTF(2, 3);
+static void differ(Compare *c, const char *format, ...)
+{
+    if (c->differences++ >= LISTED || c->used >= sizeof c->text)
+        return;
+    va_list arguments;
+    va_start(arguments, format);
+    int more = vsnprintf(c->text + c->used, sizeof c->text - c->used, format, arguments);
+    va_end(arguments);
+    c->used += more > 0 ? (size_t)more : 0;
+}
+
+static void shape_text(char text[128], int rank, const int64_t *dim)
+{
+    int used = snprintf(text, 128, "(");
+    for (int i = 0; i < rank && used < 128; i++)
+        used += snprintf(text + used, 128 - (size_t)used, "%s%" PRId64, i ? ", " : "", dim[i]);
+    if (used < 128)
+        snprintf(text + used, 128 - (size_t)used, ")");
+}
+
+static LsStatus find_extra(void *self, const char *name)
+{
+    Compare *c = self;
+    const char *own = name + strlen(c->group) + 1;
+    if (ls_params_find(c->params, own) < 0)
+        differ(c, "\n  %s is in the file and not in the model", own);
+    return LS_OK;
+}
+
+static LsStatus compare_group(LsSealed *file, const char *group, const LsParams *params)
+{
+    Compare *c = ls_alloc(sizeof *c);
+    if (!c)
+        return LS_RESOURCE;
+    c->params = params;
+    c->group = group;
+    LsStatus status = LS_OK;
+    for (int i = 0; i < params->count && status == LS_OK; i++) {
+        const LsParam *p = &params->list[i];
+        bool exists = false;
+        LsFileType type = LS_FILE_FLOAT32;
+        int rank = 0;
+        int64_t dim[LS_SEALED_RANK] = {0};
+        char *name = ls_format("%s/%s", group, p->name), ours[128], theirs[128];
+        status = name ? ls_sealed_shape(file, name, &exists, &type, &rank, dim) : LS_RESOURCE;
+        ls_free(name);
+        shape_text(ours, p->rank, p->dim);
+        shape_text(theirs, rank, dim);
+        if (status == LS_OK && !exists)
+            differ(c, "\n  %s %s is in the model and not in the file", p->name, ours);
+        else if (status == LS_OK && strcmp(ours, theirs) != 0)
+            differ(c, "\n  %s has shape %s in the file and %s in the model", p->name, theirs, ours);
+    }
+    if (status == LS_OK)
+        status = ls_sealed_each(file, group, find_extra, c);
+    if (status == LS_OK && c->differences > LISTED)
+        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s\n  and %d more", ls_sealed_path(file), group, c->text, c->differences - LISTED);
+    else if (status == LS_OK && c->differences)
+        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s", ls_sealed_path(file), group, c->text);
+    ls_free(c);
+    return status;
+}
+
+static LsStatus read_group(LsSealed *file, const char *group, const LsParams *params, float *value)
+{
+    LS_TRY(compare_group(file, group, params));
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        char *name = ls_format("%s/%s", group, p->name);
+        LsStatus status = name ? ls_sealed_read(file, name, LS_FILE_FLOAT32, p->count, value + p->offset) : LS_RESOURCE;
+        ls_free(name);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment, int64_t step)
+{
+    char *kinds = NULL;
+    LsStatus status = LS_OK;
+    LS_TRY(ls_sealed_get_text(file, "optimizer", &kinds));
+    for (int i = 0; i < moments && status == LS_OK; i++) {
+        char group[64], spaced[300], wanted[80];
+        snprintf(group, sizeof group, "optimizer/%s", moment[i].kind);
+        snprintf(spaced, sizeof spaced, " %s ", kinds);
+        snprintf(wanted, sizeof wanted, " %s ", moment[i].kind);
+        if (strstr(spaced, wanted))
+            status = read_group(file, group, params, moment[i].value);
+        else if (step == 0 && !kinds[0])
+            memset(moment[i].value, 0, sizeof(float) * (size_t)params->total);
+        else
+            status = ls_fail(LS_CHECKPOINT, "%s: holds no optimiser state %s (it has: %s); go on with the optimiser it was saved with",
+                             ls_sealed_path(file), moment[i].kind, kinds[0] ? kinds : "none");
+    }
+    ls_free(kinds);
+    return status;
+}
+
+LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress)
+{
+    LsSealed *file = open_checkpoint(path);
+    if (!file)
+        return ls_message_status();
+    LsProgress stored = {0};
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(read_progress(file, &stored));
+    LS_TRY_CLEANUP(read_group(file, "parameters", params, params->value));
+    LS_TRY_CLEANUP(read_moments(file, params, moments, moment, stored.step));
+    if (progress)
+        *progress = stored;
+cleanup:
+    ls_sealed_close(file);
+    return status;
+}
