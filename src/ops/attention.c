@@ -158,15 +158,23 @@ static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
     return part == parts ? blocks : (int64_t)((double)blocks * sqrt((double)part / (double)parts) + 0.5);
 }
 
-/* dk, dv: (count, padded D) sums into the gradient of qkv; dk still lacks the scale. */
-static void merge(const Shape *s, real *dk, real *dv, const acc *sum_k, const acc *sum_v, int64_t count, bool add)
+/* y: (count, D) in rows of qkv's gradient gets sum: (count, padded D) times scale. */
+static void write_sum(const Shape *s, real *y, const acc *sum, int64_t count, acc scale, bool add)
 {
-    for (int64_t t = 0; t < count; t++)
-        for (int64_t d = 0; d < s->size; d++) {
-            real *k = dk + t * s->row + d, *v = dv + t * s->row + d;
-            ls_store1(k, (add ? ls_load1(k) : 0) + sum_k[t * s->padded + d] * s->scale);
-            ls_store1(v, (add ? ls_load1(v) : 0) + sum_v[t * s->padded + d]);
-        }
+    for (int64_t t = 0; t < count; t++, y += s->row, sum += s->padded) {
+        int64_t d = 0;
+        for (; d + LS_LANES <= s->size; d += LS_LANES)
+            ls_store(y + d, add ? ls_load(y + d) + ls_load_acc(sum + d) * scale : ls_load_acc(sum + d) * scale);
+        for (; d < s->size; d++)
+            ls_store1(y + d, (add ? ls_load1(y + d) : 0) + sum[d] * scale);
+    }
+}
+
+/* The sums dk, which still lack the scale, and dv of the first `count` keys into the gradient of qkv. */
+static void merge(const Shape *s, real *to_k, real *to_v, const acc *dk, const acc *dv, int64_t count, bool add)
+{
+    write_sum(s, to_k, dk, count, s->scale, add);
+    write_sum(s, to_v, dv, count, 1, add);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)

@@ -11,6 +11,7 @@
 
 #include "ops/op_build.h"
 #include "ops/tile.h"
+#include "ops/vec_math.h"
 
 /* Keys of a block: with D = 64 the block's keys, its values and a panel's scores take 16 KiB or less each, so that the two
  * that a product reads stay in the first-level cache. */
@@ -88,6 +89,23 @@ LS_INLINE vint ls_sees(const Reach *r, int j, int64_t key)
 
 LS_INLINE void ls_zero(acc *x, int64_t count) { memset(x, 0, (size_t)count * sizeof *x); }
 
+/* The three products, each one function: c = a b, c += a b, c += a^T b. */
+static void product(int64_t rows, int64_t columns, int64_t inner, const acc *a, int64_t a_stride, const acc *b, int64_t b_stride, acc *c,
+                    int64_t c_stride)
+{
+    ls_block_product(LS_TILE_PLAIN, false, rows, columns, inner, a, a_stride, b, b_stride, c, c_stride);
+}
+static void add_product(int64_t rows, int64_t columns, int64_t inner, const acc *a, int64_t a_stride, const acc *b, int64_t b_stride,
+                        acc *c, int64_t c_stride)
+{
+    ls_block_product(LS_TILE_PLAIN, true, rows, columns, inner, a, a_stride, b, b_stride, c, c_stride);
+}
+static void add_product_transposed(int64_t rows, int64_t columns, int64_t inner, const acc *a, int64_t a_stride, const acc *b,
+                                   int64_t b_stride, acc *c, int64_t c_stride)
+{
+    ls_block_product(LS_TILE_TRANSPOSED, true, rows, columns, inner, a, a_stride, b, b_stride, c, c_stride);
+}
+
 /* ---- Forward ------------------------------------------------------------------------------------------------------ */
 
 /* What a panel carries from key block to key block. q: (D, columns), scaled; o: (D, columns); top, sum: (columns) */
@@ -114,7 +132,7 @@ LS_INLINE int64_t ls_forward_scratch(const Shape *s)
  *     m' = max(m, max_j s_j)      p_j = exp(s_j - m')      l' = l exp(m - m') + sum_j p_j
  *
  * rescale: exp(m - m'). Returns whether any maximum moved. */
-LS_INLINE bool ls_online_softmax(const Panel *p, const Reach *r, acc *score, vacc rescale[LS_TILE_VECTORS])
+static bool online_softmax(const Panel *p, const Reach *r, acc *score, vacc rescale[LS_TILE_VECTORS])
 {
     bool moved = false;
     for (int j = 0; j < LS_TILE_VECTORS; j++) {
@@ -128,9 +146,7 @@ LS_INLINE bool ls_online_softmax(const Panel *p, const Reach *r, acc *score, vac
             top = ls_vmax(top, ls_load_acc(column + i * COLUMNS));
         for (int64_t i = 0; i < r->keys; i++) {
             acc *at = column + i * COLUMNS;
-            vacc weight = ls_exp(ls_load_acc(at) - top);
-            if (i > r->seen) /* ls_exp is never zero, and what is not seen must not count at all */
-                weight = ls_select(ls_sees(r, j, i), weight, (vacc){0});
+            vacc weight = ls_exp(ls_load_acc(at) - top); /* 0 where not seen: every query has a top from the first key */
             ls_store_acc(at, weight);
             sum += weight;
         }
@@ -145,27 +161,28 @@ LS_INLINE bool ls_online_softmax(const Panel *p, const Reach *r, acc *score, vac
 /* One block of keys for one panel: s = K q, online softmax, o' = o exp(m - m') + V^T p. */
 static void forward_tile(const Shape *s, const Panel *p, const Reach *r, const acc *k, const acc *v, acc *score)
 {
-    ls_block_product(LS_TILE_PLAIN, false, LS_ROUND_UP(r->keys, LS_TILE_ROWS), COLUMNS, s->size, k, s->padded, p->q, COLUMNS, score,
-                     COLUMNS);
+    product(LS_ROUND_UP(r->keys, LS_TILE_ROWS), COLUMNS, s->size, k, s->padded, p->q, COLUMNS, score, COLUMNS);
     vacc rescale[LS_TILE_VECTORS];
-    bool moved = ls_online_softmax(p, r, score, rescale);
+    bool moved = online_softmax(p, r, score, rescale);
     for (int64_t d = 0; moved && d < s->padded; d++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = p->o + d * COLUMNS + j * LS_LANES;
             ls_store_acc(at, ls_load_acc(at) * rescale[j]);
         }
-    ls_block_product(LS_TILE_TRANSPOSED, true, s->padded, COLUMNS, r->keys, v, s->padded, score, COLUMNS, p->o, COLUMNS);
+    add_product_transposed(s->padded, COLUMNS, r->keys, v, s->padded, score, COLUMNS, p->o, COLUMNS);
 }
 
 /* Result o / l and log-sum-exp m + log l of a panel. */
 static void forward_finish(const Shape *s, const Panel *p, int64_t lanes, real *out, acc *lse)
 {
-    acc inverse[COLUMNS];
-    for (int64_t i = 0; i < COLUMNS; i++)
-        inverse[i] = 1 / p->sum[i];
+    acc inverse[COLUMNS], sums[COLUMNS];
+    for (int64_t i = 0; i < COLUMNS; i += LS_LANES) {
+        vacc sum = ls_load_acc(p->sum + i);
+        ls_store_acc(inverse + i, (acc)1 / sum);
+        ls_store_acc(sums + i, ls_load_acc(p->top + i) + ls_vlog(sum));
+    }
     ls_unpack_transposed(out, s->heads * s->size, lanes, s->size, p->o, inverse, false);
-    for (int64_t i = 0; i < lanes; i++)
-        lse[i] = p->top[i] + (acc)log((double)p->sum[i]);
+    memcpy(lse, sums, (size_t)lanes * sizeof *lse);
 }
 
 /* All keys for queries first..end-1 of the heads of one group. q, out, lse: of the group's first head and query 0; lse rows
@@ -244,18 +261,9 @@ static void backward_pack(const Shape *s, const BackPanel *p, int64_t lanes, con
     }
 }
 
-/* One block of keys and one panel:
- *
- *     p = exp(K q - lse)      dp = V dO      ds = p (dp - delta)
- *     dV += p dO^T            dK += ds q^T   dq += K^T ds
- *
- * p, ds: (keys, columns). The scale of dK and dq is applied where they are written out. */
-static void backward_tile(const Shape *s, const BackPanel *b, const Reach *r, const acc *k, const acc *v, acc *dk, acc *dv, acc *p,
-                          acc *ds)
+/* In place of the scores K q in p and of dp in ds: p = exp(K q - lse), ds = p (dp - delta). p, ds: (rows, columns) */
+static void weights_and_slopes(const BackPanel *b, const Reach *r, int64_t rows, acc *p, acc *ds)
 {
-    int64_t rows = LS_ROUND_UP(r->keys, LS_TILE_ROWS);
-    ls_block_product(LS_TILE_PLAIN, false, rows, COLUMNS, s->size, k, s->padded, b->qt, COLUMNS, p, COLUMNS);
-    ls_block_product(LS_TILE_PLAIN, false, rows, COLUMNS, s->size, v, s->padded, b->dot, COLUMNS, ds, COLUMNS);
     for (int j = 0; j < LS_TILE_VECTORS; j++) {
         vacc lse = ls_load_acc(b->lse + j * LS_LANES), delta = ls_load_acc(b->delta + j * LS_LANES);
         for (int64_t i = 0; i < rows; i++) {
@@ -267,9 +275,24 @@ static void backward_tile(const Shape *s, const BackPanel *b, const Reach *r, co
             ls_store_acc(ds_at, weight * (ls_load_acc(ds_at) - delta));
         }
     }
-    ls_block_product(LS_TILE_PLAIN, true, rows, s->padded, r->lanes, p, COLUMNS, b->d, s->padded, dv, s->padded);
-    ls_block_product(LS_TILE_PLAIN, true, rows, s->padded, r->lanes, ds, COLUMNS, b->q, s->padded, dk, s->padded);
-    ls_block_product(LS_TILE_TRANSPOSED, true, s->padded, COLUMNS, r->keys, k, s->padded, ds, COLUMNS, b->dqt, COLUMNS);
+}
+
+/* One block of keys and one panel:
+ *
+ *     p = exp(K q - lse)      dp = V dO      ds = p (dp - delta)
+ *     dV += p dO^T            dK += ds q^T   dq += K^T ds
+ *
+ * p, ds: (keys, columns). The scale of dK and dq is applied where they are written out. */
+static void backward_tile(const Shape *s, const BackPanel *b, const Reach *r, const acc *k, const acc *v, acc *dk, acc *dv, acc *p,
+                          acc *ds)
+{
+    int64_t rows = LS_ROUND_UP(r->keys, LS_TILE_ROWS);
+    product(rows, COLUMNS, s->size, k, s->padded, b->qt, COLUMNS, p, COLUMNS);
+    product(rows, COLUMNS, s->size, v, s->padded, b->dot, COLUMNS, ds, COLUMNS);
+    weights_and_slopes(b, r, rows, p, ds);
+    add_product(rows, s->padded, r->lanes, p, COLUMNS, b->d, s->padded, dv, s->padded);
+    add_product(rows, s->padded, r->lanes, ds, COLUMNS, b->q, s->padded, dk, s->padded);
+    add_product_transposed(s->padded, COLUMNS, r->keys, k, s->padded, ds, COLUMNS, b->dqt, COLUMNS);
 }
 
 /* Queries first..end-1 of a group's heads against all their keys: adds to dk, dv: (T, padded D), and writes (or adds to) the
