@@ -1,0 +1,111 @@
+#include "cli/dry_run.h"
+
+#include "cli/progress.h"
+#include "io/file.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Measured steps reach between these shares of the matrix products' peak; an estimate before a step cannot be better than that. */
+#define LOW_SHARE 0.5
+#define HIGH_SHARE 0.85
+
+int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan)
+{
+    return plan->parameters * (int64_t)sizeof(float) + plan->moment_bytes + ((int64_t)1 << 20);
+}
+
+int64_t ls_dry_run_checkpoints(const LsConfig *config)
+{
+    const LsOutputSettings *output = &config->output;
+    int64_t saves = output->save_every > 0 ? (config->train.steps + output->save_every - 1) / output->save_every : 1;
+    int64_t most = output->keep + 3; /* the newest, the best, the one resumed from, the one being written */
+    return saves + 1 < most ? saves + 1 : most;
+}
+
+int64_t ls_available_bytes(void)
+{
+    FILE *file = fopen("/proc/meminfo", "r");
+    char line[256];
+    long long kibibytes = -1;
+    while (file && fgets(line, sizeof line, file))
+        if (sscanf(line, "MemAvailable: %lld", &kibibytes) == 1)
+            break;
+    if (file)
+        fclose(file);
+    return kibibytes < 0 ? -1 : (int64_t)kibibytes * 1024;
+}
+
+const char *ls_bytes_text(int64_t bytes, char text[32])
+{
+    static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
+    double value = (double)bytes;
+    int unit = 0;
+    for (; value >= 1000 && unit < 4; unit++)
+        value /= 1024;
+    snprintf(text, 32, "%.*f %s", unit == 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2, value, units[unit]);
+    return text;
+}
+
+static void row(const char *name, int64_t bytes)
+{
+    char text[32];
+    if (bytes > 0)
+        printf("  %-14s %10s\n", name, ls_bytes_text(bytes, text));
+}
+
+static void print_memory(const LsTrainPlan *plan)
+{
+    char total[32], available[32];
+    int64_t free_bytes = ls_available_bytes();
+    printf("memory of a rank %9s%s%s\n", ls_bytes_text(plan->total_bytes, total), free_bytes < 0 ? "" : ", available on this machine: ",
+           free_bytes < 0 ? "" : ls_bytes_text(free_bytes, available));
+    row("parameters", plan->memory.parameters);
+    row("gradients", plan->memory.gradients);
+    row("moments", plan->moment_bytes);
+    row("activations", plan->memory.activations);
+    row("scratch", plan->memory.scratch);
+    row("states", plan->memory.states);
+    row("inputs", plan->memory.inputs);
+}
+
+static void print_disk(const LsConfig *config, const LsTrainPlan *plan)
+{
+    char one[32], all[32], left[32];
+    int64_t bytes = ls_dry_run_checkpoint_bytes(plan), files = ls_dry_run_checkpoints(config);
+    int64_t free_bytes = ls_free_bytes(config->output.path);
+    printf("disk             %9s in %s: up to %lld checkpoints of %s%s%s\n", ls_bytes_text(bytes * files, all), config->output.path,
+           (long long)files, ls_bytes_text(bytes, one), free_bytes < 0 ? "" : "; free: ", free_bytes < 0 ? "" : ls_bytes_text(free_bytes, left));
+}
+
+static void print_time(const LsConfig *config, const LsTrainPlan *plan, double peak_gflops)
+{
+    char low[32], high[32];
+    double seconds = plan->flops * 1e-9 / peak_gflops, steps = (double)config->train.steps;
+    printf("work of a step   %.3g GFLOP", plan->flops * 1e-9);
+    if (peak_gflops > 0)
+        printf(": %.3g to %.3g s at %.0f to %.0f %% of the measured peak of %.0f GFLOP/s; %lld steps: %s to %s", seconds / HIGH_SHARE,
+               seconds / LOW_SHARE, 100 * LOW_SHARE, 100 * HIGH_SHARE, peak_gflops, (long long)config->train.steps,
+               ls_duration_text(steps * seconds / HIGH_SHARE, low), ls_duration_text(steps * seconds / LOW_SHARE, high));
+    printf("\n");
+}
+
+LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation, double peak_gflops)
+{
+    LsTrainPlan plan;
+    char count[32];
+    LS_TRY(ls_train_plan(config, comm->size, validation != NULL, &plan));
+    printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan.parameters,
+           ls_count_text((double)plan.parameters, count));
+    printf("ranks            %d with %d threads each\n", comm->size, ls_threads());
+    printf("step             %lld sequences of %lld tokens: %lld a rank, in %lld pass%s of %lld\n", (long long)config->train.batch,
+           (long long)plan.sequence, (long long)plan.rank_batch, (long long)plan.micro_batches, plan.micro_batches == 1 ? "" : "es",
+           (long long)plan.micro_batch);
+    printf("data             %lld sequences to train on: %lld steps are %.3g epochs; %lld to validate on\n", (long long)training->samples,
+           (long long)config->train.steps, (double)config->train.steps * (double)config->train.batch / (double)training->samples,
+           (long long)(validation ? validation->samples : 0));
+    print_memory(&plan);
+    print_disk(config, &plan);
+    print_time(config, &plan, peak_gflops);
+    return LS_OK;
+}
