@@ -82,6 +82,11 @@ typedef struct LsModel {
     const LsHf *hf; /* NULL: no Hugging Face layout */
 } LsModel;
 
+/* Makes a model known that is in no list: of a program that is not ours. Call it before any configuration is read; `model` must live on.
+ * LS_USAGE where the name is taken, or after LS_MAX_ADDED_MODELS. */
+#define LS_MAX_ADDED_MODELS 32
+LsStatus ls_model_add(const LsModel *model) LS_MUST_USE;
+
 const LsModel *ls_model_find(const char *name);
 const LsModel *const *ls_models(void); /* all, ended by NULL */
 

@@ -1,0 +1,132 @@
+#include "lockstep/train.h"
+
+#include "data/data.h"
+#include "dist/dist.h"
+#include "train/train.h"
+
+struct LsSession {
+    const LsComm *comm;
+    LsConfig *config;
+    LsSource *training, *validation;
+    LsTrainer *trainer;
+    char *text, *tokenizer; /* configuration and tokenizer as checkpoints hold them */
+};
+
+/* Each rank for itself. */
+static LsStatus prepare(LsSession *s, const char *job, int overrides, char *const *override)
+{
+    s->config = ls_config_load(job, overrides, override);
+    if (!s->config)
+        return LS_USAGE;
+    LsTrainPlan plan;
+    LS_TRY(ls_train_shapes(s->config, s->comm->size, &plan));
+    LS_TRY(ls_data_open(&s->config->data, plan.sequence, (uint64_t)s->config->train.seed, &s->training, &s->validation));
+    int64_t vocabulary = 0;
+    if (ls_config_model_int(s->config, "vocabulary", &vocabulary) && vocabulary == 0)
+        ls_config_set_model_int(s->config, "vocabulary", s->training->vocabulary);
+    else if (vocabulary < s->training->vocabulary)
+        return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job, (long long)vocabulary,
+                       (long long)s->training->vocabulary);
+    s->text = ls_config_yaml(s->config);
+    if (!s->text)
+        return LS_RESOURCE;
+    if (s->training->tokenizer && !(s->tokenizer = ls_tokenizer_to_json(s->training->tokenizer)))
+        return LS_RESOURCE;
+    return LS_OK;
+}
+
+static void release(LsSession *s)
+{
+    ls_trainer_free(s->trainer);
+    ls_source_free(s->training);
+    ls_source_free(s->validation);
+    ls_config_free(s->config);
+    ls_free(s->text);
+    ls_free(s->tokenizer);
+    ls_free(s);
+    ls_dist_finish();
+}
+
+LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override, LsSession **session)
+{
+    *session = NULL;
+    LsSession *s = ls_alloc(sizeof *s);
+    if (!s)
+        return LS_RESOURCE;
+    LsStatus status = ls_dist_start(argc, argv, &s->comm);
+    if (status == LS_OK)
+        status = ls_dist_agree(s->comm, prepare(s, job, overrides, override));
+    if (status == LS_OK)
+        status = ls_trainer_new(s->config, s->comm, s->training, s->validation, NULL, &s->trainer);
+    if (status == LS_OK)
+        status = ls_trainer_share(s->trainer);
+    if (status == LS_OK)
+        *session = s;
+    else
+        release(s);
+    return status;
+}
+
+void ls_session_close(LsSession *session)
+{
+    if (session)
+        release(session);
+}
+
+LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm)
+{
+    LsStepResult result = {0};
+    LS_TRY(ls_trainer_step(session->trainer, false, &result));
+    if (loss)
+        *loss = result.loss;
+    if (grad_norm)
+        *grad_norm = result.grad_norm;
+    return LS_OK;
+}
+
+LsStatus ls_session_evaluate(LsSession *session, double *loss)
+{
+    const LsTrainer *t = session->trainer;
+    if (!t->eval_graph || !t->validation)
+        return ls_fail(LS_USAGE, "%s has no validation data: prepare it with --validation, or set data.validation_path",
+                       session->config->data.path);
+    LsEvaluation evaluation = {.samples = session->config->train.evaluate_batches * session->config->train.batch,
+                               .rows = t->plan.micro_batch,
+                               .step = t->progress.step};
+    LS_TRY(ls_evaluate(session->comm, t->eval_graph, t->validation, &evaluation));
+    *loss = evaluation.loss;
+    return LS_OK;
+}
+
+static void moments_of(const LsTrainer *t, LsMoment moment[LS_MAX_MOMENTS])
+{
+    for (int i = 0; i < t->optimizer->moments; i++)
+        moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
+}
+
+LsStatus ls_session_save(LsSession *session, const char *path)
+{
+    const LsTrainer *t = session->trainer;
+    LsMoment moment[LS_MAX_MOMENTS];
+    moments_of(t, moment);
+    LsStatus status = LS_OK;
+    if (session->comm->rank == 0)
+        status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, session->text, session->tokenizer);
+    return ls_dist_agree(session->comm, status);
+}
+
+LsStatus ls_session_load(LsSession *session, const char *path)
+{
+    LsTrainer *t = session->trainer;
+    LsMoment moment[LS_MAX_MOMENTS];
+    moments_of(t, moment);
+    LsStatus status = LS_OK;
+    if (session->comm->rank == 0)
+        status = ls_checkpoint_load(path, t->params, t->optimizer->moments, moment, &t->progress);
+    LS_TRY(ls_dist_agree(session->comm, status));
+    return ls_trainer_share(t);
+}
+
+int64_t ls_session_steps(const LsSession *session) { return session->trainer->progress.step; }
+const LsComm *ls_session_comm(const LsSession *session) { return session->comm; }
+LsParams *ls_session_params(LsSession *session) { return session->trainer->params; }
