@@ -1,22 +1,22 @@
-/* Dense matrix products: how the output is cut into pieces, and the double product in plain loops.
+/* The float product: how it is cut into pieces, one thread each.
  *
- * oneDNN by itself chooses its partition by the number of threads, and with some shapes that changes the order of the sum over k.
- * So the cut is made here, as a function of the shape alone, and every piece runs on one thread. */
+ * The order of the sum over k decides the bits. The kernel's depends on the range of k alone, so its pieces of the output may follow
+ * the number of threads; oneDNN, which does the work where the kernel cannot run, chooses by the piece's shape, so its pieces follow
+ * the product's shape. A cut of k itself follows the shape in both. */
 #include "base/gemm.h"
+#include "base/gemm_check.h"
+#include "base/gemm_kernel.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <pthread.h>
 #include <string.h>
 
-/* Pieces of the output are about this many rows and columns: small enough to share among many threads, large enough that
- * packing the operands, which every piece does for itself, stays a few percent. */
-#define PIECE 384
-#define MANY_PIECES 16
-#define K_CHUNK 2048
-
-typedef struct Cut {
-    int64_t rows, columns, depth; /* of one piece */
-    int64_t row_pieces, column_pieces, chunks;
-} Cut;
+/* A long sum over a small output is cut into ranges of this length, so that there is work for many threads. */
+#define K_RANGE 2048
+#define SMALL_OUTPUT (64 * 384)
+/* Products below this many operations for each thread are shared out evenly. */
+#define EVEN_FLOPS 6e7
+#define ONEDNN_PIECES 16
 
 static int64_t ceil_div(int64_t a, int64_t b)
 {
@@ -28,38 +28,138 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Cuts `length` into equal pieces of about `piece`, each a multiple of `step` except the last. */
-static int64_t piece_length(int64_t length, int64_t piece, int64_t step)
+LsStatus ls_gemm_check(const LsGemm *g)
 {
-    int64_t pieces = ceil_div(length, piece);
-    return ceil_div(ceil_div(length, pieces), step) * step;
+    bool fits = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->ldc >= g->n && g->lda >= (g->transpose_a ? g->m : g->k) &&
+                g->ldb >= (g->transpose_b ? g->k : g->n);
+    if (!fits)
+        return ls_fail(LS_ERROR, "matrix product of (%lld, %lld) and (%lld, %lld) with strides %lld, %lld, %lld: a stride is shorter than a row",
+                       (long long)g->m, (long long)g->k, (long long)g->k, (long long)g->n, (long long)g->lda, (long long)g->ldb,
+                       (long long)g->ldc);
+    return LS_OK;
+}
+
+/* ---- Work space: a list that grows to as many blocks as were ever in use at once --------------------------------------------- */
+
+typedef struct Space {
+    struct Space *next;
+    float *data;
+    int64_t count;
+} Space;
+
+static Space *spaces;
+static pthread_mutex_t spaces_lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* A block of at least `count` floats, or NULL with a message. */
+static Space *space_take(int64_t count)
+{
+    pthread_mutex_lock(&spaces_lock);
+    Space **best = NULL;
+    for (Space **s = &spaces; *s; s = &(*s)->next)
+        if ((*s)->count >= count && (!best || (*s)->count < (*best)->count))
+            best = s;
+    Space *space = best ? *best : NULL;
+    if (best)
+        *best = space->next;
+    pthread_mutex_unlock(&spaces_lock);
+    if (space)
+        return space;
+    space = ls_alloc(sizeof *space);
+    float *data = space ? ls_alloc_array(count, sizeof *data) : NULL;
+    if (!data) {
+        ls_free(space);
+        return NULL;
+    }
+    *space = (Space){.data = data, .count = count};
+    return space;
+}
+
+static void space_give(Space *space)
+{
+    if (!space)
+        return;
+    pthread_mutex_lock(&spaces_lock);
+    space->next = spaces;
+    spaces = space;
+    pthread_mutex_unlock(&spaces_lock);
+}
+
+/* ---- The cut ------------------------------------------------------------------------------------------------------------------ */
+
+typedef struct Cut {
+    int64_t rows, columns, depth; /* of one piece */
+    int64_t row_pieces, column_pieces, ranges;
+    bool kernel;
+} Cut;
+
+/* Time of a piece in units of a multiply-add's: those, and what it costs to bring in both operands. */
+static double piece_time(const LsGemm *g, int64_t rows, int64_t columns)
+{
+    double a = g->transpose_a ? 16 : 12, b = g->transpose_b ? 20 : 16;
+    return (double)rows * (double)columns + a * (double)rows + b * (double)columns;
+}
+
+/* The grid of `pieces` whose longest piece takes least. Returns that time. */
+static double cut_output(const LsGemm *g, Cut *cut, int64_t pieces)
+{
+    double best = 0;
+    for (int64_t row_pieces = 1; row_pieces <= pieces; row_pieces++) {
+        if (pieces % row_pieces != 0)
+            continue;
+        int64_t rows = ceil_div(ceil_div(g->m, row_pieces), 8) * 8, columns = ceil_div(ceil_div(g->n, pieces / row_pieces), 16) * 16;
+        double time = piece_time(g, rows, columns);
+        if (best == 0 || time < best) {
+            best = time;
+            cut->rows = rows;
+            cut->columns = columns;
+        }
+    }
+    cut->row_pieces = ceil_div(g->m, cut->rows);
+    cut->column_pieces = ceil_div(g->n, cut->columns);
+    return best;
+}
+
+/* One, two or four pieces for each thread: more of them cost more copying, fewer wait longer for a thread that came late (taken to be
+ * a tenth of one piece of the fewest). */
+static void cut_for_threads(const LsGemm *g, Cut *cut)
+{
+    int64_t threads = ls_threads();
+    double best = cut_output(g, cut, threads) * 1.1;
+    if (2 * (double)g->m * (double)g->n * (double)g->k < EVEN_FLOPS * (double)threads)
+        return;
+    for (int64_t each = 2; each <= 4; each *= 2) {
+        Cut other = *cut;
+        double time = cut_output(g, &other, each * threads) * (double)each * (1 + 0.1 / (double)each);
+        if (time < best) {
+            best = time;
+            *cut = other;
+        }
+    }
 }
 
 static Cut cut_of(const LsGemm *g)
 {
-    Cut cut;
-    int64_t piece = PIECE;
-    while (piece > 96 && ceil_div(g->m, piece) * ceil_div(g->n, piece) < MANY_PIECES)
-        piece /= 2;
-    cut.rows = piece_length(g->m, piece, 48);
-    cut.columns = piece_length(g->n, piece, 48);
-    cut.row_pieces = ceil_div(g->m, cut.rows);
-    cut.column_pieces = ceil_div(g->n, cut.columns);
-    /* A long sum over a small output is cut too, so that there is work for all; its parts are added in order. */
-    bool few = cut.row_pieces * cut.column_pieces < MANY_PIECES && g->k > K_CHUNK;
-    cut.depth = few ? K_CHUNK : g->k;
-    cut.chunks = ceil_div(g->k, cut.depth);
+    Cut cut = {.depth = g->k, .kernel = ls_gemm_kernel_usable()};
+    if (g->m * g->n <= SMALL_OUTPUT && g->k >= 2 * K_RANGE)
+        cut.depth = K_RANGE;
+    cut.ranges = ceil_div(g->k, cut.depth);
+    if (cut.kernel)
+        cut_for_threads(g, &cut);
+    else
+        cut_output(g, &cut, ONEDNN_PIECES);
     return cut;
 }
 
-static const float *at(const void *matrix, int64_t row, int64_t column, int64_t stride, bool transposed)
+/* ---- The pieces --------------------------------------------------------------------------------------------------------------- */
+
+static const float *part_of(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
 {
     const float *x = matrix;
     return transposed ? x + column * stride + row : x + row * stride + column;
 }
 
-/* Bias and epilogue of a piece whose sum is complete. */
-static void finish_piece(const LsGemm *g, int64_t row, int64_t column, int64_t rows, int64_t columns)
+/* Bias and epilogue of a rectangle whose sum is complete. */
+static void finish_region(const LsGemm *g, int64_t row, int64_t column, int64_t rows, int64_t columns)
 {
     if (g->bias) {
         const float *bias = (const float *)g->bias + column;
@@ -71,180 +171,97 @@ static void finish_piece(const LsGemm *g, int64_t row, int64_t column, int64_t r
         g->finish(g->self, row, column, rows, columns);
 }
 
-/* One piece of the output over one chunk of k, written to `c`. */
-static dnnl_status_t run_piece(const LsGemm *g, const Cut *cut, int64_t row, int64_t column, int64_t chunk, float *c, int64_t ldc, float beta)
+static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
 {
-    int64_t i = row * cut->rows, j = column * cut->columns, p = chunk * cut->depth;
-    int64_t rows = min64(cut->rows, g->m - i), columns = min64(cut->columns, g->n - j), depth = min64(cut->depth, g->k - p);
-    return dnnl_sgemm(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', rows, columns, depth, 1.0f,
-                      at(g->a, i, p, g->lda, g->transpose_a), g->lda, at(g->b, p, j, g->ldb, g->transpose_b), g->ldb, beta, c, ldc);
+    dnnl_status_t status = dnnl_sgemm(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', r->rows, r->columns, r->depth, 1.0f,
+                                      part_of(g->a, g->lda, g->transpose_a, r->row, r->from), g->lda,
+                                      part_of(g->b, g->ldb, g->transpose_b, r->from, r->column), g->ldb, r->add ? 1.0f : 0.0f, r->c, r->ldc);
+    if (status != dnnl_success)
+        return ls_fail(status == dnnl_out_of_memory ? LS_RESOURCE : LS_ERROR, "matrix product (%lld, %lld, %lld): oneDNN status %d",
+                       (long long)r->rows, (long long)r->columns, (long long)r->depth, (int)status);
+    if (r->complete)
+        finish_region(g, r->row, r->column, r->rows, r->columns);
+    return LS_OK;
 }
 
-/* No chunks: every piece goes to its place. */
-static dnnl_status_t run_whole(const LsGemm *g, const Cut *cut)
+/* parts: (ranges, m, n) where k is cut, else NULL and the sums go to C. */
+static LsGemmRegion region_of(const LsGemm *g, const Cut *cut, int64_t number, float *parts)
 {
-    dnnl_status_t worst = dnnl_success;
-    int64_t pieces = cut->row_pieces * cut->column_pieces;
-#pragma omp parallel for schedule(dynamic, 1) if (pieces > 1) reduction(max : worst)
-    for (int64_t piece = 0; piece < pieces; piece++) {
-        int64_t row = piece % cut->row_pieces, column = piece / cut->row_pieces;
-        int64_t i = row * cut->rows, j = column * cut->columns;
-        float *c = (float *)g->c + i * g->ldc + j;
-        dnnl_status_t status = run_piece(g, cut, row, column, 0, c, g->ldc, g->accumulate ? 1.0f : 0.0f);
-        if (status == dnnl_success)
-            finish_piece(g, i, j, min64(cut->rows, g->m - i), min64(cut->columns, g->n - j));
-        worst = status > worst ? status : worst;
+    int64_t pieces = cut->row_pieces * cut->column_pieces, piece = number % pieces, range = number / pieces;
+    LsGemmRegion r = {.row = piece % cut->row_pieces * cut->rows,
+                      .column = piece / cut->row_pieces * cut->columns,
+                      .from = range * cut->depth,
+                      .ldc = parts ? g->n : g->ldc,
+                      .add = !parts && g->accumulate,
+                      .complete = !parts};
+    r.rows = min64(cut->rows, g->m - r.row);
+    r.columns = min64(cut->columns, g->n - r.column);
+    r.depth = min64(cut->depth, g->k - r.from);
+    r.c = (parts ? parts + range * g->m * g->n : (float *)g->c) + r.row * r.ldc + r.column;
+    return r;
+}
+
+static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
+{
+    int64_t work = cut->row_pieces * cut->column_pieces * cut->ranges;
+    LsStatus worst = LS_OK;
+#pragma omp parallel if (work > 1) reduction(max : worst)
+    {
+        Space *space = cut->kernel ? space_take(ls_gemm_kernel_space()) : NULL;
+        if (cut->kernel && !space)
+            worst = LS_RESOURCE;
+#pragma omp for schedule(dynamic, 1)
+        for (int64_t i = 0; i < work; i++) {
+            LsGemmRegion r = region_of(g, cut, i, parts);
+            if (space)
+                ls_gemm_kernel(g, &r, space->data);
+            else if (!cut->kernel) {
+                LsStatus status = onednn_region(g, &r);
+                worst = status > worst ? status : worst;
+            }
+        }
+        space_give(space);
     }
-    return worst;
+    /* The message of another thread is lost. */
+    return worst == LS_OK ? LS_OK : ls_fail(worst, "matrix product (%lld, %lld, %lld): %s", (long long)g->m, (long long)g->n, (long long)g->k,
+                                            worst == LS_RESOURCE ? "out of memory" : "oneDNN failed");
 }
 
-/* parts: (chunks, m, n); summed in order of the chunks. */
+/* parts: (ranges, m, n), summed in order. */
 static void sum_parts(const LsGemm *g, const Cut *cut, const float *parts)
 {
-#pragma omp parallel for
+#pragma omp parallel for if (g->m * g->n > 4096)
     for (int64_t i = 0; i < g->m; i++) {
         float *c = (float *)g->c + i * g->ldc;
         if (!g->accumulate)
             memset(c, 0, (size_t)g->n * sizeof *c);
-        for (int64_t chunk = 0; chunk < cut->chunks; chunk++) {
-            const float *part = parts + (chunk * g->m + i) * g->n;
+        for (int64_t range = 0; range < cut->ranges; range++) {
+            const float *part = parts + (range * g->m + i) * g->n;
             for (int64_t j = 0; j < g->n; j++)
                 c[j] += part[j];
         }
-        finish_piece(g, i, 0, 1, g->n);
+        finish_region(g, i, 0, 1, g->n);
     }
-}
-
-/* Grows this thread's block for partial sums: after the first product of a shape it is there. */
-static float *parts_block(size_t bytes)
-{
-    static _Thread_local struct {
-        float *data;
-        size_t bytes;
-    } block;
-    if (block.bytes < bytes) {
-        ls_free(block.data);
-        block.data = ls_alloc(bytes);
-        block.bytes = block.data ? bytes : 0;
-    }
-    return block.data;
-}
-
-static LsStatus run_chunks(const LsGemm *g, const Cut *cut, dnnl_status_t *worst_of)
-{
-    float *parts = parts_block((size_t)(cut->chunks * g->m * g->n) * sizeof(float));
-    if (!parts)
-        return LS_RESOURCE;
-    dnnl_status_t worst = dnnl_success;
-    int64_t pieces = cut->row_pieces * cut->column_pieces;
-#pragma omp parallel for schedule(dynamic, 1) reduction(max : worst)
-    for (int64_t work = 0; work < pieces * cut->chunks; work++) {
-        int64_t piece = work % pieces, chunk = work / pieces;
-        int64_t row = piece % cut->row_pieces, column = piece / cut->row_pieces;
-        float *c = parts + (chunk * g->m + row * cut->rows) * g->n + column * cut->columns;
-        dnnl_status_t status = run_piece(g, cut, row, column, chunk, c, g->n, 0.0f);
-        worst = status > worst ? status : worst;
-    }
-    *worst_of = worst;
-    if (worst == dnnl_success)
-        sum_parts(g, cut, parts);
-    return LS_OK;
-}
-
-/* k = 0: the sum is empty. */
-static void empty_product_float32(const LsGemm *g)
-{
-    for (int64_t i = 0; i < g->m; i++) {
-        float *c = (float *)g->c + i * g->ldc;
-        if (!g->accumulate)
-            memset(c, 0, (size_t)g->n * sizeof *c);
-        finish_piece(g, i, 0, 1, g->n);
-    }
-}
-
-static LsStatus check(const LsGemm *g)
-{
-    bool fits = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->ldc >= g->n && g->lda >= (g->transpose_a ? g->m : g->k) &&
-                g->ldb >= (g->transpose_b ? g->k : g->n);
-    if (!fits)
-        return ls_fail(LS_ERROR, "matrix product of (%lld, %lld) and (%lld, %lld) with strides %lld, %lld, %lld: a stride is shorter than a row",
-                       (long long)g->m, (long long)g->k, (long long)g->k, (long long)g->n, (long long)g->lda, (long long)g->ldb,
-                       (long long)g->ldc);
-    return LS_OK;
 }
 
 LsStatus ls_gemm_float32(const LsGemm *g)
 {
-    LS_TRY(check(g));
+    LS_TRY(ls_gemm_check(g));
     if (g->m == 0 || g->n == 0)
         return LS_OK;
-    if (g->k == 0) {
-        empty_product_float32(g);
+    if (g->k == 0) { /* the sum is empty */
+        sum_parts(g, &(Cut){0}, NULL);
         return LS_OK;
     }
     Cut cut = cut_of(g);
-    dnnl_status_t worst = dnnl_success;
-    if (cut.chunks == 1)
-        worst = run_whole(g, &cut);
-    else
-        LS_TRY(run_chunks(g, &cut, &worst));
-    if (worst != dnnl_success)
-        return ls_fail(worst == dnnl_out_of_memory ? LS_RESOURCE : LS_ERROR, "matrix product (%lld, %lld, %lld): oneDNN status %d",
-                       (long long)g->m, (long long)g->n, (long long)g->k, (int)worst);
-    return LS_OK;
-}
-
-/* ---- Double ------------------------------------------------------------------------------------------------------------- */
-
-#define BLOCK 64
-
-/* out: (BLOCK, BLOCK): rows and columns of a block of op(matrix) that starts at (row, column). */
-static void copy_block(double *out, const double *matrix, int64_t stride, bool transposed, int64_t row, int64_t column, int64_t rows,
-                       int64_t columns)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            out[i * BLOCK + j] = transposed ? matrix[(column + j) * stride + row + i] : matrix[(row + i) * stride + column + j];
-}
-
-/* sum: (rows, columns) += x (rows, depth) y (depth, columns), all with BLOCK elements from row to row. */
-static void multiply_block(double *restrict sum, const double *restrict x, const double *restrict y, int64_t rows, int64_t columns,
-                           int64_t depth)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t p = 0; p < depth; p++)
-            for (int64_t j = 0; j < columns; j++)
-                sum[i * BLOCK + j] += x[i * BLOCK + p] * y[p * BLOCK + j];
-}
-
-static void product_block(const LsGemm *g, int64_t i, int64_t j)
-{
-    double x[BLOCK * BLOCK], y[BLOCK * BLOCK], sum[BLOCK * BLOCK] = {0};
-    int64_t rows = min64(BLOCK, g->m - i), columns = min64(BLOCK, g->n - j);
-    for (int64_t p = 0; p < g->k; p += BLOCK) {
-        int64_t depth = min64(BLOCK, g->k - p);
-        copy_block(x, g->a, g->lda, g->transpose_a, i, p, rows, depth);
-        copy_block(y, g->b, g->ldb, g->transpose_b, p, j, depth, columns);
-        multiply_block(sum, x, y, rows, columns, depth);
-    }
-    const double *bias = g->bias;
-    for (int64_t row = 0; row < rows; row++) {
-        double *c = (double *)g->c + (i + row) * g->ldc + j;
-        for (int64_t column = 0; column < columns; column++) {
-            double value = sum[row * BLOCK + column] + (g->accumulate ? c[column] : 0);
-            c[column] = value + (bias ? bias[j + column] : 0);
-        }
-    }
-    if (g->finish)
-        g->finish(g->self, i, j, rows, columns);
-}
-
-LsStatus ls_gemm_float64(const LsGemm *g)
-{
-    LS_TRY(check(g));
-    int64_t row_blocks = ceil_div(g->m, BLOCK), column_blocks = ceil_div(g->n, BLOCK);
-#pragma omp parallel for schedule(static) if (row_blocks * column_blocks > 1)
-    for (int64_t block = 0; block < row_blocks * column_blocks; block++)
-        product_block(g, block % row_blocks * BLOCK, block / row_blocks * BLOCK);
-    return LS_OK;
+    if (cut.ranges == 1)
+        return run_pieces(g, &cut, NULL);
+    Space *parts = space_take(cut.ranges * g->m * g->n);
+    if (!parts)
+        return LS_RESOURCE;
+    LsStatus status = run_pieces(g, &cut, parts->data);
+    if (status == LS_OK)
+        sum_parts(g, &cut, parts->data);
+    space_give(parts);
+    return status;
 }
