@@ -1,0 +1,13 @@
+/* Reading JSON files with messages that say where. */
+#ifndef LS_STORE_JSON_H
+#define LS_STORE_JSON_H
+
+#include "lockstep/base.h"
+
+#include <jansson.h>
+
+/* An object; duplicate keys are refused. `code` is the status of a failure. The caller calls json_decref. */
+LsStatus ls_json_parse(const char *path, LsStatus code, const char *text, int64_t bytes, json_t **object) LS_MUST_USE;
+LsStatus ls_json_load(const char *path, LsStatus code, json_t **object) LS_MUST_USE;
+
+#endif
