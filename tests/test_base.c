@@ -82,8 +82,10 @@ static void test_status(void)
     ASSERT_FAILS(failing(), LS_DATA, "line 3");
     ASSERT_FAILS(ls_fail_in(failing(), "file %s", "a"), LS_DATA, "file a: line 3");
     ASSERT_FAILS(ls_fail(LS_USAGE, "again: %s", ls_message()), LS_USAGE, "again: file a: line 3");
+    CU_ASSERT_EQUAL(ls_message_status(), LS_USAGE);
     ls_clear_message();
     CU_ASSERT_STRING_EQUAL(ls_message(), "");
+    CU_ASSERT_EQUAL(ls_message_status(), LS_ERROR);
 }
 
 static void test_isa(void)
