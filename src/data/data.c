@@ -85,7 +85,7 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
     *object = NULL;
     LsSealed *file = ls_sealed_open(path, NULL, LS_DATA, false);
     if (!file)
-        return LS_DATA;
+        return ls_message_status();
     LsStatus status = LS_OK;
     const LsDataKind *kind = ls_data_kind(ls_sealed_kind(file));
     json_t *made = json_pack("{s:s, s:s, s:i}", "file", path, "kind", ls_sealed_kind(file), "version", ls_sealed_version(file));

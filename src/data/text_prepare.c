@@ -168,7 +168,7 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
     Writer writer = {.type = token_type(ls_tokenizer_vocabulary(tokenizer))};
     writer.stream = ls_sealed_stream(file, name, writer.type, CHUNK);
     if (!writer.stream)
-        return LS_DATA;
+        return ls_message_status();
     LsStatus status = LS_OK;
     for (int i = 0; i < split->pieces && status == LS_OK; i++) {
         if (i > 0 && ls_tokenizer_end(tokenizer) >= 0) {
@@ -252,7 +252,7 @@ static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Spl
 {
     LsSealed *file = ls_sealed_create(output, "text", LS_TEXT_VERSION, LS_DATA);
     if (!file)
-        return LS_DATA;
+        return ls_message_status();
     LsStatus status = write_head(file, tokenizer, train, validation, sources, source);
     if (status == LS_OK)
         status = write_split(file, "train/tokens", tokenizer, train);
@@ -285,7 +285,7 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
         LS_TRY_CLEANUP(map_file(i < sources ? source[i] : settings->validation_file, &part[i]));
     tokenizer = make_tokenizer(settings, part, parts);
     if (!tokenizer) {
-        status = LS_DATA;
+        status = ls_message_status();
         goto cleanup;
     }
     bool whole_characters = strcmp(ls_tokenizer_kind(tokenizer), "bytes") != 0;

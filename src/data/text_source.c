@@ -127,7 +127,7 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, b
     LS_TRY(ls_sealed_get_int(file, "vocabulary", &vocabulary));
     text->tokenizer = ls_text_tokenizer(file);
     if (!text->tokenizer)
-        return LS_DATA;
+        return ls_message_status();
     if (vocabulary != ls_tokenizer_vocabulary(text->tokenizer))
         return ls_fail(LS_DATA, "%s: says a vocabulary of %lld tokens, but its tokenizer has %lld", ls_sealed_path(file),
                        (long long)vocabulary, (long long)ls_tokenizer_vocabulary(text->tokenizer));
@@ -162,7 +162,7 @@ LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uin
     text->key = ls_key(seed, "data.text");
     bool exists = false;
     LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
-    LsStatus status = file ? read_file(text, file, split, &exists) : LS_DATA;
+    LsStatus status = file ? read_file(text, file, split, &exists) : ls_message_status();
     if (file)
         ls_sealed_close(file);
     if (status != LS_OK || !exists) {
