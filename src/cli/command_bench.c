@@ -175,6 +175,7 @@ static LsStatus run(LsCall *call)
     Bench b = {.options = call->options, .comm = call->comm};
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(ls_dist_agree(b.comm, open_data(&b, call)));
+    LS_TRY_CLEANUP(ls_job_peak(b.comm, &b.peak_gflops));
     LS_TRY_CLEANUP(ls_trainer_new(b.config, b.comm, b.training, NULL, &(LsTrainOptions){.profile = true}, &b.trainer));
     LS_TRY_CLEANUP(measure(&b));
     collect_rows(&b);

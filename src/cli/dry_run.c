@@ -2,6 +2,7 @@
 
 #include "cli/progress.h"
 #include "io/file.h"
+#include "io/peak.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -9,6 +10,18 @@
 /* Measured steps reach between these shares of the matrix products' peak; an estimate before a step cannot be better than that. */
 #define LOW_SHARE 0.5
 #define HIGH_SHARE 0.85
+
+LsStatus ls_job_peak(const LsComm *comm, double *gflops)
+{
+    double sums[2];
+    LS_TRY(comm->barrier(comm));
+    sums[0] = ls_peak_gflops();
+    sums[1] = sums[0] > 0;
+    ls_clear_message();
+    LS_TRY(comm->allreduce_double(comm, sums, 2));
+    *gflops = sums[1] >= comm->size ? sums[0] : 0;
+    return LS_OK;
+}
 
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan)
 {

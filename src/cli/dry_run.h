@@ -8,6 +8,10 @@
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                     double peak_gflops) LS_MUST_USE;
 
+/* The measured peak of all ranks together in GFLOP/s, 0 where a rank's is unknown. Collective: all measure at the same time, as they
+ * share the machine when they train. */
+LsStatus ls_job_peak(const LsComm *comm, double *gflops) LS_MUST_USE;
+
 /* Bytes of one checkpoint of this configuration, and the most of them that lie in the run folder at once (one being written). */
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan);
 int64_t ls_dry_run_checkpoints(const LsConfig *config);

@@ -1,0 +1,120 @@
+/* lockstep eval: the loss of a trained model on held-out data. */
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "data/data.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Options {
+    char *split;
+    int64_t batches;
+    bool best, json;
+} Options;
+
+static const LsOption options[] = {
+    {.setting = LS_SETTING_CHOICE(Options, split, "validation", "validation|train", "the part of the data to evaluate on"), .argument = "SPLIT"},
+    {.setting = LS_SETTING_INT(Options, batches, "0", 0, 1e15, "batches of train.batch sequences, from the beginning; 0: all"), .argument = "N"},
+    {.setting = LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
+    {.setting = LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
+    {{0}}};
+
+typedef struct Eval {
+    const Options *options;
+    const LsComm *comm;
+    LsLoaded model;
+    LsTrainPlan plan;
+    LsSource *training, *validation, *source;
+    LsGraph *graph;
+    LsEvaluation evaluation;
+    double seconds;
+} Eval;
+
+/* Sequences at once: a rank's share of a step, made smaller where ranks do not divide the batch, for evaluation needs no equal shares. */
+static void choose_rows(Eval *e)
+{
+    const LsTrainSettings *train = &e->model.config->train;
+    int64_t rows = (train->batch + e->comm->size - 1) / e->comm->size;
+    if (train->micro_batch > 0 && train->micro_batch < rows)
+        rows = train->micro_batch;
+    e->evaluation.rows = rows;
+}
+
+static LsStatus prepare(Eval *e, const LsCall *call)
+{
+    const LsConfig *config;
+    LS_TRY(ls_load(call->operand[0], e->options->best, call->operands - 1, call->operand + 1, &e->model));
+    config = e->model.config;
+    LS_TRY(ls_train_shapes(config, 1, &e->plan));
+    LS_TRY(ls_data_open(&config->data, e->plan.sequence, (uint64_t)config->train.seed, &e->training, &e->validation));
+    bool training = strcmp(e->options->split, "train") == 0;
+    e->source = training ? e->training : e->validation;
+    if (!e->source)
+        return ls_fail(LS_DATA, "%s has no validation part: set data.validation_path, or use --split train",
+                       config->data.path);
+    choose_rows(e);
+    e->evaluation.samples = e->options->batches * config->train.batch;
+    e->evaluation.step = e->model.progress.step;
+    e->graph = ls_graph_new(e->model.params,
+                            &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config), .comm = e->comm});
+    if (!e->graph)
+        return LS_RESOURCE;
+    config->model->build(e->graph, config->model_config, &(LsShape){e->evaluation.rows, e->plan.sequence, LS_WANT_LOSS});
+    return ls_graph_plan(e->graph);
+}
+
+static bool is_bytes(const Eval *e)
+{
+    return e->model.tokenizer && strcmp(ls_tokenizer_kind(e->model.tokenizer), "bytes") == 0;
+}
+
+static LsStatus report(const Eval *e)
+{
+    double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
+    if (e->options->json) {
+        json_t *object = json_pack("{s:s, s:I, s:s, s:f, s:f, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
+                                   (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity", exp(loss),
+                                   "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets, "seconds", e->seconds,
+                                   "tokens_per_second", speed);
+        if (object && is_bytes(e))
+            json_object_set_new(object, "bits_per_byte", ls_json_number(bits));
+        return ls_print_json(object);
+    }
+    printf("%s after step %lld, %s: loss %.5f, perplexity %.4g, %.5f bits per %s (%lld tokens, %.0f a second)\n", e->model.path,
+           (long long)e->evaluation.step, e->options->split, loss, exp(loss), bits, is_bytes(e) ? "byte" : "token",
+           (long long)e->evaluation.targets, speed);
+    return LS_OK;
+}
+
+static LsStatus run(LsCall *call)
+{
+    Eval e = {.options = call->options, .comm = call->comm};
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(ls_dist_agree(e.comm, prepare(&e, call)));
+    e.seconds = -ls_seconds();
+    LS_TRY_CLEANUP(ls_evaluate(e.comm, e.graph, e.source, &e.evaluation));
+    e.seconds += ls_seconds();
+    LS_TRY_CLEANUP(ls_dist_agree(e.comm, e.comm->rank == 0 ? report(&e) : LS_OK));
+cleanup:
+    ls_graph_free(e.graph);
+    ls_source_free(e.training);
+    ls_source_free(e.validation);
+    ls_loaded_free(&e.model);
+    return status;
+}
+
+const LsCommand ls_command_eval = {
+    .name = "eval",
+    .summary = "loss, perplexity and bits per token of a trained model on held-out data",
+    .operands = "RUN [key=value ...]",
+    .least = 1,
+    .most = -1,
+    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. key=value overrides its configuration: "
+                   "data.path=other.h5. Any number of ranks gives the same result.",
+    .example = "lockstep eval runs/shakespeare-gpt\nmpirun -np 2 lockstep eval runs/shakespeare-gpt --split train --batches 50 --json",
+    .launch = LS_PARALLEL,
+    .options = options,
+    .options_bytes = sizeof(Options),
+    .run = run,
+};

@@ -1,0 +1,249 @@
+/* lockstep train: from a job file to a run folder. */
+#include "cli/cli.h"
+#include "cli/dry_run.h"
+#include "cli/progress.h"
+#include "cli/resume.h"
+#include "cli/run_folder.h"
+#include "cli/signals.h"
+#include "data/data.h"
+#include "io/file.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Options {
+    char *resume, *progress;
+    bool dry_run;
+} Options;
+
+static const LsOption options[] = {
+    {.setting = LS_SETTING_STRING(Options, resume, "auto",
+                                  "auto: go on from the newest checkpoint of output.path where there is one; never: start anew, in an empty "
+                                  "folder only; or a checkpoint to go on from"),
+     .argument = "auto|never|FILE"},
+    {.setting = LS_SETTING_CHOICE(Options, progress, "auto", "auto|bar|lines|none", "auto: a bar on a terminal, lines elsewhere"),
+     .argument = "MODE"},
+    {.setting = LS_SETTING_BOOL(Options, dry_run, "false", "print parameters, memory, disk and an estimate of the time; train nothing")},
+    {{0}}};
+
+/* Everything of one run. folder, bar, text and tokenizer are rank 0's. */
+typedef struct Run {
+    const Options *options;
+    const LsComm *comm;
+    LsConfig *config;
+    LsSource *training, *validation;
+    LsTrainer *trainer;
+    LsRunFolder folder;
+    LsProgressBar bar;
+    LsProgressMode mode;
+    char *text, *tokenizer;
+    char *resumed;        /* checkpoint this run goes on from, or NULL */
+    int64_t resumed_step; /* -1: none */
+    bool accepted;        /* the folder is this run's: its status and log may be written */
+} Run;
+
+/* ---- Hooks of the loop --------------------------------------------------------------------------------------------- */
+
+static LsStatus on_save(void *self, const LsTrainer *t)
+{
+    Run *run = self;
+    LsMoment moment[LS_MAX_MOMENTS];
+    for (int i = 0; i < t->optimizer->moments; i++)
+        moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
+    char *path = ls_checkpoint_path(run->folder.path, t->progress.step);
+    if (!path)
+        return LS_RESOURCE;
+    LsStatus status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
+    if (status == LS_OK)
+        status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, run->text, run->tokenizer);
+    if (status == LS_OK)
+        status = ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
+    ls_free(path);
+    return status;
+}
+
+static bool on_stop(void *self)
+{
+    (void)self;
+    return ls_signals_stop_requested();
+}
+
+static LsStatus on_row(void *self, const LsMetrics *metrics)
+{
+    Run *run = self;
+    if (isfinite(metrics->validation_loss))
+        ls_progress_evaluated(&run->bar, metrics);
+    return ls_run_folder_row(&run->folder, metrics);
+}
+
+static void on_step(void *self, const LsMetrics *metrics)
+{
+    Run *run = self;
+    ls_progress_step(&run->bar, metrics);
+}
+
+/* ---- Preparations, one after the other; each rank for itself -------------------------------------------------------- */
+
+static LsStatus read_config(Run *run, const LsCall *call)
+{
+    LS_TRY(ls_progress_mode(run->options->progress, &run->mode));
+    run->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
+    if (!run->config)
+        return LS_USAGE;
+    LsTrainPlan plan; /* a batch that cannot be divided is told before data is read */
+    return ls_train_shapes(run->config, run->comm->size, &plan);
+}
+
+static LsStatus open_data(Run *run)
+{
+    LsTrainPlan plan;
+    LS_TRY(ls_train_shapes(run->config, run->comm->size, &plan));
+    LS_TRY(ls_data_open(&run->config->data, plan.sequence, (uint64_t)run->config->train.seed, &run->training, &run->validation));
+    int64_t asked = 0, needed = run->training->vocabulary;
+    if (!ls_config_model_int(run->config, "vocabulary", &asked))
+        return LS_OK;
+    if (asked != 0 && asked < needed)
+        return ls_fail(LS_USAGE, "model.vocabulary is %lld, but %s has %lld tokens: leave it out to take the data set's", (long long)asked,
+                       run->config->data.path, (long long)needed);
+    if (asked == 0)
+        ls_config_set_model_int(run->config, "vocabulary", needed);
+    return LS_OK;
+}
+
+static LsStatus check_disk(const Run *run)
+{
+    char need[32], have[32];
+    int64_t bytes = ls_dry_run_checkpoint_bytes(&run->trainer->plan), left = ls_free_bytes(run->folder.path);
+    int64_t files = ls_dry_run_checkpoints(run->config);
+    if (left >= 0 && left < bytes + bytes / 20)
+        return ls_fail(LS_RESOURCE, "%s: a checkpoint takes %s, but only %s are free: make room or set another output.path",
+                       run->folder.path, ls_bytes_text(bytes, need), ls_bytes_text(left, have));
+    if (left >= 0 && left < bytes * files)
+        ls_warn("%s: up to %lld checkpoints take %s, and %s are free; a smaller output.keep takes less", run->folder.path, (long long)files,
+                ls_bytes_text(bytes * files, need), ls_bytes_text(left, have));
+    return LS_OK;
+}
+
+static LsStatus open_log(const Run *run)
+{
+    char *log = ls_format("%s/log.txt", run->folder.path);
+    if (!log)
+        return LS_RESOURCE;
+    LsStatus status = ls_log_open(log);
+    ls_free(log);
+    return status;
+}
+
+/* Takes the run folder over and loads the checkpoint to go on from. Rank 0 alone. */
+static LsStatus open_folder(Run *run)
+{
+    LsTrainer *t = run->trainer;
+    LS_TRY(ls_run_folder_open(&run->folder, run->config->output.path));
+    run->text = ls_resume_text(run->config);
+    if (!run->text)
+        return LS_RESOURCE;
+    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, &run->resumed));
+    LS_TRY(check_disk(run));
+    if (run->resumed) {
+        LsMoment moment[LS_MAX_MOMENTS];
+        for (int i = 0; i < t->optimizer->moments; i++)
+            moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
+        LS_TRY(ls_checkpoint_load(run->resumed, t->params, t->optimizer->moments, moment, &t->progress));
+        run->resumed_step = t->progress.step;
+    }
+    LS_TRY(open_log(run));
+    run->accepted = true;
+    LS_TRY(ls_checkpoint_begin(run->folder.path, t->progress.step));
+    LS_TRY(ls_run_folder_metrics(&run->folder, t->progress.step));
+    LS_TRY(ls_run_folder_config(&run->folder, run->text));
+    LS_TRY(ls_run_folder_status(&run->folder, "running"));
+    if (run->training->tokenizer && !(run->tokenizer = ls_tokenizer_to_json(run->training->tokenizer)))
+        return LS_RESOURCE;
+    return LS_OK;
+}
+
+/* ---- The run --------------------------------------------------------------------------------------------------------- */
+
+static void announce(const Run *run)
+{
+    const LsTrainer *t = run->trainer;
+    char parameters[32], memory[32], have[32];
+    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %lld sequences of %lld tokens a step; %s a rank", run->config->model->name,
+           ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s", ls_threads(),
+           ls_threads() == 1 ? "" : "s", (long long)run->config->train.batch, (long long)t->plan.sequence,
+           ls_bytes_text(t->plan.total_bytes, memory));
+    int64_t available = ls_available_bytes();
+    if (available >= 0 && available < t->plan.memory.activations)
+        ls_warn("a rank's activations alone take %s, and %s are available: a smaller train.micro_batch takes less",
+                ls_bytes_text(t->plan.memory.activations, memory), ls_bytes_text(available, have));
+    if (run->resumed)
+        ls_log("going on from %s after step %lld", run->resumed, (long long)t->progress.step);
+    if (t->progress.step >= run->config->train.steps)
+        ls_log("nothing to do: %lld of train.steps=%lld steps are done", (long long)t->progress.step, (long long)run->config->train.steps);
+}
+
+static LsStatus train(Run *run)
+{
+    LsTrainer *t = run->trainer;
+    if (run->comm->rank == 0)
+        announce(run);
+    ls_progress_begin(&run->bar, run->comm->rank == 0 ? run->mode : LS_PROGRESS_NONE, t->progress.step, run->config->train.steps);
+    t->hooks = (LsTrainHooks){.self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step};
+    ls_signals_catch();
+    LsStatus status = ls_trainer_run(t);
+    ls_progress_end(&run->bar);
+    return status;
+}
+
+static LsStatus prepare_and_train(Run *run, const LsCall *call)
+{
+    LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
+    LS_TRY(ls_dist_agree(run->comm, open_data(run)));
+    double peak = 0;
+    LS_TRY(ls_job_peak(run->comm, &peak));
+    if (run->options->dry_run)
+        return ls_dist_agree(run->comm,
+                             run->comm->rank == 0 ? ls_dry_run(run->config, run->comm, run->training, run->validation, peak) : LS_OK);
+    LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation, &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
+    LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_folder(run) : LS_OK));
+    LS_TRY(ls_trainer_share(run->trainer));
+    return train(run);
+}
+
+static LsStatus run(LsCall *call)
+{
+    Run run = {.options = call->options, .comm = call->comm, .folder = {.metrics = -1}, .resumed_step = -1};
+    LsStatus status = prepare_and_train(&run, call);
+    if (run.accepted) {
+        char *message = status == LS_OK ? NULL : ls_strdup(ls_message());
+        if (ls_run_folder_status(&run.folder, ls_run_folder_word(status)) != LS_OK)
+            ls_warn("the run's status could not be written: %s", ls_message());
+        if (message)
+            ls_fail(status, "%s", message);
+        ls_free(message);
+    }
+    ls_trainer_free(run.trainer);
+    ls_source_free(run.training);
+    ls_source_free(run.validation);
+    ls_run_folder_close(&run.folder);
+    ls_config_free(run.config);
+    ls_free(run.text);
+    ls_free(run.tokenizer);
+    ls_free(run.resumed);
+    return status;
+}
+
+const LsCommand ls_command_train = {
+    .name = "train",
+    .summary = "trains a model as a job file says, or goes on with a run that was stopped",
+    .operands = "CONFIG.yaml [key=value ...]",
+    .least = 1,
+    .most = -1,
+    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, SIGTERM or Ctrl-C the run is "
+                   "saved and ends with status 75: the same command goes on from there, on any number of ranks. A second Ctrl-C ends at once.",
+    .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
+    .launch = LS_PARALLEL,
+    .options = options,
+    .options_bytes = sizeof(Options),
+    .run = run,
+};

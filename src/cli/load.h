@@ -1,0 +1,23 @@
+/* What commands that use a trained model have in common: its configuration, parameters and tokenizer from a run or checkpoint. */
+#ifndef LS_CLI_LOAD_H
+#define LS_CLI_LOAD_H
+
+#include "config/config.h"
+#include "data/tokenizer.h"
+#include "store/checkpoint.h"
+
+typedef struct LsLoaded {
+    char *path; /* of the checkpoint */
+    LsConfig *config;
+    LsParams *params; /* without gradients */
+    LsProgress progress;
+    LsTokenizer *tokenizer; /* NULL where the model has none */
+} LsLoaded;
+
+/* run: a run folder (its newest whole checkpoint, or the best by validation loss) or a checkpoint. overrides: "key=value", over the
+ * configuration in the checkpoint; may be NULL with count 0. Not collective. LS_CHECKPOINT where there is none. Release with
+ * ls_loaded_free, after a failure too. */
+LsStatus ls_load(const char *run, bool best, int overrides, char *const *override, LsLoaded *loaded) LS_MUST_USE;
+void ls_loaded_free(LsLoaded *loaded);
+
+#endif
