@@ -39,7 +39,8 @@ static LsStatus measure_products(double *gflops)
     return status;
 }
 
-/* Elements of each of the triad's arrays: all three together are more than four times the largest cache. */
+/* Elements of each of the triad's arrays: all three together are more than four times the largest cache, within reason: virtual machines
+ * name the cache of a whole socket that they have a part of. */
 static int64_t triad_count(void)
 {
     int64_t cache = 0;
@@ -48,7 +49,7 @@ static int64_t triad_count(void)
         long bytes = sysconf(levels[i]);
         cache = bytes > cache ? bytes : cache;
     }
-    int64_t bytes = cache + cache / 2, least = (int64_t)32 << 20, most = (int64_t)512 << 20;
+    int64_t bytes = cache + cache / 2, least = (int64_t)32 << 20, most = (int64_t)128 << 20;
     return (bytes < least ? least : bytes > most ? most : bytes) / (int64_t)sizeof(double);
 }
 
