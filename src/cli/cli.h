@@ -38,10 +38,19 @@ typedef struct LsOption {
     bool required;
 } LsOption;
 
+/* One of the kinds that a command's first argument chooses among (prepare KIND), with settings that are options too. */
+typedef struct LsCommandKind {
+    const char *name, *summary;
+    const LsSetting *settings; /* ended by {0} */
+    size_t settings_bytes;
+} LsCommandKind;
+
 /* One call of a command, parsed. */
 typedef struct LsCall {
     const struct LsCommand *command;
     const void *options; /* the command's structure, filled */
+    LsCommandKind kind;  /* where the command has kinds: the one chosen, and its structure, filled */
+    const void *settings;
     int operands;
     char *const *operand;
     const LsComm *comm; /* all ranks where the command is parallel, else ls_comm_self() */
@@ -62,6 +71,7 @@ typedef struct LsCommand {
     LsLaunch launch;
     const LsOption *options; /* ended by {{0}}; NULL: none */
     size_t options_bytes;
+    bool (*kinds)(int index, LsCommandKind *kind); /* kind number 0, 1, ...; false past the last. NULL: none */
     LsStatus (*run)(LsCall *call);
 } LsCommand;
 
@@ -87,6 +97,9 @@ void ls_print_wrapped(FILE *out, const char *text, int column, int indent);
 
 /* Prints an object to stdout and takes the caller's reference. LS_RESOURCE where object is NULL (out of memory). */
 LsStatus ls_print_json(json_t *object) LS_MUST_USE;
+
+/* Prints an object's texts and numbers to stdout, one "key   value" a line, objects in it indented below; lists are passed over. */
+void ls_print_fields(json_t *object, int indent);
 
 /* A number, or null where it is not finite (JSON has no NaN). */
 json_t *ls_json_number(double value);

@@ -39,25 +39,41 @@ static int to_text_column(FILE *out, int used)
     return TEXT_COLUMN;
 }
 
-static void option_help(FILE *out, const LsOption *option)
+static void option_help(FILE *out, const LsSetting *setting, const char *argument, char letter, bool required)
 {
-    const LsSetting *setting = &option->setting;
     char name[64], text[1024];
     snprintf(name, sizeof name, "%s", setting->name);
-    for (char *letter = name; *letter; letter++)
-        if (*letter == '_')
-            *letter = '-';
-    int used = option->letter ? fprintf(out, "  -%c, --%s", option->letter, name) : fprintf(out, "  --%s", name);
-    if (option->argument)
-        used += fprintf(out, " %s", option->argument);
+    for (char *each = name; *each; each++)
+        if (*each == '_')
+            *each = '-';
+    int used = letter ? fprintf(out, "  -%c, --%s", letter, name) : fprintf(out, "  --%s", name);
+    if (argument)
+        used += fprintf(out, " %s", argument);
     int length = snprintf(text, sizeof text, "%s", setting->help);
     if (setting->type == LS_SETTING_TYPE_CHOICE)
         length += snprintf(text + length, sizeof text - (size_t)length, ": %s", setting->choices);
-    if (option->required)
+    if (required)
         snprintf(text + length, sizeof text - (size_t)length, " (required)");
     else if (setting->fallback && setting->type != LS_SETTING_TYPE_BOOL && setting->fallback[0])
         snprintf(text + length, sizeof text - (size_t)length, " (default %s)", setting->fallback);
     ls_print_wrapped(out, text, to_text_column(out, used), TEXT_COLUMN);
+}
+
+static const char *argument_of(LsSettingType type)
+{
+    static const char *const names[] = {NULL, "N", "X", NULL, "TEXT", "NAME"};
+    return type <= LS_SETTING_TYPE_CHOICE ? names[type] : NULL;
+}
+
+static void kinds_help(FILE *out, const LsCommand *command)
+{
+    LsCommandKind kind;
+    for (int i = 0; command->kinds && command->kinds(i, &kind); i++) {
+        int used = fprintf(out, "\noptions of %s %s: ", command->name, kind.name);
+        ls_print_wrapped(out, kind.summary, used - 1, 2);
+        for (const LsSetting *setting = kind.settings; setting->name; setting++)
+            option_help(out, setting, argument_of(setting->type), 0, false);
+    }
 }
 
 void ls_cli_command_help(FILE *out, const LsCommand *command)
@@ -72,11 +88,17 @@ void ls_cli_command_help(FILE *out, const LsCommand *command)
     }
     fprintf(out, "\noptions:\n");
     for (const LsOption *option = command->options; option && option->setting.name; option++)
-        option_help(out, option);
+        option_help(out, &option->setting, option->argument, option->letter, option->required);
     used = fprintf(out, "  -h, --help");
     ls_print_wrapped(out, "this text", to_text_column(out, used), TEXT_COLUMN);
+    kinds_help(out, command);
     fprintf(out, "\nexample:\n  ");
-    ls_print_wrapped(out, command->example, 2, 2);
+    for (const char *letter = command->example; *letter; letter++) {
+        fputc(*letter, out);
+        if (*letter == '\n')
+            fputs("  ", out); /* commands are not broken: they are there to be copied */
+    }
+    fputc('\n', out);
 }
 
 void ls_cli_help(FILE *out)

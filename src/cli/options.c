@@ -14,6 +14,17 @@ static void written(const char *field, char name[64])
     name[i] = '\0';
 }
 
+static const LsSetting *in_kind(const LsCall *call, const char *name, size_t length)
+{
+    char each[64];
+    for (const LsSetting *setting = call->kind.settings; setting && setting->name; setting++) {
+        written(setting->name, each);
+        if (strlen(each) == length && strncmp(each, name, length) == 0)
+            return setting;
+    }
+    return NULL;
+}
+
 static const LsOption *by_name(const LsCommand *command, const char *name, size_t length)
 {
     char each[64];
@@ -33,59 +44,100 @@ static const LsOption *by_letter(const LsCommand *command, char letter)
     return NULL;
 }
 
-static LsStatus unknown_option(const LsCommand *command, const char *argument)
+static LsStatus unknown_option(const LsCall *call, const char *argument)
 {
-    static _Thread_local char names[LS_MAX_OPTIONS + 1][66];
-    char asked[128];
+    char names[2 * LS_MAX_OPTIONS][66], asked[128], name[64];
     snprintf(asked, sizeof asked, "%.*s", (int)strcspn(argument, "="), argument);
     LsNearest near = ls_nearest_to(asked);
     int count = 0;
-    for (const LsOption *option = command->options; option && option->setting.name && count < LS_MAX_OPTIONS; option++) {
-        char name[64];
+    for (const LsOption *option = call->command->options; option && option->setting.name && count < LS_MAX_OPTIONS; option++) {
         written(option->setting.name, name);
         snprintf(names[count], sizeof names[0], "--%s", name);
         ls_nearest_offer(&near, names[count++]);
     }
-    return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s --help)", command->name, asked, ls_nearest_hint(near.best),
-                   command->name);
+    for (const LsSetting *setting = call->kind.settings; setting && setting->name && count < 2 * LS_MAX_OPTIONS; setting++) {
+        written(setting->name, name);
+        snprintf(names[count], sizeof names[0], "--%s", name);
+        ls_nearest_offer(&near, names[count++]);
+    }
+    return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s --help)", call->command->name, asked, ls_nearest_hint(near.best),
+                   call->command->name);
 }
 
-static LsStatus set_option(const LsCommand *command, const LsOption *option, void *options, const char *value)
+static LsStatus set_option(const LsCall *call, const LsSetting *setting, const void *base, const char *value)
 {
     char name[64];
-    LsSetting table[2] = {option->setting, {0}};
-    LsStatus status = ls_settings_set(table, options, option->setting.name, value);
+    LsSetting table[2] = {*setting, {0}};
+    LsStatus status = ls_settings_set(table, (void *)(uintptr_t)base, setting->name, value);
     if (status != LS_USAGE)
         return status;
-    written(option->setting.name, name);
+    written(setting->name, name);
     const char *what = strchr(ls_message(), ':'); /* after the field's name, which is written otherwise here */
-    return ls_fail(LS_USAGE, "%s: --%s%s", command->name, name, what ? what : "");
+    return ls_fail(LS_USAGE, "%s: --%s%s", call->command->name, name, what ? what : "");
 }
 
 /* Reads the option at argv[*at]; *at is left on the last argument it used. */
-static LsStatus read_option(const LsCommand *command, int argc, char *const *argv, int *at, void *options, bool *given)
+static LsStatus read_option(const LsCall *call, int argc, char *const *argv, int *at, bool *given)
 {
     const char *argument = argv[*at], *value = NULL;
     const LsOption *option = NULL;
+    const LsSetting *setting = NULL;
     if (argument[1] == '-') {
         const char *name = argument + 2;
         size_t length = strcspn(name, "=");
-        option = by_name(command, name, length);
+        option = by_name(call->command, name, length);
+        setting = option ? &option->setting : in_kind(call, name, length);
         value = name[length] ? name + length + 1 : NULL;
     } else {
-        option = by_letter(command, argument[1]);
+        option = by_letter(call->command, argument[1]);
+        setting = option ? &option->setting : NULL;
         value = argument[2] ? argument + 2 : NULL; /* -oFILE */
     }
-    if (!option || (argument[1] != '-' && value && option->setting.type == LS_SETTING_TYPE_BOOL))
-        return unknown_option(command, argument);
-    given[option - command->options] = true;
-    if (!value && option->setting.type == LS_SETTING_TYPE_BOOL)
+    if (!setting || (argument[1] != '-' && value && setting->type == LS_SETTING_TYPE_BOOL))
+        return unknown_option(call, argument);
+    if (option)
+        given[option - call->command->options] = true;
+    if (!value && setting->type == LS_SETTING_TYPE_BOOL)
         value = "true";
     else if (!value && ++*at < argc)
         value = argv[*at];
     if (!value)
-        return ls_fail(LS_USAGE, "%s: %s needs a value (%s)", command->name, argument, option->argument ? option->argument : "VALUE");
-    return set_option(command, option, options, value);
+        return ls_fail(LS_USAGE, "%s: %s needs a value (%s)", call->command->name, argument,
+                       option && option->argument ? option->argument : "VALUE");
+    return set_option(call, setting, option ? call->options : call->settings, value);
+}
+
+/* Where the first operand stands, which names the kind: after options of the command itself, perhaps. -1: nowhere. */
+static int first_operand(const LsCommand *command, int argc, char *const *argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (argv[i][0] != '-' || !argv[i][1])
+            return i;
+        const LsOption *option = argv[i][1] == '-' ? by_name(command, argv[i] + 2, strlen(argv[i] + 2)) : by_letter(command, argv[i][1]);
+        if (option && option->setting.type != LS_SETTING_TYPE_BOOL && (argv[i][1] == '-' || !argv[i][2]))
+            i++; /* its value */
+    }
+    return -1;
+}
+
+/* Takes the kind that the first operand names. */
+static LsStatus choose_kind(LsCall *call, const char *name)
+{
+    char names[512] = "";
+    LsNearest near = ls_nearest_to(name ? name : "");
+    LsCommandKind kind;
+    for (int i = 0; call->command->kinds(i, &kind); i++) {
+        if (name && strcmp(kind.name, name) == 0) {
+            call->kind = kind;
+            call->settings = ls_alloc(kind.settings_bytes);
+            return call->settings ? ls_settings_defaults(kind.settings, (void *)(uintptr_t)call->settings) : LS_RESOURCE;
+        }
+        ls_nearest_offer(&near, kind.name);
+        size_t used = strlen(names);
+        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", kind.name);
+    }
+    return ls_fail(LS_USAGE, "%s: the first argument is the kind; there are: %s%s (lockstep %s --help)", call->command->name, names,
+                   ls_nearest_hint(near.best), call->command->name);
 }
 
 static LsStatus check_complete(const LsCommand *command, int operands, const bool *given)
@@ -131,11 +183,16 @@ LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsC
             return LS_OK;
         }
     LS_TRY(defaults(command, options));
+    int kind = command->kinds ? first_operand(command, argc, argv) : -1;
+    if (command->kinds)
+        LS_TRY(choose_kind(call, kind < 0 ? NULL : argv[kind]));
     for (int i = 0; i < argc; i++) {
+        if (i == kind)
+            continue;
         if (!ended && strcmp(argv[i], "--") == 0)
             ended = true;
         else if (!ended && argv[i][0] == '-' && argv[i][1])
-            LS_TRY(read_option(command, argc, argv, &i, options, given));
+            LS_TRY(read_option(call, argc, argv, &i, given));
         else
             operand[call->operands++] = argv[i];
     }
@@ -144,12 +201,16 @@ LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsC
 
 void ls_cli_release(LsCall *call)
 {
-    for (const LsOption *option = call->command->options; call->options && option && option->setting.name; option++) {
+    void *options = (void *)(uintptr_t)call->options, *settings = (void *)(uintptr_t)call->settings;
+    for (const LsOption *option = call->command->options; options && option && option->setting.name; option++) {
         LsSetting table[2] = {option->setting, {0}};
-        ls_settings_free(table, (void *)call->options);
+        ls_settings_free(table, options);
     }
-    ls_free((void *)call->options);
-    ls_free((void *)call->operand);
-    call->options = NULL;
+    if (settings)
+        ls_settings_free(call->kind.settings, settings);
+    ls_free(options);
+    ls_free(settings);
+    ls_free((void *)(uintptr_t)call->operand);
+    call->options = call->settings = NULL;
     call->operand = NULL;
 }

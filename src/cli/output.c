@@ -25,3 +25,39 @@ LsStatus ls_print_json(json_t *object)
 }
 
 json_t *ls_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
+
+/* A key of an object as people read it: underscores as spaces. */
+static void print_key(const char *key, int indent)
+{
+    printf("%*s", indent, "");
+    int used = indent;
+    for (; *key; key++, used++)
+        putchar(*key == '_' ? ' ' : *key);
+    printf("%*s", used < 20 ? 20 - used : 1, "");
+}
+
+void ls_print_fields(json_t *object, int indent)
+{
+    const char *key;
+    json_t *value;
+    json_object_foreach(object, key, value)
+    {
+        if (json_is_object(value)) {
+            print_key(key, indent);
+            putchar('\n');
+            ls_print_fields(value, indent + 2);
+            continue;
+        }
+        if (json_is_array(value))
+            continue; /* tables are printed by those who know their columns */
+        print_key(key, indent);
+        if (json_is_string(value))
+            printf("%s\n", json_string_value(value));
+        else if (json_is_integer(value))
+            printf("%lld\n", (long long)json_integer_value(value));
+        else if (json_is_real(value))
+            printf("%.8g\n", json_real_value(value));
+        else
+            printf("%s\n", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
+    }
+}

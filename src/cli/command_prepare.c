@@ -1,0 +1,86 @@
+/* lockstep prepare KIND SOURCE...: raw data to a data set. The kinds and their options come from src/data. */
+#include "cli/cli.h"
+#include "data/data.h"
+#include "io/file.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+typedef struct Options {
+    char *output;
+    bool json;
+} Options;
+
+static const LsOption options[] = {{LS_SETTING_STRING(Options, output, NULL, "data set to write"), "FILE.h5", 'o', true},
+                                   {LS_SETTING_BOOL(Options, json, "false", "describe the result as one JSON object")},
+                                   {{0}}};
+
+static bool kinds(int index, LsCommandKind *kind)
+{
+    const LsDataKind *const *all = ls_data_kinds();
+    for (int i = 0; i <= index; i++)
+        if (!all[i])
+            return false;
+    *kind = (LsCommandKind){all[index]->name, all[index]->summary, all[index]->settings, all[index]->settings_bytes};
+    return true;
+}
+
+/* Whether two names mean one file that exists. */
+static bool same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
+/* Everything that can be known before hours of work. */
+static LsStatus check_output(const char *output, int sources, char *const *source)
+{
+    struct stat st;
+    const char *slash = strrchr(output, '/');
+    char *folder = slash ? ls_format("%.*s", (int)(slash - output) + 1, output) : ls_strdup(".");
+    LsStatus status = folder ? ls_make_folders(folder) : LS_RESOURCE;
+    if (status == LS_OK && stat(output, &st) == 0 && S_ISDIR(st.st_mode))
+        status = ls_fail(LS_USAGE, "%s: is a folder; name the data set's file", output);
+    if (status == LS_OK && access(folder, W_OK | X_OK) != 0)
+        status = ls_fail(LS_DATA, "%s: nothing can be written to its folder: %s", output, strerror(errno));
+    for (int i = 0; i < sources && status == LS_OK; i++)
+        if (same_file(output, source[i]))
+            status = ls_fail(LS_USAGE, "%s is a source and the output at once", source[i]);
+    ls_free(folder);
+    return status == LS_ERROR ? LS_DATA : status;
+}
+
+static LsStatus run(LsCall *call)
+{
+    const Options *o = call->options;
+    const LsDataKind *kind = ls_data_kind(call->kind.name);
+    if (!kind)
+        return LS_USAGE;
+    LS_TRY(check_output(o->output, call->operands, call->operand));
+    double start = ls_seconds();
+    LS_TRY(kind->prepare(call->settings, call->operands, call->operand, o->output));
+    json_t *object = NULL;
+    LS_TRY(ls_data_inspect(o->output, &object)); /* reads it back: what is told is what is there */
+    ls_log("%s: written and verified in %.1f s", o->output, ls_seconds() - start);
+    if (o->json)
+        return ls_print_json(object);
+    ls_print_fields(object, 0);
+    json_decref(object);
+    return LS_OK;
+}
+
+const LsCommand ls_command_prepare = {
+    .name = "prepare",
+    .summary = "turns raw data into a data set that training reads",
+    .operands = "KIND SOURCE... -o FILE.h5",
+    .least = 1,
+    .most = -1,
+    .description = "Sources are joined in their order. The data set is written aside, verified and renamed: FILE.h5 is never half-written.",
+    .example = "lockstep prepare text data/tiny-shakespeare.txt -o data/shakespeare.h5 --tokenizer characters --validation 0.1",
+    .options = options,
+    .options_bytes = sizeof(Options),
+    .kinds = kinds,
+    .run = run,
+};
