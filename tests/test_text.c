@@ -362,6 +362,32 @@ static void test_determinism(void)
     rows_free(&part);
 }
 
+/* A split too large for the memory gives the same samples out of its file. */
+static void test_out_of_file(void)
+{
+    static const char *const splits[] = {"train", "validation", "held-out"};
+    const char *path = numbered(1000, 0.1);
+    Rows held = rows_new(7, T), read = rows_new(7, T);
+    for (size_t i = 0; i < LS_COUNT_OF(splits); i++) {
+        LsSource *one = open_source(path, splits[i], T, 5), *two = NULL;
+        ASSERT_OK(ls_text_open_within(path, splits[i], T, 5, 99, &two));
+        CU_ASSERT_PTR_NOT_NULL_FATAL(two);
+        CU_ASSERT_EQUAL(one->samples, two->samples);
+        for (int64_t first = 0; first < 2 * one->samples; first += 6) {
+            int64_t targets = 0, targets_read = 0;
+            ASSERT_OK(one->fill(one, held.g, first, 6, &targets));
+            ASSERT_OK(two->fill(two, read.g, first, 6, &targets_read));
+            CU_ASSERT_EQUAL(targets, targets_read);
+            CU_ASSERT(memcmp(held.ids, read.ids, 7 * T * sizeof *held.ids) == 0);
+            CU_ASSERT(memcmp(held.targets, read.targets, 7 * T * sizeof *held.ids) == 0);
+        }
+        ls_source_free(one);
+        ls_source_free(two);
+    }
+    rows_free(&held);
+    rows_free(&read);
+}
+
 static void test_short_texts(void)
 {
     const char *path = numbered(50, 0);
@@ -517,6 +543,8 @@ static void test_odd_content(void)
     ls_source_free(good);
     small[17] = 3;
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20), "train/tokens[17] is 3, outside the vocabulary of 3 tokens");
+    LsSource *source = NULL;
+    ASSERT_FAILS(ls_text_open_within(harness_path("odd.h5"), "train", T, 1, 0, &source), LS_DATA, "train/tokens[17] is 3");
     wide[5] = -1;
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_INT32, wide, 20), "train/tokens[5] is -1");
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_FLOAT32, real, 20), "is not a stream of tokens");
@@ -544,6 +572,7 @@ int main(void)
                                                {"validation samples", test_validation_samples},
                                                {"training samples", test_training_samples},
                                                {"samples do not depend on batches and ranks", test_determinism},
+                                               {"splits larger than the memory", test_out_of_file},
                                                {"texts about as long as a window", test_short_texts},
                                                {"random tokens", test_synthetic},
                                                {"opening what a configuration names", test_open},

@@ -3,22 +3,28 @@
 
 #include <string.h>
 
+#define SCAN ((int64_t)1 << 20) /* tokens read at a time to check a split that stays in its file */
+
 typedef struct TextSource {
     LsSource base;
     LsTokenizer *tokenizer;
-    void *token; /* token: (count) of `type` */
+    LsSealed *file;    /* open where the split stays in it, else NULL */
+    const char *array; /* of the split */
+    void *token;       /* of `type`: token: (count), or where the split stays in the file a window: (sequence + 1) */
     LsFileType type;
     int64_t count, sequence;
     uint64_t key;
     bool shuffled;
 } TextSource;
 
-static int32_t token_at(const TextSource *text, int64_t at)
+static int64_t token_bytes(LsFileType type) { return type == LS_FILE_UINT8 ? 1 : type == LS_FILE_UINT16 ? 2 : 4; }
+
+static int32_t token_at(LsFileType type, const void *token, int64_t at)
 {
-    switch (text->type) {
-    case LS_FILE_UINT8: return ((const uint8_t *)text->token)[at];
-    case LS_FILE_UINT16: return ((const uint16_t *)text->token)[at];
-    default: return ((const int32_t *)text->token)[at];
+    switch (type) {
+    case LS_FILE_UINT8: return ((const uint8_t *)token)[at];
+    case LS_FILE_UINT16: return ((const uint16_t *)token)[at];
+    default: return ((const int32_t *)token)[at];
     }
 }
 
@@ -41,15 +47,22 @@ static int64_t window_start(const TextSource *text, int64_t sample)
     return (int64_t)drawn + ls_permute(order, windows, index) * text->sequence;
 }
 
-/* ids[t] = x[start + t], targets[t] = x[start + t + 1]; past the end of the text id 0 and LS_IGNORE. Returns the targets there are. */
-static int64_t fill_row(const TextSource *text, int64_t start, int32_t *ids, int32_t *targets)
+/* ids[t] = x[start + t], targets[t] = x[start + t + 1]; past the end of the text id 0 and LS_IGNORE. *targets_there grows by the
+ * number of targets there are. */
+static LsStatus fill_row(const TextSource *text, int64_t start, int32_t *ids, int32_t *targets, int64_t *targets_there)
 {
     int64_t there = text->count - 1 - start < text->sequence ? text->count - 1 - start : text->sequence;
+    const char *token = text->token;
+    if (!text->file)
+        token += start * token_bytes(text->type);
+    else if (there > 0)
+        LS_TRY(ls_sealed_read_part(text->file, text->array, text->type, start, there + 1, text->token));
     for (int64_t t = 0; t < text->sequence; t++)
-        ids[t] = t < there ? token_at(text, start + t) : 0;
+        ids[t] = t < there ? token_at(text->type, token, t) : 0;
     for (int64_t t = 0; targets && t < text->sequence; t++)
-        targets[t] = t < there ? token_at(text, start + t + 1) : LS_IGNORE;
-    return there;
+        targets[t] = t < there ? token_at(text->type, token, t + 1) : LS_IGNORE;
+    *targets_there += there;
+    return LS_OK;
 }
 
 static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
@@ -64,7 +77,7 @@ static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count,
         int32_t *row_ids = (int32_t *)ids->data + row * text->sequence;
         int32_t *row_targets = wanted ? (int32_t *)wanted->data + row * text->sequence : NULL;
         /* a row past those asked for starts at the end of the text: nothing but fillers */
-        *targets += fill_row(text, row < count ? window_start(text, first + row) : text->count - 1, row_ids, row_targets);
+        LS_TRY(fill_row(text, row < count ? window_start(text, first + row) : text->count - 1, row_ids, row_targets, targets));
     }
     return LS_OK;
 }
@@ -75,32 +88,50 @@ static void free_source(LsSource *source)
 {
     TextSource *text = (TextSource *)source;
     ls_tokenizer_free(text->tokenizer);
+    ls_sealed_close(text->file);
     ls_free(text->token);
     ls_free(text);
 }
 
-static LsStatus check_tokens(const TextSource *text, const char *path, const char *array)
+/* `token` holds count tokens of the split, from its element `first` on. */
+static LsStatus check_tokens(const TextSource *text, const char *path, const void *token, int64_t first, int64_t count)
 {
     int64_t vocabulary = text->base.vocabulary;
     bool outside = false;
-    if (text->type == LS_FILE_UINT8 ? vocabulary > UINT8_MAX : (text->type == LS_FILE_UINT16 && vocabulary > UINT16_MAX))
-        return LS_OK;
-    for (int64_t i = 0; i < text->count; i++) { /* no early exit, so that it is as fast as reading memory */
-        int32_t id = token_at(text, i);
+    for (int64_t i = 0; i < count; i++) { /* no early exit, so that it is as fast as reading memory */
+        int32_t id = token_at(text->type, token, i);
         outside |= id < 0 || id >= vocabulary;
     }
-    for (int64_t i = 0; outside && i < text->count; i++)
-        if (token_at(text, i) < 0 || token_at(text, i) >= vocabulary)
-            return ls_fail(LS_DATA, "%s: %s[%lld] is %d, outside the vocabulary of %lld tokens", path, array, (long long)i,
-                           token_at(text, i), (long long)vocabulary);
+    for (int64_t i = 0; outside && i < count; i++) {
+        int32_t id = token_at(text->type, token, i);
+        if (id < 0 || id >= vocabulary)
+            return ls_fail(LS_DATA, "%s: %s[%lld] is %d, outside the vocabulary of %lld tokens", path, text->array, (long long)(first + i),
+                           id, (long long)vocabulary);
+    }
     return LS_OK;
 }
 
-static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array, bool *exists)
+/* Leaves the split in the file: only checks it, piece by piece. */
+static LsStatus scan_tokens(TextSource *text, LsSealed *file)
+{
+    void *piece = ls_alloc_array(SCAN, (size_t)token_bytes(text->type));
+    LsStatus status = piece ? LS_OK : LS_RESOURCE;
+    for (int64_t at = 0; at < text->count && status == LS_OK; at += SCAN) {
+        int64_t count = text->count - at < SCAN ? text->count - at : SCAN;
+        status = ls_sealed_read_part(file, text->array, text->type, at, count, piece);
+        if (status == LS_OK)
+            status = check_tokens(text, ls_sealed_path(file), piece, at, count);
+    }
+    ls_free(piece);
+    return status;
+}
+
+static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array, int64_t memory, bool *exists)
 {
     int rank = 0;
     int64_t dim[LS_SEALED_RANK] = {0};
     const char *path = ls_sealed_path(file);
+    text->array = array;
     LS_TRY(ls_sealed_shape(file, array, exists, &text->type, &rank, dim));
     if (!*exists)
         return LS_OK;
@@ -110,16 +141,20 @@ static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array,
         return ls_fail(LS_DATA, "%s: %s has %lld tokens, fewer than one window of train.sequence + 1 = %lld; shorten train.sequence, or "
                                 "prepare more text",
                        path, array, (long long)dim[0], (long long)text->sequence + 1);
-    size_t bytes = text->type == LS_FILE_UINT8 ? 1 : text->type == LS_FILE_UINT16 ? 2 : 4;
     text->count = dim[0];
-    text->token = ls_alloc_array(text->count, bytes);
+    bool stays = text->count * token_bytes(text->type) > memory;
+    text->token = ls_alloc_array(stays ? text->sequence + 1 : text->count, (size_t)token_bytes(text->type));
     if (!text->token)
         return LS_RESOURCE;
+    if (stays) {
+        text->file = file;
+        return scan_tokens(text, file);
+    }
     LS_TRY(ls_sealed_read(file, array, text->type, text->count, text->token));
-    return check_tokens(text, path, array);
+    return check_tokens(text, path, text->token, 0, text->count);
 }
 
-static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, bool *exists)
+static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, int64_t memory, bool *exists)
 {
     bool train = strcmp(split, "train") == 0, held_out = strcmp(split, "held-out") == 0;
     int64_t bytes = 0, vocabulary = 0;
@@ -133,10 +168,10 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, b
                        (long long)vocabulary, (long long)ls_tokenizer_vocabulary(text->tokenizer));
     text->base.vocabulary = vocabulary;
     text->base.tokenizer = text->tokenizer;
-    LS_TRY(read_tokens(text, file, train ? "train/tokens" : "validation/tokens", exists));
+    LS_TRY(read_tokens(text, file, train ? "train/tokens" : "validation/tokens", memory, exists));
     if (!*exists && held_out) {
         train = true;
-        LS_TRY(read_tokens(text, file, "train/tokens", exists));
+        LS_TRY(read_tokens(text, file, "train/tokens", memory, exists));
     }
     if (!*exists)
         return LS_OK;
@@ -145,7 +180,7 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, b
     return LS_OK;
 }
 
-LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened)
+LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequence, uint64_t seed, int64_t memory, LsSource **opened)
 {
     *opened = NULL;
     if (sequence < 1)
@@ -162,8 +197,8 @@ LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uin
     text->key = ls_key(seed, "data.text");
     bool exists = false;
     LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
-    LsStatus status = file ? read_file(text, file, split, &exists) : ls_message_status();
-    if (file)
+    LsStatus status = file ? read_file(text, file, split, memory, &exists) : ls_message_status();
+    if (!text->file)
         ls_sealed_close(file);
     if (status != LS_OK || !exists) {
         free_source(&text->base);
@@ -175,6 +210,11 @@ LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uin
         text->base.samples = (text->count - 1 + sequence - 1) / sequence;
     *opened = &text->base;
     return LS_OK;
+}
+
+LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened)
+{
+    return ls_text_open_within(path, split, sequence, seed, LS_TEXT_MEMORY, opened);
 }
 
 LsSource *ls_text_source(const char *path, const char *split, int64_t sequence, uint64_t seed)
