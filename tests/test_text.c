@@ -1,109 +1,13 @@
-/* Text data sets: preparing, windows as samples, and what is wrong with files. */
-#include "data/text.h"
-#include "harness.h"
+/* Text data sets: preparing, and what is wrong with files. */
 #include "io/fault.h"
-#include "io/file.h"
-#include "lockstep/model.h"
+#include "text_files.h"
 
 #include <dirent.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-
-#define T 8 /* tokens a sample */
-#define SMALL TESTS_FOLDER "/fixtures/small_bpe"
-
-static char *write_file(const char *name, const char *text, int64_t bytes)
-{
-    char *path = (char *)harness_path(name);
-    ASSERT_OK(ls_file_replace(path, text, bytes));
-    return path;
-}
-
-static LsStatus prepare(const char *tokenizer, double validation, int sources, char *const *source, const char *output)
-{
-    LsTextSettings settings = {.tokenizer = (char *)(uintptr_t)tokenizer, .validation = validation, .vocabulary = SMALL};
-    return ls_text_prepare(&settings, sources, source, output);
-}
-
-/* A data set of `count` bytes whose byte i is (i * i + i / 7) % 251, nine tenths of it to train. */
-static unsigned char byte_at(int64_t i) { return (unsigned char)((i * i + i / 7) % 251); }
-
-static const char *numbered(int64_t count, double validation)
-{
-    char *bytes = ls_alloc((size_t)count), name[64];
-    for (int64_t i = 0; i < count; i++)
-        bytes[i] = (char)byte_at(i);
-    snprintf(name, sizeof name, "numbered-%lld-%g.bin", (long long)count, validation);
-    char *source = write_file(name, bytes, count);
-    ls_free(bytes);
-    snprintf(name, sizeof name, "numbered-%lld-%g.h5", (long long)count, validation);
-    const char *output = harness_path(name);
-    ASSERT_OK(prepare("bytes", validation, 1, &source, output));
-    return output;
-}
-
-/* Two inputs and nothing more. */
-typedef struct Rows {
-    LsParams *params;
-    LsGraph *g;
-    int32_t *ids, *targets; /* (B, T) */
-} Rows;
-
-static Rows rows_new(int64_t batch, int64_t sequence)
-{
-    Rows rows = {.params = ls_params_new()};
-    rows.g = ls_graph_new(rows.params, &(LsGraphOptions){.mode = LS_EVAL});
-    CU_ASSERT_PTR_NOT_NULL_FATAL(rows.g);
-    ls_input(rows.g, "ids", LS_I32, 2, (int64_t[]){batch, sequence});
-    ls_input(rows.g, "targets", LS_I32, 2, (int64_t[]){batch, sequence});
-    ASSERT_OK(ls_params_allocate(rows.params, 1, false));
-    ASSERT_OK(ls_graph_plan(rows.g));
-    rows.ids = ls_graph_find(rows.g, "ids")->data;
-    rows.targets = ls_graph_find(rows.g, "targets")->data;
-    return rows;
-}
-
-static void rows_free(Rows *rows)
-{
-    ls_graph_free(rows->g);
-    ls_params_free(rows->params);
-}
-
-static LsSource *open_source(const char *path, const char *split, int64_t sequence, uint64_t seed)
-{
-    LsSource *source = ls_text_source(path, split, sequence, seed);
-    if (!source)
-        fprintf(stderr, "%s\n", ls_message());
-    CU_ASSERT_PTR_NOT_NULL_FATAL(source);
-    return source;
-}
-
-/* ---- Preparing ------------------------------------------------------------------------------------------------------- */
-
-static int64_t tokens_of(const char *path, const char *array, LsFileType expected_type, int32_t *to, int64_t room)
-{
-    bool exists = false;
-    LsFileType type = LS_FILE_FLOAT32;
-    int rank = 0;
-    int64_t dim[LS_SEALED_RANK] = {0};
-    static uint8_t bytes[1 << 16];
-    static uint16_t words[1 << 16];
-    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    ASSERT_OK(ls_sealed_shape(file, array, &exists, &type, &rank, dim));
-    if (exists) {
-        CU_ASSERT_EQUAL_FATAL(type, expected_type);
-        CU_ASSERT_FATAL(dim[0] <= room);
-        ASSERT_OK(ls_sealed_read(file, array, type, dim[0], type == LS_FILE_UINT8 ? (void *)bytes : (void *)words));
-        for (int64_t i = 0; i < dim[0]; i++)
-            to[i] = type == LS_FILE_UINT8 ? bytes[i] : words[i];
-    }
-    ls_sealed_close(file);
-    return exists ? dim[0] : -1;
-}
 
 static int32_t tokens[1 << 16];
+
+/* ---- Preparing ------------------------------------------------------------------------------------------------------- */
 
 static void test_split(void)
 {
@@ -210,6 +114,8 @@ static void test_bad_sources(void)
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &good, harness_path("no-such-folder/out.h5")), LS_DATA, "no-such-folder");
     LsTextSettings settings = {.tokenizer = "gpt2", .vocabulary = (char *)(uintptr_t)harness_path("nowhere")};
     ASSERT_FAILS(ls_text_prepare(&settings, 1, &good, output), LS_DATA, "datasets/gpt2-bpe.sh");
+    LsTextSettings onto = {.tokenizer = "bytes", .validation_file = good};
+    ASSERT_FAILS(ls_text_prepare(&onto, 1, &good, good), LS_USAGE, "the output at once");
     CU_ASSERT_FALSE(ls_file_exists(output));
     DIR *entries = opendir(harness_folder()); /* and no temporary file stays */
     for (struct dirent *entry; entries && (entry = readdir(entries));)
@@ -251,232 +157,6 @@ static void test_full_disk(void)
     CU_ASSERT(replaced <= 1);
     CU_ASSERT(failures >= 4);
     ls_free(before);
-}
-
-/* ---- Samples ----------------------------------------------------------------------------------------------------------- */
-
-static void test_validation_samples(void)
-{
-    const char *path = numbered(1000, 0.1); /* 100 held out: 12 windows of 8 targets, and one of 3 */
-    LsSource *source = open_source(path, "validation", T, 5);
-    CU_ASSERT_EQUAL(source->samples, 13);
-    CU_ASSERT_EQUAL(source->vocabulary, 256);
-    CU_ASSERT_EQUAL(source->bytes_per_token, 1);
-    Rows rows = rows_new(13, T);
-    int64_t targets = 0, allocations = ls_alloc_count();
-    ASSERT_OK(source->fill(source, rows.g, 0, 13, &targets));
-    CU_ASSERT_EQUAL(ls_alloc_count(), allocations);
-    CU_ASSERT_EQUAL(targets, 99);
-    for (int64_t i = 0; i < 13 * T; i++) {
-        CU_ASSERT_EQUAL(rows.targets[i], i < 99 ? byte_at(901 + i) : LS_IGNORE);
-        CU_ASSERT_EQUAL(rows.ids[i], i < 99 ? byte_at(900 + i) : 0);
-    }
-    /* fewer samples than rows: the rest is ignored; and the stream begins again after its end */
-    ASSERT_OK(source->fill(source, rows.g, 12, 2, &targets));
-    CU_ASSERT_EQUAL(targets, 3 + T);
-    CU_ASSERT_EQUAL(rows.targets[0], byte_at(997));
-    CU_ASSERT_EQUAL(rows.targets[T], byte_at(901));
-    for (int64_t i = 2 * T; i < 13 * T; i++)
-        CU_ASSERT(rows.targets[i] == LS_IGNORE && rows.ids[i] == 0);
-    ASSERT_FAILS(source->fill(source, rows.g, 0, 14, &targets), LS_ERROR, "14 rows");
-    ls_source_free(source);
-    rows_free(&rows);
-}
-
-/* Place of a window in the stream, found by its content; each window of 9 bytes of it is unlike all others. */
-static int64_t place_of(const int32_t *ids, const int32_t *targets, int64_t count)
-{
-    int64_t found = -1;
-    for (int64_t at = 0; at + T < count; at++) {
-        bool same = targets[T - 1] == byte_at(at + T);
-        for (int64_t t = 0; t < T && same; t++)
-            same = ids[t] == byte_at(at + t) && (t == 0 || ids[t] == targets[t - 1]);
-        CU_ASSERT_FATAL(!same || found < 0);
-        if (same)
-            found = at;
-    }
-    return found;
-}
-
-static void test_training_samples(void)
-{
-    const int64_t count = 900;
-    const char *path = numbered(1000, 0.1);
-    LsSource *source = open_source(path, "train", T, 5);
-    CU_ASSERT_EQUAL_FATAL(source->samples, (count - T) / T);
-    Rows rows = rows_new(1, T);
-    int64_t targets = 0, offsets = 0, ascending = 0;
-    for (int64_t epoch = 0; epoch < 12; epoch++) {
-        char seen[900] = {0};
-        int64_t offset = -1, before = -1;
-        for (int64_t i = 0; i < source->samples; i++) {
-            ASSERT_OK(source->fill(source, rows.g, epoch * source->samples + i, 1, &targets));
-            CU_ASSERT_EQUAL(targets, T);
-            int64_t at = place_of(rows.ids, rows.targets, count);
-            CU_ASSERT_FATAL(at >= 0);
-            if (offset < 0)
-                offset = at % T;
-            CU_ASSERT_EQUAL(at % T, offset); /* an epoch cuts the stream once */
-            CU_ASSERT_EQUAL(seen[at], 0);    /* and takes every window once */
-            seen[at] = 1;
-            ascending += at > before;
-            before = at;
-        }
-        offsets |= (int64_t)1 << offset;
-    }
-    CU_ASSERT(__builtin_popcountll((unsigned long long)offsets) >= 4);
-    CU_ASSERT(ascending < 12 * source->samples * 7 / 10); /* in no order */
-    ls_source_free(source);
-    rows_free(&rows);
-}
-
-/* A sample depends on (seed, counter) only: not on how samples are put together into batches, on ranks, or on what was asked before. */
-static void test_determinism(void)
-{
-    const char *path = numbered(1000, 0.1);
-    Rows whole = rows_new(24, T), part = rows_new(5, T);
-    LsSource *one = open_source(path, "train", T, 5), *two = open_source(path, "train", T, 5), *other = open_source(path, "train", T, 6);
-    int64_t targets = 0, first = 2 * one->samples - 10; /* over the border of an epoch */
-    ASSERT_OK(one->fill(one, whole.g, first, 24, &targets));
-    for (int64_t ranks = 1; ranks <= 8; ranks++) { /* each rank takes an equal share, in pieces of at most 5 rows */
-        if (24 % ranks != 0)
-            continue;
-        int64_t share = 24 / ranks;
-        for (int64_t rank = ranks - 1; rank >= 0; rank--)
-            for (int64_t at = 0; at < share; at += 5) {
-                int64_t rows = share - at < 5 ? share - at : 5, row = rank * share + at;
-                ASSERT_OK(two->fill(two, part.g, first + row, rows, &targets));
-                CU_ASSERT_EQUAL(targets, rows * T);
-                CU_ASSERT(memcmp(part.ids, whole.ids + row * T, (size_t)(rows * T) * sizeof *part.ids) == 0);
-                CU_ASSERT(memcmp(part.targets, whole.targets + row * T, (size_t)(rows * T) * sizeof *part.ids) == 0);
-            }
-    }
-    int32_t kept[5 * T];
-    memcpy(kept, whole.ids, sizeof kept);
-    ASSERT_OK(other->fill(other, part.g, first, 5, &targets));
-    CU_ASSERT(memcmp(part.ids, kept, sizeof kept) != 0);
-    ls_source_free(one);
-    ls_source_free(two);
-    ls_source_free(other);
-    rows_free(&whole);
-    rows_free(&part);
-}
-
-/* A split too large for the memory gives the same samples out of its file. */
-static void test_out_of_file(void)
-{
-    static const char *const splits[] = {"train", "validation", "held-out"};
-    const char *path = numbered(1000, 0.1);
-    Rows held = rows_new(7, T), read = rows_new(7, T);
-    for (size_t i = 0; i < LS_COUNT_OF(splits); i++) {
-        LsSource *one = open_source(path, splits[i], T, 5), *two = NULL;
-        ASSERT_OK(ls_text_open_within(path, splits[i], T, 5, 99, &two));
-        CU_ASSERT_PTR_NOT_NULL_FATAL(two);
-        CU_ASSERT_EQUAL(one->samples, two->samples);
-        for (int64_t first = 0; first < 2 * one->samples; first += 6) {
-            int64_t targets = 0, targets_read = 0;
-            ASSERT_OK(one->fill(one, held.g, first, 6, &targets));
-            ASSERT_OK(two->fill(two, read.g, first, 6, &targets_read));
-            CU_ASSERT_EQUAL(targets, targets_read);
-            CU_ASSERT(memcmp(held.ids, read.ids, 7 * T * sizeof *held.ids) == 0);
-            CU_ASSERT(memcmp(held.targets, read.targets, 7 * T * sizeof *held.ids) == 0);
-        }
-        ls_source_free(one);
-        ls_source_free(two);
-    }
-    rows_free(&held);
-    rows_free(&read);
-}
-
-static void test_short_texts(void)
-{
-    const char *path = numbered(50, 0);
-    LsSource *source = open_source(path, "train", 49, 1); /* exactly one window */
-    CU_ASSERT_EQUAL(source->samples, 1);
-    Rows rows = rows_new(2, 49);
-    int64_t targets = 0;
-    ASSERT_OK(source->fill(source, rows.g, 7, 2, &targets));
-    CU_ASSERT_EQUAL(targets, 98);
-    CU_ASSERT_EQUAL(rows.ids[0], byte_at(0));
-    CU_ASSERT_EQUAL(rows.targets[48], byte_at(49));
-    ls_source_free(source);
-    rows_free(&rows);
-    source = open_source(path, "train", 30, 1); /* one window, which moves over 20 places */
-    CU_ASSERT_EQUAL(source->samples, 1);
-    ls_source_free(source);
-    CU_ASSERT_PTR_NULL(ls_text_source(path, "train", 50, 1));
-    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "train/tokens has 50 tokens, fewer than one window of train.sequence + 1 = 51"));
-    CU_ASSERT_PTR_NULL(ls_text_source(path, "train", 0, 1));
-    CU_ASSERT_PTR_NULL(ls_text_source(path, "tests", 4, 1));
-    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "no split 'tests'"));
-}
-
-static void test_synthetic(void)
-{
-    LsSource *source = ls_synthetic_source(100, T, 3);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(source);
-    Rows rows = rows_new(50, T), one = rows_new(1, T);
-    int64_t targets = 0, sum = 0;
-    ASSERT_OK(source->fill(source, rows.g, 1000, 50, &targets));
-    CU_ASSERT_EQUAL(targets, 50 * T);
-    for (int64_t i = 0; i < 50 * T; i++) {
-        CU_ASSERT_FATAL(rows.ids[i] >= 0 && rows.ids[i] < 100);
-        CU_ASSERT(i % T == 0 || rows.ids[i] == rows.targets[i - 1]);
-        sum += rows.ids[i];
-    }
-    CU_ASSERT(sum > 400 * 42 && sum < 400 * 57); /* mean 49.5, five standard errors of 1.44 */
-    ASSERT_OK(source->fill(source, one.g, 1042, 1, &targets));
-    CU_ASSERT(memcmp(one.ids, rows.ids + 42 * T, T * sizeof *one.ids) == 0);
-    ls_source_free(source);
-    rows_free(&rows);
-    rows_free(&one);
-}
-
-/* ---- What `train` opens ---------------------------------------------------------------------------------------------------- */
-
-static void test_open(void)
-{
-    LsSource *training = NULL, *validation = NULL;
-    LsDataSettings data = {.kind = "text", .path = (char *)(uintptr_t)numbered(1000, 0.1)};
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
-    CU_ASSERT_EQUAL(training->samples, 111);
-    CU_ASSERT_EQUAL(validation->samples, 13);
-    ls_source_free(training);
-    ls_source_free(validation);
-    data.validation_path = (char *)(uintptr_t)numbered(50, 0); /* all of it, since nothing of it is held out */
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
-    CU_ASSERT_EQUAL(validation->samples, 7);
-    ls_source_free(training);
-    ls_source_free(validation);
-    data.path = data.validation_path;
-    data.validation_path = NULL;
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
-    CU_ASSERT_PTR_NULL(validation);
-    ls_source_free(training);
-    char *text = write_file("like.txt", "abcabcabcabc", 12);
-    const char *characters = harness_path("like.h5"), *second = harness_path("second.h5");
-    ASSERT_OK(prepare("characters", 0, 1, &text, characters));
-    data.validation_path = (char *)(uintptr_t)characters;
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "different vocabularies");
-    CU_ASSERT(!training && !validation);
-    /* another text with the first one's vocabulary */
-    char *other = write_file("other.txt", "cccccccccccc", 12);
-    LsTextSettings like = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters};
-    ASSERT_OK(ls_text_prepare(&like, 1, &other, second));
-    data.path = (char *)(uintptr_t)characters;
-    data.validation_path = (char *)(uintptr_t)second;
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
-    CU_ASSERT_EQUAL(validation->vocabulary, 3);
-    ls_source_free(training);
-    ls_source_free(validation);
-    ASSERT_FAILS(ls_text_prepare(&like, 1, (char *[]){write_file("x.txt", "abcx", 4)}, second), LS_DATA, "x.txt: line 1, byte 3: the character");
-    LsTextSettings apart = {.tokenizer = "characters", .validation = 0.5, .validation_file = other};
-    ASSERT_OK(ls_text_prepare(&apart, 1, &text, second));
-    CU_ASSERT_EQUAL(tokens_of(second, "train/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
-    CU_ASSERT_EQUAL(tokens_of(second, "validation/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
-    data.kind = "pictures";
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_USAGE, "no kind of data 'pictures'");
-    ASSERT_FAILS(ls_data_open(&(LsDataSettings){.kind = "text"}, T, 1, &training, &validation), LS_USAGE, "data.path");
 }
 
 /* ---- Files that are not right ------------------------------------------------------------------------------------------------ */
@@ -569,13 +249,6 @@ int main(void)
                                                {"texts longer than a window", test_windows},
                                                {"sources that are not right", test_bad_sources},
                                                {"a full disk", test_full_disk},
-                                               {"validation samples", test_validation_samples},
-                                               {"training samples", test_training_samples},
-                                               {"samples do not depend on batches and ranks", test_determinism},
-                                               {"splits larger than the memory", test_out_of_file},
-                                               {"texts about as long as a window", test_short_texts},
-                                               {"random tokens", test_synthetic},
-                                               {"opening what a configuration names", test_open},
                                                {"damaged files", test_damaged},
                                                {"odd content", test_odd_content},
                                                {0}});

@@ -43,6 +43,12 @@ static LsStatus map_file(const char *path, LsCorpusPart *part)
     return LS_OK;
 }
 
+static bool is_same_file(const char *a, const char *b)
+{
+    struct stat one, other;
+    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
+}
+
 static void unmap(LsCorpusPart *part, int parts)
 {
     for (int i = 0; part && i < parts; i++)
@@ -286,6 +292,10 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
     tokenizer = make_tokenizer(settings, part, parts);
     if (!tokenizer) {
         status = ls_message_status();
+        goto cleanup;
+    }
+    if (apart && is_same_file(output, settings->validation_file)) {
+        status = ls_fail(LS_USAGE, "%s is the text held out and the output at once", output);
         goto cleanup;
     }
     bool whole_characters = strcmp(ls_tokenizer_kind(tokenizer), "bytes") != 0;
