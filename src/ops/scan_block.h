@@ -1,283 +1,378 @@
-/* The selective scan's kernels on one vector of channels of one stream, chunk by chunk of time.
+/* The selective scan's kernels on a block: some channels of one stream, one chunk of time.
  *
- * Lanes are channels, so sums over the states need no sums of lanes; states are taken a few at a time with their h in registers, and time
- * runs inside. In backward a and h of those few states are kept for one chunk in the first cache level. */
+ * A block is staged: what does not depend on the state is computed row by row into vectors ordered by time, then the recurrences run on
+ * those, then the results leave row by row. Lanes are channels, so sums over the states need no sums of lanes; states are taken a few at
+ * a time with their h in registers, and time runs inside. In backward a and h of those few states are kept for the chunk in the first
+ * cache level. Meanwhile the next block's rows, which lie too far apart for the hardware to foresee, are fetched. */
 #ifndef LS_OPS_SCAN_BLOCK_H
 #define LS_OPS_SCAN_BLOCK_H
 
 #include "ops/vec_math.h"
 
 enum {
-    SCAN_CHUNK = 32, /* steps between kept states: what a chunk needs fits the first cache level */
+    SCAN_CHUNK = 32, /* steps between kept states: the trace of a chunk fits the first cache level */
     SCAN_GROUP = 4,  /* states at a time */
     SCAN_TILE = 16,  /* channels: a multiple of LS_LANES in every build; the partition is made of these */
+    SCAN_WIDE = 128, /* channels of a block at most: its stage fits the second cache level */
+    SCAN_LINES = 8,  /* cache lines fetched of each of four arrays while SCAN_CHUNK steps run */
     SCAN_MOST_STATES = 256
 };
 
+#define SCAN_VECTORS (SCAN_WIDE / LS_LANES)
 #define SCAN_LOG2_E ((acc)1.44269504088896340736)
 #define SCAN_LN_2 ((acc)0.69314718055994530942)
 
-/* One vector of channels of one stream; pointers at its first channel and the stream's first step. NULL: no gate, no gradient. */
+/* One block. Pointers are at its first channel and first step; NULL: no gate, no gradient. */
 typedef struct ScanBlock {
-    int64_t lanes;  /* channels that exist */
-    int64_t stride; /* channels: from step to step of u, delta, dout, du, ddelta */
-    int64_t gate_stride;
-    int64_t states, padded; /* N; from state to state of rate, border and sums */
+    int64_t steps, channels;
+    int64_t stride, gate_stride; /* from step to step: of u, delta, dout, out, du, ddelta; of gate and dgate */
+    int64_t states, padded;      /* N; from state to state of rate, h, carry, sums */
     const real *u, *delta, *gate, *bc, *dout;
     real *out, *du, *ddelta, *dgate;
     bool add_u, add_delta, add_gate;
-    const acc *rate; /* (N, padded): A log2 e */
-    vacc bias, skip; /* of delta; D */
+    const acc *rate, *bias, *skip;       /* (N, padded): A log2 e; (padded): of delta; (padded): D */
+    int64_t next_steps, next_channels;   /* from this block to the next */
+    int64_t next_rows;                   /* rows of the next block fetched at a time, from which `lines` takes its lines: */
+    int64_t lines[SCAN_LINES], gate_lines[SCAN_LINES];
 } ScanBlock;
 
-/* One chunk of it: what does not depend on the state. x = delta' u; slope = dL/dout silu'(z); dd and dx collect the gradients with respect
- * to delta' (through the decay, over ln 2) and x. */
-typedef struct ScanChunk {
-    vacc d[SCAN_CHUNK], x[SCAN_CHUNK], y[SCAN_CHUNK];
-    vacc u[SCAN_CHUNK], dy[SCAN_CHUNK], slope[SCAN_CHUNK], sigmoid[SCAN_CHUNK], dd[SCAN_CHUNK], dx[SCAN_CHUNK];
-} ScanChunk;
+/* What of it does not depend on the state, by vector of channels and step. x = delta' u; slope = dL/dout silu'(z); dd and dx collect the
+ * gradients with respect to delta' (through the decay, over ln 2) and x. */
+typedef vacc ScanColumn[SCAN_CHUNK];
+typedef struct ScanStage {
+    ScanColumn d[SCAN_VECTORS], x[SCAN_VECTORS], y[SCAN_VECTORS];
+} ScanStage;
+typedef struct ScanBackStage {
+    ScanColumn dy[SCAN_VECTORS], dd[SCAN_VECTORS], dx[SCAN_VECTORS], u[SCAN_VECTORS], slope[SCAN_VECTORS], sigmoid[SCAN_VECTORS];
+} ScanBackStage;
 
-/* The decay and state of SCAN_GROUP states at every step of a chunk. */
+/* Decay and state of SCAN_GROUP states of one vector at every step; h[0]: before the chunk. */
 typedef struct ScanTrace {
     vacc a[SCAN_CHUNK][SCAN_GROUP], h[SCAN_CHUNK + 1][SCAN_GROUP];
 } ScanTrace;
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------------ */
+/* Lanes' parts of dL/dB and dL/dC of SCAN_GROUP states at every step. */
+typedef vacc ScanPairs[SCAN_CHUNK][2][SCAN_GROUP];
 
-LS_INLINE void scan_load(const ScanBlock *k, int64_t first, int64_t steps, ScanChunk *c)
+/* ---- Fetching ------------------------------------------------------------------------------------------------------------ */
+
+/* The next block lies next_steps and next_channels from this one. */
+static inline void scan_foresee(ScanBlock *k, int64_t next_steps, int64_t next_channels)
 {
-    for (int64_t t = 0; t < steps; t++) {
-        vacc u = ls_load_upto(k->u + (first + t) * k->stride, k->lanes);
-        vacc d = ls_vsoftplus(ls_load_upto(k->delta + (first + t) * k->stride, k->lanes) + k->bias);
-        c->d[t] = d;
-        c->x[t] = d * u;
-        c->y[t] = k->skip * u;
+    const int64_t line = 64 / (int64_t)sizeof(real);
+    int64_t lines = SCAN_LINES;
+    while (lines > 1 && lines / 2 * line >= k->channels)
+        lines /= 2;
+    k->next_steps = next_steps;
+    k->next_channels = next_channels;
+    k->next_rows = SCAN_LINES / lines;
+    for (int64_t i = 0; i < SCAN_LINES; i++) {
+        k->lines[i] = i / lines * k->stride + i % lines * line;
+        k->gate_lines[i] = i / lines * k->gate_stride + i % lines * line;
     }
 }
 
-/* `count` states from number n: h: (count) vectors padded apart, from before the chunk to after it. */
-LS_INLINE void scan_states(const ScanBlock *k, int64_t first, int64_t steps, int64_t n, int count, acc *border, ScanChunk *c)
+/* The first of next_rows rows of four arrays of the next block, and where their lines are. */
+typedef struct ScanFetch {
+    const real *row[4];
+    const int64_t *lines[4];
+} ScanFetch;
+
+LS_INLINE const real *scan_next(const ScanBlock *k, const real *x, int64_t row, int64_t stride)
+{
+    return x && row < SCAN_CHUNK ? x + (k->next_steps + row) * stride + k->next_channels : k->u;
+}
+
+LS_INLINE ScanFetch scan_fetch_inputs(const ScanBlock *k, int64_t call)
+{
+    int64_t row = call * k->next_rows;
+    return (ScanFetch){{scan_next(k, k->u, row, k->stride), scan_next(k, k->delta, row, k->stride),
+                        scan_next(k, k->gate, row, k->gate_stride), scan_next(k, k->dout ? k->dout : k->out, row, k->stride)},
+                       {k->lines, k->lines, k->gate_lines, k->lines}};
+}
+
+LS_INLINE ScanFetch scan_fetch_outputs(const ScanBlock *k, int64_t call)
+{
+    int64_t row = call * k->next_rows;
+    return (ScanFetch){{scan_next(k, k->du, row, k->stride), scan_next(k, k->ddelta, row, k->stride),
+                        scan_next(k, k->dgate, row, k->gate_stride), k->u},
+                       {k->lines, k->lines, k->gate_lines, k->lines}};
+}
+
+/* The t-th line of it. */
+LS_INLINE void scan_fetch(const ScanFetch *fetch, int64_t t)
+{
+    __builtin_prefetch(fetch->row[t / SCAN_LINES] + fetch->lines[t / SCAN_LINES][t % SCAN_LINES]);
+}
+
+/* ---- Forward ------------------------------------------------------------------------------------------------------------- */
+
+LS_INLINE int64_t scan_vectors(const ScanBlock *k) { return (k->channels + LS_LANES - 1) / LS_LANES; }
+
+static inline void scan_load(const ScanBlock *k, ScanStage *s)
+{
+    for (int64_t t = 0; t < k->steps; t++)
+        for (int64_t v = 0; v < scan_vectors(k); v++) {
+            int64_t at = v * LS_LANES, lanes = k->channels - at;
+            vacc u = ls_load_upto(k->u + t * k->stride + at, lanes);
+            vacc d = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
+            s->d[v][t] = d;
+            s->x[v][t] = d * u;
+            s->y[v][t] = ls_load_acc(k->skip + at) * u;
+        }
+}
+
+/* `count` states from number n of vector v; h is taken from before the chunk to after it. */
+LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, acc *h_at, ScanStage *s, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], h[SCAN_GROUP];
+    int64_t at = n * k->padded + v * LS_LANES;
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
-        rate[i] = ls_load_acc(k->rate + (n + i) * k->padded);
-        h[i] = ls_load_acc(border + (n + i) * k->padded);
+        rate[i] = ls_load_acc(k->rate + at + i * k->padded);
+        h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    const real *b = k->bc + first * 2 * k->states + n;
-    for (int64_t t = 0; t < steps; t++, b += 2 * k->states) {
-        vacc d = c->d[t], x = c->x[t], y = c->y[t];
+    const real *b = k->bc + n, *c = b + k->states;
+    for (int64_t t = 0; t < k->steps; t++, b += 2 * k->states, c += 2 * k->states) {
+        vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++) {
             h[i] = ls_decay(d * rate[i]) * h[i] + x * ls_load1(b + i);
-            y += h[i] * ls_load1(b + k->states + i);
+            y += h[i] * ls_load1(c + i);
         }
-        c->y[t] = y;
+        s->y[v][t] = y;
+        scan_fetch(&fetch, t);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++)
-        ls_store_acc(border + (n + i) * k->padded, h[i]);
+        ls_store_acc(h_at + at + i * k->padded, h[i]);
 }
 
-LS_INLINE void scan_all_states(const ScanBlock *k, int64_t first, int64_t steps, acc *border, ScanChunk *c)
+static inline void scan_run(const ScanBlock *k, acc *h, ScanStage *s)
 {
-    int64_t n = 0;
-    for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
-        scan_states(k, first, steps, n, SCAN_GROUP, border, c);
-    for (; n < k->states; n++)
-        scan_states(k, first, steps, n, 1, border, c);
-}
-
-/* Steps first to first + steps - 1; h: (N, padded) is taken from before them to after them. */
-static inline void scan_forward(const ScanBlock *k, int64_t first, int64_t steps, acc *h)
-{
-    ScanChunk c;
-    scan_load(k, first, steps, &c);
-    scan_all_states(k, first, steps, h, &c);
-    for (int64_t t = 0; t < steps; t++) {
-        vacc y = c.y[t];
-        if (k->gate) {
-            vacc z = ls_load_upto(k->gate + (first + t) * k->gate_stride, k->lanes);
-            y *= z * ls_vsigmoid(z);
-        }
-        ls_store_upto(k->out + (first + t) * k->stride, y, k->lanes);
+    int64_t call = 0;
+    for (int64_t v = 0; v < scan_vectors(k); v++) {
+        int64_t n = 0;
+        for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
+            scan_states(k, v, n, SCAN_GROUP, h, s, scan_fetch_inputs(k, call++));
+        for (; n < k->states; n++)
+            scan_states(k, v, n, 1, h, s, scan_fetch_inputs(k, call++));
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
-
-LS_INLINE void scan_load_backward(const ScanBlock *k, int64_t first, int64_t steps, ScanChunk *c)
+/* h: (N, padded) at the block's first channel is taken from before the chunk to after it. */
+static inline void scan_forward(const ScanBlock *k, acc *h)
 {
-    for (int64_t t = 0; t < steps; t++) {
-        vacc u = ls_load_upto(k->u + (first + t) * k->stride, k->lanes);
-        vacc raw = ls_load_upto(k->delta + (first + t) * k->stride, k->lanes) + k->bias;
-        vacc dout = ls_load_upto(k->dout + (first + t) * k->stride, k->lanes);
-        /* softplus and its slope, the sigmoid, from one exponential */
-        vacc e = ls_exp(-ls_abs(raw));
-        vacc d = ls_vmax(raw, (vacc){0}) + ls_vlog1p(e);
-        c->sigmoid[t] = ls_select(raw < 0, e, ls_splat(1)) / (1 + e);
-        c->u[t] = u;
-        c->d[t] = d;
-        c->x[t] = d * u;
-        c->y[t] = k->skip * u;
-        c->dd[t] = c->dx[t] = (vacc){0};
-        if (k->gate) {
-            vacc z = ls_load_upto(k->gate + (first + t) * k->gate_stride, k->lanes), s = ls_vsigmoid(z);
-            c->dy[t] = dout * z * s;
-            c->slope[t] = dout * s * (1 + z * (1 - s));
-        } else {
-            c->dy[t] = dout;
+    ScanStage s;
+    scan_load(k, &s);
+    scan_run(k, h, &s);
+    for (int64_t t = 0; t < k->steps; t++)
+        for (int64_t v = 0; v < scan_vectors(k); v++) {
+            int64_t at = v * LS_LANES, lanes = k->channels - at;
+            vacc y = s.y[v][t];
+            if (k->gate) {
+                vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes);
+                y *= z * ls_vsigmoid(z);
+            }
+            ls_store_upto(k->out + t * k->stride + at, y, lanes);
         }
-    }
 }
 
-/* h and a of `count` states at every step of the chunk again, from the kept state before it; and y, for the gate's gradient. */
-LS_INLINE void scan_recompute(const ScanBlock *k, int64_t first, int64_t steps, int64_t n, int count, const acc *border, ScanChunk *c,
-                              ScanTrace *trace)
+/* ---- Backward ------------------------------------------------------------------------------------------------------------ */
+
+static inline void scan_load_backward(const ScanBlock *k, ScanStage *s, ScanBackStage *g)
+{
+    for (int64_t t = 0; t < k->steps; t++)
+        for (int64_t v = 0; v < scan_vectors(k); v++) {
+            int64_t at = v * LS_LANES, lanes = k->channels - at;
+            vacc u = ls_load_upto(k->u + t * k->stride + at, lanes), dout = ls_load_upto(k->dout + t * k->stride + at, lanes);
+            vacc raw = ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at);
+            /* softplus and its slope, the sigmoid, from one exponential */
+            vacc e = ls_exp(-ls_abs(raw));
+            vacc d = ls_vmax(raw, (vacc){0}) + ls_vlog1p(e);
+            g->sigmoid[v][t] = ls_select(raw < 0, e, ls_splat(1)) / (1 + e);
+            g->u[v][t] = u;
+            s->d[v][t] = d;
+            s->x[v][t] = d * u;
+            s->y[v][t] = ls_load_acc(k->skip + at) * u;
+            g->dd[v][t] = g->dx[v][t] = (vacc){0};
+            if (k->gate) {
+                vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes), sigmoid = ls_vsigmoid(z);
+                g->dy[v][t] = dout * z * sigmoid;
+                g->slope[v][t] = dout * sigmoid * (1 + z * (1 - sigmoid));
+            } else {
+                g->dy[v][t] = dout;
+            }
+        }
+}
+
+/* a and h of `count` states at every step again, from h before the chunk; and y, for the gate's gradient. */
+LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int count, const acc *h_at, ScanStage *s, ScanTrace *trace,
+                              ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], h[SCAN_GROUP];
+    int64_t at = n * k->padded + v * LS_LANES;
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
-        rate[i] = ls_load_acc(k->rate + (n + i) * k->padded);
-        trace->h[0][i] = h[i] = ls_load_acc(border + (n + i) * k->padded);
+        rate[i] = ls_load_acc(k->rate + at + i * k->padded);
+        trace->h[0][i] = h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    const real *b = k->bc + first * 2 * k->states + n;
-    for (int64_t t = 0; t < steps; t++, b += 2 * k->states) {
-        vacc d = c->d[t], x = c->x[t], y = c->y[t];
+    const real *b = k->bc + n, *c = b + k->states;
+    for (int64_t t = 0; t < k->steps; t++, b += 2 * k->states, c += 2 * k->states) {
+        vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++) {
             vacc a = ls_decay(d * rate[i]);
             h[i] = a * h[i] + x * ls_load1(b + i);
-            y += h[i] * ls_load1(b + k->states + i);
+            y += h[i] * ls_load1(c + i);
             trace->a[t][i] = a;
             trace->h[t + 1][i] = h[i];
         }
-        c->y[t] = y;
+        s->y[v][t] = y;
+        scan_fetch(&fetch, t);
     }
 }
 
 /* With w_t = a_{t+1} dL/dh_{t+1} carried from the step after:
  *     dL/dh_t = C_t dL/dy_t + w_t,  dL/dC_t = h_t dL/dy_t,  dL/dB_t = x_t dL/dh_t,  dL/dx_t = sum_n B_t dL/dh_t,
- *     q = a_t h_{t-1} dL/dh_t:  dL/dA = sum_t delta'_t q,  dL/ddelta'_t = sum_n A q (here with A log2 e)
- * pair: for each step `count` lanes-wise sums for B, then for C. */
-LS_INLINE void scan_reverse(const ScanBlock *k, int64_t first, int64_t steps, int64_t n, int count, ScanChunk *c, const ScanTrace *trace,
-                            acc *carry, acc *rate_sum, vacc *pair)
+ *     q = a_t h_{t-1} dL/dh_t:  dL/dA = sum_t delta'_t q,  dL/ddelta'_t = sum_n A q (here with A log2 e) */
+LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, ScanBackStage *restrict g,
+                            const ScanTrace *restrict trace, acc *carry, acc *sums, ScanPairs pairs, ScanFetch fetch)
 {
-    vacc rate[SCAN_GROUP], w[SCAN_GROUP], sum[SCAN_GROUP];
+    vacc rate[SCAN_GROUP], w[SCAN_GROUP], sum[SCAN_GROUP], h[SCAN_GROUP];
+    int64_t at = n * k->padded + v * LS_LANES;
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
-        rate[i] = ls_load_acc(k->rate + (n + i) * k->padded);
-        w[i] = ls_load_acc(carry + (n + i) * k->padded);
+        rate[i] = ls_load_acc(k->rate + at + i * k->padded);
+        w[i] = ls_load_acc(carry + at + i * k->padded);
         sum[i] = (vacc){0};
+        h[i] = trace->h[k->steps][i];
     }
-    const real *b = k->bc + (first + steps - 1) * 2 * k->states + n;
-    for (int64_t t = steps - 1; t >= 0; t--, b -= 2 * k->states) {
-        vacc d = c->d[t], x = c->x[t], dy = c->dy[t], dd = c->dd[t], dx = c->dx[t], *to = pair + t * 2 * count;
+    const real *b = k->bc + (k->steps - 1) * 2 * k->states + n, *c = b + k->states;
+    for (int64_t t = k->steps - 1; t >= 0; t--, b -= 2 * k->states, c -= 2 * k->states) {
+        vacc d = s->d[v][t], x = s->x[v][t], dy = g->dy[v][t], dd = g->dd[v][t], dx = g->dx[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++) {
-            vacc dh = dy * ls_load1(b + k->states + i) + w[i];
-            to[i] += dh * x;
-            to[count + i] += dy * trace->h[t + 1][i];
+            vacc dh = dy * ls_load1(c + i) + w[i];
+            pairs[t][0][i] += dh * x;
+            pairs[t][1][i] += dy * h[i];
+            h[i] = trace->h[t][i];
             dx += dh * ls_load1(b + i);
             w[i] = dh * trace->a[t][i];
-            vacc q = w[i] * trace->h[t][i];
+            vacc q = w[i] * h[i];
             sum[i] += q * d;
             dd += q * rate[i];
         }
-        c->dd[t] = dd;
-        c->dx[t] = dx;
+        g->dd[v][t] = dd;
+        g->dx[v][t] = dx;
+        scan_fetch(&fetch, t);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
-        ls_store_acc(carry + (n + i) * k->padded, w[i]);
-        acc *to = rate_sum + (n + i) * k->padded;
-        ls_store_acc(to, ls_load_acc(to) + sum[i]);
+        ls_store_acc(carry + at + i * k->padded, w[i]);
+        ls_store_acc(sums + at + i * k->padded, ls_load_acc(sums + at + i * k->padded) + sum[i]);
     }
 }
 
-LS_INLINE void scan_give(real *grad, vacc g, bool add, int64_t lanes)
+/* dL/dB and dL/dC of `count` states from number n: the lanes' sums of pairs, into or onto dbc: (steps, 2 N). */
+static inline void scan_sum_pairs(const ScanBlock *k, int64_t n, int64_t count, ScanPairs pairs, acc *dbc, bool add)
 {
-    if (grad)
-        ls_store_upto(grad, add ? ls_load_upto(grad, lanes) + g : g, lanes);
-}
-
-/* The gradients of the chunk's inputs; skip_sum, bias_sum: dL/dD, dL/dbias. */
-LS_INLINE void scan_store_backward(const ScanBlock *k, int64_t first, int64_t steps, const ScanChunk *c, acc *skip_sum, acc *bias_sum)
-{
-    vacc skip = ls_load_acc(skip_sum), bias = ls_load_acc(bias_sum);
-    for (int64_t t = 0; t < steps; t++) {
-        int64_t at = (first + t) * k->stride;
-        vacc ddelta = (c->dd[t] * SCAN_LN_2 + c->dx[t] * c->u[t]) * c->sigmoid[t];
-        skip += c->dy[t] * c->u[t];
-        bias += ddelta;
-        scan_give(k->du ? k->du + at : NULL, c->dx[t] * c->d[t] + c->dy[t] * k->skip, k->add_u, k->lanes);
-        scan_give(k->ddelta ? k->ddelta + at : NULL, ddelta, k->add_delta, k->lanes);
-        if (k->dgate)
-            scan_give(k->dgate + (first + t) * k->gate_stride, c->slope[t] * c->y[t], k->add_gate, k->lanes);
-    }
-    ls_store_acc(skip_sum, skip);
-    ls_store_acc(bias_sum, bias);
-}
-
-/* Steps first to first + steps - 1, given the kept state before them. carry: (N, padded) is taken from after them to before them; sums:
- * (N + 2, padded) for A, D and bias; pairs: 2 N SCAN_CHUNK vectors to which the lanes' parts of dL/dB and dL/dC are added. */
-static inline void scan_backward(const ScanBlock *k, int64_t first, int64_t steps, const acc *border, acc *carry, acc *sums, vacc *pairs)
-{
-    ScanChunk c;
-    ScanTrace trace;
-    scan_load_backward(k, first, steps, &c);
-    int64_t n = 0;
-    for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP) {
-        scan_recompute(k, first, steps, n, SCAN_GROUP, border, &c, &trace);
-        scan_reverse(k, first, steps, n, SCAN_GROUP, &c, &trace, carry, sums, pairs + n * 2 * SCAN_CHUNK);
-    }
-    for (; n < k->states; n++) {
-        scan_recompute(k, first, steps, n, 1, border, &c, &trace);
-        scan_reverse(k, first, steps, n, 1, &c, &trace, carry, sums, pairs + n * 2 * SCAN_CHUNK);
-    }
-    scan_store_backward(k, first, steps, &c, sums + k->states * k->padded, sums + (k->states + 1) * k->padded);
-}
-
-/* Adds up the lanes: dbc: (steps, 2 N) gets dL/dB and dL/dC of one chunk. */
-static inline void scan_sum_lanes(const vacc *pairs, int64_t steps, int64_t states, acc *dbc)
-{
-    for (int64_t n = 0; n < states;) {
-        int64_t count = n + SCAN_GROUP <= states ? SCAN_GROUP : 1;
-        const vacc *pair = pairs + n * 2 * SCAN_CHUNK;
-        for (int64_t t = 0; t < steps; t++)
+    acc sums[SCAN_CHUNK][2][SCAN_GROUP];
+    for (int64_t i = 0; i < SCAN_CHUNK * 2 * SCAN_GROUP; i += LS_LANES)
+        ls_store_acc(&sums[0][0][0] + i, ls_hsums(&pairs[0][0][0] + i));
+    for (int64_t t = 0; t < k->steps; t++)
+        for (int64_t j = 0; j < 2; j++)
             for (int64_t i = 0; i < count; i++) {
-                dbc[t * 2 * states + n + i] = ls_hsum(pair[t * 2 * count + i]);
-                dbc[t * 2 * states + states + n + i] = ls_hsum(pair[t * 2 * count + count + i]);
+                acc *to = dbc + (2 * t + j) * k->states + n + i;
+                *to = add ? *to + sums[t][j][i] : sums[t][j][i];
             }
-        n += count;
+}
+
+LS_INLINE void scan_give(real *grad, vacc g, bool add, int64_t lanes) { ls_store_upto(grad, add ? ls_load_upto(grad, lanes) + g : g, lanes); }
+
+/* The gradients of the block's inputs; sums: (N + 2, padded) with those of D and bias at the end. */
+static inline void scan_store_backward(const ScanBlock *k, const ScanStage *s, const ScanBackStage *g, acc *sums)
+{
+    for (int64_t t = 0; t < k->steps; t++)
+        for (int64_t v = 0; v < scan_vectors(k); v++) {
+            int64_t at = v * LS_LANES, lanes = k->channels - at;
+            vacc dx = g->dx[v][t], u = g->u[v][t], dy = g->dy[v][t];
+            vacc ddelta = (g->dd[v][t] * SCAN_LN_2 + dx * u) * g->sigmoid[v][t];
+            acc *skip = sums + k->states * k->padded + at, *bias = skip + k->padded;
+            ls_store_acc(skip, ls_load_acc(skip) + dy * u);
+            ls_store_acc(bias, ls_load_acc(bias) + ddelta);
+            if (k->du)
+                scan_give(k->du + t * k->stride + at, dx * s->d[v][t] + dy * ls_load_acc(k->skip + at), k->add_u, lanes);
+            if (k->ddelta)
+                scan_give(k->ddelta + t * k->stride + at, ddelta, k->add_delta, lanes);
+            if (k->dgate)
+                scan_give(k->dgate + t * k->gate_stride + at, g->slope[v][t] * s->y[v][t], k->add_gate, lanes);
+        }
+}
+
+/* h: (N, padded) before the chunk; carry: (N, padded) is taken from after the chunk to before it; sums: (N + 2, padded) are added to, for A,
+ * D and bias; dbc: (steps, 2 N) is written or, for all but the first block of its channels, added to. */
+static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, acc *sums, acc *dbc, bool add)
+{
+    ScanStage s;
+    ScanBackStage g;
+    ScanTrace trace;
+    ScanPairs pairs;
+    int64_t call = 0;
+    scan_load_backward(k, &s, &g);
+    for (int64_t n = 0; n < k->states;) {
+        bool whole = n + SCAN_GROUP <= k->states;
+        memset(pairs, 0, sizeof pairs);
+        for (int64_t v = 0; v < scan_vectors(k); v++, call++)
+            if (whole) {
+                scan_recompute(k, v, n, SCAN_GROUP, h, &s, &trace, scan_fetch_inputs(k, call));
+                scan_reverse(k, v, n, SCAN_GROUP, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+            } else {
+                scan_recompute(k, v, n, 1, h, &s, &trace, scan_fetch_inputs(k, call));
+                scan_reverse(k, v, n, 1, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+            }
+        scan_sum_pairs(k, n, whole ? SCAN_GROUP : 1, pairs, dbc, add);
+        n += whole ? SCAN_GROUP : 1;
+    }
+    scan_store_backward(k, &s, &g, sums);
+}
+
+/* ---- Summaries, for scans over parts of the time -------------------------------------------------------------------------- */
+
+LS_INLINE void scan_add_deltas(const ScanBlock *k, const ScanStage *s, acc *delta_sum)
+{
+    for (int64_t v = 0; v < scan_vectors(k); v++) {
+        vacc sum = ls_load_acc(delta_sum + v * LS_LANES);
+        for (int64_t t = 0; t < k->steps; t++)
+            sum += s->d[v][t];
+        ls_store_acc(delta_sum + v * LS_LANES, sum);
     }
 }
 
-/* ---- Summaries, for scans over parts of the time ------------------------------------------------------------------------- */
-
-/* The state after these steps had it been h before, and the sum of delta'. */
-static inline void scan_summary(const ScanBlock *k, int64_t first, int64_t steps, acc *h, vacc *delta_sum)
+/* h alone, and delta' added to delta_sum: (padded). */
+static inline void scan_summary(const ScanBlock *k, acc *h, acc *delta_sum)
 {
-    ScanChunk c;
-    scan_load(k, first, steps, &c);
-    scan_all_states(k, first, steps, h, &c);
-    for (int64_t t = 0; t < steps; t++)
-        *delta_sum += c.d[t];
+    ScanStage s;
+    scan_load(k, &s);
+    scan_run(k, h, &s);
+    scan_add_deltas(k, &s, delta_sum);
 }
 
-/* The carry before these steps had it been this after, and the sum of delta'. */
-static inline void scan_reverse_summary(const ScanBlock *k, int64_t first, int64_t steps, acc *carry, vacc *delta_sum)
+/* The carry alone, and delta' added to delta_sum. */
+static inline void scan_reverse_summary(const ScanBlock *k, acc *carry, acc *delta_sum)
 {
-    ScanChunk c;
-    scan_load_backward(k, first, steps, &c);
-    for (int64_t n = 0; n < k->states; n++) {
-        vacc rate = ls_load_acc(k->rate + n * k->padded), w = ls_load_acc(carry + n * k->padded);
-        for (int64_t t = steps - 1; t >= 0; t--)
-            w = ls_decay(c.d[t] * rate) * (c.dy[t] * ls_load1(k->bc + (first + t) * 2 * k->states + k->states + n) + w);
-        ls_store_acc(carry + n * k->padded, w);
-    }
-    for (int64_t t = 0; t < steps; t++)
-        *delta_sum += c.d[t];
+    ScanStage s;
+    ScanBackStage g;
+    scan_load_backward(k, &s, &g);
+    for (int64_t v = 0; v < scan_vectors(k); v++)
+        for (int64_t n = 0; n < k->states; n++) {
+            int64_t at = n * k->padded + v * LS_LANES;
+            vacc rate = ls_load_acc(k->rate + at), w = ls_load_acc(carry + at);
+            for (int64_t t = k->steps - 1; t >= 0; t--)
+                w = ls_decay(s.d[v][t] * rate) * (g.dy[v][t] * ls_load1(k->bc + (2 * t + 1) * k->states + n) + w);
+            ls_store_acc(carry + at, w);
+        }
+    scan_add_deltas(k, &s, delta_sum);
 }
 
 #endif

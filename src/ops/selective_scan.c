@@ -19,6 +19,7 @@ enum {
     FEW_PIECES = 8,        /* streams x tiles below which time is cut into parts too */
     WANTED_PIECES = 32,    /* pieces to aim at: enough for 16 cores, few enough that partial sums stay small */
     LEAST_PART_CHUNKS = 8, /* chunks a part has at least */
+    LEAST_TILES = 8,       /* tiles a group has at least, so that rows are read in long runs */
     MOST_BATCHES = 32      /* partial sums of parameter gradients over streams */
 };
 
@@ -43,7 +44,7 @@ static Cut cut_of(const LsNode *node)
         parts = c.chunks / LEAST_PART_CHUNKS;
     c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
     c.parts = divide_up(c.chunks, c.part_chunks);
-    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), most = divide_up(c.tiles, 2);
+    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), most = divide_up(c.tiles, LEAST_TILES);
     c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
     c.groups = divide_up(c.tiles, c.group_tiles);
     return c;
@@ -56,7 +57,6 @@ typedef struct Scratch {
     acc *h;                  /* (batches or streams, parts, N, padded): states in forward, carries in backward */
     acc *delta_sum;          /* (streams, parts, padded), only where there are parts */
     acc *sums;               /* backward: (batches, parts, N + 2, padded) for A, D, bias */
-    acc *pairs;              /* backward: (pieces, 2 N SCAN_CHUNK vectors) */
     acc *dbc;                /* backward: (groups, B, T, 2 N) */
     int64_t count;
 } Scratch;
@@ -72,7 +72,7 @@ static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
 {
     Scratch s = {0};
     acc *base = node->scratch;
-    int64_t state = c->states * c->padded, pieces = c->batches * c->parts * c->groups;
+    int64_t state = c->states * c->padded;
     s.rate = take(base, &s.count, state);
     s.bias = take(base, &s.count, c->padded);
     s.skip = take(base, &s.count, c->padded);
@@ -80,7 +80,6 @@ static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
     s.delta_sum = take(base, &s.count, c->parts > 1 ? c->streams * c->parts * c->padded : 0);
     if (backward) {
         s.sums = take(base, &s.count, c->batches * c->parts * (state + 2 * c->padded));
-        s.pairs = take(base, &s.count, pieces * 2 * c->states * SCAN_CHUNK * LS_LANES);
         s.dbc = take(base, &s.count, c->groups * c->streams * c->steps * 2 * c->states);
     }
     return s;
@@ -150,32 +149,43 @@ static const real *rows(const LsTensor *x, int64_t row, int64_t width, int64_t c
     return x ? (const real *)x->data + row * width + column : NULL;
 }
 
-/* LS_LANES channels from number `channel` of stream b. */
-static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t channel)
+static real *grad_rows(const LsNode *node, int i, int64_t row, int64_t width, int64_t column)
+{
+    return ls_wants(node, i) ? (real *)node->in[i]->grad + row * width + column : NULL;
+}
+
+static int64_t chunk_steps(const Cut *c, int64_t chunk)
+{
+    int64_t left = c->steps - chunk * SCAN_CHUNK;
+    return left < SCAN_CHUNK ? left : SCAN_CHUNK;
+}
+
+/* Channels from number `channel` to before `end`, at most SCAN_WIDE, in one chunk of stream b. */
+static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk, int64_t channel, int64_t end)
 {
     const LsTensor *gate = node->in[GATE];
-    int64_t row = b * c->steps, width = gate ? gate->dim[2] : 0;
-    ScanBlock k = {.lanes = c->channels - channel, .stride = c->channels, .gate_stride = width, .states = c->states, .padded = c->padded};
+    int64_t row = b * c->steps + chunk * SCAN_CHUNK, width = gate ? gate->dim[2] : 0;
+    ScanBlock k = {.steps = chunk_steps(c, chunk), .channels = end - channel < SCAN_WIDE ? end - channel : SCAN_WIDE};
+    k.stride = c->channels;
+    k.gate_stride = width;
+    k.states = c->states;
+    k.padded = c->padded;
     k.u = rows(node->in[U], row, c->channels, channel);
     k.delta = rows(node->in[DELTA], row, c->channels, channel);
     k.gate = rows(gate, row, width, width - c->channels + channel);
     k.bc = rows(node->in[BC], row, 2 * c->states, 0);
     k.out = (real *)node->out[0]->data + row * c->channels + channel;
     k.rate = s->rate + channel;
-    k.bias = ls_load_acc(s->bias + channel);
-    k.skip = ls_load_acc(s->skip + channel);
+    k.bias = s->bias + channel;
+    k.skip = s->skip + channel;
     return k;
 }
 
-static real *grad_rows(const LsNode *node, int i, int64_t row, int64_t width, int64_t column)
+static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk, int64_t channel,
+                                   int64_t end)
 {
-    return ls_wants(node, i) ? (real *)node->in[i]->grad + row * width + column : NULL;
-}
-
-static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t channel)
-{
-    ScanBlock k = block_of(node, c, s, b, channel);
-    int64_t row = b * c->steps, width = k.gate_stride;
+    ScanBlock k = block_of(node, c, s, b, chunk, channel, end);
+    int64_t row = b * c->steps + chunk * SCAN_CHUNK, width = k.gate_stride;
     k.dout = (const real *)node->out[0]->grad + row * c->channels + channel;
     k.du = grad_rows(node, U, row, c->channels, channel);
     k.ddelta = grad_rows(node, DELTA, row, c->channels, channel);
@@ -205,10 +215,18 @@ static Piece piece_of(const Cut *c, int64_t index)
     return p;
 }
 
-static int64_t chunk_steps(const Cut *c, int64_t chunk)
+/* Channels of a piece in memory, padding included. */
+static int64_t piece_width(const Cut *c, const Piece *p)
 {
-    int64_t left = c->steps - chunk * SCAN_CHUNK;
-    return left < SCAN_CHUNK ? left : SCAN_CHUNK;
+    int64_t width = c->group_tiles * SCAN_TILE, left = c->padded - p->first_channel;
+    return width < left ? width : left;
+}
+
+/* Tells the block which one comes after it: the next channels of the chunk, or the piece's first in the chunk `step` chunks on. */
+static void foresee(ScanBlock *k, const Piece *p, int64_t channel, int64_t step)
+{
+    bool more = channel + SCAN_WIDE < p->end_channel;
+    scan_foresee(k, more ? 0 : step * SCAN_CHUNK, more ? SCAN_WIDE : p->first_channel - channel);
 }
 
 static acc *h_of(const Cut *c, const Scratch *s, int64_t b, int64_t part) { return s->h + (b * c->parts + part) * c->states * c->padded; }
@@ -259,36 +277,46 @@ static void store_states(const LsNode *node, const Cut *c, const Scratch *s)
                (size_t)c->channels * sizeof(acc));
 }
 
+static void keep_states(const LsNode *node, const Cut *c, const Piece *p, int64_t b, int64_t chunk, const acc *h)
+{
+    acc *border = border_of(node, c, b, chunk);
+    for (int64_t n = 0; border && n < c->states; n++)
+        memcpy(border + n * c->padded + p->first_channel, h + n * c->padded + p->first_channel,
+               (size_t)piece_width(c, p) * sizeof(acc));
+}
+
 static void forward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p)
 {
     for (int64_t b = p->first_stream; b < p->end_stream; b++)
-        for (int64_t chunk = p->first_chunk; chunk < p->end_chunk; chunk++)
-            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += LS_LANES) {
-                ScanBlock k = block_of(node, c, s, b, channel);
-                acc *h = h_of(c, s, b, p->part) + channel, *border = border_of(node, c, b, chunk);
-                for (int64_t n = 0; border && n < c->states; n++)
-                    ls_store_acc(border + n * c->padded + channel, ls_load_acc(h + n * c->padded));
-                scan_forward(&k, chunk * SCAN_CHUNK, chunk_steps(c, chunk), h);
+        for (int64_t chunk = p->first_chunk; chunk < p->end_chunk; chunk++) {
+            acc *h = h_of(c, s, b, p->part);
+            keep_states(node, c, p, b, chunk, h);
+            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += SCAN_WIDE) {
+                ScanBlock k = block_of(node, c, s, b, chunk, channel, p->end_channel);
+                foresee(&k, p, channel, 1);
+                scan_forward(&k, h + channel);
             }
+        }
 }
 
-/* The summary of a part, into its h and delta_sum. */
+/* The summary of a part, into its h and delta_sum, both zero before. */
 static void summarise_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p, bool reverse)
 {
     for (int64_t b = p->first_stream; b < p->end_stream; b++)
-        for (int64_t channel = p->first_channel; channel < p->end_channel; channel += LS_LANES) {
-            ScanBlock k = reverse ? backward_block_of(node, c, s, b, channel) : block_of(node, c, s, b, channel);
-            acc *h = h_of(c, s, b, p->part) + channel;
-            vacc sum = {0};
-            for (int64_t i = p->first_chunk; i < p->end_chunk; i++) {
+        for (int64_t i = p->first_chunk; i < p->end_chunk; i++)
+            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += SCAN_WIDE) {
                 int64_t chunk = reverse ? p->end_chunk - 1 - (i - p->first_chunk) : i;
-                if (reverse)
-                    scan_reverse_summary(&k, chunk * SCAN_CHUNK, chunk_steps(c, chunk), h, &sum);
-                else
-                    scan_summary(&k, chunk * SCAN_CHUNK, chunk_steps(c, chunk), h, &sum);
+                acc *h = h_of(c, s, b, p->part) + channel, *sum = s->delta_sum + (b * c->parts + p->part) * c->padded + channel;
+                if (reverse) {
+                    ScanBlock k = backward_block_of(node, c, s, b, chunk, channel, p->end_channel);
+                    foresee(&k, p, channel, -1);
+                    scan_reverse_summary(&k, h, sum);
+                } else {
+                    ScanBlock k = block_of(node, c, s, b, chunk, channel, p->end_channel);
+                    foresee(&k, p, channel, 1);
+                    scan_summary(&k, h, sum);
+                }
             }
-            ls_store_acc(s->delta_sum + (b * c->parts + p->part) * c->padded + channel, sum);
-        }
 }
 
 /* What every part starts from, into its h. */
@@ -296,6 +324,7 @@ static void start_parts(const LsNode *node, const Cut *c, const Scratch *s, bool
 {
     memset(s->h, 0, (size_t)(c->streams * c->parts * c->states * c->padded) * sizeof(acc));
     if (c->parts > 1) {
+        memset(s->delta_sum, 0, (size_t)(c->streams * c->parts * c->padded) * sizeof(acc));
 #pragma omp parallel for schedule(dynamic, 1)
         for (int64_t i = 0; i < c->batches * c->parts * c->groups; i++) {
             Piece p = piece_of(c, i);
@@ -323,23 +352,20 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 
 /* ---- Backward ----------------------------------------------------------------------------------------------------------- */
 
-static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p, vacc *pairs)
+static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p)
 {
     acc *sums = s->sums + (p->batch * c->parts + p->part) * (c->states + 2) * c->padded;
     for (int64_t n = 0; n < c->states + 2; n++)
-        memset(sums + n * c->padded + p->first_channel, 0, (size_t)(c->group_tiles * SCAN_TILE < c->padded - p->first_channel
-                                                                        ? c->group_tiles * SCAN_TILE
-                                                                        : c->padded - p->first_channel) * sizeof(acc));
+        memset(sums + n * c->padded + p->first_channel, 0, (size_t)piece_width(c, p) * sizeof(acc));
     for (int64_t b = p->first_stream; b < p->end_stream; b++)
         for (int64_t chunk = p->end_chunk - 1; chunk >= p->first_chunk; chunk--) {
-            int64_t first = chunk * SCAN_CHUNK, steps = chunk_steps(c, chunk);
-            memset(pairs, 0, (size_t)(2 * c->states * SCAN_CHUNK) * sizeof(vacc));
-            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += LS_LANES) {
-                ScanBlock k = backward_block_of(node, c, s, b, channel);
-                scan_backward(&k, first, steps, border_of(node, c, b, chunk) + channel, h_of(c, s, b, p->part) + channel, sums + channel,
-                              pairs);
+            acc *dbc = s->dbc + ((p->group * c->streams + b) * c->steps + chunk * SCAN_CHUNK) * 2 * c->states;
+            for (int64_t channel = p->first_channel; channel < p->end_channel; channel += SCAN_WIDE) {
+                ScanBlock k = backward_block_of(node, c, s, b, chunk, channel, p->end_channel);
+                foresee(&k, p, channel, -1);
+                scan_backward(&k, border_of(node, c, b, chunk) + channel, h_of(c, s, b, p->part) + channel, sums + channel, dbc,
+                              channel > p->first_channel);
             }
-            scan_sum_lanes(pairs, steps, c->states, s->dbc + ((p->group * c->streams + b) * c->steps + first) * 2 * c->states);
         }
 }
 
@@ -403,7 +429,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
 #pragma omp parallel for schedule(dynamic, 1) if (worth_threads(&c))
     for (int64_t i = 0; i < c.batches * c.parts * c.groups; i++) {
         Piece p = piece_of(&c, i);
-        backward_piece(node, &c, &s, &p, (vacc *)s.pairs + i * 2 * c.states * SCAN_CHUNK);
+        backward_piece(node, &c, &s, &p);
     }
     if (ls_wants(node, BC))
         finish_bc(node, &c, &s);

@@ -89,21 +89,9 @@ LS_INLINE vacc ls_select(vint mask, vacc yes, vacc no)
     return (vacc)(a | b);
 }
 
-/* Lane by lane a < b ? a : b, and a > b ? a : b: where one is NaN, the second. (The loops compile to one instruction.) */
-LS_INLINE vacc ls_vmin(vacc a, vacc b)
-{
-    vacc v;
-    for (int64_t i = 0; i < LS_LANES; i++)
-        v[i] = a[i] < b[i] ? a[i] : b[i];
-    return v;
-}
-LS_INLINE vacc ls_vmax(vacc a, vacc b)
-{
-    vacc v;
-    for (int64_t i = 0; i < LS_LANES; i++)
-        v[i] = a[i] > b[i] ? a[i] : b[i];
-    return v;
-}
+/* Lane by lane a < b ? a : b, and a > b ? a : b: where one is NaN, the second. */
+LS_INLINE vacc ls_vmin(vacc a, vacc b) { return ls_select(a < b, a, b); }
+LS_INLINE vacc ls_vmax(vacc a, vacc b) { return ls_select(a > b, a, b); }
 
 /* Sum and maximum of the lanes, by halves: a fixed order. */
 LS_INLINE vacc ls_swap_lanes(vacc v, int distance)
@@ -135,6 +123,38 @@ LS_INLINE acc ls_hmax(vacc v)
         v = ls_vmax(v, ls_swap_lanes(v, 2 % LS_LANES));
     v = ls_vmax(v, ls_swap_lanes(v, 1));
     return v[0];
+}
+
+/* Lane i of the result is the sum of the lanes of v[i], for LS_LANES vectors: at every distance two vectors become one whose lanes with
+ * that bit clear go on with the first's sums, the others with the second's. */
+LS_INLINE vacc ls_join_lanes(vacc a, vacc b, int distance)
+{
+    vint near = {0}, far = {0};
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)LS_LANES; i++) {
+        int from = i & distance ? i + (int)LS_LANES : i; /* lanes of b count from LS_LANES */
+        near[i] = from;
+        far[i] = from ^ distance;
+    }
+    return __builtin_shuffle(a, b, near) + __builtin_shuffle(a, b, far);
+}
+LS_INLINE vacc ls_hsums(const vacc *v)
+{
+    vacc w[LS_LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)LS_LANES; i++)
+        w[i] = v[i];
+#define LS_JOIN_ALL(distance)                                                                                          \
+    if (LS_LANES > (distance)) {                                                                                       \
+        _Pragma("GCC unroll 8") for (int i = 0; i < (distance); i++) w[i] =                                            \
+            ls_join_lanes(w[i], w[(i + (distance)) % LS_LANES], (distance) % LS_LANES);                                \
+    }
+    LS_JOIN_ALL(8)
+    LS_JOIN_ALL(4)
+    LS_JOIN_ALL(2)
+    LS_JOIN_ALL(1)
+#undef LS_JOIN_ALL
+    return w[0];
 }
 
 /* exp, whole range. Float: Cody and Waite's reduction x = n ln 2 + r, |r| <= ln 2 / 2, then e^r = 1 + r + r^2 s(r) with a minimax s
