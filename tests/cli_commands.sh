@@ -73,6 +73,13 @@ for op in $("$lockstep" ops | cut -d' ' -f1); do
 done
 expect 0 '"has_gradient": true' ops linear --json
 
+# ---- datasets
+expect 0 'enwik8' datasets
+expect 0 'licence' datasets enwik8
+expect 0 '"bytes": 100000000' datasets enwik8 --json
+expect 2 "did you mean 'enwik8'" datasets enwik
+expect 2 '--fetch needs a NAME' datasets --fetch
+
 # ---- prepare
 printf 'To be, or not to be, that is the question.\n%.0s' {1..50} > text.txt
 printf 'caf\xc3\xa9 \xff broken\n' > broken.txt

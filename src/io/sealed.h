@@ -62,6 +62,9 @@ LsStatus ls_sealed_shape(LsSealed *file, const char *name, bool *exists, LsFileT
 /* Calls visit for every array below group, in name order; names are full paths without the leading slash. */
 LsStatus ls_sealed_each(LsSealed *file, const char *group, LsStatus (*visit)(void *self, const char *name), void *self) LS_MUST_USE;
 
+/* Compares every array with its checksum; contiguous ones in parallel. */
+LsStatus ls_sealed_check_arrays(LsSealed *file) LS_MUST_USE;
+
 /* Reads `count` elements from `first` of a one-dimensional array, without a checksum: for arrays too large to be held, in files whose
  * digest was verified. */
 LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, int64_t first, int64_t count, void *data) LS_MUST_USE;

@@ -24,8 +24,6 @@ struct LsSealed {
  * the file cannot be committed any more. */
 LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...) LS_PRINTF(2, 3);
 
-/* Compares every array with its checksum; contiguous ones in parallel. */
-LsStatus ls_sealed_check_arrays(LsSealed *file) LS_MUST_USE;
 
 /* XXH3-128 as hexadecimal digits, most significant first, as xxh128sum prints it. */
 void ls_digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT]);
