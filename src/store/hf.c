@@ -1,0 +1,213 @@
+#include "store/hf.h"
+
+#include "data/tokenizer.h"
+#include "io/file.h"
+#include "store/checkpoint.h"
+#include "store/hf_internal.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+LsStatus ls_hf_params(const LsModel *model, const void *config, LsParams **params)
+{
+    *params = ls_params_new();
+    if (!*params)
+        return LS_RESOURCE;
+    LsGraph *g = ls_graph_new(*params, &(LsGraphOptions){.mode = LS_EVAL});
+    LsStatus status = g ? LS_OK : ls_message_status();
+    if (g) {
+        model->build(g, config, &(LsShape){.batch = 1, .sequence = 1, .want = LS_WANT_OUTPUT});
+        status = ls_graph_plan_dry(g);
+    }
+    ls_graph_free(g);
+    if (status == LS_OK)
+        status = ls_params_allocate(*params, 0, false);
+    if (status != LS_OK) {
+        ls_params_free(*params);
+        *params = NULL;
+    }
+    return status;
+}
+
+/* A file in a folder; the caller frees it. */
+static char *in_folder(const char *folder, const char *name) { return ls_format("%s/%s", folder, name); }
+
+/* ---- Import ------------------------------------------------------------------------------------------------------ */
+
+static LsStatus open_tensors(const char *folder, LsSafetensors **tensors)
+{
+    static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
+        char *path = in_folder(folder, names[i]);
+        if (!path)
+            return LS_RESOURCE;
+        bool there = ls_file_exists(path);
+        LsStatus status = there ? ls_safetensors_open(path, LS_DATA, tensors) : LS_OK;
+        ls_free(path);
+        if (there)
+            return status;
+    }
+    return ls_fail(LS_DATA, "%s: has neither model.safetensors nor model.safetensors.index.json; save the model as safetensors first", folder);
+}
+
+/* JSON of the folder's tokenizer, NULL where it has none; its ids must fit the model. */
+static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char **json)
+{
+    *json = NULL;
+    ls_clear_message();
+    LsTokenizer *tokenizer = ls_tokenizer_from_folder(folder);
+    if (!tokenizer)
+        return ls_message()[0] ? ls_message_status() : LS_OK;
+    int64_t vocabulary = 0, tokens = ls_tokenizer_vocabulary(tokenizer);
+    LsStatus status = LS_OK;
+    if (ls_config_model_int(config, "vocabulary", &vocabulary) && tokens > vocabulary)
+        status = ls_fail(LS_DATA, "%s: its tokenizer has %lld tokens, its model %lld", folder, (long long)tokens, (long long)vocabulary);
+    else if (!(*json = ls_tokenizer_to_json(tokenizer)))
+        status = LS_RESOURCE;
+    ls_tokenizer_free(tokenizer);
+    return status;
+}
+
+/* The configuration that config.json stands for. */
+static LsStatus read_config(const char *folder, const char *run, LsConfig **config)
+{
+    json_t *keys = NULL;
+    char *yaml = NULL, *output = NULL, *path = in_folder(folder, "config.json");
+    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK)
+        status = ls_json_load(path, LS_DATA, &keys);
+    const LsModel *model = status == LS_OK ? ls_hf_model(path, keys) : NULL;
+    if (status == LS_OK && !model)
+        status = LS_DATA;
+    if (status == LS_OK)
+        status = ls_hf_settings_in(path, model, keys, &yaml);
+    if (status == LS_OK && !(output = ls_format("output.path=%s", run)))
+        status = LS_RESOURCE;
+    if (status == LS_OK && !(*config = ls_config_parse(path, yaml, 1, &output)))
+        status = ls_message_status();
+    json_decref(keys);
+    ls_free(path);
+    ls_free(yaml);
+    ls_free(output);
+    return status;
+}
+
+static LsStatus write_run(const char *run, const LsConfig *config, const LsParams *params, const char *tokenizer)
+{
+    char *yaml = ls_config_yaml(config), *checkpoint = ls_checkpoint_path(run, 0), *path = in_folder(run, "config.yaml");
+    LsStatus status = yaml && checkpoint && path ? LS_OK : LS_RESOURCE;
+    LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
+    if (status == LS_OK)
+        status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
+    if (status == LS_OK)
+        status = ls_file_replace(path, yaml, (int64_t)strlen(yaml));
+    ls_free(yaml);
+    ls_free(checkpoint);
+    ls_free(path);
+    return status;
+}
+
+LsStatus ls_hf_import(const char *folder, const char *run)
+{
+    LsConfig *config = NULL;
+    LsParams *params = NULL;
+    LsSafetensors *tensors = NULL;
+    char *tokenizer = NULL;
+    int64_t *steps = NULL;
+    int count = 0;
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(ls_checkpoint_steps(run, &steps, &count));
+    if (count)
+        LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: this run folder has checkpoints already; import into another one", run));
+    LS_TRY_CLEANUP(read_config(folder, run, &config));
+    LS_TRY_CLEANUP(read_tokenizer(folder, config, &tokenizer));
+    LS_TRY_CLEANUP(open_tensors(folder, &tensors));
+    LS_TRY_CLEANUP(ls_hf_params(config->model, config->model_config, &params));
+    LS_TRY_CLEANUP(ls_hf_tensors_in(config->model, tensors, params));
+    LS_TRY_CLEANUP(write_run(run, config, params, tokenizer));
+cleanup:
+    ls_config_free(config);
+    ls_params_free(params);
+    ls_safetensors_close(tensors);
+    ls_free(tokenizer);
+    ls_free(steps);
+    return status;
+}
+
+/* ---- Export ------------------------------------------------------------------------------------------------------ */
+
+/* 15 digits where they say all of a number, 17 where they do not: 0.02, not 0.02000000000000000042. */
+static int digits_needed(const json_t *keys)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)keys, name, value) {
+        char text[40];
+        snprintf(text, sizeof text, "%.15g", json_real_value(value));
+        if (json_is_real(value) && strtod(text, NULL) != json_real_value(value))
+            return 17;
+    }
+    return 15;
+}
+
+static LsStatus write_config(const char *folder, const json_t *keys)
+{
+    char *text = json_dumps(keys, JSON_INDENT(2) | JSON_SORT_KEYS | (size_t)JSON_REAL_PRECISION(digits_needed(keys)));
+    char *path = in_folder(folder, "config.json");
+    LsStatus status = text && path ? ls_file_replace(path, text, (int64_t)strlen(text)) : ls_fail(LS_RESOURCE, "out of memory for config.json");
+    free(text);
+    ls_free(path);
+    return status;
+}
+
+/* What cannot be expressed is found before the folder is made. */
+static LsStatus write_folder(const char *folder, const LsConfig *config, const LsParams *params, const char *json)
+{
+    char *path = in_folder(folder, "model.safetensors");
+    json_t *keys = NULL;
+    LsTokenizer *tokenizer = json ? ls_tokenizer_from_json(json) : NULL;
+    LsStatus status = !path ? LS_RESOURCE : json && !tokenizer ? ls_message_status() : LS_OK;
+    if (status == LS_OK)
+        status = ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, &keys);
+    if (status == LS_OK)
+        status = ls_make_folders(folder);
+    if (status == LS_OK)
+        status = ls_hf_tensors_out(config->model, params, path);
+    if (status == LS_OK && tokenizer)
+        status = ls_tokenizer_write_folder(tokenizer, folder);
+    if (status == LS_OK) /* last: with it the folder is a model */
+        status = write_config(folder, keys);
+    ls_tokenizer_free(tokenizer);
+    json_decref(keys);
+    ls_free(path);
+    return status;
+}
+
+LsStatus ls_hf_export(const char *run, const char *folder)
+{
+    char *path = NULL, *text = NULL, *tokenizer = NULL;
+    LsConfig *config = NULL;
+    LsParams *params = NULL;
+    LsProgress progress;
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(ls_checkpoint_best(run, &path));
+    if (!path)
+        LS_TRY_CLEANUP(ls_fail(LS_CHECKPOINT, "%s: has no checkpoint", run));
+    LS_TRY_CLEANUP(ls_checkpoint_peek(path, &progress, &text, &tokenizer));
+    config = ls_config_parse(path, text, 0, NULL);
+    if (!config)
+        LS_TRY_CLEANUP(ls_message_status());
+    if (!config->model->hf)
+        LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: there is no Hugging Face layout for the model %s", run, config->model->name));
+    LS_TRY_CLEANUP(ls_hf_params(config->model, config->model_config, &params));
+    LS_TRY_CLEANUP(ls_checkpoint_load(path, params, 0, NULL, NULL));
+    LS_TRY_CLEANUP(write_folder(folder, config, params, tokenizer));
+cleanup:
+    ls_config_free(config);
+    ls_params_free(params);
+    ls_free(path);
+    ls_free(text);
+    ls_free(tokenizer);
+    return status;
+}

@@ -1,0 +1,332 @@
+#include "store/hf_internal.h"
+
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Keys of every model that say nothing about what it computes: names, versions, special tokens, how texts are sampled, training of
+ * other tasks. */
+static const char common_keys[] =
+    "architectures|model_type|transformers_version|torch_dtype|dtype|_name_or_path|_commit_hash|_attn_implementation*|auto_map|"
+    "bos_token_id|eos_token_id|pad_token_id|sep_token_id|unk_token_id|decoder_start_token_id|tokenizer_class|prefix|"
+    "use_cache|output_attentions|output_hidden_states|output_scores|return_dict|return_dict_in_generate|torchscript|use_bfloat16|"
+    "gradient_checkpointing|chunk_size_feed_forward|is_decoder|id2label|label2id|num_labels|problem_type|finetuning_task|"
+    "max_length|min_length|do_sample|early_stopping|num_beams|temperature|top_k|top_p|typical_p|repetition_penalty|length_penalty|"
+    "no_repeat_ngram_size|num_return_sequences";
+
+/* Is `name` matched by one of "a|b_*|c"? */
+static bool listed(const char *list, const char *name)
+{
+    char pattern[128];
+    for (const char *at = list; at && *at;) {
+        size_t length = strcspn(at, "|");
+        if (length < sizeof pattern) {
+            memcpy(pattern, at, length);
+            pattern[length] = '\0';
+            if (fnmatch(pattern, name, 0) == 0)
+                return true;
+        }
+        at += length + (at[length] == '|');
+    }
+    return false;
+}
+
+const LsModel *ls_hf_model(const char *path, const json_t *keys)
+{
+    const char *type = json_string_value(json_object_get(keys, "model_type"));
+    char known[512] = "";
+    size_t used = 0;
+    for (const LsModel *const *m = ls_models(); *m; m++) {
+        if (!(*m)->hf)
+            continue;
+        if (type && strcmp((*m)->hf->model_type, type) == 0)
+            return *m;
+        if (used < sizeof known)
+            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", (*m)->hf->model_type);
+    }
+    ls_fail(LS_DATA, "%s: key model_type: '%s' is not known here; known are %s", path, type ? type : "", known);
+    return NULL;
+}
+
+static const LsSetting *find_setting(const LsModel *model, const char *name)
+{
+    const LsSetting *s = model->settings;
+    while (s->name && strcmp(s->name, name) != 0)
+        s++;
+    return s->name ? s : NULL;
+}
+
+/* ---- Words: "theirs=ours|..." ------------------------------------------------------------------------------------ */
+
+/* The other side of `word`, looked for on side 0 (theirs) or 1 (ours). The caller frees it; NULL where it is not there. */
+static char *translate(const char *words, const char *word, int side)
+{
+    for (const char *at = words; at && *at;) {
+        size_t length = strcspn(at, "|"), left = strcspn(at, "=");
+        const char *part[2] = {at, at + left + 1};
+        size_t bytes[2] = {left, length - left - 1};
+        if (bytes[side] == strlen(word) && memcmp(part[side], word, bytes[side]) == 0)
+            return ls_format("%.*s", (int)bytes[1 - side], part[1 - side]);
+        at += length + (at[length] == '|');
+    }
+    return NULL;
+}
+
+/* A value of JSON as text; the caller frees it. NULL for lists and objects. */
+static char *json_text(const json_t *value)
+{
+    char number[40];
+    switch (json_typeof(value)) {
+    case JSON_INTEGER: return ls_format("%lld", (long long)json_integer_value(value));
+    case JSON_REAL: snprintf(number, sizeof number, "%.17g", json_real_value(value)); return ls_strdup(number);
+    case JSON_STRING: return ls_strdup(json_string_value(value));
+    case JSON_TRUE: return ls_strdup("true");
+    case JSON_FALSE: return ls_strdup("false");
+    case JSON_NULL: return ls_strdup("null");
+    default: return NULL;
+    }
+}
+
+/* ---- In ---------------------------------------------------------------------------------------------------------- */
+
+static bool says_nothing(const json_t *value)
+{
+    return json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
+           (json_is_array(value) && json_array_size(value) == 0);
+}
+
+/* Keys that no table knows, and fixed ones with another value. */
+static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
+{
+    json_t *fixed = NULL;
+    const char *name;
+    json_t *value;
+    LS_TRY(ls_json_parse(hf->model_type, LS_ERROR, hf->fixed ? hf->fixed : "{}", (int64_t)strlen(hf->fixed ? hf->fixed : "{}"), &fixed));
+    LsStatus status = LS_OK;
+    json_object_foreach((json_t *)keys, name, value) {
+        const json_t *only = json_object_get(fixed, name);
+        const LsHfKey *key = hf->keys;
+        while (key->key && strcmp(key->key, name) != 0)
+            key++;
+        if (only && !json_equal(only, value)) {
+            char *have = json_dumps(value, JSON_ENCODE_ANY), *want = json_dumps(only, JSON_ENCODE_ANY);
+            status = ls_fail(LS_DATA, "%s: key %s: %s is not supported, only %s is", path, name, have ? have : "?", want ? want : "?");
+            free(have);
+            free(want);
+        } else if (!only && !key->key && !says_nothing(value) && !listed(hf->ignored, name) && !listed(common_keys, name)) {
+            status = ls_fail(LS_DATA, "%s: key %s is not known; if it does not change what the model computes, remove it", path, name);
+        }
+        if (status != LS_OK)
+            break;
+    }
+    json_decref(fixed);
+    return status;
+}
+
+/* Our text for a key: its value or what its absence says, translated. NULL with a message. */
+static char *setting_text(const char *path, const LsHfKey *key, const json_t *value)
+{
+    if (value && json_is_null(value) && !key->words)
+        value = NULL;
+    if (!value && !key->absent) {
+        ls_fail(LS_DATA, "%s: has no key %s", path, key->key);
+        return NULL;
+    }
+    char *theirs = value ? json_text(value) : ls_strdup(key->absent);
+    if (!theirs) {
+        ls_fail(LS_DATA, "%s: key %s: neither a number nor a text", path, key->key);
+        return NULL;
+    }
+    char *ours = translate(key->words, theirs, 0);
+    bool word = value ? json_is_string(value) || json_is_null(value) : false;
+    if (!ours && key->words && word)
+        ls_fail(LS_DATA, "%s: key %s: '%s' is not supported; supported are (theirs=ours) %s", path, key->key, theirs, key->words);
+    else if (!ours)
+        ours = ls_strdup(theirs);
+    ls_free(theirs);
+    return ours;
+}
+
+/* base: a structure of the model's settings. A setting that an earlier key has set must get the same value. */
+static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfKey *key, const json_t *keys, void *base)
+{
+    const LsSetting *setting = find_setting(model, key->setting);
+    if (!setting)
+        return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name, key->setting);
+    char *text = setting_text(path, key, json_object_get(keys, key->key)), *before = ls_setting_text(setting, base), *after = NULL;
+    LsStatus status = text && before ? LS_OK : ls_message_status();
+    if (status == LS_OK) {
+        status = ls_settings_set(model->settings, base, key->setting, text);
+        if (status != LS_OK)
+            status = ls_fail_in(LS_DATA, "%s: key %s", path, key->key);
+    }
+    if (status == LS_OK && !(after = ls_setting_text(setting, base)))
+        status = ls_message_status();
+    for (const LsHfKey *other = model->hf->keys; status == LS_OK && other != key; other++)
+        if (other->setting && strcmp(other->setting, key->setting) == 0 && strcmp(before, after) != 0) {
+            status = ls_fail(LS_DATA, "%s: keys %s and %s differ (%s, %s); one setting, %s, stands for both here", path, other->key, key->key,
+                             before, after, key->setting);
+        }
+    ls_free(text);
+    ls_free(before);
+    ls_free(after);
+    return status;
+}
+
+/* "expand*width" -> its value; -1 where the table is wrong. */
+static int64_t product_of(const LsModel *model, const char *product, const void *base)
+{
+    int64_t result = 1;
+    for (const char *at = product; *at;) {
+        char factor[64];
+        size_t length = strcspn(at, "*");
+        if (length >= sizeof factor)
+            return -1;
+        memcpy(factor, at, length);
+        factor[length] = '\0';
+        const LsSetting *setting = find_setting(model, factor);
+        int64_t value = strtoll(factor, NULL, 10);
+        if (setting && setting->type == LS_SETTING_TYPE_INT)
+            value = *(const int64_t *)((const char *)base + setting->offset);
+        else if (value <= 0)
+            return -1;
+        result *= value;
+        at += length + (at[length] == '*');
+    }
+    return result;
+}
+
+static LsStatus check_products(const char *path, const LsModel *model, const json_t *keys, const void *base)
+{
+    for (const LsHfKey *key = model->hf->keys; key->key; key++) {
+        const json_t *value = json_object_get(keys, key->key);
+        int64_t expected = key->product ? product_of(model, key->product, base) : 0;
+        if (key->product && value && !json_is_null(value) && (!json_is_integer(value) || json_integer_value(value) != expected))
+            return ls_fail(LS_DATA, "%s: key %s: only %s = %lld is supported", path, key->key, key->product, (long long)expected);
+    }
+    return LS_OK;
+}
+
+/* "name=value" texts. */
+static LsStatus set_presets(const LsModel *model, void *base)
+{
+    for (const char *const *preset = model->hf->preset; preset && *preset; preset++) {
+        char *name = ls_format("%.*s", (int)strcspn(*preset, "="), *preset);
+        LsStatus status = name ? ls_settings_set(model->settings, base, name, *preset + strcspn(*preset, "=") + 1) : LS_RESOURCE;
+        ls_free(name);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
+static LsStatus settings_yaml(const LsModel *model, const void *base, char **yaml)
+{
+    char *text = ls_format("model:\n  kind: %s\n", model->name);
+    for (const LsSetting *s = model->settings; text && s->name; s++) {
+        char *value = ls_setting_text(s, base), *longer = value ? ls_format("%s  %s: %s\n", text, s->name, value) : NULL;
+        ls_free(value);
+        ls_free(text);
+        text = longer;
+    }
+    *yaml = text;
+    return text ? LS_OK : LS_RESOURCE;
+}
+
+LsStatus ls_hf_settings_in(const char *path, const LsModel *model, const json_t *keys, char **yaml)
+{
+    *yaml = NULL;
+    LS_TRY(check_keys(path, model->hf, keys));
+    void *base = ls_alloc(model->config_bytes);
+    if (!base)
+        return LS_RESOURCE;
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(ls_settings_defaults(model->settings, base));
+    LS_TRY_CLEANUP(set_presets(model, base));
+    for (const LsHfKey *key = model->hf->keys; key->key; key++)
+        if (!key->product)
+            LS_TRY_CLEANUP(set_from_key(path, model, key, keys, base));
+    LS_TRY_CLEANUP(check_products(path, model, keys, base));
+    if (model->check && model->check(base) != LS_OK)
+        LS_TRY_CLEANUP(ls_fail_in(LS_DATA, "%s", path));
+    LS_TRY_CLEANUP(settings_yaml(model, base, yaml));
+cleanup:
+    ls_settings_free(model->settings, base);
+    ls_free(base);
+    return status;
+}
+
+/* ---- Out --------------------------------------------------------------------------------------------------------- */
+
+static LsStatus check_presets(const LsModel *model, const void *config)
+{
+    for (const char *const *preset = model->hf->preset; preset && *preset; preset++) {
+        for (const LsSetting *s = model->settings; s->name; s++) {
+            size_t length = strlen(s->name);
+            if (strncmp(*preset, s->name, length) != 0 || (*preset)[length] != '=')
+                continue;
+            char *value = ls_setting_text(s, config);
+            bool same = value && strcmp(value, *preset + length + 1) == 0;
+            LsStatus status = same ? LS_OK
+                              : value ? ls_fail(LS_USAGE, "model.%s is %s; the layout of %s holds only %s", s->name, value, model->hf->architecture,
+                                                *preset + length + 1)
+                                      : LS_RESOURCE;
+            ls_free(value);
+            LS_TRY(status);
+        }
+    }
+    return LS_OK;
+}
+
+/* A setting's value as their key's; a new reference. */
+static json_t *key_value(const LsModel *model, const LsHfKey *key, const void *config)
+{
+    if (key->product)
+        return json_integer(product_of(model, key->product, config));
+    const LsSetting *s = find_setting(model, key->setting);
+    const char *field = s ? (const char *)config + s->offset : NULL;
+    char *text = s ? ls_setting_text(s, config) : NULL, *word = text ? translate(key->words, text, 1) : NULL;
+    json_t *value = NULL;
+    if (word)
+        value = strcmp(word, "null") == 0 ? json_null() : json_string(word);
+    else if (s && s->type == LS_SETTING_TYPE_INT)
+        value = json_integer(*(const int64_t *)(const void *)field);
+    else if (s && s->type == LS_SETTING_TYPE_FLOAT)
+        value = json_real(*(const double *)(const void *)field);
+    else if (s && s->type == LS_SETTING_TYPE_BOOL)
+        value = json_boolean(*(const bool *)(const void *)field);
+    else
+        ls_fail(LS_USAGE, "model.%s is %s; the layout of %s has no word for it in its key %s", key->setting, text ? text : "not there",
+                model->hf->architecture, key->key);
+    ls_free(text);
+    ls_free(word);
+    return value;
+}
+
+LsStatus ls_hf_settings_out(const LsModel *model, const void *config, int64_t end, json_t **keys)
+{
+    const LsHf *hf = model->hf;
+    *keys = NULL;
+    LS_TRY(check_presets(model, config));
+    json_t *all = NULL;
+    LS_TRY(ls_json_parse(hf->model_type, LS_ERROR, hf->fixed ? hf->fixed : "{}", (int64_t)strlen(hf->fixed ? hf->fixed : "{}"), &all));
+    int failed = json_object_set_new(all, "architectures", json_pack("[s]", hf->architecture));
+    failed |= json_object_set_new(all, "model_type", json_string(hf->model_type));
+    failed |= json_object_set_new(all, "torch_dtype", json_string("float32"));
+    failed |= json_object_set_new(all, "bos_token_id", end < 0 ? json_null() : json_integer(end));
+    failed |= json_object_set_new(all, "eos_token_id", end < 0 ? json_null() : json_integer(end));
+    for (const LsHfKey *key = hf->keys; key->key && !failed; key++) {
+        json_t *value = key_value(model, key, config);
+        if (!value) {
+            json_decref(all);
+            return ls_message_status();
+        }
+        failed |= json_object_set_new(all, key->key, value);
+    }
+    if (failed) {
+        json_decref(all);
+        return ls_fail(LS_RESOURCE, "out of memory for config.json");
+    }
+    *keys = all;
+    return LS_OK;
+}

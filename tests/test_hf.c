@@ -1,0 +1,421 @@
+#include "damage.h"
+#include "config/config.h"
+#include "data/tokenizer.h"
+#include "store/checkpoint.h"
+#include "store/hf.h"
+#include "store/hf_internal.h"
+
+#include <math.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define GPT2 TESTS_FOLDER "/fixtures/gpt2-tiny"
+#define MAMBA TESTS_FOLDER "/fixtures/mamba-tiny"
+
+/* ---- Helpers ---------------------------------------------------------------------------------------------------- */
+
+typedef struct Path {
+    char text[512];
+} Path;
+
+static Path in_tests(const char *name)
+{
+    Path path;
+    snprintf(path.text, sizeof path.text, "%s", harness_path(name));
+    return path;
+}
+
+static void copy_file(const char *from, const char *to)
+{
+    Bytes bytes = damage_read(from);
+    damage_write(to, bytes.at, bytes.count);
+    ls_free(bytes.at);
+}
+
+/* A copy of a fixture in which `key` of config.json has this value (JSON; NULL: it is removed). */
+static Path with_key(const char *fixture, const char *key, const char *value)
+{
+    static int serial;
+    char name[64], file[600], source[600];
+    snprintf(name, sizeof name, "with-%d", serial++);
+    Path folder = in_tests(name);
+    ASSERT_OK(ls_make_folders(folder.text));
+    snprintf(source, sizeof source, "%s/config.json", fixture);
+    json_t *keys = NULL;
+    ASSERT_OK(ls_json_load(source, LS_DATA, &keys));
+    if (value)
+        CU_ASSERT_EQUAL(json_object_set_new(keys, key, json_loads(value, JSON_DECODE_ANY, NULL)), 0)
+    else
+        json_object_del(keys, key);
+    snprintf(file, sizeof file, "%s/config.json", folder.text);
+    CU_ASSERT_EQUAL(json_dump_file(keys, file, 0), 0);
+    json_decref(keys);
+    snprintf(source, sizeof source, "%s/model.safetensors", fixture);
+    snprintf(file, sizeof file, "%s/model.safetensors", folder.text);
+    copy_file(source, file);
+    return folder;
+}
+
+/* The run's configuration and parameters. */
+static LsConfig *load_run(const char *run, LsParams **params)
+{
+    char *path = NULL, *text = NULL, *tokenizer = NULL;
+    LsProgress progress;
+    ASSERT_OK(ls_checkpoint_newest(run, &path));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(path);
+    ASSERT_OK(ls_checkpoint_peek(path, &progress, &text, &tokenizer));
+    CU_ASSERT(progress.step == 0 && progress.best_step == -1);
+    LsConfig *config = ls_config_parse(path, text, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    CU_ASSERT_STRING_EQUAL(config->output.path, run);
+    ASSERT_OK(ls_hf_params(config->model, config->model_config, params));
+    ASSERT_OK(ls_checkpoint_load(path, *params, 0, NULL, NULL));
+    ls_free(path);
+    ls_free(text);
+    ls_free(tokenizer);
+    return config;
+}
+
+/* The largest difference between this run's logits of the fixture's tokens and the expected ones, relative to their largest. */
+static double logits_error(const char *run, const char *fixture)
+{
+    char path[600];
+    int batch = 0, sequence = 0, read = 0;
+    LsParams *params = NULL;
+    LsConfig *config = load_run(run, &params);
+    snprintf(path, sizeof path, "%s/tokens.txt", fixture);
+    FILE *file = fopen(path, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL_FATAL(fscanf(file, "batch %d sequence %d ids", &batch, &sequence), 2);
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    config->model->build(g, config->model_config, &(LsShape){batch, sequence, LS_WANT_OUTPUT});
+    ASSERT_OK(ls_graph_plan(g));
+    int32_t *ids = ls_graph_find(g, "ids")->data;
+    for (int i = 0; i < batch * sequence; i++)
+        read += fscanf(file, "%d", &ids[i]);
+    CU_ASSERT_EQUAL(read, batch * sequence);
+    fclose(file);
+    ASSERT_OK(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
+    const LsTensor *output = ls_graph_find(g, "output");
+    snprintf(path, sizeof path, "%s/expected.safetensors", fixture);
+    LsSafetensors *expected = NULL;
+    ASSERT_OK(ls_safetensors_open(path, LS_DATA, &expected));
+    const LsSafeTensor *logits = ls_safetensors_find(expected, "logits");
+    CU_ASSERT_FATAL(logits && logits->count == output->count);
+    float *want = ls_alloc_array(logits->count, sizeof *want), *got = ls_alloc_array(logits->count, sizeof *got);
+    ASSERT_OK(ls_safetensors_read(expected, logits, want));
+    ls_tensor_get(g, output, got);
+    double worst = 0, largest = 0;
+    for (int64_t i = 0; i < logits->count; i++) {
+        double error = fabs((double)got[i] - (double)want[i]);
+        worst = error <= worst ? worst : error; /* NaN stays */
+        largest = fmax(largest, fabs((double)want[i]));
+    }
+    ls_free(want);
+    ls_free(got);
+    ls_safetensors_close(expected);
+    ls_graph_free(g);
+    ls_params_free(params);
+    ls_config_free(config);
+    return worst / largest;
+}
+
+/* Every tensor of `fixture` is in the exported file with the same bits, and no other. */
+static void compare_tensors(const char *fixture, const char *exported)
+{
+    char a[600], b[600];
+    snprintf(a, sizeof a, "%s/model.safetensors", fixture);
+    snprintf(b, sizeof b, "%s/model.safetensors", exported);
+    LsSafetensors *want = NULL, *have = NULL;
+    ASSERT_OK(ls_safetensors_open(a, LS_DATA, &want));
+    ASSERT_OK(ls_safetensors_open(b, LS_DATA, &have));
+    CU_ASSERT_EQUAL(want->count, have->count);
+    for (int i = 0; i < want->count; i++) {
+        const LsSafeTensor *t = &want->list[i], *u = ls_safetensors_find(have, t->name);
+        bool same = u && u->rank == t->rank && memcmp(u->dim, t->dim, sizeof(int64_t) * (size_t)t->rank) == 0;
+        float *x = ls_alloc_array(t->count, sizeof *x), *y = ls_alloc_array(t->count, sizeof *y);
+        if (same) {
+            ASSERT_OK(ls_safetensors_read(want, t, x));
+            ASSERT_OK(ls_safetensors_read(have, u, y));
+            same = memcmp(x, y, sizeof *x * (size_t)t->count) == 0;
+        }
+        if (!same) {
+            fprintf(stderr, "tensor %s of %s differs\n", t->name, fixture);
+            CU_FAIL("a tensor differs");
+        }
+        ls_free(x);
+        ls_free(y);
+    }
+    ls_safetensors_close(want);
+    ls_safetensors_close(have);
+}
+
+/* Every key of `fixture`'s config.json that a table names has the same value in the exported one. */
+static void compare_keys(const char *fixture, const char *exported, const LsModel *model)
+{
+    char path[600];
+    json_t *want = NULL, *have = NULL;
+    snprintf(path, sizeof path, "%s/config.json", fixture);
+    ASSERT_OK(ls_json_load(path, LS_DATA, &want));
+    snprintf(path, sizeof path, "%s/config.json", exported);
+    ASSERT_OK(ls_json_load(path, LS_DATA, &have));
+    CU_ASSERT(json_equal(json_object_get(want, "architectures"), json_object_get(have, "architectures")));
+    for (const LsHfKey *key = model->hf->keys; key->key; key++) {
+        const json_t *a = json_object_get(want, key->key), *b = json_object_get(have, key->key);
+        if (a && (!b || (!json_equal(a, b) && !(json_is_number(a) && json_number_value(a) == json_number_value(b))))) {
+            fprintf(stderr, "key %s of %s differs\n", key->key, fixture);
+            CU_FAIL("a key differs");
+        }
+    }
+    json_decref(want);
+    json_decref(have);
+}
+
+static void there_and_back(const char *fixture, const char *name, const char *model)
+{
+    char again[64];
+    Path run = in_tests(name), out;
+    snprintf(again, sizeof again, "%s-out", name);
+    out = in_tests(again);
+    ASSERT_OK(ls_hf_import(fixture, run.text));
+    ASSERT_AT_MOST(logits_error(run.text, fixture), 1e-5); /* about 100 roundings of 6e-8 */
+    ASSERT_OK(ls_hf_export(run.text, out.text));
+    compare_tensors(fixture, out.text);
+    compare_keys(fixture, out.text, ls_model_find(model));
+    CU_ASSERT_EQUAL(damage_count(out.text, false), 2);
+    ASSERT_FAILS(ls_hf_import(out.text, run.text), LS_USAGE, "has checkpoints already");
+    snprintf(again, sizeof again, "%s-again", name);
+    run = in_tests(again);
+    ASSERT_OK(ls_hf_import(out.text, run.text)); /* our own export can be read */
+    ASSERT_AT_MOST(logits_error(run.text, fixture), 1e-5);
+}
+
+/* ---- Tests ------------------------------------------------------------------------------------------------------ */
+
+static void test_gpt2(void) { there_and_back(GPT2, "gpt", "gpt"); }
+static void test_mamba(void) { there_and_back(MAMBA, "mamba", "mamba"); }
+
+static void refused(Path folder, const char *message)
+{
+    Path run = in_tests("refused");
+    ASSERT_FAILS(ls_hf_import(folder.text, run.text), LS_DATA, message);
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), folder.text));
+    CU_ASSERT_FALSE(ls_file_exists(run.text)); /* nothing half-written */
+}
+
+static void test_keys_refused(void)
+{
+    refused(with_key(GPT2, "scale_attn_by_inverse_layer_idx", "true"), "key scale_attn_by_inverse_layer_idx: true is not supported, only false is");
+    refused(with_key(GPT2, "scale_attn_weights", "false"), "key scale_attn_weights");
+    refused(with_key(GPT2, "activation_function", "\"quick_gelu\""), "key activation_function: 'quick_gelu' is not supported");
+    refused(with_key(GPT2, "rope_scaling", "{\"type\": \"linear\"}"), "key rope_scaling is not known");
+    refused(with_key(GPT2, "quantization_config", "{\"bits\": 4}"), "key quantization_config is not known");
+    refused(with_key(GPT2, "n_layer", NULL), "has no key n_layer");
+    refused(with_key(GPT2, "n_layer", "null"), "has no key n_layer");
+    refused(with_key(GPT2, "n_layer", "\"two\""), "key n_layer");
+    refused(with_key(GPT2, "n_layer", "-1"), "key n_layer");
+    refused(with_key(GPT2, "n_layer", "2.5"), "key n_layer");
+    refused(with_key(GPT2, "n_layer", "[2]"), "key n_layer");
+    refused(with_key(GPT2, "n_head", "7"), "not a multiple of model.heads");
+    refused(with_key(GPT2, "embd_pdrop", "0.25"), "keys resid_pdrop and embd_pdrop differ");
+    refused(with_key(GPT2, "model_type", "\"bert\""), "key model_type: 'bert' is not known here; known are gpt2, mamba");
+    refused(with_key(GPT2, "model_type", NULL), "key model_type");
+    refused(with_key(MAMBA, "intermediate_size", "36"), "key intermediate_size: only expand*width = 24 is supported");
+    refused(with_key(MAMBA, "hidden_act", "\"gelu\""), "key hidden_act");
+    refused(with_key(MAMBA, "time_step_rank", "\"half\""), "key time_step_rank: 'half' is not supported");
+}
+
+static void test_keys_accepted(void)
+{
+    static const struct {
+        const char *fixture, *key, *value;
+    } cases[] = {{GPT2, "summary_type", "\"other\""}, {GPT2, "bos_token_id", "50256"}, {GPT2, "rope_scaling", "null"}, {GPT2, "pruned_heads", "{}"},
+                 {GPT2, "n_inner", "80"},             {GPT2, "n_inner", NULL},         {GPT2, "layer_norm_epsilon", NULL},
+                 {GPT2, "activation_function", NULL}, {MAMBA, "time_step_rank", "3"},  {MAMBA, "intermediate_size", NULL}};
+    for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "accepted-%d", (int)i);
+        Path folder = with_key(cases[i].fixture, cases[i].key, cases[i].value), run = in_tests(name);
+        ASSERT_OK(ls_hf_import(folder.text, run.text));
+        ASSERT_AT_MOST(logits_error(run.text, cases[i].fixture), 1e-5);
+    }
+    /* Other settings: other outputs. "auto" is width / 16 rounded up: 1 here, and the file has 3. */
+    refused(with_key(MAMBA, "time_step_rank", "\"auto\""), "backbone.layers.0.mixer.x_proj.weight has shape (13, 24), the settings ask for (11, 24)");
+    Path folder = with_key(GPT2, "activation_function", "\"relu\""), run = in_tests("relu");
+    ASSERT_OK(ls_hf_import(folder.text, run.text));
+    CU_ASSERT(logits_error(run.text, GPT2) > 1e-3);
+}
+
+/* Writes the fixture's tensors to folder/model.safetensors; `change` may rename, or add one at the end. */
+typedef struct Rewrite {
+    const LsSafetensors *from;
+    float *values;
+    const float *extra;
+} Rewrite;
+
+static const float *give(void *self, int i)
+{
+    Rewrite *r = self;
+    if (i == r->from->count)
+        return r->extra;
+    return ls_safetensors_read(r->from, &r->from->list[i], r->values) == LS_OK ? r->values : NULL;
+}
+
+static Path rewritten(const char *fixture, const char *strip, const char *extra_name, int extra_rank, const int64_t *extra_dim, const float *extra)
+{
+    Path folder = with_key(fixture, "use_cache", "true");
+    char path[600];
+    LsSafetensors *from = NULL;
+    snprintf(path, sizeof path, "%s/model.safetensors", fixture);
+    ASSERT_OK(ls_safetensors_open(path, LS_DATA, &from));
+    LsSafeOut list[64] = {0};
+    CU_ASSERT_FATAL(from->count < 63);
+    float values[20000];
+    for (int i = 0; i < from->count; i++) {
+        const LsSafeTensor *t = &from->list[i];
+        size_t skip = strip && strncmp(t->name, strip, strlen(strip)) == 0 ? strlen(strip) : 0;
+        list[i] = (LsSafeOut){.name = t->name + skip, .rank = t->rank};
+        memcpy(list[i].dim, t->dim, sizeof t->dim);
+        CU_ASSERT_FATAL(t->count <= 20000);
+    }
+    int count = from->count;
+    if (extra_name) {
+        list[count] = (LsSafeOut){.name = extra_name, .rank = extra_rank};
+        memcpy(list[count++].dim, extra_dim, sizeof(int64_t) * (size_t)extra_rank);
+    }
+    snprintf(path, sizeof path, "%s/model.safetensors", folder.text);
+    ASSERT_OK(ls_safetensors_write(path, count, list, give, &(Rewrite){from, values, extra}));
+    ls_safetensors_close(from);
+    return folder;
+}
+
+static void test_tensors(void)
+{
+    float embedding[37 * 20], mask[576] = {0};
+    LsSafetensors *from = NULL;
+    ASSERT_OK(ls_safetensors_open(GPT2 "/model.safetensors", LS_DATA, &from));
+    ASSERT_OK(ls_safetensors_read(from, ls_safetensors_find(from, "transformer.wte.weight"), embedding));
+    ls_safetensors_close(from);
+
+    Path run = in_tests("no prefix"), folder = rewritten(GPT2, "transformer.", NULL, 0, NULL, NULL);
+    ASSERT_OK(ls_hf_import(folder.text, run.text)); /* as the first published files are */
+    ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
+    run = in_tests("mask");
+    folder = rewritten(GPT2, "transformer.", "h.1.attn.bias", 4, (int64_t[]){1, 1, 24, 24}, mask);
+    ASSERT_OK(ls_hf_import(folder.text, run.text));
+    run = in_tests("head");
+    folder = rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding);
+    ASSERT_OK(ls_hf_import(folder.text, run.text));
+    ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
+
+    embedding[5] += 1;
+    refused(rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding), "tensor lm_head.weight differs from the one that");
+    refused(rewritten(GPT2, NULL, "score.weight", 2, (int64_t[]){2, 20}, embedding), "score.weight (2, 20) is not a tensor of this model");
+    refused(rewritten(GPT2, NULL, "transformer.h.2.ln_1.weight", 1, (int64_t[]){20}, embedding), "transformer.h.2.ln_1.weight (20) is not a tensor");
+    refused(with_key(GPT2, "n_layer", "3"), "transformer.h.2.attn.c_attn.weight (20, 60) is missing");
+    refused(with_key(GPT2, "n_layer", "1"), "transformer.h.1.ln_1.weight (20) is not a tensor of this model");
+    refused(with_key(GPT2, "vocab_size", "38"), "transformer.wte.weight has shape (37, 20), the settings ask for (38, 20)");
+    CU_ASSERT_PTR_NULL(strstr(ls_message(), "wpe"));
+    refused(with_key(GPT2, "tie_word_embeddings", "false"), "lm_head.weight (37, 20) is missing");
+    refused(with_key(MAMBA, "use_bias", "true"), "backbone.layers.0.mixer.in_proj.bias (48) is missing");
+}
+
+static void test_files(void)
+{
+    Path empty = in_tests("empty"), folder = with_key(GPT2, "use_cache", "true");
+    char path[600];
+    ASSERT_OK(ls_make_folders(empty.text));
+    refused(empty, "config.json");
+    snprintf(path, sizeof path, "%s/config.json", empty.text);
+    damage_write(path, "{\"model_type\": ", 15);
+    refused(empty, "not JSON");
+    copy_file(GPT2 "/config.json", path);
+    refused(empty, "neither model.safetensors nor");
+    snprintf(path, sizeof path, "%s/model.safetensors", folder.text);
+    Bytes bytes = damage_read(path);
+    damage_write(path, bytes.at, bytes.count - 1);
+    ls_free(bytes.at);
+    refused(folder, "truncated");
+
+    ASSERT_FAILS(ls_hf_export(empty.text, in_tests("none").text), LS_CHECKPOINT, "has no checkpoint");
+    CU_ASSERT_FALSE(ls_file_exists(in_tests("none").text));
+}
+
+/* Settings that the layout cannot hold. */
+static void test_export_refused(void)
+{
+    static const struct {
+        const char *yaml, *message;
+    } cases[] = {
+        {"model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4, norm: rms}\n", "model.norm is rms"},
+        {"model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4, activation: swiglu}\n", "model.activation is swiglu"},
+    };
+    for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
+        Path run = in_tests("expressed"), out = in_tests("expressed-out");
+        char *path = ls_checkpoint_path(run.text, 1);
+        LsConfig *config = ls_config_parse("test", cases[i].yaml, 0, NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+        LsParams *params = NULL;
+        ASSERT_OK(ls_hf_params(config->model, config->model_config, &params));
+        char *yaml = ls_config_yaml(config);
+        LsProgress progress = {.step = 1, .best_loss = HUGE_VAL, .best_step = -1};
+        ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, NULL));
+        ASSERT_FAILS(ls_hf_export(path, out.text), LS_USAGE, cases[i].message);
+        CU_ASSERT_FALSE(ls_file_exists(out.text));
+        ls_free(yaml);
+        ls_free(path);
+        ls_params_free(params);
+        ls_config_free(config);
+    }
+}
+
+/* A tokenizer travels with the model, both ways; one with more tokens than the model is refused. */
+static void test_tokenizer(void)
+{
+    Path run = in_tests("spoken"), out = in_tests("spoken-out"), again = in_tests("spoken-again");
+    char *path = ls_checkpoint_path(run.text, 1), *json = NULL, *text = NULL, *stored = NULL;
+    LsConfig *config = ls_config_parse("test", "model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4}\n", 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    LsParams *params = NULL;
+    ASSERT_OK(ls_hf_params(config->model, config->model_config, &params));
+    LsTokenizer *tokenizer = ls_tokenizer_new("characters", "abcde", 5, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);
+    json = ls_tokenizer_to_json(tokenizer);
+    char *yaml = ls_config_yaml(config);
+    LsProgress progress = {.step = 1, .best_loss = HUGE_VAL, .best_step = -1};
+    ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, json));
+    ASSERT_OK(ls_hf_export(run.text, out.text));
+    ASSERT_OK(ls_hf_import(out.text, again.text));
+    ls_free(path);
+    ASSERT_OK(ls_checkpoint_newest(again.text, &path));
+    ASSERT_OK(ls_checkpoint_peek(path, &progress, &text, &stored));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
+    CU_ASSERT_STRING_EQUAL(stored, json);
+
+    Path big = with_key(GPT2, "use_cache", "true");
+    LsTokenizer *bytes = ls_tokenizer_new("bytes", NULL, 0, NULL);
+    ASSERT_OK(ls_tokenizer_write_folder(bytes, big.text));
+    refused(big, "its tokenizer has 256 tokens, its model 37");
+    ls_tokenizer_free(bytes);
+    ls_tokenizer_free(tokenizer);
+    ls_free(json);
+    ls_free(text);
+    ls_free(stored);
+    ls_free(yaml);
+    ls_free(path);
+    ls_params_free(params);
+    ls_config_free(config);
+}
+
+int main(void)
+{
+    return harness_run("hf", (HarnessTest[]){{"GPT-2 in and out", test_gpt2},
+                                             {"Mamba in and out", test_mamba},
+                                             {"keys that are refused", test_keys_refused},
+                                             {"keys that may vary or lack", test_keys_accepted},
+                                             {"tensors: prefixes, masks, copies, strangers", test_tensors},
+                                             {"files missing or damaged", test_files},
+                                             {"models that the layout cannot hold", test_export_refused},
+                                             {"tokenizers", test_tokenizer},
+                                             {0}});
+}
