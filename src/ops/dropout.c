@@ -4,12 +4,13 @@
  * same on any number of ranks and threads, and drawn again in backward instead of stored. Element e of a sample takes a word of a Philox
  * block (see ls_philox): with e = 64 g + 16 w + b, word w of the block numbered 16 g + b, so that 16 blocks fill whole vectors. */
 #include "ops/pass.h"
+#include "ops/philox.h"
 
 typedef struct Dropout {
     double probability;
 } Dropout;
 
-enum { BLOCKS = 16, GROUP = 4 * BLOCKS };
+enum { BLOCKS = LS_PHILOX_BLOCKS, GROUP = 4 * BLOCKS };
 
 static LsStatus infer(LsNode *node)
 {
@@ -25,7 +26,7 @@ static LsStatus infer(LsNode *node)
 /* What the words of a node are drawn with. */
 typedef struct Draw {
     uint64_t key;
-    uint32_t threshold; /* a word below it drops */
+    ls_int threshold; /* a word whose half is below it drops */
     acc scale;
 } Draw;
 
@@ -34,39 +35,28 @@ static Draw draw_of(const LsNode *node, const LsRun *run)
     uint32_t block[4];
     double p = ((const Dropout *)node->attr)->probability;
     ls_philox(run->seed, node->key, (uint64_t)run->step, block);
-    return (Draw){(uint64_t)block[1] << 32 | block[0], (uint32_t)(p * 0x1p32), (acc)(1 / (1 - p))};
+    return (Draw){(uint64_t)block[1] << 32 | block[0], (ls_int)(p * 0x1p31), (acc)(1 / (1 - p))};
 }
 
-/* Words of blocks 16 group .. 16 group + 15 of a sample: ls_philox, all blocks at once. */
-static void words_of(uint64_t key, uint64_t sample, uint64_t group, uint32_t word[4][BLOCKS])
+/* LS_LANES words, halved so that they compare as signed numbers. */
+LS_INLINE vint load_words(const uint32_t *word)
 {
-#pragma omp simd
-    for (uint32_t b = 0; b < BLOCKS; b++) {
-        uint32_t c0 = (uint32_t)(group * BLOCKS) + b, c1 = (uint32_t)(group * BLOCKS >> 32);
-        uint32_t c2 = (uint32_t)sample, c3 = (uint32_t)(sample >> 32), k0 = (uint32_t)key, k1 = (uint32_t)(key >> 32);
-#pragma GCC unroll 10
-        for (int round = 0; round < 10; round++) {
-            uint64_t p0 = (uint64_t)0xD2511F53u * c0, p1 = (uint64_t)0xCD9E8D57u * c2;
-            c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
-            c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
-            c1 = (uint32_t)p1;
-            c3 = (uint32_t)p0;
-            k0 += 0x9E3779B9u;
-            k1 += 0xBB67AE85u;
-        }
-        word[0][b] = c0;
-        word[1][b] = c1;
-        word[2][b] = c2;
-        word[3][b] = c3;
-    }
+    typedef uint32_t words __attribute__((vector_size(LS_VEC_BYTES / sizeof(acc) * sizeof(uint32_t))));
+    words w;
+    memcpy(&w, word, sizeof w);
+    return __builtin_convertvector(w >> 1, vint);
 }
 
 /* y = x m / (1 - p), or y += that, for the `count` <= GROUP elements of a group. y may be x. */
 LS_INLINE void apply(const Draw *draw, const uint32_t *word, const real *x, real *y, int64_t count, bool add)
 {
-#pragma omp simd
-    for (int64_t i = 0; i < count; i++) {
-        acc v = word[i] < draw->threshold ? 0 : ls_load1(x + i) * draw->scale;
+    int64_t i = 0;
+    for (; i + LS_LANES <= count; i += LS_LANES) {
+        vacc v = ls_select(load_words(word + i) < draw->threshold - (vint){0}, (vacc){0}, ls_load(x + i) * draw->scale);
+        ls_store(y + i, add ? ls_load(y + i) + v : v);
+    }
+    for (; i < count; i++) {
+        acc v = (ls_int)(word[i] >> 1) < draw->threshold ? 0 : ls_load1(x + i) * draw->scale;
         ls_store1(y + i, add ? ls_load1(y + i) + v : v);
     }
 }
@@ -80,7 +70,7 @@ static void apply_all(const LsNode *node, const LsRun *run, const real *x, real 
     for (int64_t n = 0; n < samples * groups; n++) {
         uint32_t word[4][BLOCKS];
         int64_t sample = n / groups, from = n % groups * GROUP, at = sample * row + from;
-        words_of(draw.key, (uint64_t)(run->sample + sample), (uint64_t)(n % groups), word);
+        ls_philox_blocks(draw.key, (uint64_t)(run->sample + sample), (uint64_t)(n % groups * BLOCKS), word);
         if (from + GROUP <= row)
             apply(&draw, word[0], x + at, y + at, GROUP, add);
         else
@@ -118,7 +108,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
         int64_t e = i % row;
         uint32_t block[4];
         ls_philox(draw.key, (uint64_t)(run->sample + i / row), (uint64_t)(e / GROUP * BLOCKS + e % BLOCKS), block);
-        bool dropped = run->training && block[e % GROUP / BLOCKS] < draw.threshold;
+        bool dropped = run->training && (ls_int)(block[e % GROUP / BLOCKS] >> 1) < draw.threshold;
         ls_store1(y + i, dropped ? 0 : run->training ? ls_load1(x + i) * draw.scale : ls_load1(x + i));
     }
     return LS_OK;
