@@ -33,7 +33,7 @@ static void print_key(const char *key, int indent)
     int used = indent;
     for (; *key; key++, used++)
         putchar(*key == '_' ? ' ' : *key);
-    printf("%*s", used < 20 ? 20 - used : 1, "");
+    printf("%*s", used < 24 ? 24 - used : 1, "");
 }
 
 void ls_print_fields(json_t *object, int indent)
