@@ -12,12 +12,15 @@ typedef struct Generator {
     LsParams *params;
     const LsSampling *sampling;
     LsGraph *chunk, *rest, *one; /* whole chunks of the prompt, its rest, single tokens; those not needed are NULL */
+    LsGraph *window;             /* reads the newer half of a full context again; NULL where the context suffices */
     LsTensor *ids, *position, *output; /* of `one` */
     LsSampler *sampler;
     float *logits;   /* (V) */
     int32_t *last;   /* (B) the newest token of each stream */
     bool *ended;     /* (B) */
-    int64_t vocabulary, seen; /* seen: tokens every stream has seen */
+    int64_t vocabulary, seen; /* seen: tokens every stream has seen since its states were zero */
+    int64_t context;  /* most that can be seen; 0: no limit */
+    int32_t *history; /* (B, context): the tokens seen; NULL where there is no limit */
 } Generator;
 
 static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGraph *share, LsGraph **graph)
@@ -48,25 +51,30 @@ static LsStatus check_prompt(const Generator *gen, const int32_t *prompt, int64_
         if (prompt[i] < 0 || prompt[i] >= gen->vocabulary)
             return ls_fail(LS_USAGE, "token %d at place %lld of the prompt: the vocabulary has %lld tokens", (int)prompt[i],
                            (long long)i, (long long)gen->vocabulary);
-    int64_t context = 0, asked = count + gen->sampling->tokens;
-    if (!gen->position || !ls_config_model_int(gen->config, "context", &context) || asked <= context)
+    if (gen->context == 0 || count <= gen->context)
         return LS_OK;
-    return ls_fail(LS_USAGE, "%lld tokens of prompt and %lld new ones are %lld, but the model's context is %lld: at most %lld new tokens",
-                   (long long)count, (long long)gen->sampling->tokens, (long long)asked, (long long)context,
-                   (long long)(context > count ? context - count : 0));
+    return ls_fail(LS_USAGE, "the prompt has %lld tokens, but the model's context is %lld: shorten it", (long long)count,
+                   (long long)gen->context);
 }
 
-/* Runs tokens: (B, T) through a graph, T tokens a stream. */
-static LsStatus feed(Generator *gen, LsGraph *g, const int32_t *tokens)
+/* Runs T tokens a stream through a graph; they stand `stride` apart from stream to stream. */
+static LsStatus feed_rows(Generator *gen, LsGraph *g, const int32_t *tokens, int64_t stride)
 {
     LsTensor *ids = ls_graph_find(g, "ids"), *position = ls_graph_find(g, "position");
-    memcpy(ids->data, tokens, (size_t)ids->count * sizeof(int32_t));
+    for (int64_t b = 0; b < ids->dim[0]; b++)
+        memcpy((int32_t *)ids->data + b * ids->dim[1], tokens + b * stride, (size_t)ids->dim[1] * sizeof(int32_t));
     if (position)
         for (int64_t b = 0; b < position->count; b++)
             ((int32_t *)position->data)[b] = (int32_t)gen->seen;
     LS_TRY(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
     gen->seen += ids->dim[1];
     return LS_OK;
+}
+
+/* tokens: (B, T) */
+static LsStatus feed(Generator *gen, LsGraph *g, const int32_t *tokens)
+{
+    return feed_rows(gen, g, tokens, ls_graph_find(g, "ids")->dim[1]);
 }
 
 /* One prompt serves all streams: it is run once, and its states are copied to each. */
@@ -91,7 +99,10 @@ static LsStatus make_one(Generator *gen)
     if (!gen->ids || !gen->output)
         return ls_fail(LS_USAGE, "model %s cannot generate: it has no input \"ids\" or output \"output\"", gen->config->model->name);
     gen->vocabulary = gen->output->dim[gen->output->rank - 1];
-    return LS_OK;
+    if (!gen->position || !ls_config_model_int(gen->config, "context", &gen->context))
+        gen->context = 0;
+    gen->history = gen->context ? ls_alloc_array(gen->context * gen->sampling->batch, sizeof(int32_t)) : NULL;
+    return gen->context && !gen->history ? LS_RESOURCE : LS_OK;
 }
 
 static LsStatus read_prompt(Generator *gen, const int32_t *prompt, int64_t count)
@@ -113,7 +124,32 @@ static LsStatus read_prompt(Generator *gen, const int32_t *prompt, int64_t count
         LS_TRY(feed(gen, gen->rest, prompt + chunks * CHUNK));
     if (!alone)
         spread_states(first, gen->one);
+    for (int64_t b = 0; gen->history && b < gen->sampling->batch; b++)
+        memcpy(gen->history + b * gen->context, prompt, (size_t)count * sizeof(int32_t));
     return LS_OK;
+}
+
+static int64_t kept_of(const Generator *gen) { return (gen->context + 1) / 2; }
+
+/* Every stream's newest token to its history, and through the model. *g gets the graph that then has the logits. A full context starts
+ * again with its newer half: positions count from 0 there, as in training. */
+static LsStatus step(Generator *gen, LsGraph **g)
+{
+    int64_t batch = gen->sampling->batch, keep = kept_of(gen);
+    bool full = gen->context && gen->seen == gen->context;
+    for (int64_t b = 0; gen->context && b < batch; b++) {
+        int32_t *row = gen->history + b * gen->context;
+        if (full)
+            memmove(row, row + gen->context - keep + 1, (size_t)(keep - 1) * sizeof *row);
+        row[full ? keep - 1 : gen->seen] = gen->last[b];
+    }
+    *g = gen->one;
+    if (!full)
+        return feed(gen, gen->one, gen->last);
+    ls_graph_reset_states(gen->one);
+    gen->seen = 0;
+    *g = gen->window;
+    return feed_rows(gen, gen->window, gen->history, gen->context);
 }
 
 /* Draws every stream's token number `index` from logits: (B, 1, V), or (1, 1, V) for all. *more: some stream goes on. */
@@ -146,6 +182,8 @@ static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsToke
     LS_TRY(make_one(gen));
     LS_TRY(check_prompt(gen, prompt, count));
     LS_TRY(read_prompt(gen, prompt, count));
+    if (gen->context && count + gen->sampling->tokens > gen->context + 1) /* the last token drawn is not read */
+        LS_TRY(make_graph(gen, gen->sampling->batch, kept_of(gen), gen->one, &gen->window));
     gen->sampler = ls_sampler_new(gen->vocabulary);
     gen->logits = ls_alloc_array(gen->vocabulary * gen->sampling->batch, sizeof(float));
     gen->last = ls_alloc_array(gen->sampling->batch, sizeof(int32_t));
@@ -159,9 +197,7 @@ static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsToke
     LsGraph *g = gen->rest ? gen->rest : gen->chunk; /* the one that saw the prompt's last token */
     for (int64_t i = 0; i < gen->sampling->tokens && more; i++) {
         if (i > 0)
-            LS_TRY(feed(gen, gen->one, gen->last));
-        if (i > 0)
-            g = gen->one;
+            LS_TRY(step(gen, &g));
         LS_TRY(draw(gen, g, ls_graph_find(g, "output"), i, sink, self, speed, &more));
     }
     speed->token_seconds = ls_seconds() - start;
@@ -174,12 +210,14 @@ LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *pr
     Generator gen = {.config = config, .params = params, .sampling = sampling};
     *speed = (LsGenerationSpeed){0};
     LsStatus status = run(&gen, prompt, count, sink, self, speed);
+    ls_graph_free(gen.window);
     ls_graph_free(gen.rest); /* before those whose states they share */
     ls_graph_free(gen.chunk);
     ls_graph_free(gen.one);
     ls_sampler_free(gen.sampler);
     ls_free(gen.logits);
     ls_free(gen.last);
+    ls_free(gen.history);
     ls_free(gen.ended);
     return status;
 }
