@@ -32,9 +32,9 @@ static const char *in_folder(const char *folder, const char *name)
     return path;
 }
 
-/* encode gives these ids, whole and in windows of `window` bytes (0: whole only), and decode gives the text back. */
-static void check_ids(const LsTokenizer *tokenizer, const char *text, int64_t bytes, const int32_t *expected, int64_t expected_count,
-                      int64_t window)
+/* encode gives these ids, whole and in windows of `window` bytes (0: whole only), and decode gives `decoded`. */
+static void check_ids_and_text(const LsTokenizer *tokenizer, const char *text, int64_t bytes, const int32_t *expected, int64_t expected_count,
+                               const char *decoded, int64_t decoded_bytes, int64_t window)
 {
     int32_t *ids = NULL;
     int64_t count = 0, back_bytes = 0;
@@ -45,8 +45,8 @@ static void check_ids(const LsTokenizer *tokenizer, const char *text, int64_t by
         CU_ASSERT(count == expected_count && memcmp(ids, expected, (size_t)count * sizeof *ids) == 0);
     }
     ASSERT_OK(ls_tokenizer_decode(tokenizer, ids, count, &back, &back_bytes));
-    CU_ASSERT_EQUAL(back_bytes, bytes);
-    CU_ASSERT(back_bytes == bytes && memcmp(back, text, (size_t)bytes) == 0);
+    CU_ASSERT_EQUAL(back_bytes, decoded_bytes);
+    CU_ASSERT(back_bytes == decoded_bytes && memcmp(back, decoded, (size_t)decoded_bytes) == 0);
     CU_ASSERT_EQUAL(back[back_bytes], '\0');
     ls_free(back);
     if (window > 0) {
@@ -66,6 +66,13 @@ static void check_ids(const LsTokenizer *tokenizer, const char *text, int64_t by
         ls_free(tokens.id);
     }
     ls_free(ids);
+}
+
+/* The same where decode gives the text back. */
+static void check_ids(const LsTokenizer *tokenizer, const char *text, int64_t bytes, const int32_t *expected, int64_t expected_count,
+                      int64_t window)
+{
+    check_ids_and_text(tokenizer, text, bytes, expected, expected_count, text, bytes, window);
 }
 
 /* Written as JSON and read again it writes the same. */
@@ -189,7 +196,9 @@ static int check_fixture(const LsTokenizer *tokenizer, const char *key)
         CU_ASSERT_FATAL(count <= LS_COUNT_OF(ids));
         for (size_t i = 0; i < count; i++)
             ids[i] = (int32_t)json_integer_value(json_array_get(expected, i));
-        check_ids(tokenizer, json_string_value(text), (int64_t)json_string_length(text), ids, (int64_t)count, 1 + (int64_t)index % 9);
+        const json_t *decoded = strcmp(key, "nfc") == 0 ? json_object_get(entry, "nfc_text") : text;
+        check_ids_and_text(tokenizer, json_string_value(text), (int64_t)json_string_length(text), ids, (int64_t)count,
+                           json_string_value(decoded), (int64_t)json_string_length(decoded), 1 + (int64_t)index % 9);
     }
     json_decref(cases);
     return (int)index;
@@ -215,6 +224,29 @@ static void test_gpt2_ids(void)
         CU_ASSERT_NOT_EQUAL(ids[i], 0); /* text that looks like the end token is not it */
     ls_free(ids);
     ls_free(text);
+    ls_tokenizer_free(small);
+}
+
+/* Normalization Form C and added tokens. */
+static void test_nfc_ids(void)
+{
+    LsTokenizer *small = ls_tokenizer_new("gpt2", NULL, 0, TESTS_FOLDER "/fixtures/small_nfc");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(small);
+    CU_ASSERT_EQUAL(ls_tokenizer_vocabulary(small), 657 + 23 + 2);
+    CU_ASSERT_EQUAL(ls_tokenizer_end(small), 0);
+    CU_ASSERT(check_fixture(small, "nfc") > 30);
+    check_json(small);
+    check_folder(small);
+    /* longer than its parts, in windows smaller and larger than them, with bytes that are no characters */
+    static const char line[] = "it's  e\xCC\x81 [tok]x  \xFF\xE2\x82 \xE1\x84\x80\xE1\x85\xA1\n    x"; /* e and acute, an invalid run, two jamo */
+    static const char normal[] = "it's  \xC3\xA9 [tok]x  \xFF\xE2\x82 \xEA\xB0\x80\n    x";
+    char text[200 * sizeof line] = "", decoded[200 * sizeof line] = "";
+    for (int i = 0; i < 200; i++) {
+        memcpy(text + i * (sizeof line - 1), line, sizeof line);
+        memcpy(decoded + i * (sizeof normal - 1), normal, sizeof normal);
+    }
+    for (int64_t window = 100; window < 8000; window *= 3)
+        check_ids_and_text(small, text, 200 * (sizeof line - 1), NULL, 0, decoded, 200 * (sizeof normal - 1), window);
     ls_tokenizer_free(small);
 }
 
@@ -424,12 +456,14 @@ static void test_single_file(void)
     } cases[] = {
         {"null", "[]", level, "BPE", "false", "[\"a b\"]", NULL},
         {"null", "[{\"id\": 3, \"content\": \"<|endoftext|>\", \"special\": true}]", level, "BPE", "false", "[[\"a\", \"b\"]]", NULL},
-        {"{\"type\": \"NFC\"}", "[]", level, "BPE", "false", "[]", "has a normalizer"},
+        {"{\"type\": \"NFC\"}", "[{\"id\": 3, \"content\": \"x y\", \"special\": false}]", level, "BPE", "false", "[\"a b\"]", NULL},
+        {"{\"type\": \"NFKC\"}", "[]", level, "BPE", "false", "[]", "has a normalizer other than NFC"},
         {"null", "[]", level, "Unigram", "false", "[]", "the model is not BPE"},
         {"null", "[]", level, "BPE", "true", "[]", "model.byte_fallback"},
         {"null", "[]", "null", "BPE", "false", "[]", "pre_tokenizer is not GPT-2's"},
         {"null", "[]", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}", "BPE", "false", "[]", "pre_tokenizer is not GPT-2's"},
-        {"null", "[{\"id\": 3, \"content\": \"  \", \"special\": false}]", level, "BPE", "false", "[]", "is not special"},
+        {"null", "[{\"id\": 3, \"content\": \"x\", \"lstrip\": true}]", level, "BPE", "false", "[]", "(\"x\") has lstrip set"},
+        {"null", "[{\"id\": 3, \"content\": \"\"}]", level, "BPE", "false", "[]", "no content or no id"},
         {"null", "[{\"id\": 3, \"content\": \"ab\", \"special\": true}]", level, "BPE", "false", "[]", "has two numbers, 2 and 3"},
         {"null", "[{\"content\": \"ab\", \"special\": true}]", level, "BPE", "false", "[]", "no content or no id"},
         {"null", "[]", level, "BPE", "false", "[[\"a\"]]", "model.merges 0: is not two tokens"},
@@ -449,6 +483,8 @@ static void test_single_file(void)
             CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);
             CU_ASSERT_EQUAL(ls_tokenizer_end(tokenizer), i == 1 ? 3 : -1);
             check_ids(tokenizer, "abab", 4, (int32_t[]){2, 2}, 2, 1);
+            if (i == 2)
+                check_ids(tokenizer, "abx yb", 6, (int32_t[]){2, 3, 1}, 3, 1);
         }
         ls_tokenizer_free(tokenizer);
     }
@@ -473,6 +509,9 @@ static void test_broken_json(void)
         {"{\"kind\": \"gpt2\"}", "\"vocabulary\": is not an object"},
         {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}}", "merge list: is missing"},
         {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [\"a a\"]}", "merge 0: the token \"aa\""},
+        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": {}}", "\"added\": is not a list"},
+        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": [\"b\"]}", "\"added\"[0]: is not a token"},
+        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": [1]}", "\"added\"[0]: is not a token"},
     };
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         CU_ASSERT_PTR_NULL(ls_tokenizer_from_json(cases[i][0]));
@@ -492,6 +531,7 @@ int main(void)
                              {"characters", test_characters},
                              {"malformed UTF-8", test_malformed},
                              {"ids of GPT-2's encoding, small vocabulary", test_gpt2_ids},
+                             {"ids with normal form and added tokens", test_nfc_ids},
                              {"any bytes come back", test_round_trip},
                              {"long words merge as defined", test_long_words},
                              {"huge words", test_huge_words},

@@ -26,13 +26,21 @@ int ls_bytelevel_byte(uint32_t code)
     return -1;
 }
 
+static json_t *added_token(const char *content, json_int_t id, bool special)
+{
+    return json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", content, "single_word", 0, "lstrip", 0, "rstrip", 0,
+                     "normalized", special ? 0 : 1, "special", special ? 1 : 0);
+}
+
 json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form)
 {
-    json_t *added = json_array();
+    json_t *added = json_array(), *normalizer = form->nfc ? json_pack("{s:s}", "type", "NFC") : json_null();
     if (form->special)
-        json_array_append_new(added, json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", (json_int_t)form->special_id, "content",
-                                               form->special, "single_word", 0, "lstrip", 0, "rstrip", 0, "normalized", 0,
-                                               "special", 1));
+        json_array_append_new(added, added_token(form->special, (json_int_t)form->special_id, true));
+    for (size_t i = 0; i < json_array_size(form->added); i++) {
+        const char *content = json_string_value(json_array_get(form->added, i));
+        json_array_append_new(added, added_token(content, json_integer_value(json_object_get(vocabulary, content)), false));
+    }
     json_t *split = json_null(), *decoder;
     if (form->level) {
         split = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex",
@@ -43,8 +51,8 @@ json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelF
     json_t *model = json_pack("{s:s, s:n, s:n, s:s, s:s, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
                               "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback", 0, "vocab",
                               vocabulary, "merges", merges);
-    return json_pack("{s:s, s:n, s:n, s:o, s:n, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens", added,
-                     "normalizer", "pre_tokenizer", split, "post_processor", "decoder", decoder, "model", model);
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens", added,
+                     "normalizer", normalizer, "pre_tokenizer", split, "post_processor", "decoder", decoder, "model", model);
 }
 
 LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special)

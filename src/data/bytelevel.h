@@ -14,6 +14,8 @@ int ls_bytelevel_byte(uint32_t code);
 typedef struct LsBytelevelForm {
     bool level;          /* tokens are written in the alphabet above; else as they are */
     bool words;          /* text is cut into words by GPT-2's rule first */
+    bool nfc;            /* text is brought into Normalization Form C before */
+    const json_t *added; /* array of tokens that are looked for in texts, NULL: none */
     const char *special; /* a special token, NULL: none */
     int64_t special_id;
 } LsBytelevelForm;

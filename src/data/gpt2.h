@@ -1,7 +1,8 @@
 /* The parts of GPT-2's tokenizer: Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.2; byte-pair
  * encoding after Sennrich, Haddow and Birch 2016.
  *
- * 1. Text is cut into words by a pattern (gpt2_words.c).
+ * 1. Text is cut into words by a pattern (gpt2_words.c). Vocabularies of later models that are otherwise of this form (GPT-NeoX's, which
+ *    Mamba's are) bring text into Normalization Form C first, and take some strings out of it whole: added tokens (gpt2_added.c).
  * 2. A word starts as its bytes' tokens; then, while any neighbouring pair is in the list of merges, the pair that stands first in the list
  *    (its leftmost occurrence) becomes one token (gpt2_merge.c).
  */
@@ -23,6 +24,13 @@ typedef enum Gpt2Form {
     GPT2_RAW    /* a special token written as it is, with characters that are not in that alphabet */
 } Gpt2Form;
 
+/* A string that is a token wherever it stands in a text. */
+typedef struct Gpt2Added {
+    const char *text; /* in Gpt2.bytes */
+    int64_t bytes;
+    int32_t id;
+} Gpt2Added;
+
 typedef struct Gpt2 {
     LsTokenizer base;
     char *bytes;           /* of all tokens, one after another: token i is bytes[start[i] .. start[i + 1]) */
@@ -34,6 +42,11 @@ typedef struct Gpt2 {
     int32_t *slot;         /* slot: (slots), a power of two: rank of the pair that hashes there, or LS_NO_RANK */
     int64_t slots;
     void *pattern;         /* compiled by ls_gpt2_pattern_new */
+    bool nfc;              /* text is normalized first: then decoding gives the normal form of what was encoded */
+    Gpt2Added *added;      /* added: (added_count), longest first */
+    int64_t added_count;
+    bool added_start[256]; /* whether one starts with this byte */
+    bool added_spaced;     /* whether one has white space after something else: then texts are encoded whole */
 } Gpt2;
 
 /* ---- gpt2_vocabulary.c: reading, checking, writing ------------------------------------------------------------------ */
@@ -43,6 +56,10 @@ typedef struct Gpt2 {
 LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, const json_t *merges, const char *merges_name, int64_t first,
                      Gpt2 **tokenizer) LS_MUST_USE;
 void ls_gpt2_free(Gpt2 *gpt2);
+
+/* Names tokens of the vocabulary as added ones; `added` is an array of names. */
+LsStatus ls_gpt2_set_added(Gpt2 *gpt2, const json_t *added, const char *name) LS_MUST_USE;
+json_t *ls_gpt2_added_json(const Gpt2 *gpt2);
 
 /* The object token: id, and the array of merges. NULL when out of memory. */
 json_t *ls_gpt2_vocabulary_json(const Gpt2 *gpt2);
@@ -63,6 +80,15 @@ Gpt2Words *ls_gpt2_words_new(const void *pattern);
 void ls_gpt2_words_free(Gpt2Words *words);
 /* End of the word that starts at `from` < bytes. */
 LsStatus ls_gpt2_word(Gpt2Words *words, const char *text, int64_t bytes, int64_t from, int64_t *end) LS_MUST_USE;
+
+/* ---- gpt2_added.c ---------------------------------------------------------------------------------------------------- */
+
+/* The first added token in text[from .. end): its place, or `end` and *found NULL. The longest of those that start there. */
+int64_t ls_gpt2_find_added(const Gpt2 *gpt2, const char *text, int64_t from, int64_t end, const Gpt2Added **found);
+
+/* A place after `from`, at least some hundred bytes on, where the text can be cut in two that have the same tokens as the whole: in front
+ * of a space or line's end after a character that is no white space. -1 where there is none. */
+int64_t ls_gpt2_cut(const Gpt2 *gpt2, const char *text, int64_t from, int64_t end);
 
 /* ---- gpt2_merge.c ------------------------------------------------------------------------------------------------------ */
 

@@ -76,77 +76,94 @@ static LsStatus check_form(const char *path, const json_t *root)
     for (size_t i = 0; i < LS_COUNT_OF(off); i++)
         if (!is_off(model, off[i]) && strcmp(off[i], "unk_token") != 0) /* over bytes nothing is unknown */
             return ls_fail(LS_DATA, "%s: model.%s is set, which this program does not know", path, off[i]);
-    if (!is_off(root, "normalizer"))
-        return ls_fail(LS_DATA, "%s: has a normalizer, which this program does not know", path);
+    if (!is_off(root, "normalizer") && !is_type(json_object_get(root, "normalizer"), "NFC"))
+        return ls_fail(LS_DATA, "%s: has a normalizer other than NFC, which this program does not know", path);
     if (!is_type(split, "ByteLevel") || !is_off(split, "add_prefix_space") || json_is_false(json_object_get(split, "use_regex")))
         return ls_fail(LS_DATA, "%s: the pre_tokenizer is not GPT-2's (ByteLevel, add_prefix_space false, use_regex true)", path);
     return LS_OK;
 }
 
-/* Special tokens join the vocabulary; the text never contains them. */
-static LsStatus add_special(const char *path, const json_t *root, json_t *vocabulary)
+/* Added tokens join the vocabulary. Special ones are never looked for in texts; the names of the others go to the array `looked_for`. */
+static LsStatus add_tokens(const char *path, const json_t *root, json_t *vocabulary, json_t *looked_for)
 {
+    static const char *const off[] = {"single_word", "lstrip", "rstrip"};
     const json_t *added = json_object_get(root, "added_tokens");
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *entry = json_array_get(added, i), *id = json_object_get(entry, "id");
         const char *content = json_string_value(json_object_get(entry, "content"));
-        if (!content || !json_is_integer(id))
+        bool special = json_is_true(json_object_get(entry, "special"));
+        if (!content || !content[0] || !json_is_integer(id))
             return ls_fail(LS_DATA, "%s: added_tokens[%zu] has no content or no id", path, i);
-        if (!json_is_true(json_object_get(entry, "special")))
-            return ls_fail(LS_DATA, "%s: added_tokens[%zu] (\"%.80s\") is not special: it would be looked for in texts, which this program "
-                                    "does not do",
-                           path, i, content);
+        for (size_t j = 0; j < LS_COUNT_OF(off) && !special; j++)
+            if (!is_off(entry, off[j]))
+                return ls_fail(LS_DATA, "%s: added_tokens[%zu] (\"%.80s\") has %s set, which this program does not know", path, i, content,
+                               off[j]);
         const json_t *known = json_object_get(vocabulary, content);
         if (known && json_integer_value(known) != json_integer_value(id))
             return ls_fail(LS_DATA, "%s: \"%.80s\" has two numbers, %lld and %lld", path, content, (long long)json_integer_value(known),
                            (long long)json_integer_value(id));
         if (!known && json_object_set_new(vocabulary, content, json_integer(json_integer_value(id))) != 0)
-            return ls_fail(LS_RESOURCE, "out of memory while reading %s", path);
+            return ls_fail(LS_DATA, "%s: the model has no vocabulary", path);
+        if (!special)
+            json_array_append_new(looked_for, json_string(content));
     }
     return LS_OK;
 }
 
 static LsStatus read_single(const char *path, Gpt2 **tokenizer)
 {
-    json_t *root = NULL;
+    LsStatus status = LS_OK;
+    json_t *root = NULL, *looked_for = json_array();
     char *vocabulary_name = ls_format("%s, model.vocab", path), *merges_name = ls_format("%s, model.merges", path);
-    LsStatus status = vocabulary_name && merges_name ? ls_json_file_read(path, &root) : LS_RESOURCE;
-    if (status == LS_OK)
-        status = check_form(path, root);
+    Gpt2 *gpt2 = NULL;
+    if (!looked_for || !vocabulary_name || !merges_name) {
+        status = ls_fail(LS_RESOURCE, "out of memory while reading %s", path);
+        goto cleanup;
+    }
+    LS_TRY_CLEANUP(ls_json_file_read(path, &root));
+    LS_TRY_CLEANUP(check_form(path, root));
     json_t *model = json_object_get(root, "model"), *vocabulary = json_object_get(model, "vocab");
-    if (status == LS_OK)
-        status = add_special(path, root, vocabulary);
-    if (status == LS_OK)
-        status = ls_gpt2_new(vocabulary, vocabulary_name, json_object_get(model, "merges"), merges_name, 0, tokenizer);
+    LS_TRY_CLEANUP(add_tokens(path, root, vocabulary, looked_for));
+    LS_TRY_CLEANUP(ls_gpt2_new(vocabulary, vocabulary_name, json_object_get(model, "merges"), merges_name, 0, &gpt2));
+    gpt2->nfc = !is_off(root, "normalizer");
+    LS_TRY_CLEANUP(ls_gpt2_set_added(gpt2, looked_for, path));
+    *tokenizer = gpt2;
+    gpt2 = NULL;
+cleanup:
+    ls_gpt2_free(gpt2);
     json_decref(root);
+    json_decref(looked_for);
     ls_free(vocabulary_name);
     ls_free(merges_name);
     return status;
 }
 
+/* Reads NAME and, where there are two, OTHER if they are in the folder. */
+static LsStatus read_if_there(const char *folder, const char *name, const char *other, Gpt2 **tokenizer)
+{
+    char *path = ls_format("%s/%s", folder, name), *other_path = other ? ls_format("%s/%s", folder, other) : NULL;
+    LsStatus status = LS_OK;
+    if (!path || (other && !other_path))
+        status = LS_RESOURCE;
+    else if (ls_file_exists(path) && !other)
+        status = read_single(path, tokenizer);
+    else if (ls_file_exists(path) && ls_file_exists(other_path))
+        status = read_pair(path, other_path, tokenizer);
+    ls_free(path);
+    ls_free(other_path);
+    return status;
+}
+
 LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer)
 {
-    static const char *const pairs[][2] = {{"encoder.json", "vocab.bpe"}, {"vocab.json", "merges.txt"}};
-    LsStatus status = LS_OK;
+    /* tokenizer.json comes before the pair that may stand beside it: only it tells of normal form and added tokens */
     *tokenizer = NULL;
-    for (size_t i = 0; i < LS_COUNT_OF(pairs) && status == LS_OK && !*tokenizer; i++) {
-        char *vocabulary = ls_format("%s/%s", folder, pairs[i][0]), *merges = ls_format("%s/%s", folder, pairs[i][1]);
-        if (!vocabulary || !merges)
-            status = LS_RESOURCE;
-        else if (ls_file_exists(vocabulary) && ls_file_exists(merges))
-            status = read_pair(vocabulary, merges, tokenizer);
-        ls_free(vocabulary);
-        ls_free(merges);
-    }
-    if (status != LS_OK || *tokenizer)
-        return status;
-    char *single = ls_format("%s/tokenizer.json", folder);
-    if (!single)
-        return LS_RESOURCE;
-    if (ls_file_exists(single))
-        status = read_single(single, tokenizer);
-    ls_free(single);
-    return status;
+    LS_TRY(read_if_there(folder, "encoder.json", "vocab.bpe", tokenizer));
+    if (!*tokenizer)
+        LS_TRY(read_if_there(folder, "tokenizer.json", NULL, tokenizer));
+    if (!*tokenizer)
+        LS_TRY(read_if_there(folder, "vocab.json", "merges.txt", tokenizer));
+    return LS_OK;
 }
 
 /* ---- Writing ------------------------------------------------------------------------------------------------------------------ */
@@ -176,23 +193,27 @@ static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char 
 
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder)
 {
-    json_t *vocabulary = ls_gpt2_vocabulary_json(gpt2), *merges = ls_gpt2_merges_json(gpt2), *single = NULL;
-    bool has_end = gpt2->base.end >= 0;
-    LsStatus status = vocabulary && merges ? LS_OK : ls_fail(LS_RESOURCE, "out of memory while writing the tokenizer");
-    if (status == LS_OK)
+    json_t *vocabulary = ls_gpt2_vocabulary_json(gpt2), *merges = ls_gpt2_merges_json(gpt2), *added = ls_gpt2_added_json(gpt2), *single = NULL;
+    /* what the pair of files cannot say, and transformers' GPT2Tokenizer would not do, is only in tokenizer.json; and that class would add
+     * an end token of its own to a vocabulary without one */
+    bool has_end = gpt2->base.end >= 0, plain = !gpt2->nfc && gpt2->added_count == 0;
+    LsStatus status = vocabulary && merges && added ? LS_OK : ls_fail(LS_RESOURCE, "out of memory while writing the tokenizer");
+    if (status == LS_OK && plain)
         status = ls_json_file_write(folder, "vocab.json", vocabulary);
-    if (status == LS_OK)
+    if (status == LS_OK && plain)
         status = write_merges(gpt2, merges, folder);
     if (status == LS_OK) {
-        LsBytelevelForm form = {.level = true, .words = true, .special = has_end ? LS_GPT2_END : NULL, .special_id = gpt2->base.end};
+        LsBytelevelForm form = {.level = true, .words = true, .nfc = gpt2->nfc, .added = added, .special = has_end ? LS_GPT2_END : NULL,
+                                .special_id = gpt2->base.end};
         single = ls_bytelevel_json(json_incref(vocabulary), json_incref(merges), &form);
         status = ls_json_file_write(folder, "tokenizer.json", single);
     }
-    /* transformers' GPT2Tokenizer would add an end token of its own to a vocabulary without one */
     if (status == LS_OK)
-        status = ls_bytelevel_write_config(folder, has_end ? "GPT2Tokenizer" : "PreTrainedTokenizerFast", has_end ? LS_GPT2_END : NULL);
+        status = ls_bytelevel_write_config(folder, has_end && plain ? "GPT2Tokenizer" : "PreTrainedTokenizerFast",
+                                           has_end ? LS_GPT2_END : NULL);
     json_decref(vocabulary);
     json_decref(merges);
+    json_decref(added);
     json_decref(single);
     return status;
 }

@@ -18,6 +18,7 @@ void ls_gpt2_free(Gpt2 *gpt2)
     ls_free(gpt2->form);
     ls_free(gpt2->merge);
     ls_free(gpt2->slot);
+    ls_free(gpt2->added);
     ls_free(gpt2);
 }
 

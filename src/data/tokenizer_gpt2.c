@@ -4,6 +4,7 @@
  * after it is cut into words as if it stood alone. So every sequence of bytes has ids, and decoding gives it back.
  */
 #include "data/gpt2.h"
+#include "data/nfc.h"
 #include "data/utf8.h"
 
 #include <string.h>
@@ -109,11 +110,9 @@ static LsStatus encode_characters(LsEncoder *encoder, Memory *memory, const char
     return LS_OK;
 }
 
-static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+/* Text of a vocabulary without normal form and added tokens. */
+static LsStatus feed_plain(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
 {
-    Memory *memory = memory_of(encoder, bytes);
-    if (!memory)
-        return LS_RESOURCE;
     int64_t at = 0;
     while (at < bytes) {
         int64_t end = at + ls_utf8_span(text + at, bytes - at);
@@ -138,6 +137,68 @@ static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool l
     }
     *used = at;
     return LS_OK;
+}
+
+/* Whole characters, all of them: normalized, added tokens taken out, the rest cut into words. */
+static LsStatus encode_normalized(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, LsTokens *tokens)
+{
+    const Gpt2 *gpt2 = (const Gpt2 *)encoder->tokenizer;
+    LsStatus status = LS_OK;
+    char *normal = NULL;
+    int64_t at = 0, done;
+    if (gpt2->nfc)
+        LS_TRY(ls_nfc(text, bytes, &normal, &bytes));
+    if (normal)
+        text = normal;
+    while (at < bytes && status == LS_OK) {
+        const Gpt2Added *added;
+        int64_t end = ls_gpt2_find_added(gpt2, text, at, bytes, &added);
+        if (end > at)
+            status = encode_characters(encoder, memory, text, at, end, false, tokens, &done);
+        if (status == LS_OK && added && (status = ls_tokens_reserve(tokens, 1)) == LS_OK)
+            tokens->id[tokens->count++] = added->id;
+        at = end + (added ? added->bytes : 0);
+    }
+    ls_free(normal);
+    return status;
+}
+
+/* Text of a vocabulary with normal form or added tokens: in parts whose tokens do not depend on each other. */
+static LsStatus feed_parts(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+{
+    while (*used < bytes) {
+        int64_t end = ls_gpt2_cut((const Gpt2 *)encoder->tokenizer, text, *used, bytes);
+        if (end < 0 && !last)
+            return LS_OK;
+        if (end < 0)
+            end = bytes;
+        for (int64_t at = *used; at < end;) {
+            int64_t whole = ls_utf8_span(text + at, end - at), next = at + whole;
+            uint32_t code;
+            if (whole > 0)
+                LS_TRY(encode_normalized(encoder, memory, text + at, whole, tokens));
+            at = next;
+            while (next < end && ls_utf8_decode(text + next, end - next, &code) <= 0)
+                next++;
+            if (next > at)
+                LS_TRY(encode_word(encoder, memory, text, at, next, tokens));
+            at = next;
+        }
+        *used = end;
+    }
+    return LS_OK;
+}
+
+static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+{
+    const Gpt2 *gpt2 = (const Gpt2 *)encoder->tokenizer;
+    Memory *memory = memory_of(encoder, bytes);
+    if (!memory)
+        return LS_RESOURCE;
+    *used = 0;
+    if (gpt2->nfc || gpt2->added_count > 0)
+        return feed_parts(encoder, memory, text, bytes, last, tokens, used);
+    return feed_plain(encoder, memory, text, bytes, last, tokens, used);
 }
 
 static const char *token(const LsTokenizer *tokenizer, int64_t id, char *room, int64_t *bytes)
@@ -169,7 +230,12 @@ static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, Ls
 static json_t *describe(const LsTokenizer *tokenizer)
 {
     const Gpt2 *gpt2 = (const Gpt2 *)tokenizer;
-    return json_pack("{s:o, s:o}", "vocabulary", ls_gpt2_vocabulary_json(gpt2), "merges", ls_gpt2_merges_json(gpt2));
+    json_t *object = json_pack("{s:o, s:o}", "vocabulary", ls_gpt2_vocabulary_json(gpt2), "merges", ls_gpt2_merges_json(gpt2));
+    if (object && gpt2->nfc)
+        json_object_set_new(object, "nfc", json_true());
+    if (object && gpt2->added_count > 0)
+        json_object_set_new(object, "added", ls_gpt2_added_json(gpt2));
+    return object;
 }
 
 static LsStatus parse(const json_t *object, LsTokenizer **tokenizer)
@@ -177,8 +243,14 @@ static LsStatus parse(const json_t *object, LsTokenizer **tokenizer)
     Gpt2 *gpt2 = NULL;
     LS_TRY(ls_gpt2_new(json_object_get(object, "vocabulary"), "the tokenizer's JSON, \"vocabulary\"", json_object_get(object, "merges"),
                        "the tokenizer's JSON, merge", 0, &gpt2));
-    *tokenizer = &gpt2->base;
-    return LS_OK;
+    gpt2->nfc = json_is_true(json_object_get(object, "nfc"));
+    const json_t *added = json_object_get(object, "added");
+    LsStatus status = added ? ls_gpt2_set_added(gpt2, added, "the tokenizer's JSON, \"added\"") : LS_OK;
+    if (status == LS_OK)
+        *tokenizer = &gpt2->base;
+    else
+        ls_gpt2_free(gpt2);
+    return status;
 }
 
 static void free_tokenizer(LsTokenizer *tokenizer) { ls_gpt2_free((Gpt2 *)tokenizer); }
