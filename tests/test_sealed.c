@@ -144,7 +144,7 @@ static void test_damage(void)
     const char *good = harness_path("good.h5"), *bad = harness_path("bad.h5");
     ASSERT_OK(write_file(good, 1, 5));
     damage_all(good, bad, refuses);
-    damage_write(bad, "\x89HDF\r\n\x1a\n and so on", 20);
+    damage_write(bad, "\x89HDF\r\n\x1a\n and so on", 19);
     CU_ASSERT(refuses(bad));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "not one that this program wrote"));
     CU_ASSERT(refuses(harness_folder()));

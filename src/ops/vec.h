@@ -10,10 +10,12 @@
 typedef double real;
 typedef double acc;
 typedef int64_t ls_int;
+typedef uint64_t ls_bits;
 #else
 typedef float real;
 typedef float acc;
 typedef int32_t ls_int;
+typedef uint32_t ls_bits;
 #endif
 
 #if defined(__AVX512F__)
@@ -28,6 +30,7 @@ typedef int32_t ls_int;
 
 typedef acc vacc __attribute__((vector_size(LS_VEC_BYTES)));
 typedef ls_int vint __attribute__((vector_size(LS_VEC_BYTES)));
+typedef ls_bits vbits __attribute__((vector_size(LS_VEC_BYTES))); /* for sums that may wrap */
 
 #define LS_INLINE static inline __attribute__((always_inline, unused))
 
@@ -157,6 +160,11 @@ LS_INLINE vacc ls_hsums(const vacc *v)
     return w[0];
 }
 
+#ifndef LS_BUILD_FLOAT64
+/* 2^n p for t = n + 1.5 * 2^23: the low bits of t, which are n, added to p's exponent. */
+LS_INLINE vacc ls_scale2(vacc p, vacc t) { return (vacc)((vbits)p + ((vbits)t << 23)); }
+#endif
+
 /* exp, whole range. Float: Cody and Waite's reduction x = n ln 2 + r, |r| <= ln 2 / 2, then e^r = 1 + r + r^2 s(r) with a minimax s
  * of degree 4 (error 3e-9), and n added to the exponent. At most 1.1 units in the last place; results
  * below the least normal float are 0, above the greatest infinite; NaN stays NaN. Double: the library's. */
@@ -179,7 +187,7 @@ LS_INLINE vacc ls_exp(vacc x)
     s = s * r + 0.49999994f;
     vacc p = s * (r * r) + r;
     p = p + 1.0f;
-    p = (vacc)((vint)p + ((vint)t << 23));
+    p = ls_scale2(p, t);
     p = (vacc)((vint)p & ~(x < -87.3365402f));
     return ls_select(x > 88.7228317f, ls_splat(INFINITY), p);
 #endif

@@ -48,7 +48,7 @@ LS_INLINE vacc ls_decay(vacc x)
     q = q * r + 0.240226492f;
     q = q * r + 0.693147182f;
     q = q * r + 1.0f;
-    q = (vacc)((vint)q + ((vint)t << 23));
+    q = ls_scale2(q, t);
     return (vacc)((vint)q & ~(t < 12582912.0f - 126));
 }
 
@@ -68,7 +68,7 @@ LS_INLINE vacc ls_log1p_reduced(vacc m)
 }
 
 /* What is taken from the bits of a positive u so that u 2^-k lies in [3/4, 3/2): k in the exponent's place. */
-LS_INLINE vint ls_exponent(vacc u) { return ((vint)u - 0x3f400000) & (vint)(ls_splat(-INFINITY)); }
+LS_INLINE vint ls_exponent(vacc u) { return (vint)((vbits)u - 0x3f400000) & (vint)(ls_splat(-INFINITY)); }
 
 /* k ln 2, for k in the exponent's place. */
 LS_INLINE vacc ls_exponent_log(vint k)
@@ -82,8 +82,8 @@ LS_INLINE vacc ls_vlog(vacc x)
     vint tiny = x < 1.17549435e-38f; /* denormal: scale up by 2^24 */
     vacc scaled = ls_select(tiny, x * 16777216.0f, x);
     vint k = ls_exponent(scaled);
-    vacc y = ls_log1p_reduced((vacc)((vint)scaled - k) - 1.0f);
-    y = y + ls_exponent_log(k - (tiny & (24 << 23)));
+    vacc y = ls_log1p_reduced((vacc)((vbits)scaled - (vbits)k) - 1.0f);
+    y = y + ls_exponent_log((vint)((vbits)k - (vbits)(tiny & (24 << 23))));
     y = ls_select(x == INFINITY, x, y);
     y = ls_select(x == 0, ls_splat(-INFINITY), y);
     y = ls_select(x < 0, ls_splat(NAN), y);
@@ -94,8 +94,8 @@ LS_INLINE vacc ls_vlog(vacc x)
 LS_INLINE vacc ls_vlog1p(vacc x)
 {
     vint k = ls_exponent(x + 1.0f);
-    vacc scale = (vacc)((vint)ls_splat(4.0f) - k); /* 4 * 2^-k, as 2^-k itself may be denormal */
-    vacc m = (vacc)((vint)x - k) + (scale * 0.25f - 1.0f);
+    vacc scale = (vacc)((vbits)ls_splat(4.0f) - (vbits)k); /* 4 * 2^-k, as 2^-k itself may be denormal */
+    vacc m = (vacc)((vbits)x - (vbits)k) + (scale * 0.25f - 1.0f);
     vacc y = ls_log1p_reduced(m) + ls_exponent_log(k);
     return ls_select(x < INFINITY, y, x);
 }
@@ -115,7 +115,7 @@ LS_INLINE vacc ls_vtanh(vacc x)
     s = s * r + 0.166665196f;
     s = s * r + 0.49999994f;
     vacc p = s * (r * r) + r;
-    vacc scale = (vacc)((vint)ls_splat(1.0f) + ((vint)t << 23));
+    vacc scale = ls_scale2(ls_splat(1.0f), t);
     vacc e = p * scale + (scale - 1.0f);
     return ls_copysign(e / (e + 2.0f), x);
 }
