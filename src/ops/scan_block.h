@@ -15,7 +15,6 @@ enum {
     SCAN_TILE = 16,  /* channels: a multiple of LS_LANES in every build; the partition is made of these */
     SCAN_WIDE = 128, /* channels of a block at most: its stage fits the second cache level */
     SCAN_LINES = 8,  /* cache lines fetched of each of four arrays while SCAN_CHUNK steps run */
-    SCAN_MOST_STATES = 256
 };
 
 #define SCAN_VECTORS (SCAN_WIDE / LS_LANES)

@@ -11,44 +11,9 @@
  * decay product first, then the states at the parts' starts by the recurrence over parts, then all parts. The cut is a function of the
  * shape. Sums over channels and streams go over its pieces in order. */
 #include "ops/op_build.h"
-#include "ops/scan_block.h"
+#include "ops/scan_cut.h"
 
 enum { U, DELTA, BIAS, A_LOG, BC, SKIP, GATE, STATE };
-
-enum {
-    FEW_PIECES = 8,        /* streams x tiles below which time is cut into parts too */
-    WANTED_PIECES = 32,    /* pieces to aim at: enough for 16 cores, few enough that partial sums stay small */
-    LEAST_PART_CHUNKS = 8, /* chunks a part has at least */
-    LEAST_TILES = 8,       /* tiles a group has at least, so that rows are read in long runs */
-    MOST_BATCHES = 32      /* partial sums of parameter gradients over streams */
-};
-
-typedef struct Cut {
-    int64_t streams, steps, channels, states;  /* B, T, E, N */
-    int64_t padded, tiles, chunks;             /* E in whole tiles, their number, chunks of the time */
-    int64_t batches, parts, part_chunks, groups, group_tiles; /* pieces: batches of streams x parts of the time x groups of tiles */
-} Cut;
-
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-static Cut cut_of(const LsNode *node)
-{
-    const LsTensor *u = node->in[U];
-    Cut c = {.streams = u->dim[0], .steps = u->dim[1], .channels = u->dim[2], .states = node->in[A_LOG]->dim[1]};
-    c.tiles = divide_up(c.channels, SCAN_TILE);
-    c.padded = c.tiles * SCAN_TILE;
-    c.chunks = divide_up(c.steps, SCAN_CHUNK);
-    c.batches = c.streams < MOST_BATCHES ? c.streams : MOST_BATCHES;
-    int64_t parts = c.streams * c.tiles < FEW_PIECES ? divide_up(2 * FEW_PIECES, c.streams * c.tiles) : 1;
-    if (parts > c.chunks / LEAST_PART_CHUNKS)
-        parts = c.chunks / LEAST_PART_CHUNKS;
-    c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
-    c.parts = divide_up(c.chunks, c.part_chunks);
-    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), most = divide_up(c.tiles, LEAST_TILES);
-    c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
-    c.groups = divide_up(c.tiles, c.group_tiles);
-    return c;
-}
 
 /* ---- Scratch, in accs -------------------------------------------------------------------------------------------------- */
 
@@ -100,8 +65,6 @@ static LsStatus infer(LsNode *node)
         return ls_node_fail(node, "selective_scan: u %s does not fit A_log %s: u must be (B, T, E), A_log (E, N), precise",
                             ls_shape_text(u), ls_shape_text(a));
     int64_t b = u->dim[0], t = u->dim[1], e = u->dim[2], n = a->dim[1];
-    if (n > SCAN_MOST_STATES)
-        return ls_node_fail(node, "selective_scan: A_log %s: at most %d states", ls_shape_text(a), SCAN_MOST_STATES);
     if (!is(in[DELTA], LS_REAL, 3, b, t, e))
         return ls_node_fail(node, "selective_scan: delta %s must have the shape of u %s", ls_shape_text(in[DELTA]), ls_shape_text(u));
     if (!is(in[BIAS], LS_ACC, 1, e, 0, 0) || !is(in[SKIP], LS_ACC, 1, e, 0, 0))
@@ -115,7 +78,7 @@ static LsStatus infer(LsNode *node)
     if (state && !is(state, LS_ACC, 3, b, n, e))
         return ls_node_fail(node, "selective_scan: state %s must be (B, N, E) for u %s and A_log %s", ls_shape_text(state), ls_shape_text(u),
                             ls_shape_text(a));
-    Cut c = cut_of(node);
+    Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     node->scratch_forward = scratch_of(node, &c, false).count * (int64_t)sizeof(acc);
     node->scratch_backward = scratch_of(node, &c, true).count * (int64_t)sizeof(acc);
     if (!ls_node_output(node, LS_REAL, 3, u->dim))
@@ -154,12 +117,6 @@ static real *grad_rows(const LsNode *node, int i, int64_t row, int64_t width, in
     return ls_wants(node, i) ? (real *)node->in[i]->grad + row * width + column : NULL;
 }
 
-static int64_t chunk_steps(const Cut *c, int64_t chunk)
-{
-    int64_t left = c->steps - chunk * SCAN_CHUNK;
-    return left < SCAN_CHUNK ? left : SCAN_CHUNK;
-}
-
 /* Channels from number `channel` to before `end`, at most SCAN_WIDE, in one chunk of stream b. */
 static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk, int64_t channel, int64_t end)
 {
@@ -194,32 +151,6 @@ static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scrat
     k.add_delta = ls_adds(node, DELTA);
     k.add_gate = ls_adds(node, GATE);
     return k;
-}
-
-/* One piece of the work: streams from first_stream, chunks from first_chunk, channels from first_channel, to before the ends. */
-typedef struct Piece {
-    int64_t batch, part, group;
-    int64_t first_stream, end_stream, first_chunk, end_chunk, first_channel, end_channel;
-} Piece;
-
-static Piece piece_of(const Cut *c, int64_t index)
-{
-    Piece p = {.group = index % c->groups, .part = index / c->groups % c->parts, .batch = index / c->groups / c->parts};
-    p.first_stream = p.batch * c->streams / c->batches;
-    p.end_stream = (p.batch + 1) * c->streams / c->batches;
-    p.first_chunk = p.part * c->part_chunks;
-    p.end_chunk = p.first_chunk + c->part_chunks < c->chunks ? p.first_chunk + c->part_chunks : c->chunks;
-    p.first_channel = p.group * c->group_tiles * SCAN_TILE;
-    p.end_channel = p.first_channel + c->group_tiles * SCAN_TILE;
-    p.end_channel = p.end_channel < c->channels ? p.end_channel : c->channels;
-    return p;
-}
-
-/* Channels of a piece in memory, padding included. */
-static int64_t piece_width(const Cut *c, const Piece *p)
-{
-    int64_t width = c->group_tiles * SCAN_TILE, left = c->padded - p->first_channel;
-    return width < left ? width : left;
 }
 
 /* Tells the block which one comes after it: the next channels of the chunk, or the piece's first in the chunk `step` chunks on. */
@@ -337,7 +268,7 @@ static void start_parts(const LsNode *node, const Cut *c, const Scratch *s, bool
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    Cut c = cut_of(node);
+    Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     Scratch s = scratch_of(node, &c, false);
     prepare(node, &c, &s);
     start_parts(node, &c, &s, false);
@@ -421,7 +352,7 @@ static void clear_packed(const LsNode *node, const Cut *c)
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    Cut c = cut_of(node);
+    Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     Scratch s = scratch_of(node, &c, true);
     prepare(node, &c, &s);
     clear_packed(node, &c);
@@ -442,7 +373,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    Cut c = cut_of(node);
+    Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     Scratch s = scratch_of(node, &c, false);
     prepare(node, &c, &s);
     start_parts(node, &(Cut){.streams = c.streams, .states = c.states, .channels = c.channels, .padded = c.padded, .parts = 1}, &s, false);
@@ -475,7 +406,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
 /* An exponential counts as 12. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
-    Cut c = cut_of(node);
+    Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     double count = (double)node->out[0]->count, states = (double)c.states, gate = node->in[GATE] ? 1 : 0;
     double borders = (double)(c.streams * c.chunks * c.states * c.padded) * sizeof(acc);
     *fwd = (LsCost){count * (states * 18 + 40 + 20 * gate), (3 + gate) * count * sizeof(real) + borders};
