@@ -64,37 +64,44 @@ static void test_several_files(void)
     json_decref(object);
 }
 
-/* Longer than a window: the ids of the file are those of the whole text at once. */
-static void test_windows(void)
+/* Whether the ids in a data set made from this text are those of the whole text at once. */
+static void check_whole(const char *text, int64_t bytes)
 {
-    const int64_t repeats = 120000;
-    static const char line[] = "It's 12 o'clock,  模型 reads\n\n the texts — "; /* 46 bytes */
-    int64_t bytes = repeats * (int64_t)(sizeof line - 1);
-    CU_ASSERT_FATAL(bytes > 5 << 20);
-    char *text = ls_alloc((size_t)bytes);
-    for (int64_t i = 0; i < repeats; i++)
-        memcpy(text + i * (int64_t)(sizeof line - 1), line, sizeof line - 1);
     char *source = write_file("long.txt", text, bytes);
     const char *output = harness_path("long.h5");
     ASSERT_OK(prepare("gpt2", 0, 1, &source, output));
     LsTokenizer *gpt2 = ls_tokenizer_new("gpt2", NULL, 0, SMALL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(gpt2);
     int32_t *ids = NULL;
-    int64_t count = 0;
+    int64_t count = 0, differ = 0;
     ASSERT_OK(ls_tokenizer_encode(gpt2, text, bytes, &ids, &count));
     uint16_t *stored = ls_alloc_array(count, sizeof *stored);
     LsSealed *file = ls_sealed_open(output, "text", LS_DATA, false);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     ASSERT_OK(ls_sealed_read(file, "train/tokens", LS_FILE_UINT16, count, stored));
-    int64_t differ = 0;
     for (int64_t i = 0; i < count; i++)
         differ += stored[i] != ids[i];
     CU_ASSERT_EQUAL(differ, 0);
     ls_sealed_close(file);
     ls_free(stored);
     ls_free(ids);
-    ls_free(text);
     ls_tokenizer_free(gpt2);
+}
+
+/* Longer than the 4 MiB that are tokenized at a time: words across the border, and a word longer than that. */
+static void test_windows(void)
+{
+    const int64_t bytes = 5 << 20;
+    char *text = ls_alloc((size_t)bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    for (int64_t shift = 0; shift < 4; shift++) {
+        for (int64_t i = 0; i < bytes; i++)
+            text[i] = "the "[(i + shift) % 4];
+        check_whole(text, bytes);
+    }
+    memset(text + 1000, ' ', (size_t)(bytes - 2000));
+    check_whole(text, bytes);
+    ls_free(text);
 }
 
 static void test_bad_sources(void)

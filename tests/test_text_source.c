@@ -236,6 +236,9 @@ static void test_open(void)
     data.validation_path = (char *)(uintptr_t)characters;
     ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "different vocabularies");
     CU_ASSERT(!training && !validation);
+    ASSERT_OK(prepare("characters", 0, 1, (char *[]){write_file("xyz.txt", "xyzxyzxyzxyz", 12)}, second)); /* as many, but others */
+    data.path = (char *)(uintptr_t)second;
+    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "different vocabularies");
     /* another text with the first one's vocabulary */
     char *other = write_file("other.txt", "cccccccccccc", 12);
     LsTextSettings like = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters};

@@ -188,7 +188,7 @@ static int check_fixture(const LsTokenizer *tokenizer, const char *key)
     CU_ASSERT_PTR_NOT_NULL_FATAL(cases);
     size_t index;
     json_t *entry;
-    int32_t ids[4096];
+    int32_t ids[8192];
     json_array_foreach(cases, index, entry)
     {
         const json_t *text = json_object_get(entry, "text"), *expected = json_object_get(entry, key);
@@ -202,6 +202,32 @@ static int check_fixture(const LsTokenizer *tokenizer, const char *key)
     }
     json_decref(cases);
     return (int)index;
+}
+
+static void test_words(void)
+{
+    json_error_t error;
+    json_t *cases = json_load_file(TESTS_FOLDER "/fixtures/gpt2_ids.json", JSON_ALLOW_NUL, &error);
+    void *pattern = NULL;
+    ASSERT_OK(ls_gpt2_pattern_new(&pattern));
+    Gpt2Words *words = ls_gpt2_words_new(pattern);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(cases);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(words);
+    size_t index;
+    json_t *entry;
+    json_array_foreach(cases, index, entry)
+    {
+        const json_t *text = json_object_get(entry, "text"), *lengths = json_object_get(entry, "words");
+        int64_t bytes = (int64_t)json_string_length(text), at = 0, end = 0;
+        for (size_t i = 0; i < json_array_size(lengths); i++, at = end) {
+            ASSERT_OK(ls_gpt2_word(words, json_string_value(text), bytes, at, &end));
+            CU_ASSERT_EQUAL(end - at, json_integer_value(json_array_get(lengths, i)));
+        }
+        CU_ASSERT_EQUAL(at, bytes);
+    }
+    ls_gpt2_words_free(words);
+    ls_gpt2_pattern_free(pattern);
+    json_decref(cases);
 }
 
 static void test_gpt2_ids(void)
@@ -530,6 +556,7 @@ int main(void)
     HarnessTest tests[16] = {{"bytes", test_bytes},
                              {"characters", test_characters},
                              {"malformed UTF-8", test_malformed},
+                             {"words of GPT-2's encoding", test_words},
                              {"ids of GPT-2's encoding, small vocabulary", test_gpt2_ids},
                              {"ids with normal form and added tokens", test_nfc_ids},
                              {"any bytes come back", test_round_trip},
