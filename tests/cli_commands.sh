@@ -80,6 +80,20 @@ expect 0 '"bytes": 100000000' datasets enwik8 --json
 expect 2 "did you mean 'enwik8'" datasets enwik
 expect 2 '--fetch needs a NAME' datasets --fetch
 
+# ---- doctor
+export XDG_CACHE_HOME=$folder/cache
+expect 0 'GFLOP/s in float' doctor .
+for name in 'instruction set' threads memory 'memory speed' disk fsync HDF5; do
+    grep -q "^\(ok\|warn\)  *$name  " out.txt || failed "doctor says nothing of $name: $(cat out.txt)"
+done
+[ -s cache/lockstep/machine.json ] || failed "the machine's speeds were not kept"
+"$lockstep" doctor nowhere > out.txt 2> err.txt; code=$?
+[ $code = 1 ] && grep -q '^FAIL  run folder  *nowhere: No such file' out.txt || failed "doctor nowhere: exit $code: $(cat out.txt)"
+grep -q '^ *-> ' out.txt || failed "doctor names no cure: $(cat out.txt)"
+LOCKSTEP_ISA=baseline OMP_NUM_THREADS=1 expect 0 'baseline, forced by LOCKSTEP_ISA' doctor
+SLURM_STEP_ID=0 SLURM_NTASKS=4 "$lockstep" doctor --json > out.txt 2> err.txt; code=$?
+[ $code = 1 ] && grep -q '4 ranks, but MPI started a world of 1' out.txt || failed "doctor in a world of one: exit $code: $(cat out.txt err.txt)"
+
 # ---- prepare
 printf 'To be, or not to be, that is the question.\n%.0s' {1..50} > text.txt
 printf 'caf\xc3\xa9 \xff broken\n' > broken.txt

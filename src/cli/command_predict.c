@@ -7,7 +7,7 @@
 #include "train/train.h"
 
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 typedef struct Options {
     char *input, *ids, *output, *split;
@@ -39,6 +39,9 @@ typedef struct Prediction {
 static bool is_data_set(const char *path)
 {
     char start[9] = "";
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return false; /* a pipe is text, and what was read of it would be lost */
     FILE *file = fopen(path, "rb");
     bool is = file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "LOCKSTEP ", sizeof start) == 0;
     if (file)

@@ -3,10 +3,19 @@
 #include <stdio.h>
 #include <string.h>
 
+/* One pass over all arrays, which takes those of one group. */
+typedef struct Pass {
+    LsFileTensors *tensors;
+    const char *group;
+} Pass;
+
 static LsStatus add(void *self, const char *name)
 {
-    LsFileTensors *tensors = self;
+    const Pass *pass = self;
+    LsFileTensors *tensors = pass->tensors;
     bool exists = false;
+    if (strncmp(name, pass->group, strlen(pass->group)) != 0)
+        return LS_OK;
     LsFileType type;
     LsFileTensor tensor = {.count = 1};
     LS_TRY(ls_sealed_shape(tensors->file, name, &exists, &type, &tensor.rank, tensor.dim));
@@ -38,8 +47,8 @@ LsStatus ls_file_tensors_open(const char *path, LsFileTensors *tensors)
     tensors->file = ls_sealed_open(path, "checkpoint", LS_CHECKPOINT, false);
     if (!tensors->file)
         return LS_CHECKPOINT;
-    LS_TRY(ls_sealed_each(tensors->file, "parameters", add, tensors));
-    return ls_sealed_each(tensors->file, "optimizer", add, tensors);
+    LS_TRY(ls_sealed_each(tensors->file, "", add, &(Pass){tensors, "parameters/"}));
+    return ls_sealed_each(tensors->file, "", add, &(Pass){tensors, "optimizer/"}); /* an imported model has none */
 }
 
 void ls_file_tensors_close(LsFileTensors *tensors)

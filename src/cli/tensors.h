@@ -12,7 +12,7 @@ typedef struct LsFileTensor {
 
 typedef struct LsFileTensors {
     LsSealed *file;
-    LsFileTensor *list; /* in name order */
+    LsFileTensor *list; /* parameters, then moments, in name order */
     int count, room;
 } LsFileTensors;
 
