@@ -1,0 +1,232 @@
+/* Models of transformers against ours: two tiny random ones are imported; logits, loss and the gradients of all parameters must be those that
+ * PyTorch computed (tests/fixtures/hf.py). */
+#include "harness.h"
+#include "config/config.h"
+#include "store/checkpoint.h"
+#include "store/hf.h"
+#include "store/safetensors.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MAX_TOKENS = 256 };
+
+/* What tokens.txt says. */
+typedef struct Tokens {
+    int64_t batch, sequence, count, targets_count;
+    int32_t ids[MAX_TOKENS], targets[MAX_TOKENS];
+    double loss; /* summed over targets */
+} Tokens;
+
+typedef struct Imported {
+    Tokens tokens;
+    LsConfig *config;
+    LsParams *params;
+    LsSafetensors *expected;
+} Imported;
+
+static void read_row(FILE *file, const char *label, int64_t count, int32_t *to)
+{
+    char word[32];
+    CU_ASSERT_EQUAL_FATAL(fscanf(file, "%31s", word), 1);
+    CU_ASSERT_STRING_EQUAL_FATAL(word, label);
+    for (int64_t i = 0; i < count; i++)
+        CU_ASSERT_EQUAL_FATAL(fscanf(file, "%d", &to[i]), 1);
+}
+
+static Tokens read_tokens(const char *folder)
+{
+    Tokens t = {0};
+    char path[600];
+    snprintf(path, sizeof path, "%s/tokens.txt", folder);
+    FILE *file = fopen(path, "r");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    CU_ASSERT_EQUAL_FATAL(fscanf(file, "batch %ld sequence %ld", &t.batch, &t.sequence), 2);
+    t.count = t.batch * t.sequence;
+    CU_ASSERT_FATAL(t.count > 0 && t.count <= MAX_TOKENS);
+    read_row(file, "ids", t.count, t.ids);
+    read_row(file, "targets", t.count, t.targets);
+    CU_ASSERT_EQUAL_FATAL(fscanf(file, " loss %lf count %ld", &t.loss, &t.targets_count), 2);
+    fclose(file);
+    return t;
+}
+
+static Imported import(const char *fixture)
+{
+    Imported m = {0};
+    char folder[512], path[600], run[64], *checkpoint = NULL, *config = NULL, *tokenizer = NULL;
+    static int serial;
+    snprintf(folder, sizeof folder, "%s/fixtures/%s", TESTS_FOLDER, fixture);
+    m.tokens = read_tokens(folder);
+    snprintf(run, sizeof run, "run-%d", serial++);
+    const char *run_path = harness_path(run);
+    ASSERT_OK(ls_hf_import(folder, run_path));
+    ASSERT_OK(ls_checkpoint_newest(run_path, &checkpoint));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
+    LsProgress progress;
+    ASSERT_OK(ls_checkpoint_peek(checkpoint, &progress, &config, &tokenizer));
+    m.config = ls_config_parse(checkpoint, config, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(m.config);
+
+    /* parameters are declared by a first graph, then filled from the file */
+    m.params = ls_params_new();
+    CU_ASSERT_PTR_NOT_NULL_FATAL(m.params);
+    LsGraph *g = ls_graph_new(m.params, &(LsGraphOptions){.mode = LS_TRAIN});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    LsShape shape = {m.tokens.batch, m.tokens.sequence, LS_WANT_LOSS};
+    m.config->model->build(g, m.config->model_config, &shape);
+    ASSERT_OK(ls_graph_plan_dry(g));
+    ls_graph_free(g);
+    ASSERT_OK(ls_params_allocate(m.params, 0, true));
+    ASSERT_OK(ls_checkpoint_load(checkpoint, m.params, 0, NULL, &progress));
+
+    snprintf(path, sizeof path, "%s/expected.safetensors", folder);
+    ASSERT_OK(ls_safetensors_open(path, LS_DATA, &m.expected));
+    ls_free(checkpoint);
+    ls_free(config);
+    ls_free(tokenizer);
+    return m;
+}
+
+static void drop(Imported *m)
+{
+    ls_params_free(m->params);
+    ls_config_free(m->config);
+    ls_safetensors_close(m->expected);
+}
+
+static LsGraph *build(Imported *m, LsMode mode, LsWant want)
+{
+    LsGraph *g = ls_graph_new(m->params, &(LsGraphOptions){.mode = mode});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    LsShape shape = {m->tokens.batch, m->tokens.sequence, want};
+    m->config->model->build(g, m->config->model_config, &shape);
+    ASSERT_OK(ls_graph_plan(g));
+    ls_graph_refresh(g);
+    memcpy(ls_graph_find(g, "ids")->data, m->tokens.ids, sizeof(int32_t) * (size_t)m->tokens.count);
+    return g;
+}
+
+static float *read_expected(const Imported *m, const char *name, int64_t count)
+{
+    const LsSafeTensor *tensor = ls_safetensors_find(m->expected, name);
+    if (!tensor)
+        fprintf(stderr, "expected.safetensors has no %s\n", name);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tensor);
+    CU_ASSERT_EQUAL_FATAL(tensor->count, count);
+    float *values = ls_alloc_array(count, sizeof *values);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(values);
+    ASSERT_OK(ls_safetensors_read(m->expected, tensor, values));
+    return values;
+}
+
+/* Largest difference over the largest magnitude. NaN stays NaN and fails every bound. */
+static double relative(const float *ours, const float *theirs, int64_t count)
+{
+    double difference = 0, largest = 0;
+    for (int64_t i = 0; i < count; i++) {
+        double d = fabs((double)ours[i] - (double)theirs[i]);
+        difference = d > difference || isnan(d) ? d : difference;
+        largest = fmax(largest, fabs((double)theirs[i]));
+    }
+    return difference / largest;
+}
+
+static void check_logits(Imported *m)
+{
+    LsGraph *g = build(m, LS_EVAL, LS_WANT_OUTPUT);
+    ASSERT_OK(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
+    const LsTensor *output = ls_graph_find(g, "output");
+    float *ours = ls_alloc_array(output->count, sizeof *ours), *theirs = read_expected(m, "logits", output->count);
+    ls_tensor_get(g, output, ours);
+    ASSERT_AT_MOST(relative(ours, theirs, output->count), 1e-4);
+    ls_free(ours);
+    ls_free(theirs);
+    ls_graph_free(g);
+}
+
+/* Our gradient of a parameter as it would stand in their file. */
+static void to_theirs(const LsParam *param, int layout, const float *ours, float *theirs)
+{
+    if (layout != LS_HF_TRANSPOSE) { /* an axis of 1 moves nothing */
+        memcpy(theirs, ours, sizeof *ours * (size_t)param->count);
+        return;
+    }
+    CU_ASSERT_EQUAL_FATAL(param->rank, 2);
+    for (int64_t i = 0; i < param->dim[0]; i++)
+        for (int64_t j = 0; j < param->dim[1]; j++)
+            theirs[j * param->dim[0] + i] = ours[i * param->dim[1] + j];
+}
+
+static void expand(const char *pattern, int64_t layer, char *name, size_t bytes)
+{
+    const char *mark = strstr(pattern, "{i}");
+    if (mark)
+        snprintf(name, bytes, "%.*s%ld%s", (int)(mark - pattern), pattern, layer, mark + 3);
+    else
+        snprintf(name, bytes, "%s", pattern);
+}
+
+static int check_gradient_of(const Imported *m, const LsHfTensor *tensor, int64_t layer)
+{
+    char ours[128], theirs[160] = "grad.";
+    expand(tensor->ours, layer, ours, sizeof ours);
+    expand(tensor->theirs, layer, theirs + 5, sizeof theirs - 5);
+    int index = ls_params_find(m->params, ours);
+    if (index < 0)
+        return 0;
+    const LsParam *param = &m->params->list[index];
+    float *expected = read_expected(m, theirs, param->count), *got = ls_alloc_array(param->count, sizeof *got);
+    to_theirs(param, tensor->layout, m->params->grad + param->offset, got);
+    double error = relative(got, expected, param->count);
+    if (!(error <= 1e-3))
+        fprintf(stderr, "gradient of %s: off by %g of its largest\n", ours, error);
+    CU_ASSERT(error <= 1e-3);
+    ls_free(expected);
+    ls_free(got);
+    return 1;
+}
+
+static void check_gradients(Imported *m)
+{
+    LsGraph *g = build(m, LS_TRAIN, LS_WANT_LOSS);
+    memcpy(ls_graph_find(g, "targets")->data, m->tokens.targets, sizeof(int32_t) * (size_t)m->tokens.count);
+    LsRun run = {.training = true, .comm = ls_comm_self()};
+    ASSERT_OK(ls_graph_forward(g, &run));
+    float loss;
+    ls_tensor_get(g, ls_graph_find(g, "loss"), &loss);
+    ASSERT_AT_MOST(fabs((double)loss - m->tokens.loss) / m->tokens.loss, 1e-5);
+    ASSERT_OK(ls_graph_backward(g, &run, 1, false, NULL));
+
+    int checked = 0;
+    int64_t layers = 0;
+    CU_ASSERT_FATAL(ls_config_model_int(m->config, "layers", &layers) && layers == 2);
+    for (const LsHfTensor *tensor = m->config->model->hf->tensors; tensor->theirs; tensor++)
+        for (int64_t layer = 0; tensor->ours && layer < (strstr(tensor->ours, "{i}") ? layers : 1); layer++)
+            checked += check_gradient_of(m, tensor, layer);
+    CU_ASSERT_EQUAL(checked, m->params->count); /* every parameter has its place, and its gradient was compared */
+    ls_graph_free(g);
+}
+
+static void check_model(const char *fixture, const char *kind)
+{
+    Imported m = import(fixture);
+    CU_ASSERT_STRING_EQUAL(m.config->model->name, kind);
+    check_logits(&m);
+    check_gradients(&m);
+    setenv("LOCKSTEP_ISA", "baseline", 1); /* the slowest build says the same */
+    check_logits(&m);
+    check_gradients(&m);
+    unsetenv("LOCKSTEP_ISA");
+    drop(&m);
+}
+
+static void test_gpt2(void) { check_model("gpt2-tiny", "gpt"); }
+static void test_mamba(void) { check_model("mamba-tiny", "mamba"); }
+
+int main(void)
+{
+    return harness_run("hf_models", (HarnessTest[]){{"GPT-2", test_gpt2}, {"Mamba", test_mamba}, {0}});
+}
