@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# cmake --install into an empty prefix: the program works from there, and a program that is not ours is built against it, by the CMake
+# package and by pkg-config, trains a model of its own over one and two ranks, and saves it.
+# usage: cli_install.sh PROGRAM (in the build folder to install from)
+set -euo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+build=$(cd "$(dirname "$1")" && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+quietly() { "$@" > log.txt 2>&1 || { cat log.txt; fail "$*"; }; }
+cd "$folder"
+export OMP_NUM_THREADS=1
+
+quietly cmake --install "$build" --prefix "$folder/prefix"
+for file in bin/lockstep include/lockstep/train.h share/lockstep/jobs/requeue.sh share/lockstep/jobs/gpt2-124m.yaml share/lockstep/datasets/enwik8.sh; do
+    [ -s "prefix/$file" ] || fail "$file is not installed"
+done
+lockstep=$folder/prefix/bin/lockstep
+quietly "$lockstep" --version
+"$lockstep" datasets > datasets.txt 2>&1 || { cat datasets.txt; fail "lockstep datasets from the prefix"; }
+grep -q enwik8 datasets.txt || fail "lockstep datasets does not find the installed recipes: $(cat datasets.txt)"
+
+# Nothing of the source tree is seen: the headers come from the prefix, the example's own folder from a copy.
+cp -r "$project/examples/own-model" example
+flags=$(sed -n 's/^CMAKE_C_FLAGS:STRING=//p' "$build/CMakeCache.txt")
+for instrumented in LOCKSTEP_SANITIZE:-fsanitize=address,undefined LOCKSTEP_COVERAGE:--coverage; do
+    grep -q "^${instrumented%%:*}:BOOL=ON" "$build/CMakeCache.txt" && flags+=" ${instrumented#*:}"
+done
+quietly cmake -S example -B example-build -DCMAKE_PREFIX_PATH="$folder/prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror $flags"
+quietly cmake --build example-build
+export PKG_CONFIG_PATH=$(dirname "$(find prefix -name lockstep.pc)")
+# shellcheck disable=SC2046,SC2086
+quietly cc -std=gnu17 -Wall -Wextra -Werror $flags $(pkg-config --cflags lockstep) example/own_model.c -o own_model_pc $(pkg-config --libs lockstep)
+
+quietly "$lockstep" prepare text "$project/docs/architecture.md" -o text.h5 --tokenizer bytes --validation 0.1
+./own_model_pc example/bigram.yaml one.h5 > one.txt 2> log.txt || { cat log.txt; fail "the example on one rank"; }
+mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 example-build/own_model example/bigram.yaml two.h5 > two.txt 2> log.txt ||
+    { cat log.txt; fail "the example on two ranks"; }
+# The same training, whatever the ranks: to the 4 decimals it prints.
+diff one.txt two.txt || fail "one and two ranks differ"
+grep -q '60 steps: validation loss' one.txt || fail "the example printed: $(cat one.txt)"
+quietly "$lockstep" inspect one.h5
+
+# A kind that the installed program knows: it goes on with what the example saved.
+quietly ./own_model_pc example/bigram.yaml known.h5 model.kind=gpt model.layers=1 model.heads=2 train.learning_rate=1e-3
+"$lockstep" generate known.h5 --prompt "The " --tokens 20 --seed 1 > text.txt 2> log.txt || { cat log.txt; fail "generate"; }
+[ "$(wc -c < text.txt)" -ge 20 ] || fail "generate printed $(wc -c < text.txt) bytes"
+
+# What is wrong is said, and the exit status is the interface's.
+code=0
+./own_model_pc example/bigram.yaml wrong.h5 train.bacth=3 > log.txt 2>&1 || code=$?
+[ "$code" -eq 2 ] && grep -q "'batch'" log.txt || { cat log.txt; fail "a misspelt setting: exit $code"; }
+[ ! -e wrong.h5 ] || fail "a failed session left a checkpoint"

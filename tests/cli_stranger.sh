@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# CONTRIBUTING.md's example op and model, taken from the page, put into a copy of the tree: they touch one new file and one list
+# line each, build without warnings, pass the op's checks, and train, resume and generate.
+# usage: cli_stranger.sh PROGRAM (not used: the copy's own program is)
+set -euo pipefail
+project=$(cd "$(dirname "$0")/.." && pwd)
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+fail() { echo "FAILED: $*" >&2; exit 1; }
+
+# The tree without what was built.
+copy_tree()
+{
+    mkdir "$1"
+    cp -r "$project"/{CMakeLists.txt,cmake,include,src,jobs,datasets,tests} "$1"
+}
+copy_tree "$folder/before"
+copy_tree "$folder/after"
+
+# Blocks of the page: ```c PATH is a new file, ```c PATH + lines to append.
+awk -v root="$folder/after/" '
+    /^```c [a-z]/ { path = root $2; append = $3 == "+"; if (!append) { printf "" > path; created++ } next }
+    /^```/ { if (path != "") close(path); path = ""; next }
+    path != "" { if (append) print >> path; else print > path }
+    END { if (created != 2) exit 1 }' "$project/CONTRIBUTING.md" || fail "CONTRIBUTING.md should hold two new files"
+
+# What that touches: one new file and one line of one list, twice, and nothing else.
+expected="Only in after/src/models: conv_lm.c
+Only in after/src/ops: squared_relu.c
+after/include/lockstep/models.def +MODEL(conv_lm)
+after/include/lockstep/ops.def +OP(squared_relu, (LsGraph * g, LsTensor *x))"
+cd "$folder"
+touched=$({
+    diff -rq before after | grep '^Only in'
+    for list in models ops; do
+        diff before/include/lockstep/$list.def after/include/lockstep/$list.def | grep '^[<>]' |
+            sed "s/^> /after\/include\/lockstep\/$list.def +/"
+    done
+    diff -rq before after | grep '^Files' | grep -v -e 'lockstep/models.def ' -e 'lockstep/ops.def ' || true
+} | LC_ALL=C sort)
+[ "$touched" = "$expected" ] || fail "touched is
+$touched"
+
+# Not optimised: this is about what is there, not how fast it is.
+options=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O0 -DLOCKSTEP_WERROR=ON)
+if command -v ccache >/dev/null; then
+    options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
+    export CCACHE_BASEDIR=$folder CCACHE_NOHASHDIR=1
+fi
+command -v ninja >/dev/null && options+=(-G Ninja)
+{ cmake -S after -B build "${options[@]}" && cmake --build build -j 2 --target lockstep_program test_ops; } > build.log 2>&1 ||
+    { tail -40 build.log; fail "the copy does not build"; }
+
+build/tests/test_ops squared_relu > ops.log 2>&1 || { cat ops.log; fail "the op's checks"; }
+grep -Eq 'asserts +[1-9]' ops.log || { cat ops.log; fail "the op's checks made no assertion"; }
+# The checks must be able to fail: a wrong sign in its gradient, and they say so.
+sed -i 's/ \* 2 \* positive)/ * -2 * positive)/' after/src/ops/squared_relu.c
+cmake --build build -j 2 --target test_ops > build.log 2>&1 || { tail -40 build.log; fail "the copy does not build"; }
+if build/tests/test_ops squared_relu > ops.log 2>&1; then fail "a wrong gradient passes the op's checks"; fi
+grep -q squared_relu ops.log || { cat ops.log; fail "the message does not name the op"; }
+cp "$folder/after/src/ops/squared_relu.c" wrong.c
+sed 's/ \* -2 \* positive)/ * 2 * positive)/' wrong.c > after/src/ops/squared_relu.c
+cmake --build build -j 2 --target lockstep_program > build.log 2>&1 || { tail -40 build.log; fail "the copy does not build"; }
+
+# The model: known by name with its settings, trains, resumes, evaluates, generates.
+program=$folder/build/lockstep
+export OMP_NUM_THREADS=2
+"$program" models > models.txt && grep -q conv_lm models.txt || fail "lockstep models does not list conv_lm"
+"$program" models conv_lm > settings.txt && grep -q taps settings.txt || fail "lockstep models conv_lm does not show its settings"
+"$program" prepare text "$project/CONTRIBUTING.md" "$project/docs/architecture.md" -o text.h5 --tokenizer bytes --validation 0.1 > log.txt 2>&1 ||
+    { cat log.txt; fail "prepare"; }
+cat > conv.yaml <<'YAML'
+model: {kind: conv_lm, layers: 2, width: 32, context: 32, taps: 4}
+data: {path: text.h5}
+train: {steps: 20, batch: 4, sequence: 32, learning_rate: 1e-2, warmup: 2, schedule: constant, evaluate_every: 20, evaluate_batches: 2}
+output: {path: run, save_every: 10, log_every: 1}
+YAML
+"$program" train conv.yaml 2> log.txt || { cat log.txt; fail "train"; }
+"$program" train conv.yaml train.steps=40 --resume auto 2> log.txt || { cat log.txt; fail "resume"; }
+awk -F'"loss":' '{ split($2, part, /[,}]/); loss = part[1] + 0; if (NR == 1) first = loss }
+    END { print NR " rows, loss " first " to " loss; exit !(NR == 40 && loss > 0 && loss < first - 1) }' run/metrics.jsonl ||
+    fail "the loss should fall by more than 1 in 40 steps"
+"$program" eval run > eval.txt 2> log.txt || { cat log.txt; fail "eval"; }
+"$program" generate run --prompt "The " --tokens 20 --seed 1 > generated.txt 2> log.txt || { cat log.txt; fail "generate"; }
+[ "$(wc -c < generated.txt)" -ge 20 ] || fail "generate printed $(wc -c < generated.txt) bytes"
