@@ -80,6 +80,39 @@ expect 0 '"bytes": 100000000' datasets enwik8 --json
 expect 2 "did you mean 'enwik8'" datasets enwik
 expect 2 '--fetch needs a NAME' datasets --fetch
 
+# ---- configurations: every mistake at once, nothing started
+cat > bad.yaml <<'JOB'
+model:
+  kind: gpt
+  layrs: 2
+  heads: two
+data: {path: text.h5}
+train:
+  steps: 0
+  batch: [1]
+output: {path: run}
+JOB
+expect 2 'bad.yaml: 6 mistakes' train bad.yaml train.foo=1 output.keep=no
+for text in "line 3: model.layrs: unknown; did you mean 'layers'?" "line 4: model.heads: 'two' is not a whole number" \
+    'line 7: train.steps: 0 is out of range: at least 1' 'line 8: train.batch: a list where one value belongs' \
+    'command line: train.foo: unknown' "command line: output.keep: 'no' is not a whole number"; do
+    grep -qF "$text" err.txt || failed "mistakes: no '$text' in $(cat err.txt)"
+done
+[ -e run ] && failed 'a run folder was made in spite of the mistakes'
+expect 2 'bad.yaml: 4 mistakes' bench bad.yaml --synthetic
+expect 2 'missing.yaml: No such file' train missing.yaml
+expect 2 'is a folder' train .
+: > empty.yaml
+expect 2 'empty.yaml: is empty' train empty.yaml
+printf 'model:\n  kind: gpt\n bad indent\n' > syntax.yaml
+expect 2 'syntax.yaml: line 3' train syntax.yaml
+expect 2 'larger than 1 MiB' train "$lockstep"
+printf '\x89HDF\r\n' > binary.yaml
+expect 2 'binary.yaml: invalid leading UTF-8 octet at byte 0: the text must be UTF-8' train binary.yaml
+printf 'model: {kind: gpt}\ndata: {path: none.h5}\n' > missing-data.yaml
+expect 3 'none.h5' train missing-data.yaml
+expect 2 'data.path is not set' train missing-data.yaml data.path=
+
 # ---- doctor
 export XDG_CACHE_HOME=$folder/cache
 expect 0 'GFLOP/s in float' doctor .

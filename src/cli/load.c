@@ -1,5 +1,6 @@
 #include "cli/load.h"
 
+#include "io/file.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -24,6 +25,10 @@ LsStatus ls_load(const char *run, bool best, int overrides, char *const *overrid
     char *yaml = NULL, *tokenizer = NULL;
     LsStatus status = LS_OK;
     *loaded = (LsLoaded){0};
+    if (!ls_file_exists(run)) {
+        status = ls_fail(LS_CHECKPOINT, "%s: there is no such run folder or checkpoint", run);
+        goto cleanup;
+    }
     LS_TRY_CLEANUP(best ? ls_checkpoint_best(run, &loaded->path) : ls_checkpoint_newest(run, &loaded->path));
     if (!loaded->path) {
         status = ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for", run);

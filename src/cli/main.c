@@ -70,7 +70,7 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
 static LsStatus run_command(const LsCommand *command, int argc, char **argv)
 {
     LsCall call = {.command = command, .comm = ls_comm_self()};
-    bool help = false, speaks = command->launch == LS_SERIAL || launched_rank() == 0;
+    bool help = false, started = false, speaks = command->launch == LS_SERIAL || launched_rank() == 0;
     LsStatus status = ls_cli_parse(command, argc, argv, &call, &help);
     if (status == LS_OK && help) {
         if (speaks)
@@ -79,7 +79,8 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
         bool parallel = command->launch == LS_PARALLEL;
         if (parallel)
             status = ls_dist_start(NULL, NULL, &call.comm);
-        if (status == LS_OK) {
+        started = status == LS_OK;
+        if (started) {
             speaks = call.comm->rank == 0;
             status = command->run(&call);
             LsStatus printed = ls_check_stdout();
@@ -90,6 +91,8 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
         }
     }
     tell(status, &call, speaks);
+    if (status != LS_OK && !started && !speaks)
+        usleep(500000); /* mpirun ends all processes when the first fails: rank 0 needs time for its message */
     ls_cli_release(&call);
     ls_dist_finish();
     return status;
