@@ -38,6 +38,7 @@ struct LsOp {
     LsStatus (*forward)(const LsNode *node, const LsRun *run);
 
     /* Writes (or adds, by node->add) the gradients asked for in node->want. NULL: the op stops gradients.
+     * May use out[0]->grad as room to work in: nobody reads it afterwards.
      * Must be bit-identical for any number of threads. */
     LsStatus (*backward)(const LsNode *node, const LsRun *run);
 
