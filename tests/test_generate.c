@@ -1,142 +1,245 @@
-/* Generation token by token against whole passes: inside the context, past its end, for several streams. */
+/* Generation with states against whole forward passes, for every model; batches, limits, ends, no allocation. */
 #include "harness.h"
+#include "lockstep/model.h"
 #include "train/generate.h"
 
-#include "lockstep/graph.h"
-
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
-#define VOCABULARY 13
-#define CONTEXT 8
-#define TOKENS 30
+enum { MAX_TOKENS = 700 };
 
-static const char *const texts[] = {
-    "model:\n  kind: gpt\n  layers: 2\n  heads: 2\n  width: 12\n  context: 8\n  vocabulary: 13\n  init_std: 0.4\ndata:\n  path: none.h5\n",
-    "model:\n  kind: mamba\n  layers: 2\n  width: 10\n  state: 4\n  vocabulary: 13\ndata:\n  path: none.h5\n",
-};
+static const char gpt[] = "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 2, width: 16, init_std: 0.4}\n";
+static const char rotary[] = "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 4, kv_heads: 2, width: 16, "
+                             "position: rotary, norm: rms, activation: swiglu, tied: false, init_std: 0.4}\n";
+static const char mamba[] = "model: {kind: mamba, vocabulary: 19, context: 620, layers: 2, width: 16}\n";
+static const char *const models[] = {gpt, rotary, mamba};
 
-static LsConfig *config_of(int which)
+typedef struct Model {
+    LsConfig *config;
+    LsParams *params;
+} Model;
+
+static LsGraph *build(Model *model, int64_t sequence)
 {
-    LsConfig *config = ls_config_parse("test", texts[which], 0, NULL);
-    if (!config)
-        fprintf(stderr, "%s\n", ls_message());
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    return config;
+    LsGraph *g = ls_graph_new(model->params, &(LsGraphOptions){.mode = LS_EVAL});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    model->config->model->build(g, model->config->model_config, &(LsShape){1, sequence, LS_WANT_LAST});
+    return g;
 }
 
-/* The likeliest token after ids, by one pass over all of them. */
-static int32_t likeliest(const LsConfig *config, LsParams *params, const int32_t *ids, int64_t count)
+static Model make(const char *yaml)
 {
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
-    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    config->model->build(g, config->model_config, &(LsShape){1, count, LS_WANT_LAST});
-    if (!params->sealed)
-        ASSERT_OK(ls_params_allocate(params, 3, false));
+    Model model = {ls_config_parse("test", yaml, 0, NULL), ls_params_new()};
+    if (!model.config)
+        fprintf(stderr, "%s\n", ls_message());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model.config);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model.params);
+    LsGraph *g = build(&model, 4);
+    ASSERT_OK(ls_graph_plan_dry(g));
+    ASSERT_OK(ls_params_allocate(model.params, 3, false));
+    ls_graph_free(g);
+    for (int64_t i = 0; i < model.params->total; i++) /* sharper than a fresh model, so that the likeliest token is a clear one */
+        model.params->value[i] *= 1.7f;
+    return model;
+}
+
+static void drop(Model *model)
+{
+    ls_params_free(model->params);
+    ls_config_free(model->config);
+}
+
+/* The likeliest token after these, by a pass over all of them. */
+static int32_t likeliest(Model *model, const int32_t *ids, int64_t count)
+{
+    LsGraph *g = build(model, count);
     ASSERT_OK(ls_graph_plan(g));
-    memcpy(ls_graph_find(g, "ids")->data, ids, sizeof(int32_t) * (size_t)count);
-    ASSERT_OK(ls_graph_forward(g, &(LsRun){0}));
-    const float *logits = ls_graph_find(g, "output")->data;
+    memcpy(ls_graph_find(g, "ids")->data, ids, (size_t)count * sizeof *ids);
+    ASSERT_OK(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
+    const LsTensor *output = ls_graph_find(g, "output");
+    float logits[64];
+    CU_ASSERT_FATAL(output->count <= 64);
+    ls_tensor_get(g, output, logits);
     int32_t best = 0;
-    for (int32_t v = 1; v < VOCABULARY; v++)
-        best = logits[v] > logits[best] ? v : best;
+    for (int32_t i = 1; i < output->count; i++)
+        best = logits[i] > logits[best] ? i : best;
     ls_graph_free(g);
     return best;
 }
 
-typedef struct Sink {
-    int32_t token[3][TOKENS];
-    int64_t count;
-} Sink;
+typedef struct Heard {
+    int32_t token[8][MAX_TOKENS];
+    int64_t count[8], end_after, allocations;
+} Heard;
 
-static bool collect(void *self, int64_t stream, int64_t index, int32_t token)
+static bool hear(void *self, int64_t stream, int64_t index, int32_t token)
 {
-    Sink *sink = self;
-    sink->token[stream][index] = token;
-    sink->count++;
-    return true;
+    Heard *heard = self;
+    CU_ASSERT_EQUAL(index, heard->count[stream]);
+    heard->token[stream][heard->count[stream]++] = token;
+    if (index == 0 && stream == 0)
+        heard->allocations = ls_alloc_count();
+    CU_ASSERT_EQUAL(ls_alloc_count(), heard->allocations);
+    return heard->end_after == 0 || index + 1 < heard->end_after;
 }
 
-static const LsSampling greedy = {.temperature = 0, .top_p = 1, .tokens = TOKENS, .batch = 3, .stop = -1};
-
-/* What the model saw at each step follows from the rule: everything, until that is the context; then the newer half. */
-static void test_greedy(void)
+static void prompt_of(int32_t *ids, int64_t count)
 {
-    for (int which = 0; which < (int)LS_COUNT_OF(texts); which++) {
-        LsConfig *config = config_of(which);
-        LsParams *params = ls_params_new();
-        int32_t ids[3 + TOKENS] = {1, 5, 2};
-        likeliest(config, params, ids, 3); /* allocates */
-        Sink sink = {0};
-        LsGenerationSpeed speed;
-        ASSERT_OK(ls_generate(config, params, ids, 3, &greedy, collect, &sink, &speed));
-        CU_ASSERT_EQUAL(sink.count, 3 * TOKENS);
-        CU_ASSERT_EQUAL(speed.tokens, 3 * TOKENS);
-        int64_t first = 0, count = 3;
-        for (int64_t i = 0; i < TOKENS; i++) {
-            int32_t expected = likeliest(config, params, ids + first, count - first);
-            for (int b = 0; b < 3; b++)
-                CU_ASSERT_EQUAL(sink.token[b][i], expected);
-            ids[count++] = expected;
-            if (which == 0 && count - first > CONTEXT)
-                first = count - CONTEXT / 2;
+    for (int64_t i = 0; i < count; i++)
+        ids[i] = (int32_t)((i * i + 3 * i) % 19);
+}
+
+static LsSampling greedy(int64_t tokens, int64_t batch)
+{
+    return (LsSampling){.temperature = 0, .top_p = 1, .tokens = tokens, .batch = batch, .stop = -1};
+}
+
+/* Prompts of one token, of some, and of more than a chunk. */
+static void test_against_whole_passes(void)
+{
+    static const int64_t lengths[] = {1, 7, 512, 530};
+    static Heard heard;
+    for (size_t m = 0; m < LS_COUNT_OF(models); m++) {
+        Model model = make(models[m]);
+        for (size_t l = 0; l < LS_COUNT_OF(lengths); l++) {
+            int32_t ids[MAX_TOKENS];
+            int64_t count = lengths[l], tokens = count > 100 ? 4 : 12;
+            LsGenerationSpeed speed;
+            LsSampling sampling = greedy(tokens, 1);
+            prompt_of(ids, count);
+            heard = (Heard){.end_after = 0};
+            ASSERT_OK(ls_generate(model.config, model.params, ids, count, &sampling, hear, &heard, &speed));
+            CU_ASSERT_EQUAL(heard.count[0], tokens);
+            CU_ASSERT_EQUAL(speed.tokens, tokens);
+            CU_ASSERT(speed.prompt_seconds > 0 && speed.token_seconds > 0);
+            for (int64_t i = 0; i < tokens; i++) {
+                CU_ASSERT_EQUAL(heard.token[0][i], likeliest(&model, ids, count + i));
+                ids[count + i] = heard.token[0][i];
+            }
         }
-        ls_params_free(params);
-        ls_config_free(config);
+        drop(&model);
     }
 }
 
-/* A prompt that fills the context still gives tokens; a longer one is refused. */
-static void test_prompts(void)
+/* Streams of a batch are drawn apart, and a stream alone gives the same as the first of a batch. */
+static void test_batch(void)
 {
-    LsConfig *config = config_of(0);
-    LsParams *params = ls_params_new();
-    int32_t ids[CONTEXT + 1] = {1, 2, 3, 4, 5, 6, 7, 8, 9};
-    int32_t expected = likeliest(config, params, ids, CONTEXT);
-    Sink sink = {0};
-    LsGenerationSpeed speed;
-    ASSERT_OK(ls_generate(config, params, ids, CONTEXT, &greedy, collect, &sink, &speed));
-    CU_ASSERT_EQUAL(sink.token[0][0], expected);
-    ASSERT_FAILS(ls_generate(config, params, ids, CONTEXT + 1, &greedy, collect, &sink, &speed), LS_USAGE, "context is 8");
-    ASSERT_FAILS(ls_generate(config, params, ids, 0, &greedy, collect, &sink, &speed), LS_USAGE, "empty");
-    ids[1] = VOCABULARY;
-    ASSERT_FAILS(ls_generate(config, params, ids, 3, &greedy, collect, &sink, &speed), LS_USAGE, "token 13 at place 1");
-    ls_params_free(params);
-    ls_config_free(config);
+    static Heard one, many;
+    for (size_t m = 0; m < LS_COUNT_OF(models); m++) {
+        Model model = make(models[m]);
+        int32_t ids[600];
+        prompt_of(ids, 600);
+        LsGenerationSpeed speed;
+        LsSampling sampling = greedy(20, 1);
+        for (int kind = 0; kind < 3; kind++) { /* greedy; sampled; sampled after a prompt of two parts */
+            sampling.temperature = kind > 0;
+            int64_t count = kind == 2 ? 600 : 5;
+            one = many = (Heard){.end_after = 0};
+            sampling.batch = 1;
+            ASSERT_OK(ls_generate(model.config, model.params, ids, count, &sampling, hear, &one, &speed));
+            sampling.batch = 4;
+            ASSERT_OK(ls_generate(model.config, model.params, ids, count, &sampling, hear, &many, &speed));
+            CU_ASSERT_EQUAL(speed.tokens, 80);
+            CU_ASSERT_EQUAL(memcmp(one.token[0], many.token[0], 20 * sizeof(int32_t)), 0);
+            for (int b = 1; b < 4; b++)
+                CU_ASSERT_EQUAL(memcmp(many.token[0], many.token[b], 20 * sizeof(int32_t)) == 0, kind == 0);
+        }
+        drop(&model);
+    }
 }
 
-static int64_t counts[2];
-
-static bool count_allocations(void *self, int64_t stream, int64_t index, int32_t token)
+static void test_ends(void)
 {
-    (void)self, (void)stream, (void)token;
-    if (index == 0)
-        counts[0] = ls_alloc_count();
-    counts[1] = ls_alloc_count();
-    return true;
+    static Heard heard;
+    Model model = make(mamba);
+    int32_t ids[4] = {1, 2, 3, 4};
+    LsGenerationSpeed speed;
+    LsSampling sampling = greedy(50, 3);
+    sampling.temperature = 3;
+    heard = (Heard){.end_after = 0};
+    ASSERT_OK(ls_generate(model.config, model.params, ids, 4, &sampling, hear, &heard, &speed));
+    int32_t stop = heard.token[1][9];
+    static Heard stopped;
+    stopped = (Heard){.end_after = 0};
+    sampling.stop = stop;
+    ASSERT_OK(ls_generate(model.config, model.params, ids, 4, &sampling, hear, &stopped, &speed));
+    CU_ASSERT(stopped.count[1] <= 10);
+    for (int b = 0; b < 3; b++) {
+        for (int64_t i = 0; i < stopped.count[b]; i++) {
+            CU_ASSERT_EQUAL(stopped.token[b][i], heard.token[b][i]);
+            CU_ASSERT_EQUAL(stopped.token[b][i] == stop, i == stopped.count[b] - 1 && stopped.count[b] < 50);
+        }
+    }
+    sampling.stop = -1;
+    stopped = (Heard){.end_after = 6};
+    ASSERT_OK(ls_generate(model.config, model.params, ids, 4, &sampling, hear, &stopped, &speed));
+    CU_ASSERT_EQUAL(stopped.count[0], 6);
+    CU_ASSERT_EQUAL(stopped.count[2], 5);
+    drop(&model);
 }
 
-static void test_no_allocation(void)
+/* A context that is full goes on from its newer half, read again. */
+static void test_full_context(void)
 {
-    LsConfig *config = config_of(0);
-    LsParams *params = ls_params_new();
-    int32_t ids[] = {1, 5, 2};
-    likeliest(config, params, ids, 3);
-    LsSampling one = greedy;
-    one.batch = 1;
-    one.temperature = 0.8;
+    static Heard heard;
+    for (size_t m = 0; m < LS_COUNT_OF(models); m++) {
+        Model model = make(models[m]);
+        int32_t ids[MAX_TOKENS];
+        int64_t first = 0, count = 612;
+        LsGenerationSpeed speed;
+        LsSampling sampling = greedy(16, 2);
+        prompt_of(ids, count);
+        heard = (Heard){.end_after = 0};
+        ASSERT_OK(ls_generate(model.config, model.params, ids, count, &sampling, hear, &heard, &speed));
+        for (int64_t i = 0; i < 16; i++, count++) {
+            if (models[m] != mamba && count - first > 620)
+                first = count - 310;
+            CU_ASSERT_EQUAL(heard.token[0][i], likeliest(&model, ids + first, count - first));
+            CU_ASSERT_EQUAL(heard.token[1][i], heard.token[0][i]);
+            ids[count] = heard.token[0][i];
+        }
+        CU_ASSERT_EQUAL(first > 0, models[m] != mamba);
+        drop(&model);
+    }
+}
+
+static void test_limits(void)
+{
+    static Heard heard;
+    int32_t ids[MAX_TOKENS];
+    prompt_of(ids, MAX_TOKENS);
     LsGenerationSpeed speed;
-    ASSERT_OK(ls_generate(config, params, ids, 3, &one, count_allocations, NULL, &speed));
-    CU_ASSERT(counts[0] > 0);
-    CU_ASSERT_EQUAL(counts[0], counts[1]);
-    ls_params_free(params);
-    ls_config_free(config);
+    for (size_t m = 0; m < LS_COUNT_OF(models); m++) {
+        Model model = make(models[m]);
+        LsSampling sampling = greedy(20, 1);
+        heard = (Heard){.end_after = 0};
+        LsStatus status = ls_generate(model.config, model.params, ids, 650, &sampling, hear, &heard, &speed);
+        bool limited = models[m] != mamba; /* a state of constant size has no limit */
+        CU_ASSERT_EQUAL(status, limited ? LS_USAGE : LS_OK);
+        if (limited)
+            ASSERT_FAILS(status, LS_USAGE, "the prompt has 650 tokens, but the model's context is 620");
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 0, &sampling, hear, &heard, &speed), LS_USAGE, "prompt is empty");
+        ids[3] = 19;
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE, "token 19 at place 3");
+        ids[3] = 18;
+        sampling.top_p = 0;
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE, "top-p");
+        model.params->value[5] = model.params->value[6] = __builtin_nanf("");
+        sampling = greedy(1, 1);
+        ids[0] = 0; /* the row of the embedding that is not a number */
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_DIVERGED, "not finite");
+        drop(&model);
+    }
 }
 
 int main(void)
 {
-    return harness_run("generate", (HarnessTest[]){{"greedy against whole passes", test_greedy},
-                                                   {"prompts", test_prompts},
-                                                   {"no allocation between tokens", test_no_allocation},
+    ls_set_threads(1); /* many tiny graphs */
+    return harness_run("generate", (HarnessTest[]){{"as whole passes", test_against_whole_passes},
+                                                   {"batches", test_batch},
+                                                   {"ends", test_ends},
+                                                   {"a full context", test_full_context},
+                                                   {"limits", test_limits},
                                                    {0}});
 }
