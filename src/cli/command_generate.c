@@ -26,7 +26,7 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_BOOL(Options, no_stop, "false", "go on after the tokenizer's end token")},
     {{0}}};
 
-/* Bytes of one stream that are not printed yet. */
+/* Bytes of one stream that are not printed yet: at once, those of an incomplete character. */
 typedef struct Stream {
     char *bytes;
     int64_t used, room;
@@ -55,9 +55,9 @@ static int64_t incomplete(const char *bytes, int64_t count)
     return 0;
 }
 
-static void flush(Stream *stream, bool all)
+static void flush(Stream *stream)
 {
-    int64_t kept = all ? 0 : incomplete(stream->bytes, stream->used);
+    int64_t kept = incomplete(stream->bytes, stream->used);
     fwrite(stream->bytes, 1, (size_t)(stream->used - kept), stdout);
     fflush(stdout);
     memmove(stream->bytes, stream->bytes + stream->used - kept, (size_t)kept);
@@ -101,19 +101,20 @@ static bool on_token(void *self, int64_t stream, int64_t index, int32_t token)
     Printer *printer = self;
     printer->status = append_token(printer, &printer->stream[stream], index, token);
     if (printer->status == LS_OK && printer->at_once) {
-        flush(&printer->stream[stream], false);
+        flush(&printer->stream[stream]);
         printer->status = ls_check_stdout(); /* nobody reads on: end */
     }
     return printer->status == LS_OK;
 }
 
-/* Ends the stream that was printed at once, or prints all, one after the other. */
+/* Ends the stream that was printed at once, or prints all, one after the other. A character that the last token left incomplete is
+ * left out. */
 static void print_rest(Printer *printer)
 {
     for (int64_t b = 0; b < printer->streams; b++) {
         if (printer->streams > 1)
             printf("--- %lld ---\n", (long long)b + 1);
-        flush(&printer->stream[b], true);
+        flush(&printer->stream[b]);
         putchar('\n');
     }
 }

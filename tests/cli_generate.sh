@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# eval, generate and bench on a small trained run, as a user calls them.
+# usage: cli_generate.sh PROGRAM
+set -uo pipefail
+lockstep=$(realpath "$1")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+export OMP_NUM_THREADS=1 XDG_CACHE_HOME=$folder/cache OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
+mpirun="mpirun --oversubscribe --bind-to none"
+
+failed()
+{
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# expect STATUS TEXT COMMAND...: exit status, and text in stderr
+expect()
+{
+    local status=$1 text=$2 code=0
+    shift 2
+    "$@" > out.txt 2> err.txt < /dev/null || code=$?
+    [ "$code" = "$status" ] || failed "$*: exit $code, expected $status: $(head -c 900 err.txt)"
+    [ -z "$text" ] || grep -qF -- "$text" err.txt || failed "$*: no '$text' in: $(head -c 900 err.txt)"
+}
+
+# field NAME: a number of the JSON in out.txt
+field() { sed -n "s/^ *\"$1\": *\([-0-9.e+]*\),\{0,1\}$/\1/p" out.txt | head -1; }
+
+for i in $(seq 120); do echo "Über $i Wölfe: 🐺 und 你好, the wolves count to $((i % 7)) and sleep."; done > text.txt
+"$lockstep" prepare text text.txt -o data.h5 --tokenizer bytes --validation 0.1 > /dev/null 2> err.txt || failed "prepare: $(cat err.txt)"
+cat > job.yaml <<'JOB'
+model: {kind: mamba, layers: 1, width: 32, context: 32}
+data: {path: data.h5}
+train: {steps: 120, batch: 8, sequence: 32, warmup: 10, learning_rate: 1e-2, evaluate_every: 60, evaluate_batches: 0}
+output: {path: run, save_every: 60, keep: 5}
+JOB
+expect 0 'validation loss' "$lockstep" train job.yaml
+
+# ---- eval: what the metrics say, on any number of ranks
+logged=$(sed -n 's/.*"validation_loss": \([^,]*\),.*/\1/p' run/metrics.jsonl | tail -1)
+for ranks in 1 2 3; do
+    expect 0 '' $mpirun -np $ranks "$lockstep" eval run --json
+    awk -v a="$logged" -v b="$(field loss)" 'BEGIN { exit !(a > 0 && a / b - 1 < 1e-5 && b / a - 1 < 1e-5) }' ||
+        failed "$ranks ranks: eval says $(field loss), the metrics $logged"
+    awk -v a="$(field loss)" -v b="$(field bits_per_byte)" 'BEGIN { exit !(b * log(2) / a - 1 < 1e-9 && a / (b * log(2)) - 1 < 1e-9) }' ||
+        failed "bits per byte: $(cat out.txt)"
+done
+expect 0 '' "$lockstep" eval run --split train --batches 2
+grep -q 'after step 120, train: loss .*(512 tokens' out.txt || failed "eval --split train: $(cat out.txt)"
+expect 0 '' "$lockstep" eval run/checkpoints/step-00000060.h5 --batches 1
+grep -q 'after step 60, validation' out.txt || failed "eval of a checkpoint: $(cat out.txt)"
+expect 0 '' "$lockstep" eval run --best --batches 1
+expect 4 'nowhere' "$lockstep" eval nowhere
+expect 3 'missing.h5' "$lockstep" eval run data.path=missing.h5
+
+# ---- generate: whole characters as they come; the same seed, the same text
+expect 0 'tokens per second' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cp out.txt first.txt
+head -c 6 first.txt | grep -q '^Über ' || failed "the prompt does not come first: $(cat first.txt)"
+iconv -f UTF-8 -t UTF-8 first.txt > /dev/null 2>&1 || failed "not UTF-8: $(cat first.txt)"
+bytes=$(wc -c < first.txt) # 6 of the prompt, 80, a newline, less a character that is not complete
+[ "$bytes" -le 87 ] && [ "$bytes" -ge 84 ] || failed "80 bytes after 6 of the prompt are $bytes"
+expect 0 '' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cmp -s out.txt first.txt || failed "the same seed gives another text"
+expect 0 '' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 4
+cmp -s out.txt first.txt && failed "another seed gives the same text"
+OMP_NUM_THREADS=2 expect 0 '' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cmp -s out.txt first.txt || failed "two threads give another text"
+expect 0 '' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3 --batch 3
+[ "$(grep -c '^--- [123] ---$' out.txt)" = 3 ] || failed "a batch of three: $(cat out.txt)"
+sed -n '2,/^--- 2 ---$/p' out.txt | sed '$d' | cmp -s - first.txt || failed "the first of a batch is not the one alone: $(cat out.txt)"
+expect 0 '' "$lockstep" generate run --ids 195,156,98 --tokens 5 --temperature 0
+grep -Eq '^[0-9]+(,[0-9]+){4}$' out.txt || failed "--ids: $(cat out.txt)"
+expect 0 '' "$lockstep" generate run --prompt 'W' --tokens 30 --top-k 5 --top-p 0.9
+expect 2 'prompt TEXT is missing' "$lockstep" generate run
+expect 2 'give one of them' "$lockstep" generate run --prompt a --ids 1
+expect 2 "'x' is not a number" "$lockstep" generate run --ids 1,x
+expect 2 'token 300 at place 1' "$lockstep" generate run --ids 1,300
+expect 2 '--top-p' "$lockstep" generate run --prompt a --top-p 2
+expect 2 'prompt is empty' "$lockstep" generate run --prompt ''
+expect 4 'there is no checkpoint' "$lockstep" generate . --prompt a
+"$lockstep" generate run --prompt W --tokens 100000 2> err.txt | head -c 100 > out.txt
+[ "$(wc -c < out.txt)" = 100 ] || failed "into a closed pipe: $(cat err.txt)"
+printf '\xff' > bytes.txt # a stray byte is printed as it is
+expect 0 '' "$lockstep" generate run --prompt "$(cat bytes.txt)" --tokens 3
+
+# ---- bench: the fields that programs read
+expect 0 '' $mpirun -np 2 "$lockstep" bench job.yaml --synthetic --steps 3 --json
+for name in parameters step_seconds_median step_seconds_min items_per_second gflops peak_gflops share_of_peak memory_bytes ranks threads; do
+    awk -v x="$(field $name)" 'BEGIN { exit !(x > 0) }' || failed "bench --json: $name is '$(field $name)'"
+done
+grep -q '"precision": "float"' out.txt || failed "bench --json: no precision"
+for name in name calls seconds gflops gbytes; do
+    [ "$(grep -c "^ *\"$name\": " out.txt)" -ge 5 ] || failed "bench --json: ops without $name"
+done
+[ "$(field ranks)" = 2 ] || failed "bench --json: ranks $(field ranks)"
+expect 0 '' "$lockstep" bench job.yaml --steps 2 train.steps=1
+grep -q 'selective_scan' out.txt && grep -q '(optimizer)' out.txt || failed "bench: $(cat out.txt)"
+[ -e run/metrics.jsonl ] && [ "$(wc -l < run/metrics.jsonl)" = 120 ] || failed "bench wrote to the run folder"
+
+# ---- a bar on a terminal, with colours unless NO_COLOR
+if command -v script > /dev/null; then
+    rm -r run
+    script -qec "'$lockstep' train job.yaml train.steps=30" typed.txt > /dev/null < /dev/null
+    LC_ALL=C grep -q $'\r\033\\[K30/30 .*\033\\[36m' typed.txt || failed "no bar on a terminal: $(head -c 600 typed.txt)"
+    rm -r run
+    NO_COLOR=1 script -qec "'$lockstep' train job.yaml train.steps=30" typed.txt > /dev/null < /dev/null
+    LC_ALL=C grep -q $'30/30 .*loss' typed.txt || failed "no bar without colours: $(head -c 600 typed.txt)"
+    LC_ALL=C grep -q $'\033\\[3' typed.txt && failed "colours in spite of NO_COLOR"
+fi
+
+[ $failures = 0 ] && echo "all passed"
+exit $((failures > 0))
