@@ -88,6 +88,15 @@ int ls_sys_truncate(int fd, int64_t size) { return faulty(true, NULL) ? -1 : ftr
 
 int ls_sys_sync(int fd) { return faulty(true, NULL) ? -1 : fsync(fd); }
 
+void ls_sys_start_sync(int fd)
+{
+#ifdef SYNC_FILE_RANGE_WRITE
+    sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* advice: what fails here fails in fsync */
+#else
+    (void)fd;
+#endif
+}
+
 int ls_sys_close(int fd)
 {
     if (!faulty(true, NULL))

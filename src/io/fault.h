@@ -29,6 +29,7 @@ int ls_sys_create(const char *path); /* opens for reading and writing, made anew
 ssize_t ls_sys_pwrite(int fd, const void *bytes, size_t count, int64_t offset);
 int ls_sys_truncate(int fd, int64_t size);
 int ls_sys_sync(int fd);
+void ls_sys_start_sync(int fd); /* asks the system to begin, does not wait; never fails, and is not counted */
 int ls_sys_close(int fd); /* of a file that was written: file systems over a network report a full disk here */
 int ls_sys_rename(const char *from, const char *to);
 int ls_sys_make_folder(const char *path);

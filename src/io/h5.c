@@ -45,6 +45,10 @@ LsStatus ls_h5_fail(LsStatus code, const char *path, const char *format, ...)
                    reason.lock ? "; where the file system has no locks, set HDF5_USE_FILE_LOCKING=FALSE in the environment" : "");
 }
 
+/* Asking the system to begin writing to the disk each time so much has gathered overlaps that with our own work; left to itself it begins
+ * when a tenth of the memory is dirty, and the sync at the end then waits for all of it. */
+#define EAGER_BYTES (INT64_C(32) << 20)
+
 /* ---- Driver ------------------------------------------------------------------------------------------------- */
 
 typedef struct DiskInfo {
@@ -126,6 +130,11 @@ static herr_t disk_write(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t 
         disk->error = EROFS;
     if (!disk->error && ls_sys_write_all(disk->fd, bytes, (int64_t)count, (int64_t)at) != 0)
         disk->error = errno;
+    disk->waiting += (int64_t)count;
+    if (disk->waiting >= EAGER_BYTES && !disk->error) {
+        ls_sys_start_sync(disk->fd);
+        disk->waiting = 0;
+    }
     if (at + count > file->eof)
         file->eof = at + count;
     return 0;

@@ -15,7 +15,8 @@
 typedef struct LsDisk {
     int fd;
     bool writable;
-    int error; /* errno of the first write that failed, 0: none */
+    int error;       /* errno of the first write that failed, 0: none */
+    int64_t waiting; /* bytes since the system was last asked to begin writing them to the disk */
 } LsDisk;
 
 /* HDF5 prints nothing of its own in this thread from now on. Cheap; every entry calls it. */
