@@ -230,6 +230,7 @@ static void test_keys_accepted(void)
     static const struct {
         const char *fixture, *key, *value;
     } cases[] = {{GPT2, "summary_type", "\"other\""}, {GPT2, "bos_token_id", "50256"}, {GPT2, "rope_scaling", "null"}, {GPT2, "pruned_heads", "{}"},
+                 {GPT2, "attn_pdrop", "0.3"},
                  {GPT2, "n_inner", "80"},             {GPT2, "n_inner", NULL},         {GPT2, "layer_norm_epsilon", NULL},
                  {GPT2, "activation_function", NULL}, {MAMBA, "time_step_rank", "3"},  {MAMBA, "intermediate_size", NULL}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {

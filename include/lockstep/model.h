@@ -67,6 +67,7 @@ typedef struct LsHf {
     const LsHfTensor *tensors;             /* ended by {0} */
     const LsHfKey *keys;                   /* ended by {0} */
     const char *fixed;   /* JSON object: export writes these keys, import refuses another value where they are present */
+    const char *written; /* JSON object: keys that export writes so, whatever import finds in them: they matter to training elsewhere only */
     const char *ignored; /* "use_cache|summary_*|...": keys that say nothing about what the model computes. Those of every model (bos_token_id,
                           * transformers_version, ...) need not be named. All other keys are refused, by name. */
     const char *const *preset; /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */

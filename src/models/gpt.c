@@ -180,7 +180,8 @@ static const LsHf hf = {
     .tensors = hf_tensors,
     .keys = hf_keys,
     .fixed = "{\"scale_attn_weights\": true, \"scale_attn_by_inverse_layer_idx\": false, \"add_cross_attention\": false}",
-    .ignored = "attn_pdrop|n_ctx|reorder_and_upcast_attn|summary_*|task_specific_params|use_cache|output_past",
+    .written = "{\"attn_pdrop\": 0.0}",
+    .ignored = "n_ctx|reorder_and_upcast_attn|summary_*|task_specific_params|use_cache|output_past",
     .preset = (const char *const[]){"norm=layer", "position=learned", "bias=true", "kv_heads=0", NULL},
 };
 

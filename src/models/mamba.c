@@ -169,9 +169,10 @@ static const LsHf hf = {
     .prefix = "backbone.",
     .tensors = hf_tensors,
     .keys = hf_keys,
-    .fixed = "{\"hidden_act\": \"silu\", \"residual_in_fp32\": true}",
+    .fixed = "{\"hidden_act\": \"silu\"}",
+    .written = "{\"residual_in_fp32\": true}", /* the residual stream is float here in any case */
     .ignored = "initializer_range|rescale_prenorm_residual|time_step_init_scheme|use_cache|use_mambapy|use_associative_scan|"
-               "fused_add_norm|rms_norm|ssm_cfg|d_model|n_layer|pad_vocab_size_multiple",
+               "fused_add_norm|rms_norm|ssm_cfg|d_model|d_inner|n_layer|pad_vocab_size_multiple",
 };
 
 const LsModel ls_model_mamba = {

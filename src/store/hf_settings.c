@@ -96,14 +96,22 @@ static bool says_nothing(const json_t *value)
            (json_is_array(value) && json_array_size(value) == 0);
 }
 
+/* A table's JSON object, {} where it is NULL. */
+static LsStatus parse_table(const LsHf *hf, const char *text, json_t **object)
+{
+    text = text ? text : "{}";
+    return ls_json_parse(hf->model_type, LS_ERROR, text, (int64_t)strlen(text), object);
+}
+
 /* Keys that no table knows, and fixed ones with another value. */
 static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
 {
-    json_t *fixed = NULL;
+    json_t *fixed = NULL, *written = NULL;
     const char *name;
     json_t *value;
-    LS_TRY(ls_json_parse(hf->model_type, LS_ERROR, hf->fixed ? hf->fixed : "{}", (int64_t)strlen(hf->fixed ? hf->fixed : "{}"), &fixed));
     LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(parse_table(hf, hf->fixed, &fixed));
+    LS_TRY_CLEANUP(parse_table(hf, hf->written, &written));
     json_object_foreach((json_t *)keys, name, value) {
         const json_t *only = json_object_get(fixed, name);
         const LsHfKey *key = hf->keys;
@@ -114,13 +122,15 @@ static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
             status = ls_fail(LS_DATA, "%s: key %s: %s is not supported, only %s is", path, name, have ? have : "?", want ? want : "?");
             free(have);
             free(want);
-        } else if (!only && !key->key && !says_nothing(value) && !listed(hf->ignored, name) && !listed(common_keys, name)) {
+        } else if (!only && !key->key && !json_object_get(written, name) && !says_nothing(value) && !listed(hf->ignored, name) && !listed(common_keys, name)) {
             status = ls_fail(LS_DATA, "%s: key %s is not known; if it does not change what the model computes, remove it", path, name);
         }
         if (status != LS_OK)
             break;
     }
+cleanup:
     json_decref(fixed);
+    json_decref(written);
     return status;
 }
 
@@ -308,9 +318,13 @@ LsStatus ls_hf_settings_out(const LsModel *model, const void *config, int64_t en
     const LsHf *hf = model->hf;
     *keys = NULL;
     LS_TRY(check_presets(model, config));
-    json_t *all = NULL;
-    LS_TRY(ls_json_parse(hf->model_type, LS_ERROR, hf->fixed ? hf->fixed : "{}", (int64_t)strlen(hf->fixed ? hf->fixed : "{}"), &all));
-    int failed = json_object_set_new(all, "architectures", json_pack("[s]", hf->architecture));
+    json_t *all = NULL, *written = NULL;
+    LS_TRY(parse_table(hf, hf->written, &written));
+    LsStatus status = parse_table(hf, hf->fixed, &all);
+    int failed = status == LS_OK ? json_object_update(all, written) : 0;
+    json_decref(written);
+    LS_TRY(status);
+    failed |= json_object_set_new(all, "architectures", json_pack("[s]", hf->architecture));
     failed |= json_object_set_new(all, "model_type", json_string(hf->model_type));
     failed |= json_object_set_new(all, "torch_dtype", json_string("float32"));
     failed |= json_object_set_new(all, "bos_token_id", end < 0 ? json_null() : json_integer(end));
