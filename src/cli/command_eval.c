@@ -64,25 +64,24 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     return ls_graph_plan(e->graph);
 }
 
-static bool is_bytes(const Eval *e)
-{
-    return e->model.tokenizer && strcmp(ls_tokenizer_kind(e->model.tokenizer), "bytes") == 0;
-}
-
 static LsStatus report(const Eval *e)
 {
     double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
+    double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN; /* of the raw text, whatever the tokenizer */
     if (e->options->json) {
         json_t *object = json_pack("{s:s, s:I, s:s, s:f, s:f, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
                                    (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity", exp(loss),
                                    "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets, "seconds", e->seconds,
                                    "tokens_per_second", speed);
-        if (object && is_bytes(e))
-            json_object_set_new(object, "bits_per_byte", ls_json_number(bits));
+        if (object && bytes > 0)
+            json_object_set_new(object, "bits_per_byte", ls_json_number(bits_per_byte));
         return ls_print_json(object);
     }
-    printf("%s after step %lld, %s: loss %.5f, perplexity %.4g, %.5f bits per %s (%lld tokens, %.0f a second)\n", e->model.path,
-           (long long)e->evaluation.step, e->options->split, loss, exp(loss), bits, is_bytes(e) ? "byte" : "token",
+    char per_byte[64] = "";
+    if (bytes > 0 && bytes != 1)
+        snprintf(per_byte, sizeof per_byte, ", %.5f bits per byte", bits_per_byte);
+    printf("%s after step %lld, %s: loss %.5f, perplexity %.4g, %.5f bits per %s%s (%lld tokens, %.0f a second)\n", e->model.path,
+           (long long)e->evaluation.step, e->options->split, loss, exp(loss), bits, bytes == 1 ? "byte" : "token", per_byte,
            (long long)e->evaluation.targets, speed);
     return LS_OK;
 }
