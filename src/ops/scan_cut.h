@@ -8,7 +8,8 @@ enum {
     FEW_PIECES = 8,        /* where streams x tiles are fewer, time is cut into parts too */
     WANTED_PIECES = 32,    /* pieces to aim at: enough for 16 cores, few enough that partial sums stay small */
     LEAST_PART_CHUNKS = 8, /* chunks a part has at least */
-    WIDE_TILES = 8,        /* tiles a group has at least where there is work enough, so that rows are read in long runs */
+    LEAST_PIECES = 4,      /* pieces to have in any case */
+    WIDE_TILES = 8,        /* tiles a group has at least where there are pieces enough, so that rows are read in long runs */
     MOST_BATCHES = 32      /* partial sums of parameter gradients over streams */
 };
 
@@ -33,7 +34,7 @@ static Cut cut_of(const LsTensor *u, int64_t states)
         parts = c.chunks / LEAST_PART_CHUNKS;
     c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
     c.parts = divide_up(c.chunks, c.part_chunks);
-    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), least = divide_up(c.streams * c.tiles, FEW_PIECES);
+    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), least = divide_up(c.streams * c.tiles, LEAST_PIECES);
     int64_t most = divide_up(c.tiles, least < WIDE_TILES ? least : WIDE_TILES);
     c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
     c.groups = divide_up(c.tiles, c.group_tiles);
