@@ -308,6 +308,10 @@ static void test_killed_writer(void)
     uint64_t seed = damage_seed();
     int64_t before = 0, killed_while_writing = 0;
     ASSERT_OK(save_step(run, 0));
+    double start = ls_seconds(); /* long enough for about four saves, on a slow machine too */
+    ASSERT_OK(save_step(run, 0));
+    int64_t window = 1000 + (int64_t)(4e6 * (ls_seconds() - start));
+    window = window < 400000 ? window : 400000;
     for (int round = 0; round < 40; round++) {
         fflush(NULL);
         pid_t child = fork();
@@ -317,7 +321,7 @@ static void test_killed_writer(void)
                 if (save_step(run, step) != LS_OK || ls_checkpoint_prune(run, 2, -1, -1) != LS_OK)
                     _exit(1);
         }
-        usleep((useconds_t)damage_draw(seed, (uint64_t)round, 60000));
+        usleep((useconds_t)damage_draw(seed, (uint64_t)round, window));
         CU_ASSERT_EQUAL(kill(child, SIGKILL), 0);
         int how = 0;
         CU_ASSERT_EQUAL(waitpid(child, &how, 0), child);
@@ -332,6 +336,7 @@ static void test_killed_writer(void)
     }
     printf("(%lld steps, %lld of 40 killed while writing) ", (long long)before, (long long)killed_while_writing);
     CU_ASSERT(killed_while_writing > 0);
+    CU_ASSERT(before > 0);
 }
 
 /* Runs body in a child and asserts that it returns 0. */
