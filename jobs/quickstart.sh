@@ -94,7 +94,7 @@ export OMP_NUM_THREADS=$cores
 unset OMP_PROC_BIND OMP_PLACES
 for kind in gpt mamba; do
     run $lockstep inspect "runs/quickstart-$kind"
-    run $lockstep eval "runs/quickstart-$kind" train.evaluate_batches=50
+    run $lockstep eval "runs/quickstart-$kind" --batches 50
     run $lockstep generate "runs/quickstart-$kind" --prompt "The history of " --tokens 100 --temperature 0.8 --top-k 40 --seed 1
     echo
 done
