@@ -6,6 +6,7 @@ lockstep=$1
 folder=$(mktemp -d)
 trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
 cd "$folder" || exit 1
+export OMP_NUM_THREADS=1
 failures=0
 
 failed()
@@ -120,12 +121,13 @@ for name in 'instruction set' threads memory 'memory speed' disk fsync HDF5; do
     grep -q "^\(ok\|warn\)  *$name  " out.txt || failed "doctor says nothing of $name: $(cat out.txt)"
 done
 [ -s cache/lockstep/machine.json ] || failed "the machine's speeds were not kept"
-"$lockstep" doctor nowhere > out.txt 2> err.txt; code=$?
-[ $code = 1 ] && grep -q '^FAIL  run folder  *nowhere: No such file' out.txt || failed "doctor nowhere: exit $code: $(cat out.txt)"
-grep -q '^ *-> ' out.txt || failed "doctor names no cure: $(cat out.txt)"
 LOCKSTEP_ISA=baseline OMP_NUM_THREADS=1 expect 0 'baseline, forced by LOCKSTEP_ISA' doctor
-SLURM_STEP_ID=0 SLURM_NTASKS=4 "$lockstep" doctor --json > out.txt 2> err.txt; code=$?
-[ $code = 1 ] && grep -q '4 ranks, but MPI started a world of 1' out.txt || failed "doctor in a world of one: exit $code: $(cat out.txt err.txt)"
+SLURM_STEP_ID=0 SLURM_NTASKS=4 "$lockstep" doctor nowhere > out.txt 2> err.txt; code=$?
+[ $code = 1 ] && grep -q '^FAIL  run folder  *nowhere: No such file' out.txt || failed "doctor nowhere: exit $code: $(cat out.txt)"
+tr -s ' \n' ' ' < out.txt | grep -q '4 ranks, but MPI started a world of 1' || failed "doctor in a world of one: $(cat out.txt err.txt)"
+grep -q '^ *-> ' out.txt || failed "doctor names no cure: $(cat out.txt)"
+"$lockstep" doctor --json > out.txt 2> err.txt
+grep -q '"verdict": "ok"' out.txt && grep -q '"failures": 0' out.txt || failed "doctor --json: $(cat out.txt err.txt)"
 
 # ---- prepare
 printf 'To be, or not to be, that is the question.\n%.0s' {1..50} > text.txt
