@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 LsStatus ls_hf_params(const LsModel *model, const void *config, LsParams **params)
 {
@@ -93,18 +94,30 @@ static LsStatus read_config(const char *folder, const char *run, LsConfig **conf
     return status;
 }
 
+/* The checkpoint comes last: a folder without one is no run, and importing again goes through. */
 static LsStatus write_run(const char *run, const LsConfig *config, const LsParams *params, const char *tokenizer)
 {
     char *yaml = ls_config_yaml(config), *checkpoint = ls_checkpoint_path(run, 0), *path = in_folder(run, "config.yaml");
-    LsStatus status = yaml && checkpoint && path ? LS_OK : LS_RESOURCE;
+    char *folder = in_folder(run, "checkpoints");
+    LsStatus status = yaml && checkpoint && path && folder ? LS_OK : LS_RESOURCE;
     LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
     if (status == LS_OK)
-        status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
+        status = ls_make_folders(run);
     if (status == LS_OK)
         status = ls_file_replace(path, yaml, (int64_t)strlen(yaml));
+    if (status == LS_OK) {
+        status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
+        if (status != LS_OK)
+            unlink(path);
+    }
+    if (status != LS_OK && folder) { /* where they are empty */
+        rmdir(folder);
+        rmdir(run);
+    }
     ls_free(yaml);
     ls_free(checkpoint);
     ls_free(path);
+    ls_free(folder);
     return status;
 }
 
