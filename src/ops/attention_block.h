@@ -17,8 +17,10 @@
  * that a product reads stay in the first-level cache. */
 #define KEYS ((int64_t)64)
 
-/* Queries, over all heads that share keys, for which a block of keys is packed once: some hundred KiB, the second-level cache. */
+/* Queries, over all heads that share keys, for which a block of keys is packed once: some hundred KiB, the second-level cache. Long
+ * sequences, whose keys come from further away, take twice as many. */
 #define QUERIES ((int64_t)256)
+#define LONG_SEQUENCE 4096
 
 #define COLUMNS LS_TILE_COLUMNS
 
@@ -52,7 +54,7 @@ LS_INLINE Queries ls_queries(int64_t first, int64_t end)
 /* Most queries of one head in a task, and most panels of a task. */
 LS_INLINE int64_t ls_task_queries(const Shape *s)
 {
-    int64_t queries = QUERIES / s->group;
+    int64_t queries = (s->queries < LONG_SEQUENCE ? QUERIES : 2 * QUERIES) / s->group;
     return LS_ROUND_UP(queries < 1 ? 1 : queries, COLUMNS);
 }
 LS_INLINE int64_t ls_task_panels(const Shape *s)
@@ -134,26 +136,35 @@ LS_INLINE int64_t ls_forward_scratch(const Shape *s)
  * rescale: exp(m - m'). Returns whether any maximum moved. */
 static bool online_softmax(const Panel *p, const Reach *r, acc *score, vacc rescale[LS_TILE_VECTORS])
 {
-    bool moved = false;
-    for (int j = 0; j < LS_TILE_VECTORS; j++) {
-        acc *column = score + j * LS_LANES;
-        for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < r->keys; i++) {
-            acc *at = column + i * COLUMNS;
+    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < r->keys; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
             ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
         }
-        vacc old = ls_load_acc(p->top + j * LS_LANES), top = old, sum = {0};
-        for (int64_t i = 0; i < r->keys; i++)
-            top = ls_vmax(top, ls_load_acc(column + i * COLUMNS));
-        for (int64_t i = 0; i < r->keys; i++) {
-            acc *at = column + i * COLUMNS;
-            vacc weight = ls_exp(ls_load_acc(at) - top); /* 0 where not seen: every query has a top from the first key */
+    vacc top[LS_TILE_VECTORS], sum[LS_TILE_VECTORS];
+    for (int j = 0; j < LS_TILE_VECTORS; j++) {
+        top[j] = ls_load_acc(p->top + j * LS_LANES);
+        sum[j] = (vacc){0};
+    }
+    for (int64_t i = 0; i < r->keys; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < LS_TILE_VECTORS; j++)
+            top[j] = ls_vmax(top[j], ls_load_acc(score + i * COLUMNS + j * LS_LANES));
+    for (int64_t i = 0; i < r->keys; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            vacc weight = ls_exp_small(ls_load_acc(at) - top[j]); /* 0 where not seen: every query has a top from the first key */
             ls_store_acc(at, weight);
-            sum += weight;
+            sum[j] += weight;
         }
-        rescale[j] = ls_exp(old - top);
-        moved |= ls_hmax(top - old) > 0;
-        ls_store_acc(p->top + j * LS_LANES, top);
-        ls_store_acc(p->sum + j * LS_LANES, ls_load_acc(p->sum + j * LS_LANES) * rescale[j] + sum);
+    bool moved = false;
+    for (int j = 0; j < LS_TILE_VECTORS; j++) {
+        vacc old = ls_load_acc(p->top + j * LS_LANES);
+        rescale[j] = ls_exp_small(old - top[j]);
+        moved |= ls_hmax(top[j] - old) > 0;
+        ls_store_acc(p->top + j * LS_LANES, top[j]);
+        ls_store_acc(p->sum + j * LS_LANES, ls_load_acc(p->sum + j * LS_LANES) * rescale[j] + sum[j]);
     }
     return moved;
 }
@@ -264,17 +275,24 @@ static void backward_pack(const Shape *s, const BackPanel *p, int64_t lanes, con
 /* In place of the scores K q in p and of dp in ds: p = exp(K q - lse), ds = p (dp - delta). p, ds: (rows, columns) */
 static void weights_and_slopes(const BackPanel *b, const Reach *r, int64_t rows, acc *p, acc *ds)
 {
+    vacc lse[LS_TILE_VECTORS], delta[LS_TILE_VECTORS];
     for (int j = 0; j < LS_TILE_VECTORS; j++) {
-        vacc lse = ls_load_acc(b->lse + j * LS_LANES), delta = ls_load_acc(b->delta + j * LS_LANES);
-        for (int64_t i = 0; i < rows; i++) {
-            acc *at = p + i * COLUMNS + j * LS_LANES, *ds_at = ds + i * COLUMNS + j * LS_LANES;
-            vacc weight = ls_exp(ls_load_acc(at) - lse);
-            if (i > r->seen)
-                weight = ls_select(ls_sees(r, j, i), weight, (vacc){0});
-            ls_store_acc(at, weight);
-            ls_store_acc(ds_at, weight * (ls_load_acc(ds_at) - delta));
-        }
+        lse[j] = ls_load_acc(b->lse + j * LS_LANES);
+        delta[j] = ls_load_acc(b->delta + j * LS_LANES);
     }
+    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < rows; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = p + i * COLUMNS + j * LS_LANES;
+            ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
+        }
+    for (int64_t i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            int64_t at = i * COLUMNS + j * LS_LANES;
+            vacc weight = ls_exp_small(ls_load_acc(p + at) - lse[j]);
+            ls_store_acc(p + at, weight);
+            ls_store_acc(ds + at, weight * (ls_load_acc(ds + at) - delta[j]));
+        }
 }
 
 /* One block of keys and one panel:
