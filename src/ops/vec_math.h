@@ -35,7 +35,8 @@ LS_LANEWISE(ls_verf, erf)
 #else
 
 /* 2^x for x <= 0, as short as it can be, for recurrences: 2^r = 1 + r q(r), |r| <= 1/2, minimax q of degree 5 (relative error 1e-8,
- * so slow decays near 1 do not drift). 1.1 ulp; 0 below 2^-126. For other x the result is undefined, NaN stays NaN. */
+ * so slow decays near 1 do not drift). 1.1 ulp; 0 for x below about -64, where nothing is left of what decays and products with the
+ * result would be denormal, which processors are slow at. For other x the result is undefined, NaN stays NaN. */
 LS_INLINE vacc ls_decay(vacc x)
 {
     const vacc shift = ls_splat(12582912.0f);
@@ -49,7 +50,7 @@ LS_INLINE vacc ls_decay(vacc x)
     q = q * r + 0.693147182f;
     q = q * r + 1.0f;
     q = ls_scale2(q, t);
-    return (vacc)((vint)q & ~(t < 12582912.0f - 126));
+    return (vacc)((vint)q & ~(t < 12582912.0f - 64));
 }
 
 /* log(1 + m) for m in [-1/4, 1/2]: m - m^2 t(m), minimax t of degree 8 (relative error 5e-9). */
