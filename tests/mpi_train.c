@@ -57,9 +57,12 @@ static void share_log(Log *log)
 
 static double relative(double a, double b) { return fabs(a - b) / fabs(b); }
 
+/* Parameters on every rank; moments on rank 0, where the last save has made them whole. */
 static bool same_bits(const LsTrainer *a, const LsTrainer *b)
 {
     size_t bytes = (size_t)a->params->total * sizeof(float);
+    if (comm->rank != 0)
+        return memcmp(a->params->value, b->params->value, bytes) == 0;
     return memcmp(a->params->value, b->params->value, bytes) == 0 && memcmp(a->moment[0], b->moment[0], bytes) == 0 &&
            memcmp(a->moment[1], b->moment[1], bytes) == 0;
 }
@@ -78,6 +81,7 @@ static void test_ranks(void)
     LsTrainer *plain = begin(&config, comm, &source, &validation, true, &off);
     ASSERT_OK(ls_trainer_run(plain));
     CU_ASSERT(same_bits(overlapped, plain));
+    CU_ASSERT_EQUAL(overlapped->sharded, comm->size > 1);
     CU_ASSERT_EQUAL(ls_buckets_count(overlapped->buckets) > 1, comm->size > 1);
     share_log(&on);
     share_log(&off);
@@ -234,6 +238,41 @@ static LsStatus failing_save(void *self, const LsTrainer *trainer)
     return ls_fail(LS_RESOURCE, "the disk is full");
 }
 
+/* By messages alone, without memory that ranks share, and as two nodes of two ranks. */
+static void test_other_ways(void)
+{
+    static const char *const names[] = {"LOCKSTEP_SHARED", "LOCKSTEP_NODE_RANKS"}, *const values[] = {"off", "2"};
+    LsConfig config = toy_config();
+    ToySource source = toy_source(500);
+    Log alone, log;
+    LsTrainer *reference = begin(&config, ls_comm_self(), &source, NULL, false, &alone);
+    ASSERT_OK(ls_trainer_run(reference));
+    for (int way = 0; way < 2; way++) {
+        setenv(names[way], values[way], 1);
+        LsTrainer *trainer = begin(&config, comm, &source, NULL, false, &log);
+        CU_ASSERT_EQUAL(trainer->sharded, way == 1 && comm->size % 2 == 0);
+        ASSERT_OK(ls_trainer_run(trainer));
+        share_log(&log);
+        for (int i = 0; i < 50; i++)
+            ASSERT_AT_MOST(relative(log.loss[i], alone.loss[i]), 1e-5);
+        size_t bytes = (size_t)trainer->params->total * sizeof(float);
+        float *first = ls_alloc(bytes);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(first);
+        memcpy(first, trainer->params->value, bytes);
+        ASSERT_OK(comm->broadcast(comm, first, (int64_t)bytes, 0));
+        CU_ASSERT_EQUAL(memcmp(first, trainer->params->value, bytes), 0);
+        for (int64_t i = 0; i < trainer->params->total; i++) /* 50 steps of roundings, of which AdamW makes up to the learning rate */
+            ASSERT_AT_MOST(fabs((double)(first[i] - reference->params->value[i])), 1e-3);
+        if (comm->rank == 0) /* whole, not only this rank's ranges */
+            for (int64_t i = 0; i < trainer->params->total; i++)
+                ASSERT_AT_MOST(fabs((double)(trainer->moment[0][i] - reference->moment[0][i])), 1e-3);
+        ls_free(first);
+        ls_trainer_free(trainer);
+        unsetenv(names[way]);
+    }
+    ls_trainer_free(reference);
+}
+
 static void test_failing_save(void)
 {
     LsConfig config = toy_config();
@@ -260,6 +299,7 @@ int main(int argc, char **argv)
                                                       {"a rank that fails", test_failing_rank},
                                                       {"divergence", test_divergence},
                                                       {"stop and resume", test_stop_and_resume},
+                                                      {"messages alone, and two nodes", test_other_ways},
                                                       {"a save that fails", test_failing_save},
                                                       {0}});
     ls_dist_finish();

@@ -55,7 +55,7 @@ static void compare(FILE *file, const char *name, const LsOptimizer *optimizer, 
         scatter(gradients[step - 1], grad);
         for (int i = 0; i < TOTAL; i++)
             grad[i] *= gain;
-        optimizer->update(settings, &params, (float *const[]){m, v}, step, settings->learning_rate, 1.0 / (double)gain);
+        optimizer->update(settings, &params, (float *const[]){m, v}, NULL, step, settings->learning_rate, 1.0 / (double)gain);
         scatter(expected, flat);
         for (int i = 0; i < TOTAL; i++) /* ten steps of a few roundings each, of values below 4 */
             ASSERT_AT_MOST(fabs((double)(value[i] - flat[i])), 4 * 10 * 4 * 0x1p-24);
@@ -111,7 +111,17 @@ static void test_threads(void)
             }
             LsParams store = {.list = big, .count = 2, .total = COUNT, .value = array[run][0], .grad = array[run][1], .sealed = true};
             squares[run] = ls_sum_of_squares(store.grad, COUNT);
-            optimizer->update(&settings, &store, &array[run][2], 3, 1e-2, 0.5);
+            if (run == 0) {
+                optimizer->update(&settings, &store, &array[run][2], NULL, 3, 1e-2, 0.5);
+            } else { /* in two shards of uneven ranges, whose new values are copied: the same */
+                float *copy = ls_alloc_array(COUNT, sizeof(float));
+                CU_ASSERT_PTR_NOT_NULL_FATAL(copy);
+                const LsRange first[] = {{50016, 20016}, {16, 33000}}, second[] = {{70032, COUNT - 70032}, {0, 16}, {33016, 17000}};
+                optimizer->update(&settings, &store, &array[run][2], &(LsShard){2, first, 1, &copy}, 3, 1e-2, 0.5);
+                optimizer->update(&settings, &store, &array[run][2], &(LsShard){3, second, 1, &copy}, 3, 1e-2, 0.5);
+                CU_ASSERT_EQUAL(memcmp(copy, store.value, COUNT * sizeof(float)), 0);
+                ls_free(copy);
+            }
         }
         CU_ASSERT_EQUAL(squares[0], squares[1]);
         for (int a = 0; a < 4; a++) {

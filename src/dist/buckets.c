@@ -23,6 +23,8 @@ struct LsBuckets {
     const LsComm *comm;
     LsParams *params;
     LsShared *shared;  /* NULL: messages only */
+    LsShared *sharded; /* further arrays in shared memory, one after the other in each rank's mapping; NULL: sums go to all */
+    LsRange *owned;    /* (count) this rank's slices, where sharded */
     bool owns_grad;
     Bucket *bucket;    /* from the end of the array to its start: the order in which backward finishes them */
     int count;
@@ -37,14 +39,19 @@ struct LsBuckets {
 /* ---- Inside a node ------------------------------------------------------------------------------------------------- */
 
 /* The part of a bucket that rank `index` of the node sums, in whole cache lines. */
-static void slice_of(const LsBuckets *b, const Bucket *bucket, int64_t *first, int64_t *count)
+static void slice_at(const LsBuckets *b, const Bucket *bucket, int index, int64_t *first, int64_t *count)
 {
     const int64_t line = LS_ALIGN / (int64_t)sizeof(float);
-    int64_t lines = (bucket->count + line - 1) / line, ranks = b->shared->ranks, index = b->shared->index;
+    int64_t lines = (bucket->count + line - 1) / line, ranks = b->shared->ranks;
     int64_t from = lines * index / ranks * line, to = lines * (index + 1) / ranks * line;
     to = to < bucket->count ? to : bucket->count;
     *first = bucket->first + from;
     *count = to - from;
+}
+
+static void slice_of(const LsBuckets *b, const Bucket *bucket, int64_t *first, int64_t *count)
+{
+    slice_at(b, bucket, b->shared->index, first, count);
 }
 
 /* Sums floats [first, first + count) of all arrays of the node in rank order, and writes the sum to all of them or to this rank's. */
@@ -69,7 +76,7 @@ static void sum_slice(const LsBuckets *b, const Bucket *bucket)
     slice_of(b, bucket, &first, &count);
 #pragma omp parallel for schedule(static) if (count > 8 * BLOCK)
     for (int64_t at = 0; at < count; at += BLOCK)
-        sum_block(b->shared, first + at, count - at < BLOCK ? count - at : BLOCK, b->shared->nodes == 1);
+        sum_block(b->shared, first + at, count - at < BLOCK ? count - at : BLOCK, b->shared->nodes == 1 && !b->sharded);
 }
 
 static void spread_slice(const LsBuckets *b, const Bucket *bucket)
@@ -115,7 +122,8 @@ static LsStatus work(LsBuckets *b)
             LS_TRY(ls_mpi_status(MPI_Test(&bucket->across, &done, MPI_STATUS_IGNORE), "MPI_Test"));
             if (!done)
                 break;
-            spread_slice(b, bucket);
+            if (!b->sharded)
+                spread_slice(b, bucket);
         }
         b->spread++;
         atomic_store_explicit(&s->header[s->index]->done, b->earlier + (uint64_t)b->spread, memory_order_release);
@@ -235,6 +243,51 @@ LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, int64_t bucket_b
     return NULL;
 }
 
+/* ---- Sharding ------------------------------------------------------------------------------------------------------ */
+
+LsStatus ls_buckets_shard(LsBuckets *b, int arrays, float **array, bool *shared)
+{
+    *shared = false;
+    if (!b->shared)
+        return LS_OK;
+    b->owned = ls_alloc_array(b->count, sizeof *b->owned);
+    LS_TRY(ls_dist_agree(b->comm, b->owned ? LS_OK : LS_RESOURCE));
+    b->sharded = ls_shared_new(b->comm, b->params->total * arrays);
+    if (!b->sharded)
+        return LS_OK;
+    for (int i = 0; i < b->count; i++)
+        slice_of(b, &b->bucket[i], &b->owned[i].first, &b->owned[i].count);
+    for (int i = 0; i < arrays; i++)
+        array[i] = b->sharded->array[b->sharded->index] + i * b->params->total;
+    *shared = true;
+    return LS_OK;
+}
+
+int ls_buckets_owned(const LsBuckets *b, const LsRange **range)
+{
+    *range = b->owned;
+    return b->sharded ? b->count : 0;
+}
+
+int ls_buckets_neighbours(const LsBuckets *b) { return b->sharded ? b->sharded->ranks - 1 : 0; }
+
+float *ls_buckets_neighbour(const LsBuckets *b, int other, int array)
+{
+    int rank = other < b->sharded->index ? other : other + 1;
+    return b->sharded->array[rank] + array * b->params->total;
+}
+
+void ls_buckets_collect(LsBuckets *b, int array)
+{
+    float *own = b->sharded->array[b->sharded->index] + array * b->params->total;
+    for (int rank = 0; rank < b->sharded->ranks; rank++)
+        for (int i = 0; i < b->count && rank != b->sharded->index; i++) {
+            int64_t first, count;
+            slice_at(b, &b->bucket[i], rank, &first, &count);
+            memcpy(own + first, b->sharded->array[rank] + array * b->params->total + first, (size_t)count * sizeof(float));
+        }
+}
+
 const LsHooks *ls_buckets_hooks(LsBuckets *buckets) { return &buckets->hooks; }
 
 double ls_buckets_seconds(const LsBuckets *buckets) { return buckets->seconds; }
@@ -252,7 +305,9 @@ void ls_buckets_free(LsBuckets *b)
             ls_free(b->params->grad);
         b->params->grad = NULL;
     }
+    ls_shared_free(b->sharded);
     ls_shared_free(b->shared);
+    ls_free(b->owned);
     ls_free(b->bucket);
     ls_free(b);
 }

@@ -63,6 +63,25 @@ const struct LsHooks *ls_buckets_hooks(LsBuckets *buckets);
 /* Starts what has not started, waits for all; then params->grad is the sum. Ready for the next step. Collective. */
 LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
 
+/* Part of a flat array. */
+typedef struct LsRange {
+    int64_t first, count;
+} LsRange;
+
+/* Shares the optimiser's work among the ranks of a node, where gradients are in shared memory: from now on ls_buckets_finish leaves
+ * the sum only in this rank's ranges, which together with its neighbours' make the whole array. Gives `arrays` flat arrays (zero) that
+ * neighbours can reach, for parameters' values and moments; the library's, gone with the buckets. LS_OK with *shared false where that
+ * cannot be had; every rank gets the same. Call once, after ls_buckets_new. Collective. */
+LsStatus ls_buckets_shard(LsBuckets *buckets, int arrays, float **array, bool *shared) LS_MUST_USE;
+
+/* This rank's ranges (one a bucket), and the `other`-th neighbour's (0 .. ls_buckets_neighbours - 1) array number `array`. */
+int ls_buckets_owned(const LsBuckets *buckets, const LsRange **range);
+int ls_buckets_neighbours(const LsBuckets *buckets);
+float *ls_buckets_neighbour(const LsBuckets *buckets, int other, int array);
+
+/* Copies the neighbours' ranges of shared array number `array` into this rank's. Not collective; neighbours must not write meanwhile. */
+void ls_buckets_collect(LsBuckets *buckets, int array);
+
 double ls_buckets_seconds(const LsBuckets *buckets); /* waited in finish since new */
 int ls_buckets_count(const LsBuckets *buckets);
 bool ls_buckets_shared(const LsBuckets *buckets);    /* by shared memory inside the node */

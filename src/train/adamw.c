@@ -50,8 +50,8 @@ static void range(void *self, int param, int64_t first, int64_t count)
     adamw_clones[s->isa](s, keep, params->value + first, params->grad + first, s->m + first, s->v + first, count);
 }
 
-static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, int64_t step, double learning_rate,
-                   double scale)
+static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard, int64_t step,
+                   double learning_rate, double scale)
 {
     Step s = {.scale = (float)scale,
               .beta1 = (float)settings->beta1,
@@ -67,7 +67,7 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
               .m = moment[0],
               .v = moment[1],
               .isa = ls_clone_level()};
-    ls_optimizer_each(params, range, &s);
+    ls_optimizer_each(params, shard, range, &s);
 }
 
 extern const LsOptimizer ls_optimizer_adamw;

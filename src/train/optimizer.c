@@ -46,21 +46,41 @@ static int param_at(const LsParams *params, int64_t at)
     return low;
 }
 
-void ls_optimizer_each(const LsParams *params, void (*range)(void *self, int param, int64_t first, int64_t count), void *self)
+/* [begin, end), cut at the borders of parameters. */
+static void update_piece(const LsParams *params, int64_t begin, int64_t end,
+                         void (*update)(void *self, int param, int64_t first, int64_t count), void *self)
+{
+    for (int i = param_at(params, begin); i < params->count && params->list[i].offset < end; i++) {
+        int64_t first = params->list[i].offset, last = first + params->list[i].count;
+        first = first > begin ? first : begin;
+        last = last < end ? last : end;
+        if (first < last)
+            update(self, i, first, last - first);
+    }
+}
+
+void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*update)(void *self, int param, int64_t first, int64_t count),
+                       void *self)
 {
     if (params->count == 0)
         return;
-    int64_t pieces = (params->total + PIECE - 1) / PIECE;
+    const LsRange whole = {0, params->total};
+    const LsRange *range = shard ? shard->range : &whole;
+    int ranges = shard ? shard->ranges : 1, copies = shard ? shard->copies : 0;
+    int64_t pieces = 0;
+    for (int r = 0; r < ranges; r++)
+        pieces += (range[r].count + PIECE - 1) / PIECE;
 #pragma omp parallel for schedule(static)
     for (int64_t piece = 0; piece < pieces; piece++) {
-        int64_t begin = piece * PIECE, end = begin + PIECE < params->total ? begin + PIECE : params->total;
-        for (int i = param_at(params, begin); i < params->count && params->list[i].offset < end; i++) {
-            int64_t first = params->list[i].offset, last = first + params->list[i].count;
-            first = first > begin ? first : begin;
-            last = last < end ? last : end;
-            if (first < last)
-                range(self, i, first, last - first);
-        }
+        int r = 0;
+        int64_t inside = piece; /* the piece's number inside its range */
+        for (int64_t of_range; inside >= (of_range = (range[r].count + PIECE - 1) / PIECE); r++)
+            inside -= of_range;
+        int64_t begin = range[r].first + inside * PIECE, end = range[r].first + range[r].count;
+        end = end - begin < PIECE ? end : begin + PIECE;
+        update_piece(params, begin, end, update, self);
+        for (int copy = 0; copy < copies; copy++) /* while they are in the cache */
+            memcpy(shard->copy[copy] + begin, params->value + begin, (size_t)(end - begin) * sizeof(float));
     }
 }
 

@@ -3,9 +3,18 @@
 #define LS_TRAIN_OPTIMIZER_H
 
 #include "config/config.h"
+#include "dist/dist.h" /* LsRange */
 #include "lockstep/tensor.h"
 
 #define LS_MAX_MOMENTS 2
+
+/* What one rank updates of the flat arrays, and who else gets the new values. NULL stands for everything, nobody else. */
+typedef struct LsShard {
+    int ranges;
+    const LsRange *range; /* in any order, without overlap */
+    int copies;
+    float *const *copy; /* arrays like params->value, of the other ranks of the node */
+} LsShard;
 
 typedef struct LsOptimizer {
     const char *name;
@@ -13,9 +22,10 @@ typedef struct LsOptimizer {
     const char *moment_name[LS_MAX_MOMENTS]; /* as in checkpoints: "m", "v" */
 
     /* One step: params->value from params->grad times `scale` (clipping, and the mean over targets). step counts from 1. Goes once
-     * over the flat arrays, element by element, so that the number of threads does not show in the bits. */
-    void (*update)(const LsTrainSettings *settings, LsParams *params, float *const *moment, int64_t step, double learning_rate,
-                   double scale);
+     * over the flat arrays (the shard's ranges of them), element by element, so that the number of threads does not show in the
+     * bits. */
+    void (*update)(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard, int64_t step,
+                   double learning_rate, double scale);
 } LsOptimizer;
 
 /* NULL where there is none of that name. */
@@ -24,9 +34,10 @@ const LsOptimizer *ls_optimizer_find(const char *name);
 /* Decay of one parameter: settings->weight_decay for rank >= 2 without LS_NO_DECAY, else 0. */
 float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
 
-/* Runs `range(self, param, first, count)` over all parameters in parallel: pieces [first, first + count) of the flat arrays that
- * belong to list[param]; never across a border of parameters; every element once. */
-void ls_optimizer_each(const LsParams *params, void (*range)(void *self, int param, int64_t first, int64_t count), void *self);
+/* Runs `update(self, param, first, count)` over the shard in parallel: pieces [first, first + count) of the flat arrays that
+ * belong to list[param]; never across a border of parameters; every element once. Then copies the pieces' new values. */
+void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*update)(void *self, int param, int64_t first, int64_t count),
+                       void *self);
 
 /* Learning rate of step 1, 2, ...: linear warm-up over settings->warmup steps, then
  *   constant      lr

@@ -106,10 +106,13 @@ static void moments_of(const LsTrainer *t, LsMoment moment[LS_MAX_MOMENTS])
 
 LsStatus ls_session_save(LsSession *session, const char *path)
 {
-    const LsTrainer *t = session->trainer;
+    LsTrainer *t = session->trainer;
     LsMoment moment[LS_MAX_MOMENTS];
     moments_of(t, moment);
     LsStatus status = LS_OK;
+    LS_TRY(session->comm->barrier(session->comm)); /* nobody is still in a step */
+    if (session->comm->rank == 0)
+        ls_trainer_collect(t);
     if (session->comm->rank == 0)
         status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, session->text, session->tokenizer);
     return ls_dist_agree(session->comm, status);

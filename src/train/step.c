@@ -49,7 +49,22 @@ static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_
     return ls_fail(LS_DIVERGED, "step %lld: %s is not finite; parameters and inputs are", (long long)step, what);
 }
 
-static void learn(LsTrainer *t, double norm, double targets, LsStepResult *result)
+/* Square root of the sum of squares of the whole gradient, the same bits on every rank (ranks on unlike processors clip alike). */
+static LsStatus gradient_norm(LsTrainer *t, double *norm)
+{
+    double sum = 0;
+    if (!t->sharded) {
+        *norm = sqrt(ls_sum_of_squares(t->params->grad, t->params->total));
+        return t->comm->broadcast(t->comm, norm, sizeof *norm, 0);
+    }
+    for (int i = 0; i < t->shard.ranges; i++)
+        sum += ls_sum_of_squares(t->params->grad + t->shard.range[i].first, t->shard.range[i].count);
+    LS_TRY(t->comm->allreduce_double(t->comm, &sum, 1));
+    *norm = sqrt(sum * (t->shard.copies + 1) / t->comm->size); /* every node had the whole of it */
+    return LS_OK;
+}
+
+static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *result)
 {
     const LsTrainSettings *settings = &t->config->train;
     double scale = 1 / targets;
@@ -57,8 +72,11 @@ static void learn(LsTrainer *t, double norm, double targets, LsStepResult *resul
         scale *= settings->clip / norm;
     int64_t step = t->progress.step + 1;
     result->learning_rate = ls_schedule(settings, step);
-    t->optimizer->update(settings, t->params, t->moment, step, result->learning_rate, scale);
+    t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate, scale);
+    if (t->sharded) /* nobody reads parameters that a neighbour has not written yet */
+        LS_TRY(t->comm->barrier(t->comm));
     ls_graph_refresh(t->train_graph);
+    return LS_OK;
 }
 
 LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
@@ -83,8 +101,9 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
         return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
 
     double summed_at = ls_seconds();
-    double norm = sqrt(ls_sum_of_squares(t->params->grad, t->params->total)) / sum[SUM_TARGETS];
-    LS_TRY(t->comm->broadcast(t->comm, &norm, sizeof norm, 0)); /* ranks on unlike processors clip alike */
+    double norm;
+    LS_TRY(gradient_norm(t, &norm));
+    norm /= sum[SUM_TARGETS];
     if (!isfinite(sum[SUM_LOSS]))
         return name_divergence(t->comm, t->train_graph, own || sum[SUM_NOT_FINITE] == 0, step, "the loss");
     if (!isfinite(norm))
@@ -95,7 +114,7 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
                              .targets = (int64_t)sum[SUM_TARGETS],
                              .stop = sum[SUM_STOP] > 0};
     double checked = ls_seconds();
-    learn(t, norm, sum[SUM_TARGETS], result);
+    LS_TRY(learn(t, norm, sum[SUM_TARGETS], result));
     double end = ls_seconds();
     t->times.steps++;
     t->times.graph += passed - begin;

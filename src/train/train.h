@@ -92,6 +92,9 @@ struct LsTrainer {
     LsParams *params;
     const LsOptimizer *optimizer;
     float *moment[LS_MAX_MOMENTS];
+    bool sharded;       /* ranks of a node share the optimiser's work: a rank's moments are whole after ls_trainer_collect only */
+    LsShard shard;      /* this rank's part */
+    float **neighbour;  /* (shard.copies) their parameters */
     LsSource *training, *validation; /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
     LsBuckets *buckets;
@@ -108,6 +111,9 @@ void ls_trainer_free(LsTrainer *trainer);
 
 /* Parameters, moments and progress of rank 0 to all. Collective. */
 LsStatus ls_trainer_share(LsTrainer *trainer) LS_MUST_USE;
+
+/* Makes this rank's moments whole, for a checkpoint. Call on rank 0 while the others wait. */
+void ls_trainer_collect(LsTrainer *trainer);
 
 /* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved after a stop
  * was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or what failed. */

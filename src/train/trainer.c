@@ -1,6 +1,7 @@
 #include "train/train.h"
 
 #include <math.h>
+#include <string.h>
 
 /* A graph of the trainer's shapes, built but not planned. The first one declares the parameters. */
 static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
@@ -29,11 +30,34 @@ static LsStatus prepare(LsTrainer *t)
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
+/* Moves parameters and moments to where the ranks of the node reach them, if they can. Collective. */
+static LsStatus share_work(LsTrainer *t)
+{
+    float *array[1 + LS_MAX_MOMENTS];
+    LS_TRY(ls_buckets_shard(t->buckets, 1 + t->optimizer->moments, array, &t->sharded));
+    if (!t->sharded)
+        return LS_OK;
+    memcpy(array[0], t->params->value, (size_t)t->params->total * sizeof(float));
+    ls_free(t->params->value);
+    t->params->value = array[0];
+    for (int i = 0; i < t->optimizer->moments; i++)
+        t->moment[i] = array[1 + i];
+    t->shard.ranges = ls_buckets_owned(t->buckets, &t->shard.range);
+    t->shard.copies = ls_buckets_neighbours(t->buckets);
+    return LS_OK;
+}
+
 static LsStatus complete(LsTrainer *t)
 {
-    for (int i = 0; i < t->optimizer->moments; i++)
+    for (int i = 0; i < t->optimizer->moments && !t->sharded; i++)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
             return LS_RESOURCE;
+    t->neighbour = ls_alloc_array(t->shard.copies, sizeof *t->neighbour);
+    if (!t->neighbour)
+        return LS_RESOURCE;
+    for (int i = 0; i < t->shard.copies; i++)
+        t->neighbour[i] = ls_buckets_neighbour(t->buckets, i, 0);
+    t->shard.copy = t->neighbour;
     LS_TRY(ls_graph_plan(t->train_graph));
     return t->eval_graph ? ls_graph_plan(t->eval_graph) : LS_OK;
 }
@@ -45,6 +69,7 @@ static LsStatus fill_trainer(LsTrainer *t)
     t->buckets = ls_buckets_new(t->comm, t->params, t->config->train.bucket_bytes, !t->options.no_overlap);
     if (!t->buckets)
         return LS_RESOURCE;
+    LS_TRY(share_work(t));
     return ls_dist_agree(t->comm, complete(t));
 }
 
@@ -77,11 +102,20 @@ void ls_trainer_free(LsTrainer *trainer)
         return;
     ls_graph_free(trainer->train_graph);
     ls_graph_free(trainer->eval_graph);
+    if (trainer->sharded)
+        trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL; /* these go with the buckets */
     ls_buckets_free(trainer->buckets);
     for (int i = 0; i < LS_MAX_MOMENTS; i++)
         ls_free(trainer->moment[i]);
+    ls_free(trainer->neighbour);
     ls_params_free(trainer->params);
     ls_free(trainer);
+}
+
+void ls_trainer_collect(LsTrainer *trainer)
+{
+    for (int i = 0; i < trainer->optimizer->moments && trainer->sharded; i++)
+        ls_buckets_collect(trainer->buckets, 1 + i);
 }
 
 LsStatus ls_trainer_share(LsTrainer *trainer)
