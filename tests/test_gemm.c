@@ -110,7 +110,7 @@ static double worst_error(const Case *t, const void *c, bool wide)
     return worst;
 }
 
-static const int64_t sizes[][3] = {{1, 1, 1},   {1, 65, 128}, {3, 5, 7},    {17, 1, 33},   {48, 48, 48}, {64, 63, 130},
+static const int64_t sizes[][3] = {{1, 1, 1},   {1, 65, 128}, {3, 5, 7},    {17, 1, 33},   {48, 48, 48}, {64, 63, 130}, {2, 30, 49}, {13, 21, 70}, {16, 9, 33}, {7, 50, 20},
                                    {97, 31, 5}, {31, 129, 257}, {130, 200, 1}, {100, 97, 0}, {5, 7, 4500}, {193, 390, 60}};
 
 static void compare(bool wide)
@@ -161,7 +161,7 @@ static void same_bits(int64_t m, int64_t n, int64_t k, int variant, bool wide)
 static void test_bits_over_threads(void)
 {
     static const int64_t shapes[][3] = {{128, 128, 768}, {64, 64, 40960}, {65, 128, 1024}, {31, 384, 1024},  {384, 256, 1024},
-                                        {1, 200, 12288}, {1, 1, 40960},   {100, 1, 1500},  {127, 385, 500}, {12, 50, 3000}, {257, 129, 384}};
+                                        {1, 200, 12288}, {1, 1, 40960},   {100, 1, 1500},  {127, 385, 500}, {12, 50, 3000}, {257, 129, 384}, {1, 300, 129}, {11, 70, 200}};
     for (size_t s = 0; s < LS_COUNT_OF(shapes); s++)
         for (int variant = 0; variant < 4; variant++)
             same_bits(shapes[s][0], shapes[s][1], shapes[s][2], variant + (s % 2 ? 12 : 0), false);

@@ -18,7 +18,9 @@ enum {
     DEPTH = 384,   /* of a block: amortises reading and writing C */
     ROWS = 192,    /* of a block of A: 288 KiB, in the second-level cache */
     COLUMNS = 768, /* of a block of B: 1.1 MiB */
-    FEW_ROWS = 4,  /* up to so many rows of A, B is read as it stands: every element of it is used so rarely that packing costs more */
+    FEW_ROWS = 16, /* up to so many rows of A, B is read as it stands: every element of it is used so rarely that packing costs more */
+    DOT_ROWS = 8,
+    DOT_COLUMNS = 8,
 };
 
 bool ls_gemm_kernel_usable(void)
@@ -52,6 +54,12 @@ static inline void fetch(const float *x)
 static __mmask16 first_lanes(int64_t count)
 {
     return count >= LANES ? (__mmask16)0xffff : (__mmask16)((1u << count) - 1);
+}
+
+static const float *part_of(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
+{
+    const float *x = matrix;
+    return transposed ? x + column * stride + row : x + row * stride + column;
 }
 
 /* ---- Packing A: panels of TILE_ROWS rows, (depth, 8) each; rows beyond the last are zero ------------------------------------ */
@@ -317,67 +325,68 @@ static void multiply_blocks(const Block *a, const float *b, int64_t rows, int64_
 
 /* ---- Few rows --------------------------------------------------------------------------------------------------------------- */
 
-enum { DOTS = 4 };
-
-/* sum[i][j] = row i of a times row j of b, for constant numbers of rows; two sums each, of even and odd vectors. */
-static inline __attribute__((always_inline)) void dots(const float *a, int64_t lda, const float *b, int64_t ldb, int64_t depth, const int rows,
-                                                       const int columns, float *c, int64_t ldc, bool add, const float *bias)
+/* c (rows, columns) = rows of a times rows of b, for constant numbers of both: one sum of lanes for each, whatever the others. */
+static inline __attribute__((always_inline)) void dots(const LsGemm *g, const LsGemmRegion *r, int64_t i, int64_t j, const int rows, const int columns)
 {
-    __m512 sum[FEW_ROWS][DOTS][2];
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++)
-            sum[i][j][0] = sum[i][j][1] = _mm512_setzero_ps();
-    for (int64_t p = 0; p < depth; p += 2 * LANES)
-#pragma GCC unroll 2
-        for (int half = 0; half < 2; half++) {
-            int64_t left = depth - p - half * LANES;
-            __mmask16 mask = left <= 0 ? (__mmask16)0 : first_lanes(left);
-            __m512 y[DOTS];
-#pragma GCC unroll 4
-            for (int j = 0; j < columns; j++)
-                y[j] = _mm512_maskz_loadu_ps(mask, b + j * ldb + p + half * LANES);
-#pragma GCC unroll 4
-            for (int i = 0; i < rows; i++) {
-                __m512 x = _mm512_maskz_loadu_ps(mask, a + i * lda + p + half * LANES);
-#pragma GCC unroll 4
-                for (int j = 0; j < columns; j++)
-                    sum[i][j][half] = _mm512_fmadd_ps(x, y[j], sum[i][j][half]);
-            }
+    const float *a = part_of(g->a, g->lda, false, r->row + i, r->from), *b = part_of(g->b, g->ldb, true, r->from, r->column + j);
+    __m512 sum[DOT_ROWS][DOT_COLUMNS];
+#pragma GCC unroll 8
+    for (int y = 0; y < rows; y++)
+#pragma GCC unroll 8
+        for (int x = 0; x < columns; x++)
+            sum[y][x] = _mm512_setzero_ps();
+    for (int64_t p = 0; p < r->depth; p += LANES) {
+        __mmask16 mask = first_lanes(r->depth - p);
+        __m512 from_b[DOT_COLUMNS];
+#pragma GCC unroll 8
+        for (int x = 0; x < columns; x++) {
+            from_b[x] = _mm512_maskz_loadu_ps(mask, b + x * g->ldb + p);
+            fetch(b + (x + columns) * g->ldb + p);
         }
-    for (int i = 0; i < rows; i++)
-        for (int j = 0; j < columns; j++) {
-            float *to = c + i * ldc + j, s = _mm512_reduce_add_ps(_mm512_add_ps(sum[i][j][0], sum[i][j][1]));
-            *to = (add ? *to : 0) + s + (bias ? bias[j] : 0);
+#pragma GCC unroll 8
+        for (int y = 0; y < rows; y++) {
+            __m512 from_a = _mm512_maskz_loadu_ps(mask, a + y * g->lda + p);
+#pragma GCC unroll 8
+            for (int x = 0; x < columns; x++)
+                sum[y][x] = _mm512_fmadd_ps(from_a, from_b[x], sum[y][x]);
+        }
+    }
+    const float *bias = r->complete ? g->bias : NULL;
+#pragma GCC unroll 8
+    for (int y = 0; y < rows; y++)
+#pragma GCC unroll 8
+        for (int x = 0; x < columns; x++) {
+            float *c = r->c + (i + y) * r->ldc + j + x, s = _mm512_reduce_add_ps(sum[y][x]);
+            *c = (r->add ? *c : 0) + s + (bias ? bias[r->column + j + x] : 0);
         }
 }
 
-#define DOT_ROWS(rows)                                                                                                   \
-    case rows:                                                                                                            \
-        if (columns == DOTS)                                                                                              \
-            dots(a, lda, b, ldb, depth, rows, DOTS, c, ldc, add, bias);                                                   \
-        else                                                                                                              \
-            for (int64_t j = 0; j < columns; j++)                                                                         \
-                dots(a, lda, b + j * ldb, ldb, depth, rows, 1, c + j, ldc, add, bias ? bias + j : NULL);                  \
-        break;
+#define DOTS(rows, columns) static void dots_##rows##_##columns(const LsGemm *g, const LsGemmRegion *r, int64_t i, int64_t j) { dots(g, r, i, j, rows, columns); }
+DOTS(1, 8) DOTS(2, 4) DOTS(3, 4) DOTS(4, 4) DOTS(5, 2) DOTS(6, 2) DOTS(7, 2) DOTS(8, 2)
+DOTS(1, 1) DOTS(2, 1) DOTS(3, 1) DOTS(4, 1) DOTS(5, 1) DOTS(6, 1) DOTS(7, 1) DOTS(8, 1)
+static const struct {
+    int64_t columns; /* of which as many at a time as keep the multiply-adds busy */
+    void (*many)(const LsGemm *, const LsGemmRegion *, int64_t, int64_t), (*one)(const LsGemm *, const LsGemmRegion *, int64_t, int64_t);
+} dot[DOT_ROWS] = {{8, dots_1_8, dots_1_1}, {4, dots_2_4, dots_2_1}, {4, dots_3_4, dots_3_1}, {4, dots_4_4, dots_4_1},
+                   {2, dots_5_2, dots_5_1}, {2, dots_6_2, dots_6_1}, {2, dots_7_2, dots_7_1}, {2, dots_8_2, dots_8_1}};
 
-static void choose_dots(const float *a, int64_t lda, const float *b, int64_t ldb, int64_t depth, int64_t rows, int64_t columns, float *c,
-                        int64_t ldc, bool add, const float *bias)
+/* B as it stands, a few of its rows at a time for all of A's. */
+static void few_rows(const LsGemm *g, const LsGemmRegion *r)
 {
-    switch (rows) {
-        DOT_ROWS(1)
-        DOT_ROWS(2)
-        DOT_ROWS(3)
-        DOT_ROWS(4)
-    }
+    int64_t together = dot[least(r->rows, DOT_ROWS) - 1].columns;
+    for (int64_t j = 0; j < r->columns; j += together)
+        for (int64_t i = 0; i < r->rows; i += DOT_ROWS) {
+            int64_t rows = least(DOT_ROWS, r->rows - i), columns = least(together, r->columns - j), x = 0;
+            for (; x + dot[rows - 1].columns <= columns; x += dot[rows - 1].columns)
+                dot[rows - 1].many(g, r, i, j + x);
+            for (; x < columns; x++)
+                dot[rows - 1].one(g, r, i, j + x);
+        }
+    if (r->complete && g->finish)
+        g->finish(g->self, r->row, r->column, r->rows, r->columns);
 }
 
 /* ---- One region ------------------------------------------------------------------------------------------------------------- */
-
-static const float *part_of(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
-{
-    const float *x = matrix;
-    return transposed ? x + column * stride + row : x + row * stride + column;
-}
 
 /* Blocks of equal size: `most` at most, a multiple of `step` each but the last. */
 static int64_t block_length(int64_t length, int64_t most, int64_t step)
@@ -385,17 +394,6 @@ static int64_t block_length(int64_t length, int64_t most, int64_t step)
     int64_t blocks = (length + most - 1) / most;
     int64_t each = (length + blocks - 1) / blocks;
     return least((each + step - 1) / step * step, most);
-}
-
-static void few_rows(const LsGemm *g, const LsGemmRegion *r)
-{
-    const float *a = part_of(g->a, g->lda, false, r->row, r->from), *b = part_of(g->b, g->ldb, true, r->from, r->column);
-    const float *bias = r->complete && g->bias ? (const float *)g->bias + r->column : NULL;
-    for (int64_t j = 0; j < r->columns; j += DOTS)
-        choose_dots(a, g->lda, b + j * g->ldb, g->ldb, r->depth, r->rows, least(DOTS, r->columns - j), r->c + j, r->ldc, r->add,
-                    bias ? bias + j : NULL);
-    if (r->complete && g->finish)
-        g->finish(g->self, r->row, r->column, r->rows, r->columns);
 }
 
 /* A tile can read A as it stands, which saves packing it, unless its lines would fall on each other in the first-level cache, or
