@@ -40,6 +40,18 @@ for model in gpt2-tiny mamba-tiny; do
     [ "$model" = mamba-tiny ] || rm -rf run again
 done
 
+# ---- An imported model is trained on under settings of its own ----
+head -c 3000 /dev/zero | tr '\0' 'a' > text.txt
+expect 0 'written' "$lockstep" prepare text text.txt -o text.h5 --tokenizer characters --validation 0.1
+mkdir -p tuned/checkpoints
+cp run/checkpoints/step-00000000.h5 tuned/checkpoints/
+sed -e 's|^  path: .*text.*||' run/config.yaml > tune.yaml
+expect 0 'step 2/2' env OMP_NUM_THREADS=1 "$lockstep" train tune.yaml data.path=text.h5 output.path=tuned train.sequence=8 train.seed=7 \
+    train.optimizer=sgd train.batch=2 train.steps=2 train.evaluate_batches=1
+[ -e tuned/checkpoints/step-00000002.h5 ] || fail 'no checkpoint of the tuned model'
+expect 2 'train.seed' env OMP_NUM_THREADS=1 "$lockstep" train tune.yaml data.path=text.h5 output.path=tuned train.sequence=8 train.seed=8 \
+    train.optimizer=sgd train.batch=2 train.steps=3
+
 # ---- Bad input ----
 cp -r "$fixtures/gpt2-tiny" changed
 sed -i 's/"scale_attn_by_inverse_layer_idx": false/"scale_attn_by_inverse_layer_idx": true/' changed/config.json

@@ -15,7 +15,7 @@ typedef struct Options {
 
 static const LsOption options[] = {
     {.setting = LS_SETTING_CHOICE(Options, split, "validation", "validation|train", "the part of the data to evaluate on"), .argument = "SPLIT"},
-    {.setting = LS_SETTING_INT(Options, batches, "0", 0, 1e15, "batches of train.batch sequences, from the beginning; 0: all"), .argument = "N"},
+    {.setting = LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"), .argument = "N"},
     {.setting = LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {.setting = LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
@@ -59,7 +59,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     e->graph = ls_graph_new(e->model.params,
                             &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config), .comm = e->comm});
     if (!e->graph)
-        return LS_RESOURCE;
+        return ls_message_status();
     config->model->build(e->graph, config->model_config, &(LsShape){e->evaluation.rows, e->plan.sequence, LS_WANT_LOSS});
     return ls_graph_plan(e->graph);
 }
@@ -69,8 +69,8 @@ static LsStatus report(const Eval *e)
     double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
     double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN; /* of the raw text, whatever the tokenizer */
     if (e->options->json) {
-        json_t *object = json_pack("{s:s, s:I, s:s, s:f, s:f, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
-                                   (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity", exp(loss),
+        json_t *object = json_pack("{s:s, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
+                                   (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity", ls_json_number(exp(loss)),
                                    "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets, "seconds", e->seconds,
                                    "tokens_per_second", speed);
         if (object && bytes > 0)

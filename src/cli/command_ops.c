@@ -51,7 +51,7 @@ static LsStatus print_case_in(const LsOp *op, int which, LsMode mode)
         return LS_RESOURCE;
     g = ls_graph_new(params, &(LsGraphOptions){.mode = mode});
     if (!g) {
-        status = LS_RESOURCE;
+        status = ls_message_status();
         goto cleanup;
     }
     if (!op->cases(g, which)) {

@@ -189,7 +189,7 @@ static LsStatus open_graph(const Prediction *p, int64_t length, LsGraph **graph)
     const LsConfig *config = p->model.config;
     *graph = ls_graph_new(p->model.params, &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config)});
     if (!*graph)
-        return LS_RESOURCE;
+        return ls_message_status();
     config->model->build(*graph, config->model_config, &(LsShape){1, length, LS_WANT_OUTPUT});
     return ls_graph_plan(*graph);
 }

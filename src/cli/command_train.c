@@ -89,7 +89,7 @@ static LsStatus read_config(Run *run, const LsCall *call)
     LS_TRY(ls_progress_mode(run->options->progress, &run->mode));
     run->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
     if (!run->config)
-        return LS_USAGE;
+        return ls_message_status();
     LsTrainPlan plan; /* a batch that cannot be divided is told before data is read */
     return ls_train_shapes(run->config, run->comm->size, &plan);
 }
@@ -150,6 +150,8 @@ static LsStatus open_folder(Run *run)
             moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
         LS_TRY(ls_checkpoint_load(run->resumed, t->params, t->optimizer->moments, moment, &t->progress));
         run->resumed_step = t->progress.step;
+        if (t->progress.step == 0) /* an imported model: its training begins here */
+            t->progress.seed = (uint64_t)run->config->train.seed;
     }
     LS_TRY(open_log(run));
     run->accepted = true;
@@ -189,7 +191,6 @@ static LsStatus train(Run *run)
         announce(run);
     ls_progress_begin(&run->bar, run->comm->rank == 0 ? run->mode : LS_PROGRESS_NONE, t->progress.step, run->config->train.steps);
     t->hooks = (LsTrainHooks){.self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step};
-    ls_signals_catch();
     LsStatus status = ls_trainer_run(t);
     ls_progress_end(&run->bar);
     return status;
@@ -197,6 +198,8 @@ static LsStatus train(Run *run)
 
 static LsStatus prepare_and_train(Run *run, const LsCall *call)
 {
+    if (!run->options->dry_run)
+        ls_signals_catch(); /* from here on: one that comes while a large model is loaded stops the run after its first step */
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
     double peak = 0;

@@ -11,7 +11,7 @@ static LsStatus declare(LsLoaded *loaded)
     loaded->params = ls_params_new();
     LsGraph *g = loaded->params ? ls_graph_new(loaded->params, &(LsGraphOptions){.mode = LS_EVAL}) : NULL;
     if (!g)
-        return LS_RESOURCE;
+        return ls_message_status();
     loaded->config->model->build(g, loaded->config->model_config, &(LsShape){1, 1, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK)

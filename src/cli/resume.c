@@ -96,6 +96,7 @@ static LsStatus check_same(const char *path, const LsConfig *config, const char 
     char *old_text = NULL, *tokenizer = NULL;
     LS_TRY(ls_checkpoint_peek(path, &progress, &old_text, &tokenizer));
     ls_free(tokenizer);
+    bool trained = progress.step > 0; /* an imported model has no training to differ from */
     LsConfig *old = ls_config_parse(path, old_text, 0, NULL);
     if (!old) {
         ls_free(old_text);
@@ -108,10 +109,12 @@ static LsStatus check_same(const char *path, const LsConfig *config, const char 
     else
         compare("model", config->model->settings, old->model_config, config->model_config, NULL, &refused, &changed);
     bool known = digests_in(old_text)[0] && digests_in(text)[0];
-    compare("data", ls_data_settings, &old->data, &config->data, known ? "kind" : NULL, &refused, &changed);
-    if (known && strcmp(digests_in(old_text), digests_in(text)) != 0)
+    if (trained)
+        compare("data", ls_data_settings, &old->data, &config->data, known ? "kind" : NULL, &refused, &changed);
+    if (trained && known && strcmp(digests_in(old_text), digests_in(text)) != 0)
         note(&refused, "\n  data: the content is another one (its digest differs)");
-    compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer", &refused, &changed);
+    if (trained)
+        compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer", &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(LS_USAGE, "%s cannot be gone on from, for this is another training:%s%s\nSet these as they were, or start anew "

@@ -24,7 +24,7 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, micro_batch, "0", 0, 1 << 30,
                    "most sequences that a rank computes at once (less memory, the same step); 0: all of its share"),
     LS_SETTING_INT(LsTrainSettings, sequence, "0", 0, 1 << 30, "tokens of a sequence; 0: model.context"),
-    LS_SETTING_CHOICE(LsTrainSettings, precision, "float", "float|bfloat16",
+    LS_SETTING_CHOICE(LsTrainSettings, precision, "float", "float",
                       "storage of activations and matrix operands; parameters, moments and sums are float"),
     LS_SETTING_CHOICE(LsTrainSettings, optimizer, "adamw", optimizers + 1, "how gradients change parameters"),
     LS_SETTING_FLOAT(LsTrainSettings, learning_rate, "3e-4", SMALLEST, 1e6, "peak learning rate, after warm-up"),
@@ -40,7 +40,7 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_FLOAT(LsTrainSettings, clip, "1", 0, 1e30, "largest global norm of the gradient; 0: not clipped"),
     LS_SETTING_INT(LsTrainSettings, seed, "1", 0, 9007199254740992.0, "of initial parameters, order of the data and dropout"),
     LS_SETTING_INT(LsTrainSettings, evaluate_every, "250", 0, MANY, "steps between validations; 0: only after the last step"),
-    LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, MANY, "batches of a validation; 0: the whole validation part"),
+    LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, 1e9, "batches of a validation; 0: the whole validation part"),
     LS_SETTING_INT(LsTrainSettings, bucket_bytes, "16777216", 4096, MANY,
                    "bytes of gradients summed over the ranks in one message while backward goes on"),
     {0}};

@@ -27,7 +27,7 @@ static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGr
 {
     LsGraph *g = *graph = ls_graph_new(gen->params, &(LsGraphOptions){.mode = LS_DECODE, .precision = ls_train_precision(gen->config)});
     if (!g)
-        return LS_RESOURCE;
+        return ls_message_status();
     gen->config->model->build(g, gen->config->model_config, &(LsShape){batch, sequence, LS_WANT_LAST});
     if (share)
         LS_TRY(ls_graph_share_states(g, share));

@@ -51,7 +51,7 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, LsMode mode
 {
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .precision = ls_train_precision(config)});
     if (!g)
-        return LS_RESOURCE;
+        return ls_message_status();
     config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, plan->sequence, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {

@@ -17,14 +17,15 @@ static LsStatus prepare(LsSession *s, const char *job, int overrides, char *cons
 {
     s->config = ls_config_load(job, overrides, override);
     if (!s->config)
-        return LS_USAGE;
+        return ls_message_status();
     LsTrainPlan plan;
     LS_TRY(ls_train_shapes(s->config, s->comm->size, &plan));
     LS_TRY(ls_data_open(&s->config->data, plan.sequence, (uint64_t)s->config->train.seed, &s->training, &s->validation));
     int64_t vocabulary = 0;
-    if (ls_config_model_int(s->config, "vocabulary", &vocabulary) && vocabulary == 0)
+    bool limited = ls_config_model_int(s->config, "vocabulary", &vocabulary);
+    if (limited && vocabulary == 0)
         ls_config_set_model_int(s->config, "vocabulary", s->training->vocabulary);
-    else if (vocabulary < s->training->vocabulary)
+    else if (limited && vocabulary < s->training->vocabulary)
         return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job, (long long)vocabulary,
                        (long long)s->training->vocabulary);
     s->text = ls_config_yaml(s->config);

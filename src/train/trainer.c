@@ -11,7 +11,7 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
                                                                     .profile = t->options.profile,
                                                                     .comm = t->comm});
     if (!g)
-        return LS_RESOURCE;
+        return ls_message_status();
     t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, t->plan.sequence, LS_WANT_LOSS});
     return LS_OK;
 }
