@@ -104,7 +104,7 @@ void ls_cli_command_help(FILE *out, const LsCommand *command)
 void ls_cli_help(FILE *out)
 {
     fprintf(out, "usage: lockstep COMMAND [arguments] [options]\n\n"
-                 "Trains Transformers, state-space and recurrent models on CPU machines: OpenMP inside a rank, MPI between ranks.\n\n"
+                 "Trains Transformers and state-space models on CPU machines: OpenMP inside a rank, MPI between ranks.\n\n"
                  "commands (lockstep COMMAND --help says more):\n");
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
