@@ -87,11 +87,12 @@ typedef enum LsIsa {
     LS_ISA_V3,       /* AVX2, FMA */
     LS_ISA_V4,       /* AVX-512 F, BW, CD, DQ, VL */
     LS_ISA_V4_BF16,  /* the same with AVX512_BF16 */
+    LS_ISA_V4_AMX,   /* the same with AMX tiles of bfloat16, which the operating system has granted */
     LS_ISA_LEVELS
 } LsIsa;
 
 /* The best level that processor and operating system support, or the lower one that LOCKSTEP_ISA names
- * ("baseline", "v3", "v4", "v4_bf16"). A name that is unknown or above what the machine has is an error of use. */
+ * ("baseline", "v3", "v4", "v4_bf16", "v4_amx"). A name that is unknown or above what the machine has is an error of use. */
 LsStatus ls_isa_choose(LsIsa *isa) LS_MUST_USE;
 const char *ls_isa_name(LsIsa isa);
 

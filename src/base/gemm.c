@@ -6,9 +6,9 @@
 #include "base/gemm.h"
 #include "base/gemm_check.h"
 #include "base/gemm_kernel.h"
+#include "base/gemm_space.h"
 
 #include <oneapi/dnnl/dnnl.h>
-#include <pthread.h>
 #include <string.h>
 
 /* A long sum over a small output is cut into ranges of this length, so that there is work for many threads. */
@@ -37,51 +37,6 @@ LsStatus ls_gemm_check(const LsGemm *g)
                        (long long)g->m, (long long)g->k, (long long)g->k, (long long)g->n, (long long)g->lda, (long long)g->ldb,
                        (long long)g->ldc);
     return LS_OK;
-}
-
-/* ---- Work space: a list that grows to as many blocks as were ever in use at once --------------------------------------------- */
-
-typedef struct Space {
-    struct Space *next;
-    float *data;
-    int64_t count;
-} Space;
-
-static Space *spaces;
-static pthread_mutex_t spaces_lock = PTHREAD_MUTEX_INITIALIZER;
-
-/* A block of at least `count` floats, or NULL with a message. */
-static Space *space_take(int64_t count)
-{
-    pthread_mutex_lock(&spaces_lock);
-    Space **best = NULL;
-    for (Space **s = &spaces; *s; s = &(*s)->next)
-        if ((*s)->count >= count && (!best || (*s)->count < (*best)->count))
-            best = s;
-    Space *space = best ? *best : NULL;
-    if (best)
-        *best = space->next;
-    pthread_mutex_unlock(&spaces_lock);
-    if (space)
-        return space;
-    space = ls_alloc(sizeof *space);
-    float *data = space ? ls_alloc_array(count, sizeof *data) : NULL;
-    if (!data) {
-        ls_free(space);
-        return NULL;
-    }
-    *space = (Space){.data = data, .count = count};
-    return space;
-}
-
-static void space_give(Space *space)
-{
-    if (!space)
-        return;
-    pthread_mutex_lock(&spaces_lock);
-    space->next = spaces;
-    spaces = space;
-    pthread_mutex_unlock(&spaces_lock);
 }
 
 /* ---- The cut ------------------------------------------------------------------------------------------------------------------ */
@@ -207,7 +162,7 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
     LsStatus worst = LS_OK;
 #pragma omp parallel if (work > 1) reduction(max : worst)
     {
-        Space *space = cut->kernel ? space_take(ls_gemm_kernel_space()) : NULL;
+        LsGemmSpace *space = cut->kernel ? ls_gemm_space_take(ls_gemm_kernel_space() * (int64_t)sizeof(float)) : NULL;
         if (cut->kernel && !space)
             worst = LS_RESOURCE;
 #pragma omp for schedule(dynamic, 1)
@@ -220,7 +175,7 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
                 worst = status > worst ? status : worst;
             }
         }
-        space_give(space);
+        ls_gemm_space_give(space);
     }
     /* The message of another thread is lost. */
     return worst == LS_OK ? LS_OK : ls_fail(worst, "matrix product (%lld, %lld, %lld): %s", (long long)g->m, (long long)g->n, (long long)g->k,
@@ -256,12 +211,12 @@ LsStatus ls_gemm_float32(const LsGemm *g)
     Cut cut = cut_of(g);
     if (cut.ranges == 1)
         return run_pieces(g, &cut, NULL);
-    Space *parts = space_take(cut.ranges * g->m * g->n);
+    LsGemmSpace *parts = ls_gemm_space_take(cut.ranges * g->m * g->n * (int64_t)sizeof(float));
     if (!parts)
         return LS_RESOURCE;
     LsStatus status = run_pieces(g, &cut, parts->data);
     if (status == LS_OK)
         sum_parts(g, &cut, parts->data);
-    space_give(parts);
+    ls_gemm_space_give(parts);
     return status;
 }

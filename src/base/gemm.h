@@ -23,6 +23,7 @@ typedef struct LsGemm {
     void *c; /* (m, n) */
     int64_t ldc;
     bool accumulate;
+    bool c_float; /* C of a bfloat16 product is float; no meaning elsewhere */
     const void *bias; /* (n) or NULL */
     /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that made it
      * and while it is in that thread's cache. For epilogues. */
@@ -32,6 +33,8 @@ typedef struct LsGemm {
 
 /* Called outside or inside an OpenMP parallel region (then it runs on the calling thread alone). */
 LsStatus ls_gemm_float32(const LsGemm *gemm) LS_MUST_USE;
+/* A, B and bias are LsBfloat16; C too, or float with c_float. Products and sums are float, C is rounded once. */
+LsStatus ls_gemm_bfloat16(const LsGemm *gemm) LS_MUST_USE;
 LsStatus ls_gemm_float64(const LsGemm *gemm) LS_MUST_USE; /* plain blocked loops: for gradient checks */
 
 #endif

@@ -25,14 +25,8 @@ enum {
 
 bool ls_gemm_kernel_usable(void)
 {
-    static _Atomic int usable; /* 0: not asked yet, 1: no, 2: yes */
-    int known = usable;
-    if (known == 0) {
-        LsIsa isa;
-        known = ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4 ? 2 : 1;
-        usable = known;
-    }
-    return known == 2;
+    LsIsa isa;
+    return ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4;
 }
 
 int64_t ls_gemm_kernel_space(void)

@@ -2,13 +2,36 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
-static const char *const names[LS_ISA_LEVELS] = {"baseline", "v3", "v4", "v4_bf16"};
+static const char *const names[LS_ISA_LEVELS] = {"baseline", "v3", "v4", "v4_bf16", "v4_amx"};
 
 const char *ls_isa_name(LsIsa isa) { return names[isa]; }
 
+#if defined(__x86_64__) && defined(__linux__)
+/* The tile registers are 8 KiB a thread, so Linux gives them to those processes only that ask (kernel 5.16 and later,
+ * Documentation/arch/x86/xstate.rst). Threads made before share the permission. */
+static bool tiles_granted(void)
+{
+    enum { ASK_FOR = 0x1023, TILE_DATA = 18 };
+    unsigned a, b, c, d;
+    const unsigned has_bf16 = 1u << 22, has_tiles = 1u << 24;
+    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & has_bf16) == 0 || (d & has_tiles) == 0)
+        return false;
+    return syscall(SYS_arch_prctl, ASK_FOR, TILE_DATA) == 0;
+}
+#elif defined(__x86_64__)
+static bool tiles_granted(void) { return false; }
+#endif
+
 /* GCC's cpu model reads CPUID and, through XGETBV, what registers the operating system saves. */
-static LsIsa best(void)
+static LsIsa find_best(void)
 {
 #if defined(__x86_64__)
     __builtin_cpu_init();
@@ -17,10 +40,21 @@ static LsIsa best(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512cd") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return LS_ISA_V3;
-    return __builtin_cpu_supports("avx512bf16") ? LS_ISA_V4_BF16 : LS_ISA_V4;
+    if (!__builtin_cpu_supports("avx512bf16"))
+        return LS_ISA_V4;
+    return tiles_granted() ? LS_ISA_V4_AMX : LS_ISA_V4_BF16;
 #else
     return LS_ISA_BASELINE;
 #endif
+}
+
+/* Asked for by every product, so found once. */
+static LsIsa best(void)
+{
+    static _Atomic int found = -1;
+    if (found < 0)
+        found = (int)find_best();
+    return (LsIsa)found;
 }
 
 LsStatus ls_isa_choose(LsIsa *isa)
@@ -37,5 +71,5 @@ LsStatus ls_isa_choose(LsIsa *isa)
             *isa = (LsIsa)level;
             return LS_OK;
         }
-    return ls_fail(LS_USAGE, "LOCKSTEP_ISA=%s: unknown; choose one of baseline, v3, v4, v4_bf16", forced);
+    return ls_fail(LS_USAGE, "LOCKSTEP_ISA=%s: unknown; choose one of baseline, v3, v4, v4_bf16, v4_amx", forced);
 }

@@ -20,12 +20,13 @@
     {                                                                                                                  \
         body arguments;                                                                                                \
     }                                                                                                                  \
-    static void(*const name##_clones[LS_ISA_LEVELS]) parameters = {name##_baseline, name##_v3, name##_v4, name##_v4};
+    static void(*const name##_clones[LS_ISA_LEVELS]) parameters = {name##_baseline, name##_v3, name##_v4, name##_v4,  \
+                                                                   name##_v4};
 #else
 #define LS_CLONES(name, body, parameters, arguments)                                                                   \
     static void name##_baseline parameters { body arguments; }                                                         \
     static void(*const name##_clones[LS_ISA_LEVELS]) parameters = {name##_baseline, name##_baseline, name##_baseline,  \
-                                                                   name##_baseline};
+                                                                   name##_baseline, name##_baseline};
 #endif
 
 /* The level this process uses; LOCKSTEP_ISA was checked when the first graph was made, the baseline stands in for a wrong one. */

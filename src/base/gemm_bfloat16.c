@@ -1,0 +1,60 @@
+/* The bfloat16 product where the machine has no instruction for it: operands widened to float, the float product, C narrowed. */
+#include "base/bfloat16.h"
+#include "base/gemm.h"
+#include "base/gemm_check.h"
+#include "base/gemm_space.h"
+
+#include <string.h>
+
+static void widen(float *to, const void *from, int64_t stride, int64_t rows, int64_t columns)
+{
+    const LsBfloat16 *x = from;
+#pragma omp parallel for simd collapse(2) schedule(static) if (rows * columns > 16384)
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            to[i * columns + j] = ls_bfloat16_to_float(x[i * stride + j]);
+}
+
+static void narrow(void *to, int64_t stride, const float *from, int64_t rows, int64_t columns)
+{
+    LsBfloat16 *y = to;
+#pragma omp parallel for collapse(2) schedule(static) if (rows * columns > 16384)
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++)
+            y[i * stride + j] = ls_bfloat16_from_float(from[i * columns + j]);
+}
+
+LsStatus ls_gemm_bfloat16(const LsGemm *g)
+{
+    LS_TRY(ls_gemm_check(g));
+    int64_t c_count = g->c_float ? 0 : g->m * g->n;
+    LsGemmSpace *space = ls_gemm_space_take((g->m * g->k + g->k * g->n + c_count + g->n + 1) * (int64_t)sizeof(float));
+    if (!space)
+        return LS_RESOURCE;
+    LsGemm wide = *g;
+    float *a = space->data, *b = a + g->m * g->k, *c = b + g->k * g->n, *bias = c + c_count;
+    wide.a = a, wide.lda = g->transpose_a ? g->m : g->k;
+    wide.b = b, wide.ldb = g->transpose_b ? g->k : g->n;
+    widen(a, g->a, g->lda, g->transpose_a ? g->k : g->m, wide.lda);
+    widen(b, g->b, g->ldb, g->transpose_b ? g->n : g->k, wide.ldb);
+    if (g->bias) {
+        widen(bias, g->bias, g->n, 1, g->n);
+        wide.bias = bias;
+    }
+    if (!g->c_float) {
+        wide.c = c, wide.ldc = g->n, wide.finish = NULL;
+        if (g->accumulate)
+            widen(c, g->c, g->ldc, g->m, g->n);
+    }
+    LsStatus status = ls_gemm_float32(&wide);
+    if (status == LS_OK && !g->c_float) {
+        narrow(g->c, g->ldc, c, g->m, g->n);
+        if (g->finish && g->n > 0) {
+#pragma omp parallel for schedule(static)
+            for (int64_t i = 0; i < g->m; i++)
+                g->finish(g->self, i, 0, 1, g->n);
+        }
+    }
+    ls_gemm_space_give(space);
+    return status;
+}
