@@ -34,6 +34,7 @@ typedef struct LsGraphOptions {
     const char *loss; /* the output that backward starts from; NULL: "loss" */
     bool poison;      /* debugging: fill everything that must be written with NaN before each node runs */
     const LsComm *comm; /* NULL: ls_comm_self() */
+    bool parts; /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried (ls_carry) */
 } LsGraphOptions;
 
 /* A graph on `params`, which must outlive it. NULL with a message when out of memory or LOCKSTEP_ISA is wrong. */
@@ -52,6 +53,12 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
 /* A tensor that survives between runs; dim[0] is the stream. Zero at first and after ls_graph_reset_states. Graphs that
  * share states do it with ls_graph_share_states. */
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
+
+/* What a recurrent op takes over from the part of the sequence before its own and hands on to the next: the state it starts from, zero at
+ * the sequence's beginning. While decoding this is ls_state. In training and evaluation it is NULL where a run sees whole sequences, and
+ * with the option `parts` a tensor with gradient: data and grad belong to the state before the first step, end->data and end->grad to
+ * that after the last. For use by one op. */
+LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
 /* Prefixes the names made until the matching ls_pop: scopes nest with dots, "layer.3" + "in_w" = "layer.3.in_w". */
 void ls_push(LsGraph *g, const char *format, ...) LS_PRINTF(2, 3);
@@ -87,6 +94,8 @@ typedef struct LsRun {
     int64_t sample; /* global number of the first sample of this rank's micro-batch: dropout draws by it */
     bool training;
     const LsComm *comm;
+    int64_t token;          /* number in its sequence of the first token of the part that this run sees */
+    const LsComm *sequence; /* the ranks that hold this part of the sequences, in order of time; NULL: this one alone */
 } LsRun;
 
 /* Called during backward. `ready(self, from)`: gradients of all floats at or after `from` in params->grad are final.
@@ -122,6 +131,36 @@ int ls_graph_states(const LsGraph *g);
 LsTensor *ls_graph_state(const LsGraph *g, int index);
 void ls_graph_reset_states(LsGraph *g);
 LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from) LS_MUST_USE;
+
+/* ---- Sequences in parts ----------------------------------------------------------------------------------------
+ *
+ * A graph built with the option `parts` for T tokens trains on longer sequences exactly, with the activations of T tokens only:
+ *
+ *     ls_carries_reset(g);
+ *     for (part = 0; part < parts - 1; part++) { keep(part); fill inputs; ls_graph_forward_carries(g, run); ls_carries_advance(g, run); }
+ *     for (part = parts - 1; part >= 0; part--) {
+ *         restore(part); fill inputs;
+ *         ls_graph_forward(g, run); ls_graph_backward(g, run, 1, part < parts - 1, NULL);
+ *         ls_carries_retreat(g, run);
+ *     }
+ *
+ * With run->sequence of N ranks a part is N T tokens, of which rank r holds the r-th T. */
+
+/* Bytes of all carries' data; copies of it, as it is before a part. */
+int64_t ls_carries_bytes(const LsGraph *g);
+void ls_carries_keep(const LsGraph *g, void *to);
+void ls_carries_restore(LsGraph *g, const void *from);
+
+/* Before the first part: data zero, and the gradient of the end, of which the last part starts. */
+void ls_carries_reset(LsGraph *g);
+
+/* The end of this part is the start of the next; the gradient of this part's start is that of the end of the part before. Collective
+ * over run->sequence. */
+LsStatus ls_carries_advance(LsGraph *g, const LsRun *run) LS_MUST_USE;
+LsStatus ls_carries_retreat(LsGraph *g, const LsRun *run) LS_MUST_USE;
+
+/* Forward as far as the last op that carries something. Outputs are not valid after it. */
+LsStatus ls_graph_forward_carries(LsGraph *g, const LsRun *run) LS_MUST_USE;
 
 /* Checks every parameter gradient and every kept output for values that are not finite; on finding one, LS_DIVERGED with
  * the first bad tensor in graph order named in the message. Not collective. */

@@ -49,6 +49,8 @@ struct LsOp {
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
     uint32_t param_in; /* bits: inputs that must be parameters (their gradients are LS_ACC); others must not be */
+    bool mixes_time;   /* results at one position of the sequence depend on other positions or on its number: the op can work on a part of
+                        * the time only where it is given a carry (ls_carry); otherwise graphs of parts refuse it */
     uint32_t in_place; /* bits: inputs whose memory out[0] may take over if nobody else needs it (same bytes). Backward then
                         * also may write that input's gradient over out[0]'s: element i depends on element i only. */
 
@@ -78,6 +80,13 @@ const char *ls_shape_text(const LsTensor *x);
 LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
 LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank, const int64_t *dim);
 LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
+
+/* A carry, with values likewise before the first step; its end and its gradient are checked too. Switches the graph to parts. NULL while
+ * decoding, which has cases with states. */
+LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
+
+/* Other ranks hold the rest of this part of the time. */
+static inline bool ls_over_ranks(const LsRun *run) { return run->sequence && run->sequence->size > 1; }
 
 /* All builds of all ops: the table for a precision and an instruction set, ended by NULL. A build that does not exist falls back
  * to the next lower instruction set. */

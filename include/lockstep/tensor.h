@@ -22,7 +22,8 @@ typedef enum LsRole {
     LS_ROLE_ACTIVATION, /* made by a node, lives in the arena between its first and last use */
     LS_ROLE_INPUT,      /* filled by the caller before a run */
     LS_ROLE_PARAM,      /* bound to the parameter store by name */
-    LS_ROLE_STATE       /* survives between runs, no gradient; first dimension is the stream */
+    LS_ROLE_STATE,      /* survives between runs, no gradient; first dimension is the stream */
+    LS_ROLE_CARRY       /* goes from one part of a sequence to the next, with its gradient: ls_carry */
 } LsRole;
 
 /* Row-major, contiguous. `data` and `grad` are valid after ls_graph_plan (grad NULL where none is wanted). */
@@ -36,6 +37,7 @@ typedef struct LsTensor {
     void *data;
     void *grad; /* same element type as data; LS_ACC for parameters */
     bool needs_grad;
+    struct LsTensor *end; /* of a state or carry: where the op leaves what holds after its last step. A state's is itself. */
     LsNode *producer; /* NULL unless an activation */
     int param;        /* index in the store, -1 unless a parameter */
     int id;           /* index in the graph */
@@ -105,6 +107,12 @@ struct LsComm {
     LsStatus (*allreduce_max)(const LsComm *comm, int64_t *x, int64_t count);
     LsStatus (*broadcast)(const LsComm *comm, void *bytes, int64_t count, int root);
     LsStatus (*barrier)(const LsComm *comm);
+    /* x_{r+1} = decay_r x_r + add_r over the ranks r in order (reverse: from the last to the first), element by element: x is given on
+     * the first rank of that order, every other gets what the ranks before it make of it. add is overwritten. wide: double, else float. */
+    LsStatus (*scan)(const LsComm *comm, void *x, const void *decay, void *add, int64_t count, bool wide, bool reverse);
+    /* Sends bytes to the next rank (back: to the previous one) and receives as many from the other side; the last rank sends nothing,
+     * and what the first would receive into stays as it is. */
+    LsStatus (*shift)(const LsComm *comm, const void *send, void *receive, int64_t bytes, bool back);
     /* Starts a sum in place over x; the buffer is the library's until ls finish. Ranks must start in the same order. */
     LsStatus (*start_sum)(const LsComm *comm, float *x, int64_t count, LsRequest **request);
     LsStatus (*progress)(const LsComm *comm);                     /* not collective; never blocks */

@@ -41,11 +41,9 @@ LsStatus ls_mpi_status(int code, const char *call)
     return ls_fail(LS_LAUNCH, "%s: %.*s", call, length, text);
 }
 
-MPI_Comm ls_dist_mpi(const LsComm *comm) { return comm == &world.comm ? world.mpi : MPI_COMM_NULL; }
+static const World *world_of(const LsComm *comm) { return comm->self; }
 
 /* ---- LsComm ----------------------------------------------------------------------------------------------------- */
-
-static const World *world_of(const LsComm *comm) { return comm->self; }
 
 static LsStatus allreduce_float(const LsComm *comm, float *x, int64_t count)
 {
@@ -156,28 +154,78 @@ static void abort_job(const LsComm *comm, LsStatus status)
 
 /* ---- Start, finish, agree ----------------------------------------------------------------------------------------- */
 
+/* The rest of a World whose communicator is made. */
+static LsStatus complete(World *w)
+{
+    LS_TRY(ls_mpi_status(MPI_Comm_set_errhandler(w->mpi, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    w->comm = (LsComm){.self = w,
+                       .allreduce_float = allreduce_float,
+                       .allreduce_double = allreduce_double,
+                       .allreduce_max = allreduce_max,
+                       .broadcast = broadcast,
+                       .barrier = barrier,
+                       .scan = ls_mpi_scan,
+                       .shift = ls_mpi_shift,
+                       .start_sum = start_sum,
+                       .progress = progress,
+                       .finish = finish,
+                       .abort = abort_job};
+    LS_TRY(ls_mpi_status(MPI_Comm_rank(w->mpi, &w->comm.rank), "MPI_Comm_rank"));
+    LS_TRY(ls_mpi_status(MPI_Comm_size(w->mpi, &w->comm.size), "MPI_Comm_size"));
+    w->gathered = ls_alloc_array((int64_t)w->comm.size * GATHER, sizeof(double));
+    return w->gathered ? LS_OK : LS_RESOURCE;
+}
+
 static LsStatus fill_world(void)
 {
     LS_TRY(ls_mpi_status(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     LS_TRY(ls_mpi_status(MPI_Comm_dup(MPI_COMM_WORLD, &world.mpi), "MPI_Comm_dup"));
-    LS_TRY(ls_mpi_status(MPI_Comm_set_errhandler(world.mpi, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
-    world.comm = (LsComm){.self = &world,
-                          .allreduce_float = allreduce_float,
-                          .allreduce_double = allreduce_double,
-                          .allreduce_max = allreduce_max,
-                          .broadcast = broadcast,
-                          .barrier = barrier,
-                          .start_sum = start_sum,
-                          .progress = progress,
-                          .finish = finish,
-                          .abort = abort_job};
-    LS_TRY(ls_mpi_status(MPI_Comm_rank(world.mpi, &world.comm.rank), "MPI_Comm_rank"));
-    LS_TRY(ls_mpi_status(MPI_Comm_size(world.mpi, &world.comm.size), "MPI_Comm_size"));
-    world.gathered = ls_alloc_array((int64_t)world.comm.size * GATHER, sizeof(double));
-    if (!world.gathered)
-        return LS_RESOURCE;
+    LS_TRY(complete(&world));
     ls_log_mute(world.comm.rank != 0);
     return LS_OK;
+}
+
+static void empty(World *w)
+{
+    for (LsRequest *next; w->requests; w->requests = next) {
+        next = w->requests->next;
+        ls_free(w->requests);
+    }
+    ls_free(w->gathered);
+    if (w->mpi != MPI_COMM_NULL)
+        MPI_Comm_free(&w->mpi);
+}
+
+MPI_Comm ls_dist_mpi(const LsComm *comm) { return comm->barrier == barrier ? world_of(comm)->mpi : MPI_COMM_NULL; }
+
+LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group)
+{
+    *group = NULL;
+    if (size == 1)
+        return LS_OK;
+    World *w = ls_alloc(sizeof *w);
+    LS_TRY(ls_dist_agree(comm, w ? LS_OK : LS_RESOURCE));
+    w->mpi = MPI_COMM_NULL;
+    LsStatus status = ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), comm->rank / size, comm->rank, &w->mpi), "MPI_Comm_split");
+    if (status == LS_OK)
+        status = complete(w);
+    status = ls_dist_agree(comm, status);
+    if (status == LS_OK) {
+        *group = &w->comm;
+        return LS_OK;
+    }
+    empty(w);
+    ls_free(w);
+    return status;
+}
+
+void ls_dist_group_free(LsComm *group)
+{
+    if (!group)
+        return;
+    World *w = group->self;
+    empty(w);
+    ls_free(w);
 }
 
 LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm)
@@ -205,13 +253,7 @@ void ls_dist_finish(void)
 {
     if (!started)
         return;
-    for (LsRequest *next; world.requests; world.requests = next) {
-        next = world.requests->next;
-        ls_free(world.requests);
-    }
-    ls_free(world.gathered);
-    if (world.mpi != MPI_COMM_NULL)
-        MPI_Comm_free(&world.mpi);
+    empty(&world);
     MPI_Finalize();
     world = (World){.mpi = MPI_COMM_NULL};
     started = false;

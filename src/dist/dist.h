@@ -29,6 +29,11 @@ void ls_dist_finish(void);
  * in front where that is another one). LS_STOPPED is the mildest after LS_OK. Collective. */
 LsStatus ls_dist_agree(const LsComm *comm, LsStatus mine);
 
+/* The communicator of this rank's group, where every `size` consecutive ranks of comm are one: the ranks that share sequences. size must
+ * divide comm->size. NULL for groups of one. Free it before ls_dist_finish. Collective over comm; so is ls_dist_group_free. */
+LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group) LS_MUST_USE;
+void ls_dist_group_free(LsComm *group); /* NULL is allowed */
+
 /* LS_LAUNCH where this world has one rank and OMPI_COMM_WORLD_SIZE, PMI_SIZE or SLURM_NTASKS (the first that is set)
  * says more: a launcher that started many worlds of one, each of which would do the whole work. Not collective. */
 LsStatus ls_dist_check_world(int ranks) LS_MUST_USE;

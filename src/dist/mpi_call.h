@@ -12,4 +12,8 @@ LsStatus ls_mpi_status(int code, const char *call) LS_MUST_USE;
 /* The communicator behind `comm`, MPI_COMM_NULL where it is not one of MPI's. */
 MPI_Comm ls_dist_mpi(const LsComm *comm);
 
+/* LsComm's scan and shift. */
+LsStatus ls_mpi_scan(const LsComm *comm, void *x, const void *decay, void *add, int64_t count, bool wide, bool reverse);
+LsStatus ls_mpi_shift(const LsComm *comm, const void *send, void *receive, int64_t bytes, bool back);
+
 #endif

@@ -77,11 +77,14 @@ LsStatus ls_graph_bind(LsGraph *g)
             LS_TRY(bind_state(g, x));
         else if (x->role == LS_ROLE_INPUT)
             LS_TRY(bind_input(g, x));
+        else if (x->role == LS_ROLE_CARRY)
+            continue;
         else {
             x->data = g->arena + g->block[plan->data_block].offset;
             x->grad = plan->grad_block >= 0 ? g->arena + g->block[plan->grad_block].offset : NULL;
         }
     }
+    LS_TRY(ls_carries_bind(g));
     ls_graph_refresh(g);
     return LS_OK;
 }

@@ -60,6 +60,7 @@ void ls_graph_free(LsGraph *g)
     ls_free(g->kept);
     ls_free(g->block);
     ls_free(g->arena);
+    ls_free(g->carries);
     ls_free(g->message);
     ls_free(g);
 }
@@ -187,7 +188,25 @@ LsTensor *ls_input(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
 
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim)
 {
-    return leaf(g, name, LS_ROLE_STATE, dtype, rank, dim);
+    LsTensor *x = leaf(g, name, LS_ROLE_STATE, dtype, rank, dim);
+    x->end = x;
+    return x;
+}
+
+LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim)
+{
+    if (g->options.mode == LS_DECODE)
+        return ls_state(g, name, dtype, rank, dim);
+    if (!g->options.parts)
+        return NULL;
+    char *end = ls_format("%s:end", name);
+    LsTensor *x = leaf(g, name, LS_ROLE_CARRY, dtype, rank, dim);
+    if (!end)
+        return fail_build(g, LS_RESOURCE);
+    x->end = leaf(g, end, LS_ROLE_CARRY, dtype, rank, dim);
+    x->needs_grad = g->options.mode == LS_TRAIN;
+    ls_free(end);
+    return x;
 }
 
 LsTensor *ls_param(LsGraph *g, const char *name, LsInit init, int rank, const int64_t *dim)
@@ -308,6 +327,8 @@ LsTensor *ls_node(LsGraph *g, const char *name, int inputs, LsTensor *const *in,
             node->want |= 1u << i;
     }
     LsStatus status = check_roles(node);
+    if (status == LS_OK)
+        status = ls_check_parts(node);
     if (status == LS_OK)
         status = op->infer(node);
     if (status != LS_OK || g->failed)

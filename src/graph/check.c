@@ -46,6 +46,12 @@ LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low,
     return ls_case_range(g, ls_state(g, name, dtype, rank, dim), low, high);
 }
 
+LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim)
+{
+    g->options.parts = true;
+    return g->options.mode == LS_DECODE ? NULL : ls_case_range(g, ls_carry(g, name, dtype, rank, dim), low, high);
+}
+
 static bool build_case(LsGraph *g, const void *self)
 {
     const LsOpCase *c = self;
@@ -90,7 +96,8 @@ static void fill_leaves(LsGraph *g)
     for (int t = 0; t < g->tensors; t++) {
         LsTensor *x = g->tensor[t];
         const LsTensorPlan *plan = &g->tensor_plan[t];
-        if (x->role != LS_ROLE_INPUT && x->role != LS_ROLE_STATE)
+        bool starts = x->role == LS_ROLE_STATE || (x->role == LS_ROLE_CARRY && x->end);
+        if (x->role != LS_ROLE_INPUT && !starts)
             continue;
         uint64_t key = ls_key(7, x->name);
         for (int64_t i = 0; i < x->count; i++) {
@@ -105,6 +112,18 @@ static double projection(const LsTensor *x, int64_t i)
     return 2 * (double)ls_uniform_at(ls_key(11, x->name), 1, (uint64_t)i) - 1;
 }
 
+/* Backward starts from it: an output, or what a carry holds after the last step. */
+static bool is_result(const LsGraph *g, int t)
+{
+    return g->tensor_plan[t].seed || (g->tensor[t]->role == LS_ROLE_CARRY && !g->tensor[t]->end);
+}
+
+/* A leaf with a gradient: an input, a parameter, or what a carry holds before the first step. */
+static bool is_leaf(const LsTensor *x)
+{
+    return x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT || (x->role == LS_ROLE_CARRY && x->end);
+}
+
 /* L = sum r y over all results that backward starts from; *size gets sum |r y|, the scale of its rounding error. */
 static LsStatus project(const LsSubject *subject, LsGraph *g, double *loss, double *size)
 {
@@ -113,7 +132,7 @@ static LsStatus project(const LsSubject *subject, LsGraph *g, double *loss, doub
     LS_TRY(ls_graph_forward(g, &run));
     *loss = *size = 0;
     for (int t = 0; t < g->tensors; t++)
-        for (int64_t i = 0; g->tensor_plan[t].seed && i < g->tensor[t]->count; i++) {
+        for (int64_t i = 0; is_result(g, t) && i < g->tensor[t]->count; i++) {
             double part = projection(g->tensor[t], i) * element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
             *loss += part;
             *size += fabs(part);
@@ -124,7 +143,7 @@ static LsStatus project(const LsSubject *subject, LsGraph *g, double *loss, doub
 static LsStatus backward(LsGraph *g, bool accumulate)
 {
     for (int t = 0; t < g->tensors; t++)
-        for (int64_t i = 0; g->tensor_plan[t].seed && i < g->tensor[t]->count; i++)
+        for (int64_t i = 0; is_result(g, t) && i < g->tensor[t]->count; i++)
             set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, projection(g->tensor[t], i));
     return ls_graph_backward_seeded(g, &run, accumulate, NULL);
 }
@@ -189,7 +208,7 @@ static LsStatus perturbed_loss(LsGraph *g, LsTensor *x, int64_t i, double value,
     LsStatus status = ls_graph_forward(g, &run);
     *loss = 0;
     for (int t = 0; t < g->tensors; t++)
-        for (int64_t j = 0; g->tensor_plan[t].seed && j < g->tensor[t]->count; j++)
+        for (int64_t j = 0; is_result(g, t) && j < g->tensor[t]->count; j++)
             *loss += projection(g->tensor[t], j) * element(g, g->tensor[t]->data, g->tensor[t]->dtype, j);
     set_element(g, x->data, x->dtype, i, keep);
     return status;
@@ -234,7 +253,7 @@ static LsStatus check_adding(const LsSubject *subject, LsGraph *g, double *const
     plan->add_more = keep;
     for (int t = 0; t < g->tensors; t++) {
         const LsTensor *x = g->tensor[t];
-        if (!analytic[t] || (g->nodes > 1 && x->role != LS_ROLE_PARAM))
+        if (!analytic[t] || (g->nodes > 1 && x->role != LS_ROLE_PARAM) || x->role == LS_ROLE_CARRY)
             continue;
         double allowed = 1e-12 * (largest_gradient(g, x) + fabs(start));
         for (int64_t i = 0; i < x->count; i++)
@@ -249,7 +268,7 @@ static LsStatus gradients_of(LsGraph *g, double **analytic)
 {
     for (int t = 0; t < g->tensors; t++) {
         const LsTensor *x = g->tensor[t];
-        if (!x->needs_grad || !x->grad || (x->role != LS_ROLE_INPUT && x->role != LS_ROLE_PARAM) || !g->tensor_plan[t].active)
+        if (!x->needs_grad || !x->grad || !is_leaf(x) || !g->tensor_plan[t].active)
             continue;
         analytic[t] = ls_alloc_array(x->count, sizeof(double));
         if (!analytic[t])
@@ -316,7 +335,10 @@ static LsStatus compare(const char *name, const char *what, const LsTensor *x, c
     return LS_OK;
 }
 
-static bool compared(const LsGraph *g, int t) { return g->tensor_plan[t].kept || g->tensor[t]->role == LS_ROLE_STATE; }
+static bool compared(const LsGraph *g, int t)
+{
+    return g->tensor_plan[t].kept || g->tensor[t]->role == LS_ROLE_STATE || (g->tensor[t]->role == LS_ROLE_CARRY && !g->tensor[t]->end);
+}
 
 static LsStatus compare_all(const LsSubject *subject, const Trial *t, const Trial *judge, double tolerance, bool gradients)
 {
@@ -324,7 +346,7 @@ static LsStatus compare_all(const LsSubject *subject, const Trial *t, const Tria
         const LsTensor *x = t->g->tensor[i], *y = judge->g->tensor[i];
         if (compared(t->g, i))
             LS_TRY(compare(subject->name, "", x, t->g, x->data, judge->g, y->data, x->dtype, tolerance));
-        if (gradients && x->grad && (x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT) && t->g->tensor_plan[i].active)
+        if (gradients && x->grad && is_leaf(x) && t->g->tensor_plan[i].active)
             LS_TRY(compare(subject->name, "gradient of ", x, t->g, x->grad, judge->g, y->grad, x->dtype, tolerance));
     }
     return LS_OK;
@@ -362,7 +384,7 @@ static LsStatus snapshot(const LsGraph *g, char **bytes, int64_t *count)
         int64_t at = 0;
         for (int i = 0; i < g->tensors; i++) {
             const LsTensor *x = g->tensor[i];
-            bool leaf = x->grad && (x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT) && g->tensor_plan[i].active;
+            bool leaf = x->grad && is_leaf(x) && g->tensor_plan[i].active;
             int64_t size = ls_tensor_bytes(g, x);
             if (pass && compared(g, i))
                 memcpy(*bytes + at, x->data, (size_t)size);

@@ -68,6 +68,8 @@ struct LsGraph {
     char *arena;
     int64_t arena_bytes;
     LsMemory memory;
+    char *carries;        /* start and end, in training also the gradients of both: each `carry_bytes`, all carries one after the other */
+    int64_t carry_bytes;
 };
 
 /* Appends the name in the current scope; the caller frees. NULL with the error recorded. */
@@ -86,6 +88,14 @@ LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;
 
 /* Fills with NaN (bytes 0xff: a NaN in every float format, -1 in integers). */
 void ls_poison(void *data, int64_t bytes);
+
+/* One node's forward. */
+LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
+
+/* carry.c: refuses ops that cannot work on a part of the time; lays out and gives memory to carries. */
+LsStatus ls_check_parts(const LsNode *node) LS_MUST_USE;
+int64_t ls_carries_all_bytes(const LsGraph *g);
+LsStatus ls_carries_bind(LsGraph *g) LS_MUST_USE;
 
 /* Backward with the seeds' gradients already in place. */
 LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate, const LsHooks *hooks);

@@ -291,6 +291,7 @@ static void count_memory(LsGraph *g)
         else if (x->role == LS_ROLE_PARAM && copies)
             m.parameters += bytes;
     }
+    m.states += ls_carries_all_bytes(g);
     int64_t scratch = 0;
     for (int n = 0; n < g->nodes; n++)
         for (int side = 0; side < 2; side++) {

@@ -25,6 +25,9 @@ static void poison_forward(const LsGraph *g, const LsNode *node)
         if (!taken)
             ls_poison(node->out[i]->data, ls_tensor_bytes(g, node->out[i]));
     }
+    for (int i = 0; i < node->inputs; i++)
+        if (node->in[i] && node->in[i]->role == LS_ROLE_CARRY)
+            ls_poison(node->in[i]->end->data, ls_tensor_bytes(g, node->in[i]));
 }
 
 static void poison_backward(const LsGraph *g, const LsNode *node)
@@ -41,7 +44,7 @@ static void poison_backward(const LsGraph *g, const LsNode *node)
     }
 }
 
-static LsStatus run_forward(LsGraph *g, int n, const LsRun *run)
+LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run)
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
@@ -62,7 +65,7 @@ LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
 {
     LS_TRY(check_run(g));
     for (int n = 0; n < g->nodes; n++)
-        LS_TRY(run_forward(g, n, run));
+        LS_TRY(ls_node_forward(g, n, run));
     return LS_OK;
 }
 

@@ -91,9 +91,8 @@ static LsTensor *delta_of(LsGraph *g, const Mamba *m, LsTensor *x, int64_t inner
 static LsTensor *mixer(LsGraph *g, const Mamba *m, LsTensor *x)
 {
     int64_t inner = m->expand * m->width, rank = m->rank ? m->rank : (m->width + 15) / 16, batch = x->dim[0];
-    bool decodes = ls_graph_mode(g) == LS_DECODE;
-    LsTensor *conv_state = decodes && m->conv > 1 ? ls_state(g, "conv_state", LS_REAL, 3, (int64_t[]){batch, m->conv - 1, inner}) : NULL;
-    LsTensor *state = decodes ? ls_state(g, "state", LS_ACC, 3, (int64_t[]){batch, m->state, inner}) : NULL;
+    LsTensor *conv_state = m->conv > 1 ? ls_carry(g, "conv_state", LS_REAL, 3, (int64_t[]){batch, m->conv - 1, inner}) : NULL;
+    LsTensor *state = ls_carry(g, "state", LS_ACC, 3, (int64_t[]){batch, m->state, inner});
 
     LsTensor *xz = ls_dense(g, "in_proj", x, 2 * inner, fan_in_init(m->width, 1), m->bias, LS_NO_ACTIVATION); /* (B, T, 2E) */
     LsTensor *conv_w = ls_param(g, "conv.weight", fan_in_init(m->conv, 1), 2, (int64_t[]){inner, m->conv});

@@ -311,5 +311,6 @@ LS_OP(attention) = {
     .cost = cost,
     .saves_in = 1,
     .saves_out = 3,
+    .mixes_time = true,
     .cases = cases,
 };

@@ -46,6 +46,9 @@ static acc *ring_of(const LsNode *node, const Shape *s, int64_t group)
 }
 static acc *sums_of(const LsNode *node, const Shape *s, int64_t group) { return ring_of(node, s, group) + s->taps * s->padded; }
 
+/* The state is a carry: other parts of the time, maybe of other ranks, come before and after this one. */
+static bool carries_over(const LsNode *node) { return node->in[3] && node->in[3]->role == LS_ROLE_CARRY; }
+
 static LsStatus infer(LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2], *state = node->in[3];
@@ -61,6 +64,10 @@ static LsStatus infer(LsNode *node)
                             ls_shape_text(x), ls_shape_text(w));
     if (conv->activation != LS_NO_ACTIVATION && conv->activation != LS_SILU)
         return ls_node_fail(node, "causal_conv: its activation is none or silu");
+    if (carries_over(node) && x->dim[1] < w->dim[1] - 1)
+        return ls_node_fail(node, "causal_conv: a part of the sequence has %lld tokens, fewer than the %lld that the next one's convolution "
+                                  "looks back: set a longer train.segment, or fewer train.sequence_ranks",
+                            (long long)x->dim[1], (long long)w->dim[1] - 1);
     Shape s = shape_of(node);
     node->scratch_forward = (s.taps + 2) * s.padded * (int64_t)sizeof(acc);
     node->scratch_backward = node->scratch_forward + s.groups * (2 * s.taps + 1) * s.padded * (int64_t)sizeof(acc);
@@ -118,23 +125,35 @@ static void update_state(const LsNode *node, const Shape *s)
 {
     size_t bytes = (size_t)s->channels * sizeof(real);
     for (int64_t b = 0; b < s->streams; b++) {
-        real *state = (real *)node->in[3]->data + b * (s->taps - 1) * s->channels;
+        const real *state = (const real *)node->in[3]->data + b * (s->taps - 1) * s->channels;
+        real *end = (real *)node->in[3]->end->data + b * (s->taps - 1) * s->channels;
         for (int64_t i = 0; i < s->taps - 1; i++) {
             int64_t t = s->steps - s->taps + 1 + i;
             const real *from = t >= 0 ? (const real *)node->in[0]->data + (b * s->steps + t) * s->columns
                                       : state + (i + s->steps) * s->channels;
-            memcpy(state + i * s->channels, from, bytes);
+            memcpy(end + i * s->channels, from, bytes);
         }
     }
 }
 
+/* The rows before the first step, which the carry brings or the rank before this one has: they are its last, whatever comes before. */
+static LsStatus take_rows(const LsNode *node, const LsRun *run, const Shape *s)
+{
+    const LsTensor *state = node->in[3];
+    if (!carries_over(node))
+        return LS_OK;
+    update_state(node, s);
+    return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->end->data, state->data, state->count * (int64_t)sizeof(real), false)
+                              : LS_OK;
+}
+
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
-    (void)run;
     Shape s = shape_of(node);
     const Conv *conv = node->attr;
     const acc *w = taps_of(node), *bias = bias_of(node, &s);
     prepare(node, &s);
+    LS_TRY(take_rows(node, run, &s));
 #pragma omp parallel for schedule(static) if (s.streams * s.steps * s.channels > 16384)
     for (int64_t i = 0; i < s.streams * s.steps; i++) {
         const real *row[MOST_TAPS];
@@ -145,17 +164,17 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
         else
             forward_row(&s, row, w, bias, y, s.taps, conv->activation);
     }
-    if (node->in[3])
+    if (node->in[3] && !carries_over(node))
         update_state(node, &s);
     return LS_OK;
 }
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
-    (void)run;
     Shape s = shape_of(node);
     const Conv *conv = node->attr;
     prepare(node, &s);
+    LS_TRY(take_rows(node, run, &s));
     for (int64_t i = 0; i < s.streams * s.steps; i++) {
         const real *row[MOST_TAPS];
         rows_at(node, &s, i / s.steps, i % s.steps, row);
@@ -168,7 +187,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
             ls_store1((real *)node->out[0]->data + i * s.channels + e, h);
         }
     }
-    if (node->in[3])
+    if (node->in[3] && !carries_over(node))
         update_state(node, &s);
     return LS_OK;
 }
@@ -239,6 +258,43 @@ LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segm
     }
 }
 
+/* The gradient of the rows before the first step, from g of the first K - 1 steps; it belongs to the last rows of the rank before. */
+static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, LsActivation kind)
+{
+    LsTensor *state = node->in[3];
+    if (!carries_over(node) || !ls_wants(node, 3))
+        return LS_OK;
+    Shape rows = *s;
+    rows.columns = s->channels;
+    acc *ring = ring_of(node, s, 0);
+    for (int64_t b = 0; b < s->streams; b++) {
+        memset(ring, 0, (size_t)(s->taps * s->padded) * sizeof(acc));
+        for (int64_t t = 0; t < s->taps - 1; t++) {
+            const real *row[MOST_TAPS], *dy = (const real *)node->out[0]->grad + (b * s->steps + t) * s->channels;
+            rows_at(node, s, b, t, row);
+            slope_row(s, row, taps_of(node), bias_of(node, s), dy, ring + t % s->taps * s->padded, NULL, s->taps, kind);
+            /* step t - K + 1, numbered K later so that it is not negative */
+            input_row(&rows, ring, taps_of(node), t + 1, (real *)state->grad + (b * (s->taps - 1) + t) * s->channels, false, s->taps);
+        }
+    }
+    return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->grad, state->end->grad, state->count * (int64_t)sizeof(real), true)
+                              : LS_OK;
+}
+
+/* What the steps after the last one say about the last K - 1 rows. */
+static void add_rows(const LsNode *node, const Shape *s)
+{
+    if (!carries_over(node) || !ls_wants(node, 0))
+        return;
+    for (int64_t b = 0; b < s->streams; b++)
+        for (int64_t i = 0; i < s->taps - 1; i++) {
+            const real *from = (const real *)node->in[3]->end->grad + (b * (s->taps - 1) + i) * s->channels;
+            real *to = (real *)node->in[0]->grad + (b * s->steps + s->steps - s->taps + 1 + i) * s->columns;
+            for (int64_t e = 0; e < s->channels; e++)
+                ls_store1(to + e, ls_load1(to + e) + ls_load1(from + e));
+        }
+}
+
 /* Sums of the groups, in order, into the parameters' gradients. */
 static void finish_sums(const LsNode *node, const Shape *s)
 {
@@ -257,10 +313,10 @@ static void finish_sums(const LsNode *node, const Shape *s)
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
-    (void)run;
     Shape s = shape_of(node);
     const Conv *conv = node->attr;
     prepare(node, &s);
+    LS_TRY(give_rows(node, run, &s, conv->activation));
 #pragma omp parallel for schedule(dynamic, 1)
     for (int64_t group = 0; group < s.groups; group++) {
         acc *ring = ring_of(node, &s, group), *sums = sums_of(node, &s, group);
@@ -272,6 +328,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
                 backward_segment(node, &s, i, ring, sums, s.taps, conv->activation);
         }
     }
+    add_rows(node, &s);
     finish_sums(node, &s);
     return LS_OK;
 }
@@ -286,7 +343,7 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 
 /* ls_causal_conv(g, x, w, bias, state, activation): x: (B, T, at least E), of which the first E columns are convolved, so that it may be a
  * packed result of one linear layer (the gradient of the others is zero); w: (E, K) and bias: (E) or NULL, parameters; state: (B, K - 1, E)
- * of LS_REAL or NULL: the inputs before the first step, replaced by the last ones; activation: LS_NO_ACTIVATION or LS_SILU. -> (B, T, E) */
+ * of LS_REAL or NULL: the inputs before the first step and the last ones (ls_state, ls_carry); activation: LS_NO_ACTIVATION or LS_SILU. -> (B, T, E) */
 LS_BUILDER LsTensor *ls_causal_conv(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsTensor *state, LsActivation activation)
 {
     return ls_node(g, "causal_conv", 4, (LsTensor *[]){x, w, bias, state}, &(Conv){activation}, sizeof(Conv));
@@ -296,10 +353,12 @@ static bool cases(LsGraph *g, int which)
 {
     static const struct {
         int64_t streams, steps, columns, channels, taps;
-        bool bias, state, silu;
+        bool bias, state, silu, carry;
     } table[] = {{1, 1, 1, 1, 1, true, false, true},   {2, 7, 5, 5, 4, true, false, true},    {3, 5, 40, 19, 4, true, false, false},
                  {1, 70, 17, 17, 3, false, false, true}, {2, 3, 6, 3, 5, true, false, true},  {1, 130, 33, 20, 2, true, false, true},
-                 {2, 1, 36, 18, 4, true, true, true},  {2, 2, 18, 18, 4, false, true, false}, {1, 9, 5, 5, 4, true, true, true}};
+                 {2, 1, 36, 18, 4, true, true, true},  {2, 2, 18, 18, 4, false, true, false}, {1, 9, 5, 5, 4, true, true, true},
+                 {2, 5, 9, 7, 4, true, false, true, true}, {1, 70, 20, 20, 3, false, false, false, true},
+                 {1, 3, 3, 3, 4, true, false, true, true}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     int64_t b = table[which].streams, e = table[which].channels, k = table[which].taps;
@@ -307,6 +366,8 @@ static bool cases(LsGraph *g, int which)
     LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){e, k});
     LsTensor *bias = table[which].bias ? ls_case_param(g, "bias", 0, -1, 1, 1, &e) : NULL;
     LsTensor *state = table[which].state ? ls_case_state(g, "conv", LS_REAL, -2, 2, 3, (int64_t[]){b, k - 1, e}) : NULL;
+    if (table[which].carry)
+        state = ls_case_carry(g, "conv", LS_REAL, -2, 2, 3, (int64_t[]){b, k - 1, e});
     ls_causal_conv(g, x, w, bias, state, table[which].silu ? LS_SILU : LS_NO_ACTIVATION);
     return true;
 }
@@ -321,5 +382,6 @@ LS_OP(causal_conv) = {
     .cost = cost,
     .saves_in = 7,
     .param_in = 6,
+    .mixes_time = true,
     .cases = cases,
 };

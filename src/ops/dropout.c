@@ -1,7 +1,7 @@
 /* y = x m / (1 - p), m 0 with probability p, else 1 (Srivastava et al. 2014, "Dropout").
  *
- * m is a function of (seed, step, node's name, sample, element), sample being the global number of the row of the first dimension: the
- * same on any number of ranks and threads, and drawn again in backward instead of stored. Element e of a sample takes a word of a Philox
+ * m is a function of (seed, step, node's name, sample, element), sample being the global number of the row of the first dimension, element
+ * counted from the beginning of the sample's sequence (run->token): the same on any number of ranks and threads, and drawn again in backward instead of stored. Element e of a sample takes a word of a Philox
  * block (see ls_philox): with e = 64 g + 16 w + b, word w of the block numbered 16 g + b, so that 16 blocks fill whole vectors. */
 #include "ops/pass.h"
 #include "ops/philox.h"
@@ -61,20 +61,29 @@ LS_INLINE void apply(const Draw *draw, const uint32_t *word, const real *x, real
     }
 }
 
-/* x, y: (samples, row) */
+/* Elements of a sample before the first one of this run: of the tokens before run->token, where x is (B, T, ...). */
+static int64_t elements_before(const LsNode *node, const LsRun *run)
+{
+    const LsTensor *x = node->in[0];
+    return x->rank < 3 ? 0 : run->token * (x->count / x->dim[0] / x->dim[1]);
+}
+
+/* x, y: (samples, row); whole groups but for the sample's first and last elements here. */
 static void apply_all(const LsNode *node, const LsRun *run, const real *x, real *y, bool add)
 {
     Draw draw = draw_of(node, run);
-    int64_t samples = node->in[0]->dim[0], row = node->in[0]->count / samples, groups = (row + GROUP - 1) / GROUP;
+    int64_t samples = node->in[0]->dim[0], row = node->in[0]->count / samples, before = elements_before(node, run);
+    int64_t first = before / GROUP, groups = (before + row + GROUP - 1) / GROUP - first;
 #pragma omp parallel for schedule(static) if (samples * groups > 32)
     for (int64_t n = 0; n < samples * groups; n++) {
         uint32_t word[4][BLOCKS];
-        int64_t sample = n / groups, from = n % groups * GROUP, at = sample * row + from;
-        ls_philox_blocks(draw.key, (uint64_t)(run->sample + sample), (uint64_t)(n % groups * BLOCKS), word);
-        if (from + GROUP <= row)
+        int64_t sample = n / groups, group = first + n % groups, from = group * GROUP - before, skip = from < 0 ? -from : 0;
+        int64_t count = (from + GROUP < row ? GROUP : row - from) - skip, at = sample * row + from + skip;
+        ls_philox_blocks(draw.key, (uint64_t)(run->sample + sample), (uint64_t)(group * BLOCKS), word);
+        if (count == GROUP)
             apply(&draw, word[0], x + at, y + at, GROUP, add);
         else
-            apply(&draw, word[0], x + at, y + at, row - from, add);
+            apply(&draw, word[0] + skip, x + at, y + at, count, add);
     }
 }
 
@@ -105,7 +114,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     real *y = node->out[0]->data;
     int64_t row = node->in[0]->count / node->in[0]->dim[0];
     for (int64_t i = 0; i < node->in[0]->count; i++) {
-        int64_t e = i % row;
+        int64_t e = elements_before(node, run) + i % row;
         uint32_t block[4];
         ls_philox(draw.key, (uint64_t)(run->sample + i / row), (uint64_t)(e / GROUP * BLOCKS + e % BLOCKS), block);
         bool dropped = run->training && (ls_int)(block[e % GROUP / BLOCKS] >> 1) < draw.threshold;

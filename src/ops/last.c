@@ -62,5 +62,6 @@ LS_OP(last) = {
     .forward = forward,
     .backward = backward,
     .cost = cost,
+    .mixes_time = true,
     .cases = cases,
 };

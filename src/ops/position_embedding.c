@@ -144,5 +144,6 @@ LS_OP(position_embedding) = {
     .cost = cost,
     .param_in = 2,
     .in_place = 1,
+    .mixes_time = true,
     .cases = cases,
 };

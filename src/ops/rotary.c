@@ -178,5 +178,6 @@ LS_OP(rotary) = {
     .reference = reference,
     .cost = cost,
     .in_place = 1,
+    .mixes_time = true,
     .cases = cases,
 };

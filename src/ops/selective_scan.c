@@ -23,6 +23,8 @@ typedef struct Scratch {
     acc *delta_sum;          /* (streams, parts, padded), only where there are parts */
     acc *sums;               /* backward: (batches, parts, N + 2, padded) for A, D, bias */
     acc *dbc;                /* backward: (groups, B, T, 2 N) */
+    acc *start;              /* (B, N, padded): what the first part starts from */
+    acc *decay, *sum;        /* (B, N, padded) each, with a carry: all parts together make sum of zero and decay a start by decay */
     int64_t count;
 } Scratch;
 
@@ -33,6 +35,9 @@ static acc *take(acc *base, int64_t *at, int64_t count)
     return block;
 }
 
+/* The state is a carry: other parts of the time, maybe of other ranks, come before and after this one. */
+static bool carries_over(const LsNode *node) { return node->in[STATE] && node->in[STATE]->role == LS_ROLE_CARRY; }
+
 static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
 {
     Scratch s = {0};
@@ -42,7 +47,11 @@ static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
     s.bias = take(base, &s.count, c->padded);
     s.skip = take(base, &s.count, c->padded);
     s.h = take(base, &s.count, c->streams * c->parts * state);
-    s.delta_sum = take(base, &s.count, c->parts > 1 ? c->streams * c->parts * c->padded : 0);
+    bool carries = carries_over(node);
+    s.delta_sum = take(base, &s.count, c->parts > 1 || carries ? c->streams * c->parts * c->padded : 0);
+    s.start = take(base, &s.count, c->streams * state);
+    s.decay = take(base, &s.count, carries ? c->streams * state : 0);
+    s.sum = take(base, &s.count, carries ? c->streams * state : 0);
     if (backward) {
         s.sums = take(base, &s.count, c->batches * c->parts * (state + 2 * c->padded));
         s.dbc = take(base, &s.count, c->groups * c->streams * c->steps * 2 * c->states);
@@ -169,43 +178,83 @@ static acc *border_of(const LsNode *node, const Cut *c, int64_t b, int64_t chunk
 
 static bool worth_threads(const Cut *c) { return c->streams * c->steps * c->padded * c->states > 32768; }
 
-/* Up to LS_LANES channels of state n of stream b, as it was before the first step. */
-static vacc initial(const LsNode *node, const Cut *c, int64_t b, int64_t n, int64_t channel)
+/* What the first part starts from, into s->start: (B, N, padded): h before the first step or, in reverse, dL/dh after the last one. */
+static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
 {
-    int64_t lanes = c->channels - channel;
-    if (!node->in[STATE] || lanes <= 0)
-        return (vacc){0};
-    const acc *state = (const acc *)node->in[STATE]->data + (b * c->states + n) * c->channels + channel;
-    return lanes >= LS_LANES ? ls_load_acc(state) : ls_load_acc_part(state, lanes);
+    const LsTensor *state = node->in[STATE];
+    const acc *from = !state ? NULL : reverse ? state->end->grad : state->data;
+    memset(s->start, 0, (size_t)(c->streams * c->states * c->padded) * sizeof(acc));
+    for (int64_t i = 0; from && i < c->streams * c->states; i++)
+        memcpy(s->start + i * c->padded, from + i * c->channels, (size_t)c->channels * sizeof(acc));
+}
+
+/* One vector of channels of one state of one stream. */
+typedef struct Lane {
+    int64_t b, channel, at, place; /* stream; first channel; in a (N, padded) array; in a (B, N, padded) array */
+} Lane;
+
+static int64_t lanes_of(const Cut *c) { return c->streams * c->states * (c->padded / LS_LANES); }
+
+static Lane lane_at(const Cut *c, int64_t i)
+{
+    int64_t vectors = c->padded / LS_LANES, n = i / vectors % c->states;
+    Lane lane = {.b = i / vectors / c->states, .channel = i % vectors * LS_LANES};
+    lane.at = n * c->padded + lane.channel;
+    lane.place = lane.b * c->states * c->padded + lane.at;
+    return lane;
+}
+
+static vacc deltas_of(const Cut *c, const Scratch *s, const Lane *lane, int64_t part)
+{
+    return ls_load_acc(s->delta_sum + (lane->b * c->parts + part) * c->padded + lane->channel);
 }
 
 /* h of every part from its summary (what it makes of zero) to what it starts from: x_p = P_{p-1} x_{p-1} + summary_{p-1} with decay
- * products P, in the parts' order from the state or, for carries, from the last part to the first from zero. */
-static void chain_parts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
+ * products P, in the parts' order from s->start or, in reverse, from the last part to the first. */
+static void chain_parts(const Cut *c, const Scratch *s, bool reverse)
 {
-    int64_t vectors = c->padded / LS_LANES;
 #pragma omp parallel for schedule(static) if (worth_threads(c))
-    for (int64_t i = 0; i < c->streams * c->states * vectors; i++) {
-        int64_t b = i / vectors / c->states, n = i / vectors % c->states, channel = i % vectors * LS_LANES, at = n * c->padded + channel;
-        vacc rate = ls_load_acc(s->rate + at), start = reverse ? (vacc){0} : initial(node, c, b, n, channel);
+    for (int64_t i = 0; i < lanes_of(c); i++) {
+        Lane lane = lane_at(c, i);
+        vacc rate = ls_load_acc(s->rate + lane.at), x = ls_load_acc(s->start + lane.place);
         for (int64_t j = 0; j < c->parts; j++) {
             int64_t part = reverse ? c->parts - 1 - j : j;
-            acc *h = h_of(c, s, b, part) + at;
+            acc *h = h_of(c, s, lane.b, part) + lane.at;
             vacc summary = ls_load_acc(h);
-            ls_store_acc(h, start);
+            ls_store_acc(h, x);
             if (j + 1 < c->parts)
-                start = summary + start * ls_decay(rate * ls_load_acc(s->delta_sum + (b * c->parts + part) * c->padded + channel));
+                x = summary + x * ls_decay(rate * deltas_of(c, s, &lane, part));
         }
     }
 }
 
+/* Over the ranks that share this part of the time: every rank's parts together are one step of the same recurrence; it turns s->start,
+ * right on the rank that is the first, into what each rank starts from. */
+static LsStatus chain_ranks(const LsRun *run, const Cut *c, const Scratch *s, bool reverse)
+{
+#pragma omp parallel for schedule(static) if (worth_threads(c))
+    for (int64_t i = 0; i < lanes_of(c); i++) {
+        Lane lane = lane_at(c, i);
+        vacc rate = ls_load_acc(s->rate + lane.at), x = {0}, all = {0};
+        for (int64_t j = 0; j < c->parts; j++) {
+            int64_t part = reverse ? c->parts - 1 - j : j;
+            vacc deltas = deltas_of(c, s, &lane, part);
+            x = ls_load_acc(h_of(c, s, lane.b, part) + lane.at) + x * ls_decay(rate * deltas);
+            all += deltas;
+        }
+        ls_store_acc(s->sum + lane.place, x);
+        ls_store_acc(s->decay + lane.place, ls_decay(rate * all));
+    }
+    return run->sequence->scan(run->sequence, s->start, s->decay, s->sum, c->streams * c->states * c->padded, sizeof(acc) == 8, reverse);
+}
+
 /* ---- Forward ------------------------------------------------------------------------------------------------------------- */
 
-static void store_states(const LsNode *node, const Cut *c, const Scratch *s)
+/* h of one part into `to`: (B, N, E). */
+static void store_states(const Cut *c, const Scratch *s, int64_t part, acc *to)
 {
-    for (int64_t i = 0; node->in[STATE] && i < c->streams * c->states; i++)
-        memcpy((acc *)node->in[STATE]->data + i * c->channels, h_of(c, s, i / c->states, c->parts - 1) + i % c->states * c->padded,
-               (size_t)c->channels * sizeof(acc));
+    for (int64_t i = 0; i < c->streams * c->states; i++)
+        memcpy(to + i * c->channels, h_of(c, s, i / c->states, part) + i % c->states * c->padded, (size_t)c->channels * sizeof(acc));
 }
 
 static void keep_states(const LsNode *node, const Cut *c, const Piece *p, int64_t b, int64_t chunk, const acc *h)
@@ -251,10 +300,11 @@ static void summarise_piece(const LsNode *node, const Cut *c, const Scratch *s, 
 }
 
 /* What every part starts from, into its h. */
-static void start_parts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
+static LsStatus start_parts(const LsNode *node, const LsRun *run, const Cut *c, const Scratch *s, bool reverse)
 {
+    bool over_ranks = carries_over(node) && ls_over_ranks(run);
     memset(s->h, 0, (size_t)(c->streams * c->parts * c->states * c->padded) * sizeof(acc));
-    if (c->parts > 1) {
+    if (c->parts > 1 || over_ranks) {
         memset(s->delta_sum, 0, (size_t)(c->streams * c->parts * c->padded) * sizeof(acc));
 #pragma omp parallel for schedule(dynamic, 1)
         for (int64_t i = 0; i < c->batches * c->parts * c->groups; i++) {
@@ -262,22 +312,26 @@ static void start_parts(const LsNode *node, const Cut *c, const Scratch *s, bool
             summarise_piece(node, c, s, &p, reverse);
         }
     }
-    chain_parts(node, c, s, reverse);
+    load_starts(node, c, s, reverse);
+    if (over_ranks)
+        LS_TRY(chain_ranks(run, c, s, reverse));
+    chain_parts(c, s, reverse);
+    return LS_OK;
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
-    (void)run;
     Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     Scratch s = scratch_of(node, &c, false);
     prepare(node, &c, &s);
-    start_parts(node, &c, &s, false);
+    LS_TRY(start_parts(node, run, &c, &s, false));
 #pragma omp parallel for schedule(dynamic, 1) if (worth_threads(&c))
     for (int64_t i = 0; i < c.batches * c.parts * c.groups; i++) {
         Piece p = piece_of(&c, i);
         forward_piece(node, &c, &s, &p);
     }
-    store_states(node, &c, &s);
+    if (node->in[STATE])
+        store_states(&c, &s, c.parts - 1, node->in[STATE]->end->data);
     return LS_OK;
 }
 
@@ -351,12 +405,11 @@ static void clear_packed(const LsNode *node, const Cut *c)
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
-    (void)run;
     Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     Scratch s = scratch_of(node, &c, true);
     prepare(node, &c, &s);
     clear_packed(node, &c);
-    start_parts(node, &c, &s, true);
+    LS_TRY(start_parts(node, run, &c, &s, true));
 #pragma omp parallel for schedule(dynamic, 1) if (worth_threads(&c))
     for (int64_t i = 0; i < c.batches * c.parts * c.groups; i++) {
         Piece p = piece_of(&c, i);
@@ -365,6 +418,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     if (ls_wants(node, BC))
         finish_bc(node, &c, &s);
     finish_parameters(node, &c, &s);
+    if (ls_wants(node, STATE)) /* w before the first step */
+        store_states(&c, &s, 0, node->in[STATE]->grad);
     return LS_OK;
 }
 
@@ -372,11 +427,14 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
-    (void)run;
+    if (ls_over_ranks(run))
+        return ls_fail(LS_ERROR, "%s: the plain form works on one rank only", node->name);
     Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     Scratch s = scratch_of(node, &c, false);
     prepare(node, &c, &s);
-    start_parts(node, &(Cut){.streams = c.streams, .states = c.states, .channels = c.channels, .padded = c.padded, .parts = 1}, &s, false);
+    c.parts = 1;
+    load_starts(node, &c, &s, false);
+    chain_parts(&c, &s, false);
     const acc *a_log = node->in[A_LOG]->data, *bias = node->in[BIAS]->data, *skip = node->in[SKIP]->data;
     for (int64_t i = 0; i < c.streams * c.steps * c.channels; i++) {
         int64_t row = i / c.channels, b = row / c.steps, t = row % c.steps, e = i % c.channels;
@@ -398,8 +456,8 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
         }
         ls_store1((real *)node->out[0]->data + i, (acc)y);
     }
-    c.parts = 1;
-    store_states(node, &c, &s);
+    if (node->in[STATE])
+        store_states(&c, &s, 0, node->in[STATE]->end->data);
     return LS_OK;
 }
 
@@ -417,7 +475,7 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * u, delta: (B, T, E); A_log: (E, N), delta_bias, D: (E), parameters with LS_PRECISE; bc: (B, T, 2 N), in each row B, then C;
  * z: (B, T, at least E), of which the last E columns are the gate, so that it may be the packed result of the linear layer whose first E
  * columns ls_causal_conv took (the gradient of the others is zero), or NULL for no gate;
- * state: (B, N, E) of LS_ACC, h before the first step, replaced by h after the last, or NULL for zero. -> (B, T, E) */
+ * state: (B, N, E) of LS_ACC, h before the first step and after the last (ls_state, ls_carry), or NULL for zero. -> (B, T, E) */
 LS_BUILDER LsTensor *ls_selective_scan(LsGraph *g, LsTensor *u, LsTensor *delta, LsTensor *delta_bias, LsTensor *A_log, LsTensor *bc,
                                        LsTensor *D, LsTensor *z, LsTensor *state)
 {
@@ -428,10 +486,10 @@ static bool cases(LsGraph *g, int which)
 {
     static const struct {
         int64_t streams, steps, channels, states, gate; /* gate: columns of z, 0 none */
-        bool state;
-    } table[] = {{1, 1, 1, 1, 0, false},    {2, 5, 3, 4, 3, false},    {1, 33, 17, 3, 34, false}, {2, 40, 5, 16, 10, false},
-                 {1, 70, 35, 5, 0, false},  {1, 1200, 2, 2, 2, false}, {3, 1, 18, 16, 36, true},  {2, 35, 20, 7, 20, true},
-                 {1, 600, 3, 2, 0, true}};
+        enum { NONE, GIVEN, CARRY } state;
+    } table[] = {{1, 1, 1, 1, 0, NONE},     {2, 5, 3, 4, 3, NONE},     {1, 33, 17, 3, 34, NONE},   {2, 40, 5, 16, 10, NONE},
+                 {1, 70, 35, 5, 0, NONE},   {1, 1200, 2, 2, 2, NONE},  {3, 1, 18, 16, 36, GIVEN},  {2, 35, 20, 7, 20, GIVEN},
+                 {1, 600, 3, 2, 0, GIVEN},  {2, 35, 20, 7, 20, CARRY}, {1, 600, 3, 2, 0, CARRY}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     int64_t b = table[which].streams, t = table[which].steps, e = table[which].channels, n = table[which].states;
@@ -442,7 +500,11 @@ static bool cases(LsGraph *g, int which)
     LsTensor *bias = ls_case_param(g, "delta_bias", LS_PRECISE, -1, 1, 1, &e);
     LsTensor *a = ls_case_param(g, "A_log", LS_PRECISE, -1, 2, 2, (int64_t[]){e, n});
     LsTensor *skip = ls_case_param(g, "D", LS_PRECISE, -1, 1, 1, &e);
-    LsTensor *state = table[which].state ? ls_case_state(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e}) : NULL;
+    LsTensor *state = NULL;
+    if (table[which].state == GIVEN)
+        state = ls_case_state(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e});
+    else if (table[which].state == CARRY)
+        state = ls_case_carry(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e});
     ls_selective_scan(g, u, delta, bias, a, bc, skip, z, state);
     return true;
 }
@@ -458,5 +520,6 @@ LS_OP(selective_scan) = {
     .saves_in = 1 << U | 1 << DELTA | 1 << BIAS | 1 << A_LOG | 1 << BC | 1 << SKIP | 1 << GATE,
     .saves_out = 2,
     .param_in = 1 << BIAS | 1 << A_LOG | 1 << SKIP,
+    .mixes_time = true,
     .cases = cases,
 };
