@@ -33,8 +33,11 @@ typedef struct LsGraphOptions {
     bool profile;     /* time every node */
     const char *loss; /* the output that backward starts from; NULL: "loss" */
     bool poison;      /* debugging: fill everything that must be written with NaN before each node runs */
+    bool remake;        /* debugging: drop every result that can be made again, whatever that saves */
     const LsComm *comm; /* NULL: ls_comm_self() */
     bool parts; /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried (ls_carry) */
+    int64_t arena_limit; /* bytes for activations, their gradients and scratch; 0: as many as it takes. Where more are wanted, planning
+                          * drops results after forward and has backward make them again: the same bits in more time */
 } LsGraphOptions;
 
 /* A graph on `params`, which must outlive it. NULL with a message when out of memory or LOCKSTEP_ISA is wrong. */
@@ -82,10 +85,18 @@ typedef struct LsMemory {
 } LsMemory;
 
 /* Orders, plans lifetimes, lays out the arena. `dry`: computes ls_graph_memory without allocating or binding.
- * Not dry: params must be allocated. Returns the first error of the build. */
+ * Not dry: params must be allocated. Returns the first error of the build; LS_RESOURCE, with the least that would do, where no plan
+ * keeps the arena to options.arena_limit. */
 LsStatus ls_graph_plan(LsGraph *g) LS_MUST_USE;
 LsStatus ls_graph_plan_dry(LsGraph *g) LS_MUST_USE;
 LsMemory ls_graph_memory(const LsGraph *g);
+
+/* What the plan has backward make again to keep to options.arena_limit. */
+typedef struct LsRecomputed {
+    int nodes;
+    double share; /* of the time of forward, by the ops' costs */
+} LsRecomputed;
+LsRecomputed ls_graph_recomputed(const LsGraph *g);
 
 /* What a run depends on besides tensors. */
 typedef struct LsRun {
@@ -176,7 +187,8 @@ typedef struct LsProfile {
     const char *name; /* the op's */
     int64_t calls;
     double forward_seconds, backward_seconds;
-    LsCost forward, backward; /* of all calls together */
+    double again_seconds;     /* of forward in backward, to save memory */
+    LsCost forward, backward; /* of all calls together, without what was made again */
 } LsProfile;
 
 /* Sums of a training step's cost over all nodes; and one row per kind of op (profile must be on), at most `room`.

@@ -59,6 +59,8 @@ void ls_graph_free(LsGraph *g)
     ls_free(g->node_plan);
     ls_free(g->kept);
     ls_free(g->block);
+    ls_free(g->remake);
+    ls_free(g->live);
     ls_free(g->arena);
     ls_free(g->carries);
     ls_free(g->message);

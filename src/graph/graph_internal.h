@@ -7,7 +7,8 @@
 #define LS_SCOPE_BYTES 512
 #define LS_SCOPE_DEPTH 16
 
-/* Where a block of the arena lives: forward of node i is time i, its backward time 2 nodes - 1 - i. */
+/* Where a block of the arena lives, and when: forward of node i is time i; times of backward and of what is made again for it follow
+ * (see lifetimes.c). */
 typedef struct LsBlock {
     int64_t bytes, offset;
     int first, last;
@@ -26,15 +27,21 @@ typedef struct LsTensorPlan {
     bool zero_grad;  /* an active node's result that nobody contributes to: zeroed before its backward */
     bool owns_data, owns_grad; /* allocated by this graph, outside the arena */
     int data_block, grad_block; /* -1: not in the arena */
+    int again_block;            /* of data, once the producer's forward was made again; -1: it is not */
+    int producer;               /* index of the node that makes it; -1: none */
+    int last, again_last;       /* last time at which data is read, in either block */
     double low, high; /* range of values for ls_case_* */
 } LsTensorPlan;
 
 typedef struct LsNodePlan {
     bool active;
     uint32_t add_first, add_more; /* node->add for the first micro-batch and for those after */
-    int forward_block, backward_block; /* scratch */
+    int forward_block, backward_block, again_block; /* scratch */
+    bool dropped;                 /* results are let go of after forward; backward has them made again where it needs them */
+    int backward_time, again_time; /* again_time -1: forward is made once */
+    int remakes;                  /* the first so many of g->remake are made again before this node's backward */
     int64_t ready;                /* all parameters at or after this offset are final after this node's backward */
-    double forward_seconds, backward_seconds;
+    double forward_seconds, backward_seconds, again_seconds;
     int64_t calls;
 } LsNodePlan;
 
@@ -63,6 +70,9 @@ struct LsGraph {
 
     LsGraph *states_of; /* shares this graph's states */
     bool planned;
+    int remakes, *remake; /* (nodes) nodes whose forward is made again, in that order */
+    int end_time;         /* one past the last */
+    int64_t *live;        /* (end_time + 1) while planning: bytes */
     int blocks, block_room;
     LsBlock *block;
     char *arena;
@@ -82,6 +92,27 @@ LsTensor *ls_tensor_new(LsGraph *g, char *name, LsRole role, LsDtype dtype, int 
 bool ls_grow(void **array, int *room, int count, size_t size);
 
 int64_t ls_tensor_bytes(const LsGraph *g, const LsTensor *x);
+
+/* ---- Planning (plan.c calls the others) ---- */
+
+/* From every node's `dropped`: what is made again and when, blocks with lifetimes. */
+LsStatus ls_plan_blocks(LsGraph *g) LS_MUST_USE;
+
+/* Most bytes of blocks that live at one time: no arena can be smaller. */
+int64_t ls_plan_live(LsGraph *g);
+
+/* Gives the blocks their offsets. */
+LsStatus ls_plan_arena(LsGraph *g) LS_MUST_USE;
+
+/* Chooses what is dropped and made again so that the arena takes at most `limit` bytes, for little time; lays it out. LS_RESOURCE
+ * with the least that would do where nothing does. */
+LsStatus ls_plan_fit(LsGraph *g, int64_t limit) LS_MUST_USE;
+
+/* May node n be dropped? Not with results that are kept or states that it changes. */
+bool ls_plan_can_drop(const LsGraph *g, int n);
+
+/* Seconds of a node's forward on a typical machine: for comparing nodes. */
+double ls_plan_seconds(const LsNode *node);
 
 /* Gives every tensor of a laid-out graph its memory. */
 LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;

@@ -1,11 +1,8 @@
-/* Planning: what backward must visit, which gradients are written and which added to, lifetimes, the arena. */
+/* Planning: what backward must visit, which gradients are written and which added to; then lifetimes, the arena (files of their own). */
 #include "graph/graph_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static int forward_time(int node) { return node; }
-static int backward_time(const LsGraph *g, int node) { return 2 * g->nodes - 1 - node; }
 
 int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype)
 {
@@ -98,181 +95,6 @@ static LsStatus mark_ready(LsGraph *g)
     return LS_OK;
 }
 
-/* ---- Lifetimes ---- */
-
-static int new_block(LsGraph *g, int64_t bytes, int first, int last)
-{
-    if (!ls_grow((void **)&g->block, &g->block_room, g->blocks, sizeof *g->block))
-        return -1;
-    int64_t rounded = (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
-    g->block[g->blocks] = (LsBlock){.bytes = rounded, .first = first, .last = last};
-    return g->blocks++;
-}
-
-static void extend(LsGraph *g, int block, int time)
-{
-    if (block >= 0 && g->block[block].last < time)
-        g->block[block].last = time;
-    if (block >= 0 && g->block[block].first > time)
-        g->block[block].first = time;
-}
-
-/* Last time at which the data of x is read, in forward or backward. */
-static int last_use(LsGraph *g, const LsTensor *x)
-{
-    int last = 0;
-    for (int n = 0; n < g->nodes; n++) {
-        const LsNode *node = g->node[n];
-        bool active = g->node_plan[n].active;
-        for (int i = 0; i < node->inputs; i++)
-            if (node->in[i] == x) {
-                int time = active && ((node->op->saves_in >> i) & 1u) ? backward_time(g, n) : forward_time(n);
-                last = time > last ? time : last;
-            }
-        for (int i = 0; i < node->outputs; i++)
-            if (node->out[i] == x) {
-                int time = active && ((node->op->saves_out >> i) & 1u) ? backward_time(g, n) : forward_time(n);
-                last = time > last ? time : last;
-            }
-    }
-    return plan_of(g, x)->kept ? 2 * g->nodes : last;
-}
-
-/* The input whose memory the node's result may take over, or -1: nobody reads it after this node's forward. */
-static int taken_over(LsGraph *g, int n, const int *last)
-{
-    const LsNode *node = g->node[n];
-    for (int i = 0; i < node->inputs; i++) {
-        const LsTensor *x = node->in[i];
-        if (((node->op->in_place >> i) & 1u) && x && x->role == LS_ROLE_ACTIVATION && last[x->id] <= forward_time(n) &&
-            ls_tensor_bytes(g, x) == ls_tensor_bytes(g, node->out[0]))
-            return i;
-    }
-    return -1;
-}
-
-static LsStatus place_data(LsGraph *g, int *last)
-{
-    for (int i = 0; i < g->tensors; i++)
-        last[i] = last_use(g, g->tensor[i]);
-    for (int n = 0; n < g->nodes; n++) {
-        LsNode *node = g->node[n];
-        int over = taken_over(g, n, last);
-        for (int i = 0; i < node->outputs; i++) {
-            LsTensorPlan *plan = plan_of(g, node->out[i]);
-            if (i == 0 && over >= 0) {
-                plan->data_block = plan_of(g, node->in[over])->data_block;
-                extend(g, plan->data_block, last[node->out[0]->id]);
-                continue;
-            }
-            plan->data_block = new_block(g, ls_tensor_bytes(g, node->out[i]), forward_time(n), last[node->out[i]->id]);
-            if (plan->data_block < 0)
-                return LS_RESOURCE;
-        }
-        if (node->scratch_forward > 0) {
-            g->node_plan[n].forward_block = new_block(g, node->scratch_forward, forward_time(n), forward_time(n));
-            if (g->node_plan[n].forward_block < 0)
-                return LS_RESOURCE;
-        }
-    }
-    return LS_OK;
-}
-
-/* A result's gradient lives from its first contribution to its producer's backward. Where the op allows, the input's gradient, if this
- * is its first contribution, takes over the memory of the result's. */
-static LsStatus place_grads(LsGraph *g)
-{
-    for (int n = g->nodes - 1; n >= 0; n--) {
-        LsNode *node = g->node[n];
-        if (!g->node_plan[n].active)
-            continue;
-        int now = backward_time(g, n);
-        for (int i = 0; i < node->outputs; i++) {
-            LsTensorPlan *plan = plan_of(g, node->out[i]);
-            if (!node->out[i]->needs_grad)
-                continue;
-            if (plan->grad_block < 0) {
-                plan->grad_block = new_block(g, ls_tensor_bytes(g, node->out[i]), plan->seed ? g->nodes : now, now);
-                if (plan->grad_block < 0)
-                    return LS_RESOURCE;
-            }
-            extend(g, plan->grad_block, plan->kept ? 2 * g->nodes : now);
-        }
-        if (node->scratch_backward > 0) {
-            g->node_plan[n].backward_block = new_block(g, node->scratch_backward, now, now);
-            if (g->node_plan[n].backward_block < 0)
-                return LS_RESOURCE;
-        }
-        bool free_to_take = !plan_of(g, node->out[0])->kept;
-        for (int i = 0; i < node->inputs; i++) {
-            LsTensor *x = node->in[i];
-            if (!((node->want >> i) & 1u) || x->role != LS_ROLE_ACTIVATION || plan_of(g, x)->grad_block >= 0)
-                continue;
-            if (free_to_take && ((node->op->in_place >> i) & 1u) && ls_tensor_bytes(g, x) == ls_tensor_bytes(g, node->out[0])) {
-                plan_of(g, x)->grad_block = plan_of(g, node->out[0])->grad_block;
-                free_to_take = false;
-                continue;
-            }
-            plan_of(g, x)->grad_block = new_block(g, ls_tensor_bytes(g, x), now, now);
-            if (plan_of(g, x)->grad_block < 0)
-                return LS_RESOURCE;
-        }
-    }
-    return LS_OK;
-}
-
-/* ---- The arena ---- */
-
-static int by_size(const void *a, const void *b, void *blocks)
-{
-    const LsBlock *x = (LsBlock *)blocks + *(const int *)a, *y = (LsBlock *)blocks + *(const int *)b;
-    if (x->bytes != y->bytes)
-        return x->bytes > y->bytes ? -1 : 1;
-    return *(const int *)a - *(const int *)b;
-}
-
-static int by_offset(const void *a, const void *b)
-{
-    const LsBlock *x = *(LsBlock *const *)a, *y = *(LsBlock *const *)b;
-    return (x->offset > y->offset) - (x->offset < y->offset);
-}
-
-/* Largest first, each at the lowest offset where it meets no placed block that lives at the same time (greedy by size: Pisarchyk and Lee
- * 2020, "Efficient memory management for deep neural net inference"). */
-static LsStatus lay_out(LsGraph *g)
-{
-    int *order = ls_alloc_array(g->blocks + 1, sizeof(int));
-    LsBlock **near = ls_alloc_array(g->blocks + 1, sizeof(LsBlock *));
-    if (!order || !near) {
-        ls_free(order);
-        ls_free(near);
-        return LS_RESOURCE;
-    }
-    for (int i = 0; i < g->blocks; i++)
-        order[i] = i;
-    qsort_r(order, (size_t)g->blocks, sizeof(int), by_size, g->block);
-    g->arena_bytes = 0;
-    for (int i = 0; i < g->blocks; i++) {
-        LsBlock *b = &g->block[order[i]];
-        int meets = 0;
-        for (int j = 0; j < i; j++) {
-            LsBlock *other = &g->block[order[j]];
-            if (other->first <= b->last && b->first <= other->last)
-                near[meets++] = other;
-        }
-        qsort(near, (size_t)meets, sizeof *near, by_offset);
-        b->offset = 0;
-        for (int j = 0; j < meets && near[j]->offset < b->offset + b->bytes; j++)
-            if (near[j]->offset + near[j]->bytes > b->offset)
-                b->offset = near[j]->offset + near[j]->bytes;
-        if (b->offset + b->bytes > g->arena_bytes)
-            g->arena_bytes = b->offset + b->bytes;
-    }
-    ls_free(order);
-    ls_free(near);
-    return LS_OK;
-}
-
 /* ---- Memory report ---- */
 
 static void count_memory(LsGraph *g)
@@ -304,6 +126,19 @@ static void count_memory(LsGraph *g)
     g->memory = m;
 }
 
+/* What the files that follow need of every node. */
+static LsStatus make_room(LsGraph *g)
+{
+    g->remake = ls_alloc_array(g->nodes + 1, sizeof *g->remake);
+    g->live = ls_alloc_array(3 * (int64_t)g->nodes + 4, sizeof *g->live);
+    for (int i = 0; i < g->tensors; i++)
+        g->tensor_plan[i].producer = -1;
+    for (int n = 0; n < g->nodes; n++)
+        for (int i = 0; i < g->node[n]->outputs; i++)
+            plan_of(g, g->node[n]->out[i])->producer = n;
+    return g->remake && g->live ? LS_OK : LS_RESOURCE;
+}
+
 static LsStatus plan_layout(LsGraph *g)
 {
     if (g->failed)
@@ -313,21 +148,21 @@ static LsStatus plan_layout(LsGraph *g)
     if (g->scope_depth)
         return ls_fail(LS_USAGE, "a builder left the scope \"%s\" open", g->scope);
     g->planned = true;
+    LS_TRY(make_room(g));
     LS_TRY(mark_seeds(g));
     mark_active(g);
     LS_TRY(mark_ready(g));
     bool *touched = ls_alloc_array(g->tensors + 1, sizeof(bool));
-    int *last = ls_alloc_array(g->tensors + 1, sizeof(int));
-    LsStatus status = touched && last ? LS_OK : LS_RESOURCE;
-    if (status == LS_OK) {
-        mark_adds(g, touched);
-        status = place_data(g, last);
-    }
+    if (!touched)
+        return LS_RESOURCE;
+    mark_adds(g, touched);
     ls_free(touched);
-    ls_free(last);
-    LS_TRY(status);
-    LS_TRY(place_grads(g));
-    LS_TRY(lay_out(g));
+    for (int n = 0; n < g->nodes && g->options.remake; n++)
+        g->node_plan[n].dropped = ls_plan_can_drop(g, n);
+    LS_TRY(ls_plan_blocks(g));
+    LS_TRY(ls_plan_arena(g));
+    if (g->options.arena_limit > 0 && g->arena_bytes > g->options.arena_limit)
+        LS_TRY(ls_plan_fit(g, g->options.arena_limit));
     count_memory(g);
     return LS_OK;
 }

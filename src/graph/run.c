@@ -44,22 +44,37 @@ static void poison_backward(const LsGraph *g, const LsNode *node)
     }
 }
 
-LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run)
+/* Where a node's results lie that are made twice: in their first blocks, or (again) in their second. */
+static void turn_results(LsGraph *g, int n, bool again)
+{
+    const LsNode *node = g->node[n];
+    for (int i = 0; i < node->outputs; i++) {
+        const LsTensorPlan *plan = &g->tensor_plan[node->out[i]->id];
+        node->out[i]->data = block_data(g, again ? plan->again_block : plan->data_block);
+    }
+}
+
+/* again: in backward, for what was let go of. */
+static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
-    node->scratch = block_data(g, plan->forward_block);
+    node->scratch = block_data(g, again ? plan->again_block : plan->forward_block);
+    if (plan->again_time >= 0)
+        turn_results(g, n, again);
     if (g->options.poison)
         poison_forward(g, node);
     double start = g->options.profile ? ls_seconds() : 0;
     bool plain = g->options.reference && node->op->reference;
     LsStatus status = plain ? node->op->reference(node, run) : node->op->forward(node, run);
     if (g->options.profile) {
-        plan->forward_seconds += ls_seconds() - start;
-        plan->calls++;
+        *(again ? &plan->again_seconds : &plan->forward_seconds) += ls_seconds() - start;
+        plan->calls += !again;
     }
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", node->name);
 }
+
+LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) { return run_forward(g, n, run, false); }
 
 LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
 {
@@ -90,7 +105,13 @@ static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulat
 LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate, const LsHooks *hooks)
 {
     int64_t told = g->params->total;
+    int remade = 0;
     for (int n = g->nodes - 1; n >= 0; n--) {
+        for (; remade < g->node_plan[n].remakes; remade++) {
+            LS_TRY(run_forward(g, g->remake[remade], run, true));
+            if (hooks && hooks->poll)
+                LS_TRY(hooks->poll(hooks->self));
+        }
         if (g->node_plan[n].active)
             LS_TRY(run_backward(g, n, run, accumulate));
         if (hooks && hooks->ready && g->node_plan[n].ready < told) {
@@ -187,7 +208,6 @@ static void add_cost(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
         backward->flops += b.flops;
         backward->bytes += b.bytes;
     }
-
 }
 
 LsCost ls_graph_cost(const LsGraph *g)
@@ -217,6 +237,7 @@ int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
         row->calls += plan->calls;
         row->forward_seconds += plan->forward_seconds;
         row->backward_seconds += plan->backward_seconds;
+        row->again_seconds += plan->again_seconds;
         row->forward.flops += calls * forward.flops;
         row->forward.bytes += calls * forward.bytes;
         row->backward.flops += calls * backward.flops;
@@ -229,7 +250,7 @@ void ls_graph_profile_reset(LsGraph *g)
 {
     for (int n = 0; n < g->nodes; n++) {
         g->node_plan[n].calls = 0;
-        g->node_plan[n].forward_seconds = g->node_plan[n].backward_seconds = 0;
+        g->node_plan[n].forward_seconds = g->node_plan[n].backward_seconds = g->node_plan[n].again_seconds = 0;
     }
 }
 
