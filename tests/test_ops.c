@@ -44,8 +44,11 @@ static LsStatus builds(const LsSubject *subject, const LsOp *op)
 {
     LsIsa best;
     LS_TRY(ls_isa_choose(&best));
-    for (int isa = 0; isa <= (int)best; isa++)
-        LS_TRY(ls_check_build(subject, (LsIsa)isa, op->tolerance > 0 ? op->tolerance : 64));
+    double tolerance = op->tolerance > 0 ? op->tolerance : 64;
+    for (int isa = 0; isa <= (int)best; isa++) {
+        LS_TRY(ls_check_build(subject, LS_FLOAT32, (LsIsa)isa, tolerance, 0));
+        LS_TRY(ls_check_build(subject, LS_BFLOAT16, (LsIsa)isa, tolerance, op->roundings));
+    }
     return LS_OK;
 }
 

@@ -6,7 +6,7 @@
     static void apply_##function(const void *x, void *y, int64_t count)                                                \
     {                                                                                                                  \
         for (int64_t i = 0; i < count; i += LS_LANES)                                                                  \
-            ls_store((real *)y + i, ls_##function(ls_load((const real *)x + i)));                                      \
+            ls_store_acc((acc *)y + i, ls_##function(ls_load_acc((const acc *)x + i)));                                \
     }
 APPLY(exp)
 APPLY(decay)

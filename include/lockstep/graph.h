@@ -133,7 +133,8 @@ int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
 
-/* Brings copies of the parameters (bfloat16 shadows, the double build's) up to date after their values changed. */
+/* Brings copies of the parameters (the store's bfloat16 shadow, the double build's) up to date after their values changed other than by an
+ * optimiser's step, which does it itself. */
 void ls_graph_refresh(LsGraph *g);
 
 /* States: how many, each by index, all to zero, and shared: from now on g uses those of `from` with equal names. Call

@@ -61,6 +61,10 @@ struct LsOp {
 
     /* Relative error allowed in float against the double build, as a multiple of 2^-24; 0 means 64. Say why where it is set. */
     double tolerance;
+
+    /* Error allowed in bfloat16 beside the rounding of each result and the above, as a multiple of 2^-8 of the result's largest magnitude:
+     * for what the op itself rounds on the way (a pre-activation that it keeps, say). 0 where it rounds results only. Say why where it is set. */
+    double roundings;
 };
 
 /* Adds a node of the op called `op` with these inputs; runs its infer. attr: copied, attr_bytes long. Returns the node's

@@ -80,6 +80,7 @@ typedef struct LsParams {
     int64_t elements; /* parameters proper, without padding */
     float *value;
     float *grad;
+    uint16_t *shadow; /* value rounded to bfloat16, for graphs of that precision: NULL until the first of them is planned */
     bool sealed; /* allocated: a graph may bind, not add */
 } LsParams;
 
@@ -88,6 +89,10 @@ void ls_params_free(LsParams *params);
 
 /* Allocates the flat arrays and draws every value from (seed, name). Call once, after the first graph was built. */
 LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad) LS_MUST_USE;
+
+/* Rounds value[first] .. value[first + count - 1] into the shadow, if there is one: whoever changes values does it (the optimisers as they
+ * write them; ls_graph_refresh for everything). On the calling thread. */
+void ls_params_shadow(const LsParams *params, int64_t first, int64_t count);
 
 /* Index of `name`, or -1. */
 int ls_params_find(const LsParams *params, const char *name);

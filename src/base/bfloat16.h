@@ -29,4 +29,8 @@ static inline LsBfloat16 ls_bfloat16_from_float(float value)
     return (LsBfloat16){(uint16_t)(bits >> 16)};
 }
 
+/* Whole arrays, on the calling thread, by the widest vectors that may be used. */
+void ls_bfloat16_round(const float *from, LsBfloat16 *to, int64_t count);
+void ls_bfloat16_widen(const LsBfloat16 *from, float *to, int64_t count);
+
 #endif

@@ -24,6 +24,7 @@ struct LsBuckets {
     LsParams *params;
     LsShared *shared;  /* NULL: messages only */
     LsShared *sharded; /* further arrays in shared memory, one after the other in each rank's mapping; NULL: sums go to all */
+    int64_t shadow_at; /* floats before the shadow in those; -1: there is none */
     LsRange *owned;    /* (count) this rank's slices, where sharded */
     bool owns_grad;
     Bucket *bucket;    /* from the end of the array to its start: the order in which backward finishes them */
@@ -245,16 +246,24 @@ LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, int64_t bucket_b
 
 /* ---- Sharding ------------------------------------------------------------------------------------------------------ */
 
-LsStatus ls_buckets_shard(LsBuckets *b, int arrays, float **array, bool *shared)
+static uint16_t *shadow_of(const LsBuckets *b, int rank)
+{
+    return b->shadow_at < 0 ? NULL : (uint16_t *)(void *)(b->sharded->array[rank] + b->shadow_at);
+}
+
+LsStatus ls_buckets_shard(LsBuckets *b, int arrays, float **array, uint16_t **shadow, bool *shared)
 {
     *shared = false;
     if (!b->shared)
         return LS_OK;
     b->owned = ls_alloc_array(b->count, sizeof *b->owned);
     LS_TRY(ls_dist_agree(b->comm, b->owned ? LS_OK : LS_RESOURCE));
-    b->sharded = ls_shared_new(b->comm, b->params->total * arrays);
+    b->shadow_at = shadow ? b->params->total * arrays : -1; /* parameters are padded to whole cache lines, so total is even */
+    b->sharded = ls_shared_new(b->comm, b->params->total * arrays + (shadow ? b->params->total / 2 : 0));
     if (!b->sharded)
         return LS_OK;
+    if (shadow)
+        *shadow = shadow_of(b, b->sharded->index);
     for (int i = 0; i < b->count; i++)
         slice_of(b, &b->bucket[i], &b->owned[i].first, &b->owned[i].count);
     for (int i = 0; i < arrays; i++)
@@ -275,6 +284,11 @@ float *ls_buckets_neighbour(const LsBuckets *b, int other, int array)
 {
     int rank = other < b->sharded->index ? other : other + 1;
     return b->sharded->array[rank] + array * b->params->total;
+}
+
+uint16_t *ls_buckets_neighbour_shadow(const LsBuckets *b, int other)
+{
+    return shadow_of(b, other < b->sharded->index ? other : other + 1);
 }
 
 void ls_buckets_collect(LsBuckets *b, int array)

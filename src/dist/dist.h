@@ -75,14 +75,16 @@ typedef struct LsRange {
 
 /* Shares the optimiser's work among the ranks of a node, where gradients are in shared memory: from now on ls_buckets_finish leaves
  * the sum only in this rank's ranges, which together with its neighbours' make the whole array. Gives `arrays` flat arrays (zero) that
- * neighbours can reach, for parameters' values and moments; the library's, gone with the buckets. LS_OK with *shared false where that
- * cannot be had; every rank gets the same. Call once, after ls_buckets_new. Collective. */
-LsStatus ls_buckets_shard(LsBuckets *buckets, int arrays, float **array, bool *shared) LS_MUST_USE;
+ * neighbours can reach, for parameters' values and moments, and where `shadow` is not NULL one of 16-bit numbers, for the bfloat16 shadow;
+ * the library's, gone with the buckets. LS_OK with *shared false where that cannot be had; every rank gets the same. Call once, after
+ * ls_buckets_new. Collective. */
+LsStatus ls_buckets_shard(LsBuckets *buckets, int arrays, float **array, uint16_t **shadow, bool *shared) LS_MUST_USE;
 
 /* This rank's ranges (one a bucket), and the `other`-th neighbour's (0 .. ls_buckets_neighbours - 1) array number `array`. */
 int ls_buckets_owned(const LsBuckets *buckets, const LsRange **range);
 int ls_buckets_neighbours(const LsBuckets *buckets);
 float *ls_buckets_neighbour(const LsBuckets *buckets, int other, int array);
+uint16_t *ls_buckets_neighbour_shadow(const LsBuckets *buckets, int other); /* NULL where none was asked for */
 
 /* Copies the neighbours' ranges of shared array number `array` into this rank's. Not collective; neighbours must not write meanwhile. */
 void ls_buckets_collect(LsBuckets *buckets, int array);

@@ -31,22 +31,27 @@ static LsStatus bind_param(LsGraph *g, LsTensor *x)
     bool training = x->needs_grad;
     if (g->options.precision != LS_FLOAT64 && training && !g->params->grad)
         return ls_fail(LS_ERROR, "a training graph needs a parameter store with gradients");
-    if (g->options.precision == LS_FLOAT32) {
-        x->data = g->params->value + p->offset;
+    if (g->options.precision != LS_FLOAT64) {
+        bool shadow = ls_graph_element_bytes(g, x->dtype) == 2;
+        x->data = shadow ? (void *)(g->params->shadow + p->offset) : (void *)(g->params->value + p->offset);
         x->grad = training ? g->params->grad + p->offset : NULL;
         return LS_OK;
     }
     g->tensor_plan[x->id].owns_data = true;
+    g->tensor_plan[x->id].owns_grad = training;
     x->data = ls_alloc((size_t)ls_tensor_bytes(g, x));
-    if (!x->data)
-        return LS_RESOURCE;
-    if (training && g->options.precision == LS_FLOAT64) {
-        g->tensor_plan[x->id].owns_grad = true;
-        x->grad = ls_alloc((size_t)ls_tensor_bytes(g, x));
-        return x->grad ? LS_OK : LS_RESOURCE;
-    }
-    x->grad = training ? g->params->grad + p->offset : NULL;
-    return LS_OK;
+    x->grad = training && x->data ? ls_alloc((size_t)ls_tensor_bytes(g, x)) : NULL;
+    return x->data && (x->grad || !training) ? LS_OK : LS_RESOURCE;
+}
+
+/* One for all graphs of the store, so that evaluation and training see what the optimiser wrote. */
+static LsStatus need_shadow(const LsGraph *g)
+{
+    LsParams *params = g->params;
+    if (g->options.precision != LS_BFLOAT16 || params->shadow)
+        return LS_OK;
+    params->shadow = ls_alloc_array(params->total, sizeof *params->shadow);
+    return params->shadow ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus bind_input(LsGraph *g, LsTensor *x)
@@ -68,6 +73,7 @@ LsStatus ls_graph_bind(LsGraph *g)
     g->arena = ls_alloc((size_t)g->arena_bytes);
     if (!g->arena)
         return LS_RESOURCE;
+    LS_TRY(need_shadow(g));
     for (int i = 0; i < g->tensors; i++) {
         LsTensor *x = g->tensor[i];
         LsTensorPlan *plan = &g->tensor_plan[i];
@@ -91,8 +97,12 @@ LsStatus ls_graph_bind(LsGraph *g)
 
 void ls_graph_refresh(LsGraph *g)
 {
-    if (g->options.precision == LS_FLOAT32)
-        return; /* graphs read the store itself */
+    const int64_t piece = 65536;
+#pragma omp parallel for schedule(static)
+    for (int64_t first = 0; first < g->params->total; first += piece)
+        ls_params_shadow(g->params, first, g->params->total - first < piece ? g->params->total - first : piece);
+    if (g->options.precision != LS_FLOAT64)
+        return;
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor[i]->role == LS_ROLE_PARAM)
             ls_tensor_set(g, g->tensor[i], g->params->value + g->params->list[g->tensor[i]->param].offset);

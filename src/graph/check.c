@@ -1,6 +1,8 @@
 #include "graph/check.h"
 #include "graph/graph_internal.h"
 
+#include "base/bfloat16.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@ static const LsRun run = {.seed = 5, .step = 3, .sample = 2, .training = true};
 typedef struct Trial {
     LsParams *params;
     LsGraph *g;
+    bool coarse; /* all that comes from outside as LS_REAL is a bfloat16 number, in this trial's precision too */
 } Trial;
 
 static void trial_free(Trial *t)
@@ -73,26 +76,15 @@ bool ls_subject_of_case(const LsOp *op, int which, LsOpCase *self, LsSubject *su
 
 /* ---- Values ---- */
 
-static double element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i)
+static double coarsen(const Trial *t, LsDtype dtype, double value)
 {
-    if (dtype == LS_I32)
-        return ((const int32_t *)data)[i];
-    return ls_graph_element_bytes(g, dtype) == 8 ? ((const double *)data)[i] : (double)((const float *)data)[i];
-}
-
-static void set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value)
-{
-    if (dtype == LS_I32)
-        ((int32_t *)data)[i] = (int32_t)value;
-    else if (ls_graph_element_bytes(g, dtype) == 8)
-        ((double *)data)[i] = value;
-    else
-        ((float *)data)[i] = (float)value;
+    return t->coarse && dtype == LS_REAL ? (double)ls_bfloat16_to_float(ls_bfloat16_from_float((float)value)) : value;
 }
 
 /* Inputs and states: the same floats in every precision, so that builds can be compared. */
-static void fill_leaves(LsGraph *g)
+static void fill_leaves(const Trial *trial)
 {
+    LsGraph *g = trial->g;
     for (int t = 0; t < g->tensors; t++) {
         LsTensor *x = g->tensor[t];
         const LsTensorPlan *plan = &g->tensor_plan[t];
@@ -102,7 +94,7 @@ static void fill_leaves(LsGraph *g)
         uint64_t key = ls_key(7, x->name);
         for (int64_t i = 0; i < x->count; i++) {
             double value = plan->low + (plan->high - plan->low) * (double)ls_uniform_at(key, 0, (uint64_t)i);
-            set_element(g, x->data, x->dtype, i, x->dtype == LS_I32 ? floor(value) : (double)(float)value);
+            ls_set_element(g, x->data, x->dtype, i, x->dtype == LS_I32 ? floor(value) : coarsen(trial, x->dtype, (double)(float)value));
         }
     }
 }
@@ -125,26 +117,27 @@ static bool is_leaf(const LsTensor *x)
 }
 
 /* L = sum r y over all results that backward starts from; *size gets sum |r y|, the scale of its rounding error. */
-static LsStatus project(const LsSubject *subject, LsGraph *g, double *loss, double *size)
+static LsStatus project(const Trial *trial, double *loss, double *size)
 {
-    fill_leaves(g);
-    (void)subject;
+    LsGraph *g = trial->g;
+    fill_leaves(trial);
     LS_TRY(ls_graph_forward(g, &run));
     *loss = *size = 0;
     for (int t = 0; t < g->tensors; t++)
         for (int64_t i = 0; is_result(g, t) && i < g->tensor[t]->count; i++) {
-            double part = projection(g->tensor[t], i) * element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
+            double part = coarsen(trial, g->tensor[t]->dtype, projection(g->tensor[t], i)) * ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
             *loss += part;
             *size += fabs(part);
         }
     return LS_OK;
 }
 
-static LsStatus backward(LsGraph *g, bool accumulate)
+static LsStatus backward(const Trial *trial, bool accumulate)
 {
+    LsGraph *g = trial->g;
     for (int t = 0; t < g->tensors; t++)
         for (int64_t i = 0; is_result(g, t) && i < g->tensor[t]->count; i++)
-            set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, projection(g->tensor[t], i));
+            ls_set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, coarsen(trial, g->tensor[t]->dtype, projection(g->tensor[t], i)));
     return ls_graph_backward_seeded(g, &run, accumulate, NULL);
 }
 
@@ -160,13 +153,23 @@ static void keep_results(LsGraph *g)
             ls_output(g, "loss", last->out[i]);
 }
 
+static void coarsen_parameters(const Trial *t, LsStatus allocated)
+{
+    for (int p = 0; allocated == LS_OK && p < t->params->count; p++) {
+        const LsParam *param = &t->params->list[p];
+        float *value = t->params->value + param->offset;
+        for (int64_t i = 0; i < param->count; i++)
+            value[i] = (float)coarsen(t, param->flags & LS_PRECISE ? LS_ACC : LS_REAL, (double)value[i]);
+    }
+}
+
 /* LS_TRAIN unless the subject has states; *decodes tells. */
-static LsStatus trial_new(const LsSubject *subject, LsPrecision precision, bool reference, Trial *t, bool *decodes)
+static LsStatus trial_new(const LsSubject *subject, LsPrecision precision, bool reference, bool coarse, Trial *t, bool *decodes)
 {
     *decodes = false;
     for (int attempt = 0; attempt < 2; attempt++) {
         LsMode mode = attempt == 0 ? LS_DECODE : LS_TRAIN;
-        *t = (Trial){.params = ls_params_new()};
+        *t = (Trial){.params = ls_params_new(), .coarse = coarse};
         t->g = t->params ? ls_graph_new(t->params, &(LsGraphOptions){.mode = mode, .precision = precision, .reference = reference,
                                                                      .grad_inputs = true, .poison = true})
                          : NULL;
@@ -181,6 +184,7 @@ static LsStatus trial_new(const LsSubject *subject, LsPrecision precision, bool 
     }
     keep_results(t->g);
     LsStatus status = ls_params_allocate(t->params, 9, true);
+    coarsen_parameters(t, status);
     if (status == LS_OK)
         status = ls_graph_plan(t->g);
     if (status != LS_OK) {
@@ -196,21 +200,21 @@ static double largest_gradient(const LsGraph *g, const LsTensor *x)
 {
     double largest = 0;
     for (int64_t i = 0; i < x->count; i++)
-        largest = fmax(largest, fabs(element(g, x->grad, x->dtype, i)));
+        largest = fmax(largest, fabs(ls_element(g, x->grad, x->dtype, i)));
     return largest;
 }
 
 /* A leaf's data must survive project(), which refills inputs: the perturbation is applied between filling and running. */
 static LsStatus perturbed_loss(LsGraph *g, LsTensor *x, int64_t i, double value, double *loss)
 {
-    double keep = element(g, x->data, x->dtype, i);
-    set_element(g, x->data, x->dtype, i, value);
+    double keep = ls_element(g, x->data, x->dtype, i);
+    ls_set_element(g, x->data, x->dtype, i, value);
     LsStatus status = ls_graph_forward(g, &run);
     *loss = 0;
     for (int t = 0; t < g->tensors; t++)
         for (int64_t j = 0; is_result(g, t) && j < g->tensor[t]->count; j++)
-            *loss += projection(g->tensor[t], j) * element(g, g->tensor[t]->data, g->tensor[t]->dtype, j);
-    set_element(g, x->data, x->dtype, i, keep);
+            *loss += projection(g->tensor[t], j) * ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, j);
+    ls_set_element(g, x->data, x->dtype, i, keep);
     return status;
 }
 
@@ -222,7 +226,7 @@ static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, co
     int64_t tries = x->count < samples ? x->count : samples;
     for (int64_t n = 0; n < tries; n++) {
         int64_t i = x->count <= samples ? n : ls_permute(ls_key(13, x->name), x->count, n);
-        double at = element(g, x->data, x->dtype, i), h = 1e-5 * fmax(1, fabs(at)), loss[4];
+        double at = ls_element(g, x->data, x->dtype, i), h = 1e-5 * fmax(1, fabs(at)), loss[4];
         const double steps[4] = {2 * h, h, -h, -2 * h};
         for (int k = 0; k < 4; k++)
             LS_TRY(perturbed_loss(g, x, i, at + steps[k], &loss[k]));
@@ -237,8 +241,9 @@ static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, co
 }
 
 /* Every gradient starts from a number and must end at that number plus the gradient. */
-static LsStatus check_adding(const LsSubject *subject, LsGraph *g, double *const *analytic, double start)
+static LsStatus check_adding(const LsSubject *subject, const Trial *trial, double *const *analytic, double start)
 {
+    LsGraph *g = trial->g;
     LsNodePlan *plan = &g->node_plan[g->nodes - 1];
     uint32_t keep = plan->add_more;
     if (g->nodes == 1)
@@ -246,10 +251,10 @@ static LsStatus check_adding(const LsSubject *subject, LsGraph *g, double *const
     for (int t = 0; t < g->tensors; t++)
         if (analytic[t])
             for (int64_t i = 0; i < g->tensor[t]->count; i++)
-                set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, start);
+                ls_set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, start);
     double loss, size;
-    LS_TRY(project(subject, g, &loss, &size));
-    LS_TRY(backward(g, true));
+    LS_TRY(project(trial, &loss, &size));
+    LS_TRY(backward(trial, true));
     plan->add_more = keep;
     for (int t = 0; t < g->tensors; t++) {
         const LsTensor *x = g->tensor[t];
@@ -257,9 +262,9 @@ static LsStatus check_adding(const LsSubject *subject, LsGraph *g, double *const
             continue;
         double allowed = 1e-12 * (largest_gradient(g, x) + fabs(start));
         for (int64_t i = 0; i < x->count; i++)
-            if (!(fabs(element(g, x->grad, x->dtype, i) - (start + analytic[t][i])) <= allowed))
+            if (!(fabs(ls_element(g, x->grad, x->dtype, i) - (start + analytic[t][i])) <= allowed))
                 return ls_fail(LS_ERROR, "%s: told to add its gradient of %s[%lld] to %g it gave %.10g instead of %.10g", subject->name,
-                               x->name, (long long)i, start, element(g, x->grad, x->dtype, i), start + analytic[t][i]);
+                               x->name, (long long)i, start, ls_element(g, x->grad, x->dtype, i), start + analytic[t][i]);
     }
     return LS_OK;
 }
@@ -274,7 +279,7 @@ static LsStatus gradients_of(LsGraph *g, double **analytic)
         if (!analytic[t])
             return LS_RESOURCE;
         for (int64_t i = 0; i < x->count; i++)
-            analytic[t][i] = element(g, x->grad, x->dtype, i);
+            analytic[t][i] = ls_element(g, x->grad, x->dtype, i);
     }
     return LS_OK;
 }
@@ -286,7 +291,7 @@ LsStatus ls_check_gradient(const LsSubject *subject, int samples)
     double loss, size, **analytic = NULL;
     int tensors = 0;
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, &t, &decodes));
+    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, false, &t, &decodes));
     bool any_op_without = t.g->node[t.g->nodes - 1]->want == 0;
     if (decodes || (t.g->nodes == 1 && any_op_without))
         goto cleanup;
@@ -296,14 +301,14 @@ LsStatus ls_check_gradient(const LsSubject *subject, int samples)
         status = LS_RESOURCE;
         goto cleanup;
     }
-    LS_TRY_CLEANUP(project(subject, t.g, &loss, &size));
-    LS_TRY_CLEANUP(backward(t.g, false));
+    LS_TRY_CLEANUP(project(&t, &loss, &size));
+    LS_TRY_CLEANUP(backward(&t, false));
     LS_TRY_CLEANUP(gradients_of(t.g, analytic));
-    fill_leaves(t.g);
+    fill_leaves(&t);
     for (int i = 0; i < tensors; i++)
         if (analytic[i])
             LS_TRY_CLEANUP(check_leaf(subject, t.g, t.g->tensor[i], analytic[i], samples, size));
-    LS_TRY_CLEANUP(check_adding(subject, t.g, analytic, 0.75));
+    LS_TRY_CLEANUP(check_adding(subject, &t, analytic, 0.75));
 cleanup:
     for (int i = 0; analytic && i < tensors; i++)
         ls_free(analytic[i]);
@@ -314,23 +319,32 @@ cleanup:
 
 /* ---- Builds against each other ---- */
 
+/* What rounding to bfloat16 may change, relative: half a unit of its 8 binary digits. */
+#define STORED 0x1p-8
+
 static double largest_value(const LsGraph *g, const void *data, LsDtype dtype, int64_t count)
 {
     double largest = 0;
     for (int64_t i = 0; i < count; i++)
-        largest = fmax(largest, fabs(element(g, data, dtype, i)));
+        largest = fmax(largest, fabs(ls_element(g, data, dtype, i)));
     return largest;
 }
 
+/* What a result may differ by: `own` times its magnitude and `shared` times the largest of its tensor. */
+typedef struct Allowance {
+    double own, shared;
+} Allowance;
+
 static LsStatus compare(const char *name, const char *what, const LsTensor *x, const LsGraph *g, const void *data, const LsGraph *judge,
-                        const void *expected, LsDtype dtype, double tolerance)
+                        const void *expected, LsDtype dtype, Allowance a)
 {
-    double allowed = tolerance * (largest_value(judge, expected, dtype, x->count) + 1e-30);
+    double shared = a.shared * (largest_value(judge, expected, dtype, x->count) + 1e-30);
     for (int64_t i = 0; i < x->count; i++) {
-        double have = element(g, data, dtype, i), want = element(judge, expected, dtype, i);
+        double have = ls_element(g, data, dtype, i), want = ls_element(judge, expected, dtype, i);
+        double allowed = shared + (ls_graph_element_bytes(g, dtype) == 2 ? a.own * fabs(want) : 0);
         if (!(fabs(have - want) <= allowed))
-            return ls_fail(LS_ERROR, "%s: %s%s[%lld] is %.9g, should be %.9g (allowed difference %.2g)", name, what, x->name, (long long)i,
-                           have, want, allowed);
+            return ls_fail(LS_ERROR, "%s: %s%s[%lld] is %.9g, should be %.9g (allowed difference %.2g, largest %.3g)", name, what, x->name,
+                           (long long)i, have, want, allowed, largest_value(judge, expected, dtype, x->count));
     }
     return LS_OK;
 }
@@ -340,23 +354,23 @@ static bool compared(const LsGraph *g, int t)
     return g->tensor_plan[t].kept || g->tensor[t]->role == LS_ROLE_STATE || (g->tensor[t]->role == LS_ROLE_CARRY && !g->tensor[t]->end);
 }
 
-static LsStatus compare_all(const LsSubject *subject, const Trial *t, const Trial *judge, double tolerance, bool gradients)
+static LsStatus compare_all(const LsSubject *subject, const Trial *t, const Trial *judge, Allowance a, bool gradients)
 {
     for (int i = 0; i < t->g->tensors; i++) {
         const LsTensor *x = t->g->tensor[i], *y = judge->g->tensor[i];
         if (compared(t->g, i))
-            LS_TRY(compare(subject->name, "", x, t->g, x->data, judge->g, y->data, x->dtype, tolerance));
+            LS_TRY(compare(subject->name, "", x, t->g, x->data, judge->g, y->data, x->dtype, a));
         if (gradients && x->grad && is_leaf(x) && t->g->tensor_plan[i].active)
-            LS_TRY(compare(subject->name, "gradient of ", x, t->g, x->grad, judge->g, y->grad, x->dtype, tolerance));
+            LS_TRY(compare(subject->name, "gradient of ", x, t->g, x->grad, judge->g, y->grad, ls_grad_dtype(x), a));
     }
     return LS_OK;
 }
 
-static LsStatus run_trial(const LsSubject *subject, Trial *t, bool decodes)
+static LsStatus run_trial(const Trial *t, bool decodes)
 {
     double loss, size;
-    LS_TRY(project(subject, t->g, &loss, &size));
-    return decodes ? LS_OK : backward(t->g, false);
+    LS_TRY(project(t, &loss, &size));
+    return decodes ? LS_OK : backward(t, false);
 }
 
 LsStatus ls_check_reference(const LsSubject *subject)
@@ -365,11 +379,11 @@ LsStatus ls_check_reference(const LsSubject *subject)
     bool decodes;
     double loss, size;
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, true, &plain, &decodes));
-    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, &fast, &decodes));
-    LS_TRY_CLEANUP(project(subject, plain.g, &loss, &size));
-    LS_TRY_CLEANUP(project(subject, fast.g, &loss, &size));
-    LS_TRY_CLEANUP(compare_all(subject, &fast, &plain, 1e-12, false));
+    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, true, false, &plain, &decodes));
+    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, false, &fast, &decodes));
+    LS_TRY_CLEANUP(project(&plain, &loss, &size));
+    LS_TRY_CLEANUP(project(&fast, &loss, &size));
+    LS_TRY_CLEANUP(compare_all(subject, &fast, &plain, (Allowance){.shared = 1e-12}, false));
 cleanup:
     trial_free(&plain);
     trial_free(&fast);
@@ -385,13 +399,13 @@ static LsStatus snapshot(const LsGraph *g, char **bytes, int64_t *count)
         for (int i = 0; i < g->tensors; i++) {
             const LsTensor *x = g->tensor[i];
             bool leaf = x->grad && is_leaf(x) && g->tensor_plan[i].active;
-            int64_t size = ls_tensor_bytes(g, x);
+            int64_t size = ls_tensor_bytes(g, x), grad_size = ls_grad_bytes(g, x);
             if (pass && compared(g, i))
                 memcpy(*bytes + at, x->data, (size_t)size);
             at += compared(g, i) ? size : 0;
             if (pass && leaf)
-                memcpy(*bytes + at, x->grad, (size_t)size);
-            at += leaf ? size : 0;
+                memcpy(*bytes + at, x->grad, (size_t)grad_size);
+            at += leaf ? grad_size : 0;
         }
         *count = at;
         if (!pass && !(*bytes = ls_alloc((size_t)at)))
@@ -408,7 +422,7 @@ static LsStatus check_threads(const LsSubject *subject, Trial *t, bool decodes)
     LsStatus status = LS_OK;
     for (int threads = 1; threads <= 3 && status == LS_OK; threads++) {
         ls_set_threads(threads);
-        status = run_trial(subject, t, decodes);
+        status = run_trial(t, decodes);
         if (status == LS_OK)
             status = threads == 1 ? snapshot(t->g, &first, &count) : snapshot(t->g, &other, &other_count);
         if (status == LS_OK && threads > 1 && memcmp(first, other, (size_t)count) != 0)
@@ -421,18 +435,19 @@ static LsStatus check_threads(const LsSubject *subject, Trial *t, bool decodes)
     return status;
 }
 
-LsStatus ls_check_build(const LsSubject *subject, LsIsa isa, double tolerance)
+LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double roundings)
 {
     Trial judge = {0}, t = {0};
-    bool decodes;
+    bool decodes, coarse = precision == LS_BFLOAT16;
+    Allowance a = {.own = coarse ? STORED : 0, .shared = tolerance * 0x1p-24 + (coarse ? roundings * STORED : 0)};
     LsStatus status = LS_OK;
     char *forced = getenv("LOCKSTEP_ISA") ? ls_strdup(getenv("LOCKSTEP_ISA")) : NULL;
     setenv("LOCKSTEP_ISA", ls_isa_name(isa), 1);
-    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, &judge, &decodes));
-    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT32, false, &t, &decodes));
-    LS_TRY_CLEANUP(run_trial(subject, &judge, decodes));
+    LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, coarse, &judge, &decodes));
+    LS_TRY_CLEANUP(trial_new(subject, precision, false, coarse, &t, &decodes));
+    LS_TRY_CLEANUP(run_trial(&judge, decodes));
     LS_TRY_CLEANUP(check_threads(subject, &t, decodes));
-    LS_TRY_CLEANUP(compare_all(subject, &t, &judge, tolerance * 0x1p-24, !decodes));
+    LS_TRY_CLEANUP(compare_all(subject, &t, &judge, a, !decodes));
 cleanup:
     if (forced)
         setenv("LOCKSTEP_ISA", forced, 1);
@@ -441,5 +456,5 @@ cleanup:
     ls_free(forced);
     trial_free(&judge);
     trial_free(&t);
-    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", ls_isa_name(isa));
+    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s, %s", coarse ? "bfloat16" : "float", ls_isa_name(isa));
 }

@@ -32,8 +32,10 @@ LsStatus ls_check_gradient(const LsSubject *subject, int samples) LS_MUST_USE;
 /* The fast forward in double against the plain one: to 1e-12 of the largest magnitude. */
 LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 
-/* Results and gradients in float at this instruction set against double, to tolerance * 2^-24 of the largest magnitude of each tensor; and
- * the same bits with 1, 2 and 3 threads. */
-LsStatus ls_check_build(const LsSubject *subject, LsIsa isa, double tolerance) LS_MUST_USE;
+/* Results and gradients of a build (float or bfloat16, at this instruction set) against double, which gets the same inputs, parameters and
+ * upstream gradients, rounded to bfloat16 first for that build. Allowed is tolerance * 2^-24 of the largest magnitude of each tensor; in
+ * bfloat16 also 2^-8 of the result itself where it is stored so, and roundings * 2^-8 of the largest magnitude (LsOp.roundings says for
+ * what). And the same bits with 1, 2 and 3 threads. */
+LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double roundings) LS_MUST_USE;
 
 #endif

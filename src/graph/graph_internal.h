@@ -114,6 +114,14 @@ bool ls_plan_can_drop(const LsGraph *g, int n);
 /* Seconds of a node's forward on a typical machine: for comparing nodes. */
 double ls_plan_seconds(const LsNode *node);
 
+/* Gradients of parameters are LS_ACC whatever the parameter is seen as; others are of their tensor's type. */
+static inline LsDtype ls_grad_dtype(const LsTensor *x) { return x->role == LS_ROLE_PARAM ? LS_ACC : x->dtype; }
+static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x) { return x->count * ls_graph_element_bytes(g, ls_grad_dtype(x)); }
+
+/* Element i of an array of this type, in this graph's precision. */
+double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i);
+void ls_set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value);
+
 /* Gives every tensor of a laid-out graph its memory. */
 LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;
 

@@ -1,5 +1,7 @@
 #include "graph/graph_internal.h"
 
+#include "base/bfloat16.h"
+
 #include <string.h>
 
 static void fill_constant(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
@@ -48,7 +50,14 @@ void ls_params_free(LsParams *params)
     ls_free(params->list);
     ls_free(params->value);
     ls_free(params->grad);
+    ls_free(params->shadow);
     ls_free(params);
+}
+
+void ls_params_shadow(const LsParams *params, int64_t first, int64_t count)
+{
+    if (params->shadow)
+        ls_bfloat16_round(params->value + first, (LsBfloat16 *)(void *)(params->shadow + first), count);
 }
 
 int ls_params_find(const LsParams *params, const char *name)

@@ -100,8 +100,8 @@ static LsStatus mark_ready(LsGraph *g)
 static void count_memory(LsGraph *g)
 {
     LsMemory m = {0};
-    bool copies = g->options.precision != LS_FLOAT32;
-    m.parameters = g->params->total * 4;
+    bool copies = g->options.precision == LS_FLOAT64;
+    m.parameters = g->params->total * (g->options.precision == LS_BFLOAT16 ? 6 : 4); /* floats and their shadow */
     m.gradients = g->options.mode == LS_TRAIN ? g->params->total * 4 : 0;
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];

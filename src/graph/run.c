@@ -1,6 +1,8 @@
 /* Running a planned graph: forward, backward, the gradient-ready hook. Nothing here allocates. */
 #include "graph/graph_internal.h"
 
+#include "base/bfloat16.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -40,7 +42,7 @@ static void poison_backward(const LsGraph *g, const LsNode *node)
             same |= node->in[j] == node->in[i];
         bool writes = !same && ((node->want >> i) & 1u) && !((node->add >> i) & 1u);
         if (writes && node->in[i]->grad != node->out[0]->grad)
-            ls_poison(node->in[i]->grad, ls_tensor_bytes(g, node->in[i]));
+            ls_poison(node->in[i]->grad, ls_grad_bytes(g, node->in[i]));
     }
 }
 
@@ -126,14 +128,27 @@ LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate,
     return LS_OK;
 }
 
-static void fill(const LsGraph *g, void *data, LsDtype dtype, int64_t count, double value)
+double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i)
 {
-    bool wide = ls_graph_element_bytes(g, dtype) == 8;
-    for (int64_t i = 0; i < count; i++)
-        if (wide)
-            ((double *)data)[i] = value;
-        else
-            ((float *)data)[i] = (float)value;
+    if (dtype == LS_I32)
+        return ((const int32_t *)data)[i];
+    int64_t bytes = ls_graph_element_bytes(g, dtype);
+    if (bytes == 2)
+        return (double)ls_bfloat16_to_float(((const LsBfloat16 *)data)[i]);
+    return bytes == 8 ? ((const double *)data)[i] : (double)((const float *)data)[i];
+}
+
+void ls_set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value)
+{
+    int64_t bytes = ls_graph_element_bytes(g, dtype);
+    if (dtype == LS_I32)
+        ((int32_t *)data)[i] = (int32_t)value;
+    else if (bytes == 2)
+        ((LsBfloat16 *)data)[i] = ls_bfloat16_from_float((float)value);
+    else if (bytes == 8)
+        ((double *)data)[i] = value;
+    else
+        ((float *)data)[i] = (float)value;
 }
 
 LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accumulate, const LsHooks *hooks)
@@ -143,24 +158,31 @@ LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accu
         return ls_fail(LS_ERROR, "backward on a graph that was not built for training");
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor_plan[i].seed)
-            fill(g, g->tensor[i]->grad, g->tensor[i]->dtype, g->tensor[i]->count, scale);
+            for (int64_t j = 0; j < g->tensor[i]->count; j++)
+                ls_set_element(g, g->tensor[i]->grad, g->tensor[i]->dtype, j, scale);
     return ls_graph_backward_seeded(g, run, accumulate, hooks);
 }
 
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to)
 {
-    if (ls_graph_element_bytes(g, x->dtype) == 8)
+    int64_t bytes = ls_graph_element_bytes(g, x->dtype);
+    if (bytes == 8)
         for (int64_t i = 0; i < x->count; i++)
             to[i] = (float)((const double *)x->data)[i];
+    else if (bytes == 2)
+        ls_bfloat16_widen(x->data, to, x->count);
     else
         memcpy(to, x->data, sizeof(float) * (size_t)x->count);
 }
 
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from)
 {
-    if (ls_graph_element_bytes(g, x->dtype) == 8)
+    int64_t bytes = ls_graph_element_bytes(g, x->dtype);
+    if (bytes == 8)
         for (int64_t i = 0; i < x->count; i++)
             ((double *)x->data)[i] = (double)from[i];
+    else if (bytes == 2)
+        ls_bfloat16_round(from, x->data, x->count);
     else
         memcpy(x->data, from, sizeof(float) * (size_t)x->count);
 }
@@ -172,10 +194,9 @@ static bool finite_values(const LsGraph *g, const void *data, LsDtype dtype, int
     if (dtype == LS_I32)
         return true;
     bool finite = true;
-    bool wide = ls_graph_element_bytes(g, dtype) == 8;
 #pragma omp parallel for reduction(&& : finite) schedule(static)
     for (int64_t i = 0; i < count; i++)
-        finite = finite && (wide ? isfinite(((const double *)data)[i]) : isfinite(((const float *)data)[i]));
+        finite = finite && isfinite(ls_element(g, data, dtype, i));
     return finite;
 }
 

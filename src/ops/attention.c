@@ -313,4 +313,5 @@ LS_OP(attention) = {
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,
+    .roundings = 1, /* delta_t = do_t . o_t takes o as it was stored */
 };

@@ -107,31 +107,41 @@ LS_INLINE double row_exponentials(acc *z, acc most, int64_t count, bool keep)
     return total;
 }
 
+/* g = e scale - onehot(target) as the products take it, in the place of e: what is narrower is written behind what is read. */
+LS_INLINE void row_gradient(acc *e, acc scale, int64_t count, int32_t target)
+{
+    real *g = (real *)(void *)e;
+    acc at_target = e[target] * scale - 1;
+    int64_t j = 0;
+    for (; j + LS_LANES <= count; j += LS_LANES)
+        ls_store(g + j, ls_load_acc(e + j) * scale);
+    if (j < count)
+        ls_store_part(g + j, ls_load_acc_part(e + j, count - j) * scale, count - j);
+    ls_store1(g + target, at_target);
+}
+
 /* The row's loss; z becomes g where `keep`. */
 static double row_loss(acc *z, int64_t count, int32_t target, bool keep)
 {
     if (target == LS_IGNORE) {
         if (keep)
-            memset(z, 0, (size_t)count * sizeof *z);
+            memset(z, 0, (size_t)count * sizeof(real));
         return 0;
     }
     acc most = row_maximum(z, count);
     double at_target = (double)z[target];
     double sum = keep ? row_exponentials(z, most, count, true) : row_exponentials(z, most, count, false);
-    if (keep) {
-        acc scale = (acc)(1 / sum);
-        for (int64_t j = 0; j < count; j++)
-            z[j] *= scale;
-        z[target] -= 1;
-    }
+    if (keep)
+        row_gradient(z, (acc)(1 / sum), count, target);
     return log(sum) + (double)most - at_target;
 }
 
 /* ---- Forward ------------------------------------------------------------------------------------------------------------- */
 
-/* dL/dx of a block of rows and its share of dL/dw, from g: (rows, V). */
-static LsStatus add_gradients(const LsNode *node, const Shape *s, const acc *g, int64_t from, int64_t rows)
+/* dL/dx of a block of rows and its share of dL/dw, from g: (rows, V), rows as far apart as those of the logits were. */
+static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g, int64_t from, int64_t rows)
 {
+    int64_t stride = s->stride * (int64_t)(sizeof(acc) / sizeof(real));
     const real *x = (const real *)node->in[0]->data + from * s->width, *w = node->in[1]->data;
     acc *dx = (acc *)node->out[1]->data + from * s->width, *dw = node->out[2]->data;
     if (node->in[0]->needs_grad)
@@ -139,22 +149,24 @@ static LsStatus add_gradients(const LsNode *node, const Shape *s, const acc *g, 
                                  .n = s->width,
                                  .k = s->columns,
                                  .a = g,
-                                 .lda = s->stride,
+                                 .lda = stride,
                                  .b = w,
                                  .ldb = s->width,
                                  .c = dx,
-                                 .ldc = s->width}));
+                                 .ldc = s->width,
+                                 .c_float = true}));
     if (node->in[1]->needs_grad)
         LS_TRY(ls_gemm(&(LsGemm){.m = s->columns,
                                  .n = s->width,
                                  .k = rows,
                                  .a = g,
-                                 .lda = s->stride,
+                                 .lda = stride,
                                  .transpose_a = true,
                                  .b = x,
                                  .ldb = s->width,
                                  .c = dw,
                                  .ldc = s->width,
+                                 .c_float = true,
                                  .accumulate = from > 0}));
     return LS_OK;
 }
@@ -180,12 +192,13 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
                                  .ldb = s.width,
                                  .transpose_b = true,
                                  .c = z,
-                                 .ldc = s.stride}));
+                                 .ldc = s.stride,
+                                 .c_float = true}));
 #pragma omp parallel for schedule(dynamic, 4) if (rows * s.columns > 4096)
         for (int64_t i = 0; i < rows; i++)
             loss[from + i] = row_loss(z + i * s.stride, s.columns, target[from + i], keep);
         if (keep)
-            LS_TRY(add_gradients(node, &s, z, from, rows));
+            LS_TRY(add_gradients(node, &s, (const real *)(const void *)z, from, rows));
     }
     double total = 0;
     for (int64_t i = 0; i < s.rows; i++)
@@ -304,4 +317,5 @@ LS_OP(head_cross_entropy) = {
     .saves_out = 6,
     .param_in = 2,
     .cases = cases,
+    .roundings = 1, /* g is rounded for the two products of the gradients */
 };

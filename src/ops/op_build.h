@@ -1,6 +1,6 @@
 /* What every op's file includes first. The file is compiled several times: once for each element type and instruction set.
  *
- *   real   element type in memory of activations (float, bfloat16, double)
+ *   real   element type in memory of activations (float, double; bfloat16 as a structure, see ops/vec.h)
  *   acc    arithmetic, statistics, gradients of parameters (float or double)
  *   vacc   a vector of LS_LANES acc; loads and stores convert from and to real
  *
@@ -40,8 +40,10 @@
 #endif
 
 /* C = op(A) op(B) in this build's element type: see base/gemm.h. */
-#ifdef LS_BUILD_FLOAT64
+#if defined(LS_BUILD_FLOAT64)
 #define ls_gemm ls_gemm_float64
+#elif defined(LS_BUILD_BFLOAT16)
+#define ls_gemm ls_gemm_bfloat16
 #else
 #define ls_gemm ls_gemm_float32
 #endif

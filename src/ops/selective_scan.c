@@ -451,7 +451,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
         }
         if (node->in[GATE]) {
             int64_t width = node->in[GATE]->dim[2];
-            double z = (double)*rows(node->in[GATE], row, width, width - c.channels + e);
+            double z = (double)ls_load1(rows(node->in[GATE], row, width, width - c.channels + e));
             y *= z / (1 + exp(-z));
         }
         ls_store1((real *)node->out[0]->data + i, (acc)y);

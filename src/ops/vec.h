@@ -1,6 +1,11 @@
-/* Vectors of the build's arithmetic type, on GCC's vector extensions: the same source for every instruction set and type. */
+/* Vectors of the build's arithmetic type, on GCC's vector extensions: the same source for every instruction set and type.
+ *
+ * In the build for bfloat16 `real` is a structure, so that the compiler refuses whatever takes it for a number: values pass through the
+ * loads and stores here, which widen exactly and round to the nearest, ties to even (NaN stays NaN, made quiet). */
 #ifndef LS_OPS_VEC_H
 #define LS_OPS_VEC_H
+
+#include "base/bfloat16.h"
 
 #include <math.h>
 #include <stdint.h>
@@ -12,10 +17,18 @@ typedef double acc;
 typedef int64_t ls_int;
 typedef uint64_t ls_bits;
 #else
+#if defined(LS_BUILD_BFLOAT16)
+typedef LsBfloat16 real;
+#else
 typedef float real;
+#endif
 typedef float acc;
 typedef int32_t ls_int;
 typedef uint32_t ls_bits;
+#endif
+
+#if defined(LS_BUILD_BFLOAT16) && defined(__AVX512BF16__)
+#include <immintrin.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -34,19 +47,9 @@ typedef ls_bits vbits __attribute__((vector_size(LS_VEC_BYTES))); /* for sums th
 
 #define LS_INLINE static inline __attribute__((always_inline, unused))
 
-LS_INLINE acc ls_load1(const real *x) { return (acc)*x; }
-LS_INLINE void ls_store1(real *x, acc v) { *x = (real)v; }
-
 LS_INLINE vacc ls_splat(acc v) { return v - (vacc){0}; }
 
-/* Whole vectors from and to any address, of activations (real) and of statistics (acc). */
-LS_INLINE vacc ls_load(const real *x)
-{
-    vacc v;
-    memcpy(&v, x, sizeof v);
-    return v;
-}
-LS_INLINE void ls_store(real *x, vacc v) { memcpy(x, &v, sizeof v); }
+/* Whole vectors of statistics (acc) from and to any address. */
 LS_INLINE vacc ls_load_acc(const acc *x)
 {
     vacc v;
@@ -54,20 +57,83 @@ LS_INLINE vacc ls_load_acc(const acc *x)
     return v;
 }
 LS_INLINE void ls_store_acc(acc *x, vacc v) { memcpy(x, &v, sizeof v); }
+LS_INLINE vacc ls_load_acc_part(const acc *x, int64_t n)
+{
+    vacc v = {0};
+    memcpy(&v, x, (size_t)n * sizeof(acc));
+    return v;
+}
+LS_INLINE void ls_store_acc_part(acc *x, vacc v, int64_t n) { memcpy(x, &v, (size_t)n * sizeof(acc)); }
 
-/* The first n lanes (n < LS_LANES), the others zero; and only those lanes written. For tails. */
+/* Activations (real): one; a whole vector; one in every lane; the first n < LS_LANES lanes with the others zero, and only those lanes
+ * written, for tails. */
+#if defined(LS_BUILD_BFLOAT16)
+
+typedef uint16_t ls_halves __attribute__((vector_size(LS_VEC_BYTES / 2)));
+
+LS_INLINE vacc ls_widen(ls_halves h) { return (vacc)(__builtin_convertvector(h, vbits) << 16); }
+LS_INLINE ls_halves ls_narrow(vacc v)
+{
+#if defined(__AVX512BF16__)
+    return (ls_halves)_mm512_cvtneps_pbh((__m512)v);
+#else
+    vbits bits = (vbits)v, rounded = bits + 0x7fff + (bits >> 16 & 1), quiet = bits | 0x400000;
+    vbits nan = (vbits)(v != v);
+    return __builtin_convertvector(((rounded & ~nan) | (quiet & nan)) >> 16, ls_halves);
+#endif
+}
+
+LS_INLINE acc ls_load1(const real *x) { return ls_bfloat16_to_float(*x); }
+LS_INLINE void ls_store1(real *x, acc v) { *x = ls_bfloat16_from_float(v); }
+LS_INLINE vacc ls_load(const real *x)
+{
+    ls_halves h;
+    memcpy(&h, x, sizeof h);
+    return ls_widen(h);
+}
+LS_INLINE void ls_store(real *x, vacc v)
+{
+    ls_halves h = ls_narrow(v);
+    memcpy(x, &h, sizeof h);
+}
+LS_INLINE vacc ls_load_splat(const real *x)
+{
+    return (vacc)((x->bits - (vbits){0}) << 16);
+}
+LS_INLINE vacc ls_load_part(const real *x, int64_t n)
+{
+    ls_halves h = {0};
+    memcpy(&h, x, (size_t)n * sizeof(real));
+    return ls_widen(h);
+}
+LS_INLINE void ls_store_part(real *x, vacc v, int64_t n)
+{
+    ls_halves h = ls_narrow(v);
+    memcpy(x, &h, (size_t)n * sizeof(real));
+}
+
+#else
+
+LS_INLINE acc ls_load1(const real *x) { return *x; }
+LS_INLINE void ls_store1(real *x, acc v) { *x = v; }
+LS_INLINE vacc ls_load(const real *x) { return ls_load_acc(x); }
+LS_INLINE void ls_store(real *x, vacc v) { ls_store_acc(x, v); }
+LS_INLINE vacc ls_load_splat(const real *x) { return ls_splat(*x); }
 LS_INLINE vacc ls_load_part(const real *x, int64_t n)
 {
     vacc v = {0};
     for (int64_t i = 0; i < n; i++)
-        v[i] = ls_load1(x + i);
+        v[i] = x[i];
     return v;
 }
 LS_INLINE void ls_store_part(real *x, vacc v, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
-        ls_store1(x + i, v[i]);
+        x[i] = v[i];
 }
+
+#endif
+
 /* min(n, LS_LANES) lanes: whole vectors and tails in one loop. */
 LS_INLINE vacc ls_load_upto(const real *x, int64_t n) { return n >= LS_LANES ? ls_load(x) : ls_load_part(x, n); }
 LS_INLINE void ls_store_upto(real *x, vacc v, int64_t n)
@@ -77,14 +143,6 @@ LS_INLINE void ls_store_upto(real *x, vacc v, int64_t n)
     else
         ls_store_part(x, v, n);
 }
-LS_INLINE vacc ls_load_acc_part(const acc *x, int64_t n)
-{
-    vacc v = {0};
-    memcpy(&v, x, (size_t)n * sizeof(acc));
-    return v;
-}
-LS_INLINE void ls_store_acc_part(acc *x, vacc v, int64_t n) { memcpy(x, &v, (size_t)n * sizeof(acc)); }
-
 /* Lane by lane: mask ? yes : no, for a mask made by comparing vectors. (Written so that compilers see a blend.) */
 LS_INLINE vacc ls_select(vint mask, vacc yes, vacc no)
 {

@@ -79,8 +79,12 @@ void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*upda
         int64_t begin = range[r].first + inside * PIECE, end = range[r].first + range[r].count;
         end = end - begin < PIECE ? end : begin + PIECE;
         update_piece(params, begin, end, update, self);
-        for (int copy = 0; copy < copies; copy++) /* while they are in the cache */
+        ls_params_shadow(params, begin, end - begin);
+        for (int copy = 0; copy < copies; copy++) {
             memcpy(shard->copy[copy] + begin, params->value + begin, (size_t)(end - begin) * sizeof(float));
+            if (params->shadow)
+                memcpy(shard->shadow[copy] + begin, params->shadow + begin, (size_t)(end - begin) * sizeof(uint16_t));
+        }
     }
 }
 

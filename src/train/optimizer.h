@@ -14,6 +14,7 @@ typedef struct LsShard {
     const LsRange *range; /* in any order, without overlap */
     int copies;
     float *const *copy; /* arrays like params->value, of the other ranks of the node */
+    uint16_t *const *shadow; /* (copies) and like params->shadow, where there is one */
 } LsShard;
 
 typedef struct LsOptimizer {
@@ -21,7 +22,7 @@ typedef struct LsOptimizer {
     int moments;
     const char *moment_name[LS_MAX_MOMENTS]; /* as in checkpoints: "m", "v" */
 
-    /* One step: params->value from params->grad times `scale` (clipping, and the mean over targets). step counts from 1. Goes once
+    /* One step: params->value (and, through ls_optimizer_each, params->shadow) from params->grad times `scale` (clipping, and the mean over targets). step counts from 1. Goes once
      * over the flat arrays (the shard's ranges of them), element by element, so that the number of threads does not show in the
      * bits. */
     void (*update)(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard, int64_t step,
@@ -35,7 +36,8 @@ const LsOptimizer *ls_optimizer_find(const char *name);
 float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
 
 /* Runs `update(self, param, first, count)` over the shard in parallel: pieces [first, first + count) of the flat arrays that
- * belong to list[param]; never across a border of parameters; every element once. Then copies the pieces' new values. */
+ * belong to list[param]; never across a border of parameters; every element once. Then, while a piece is in the cache, rounds its new
+ * values into params->shadow, and copies both to the shard's neighbours. */
 void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*update)(void *self, int param, int64_t first, int64_t count),
                        void *self);
 

@@ -74,8 +74,7 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
     result->learning_rate = ls_schedule(settings, step);
     t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate, scale);
     if (t->sharded) /* nobody reads parameters that a neighbour has not written yet */
-        LS_TRY(t->comm->barrier(t->comm));
-    ls_graph_refresh(t->train_graph);
+        return t->comm->barrier(t->comm);
     return LS_OK;
 }
 

@@ -95,6 +95,7 @@ struct LsTrainer {
     bool sharded;       /* ranks of a node share the optimiser's work: a rank's moments are whole after ls_trainer_collect only */
     LsShard shard;      /* this rank's part */
     float **neighbour;  /* (shard.copies) their parameters */
+    uint16_t **neighbour_shadow; /* (shard.copies) the bfloat16 shadows of these */
     LsSource *training, *validation; /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
     LsBuckets *buckets;

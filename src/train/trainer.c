@@ -34,12 +34,15 @@ static LsStatus prepare(LsTrainer *t)
 static LsStatus share_work(LsTrainer *t)
 {
     float *array[1 + LS_MAX_MOMENTS];
-    LS_TRY(ls_buckets_shard(t->buckets, 1 + t->optimizer->moments, array, &t->sharded));
+    uint16_t *shadow = NULL;
+    bool shadowed = ls_train_precision(t->config) == LS_BFLOAT16;
+    LS_TRY(ls_buckets_shard(t->buckets, 1 + t->optimizer->moments, array, shadowed ? &shadow : NULL, &t->sharded));
     if (!t->sharded)
         return LS_OK;
     memcpy(array[0], t->params->value, (size_t)t->params->total * sizeof(float));
     ls_free(t->params->value);
     t->params->value = array[0];
+    t->params->shadow = shadow;
     for (int i = 0; i < t->optimizer->moments; i++)
         t->moment[i] = array[1 + i];
     t->shard.ranges = ls_buckets_owned(t->buckets, &t->shard.range);
@@ -53,11 +56,15 @@ static LsStatus complete(LsTrainer *t)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
             return LS_RESOURCE;
     t->neighbour = ls_alloc_array(t->shard.copies, sizeof *t->neighbour);
-    if (!t->neighbour)
+    t->neighbour_shadow = ls_alloc_array(t->shard.copies, sizeof *t->neighbour_shadow);
+    if (!t->neighbour || !t->neighbour_shadow)
         return LS_RESOURCE;
-    for (int i = 0; i < t->shard.copies; i++)
+    for (int i = 0; i < t->shard.copies; i++) {
         t->neighbour[i] = ls_buckets_neighbour(t->buckets, i, 0);
+        t->neighbour_shadow[i] = ls_buckets_neighbour_shadow(t->buckets, i);
+    }
     t->shard.copy = t->neighbour;
+    t->shard.shadow = t->neighbour_shadow;
     LS_TRY(ls_graph_plan(t->train_graph));
     return t->eval_graph ? ls_graph_plan(t->eval_graph) : LS_OK;
 }
@@ -102,12 +109,15 @@ void ls_trainer_free(LsTrainer *trainer)
         return;
     ls_graph_free(trainer->train_graph);
     ls_graph_free(trainer->eval_graph);
-    if (trainer->sharded)
-        trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL; /* these go with the buckets */
+    if (trainer->sharded) { /* these go with the buckets */
+        trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL;
+        trainer->params->shadow = NULL;
+    }
     ls_buckets_free(trainer->buckets);
     for (int i = 0; i < LS_MAX_MOMENTS; i++)
         ls_free(trainer->moment[i]);
     ls_free(trainer->neighbour);
+    ls_free(trainer->neighbour_shadow);
     ls_params_free(trainer->params);
     ls_free(trainer);
 }
