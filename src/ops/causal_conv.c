@@ -384,4 +384,5 @@ LS_OP(causal_conv) = {
     .param_in = 6,
     .mixes_time = true,
     .cases = cases,
+    .roundings = 1, /* with a carry the gradient of the last rows is stored, then added to */
 };
