@@ -1,5 +1,6 @@
 /* The dense product against plain loops, with the error bound of the sum (k eps sum |a| |b|), and its bits over numbers of threads. */
-#include "base/gemm.h"
+#include "base/bfloat16.h"
+#include "base/gemm_panel.h"
 #include "harness.h"
 
 #include <math.h>
@@ -8,31 +9,49 @@
 #include <string.h>
 #include <unistd.h>
 
-static double *uniform(int64_t count, uint64_t key)
+/* ---- The products under test: their element types and how exact they are ---- */
+
+typedef enum Type { FLOAT, DOUBLE, BFLOAT16 } Type;
+
+typedef struct Kind {
+    const char *name;
+    Type operands, result;
+    LsStatus (*product)(const LsGemm *g);
+    double unit;   /* of the arithmetic: half a unit in the last place */
+    double stored; /* of the result's rounding to its type, once more */
+} Kind;
+
+static LsStatus panels_of_floats(const LsGemm *g) { return g->k > 0 ? ls_panel_gemm(g, ls_panel_kernel(), true) : ls_gemm_float32(g); }
+
+static const Kind floats = {"float", FLOAT, FLOAT, ls_gemm_float32, 0x1p-24, 0};
+static const Kind doubles = {"double", DOUBLE, DOUBLE, ls_gemm_float64, 0x1p-53, 0};
+static const Kind panels = {"float by panels", FLOAT, FLOAT, panels_of_floats, 0x1p-24, 0}; /* also for sizes where other kernels are faster */
+static const Kind halves = {"bfloat16", BFLOAT16, BFLOAT16, ls_gemm_bfloat16, 0x1p-24, 0x1p-8};
+static const Kind to_floats = {"bfloat16 to float", BFLOAT16, FLOAT, ls_gemm_bfloat16, 0x1p-24, 0};
+
+static int64_t bytes_of(Type type) { return type == DOUBLE ? 8 : type == FLOAT ? 4 : 2; }
+
+static void put(void *x, int64_t i, Type type, double value)
 {
-    double *x = ls_alloc_array(count, sizeof *x);
-    for (int64_t i = 0; x && i < count; i++)
-        x[i] = 2 * (double)ls_uniform_at(key, 0, (uint64_t)i) - 1;
-    return x;
+    if (type == DOUBLE)
+        ((double *)x)[i] = value;
+    else if (type == FLOAT)
+        ((float *)x)[i] = (float)value;
+    else
+        ((LsBfloat16 *)x)[i] = ls_bfloat16_from_float((float)value);
 }
 
-static void *narrow(const double *x, int64_t count, bool wide)
+static double read_at(const void *x, int64_t i, Type type)
 {
-    if (wide) {
-        double *copy = ls_alloc_array(count, sizeof *copy);
-        if (copy)
-            memcpy(copy, x, (size_t)count * sizeof *copy);
-        return copy;
-    }
-    float *copy = ls_alloc_array(count, sizeof *copy);
+    return type == DOUBLE ? ((const double *)x)[i] : type == FLOAT ? (double)((const float *)x)[i] : (double)ls_bfloat16_to_float(((const LsBfloat16 *)x)[i]);
+}
+
+static void *narrow(const double *x, int64_t count, Type type)
+{
+    void *copy = ls_alloc_array(count, (size_t)bytes_of(type));
     for (int64_t i = 0; copy && i < count; i++)
-        copy[i] = (float)x[i];
+        put(copy, i, type, x[i]);
     return copy;
-}
-
-static double read_at(const void *x, int64_t i, bool wide)
-{
-    return wide ? ((const double *)x)[i] : (double)((const float *)x)[i];
 }
 
 static double element(const double *x, int64_t stride, bool transposed, int64_t row, int64_t column)
@@ -40,14 +59,25 @@ static double element(const double *x, int64_t stride, bool transposed, int64_t 
     return transposed ? x[column * stride + row] : x[row * stride + column];
 }
 
+static double *uniform(int64_t count, uint64_t key, Type type)
+{
+    double *x = ls_alloc_array(count, sizeof *x);
+    for (int64_t i = 0; x && i < count; i++) {
+        double rounded = 0;
+        put(&rounded, 0, type, 2 * (double)ls_uniform_at(key, 0, (uint64_t)i) - 1);
+        x[i] = read_at(&rounded, 0, type);
+    }
+    return x;
+}
+
 typedef struct Case {
     LsGemm g;
     int64_t a_count, b_count, c_count;
-    double *a, *b, *c, *bias; /* the values, exact in float */
+    double *a, *b, *c, *bias; /* the values, exact in the types of the kind */
 } Case;
 
 /* Rows are `pad` elements longer than they need be: what lies between must stay untouched. */
-static Case make_case(int64_t m, int64_t n, int64_t k, int variant, int64_t pad)
+static Case make_case(const Kind *kind, int64_t m, int64_t n, int64_t k, int variant, int64_t pad)
 {
     Case t = {.g = {.m = m, .n = n, .k = k, .transpose_a = variant & 1, .transpose_b = variant & 2, .accumulate = variant & 4}};
     t.g.lda = (t.g.transpose_a ? m : k) + pad;
@@ -56,10 +86,11 @@ static Case make_case(int64_t m, int64_t n, int64_t k, int variant, int64_t pad)
     t.a_count = (t.g.transpose_a ? k : m) * t.g.lda;
     t.b_count = (t.g.transpose_b ? n : k) * t.g.ldb;
     t.c_count = m * t.g.ldc;
-    t.a = uniform(t.a_count, 1);
-    t.b = uniform(t.b_count, 2);
-    t.c = uniform(t.c_count, 3);
-    t.bias = variant & 8 ? uniform(n, 4) : NULL;
+    t.g.c_float = kind->operands == BFLOAT16 && kind->result == FLOAT;
+    t.a = uniform(t.a_count, 1, kind->operands);
+    t.b = uniform(t.b_count, 2, kind->operands);
+    t.c = uniform(t.c_count, 3, kind->result);
+    t.bias = variant & 8 ? uniform(n, 4, kind->operands) : NULL;
     return t;
 }
 
@@ -69,28 +100,28 @@ static void free_case(Case *t)
 }
 
 /* Runs the case and returns its c. */
-static void *run_case(const Case *t, bool wide, int threads)
+static void *run_case(const Kind *kind, const Case *t, int threads)
 {
     LsGemm g = t->g;
-    void *a = narrow(t->a, t->a_count, wide), *b = narrow(t->b, t->b_count, wide), *c = narrow(t->c, t->c_count, wide);
-    void *bias = t->bias ? narrow(t->bias, g.n, wide) : NULL;
+    void *a = narrow(t->a, t->a_count, kind->operands), *b = narrow(t->b, t->b_count, kind->operands);
+    void *c = narrow(t->c, t->c_count, kind->result), *bias = t->bias ? narrow(t->bias, g.n, kind->operands) : NULL;
     g.a = a, g.b = b, g.c = c, g.bias = bias;
     int before = ls_threads();
     ls_set_threads(threads);
-    ASSERT_OK(wide ? ls_gemm_float64(&g) : ls_gemm_float32(&g));
+    ASSERT_OK(kind->product(&g));
     ls_set_threads(before);
     ls_free(a), ls_free(b), ls_free(bias);
     return c;
 }
 
 /* The worst error as a share of the bound; rows padding is compared bit by bit. */
-static double worst_error(const Case *t, const void *c, bool wide)
+static double worst_error(const Kind *kind, const Case *t, const void *c)
 {
     const LsGemm *g = &t->g;
-    double unit = wide ? 0x1p-53 : 0x1p-24, worst = 0;
+    double worst = 0;
     for (int64_t i = 0; i < g->m; i++)
         for (int64_t j = 0; j < g->ldc; j++) {
-            double before = t->c[i * g->ldc + j], is = read_at(c, i * g->ldc + j, wide);
+            double before = t->c[i * g->ldc + j], is = read_at(c, i * g->ldc + j, kind->result);
             if (j >= g->n) {
                 worst = is == before ? worst : INFINITY;
                 continue;
@@ -104,7 +135,7 @@ static double worst_error(const Case *t, const void *c, bool wide)
                 sum += before, size += fabs(before);
             if (t->bias)
                 sum += t->bias[j], size += fabs(t->bias[j]);
-            double share = fabs(is - sum) / ((double)(g->k + 2) * unit * size + 1e-300);
+            double share = fabs(is - sum) / ((double)(g->k + 2) * kind->unit * size * (1 + kind->stored) + kind->stored * fabs(sum) + 1e-300);
             worst = share <= worst ? worst : share; /* NaN stays */
         }
     return worst;
@@ -113,16 +144,16 @@ static double worst_error(const Case *t, const void *c, bool wide)
 static const int64_t sizes[][3] = {{1, 1, 1},   {1, 65, 128}, {3, 5, 7},    {17, 1, 33},   {48, 48, 48}, {64, 63, 130}, {2, 30, 49}, {13, 21, 70}, {16, 9, 33}, {7, 50, 20},
                                    {97, 31, 5}, {31, 129, 257}, {130, 200, 1}, {100, 97, 0}, {5, 7, 4500}, {193, 390, 60}};
 
-static void compare(bool wide)
+static void compare(const Kind *kind)
 {
     for (size_t s = 0; s < LS_COUNT_OF(sizes); s++)
         for (int variant = 0; variant < 16; variant++)
-            for (int64_t pad = 0; pad <= 3; pad += 3) {
-                Case t = make_case(sizes[s][0], sizes[s][1], sizes[s][2], variant, pad);
-                void *c = run_case(&t, wide, 2);
-                double worst = worst_error(&t, c, wide);
+            for (int64_t pad = s % 2 ? 3 : 0; pad <= 3; pad += s < 4 ? 3 : 4) {
+                Case t = make_case(kind, sizes[s][0], sizes[s][1], sizes[s][2], variant, pad);
+                void *c = run_case(kind, &t, 2);
+                double worst = worst_error(kind, &t, c);
                 if (!(worst <= 1))
-                    fprintf(stderr, "m, n, k = %lld, %lld, %lld, variant %d, pad %lld\n", (long long)t.g.m, (long long)t.g.n,
+                    fprintf(stderr, "%s: m, n, k = %lld, %lld, %lld, variant %d, pad %lld\n", kind->name, (long long)t.g.m, (long long)t.g.n,
                             (long long)t.g.k, variant, (long long)pad);
                 ASSERT_AT_MOST(worst, 1);
                 ls_free(c);
@@ -130,23 +161,50 @@ static void compare(bool wide)
             }
 }
 
-static void test_float(void)
+static void test_float(void) { compare(&floats); }
+static void test_double(void) { compare(&doubles); }
+
+static void test_bfloat16(void)
 {
-    compare(false);
+    compare(&halves);
+    compare(&to_floats);
 }
 
-static void test_double(void)
+static void test_panels(void) { compare(&panels); }
+
+/* Operands of all magnitudes that the split carries whole, and what is not finite. */
+static void test_extremes(void)
 {
-    compare(true);
+    static const float a[][32] = {{0x1p127f, -0x1p100f, 0x1.fffffep127f}, {0x1p-100f, 0x1.fffffep-90f, -0x1.8p-60f}, {INFINITY}, {NAN}, {-0.0f}};
+    enum { ROWS = 64, COLUMNS = 48, DEPTH = 32 };
+    static float x[ROWS * DEPTH], y[DEPTH * COLUMNS], z[ROWS * COLUMNS];
+    for (int i = 0; i < ROWS; i++)
+        memcpy(x + i * DEPTH, a[i % (int)LS_COUNT_OF(a)], sizeof a[0]);
+    for (int i = 0; i < DEPTH * COLUMNS; i++)
+        y[i] = i / COLUMNS < 2 ? 0x1.234568p-3f : 0x1p-20f;
+    LsGemm g = {.m = ROWS, .n = COLUMNS, .k = DEPTH, .a = x, .lda = DEPTH, .b = y, .ldb = COLUMNS, .c = z, .ldc = COLUMNS};
+    ASSERT_OK(ls_panel_kernel() ? panels_of_floats(&g) : ls_gemm_float32(&g));
+    for (int i = 0; i < ROWS; i++)
+        for (int j = 0; j < COLUMNS; j++) {
+            double sum = 0, size = 0, is = (double)z[i * COLUMNS + j];
+            for (int p = 0; p < DEPTH; p++) {
+                double product = (double)x[i * DEPTH + p] * (double)y[p * COLUMNS + j];
+                sum += product, size += fabs(product);
+            }
+            if (isfinite(sum))
+                CU_ASSERT(fabs(is - sum) <= (DEPTH + 2) * 0x1p-24 * size)
+            else
+                CU_ASSERT(!isfinite(is))
+        }
 }
 
-static void same_bits(int64_t m, int64_t n, int64_t k, int variant, bool wide)
+static void same_bits(const Kind *kind, int64_t m, int64_t n, int64_t k, int variant)
 {
-    Case t = make_case(m, n, k, variant, 0);
-    void *one = run_case(&t, wide, 1);
-    size_t bytes = (size_t)t.c_count * (wide ? sizeof(double) : sizeof(float));
-    for (int threads = 2; threads <= 5; threads += threads == 3 ? 2 : 1) {
-        void *other = run_case(&t, wide, threads);
+    Case t = make_case(kind, m, n, k, variant, 0);
+    void *one = run_case(kind, &t, 1);
+    size_t bytes = (size_t)(t.c_count * bytes_of(kind->result));
+    for (int threads = 2; threads <= 5; threads += 3) {
+        void *other = run_case(kind, &t, threads);
         bool same = memcmp(one, other, bytes) == 0;
         if (!same)
             fprintf(stderr, "m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", (long long)m, (long long)n, (long long)k,
@@ -162,19 +220,21 @@ static void test_bits_over_threads(void)
 {
     static const int64_t shapes[][3] = {{128, 128, 768}, {64, 64, 40960}, {65, 128, 1024}, {31, 384, 1024},  {384, 256, 1024},
                                         {1, 200, 12288}, {1, 1, 40960},   {100, 1, 1500},  {127, 385, 500}, {12, 50, 3000}, {257, 129, 384}, {1, 300, 129}, {11, 70, 200}};
+    const Kind *kinds[] = {&floats, &halves, ls_panel_kernel() ? &panels : &to_floats};
     for (size_t s = 0; s < LS_COUNT_OF(shapes); s++)
         for (int variant = 0; variant < 4; variant++)
-            same_bits(shapes[s][0], shapes[s][1], shapes[s][2], variant + (s % 2 ? 12 : 0), false);
-    same_bits(768, 2304, 256, 2, false);
-    same_bits(130, 70, 900, 1, true);
+            for (size_t i = 0; i < LS_COUNT_OF(kinds); i += s % 3 ? 3 : 1) /* all kinds at every third shape */
+                same_bits(kinds[i], shapes[s][0], shapes[s][1], shapes[s][2], variant + (s % 2 ? 12 : 0));
+    same_bits(&floats, 768, 2304, 256, 2);
+    same_bits(&doubles, 130, 70, 900, 1);
 }
 
 /* Inside a parallel region the product runs on the calling thread: all threads must get the same. */
 static void test_inside_parallel(void)
 {
-    Case t = make_case(70, 90, 300, 2, 0);
-    float *alone = run_case(&t, false, 1);
-    float *a = narrow(t.a, t.a_count, false), *b = narrow(t.b, t.b_count, false);
+    Case t = make_case(&floats, 270, 290, 300, 2, 0);
+    float *alone = run_case(&floats, &t, 1);
+    float *a = narrow(t.a, t.a_count, FLOAT), *b = narrow(t.b, t.b_count, FLOAT);
     bool same[4] = {false, false, false, false};
 #pragma omp parallel for num_threads(4)
     for (int i = 0; i < 4; i++) {
@@ -192,8 +252,8 @@ static void test_inside_parallel(void)
 
 static void test_no_allocation_after_first(void)
 {
-    Case t = make_case(64, 64, 9000, 1, 0);
-    float *a = narrow(t.a, t.a_count, false), *b = narrow(t.b, t.b_count, false), *c = narrow(t.c, t.c_count, false);
+    Case t = make_case(&floats, 64, 64, 9000, 1, 0);
+    float *a = narrow(t.a, t.a_count, FLOAT), *b = narrow(t.b, t.b_count, FLOAT), *c = narrow(t.c, t.c_count, FLOAT);
     LsGemm g = t.g;
     g.a = a, g.b = b, g.c = c;
     ASSERT_OK(ls_gemm_float32(&g));
@@ -213,21 +273,26 @@ static void test_bad_strides(void)
     ASSERT_FAILS(ls_gemm_float64(&g), LS_ERROR, "stride");
 }
 
-/* All of it twice: with the best instruction set, and with one for which the products have no kernel of their own. */
-int main(int argc, char **argv)
+/* All of it at every instruction set that the machine has: each has a kernel of its own, or none. */
+int main(void)
 {
-    int failed = harness_run("gemm", (HarnessTest[]){{"float against plain loops", test_float},
-                                                     {"double against plain loops", test_double},
-                                                     {"same bits for any number of threads", test_bits_over_threads},
-                                                     {"inside a parallel region", test_inside_parallel},
-                                                     {"no allocation after the first call", test_no_allocation_after_first},
-                                                     {"bad strides", test_bad_strides},
-                                                     {0}});
-    if (failed || argc > 1 || getenv("LOCKSTEP_ISA"))
-        return failed;
-    setenv("LOCKSTEP_ISA", "baseline", 1);
-    fflush(NULL);
-    execv("/proc/self/exe", (char *[]){argv[0], "baseline", NULL});
-    perror(argv[0]);
-    return 1;
+    LsIsa best;
+    if (ls_isa_choose(&best) != LS_OK)
+        return 1;
+    int failed = 0;
+    for (int isa = (int)best; isa >= 0; isa = isa == LS_ISA_V4 ? LS_ISA_BASELINE : isa - 1) { /* v3's products are the baseline's */
+        setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
+        fprintf(stderr, "%s\n", ls_isa_name((LsIsa)isa));
+        failed |= harness_run("gemm", (HarnessTest[]){{"float against plain loops", test_float},
+                                                      {"double against plain loops", test_double},
+                                                      {"bfloat16 against plain loops", test_bfloat16},
+                                                      {"extremes", test_extremes},
+                                                      {"same bits for any number of threads", test_bits_over_threads},
+                                                      {"inside a parallel region", test_inside_parallel},
+                                                      {"no allocation after the first call", test_no_allocation_after_first},
+                                                      {"bad strides", test_bad_strides},
+                                                      {ls_panel_kernel() ? "floats in three parts against plain loops" : NULL, test_panels},
+                                                      {0}});
+    }
+    return failed;
 }

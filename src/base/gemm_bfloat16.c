@@ -1,7 +1,8 @@
-/* The bfloat16 product where the machine has no instruction for it: operands widened to float, the float product, C narrowed. */
+/* The bfloat16 product: of panels, or where the machine has no instruction for it, operands widened to float, the float product, C narrowed. */
 #include "base/bfloat16.h"
 #include "base/gemm.h"
 #include "base/gemm_check.h"
+#include "base/gemm_panel.h"
 #include "base/gemm_space.h"
 
 #include <string.h>
@@ -24,9 +25,8 @@ static void narrow(void *to, int64_t stride, const float *from, int64_t rows, in
             y[i * stride + j] = ls_bfloat16_from_float(from[i * columns + j]);
 }
 
-LsStatus ls_gemm_bfloat16(const LsGemm *g)
+static LsStatus widened(const LsGemm *g)
 {
-    LS_TRY(ls_gemm_check(g));
     int64_t c_count = g->c_float ? 0 : g->m * g->n;
     LsGemmSpace *space = ls_gemm_space_take((g->m * g->k + g->k * g->n + c_count + g->n + 1) * (int64_t)sizeof(float));
     if (!space)
@@ -57,4 +57,11 @@ LsStatus ls_gemm_bfloat16(const LsGemm *g)
     }
     ls_gemm_space_give(space);
     return status;
+}
+
+LsStatus ls_gemm_bfloat16(const LsGemm *g)
+{
+    LS_TRY(ls_gemm_check(g));
+    const LsPanelKernel *panels = ls_panel_kernel();
+    return panels && g->m > 0 && g->n > 0 && g->k > 0 ? ls_panel_gemm(g, panels, false) : widened(g);
 }

@@ -1,0 +1,172 @@
+/* The product of panels: B is packed by all threads together, block by block of columns and of k; then each thread takes blocks of rows,
+ * packs them for itself, and multiplies them with all of B. So both operands are packed once, B for the third-level cache, A for the
+ * second.
+ *
+ * The order of an element's sum follows from k alone: blocks of k one after the other, added in float. */
+#include "base/bfloat16.h"
+#include "base/gemm_panel.h"
+#include "base/gemm_space.h"
+
+#include <omp.h>
+
+enum {
+    A_BYTES = 768 << 10, /* of a packed block of A at most: a good part of the second-level cache */
+    B_BYTES = 12 << 20,  /* of a packed block of B at most */
+    FLOAT_DEPTH = 512,   /* of a block of k */
+    BFLOAT16_DEPTH = 3072,
+    MOST_ROWS = 256,     /* of a block of A */
+    CHUNK_STEPS = 10,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    FLOAT_CHUNK_STEPS = 4,
+    LEAST_COLUMNS = 512  /* of a task, for packing A again for the next columns to be cheap */
+};
+
+typedef struct Plan {
+    const LsGemm *g;
+    const LsPanelKernel *kernel;
+    LsPanelSource a, b;
+    bool is_float, c_float;
+    int parts;
+    int64_t depth, columns;           /* of a block of k, and of columns of B */
+    int64_t task_rows, task_columns;  /* of one thread's piece */
+    uint8_t *packed_b;                /* (columns / 32) panels */
+    float *partial;                   /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and there are several; else NULL */
+} Plan;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t x, int64_t step) { return ceil_div(x, step) * step; }
+
+/* Pieces of equal size, at most `most`, each a multiple of `step`. */
+static int64_t even(int64_t length, int64_t most, int64_t step)
+{
+    most = most < step ? step : most / step * step;
+    return round_up(ceil_div(length, ceil_div(length, most)), step);
+}
+
+static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
+{
+    Plan p = {.g = g, .kernel = kernel, .is_float = is_float, .c_float = is_float || g->c_float, .parts = is_float ? LS_FLOAT_PARTS : 1};
+    p.a = (LsPanelSource){g->a, g->lda, !g->transpose_a, is_float, false};
+    p.b = (LsPanelSource){g->b, g->ldb, g->transpose_b, is_float, true};
+    p.depth = even(g->k, is_float ? FLOAT_DEPTH : BFLOAT16_DEPTH, LS_STEP);
+    int64_t panel = ls_panel_bytes(p.depth, p.parts), threads = ls_threads();
+    p.columns = even(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
+    int64_t rows = least(MOST_ROWS, A_BYTES / panel * LS_PANEL);
+    p.task_rows = even(g->m, rows, LS_PANEL);
+    while (p.task_rows > 2 * LS_PANEL && ceil_div(g->m, p.task_rows) < 2 * threads)
+        p.task_rows = round_up(p.task_rows / 2, LS_PANEL);
+    int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div(4 * threads, row_tasks);
+    p.task_columns = p.columns;
+    if (wanted > 1)
+        p.task_columns = even(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : least(LEAST_COLUMNS, ceil_div(p.columns, threads)), LS_PANEL);
+    return p;
+}
+
+/* ---- C ------------------------------------------------------------------------------------------------------------------------- */
+
+/* Where the sums over a block of k go that belong to the piece (rows, columns) of C from (row, column): there, or to the partial sums. */
+static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64_t rows, int64_t columns, bool first, bool last)
+{
+    const LsGemm *g = p->g;
+    bool to_c = p->c_float || last;
+    float *partial = p->partial ? p->partial + row * p->columns + column % p->columns : NULL;
+    float *c = (float *)g->c + row * g->ldc + column;
+    LsPanelTarget t = {.to = p->c_float ? (void *)c : to_c ? (void *)((LsBfloat16 *)g->c + row * g->ldc + column) : partial,
+                       .to_stride = to_c ? g->ldc : p->columns,
+                       .from = first || p->c_float ? NULL : partial,
+                       .from_stride = p->columns,
+                       .rows = rows,
+                       .columns = columns,
+                       .to_float = p->c_float || !to_c,
+                       .bias_float = p->is_float,
+                       .add = p->c_float ? g->accumulate || !first : last && g->accumulate};
+    if (last && g->bias)
+        t.bias = p->is_float ? (const void *)((const float *)g->bias + column) : (const LsBfloat16 *)g->bias + column;
+    return t;
+}
+
+/* ---- The loops ------------------------------------------------------------------------------------------------------------------ */
+
+/* A block of columns and of k. */
+typedef struct Block {
+    int64_t column, columns, from, depth;
+} Block;
+
+static int tiles_of(int64_t rows) { return rows > LS_TILE ? 2 : 1; }
+
+static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, uint8_t *packed_a)
+{
+    const LsGemm *g = p->g;
+    int64_t rows = least(p->task_rows, g->m - row), columns = least(p->task_columns, b->columns - column);
+    int64_t panel = ls_panel_bytes(b->depth, p->parts), steps = ls_panel_steps(b->depth);
+    bool first = b->from == 0, last = b->from + b->depth == g->k;
+    int64_t chunk = even(steps, p->parts == 1 ? CHUNK_STEPS : FLOAT_CHUNK_STEPS, 1), step_bytes = (int64_t)p->parts * LS_STEP_BYTES;
+    _Alignas(64) float sums[MOST_ROWS / LS_PANEL][LS_PANEL * LS_PANEL];
+    for (int64_t i = 0; i < rows; i += LS_PANEL)
+        ls_panel_pack(&p->a, row + i, least(LS_PANEL, rows - i), b->from, b->depth, packed_a + i / LS_PANEL * panel);
+    for (int64_t j = 0; j < columns; j += LS_PANEL) {
+        const uint8_t *right = p->packed_b + (column + j) / LS_PANEL * panel;
+        int64_t wide = least(LS_PANEL, columns - j);
+        for (int64_t step = 0; step < steps; step += chunk) {
+            for (int64_t i = 0; i < rows; i += LS_PANEL) {
+                int64_t high = least(LS_PANEL, rows - i);
+                float *sum = sums[i / LS_PANEL];
+                LsPanelTarget t = target_of(p, row + i, b->column + column + j, high, wide, first, last);
+                if (step + chunk >= steps)
+                    ls_panel_fetch(&t);
+                p->kernel->multiply(packed_a + i / LS_PANEL * panel + step * step_bytes, right + step * step_bytes, least(chunk, steps - step),
+                                    p->parts, tiles_of(high), tiles_of(wide), step > 0, sum);
+                if (step + chunk >= steps)
+                    ls_panel_give(&t, sum);
+            }
+        }
+    }
+    if (last && g->finish)
+        g->finish(g->self, row, b->column + column, rows, columns);
+}
+
+/* One thread's share of a block; called by all threads of the team. */
+static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
+{
+    int64_t panel = ls_panel_bytes(b->depth, p->parts);
+#pragma omp for schedule(static)
+    for (int64_t j = 0; j < b->columns; j += LS_PANEL)
+        ls_panel_pack(&p->b, b->column + j, least(LS_PANEL, b->columns - j), b->from, b->depth, p->packed_b + j / LS_PANEL * panel);
+    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < row_tasks * column_tasks; task++)
+        multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, packed_a);
+}
+
+static void run_blocks(const Plan *p, uint8_t *packed_a)
+{
+    const LsGemm *g = p->g;
+    if (p->kernel->begin)
+        p->kernel->begin();
+    for (int64_t column = 0; column < g->n; column += p->columns)
+        for (int64_t from = 0; from < g->k; from += p->depth) {
+            Block b = {column, least(p->columns, g->n - column), from, least(p->depth, g->k - from)};
+            run_block(p, &b, packed_a);
+        }
+    if (p->kernel->end)
+        p->kernel->end();
+}
+
+LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
+{
+    Plan p = plan_of(g, kernel, is_float);
+    bool partial = !p.c_float && g->k > p.depth;
+    int64_t panel = ls_panel_bytes(p.depth, p.parts), b_bytes = p.columns / LS_PANEL * panel;
+    int64_t a_bytes = p.task_rows / LS_PANEL * panel, partial_bytes = partial ? round_up(g->m * p.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
+    int64_t threads = ls_threads();
+    LsGemmSpace *space = ls_gemm_space_take(b_bytes + partial_bytes + threads * a_bytes);
+    if (!space)
+        return LS_RESOURCE;
+    p.packed_b = space->data;
+    p.partial = partial ? (float *)(void *)(p.packed_b + b_bytes) : NULL;
+    uint8_t *packed_a = p.packed_b + b_bytes + partial_bytes;
+#pragma omp parallel num_threads((int)threads)
+    run_blocks(&p, packed_a + omp_get_thread_num() * a_bytes);
+    ls_gemm_space_give(space);
+    return LS_OK;
+}

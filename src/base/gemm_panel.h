@@ -1,0 +1,72 @@
+/* Products of bfloat16 pairs: operands packed in panels, which tile registers (AMX) or dot products of pairs (AVX512_BF16) multiply.
+ *
+ * A float is the sum of three bfloat16 numbers, x = x1 + x2 + x3 with |x2| <= 2^-8 |x1| and |x3| <= 2^-8 |x2|, so that
+ *
+ *     x y = x1 y1 + (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1) + at most 2^-23 |x y|
+ *
+ * (Henry, Tang, Heinecke 2019, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations"). Tiles multiply so
+ * much faster than vectors that these six products take less time than the one. A tile sums 32 products before it adds them to what there is, so
+ * that the small terms cost few roundings: the error is no larger than that of a sum of float products. What the split cannot carry: an infinite operand may give NaN, and
+ * of numbers below 2^-110 less than 24 bits count.
+ */
+#ifndef LS_BASE_GEMM_PANEL_H
+#define LS_BASE_GEMM_PANEL_H
+
+#include "base/gemm.h"
+
+enum {
+    LS_TILE = 16,         /* rows of a tile of A, columns of a tile of B */
+    LS_PANEL = 32,        /* two tiles */
+    LS_STEP = 32,         /* of k, in a tile */
+    LS_TILE_BYTES = 1024, /* A: (16 rows, 32 of k); B: (16 pairs of k, 16 columns, 2) */
+    LS_STEP_BYTES = 2 * LS_TILE_BYTES,
+    LS_FLOAT_PARTS = 3
+};
+
+/* An operand seen as rows of k: those of A, or the columns of B. */
+typedef struct LsPanelSource {
+    const void *data; /* of row 0 at k = 0 */
+    int64_t stride;   /* elements from row to row, or from k to k */
+    bool along_k;     /* neighbours in memory are neighbours in k, not rows */
+    bool is_float;    /* else LsBfloat16 */
+    bool right;       /* pack as B, not as A */
+} LsPanelSource;
+
+/* Packs `rows` (1 to 32) rows from `row` of k from `from`, `depth` long: out: (steps, parts, 2 tiles), parts 3 for float, else 1; what lies
+ * beyond rows and depth is zero. */
+void ls_panel_pack(const LsPanelSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out);
+
+static inline int64_t ls_panel_steps(int64_t depth) { return (depth + LS_STEP - 1) / LS_STEP; }
+static inline int64_t ls_panel_bytes(int64_t depth, int parts) { return ls_panel_steps(depth) * parts * LS_STEP_BYTES; }
+
+/* How panels are multiplied. */
+typedef struct LsPanelKernel {
+    void (*begin)(void); /* before the first multiply on a thread, and after the last; NULL: nothing to do */
+    void (*end)(void);
+    /* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is 1. */
+    void (*multiply)(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, int row_tiles, int column_tiles, bool add, float *sum);
+} LsPanelKernel;
+
+/* Where the sums of a panel of A and one of B go: to = from + sum + (to as it was, if add) + bias. */
+typedef struct LsPanelTarget {
+    void *to;               /* (rows, columns) of float or LsBfloat16 */
+    int64_t to_stride;
+    const float *from;      /* what earlier blocks of k gave, or NULL */
+    int64_t from_stride;
+    const void *bias;       /* (columns) of the operands' type, or NULL */
+    int64_t rows, columns;  /* 1 to 32 */
+    bool to_float, bias_float, add;
+} LsPanelTarget;
+
+void ls_panel_give(const LsPanelTarget *target, const float *sum);
+
+/* Asks for the cache lines that ls_panel_give will write. */
+void ls_panel_fetch(const LsPanelTarget *target);
+
+/* The best kernel that machine and LOCKSTEP_ISA allow; NULL without AVX512_BF16. */
+const LsPanelKernel *ls_panel_kernel(void);
+
+/* The product of panels, float or bfloat16. An element's bits depend on k alone, not on the number of threads. */
+LsStatus ls_panel_gemm(const LsGemm *gemm, const LsPanelKernel *kernel, bool is_float) LS_MUST_USE;
+
+#endif

@@ -1,0 +1,226 @@
+/* The register tiles of panels: AMX, and dot products of pairs; and what becomes of their sums. */
+#include "base/gemm_panel.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-bf16")
+#include <immintrin.h>
+
+/* ---- AMX: four tiles of sums, two of A, two of B --------------------------------------------------------------------------------- */
+
+static void amx_begin(void)
+{
+    /* palette 1: 8 tiles of up to 16 rows of 64 bytes; all the same here (Intel's Software Developer's Manual, "LDTILECFG") */
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = LS_TILE;
+    }
+    __asm__ volatile("ldtilecfg %0" ::"m"(config));
+}
+
+static void amx_end(void) { _tile_release(); }
+
+/* For each tile register by its number: sums 0 to 3, tiles of A 4 and 5, of B 6 and 7. */
+#define IF_ROWS(what) \
+    if (row_tiles > 1) \
+        what
+#define IF_COLUMNS(what) \
+    if (column_tiles > 1) \
+        what
+#define IF_BOTH(what) \
+    if (row_tiles > 1 && column_tiles > 1) \
+        what
+#define LOAD_A(part)                                      \
+    _tile_loadd(4, a + (part)*LS_STEP_BYTES, 64);         \
+    IF_ROWS(_tile_loadd(5, a + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
+#define LOAD_B(part)                                      \
+    _tile_loadd(6, b + (part)*LS_STEP_BYTES, 64);         \
+    IF_COLUMNS(_tile_loadd(7, b + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
+#define MULTIPLY()                                        \
+    _tile_dpbf16ps(0, 4, 6);                              \
+    IF_COLUMNS(_tile_dpbf16ps(1, 4, 7));                  \
+    IF_ROWS(_tile_dpbf16ps(2, 5, 6));                     \
+    IF_BOTH(_tile_dpbf16ps(3, 5, 7))
+
+static inline __attribute__((always_inline)) void amx_tiles(const uint8_t *a, const uint8_t *b, int64_t steps, const int parts,
+                                                            const int row_tiles, const int column_tiles, bool add, float *sum)
+{
+    const int64_t row_bytes = LS_PANEL * sizeof(float);
+    if (add) {
+        _tile_loadd(0, sum, row_bytes);
+        IF_COLUMNS(_tile_loadd(1, sum + LS_TILE, row_bytes));
+        IF_ROWS(_tile_loadd(2, sum + LS_TILE * LS_PANEL, row_bytes));
+        IF_BOTH(_tile_loadd(3, sum + LS_TILE * LS_PANEL + LS_TILE, row_bytes));
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+        _tile_zero(3);
+    }
+    for (int64_t step = 0; step < steps; step++, a += parts * LS_STEP_BYTES, b += parts * LS_STEP_BYTES) {
+        if (parts > 1) { /* in an order that loads one operand at a time */
+            LOAD_A(0);
+            LOAD_B(2);
+            MULTIPLY();
+            LOAD_B(1);
+            MULTIPLY();
+            LOAD_A(1);
+            MULTIPLY();
+            LOAD_B(0);
+            MULTIPLY();
+            LOAD_A(2);
+            MULTIPLY();
+            LOAD_A(0);
+            MULTIPLY();
+        } else {
+            LOAD_A(0);
+            LOAD_B(0);
+            MULTIPLY();
+        }
+    }
+    _tile_stored(0, sum, row_bytes);
+    IF_COLUMNS(_tile_stored(1, sum + LS_TILE, row_bytes));
+    IF_ROWS(_tile_stored(2, sum + LS_TILE * LS_PANEL, row_bytes));
+    IF_BOTH(_tile_stored(3, sum + LS_TILE * LS_PANEL + LS_TILE, row_bytes));
+}
+
+static void amx_multiply(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, int row_tiles, int column_tiles, bool add, float *sum)
+{
+    if (row_tiles == 2 && column_tiles == 2) {
+        if (parts == 1)
+            amx_tiles(a, b, steps, 1, 2, 2, add, sum);
+        else
+            amx_tiles(a, b, steps, LS_FLOAT_PARTS, 2, 2, add, sum);
+    } else if (row_tiles == 2) {
+        amx_tiles(a, b, steps, parts, 2, 1, add, sum);
+    } else if (column_tiles == 2) {
+        amx_tiles(a, b, steps, parts, 1, 2, add, sum);
+    } else {
+        amx_tiles(a, b, steps, parts, 1, 1, add, sum);
+    }
+}
+
+/* ---- Dot products of pairs: 8 rows by 2 vectors of sums ------------------------------------------------------------------------- */
+
+enum { DOT_ROWS = 8 };
+
+/* The parts of a step that meet, the smallest products first. */
+static const struct {
+    int a, b;
+} part_pairs[] = {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}};
+
+static inline __attribute__((always_inline)) void dot_step(const uint8_t *a, const uint8_t *b, const int column_tiles, __m512 s[DOT_ROWS][2])
+{
+    for (int pair = 0; pair < LS_STEP / 2; pair++) {
+        __m512bh near = (__m512bh)_mm512_load_si512(b + pair * 64);
+        __m512bh far = (__m512bh)_mm512_load_si512(b + (column_tiles - 1) * LS_TILE_BYTES + pair * 64);
+#pragma GCC unroll 8
+        for (int i = 0; i < DOT_ROWS; i++) {
+            __m512bh one = (__m512bh)_mm512_set1_epi32(((const int *)(const void *)a)[i * 16 + pair]);
+            s[i][0] = _mm512_dpbf16_ps(s[i][0], one, near);
+            if (column_tiles > 1)
+                s[i][1] = _mm512_dpbf16_ps(s[i][1], one, far);
+        }
+    }
+}
+
+static inline __attribute__((always_inline)) void dot_rows(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, const int column_tiles,
+                                                           bool add, float *sum)
+{
+    __m512 s[DOT_ROWS][2];
+#pragma GCC unroll 8
+    for (int i = 0; i < DOT_ROWS; i++) {
+        s[i][0] = add ? _mm512_load_ps(sum + i * LS_PANEL) : _mm512_setzero_ps();
+        s[i][1] = add && column_tiles > 1 ? _mm512_load_ps(sum + i * LS_PANEL + LS_TILE) : _mm512_setzero_ps();
+    }
+    for (int64_t step = 0; step < steps; step++, a += parts * LS_STEP_BYTES, b += parts * LS_STEP_BYTES)
+        for (size_t p = parts == 1 ? LS_COUNT_OF(part_pairs) - 1 : 0; p < LS_COUNT_OF(part_pairs); p++)
+            dot_step(a + part_pairs[p].a * LS_STEP_BYTES, b + part_pairs[p].b * LS_STEP_BYTES, column_tiles, s);
+#pragma GCC unroll 8
+    for (int i = 0; i < DOT_ROWS; i++) {
+        _mm512_store_ps(sum + i * LS_PANEL, s[i][0]);
+        if (column_tiles > 1)
+            _mm512_store_ps(sum + i * LS_PANEL + LS_TILE, s[i][1]);
+    }
+}
+
+static void dot_multiply(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, int row_tiles, int column_tiles, bool add, float *sum)
+{
+    for (int tile = 0; tile < row_tiles; tile++)
+        for (int i = 0; i < LS_TILE; i += DOT_ROWS) {
+            const uint8_t *x = a + tile * LS_TILE_BYTES + i * 64;
+            float *to = sum + (tile * LS_TILE + i) * LS_PANEL;
+            if (column_tiles > 1)
+                dot_rows(x, b, steps, parts, 2, add, to);
+            else
+                dot_rows(x, b, steps, parts, 1, add, to);
+        }
+}
+
+/* ---- C --------------------------------------------------------------------------------------------------------------------------- */
+
+static inline __mmask16 first_lanes(int64_t count)
+{
+    return count >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << count) - 1);
+}
+
+static inline __m512 load(const void *x, int64_t at, bool is_float, __mmask16 mask)
+{
+    if (is_float)
+        return _mm512_maskz_loadu_ps(mask, (const float *)x + at);
+    __m256i half = _mm256_maskz_loadu_epi16(mask, (const uint16_t *)x + at);
+    return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+}
+
+void ls_panel_fetch(const LsPanelTarget *t)
+{
+    int64_t bytes = t->to_float ? 4 : 2;
+    for (int64_t i = 0; i < t->rows; i++) {
+        const char *line = (const char *)t->to + i * t->to_stride * bytes;
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + t->columns * bytes - 1, 1);
+    }
+}
+
+void ls_panel_give(const LsPanelTarget *t, const float *sum)
+{
+    for (int64_t v = 0; v < t->columns; v += 16) {
+        __mmask16 mask = first_lanes(t->columns - v);
+        __m512 bias = t->bias ? load(t->bias, v, t->bias_float, mask) : _mm512_setzero_ps();
+        for (int64_t i = 0; i < t->rows; i++) {
+            int64_t at = i * t->to_stride + v;
+            __m512 x = _mm512_load_ps(sum + i * LS_PANEL + v);
+            if (t->from)
+                x = _mm512_add_ps(load(t->from, i * t->from_stride + v, true, mask), x);
+            if (t->add)
+                x = _mm512_add_ps(load(t->to, at, t->to_float, mask), x);
+            if (t->bias)
+                x = _mm512_add_ps(x, bias);
+            if (t->to_float)
+                _mm512_mask_storeu_ps((float *)t->to + at, mask, x);
+            else
+                _mm256_mask_storeu_epi16((uint16_t *)t->to + at, mask, (__m256i)_mm512_cvtneps_pbh(x));
+        }
+    }
+}
+
+const LsPanelKernel *ls_panel_kernel(void)
+{
+    static const LsPanelKernel amx = {amx_begin, amx_end, amx_multiply}, dot = {NULL, NULL, dot_multiply};
+    LsIsa isa;
+    if (ls_isa_choose(&isa) != LS_OK)
+        return NULL;
+    return isa >= LS_ISA_V4_AMX ? &amx : isa >= LS_ISA_V4_BF16 ? &dot : NULL;
+}
+
+#else
+
+const LsPanelKernel *ls_panel_kernel(void) { return NULL; }
+void ls_panel_give(const LsPanelTarget *target, const float *sum) { (void)target, (void)sum; }
+void ls_panel_fetch(const LsPanelTarget *target) { (void)target; }
+
+#endif

@@ -1,0 +1,211 @@
+/* Packing of panels: whole steps of 32 rows by 32 of k in registers, through a step's copy in memory at the edges. */
+#include "base/gemm_panel.h"
+
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
+#include <immintrin.h>
+
+typedef __m512i Square[LS_TILE]; /* (16, 16) of 32-bit units */
+
+static inline __attribute__((always_inline)) void transpose(Square x)
+{
+    Square u;
+#pragma GCC unroll 4
+    for (int g = 0; g < 4; g++) {
+        __m512i a = _mm512_unpacklo_epi32(x[4 * g], x[4 * g + 1]), b = _mm512_unpackhi_epi32(x[4 * g], x[4 * g + 1]);
+        __m512i c = _mm512_unpacklo_epi32(x[4 * g + 2], x[4 * g + 3]), d = _mm512_unpackhi_epi32(x[4 * g + 2], x[4 * g + 3]);
+        u[4 * g] = _mm512_unpacklo_epi64(a, c); /* lane group L of u[4 g + c]: element 4 L + c of x[4 g] to x[4 g + 3] */
+        u[4 * g + 1] = _mm512_unpackhi_epi64(a, c);
+        u[4 * g + 2] = _mm512_unpacklo_epi64(b, d);
+        u[4 * g + 3] = _mm512_unpackhi_epi64(b, d);
+    }
+#pragma GCC unroll 4
+    for (int c = 0; c < 4; c++) {
+        __m512i a = _mm512_shuffle_i32x4(u[c], u[4 + c], 0x44), b = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0x44);
+        __m512i d = _mm512_shuffle_i32x4(u[c], u[4 + c], 0xee), e = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0xee);
+        x[c] = _mm512_shuffle_i32x4(a, b, 0x88);
+        x[4 + c] = _mm512_shuffle_i32x4(a, b, 0xdd);
+        x[8 + c] = _mm512_shuffle_i32x4(d, e, 0x88);
+        x[12 + c] = _mm512_shuffle_i32x4(d, e, 0xdd);
+    }
+}
+
+/* ---- The split --------------------------------------------------------------------------------------------------------------- */
+
+/* The three parts of a vector, each a float whose lower half is zero. */
+typedef struct Parts {
+    __m512i part[LS_FLOAT_PARTS];
+} Parts;
+
+static inline __m512i nearest(__m512i x)
+{
+    return _mm512_and_epi32(_mm512_add_epi32(x, _mm512_set1_epi32(0x8000)), _mm512_set1_epi32((int)0xffff0000));
+}
+
+static inline __m512i difference(__m512i x, __m512i y)
+{
+    return _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(y)));
+}
+
+/* From 2^127 on rounding might overflow, so the first part is cut off instead; what is not finite has no other parts. */
+static __attribute__((noinline)) Parts split_large(__m512i x, __mmask16 large)
+{
+    __mmask16 not_finite = _mm512_fpclass_ps_mask(_mm512_castsi512_ps(x), 0x99), nan = _mm512_fpclass_ps_mask(_mm512_castsi512_ps(x), 0x81);
+    __m512i first = _mm512_mask_and_epi32(nearest(x), large, x, _mm512_set1_epi32((int)0xffff0000));
+    first = _mm512_mask_or_epi32(first, nan, first, _mm512_set1_epi32(0x00400000));
+    __m512i rest = _mm512_maskz_mov_epi32((__mmask16)~not_finite, difference(x, first)), second = nearest(rest);
+    return (Parts){{first, second, difference(rest, second)}};
+}
+
+static inline __attribute__((always_inline)) Parts split(__m512i x)
+{
+    __mmask16 large = _mm512_cmp_epu32_mask(_mm512_slli_epi32(x, 1), _mm512_set1_epi32((int)0xfe000000), _MM_CMPINT_NLT);
+    if (__builtin_expect(large != 0, 0))
+        return split_large(x, large);
+    __m512i first = nearest(x), rest = difference(x, first), second = nearest(rest);
+    return (Parts){{first, second, difference(rest, second)}};
+}
+
+/* Neighbours of k: 16 of x, then 16 of y, in order. */
+static inline __attribute__((always_inline)) __m512i in_order(__m512i x, __m512i y)
+{
+    return (__m512i)_mm512_cvtne2ps_pbh(_mm512_castsi512_ps(y), _mm512_castsi512_ps(x));
+}
+
+/* Pairs of k: lane i is (x[i], y[i]). */
+static inline __attribute__((always_inline)) __m512i in_pairs(__m512i x, __m512i y)
+{
+    return _mm512_or_epi32(_mm512_srli_epi32(x, 16), y);
+}
+
+/* ---- One tile: 16 rows by 32 of k --------------------------------------------------------------------------------------------- */
+
+static inline void store(uint8_t *out, int i, __m512i x)
+{
+    _mm512_store_si512(out + i * 64, x);
+}
+
+/* Asks for the lines of the step after; they may lie beyond the matrix. */
+static inline void fetch(const void *x, int64_t bytes)
+{
+    for (int64_t i = 0; i < bytes; i += 64)
+        _mm_prefetch((const char *)x + i, _MM_HINT_T0);
+}
+
+static inline __attribute__((always_inline)) void tile_of_floats(const float *x, int64_t stride, const bool along_k, const bool right,
+                                                                 uint8_t *out)
+{
+    Square first, second; /* along_k: rows by k = 0..15, 16..31; else k = 0..15, 16..31 by rows */
+#pragma GCC unroll 16
+    for (int i = 0; i < LS_TILE; i++) {
+        first[i] = _mm512_loadu_si512(x + i * stride);
+        second[i] = _mm512_loadu_si512(along_k ? x + i * stride + LS_TILE : x + (i + LS_TILE) * stride);
+    }
+    if (along_k == right) {
+        transpose(first);
+        transpose(second);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < LS_TILE; i++) { /* now right: k by rows; else rows by k */
+        __m512i *from = i < LS_TILE / 2 ? first : second;
+        Parts a = right ? split(from[2 * i % LS_TILE]) : split(first[i]), b = right ? split(from[2 * i % LS_TILE + 1]) : split(second[i]);
+#pragma GCC unroll 3
+        for (int p = 0; p < LS_FLOAT_PARTS; p++)
+            store(out + p * LS_STEP_BYTES, i, right ? in_pairs(a.part[p], b.part[p]) : in_order(a.part[p], b.part[p]));
+    }
+}
+
+static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_t *x, int64_t stride, const bool along_k, const bool right,
+                                                                   uint8_t *out)
+{
+    Square pairs; /* along_k: rows by pairs of k; else pairs of k by rows */
+#pragma GCC unroll 16
+    for (int i = 0; i < LS_TILE; i++) {
+        if (along_k) {
+            pairs[i] = _mm512_loadu_si512(x + i * stride);
+        } else {
+            __m512i even = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(x + 2 * i * stride)));
+            __m512i odd = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(x + (2 * i + 1) * stride)));
+            pairs[i] = _mm512_or_epi32(even, _mm512_slli_epi32(odd, 16));
+        }
+    }
+    if (along_k == right)
+        transpose(pairs);
+#pragma GCC unroll 16
+    for (int i = 0; i < LS_TILE; i++)
+        store(out, i, pairs[i]);
+}
+
+#define FORM(name, along_k, right)                                                                                        \
+    static void floats_##name(const float *x, int64_t stride, uint8_t *out)                           \
+    {                                                                                                                    \
+        tile_of_floats(x, stride, along_k, right, out);                                                      \
+    }                                                                                                                    \
+    static void bfloat16_##name(const uint16_t *x, int64_t stride, uint8_t *out) { tile_of_bfloat16(x, stride, along_k, right, out); }
+FORM(rows_left, true, false)
+FORM(rows_right, true, true)
+FORM(k_left, false, false)
+FORM(k_right, false, true)
+
+/* ---- Panels ------------------------------------------------------------------------------------------------------------------- */
+
+static void pack_tile(const LsPanelSource *s, const void *x, int64_t stride, uint8_t *out)
+{
+    static void (*const floats[2][2])(const float *, int64_t, uint8_t *) = {{floats_k_left, floats_k_right},
+                                                                                     {floats_rows_left, floats_rows_right}};
+    static void (*const bfloat16[2][2])(const uint16_t *, int64_t, uint8_t *) = {{bfloat16_k_left, bfloat16_k_right},
+                                                                                 {bfloat16_rows_left, bfloat16_rows_right}};
+    if (s->is_float)
+        floats[s->along_k][s->right](x, stride, out);
+    else
+        bfloat16[s->along_k][s->right](x, stride, out);
+}
+
+static const char *element(const LsPanelSource *s, int64_t row, int64_t k)
+{
+    int64_t bytes = s->is_float ? 4 : 2;
+    return (const char *)s->data + (s->along_k ? row * s->stride + k : k * s->stride + row) * bytes;
+}
+
+/* A tile of which only some rows and some of k exist, by way of a copy filled up with zeros. */
+static void pack_edge(const LsPanelSource *s, int64_t row, int64_t rows, int64_t k, int64_t depth, uint8_t *out)
+{
+    _Alignas(64) uint8_t copy[LS_TILE * LS_STEP * sizeof(float)] = {0};
+    int64_t bytes = s->is_float ? 4 : 2, lines = s->along_k ? rows : depth, length = s->along_k ? depth : rows;
+    int64_t stride = s->along_k ? LS_STEP : LS_TILE;
+    for (int64_t i = 0; i < lines; i++)
+        memcpy(copy + i * stride * bytes, element(s, s->along_k ? row + i : row, s->along_k ? k : k + i), (size_t)(length * bytes));
+    pack_tile(s, copy, stride, out);
+}
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out)
+{
+    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES, line_bytes = s->is_float ? 64 : 32;
+    for (int64_t step = 0; step < steps; step++)
+        for (int64_t tile = 0; tile * LS_TILE < rows; tile++) {
+            int64_t r = row + tile * LS_TILE, k = from + step * LS_STEP;
+            int64_t have = least(LS_TILE, rows - tile * LS_TILE), deep = least(LS_STEP, depth - step * LS_STEP);
+            uint8_t *to = out + step * step_bytes + tile * LS_TILE_BYTES;
+            if (have < LS_TILE || deep < LS_STEP) {
+                pack_edge(s, r, have, k, deep, to);
+                continue;
+            }
+            if (step + 1 < steps)
+                for (int i = 0; i < (s->along_k ? LS_TILE : LS_STEP); i++)
+                    fetch(element(s, s->along_k ? r + i : r, s->along_k ? k + LS_STEP : k + LS_STEP + i), s->along_k ? 2 * line_bytes : line_bytes);
+            pack_tile(s, element(s, r, k), s->stride, to);
+        }
+}
+
+#else
+
+void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out)
+{
+    (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)out;
+}
+
+#endif
