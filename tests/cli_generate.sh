@@ -87,6 +87,17 @@ expect 4 'there is no checkpoint' "$lockstep" generate . --prompt a
 printf '\xff' > bytes.txt # a stray byte is printed as it is
 expect 0 '' "$lockstep" generate run --prompt "$(cat bytes.txt)" --tokens 3
 
+# ---- the same model in bfloat16
+expect 0 '' "$lockstep" eval run train.precision=bfloat16 --json
+awk -v a="$logged" -v b="$(field loss)" 'BEGIN { exit !(a != b && a / b - 1 < 1 / 256 && b / a - 1 < 1 / 256) }' ||
+    failed "eval in bfloat16 says $(field loss), in float $logged"
+expect 0 '' "$lockstep" generate run train.precision=bfloat16 --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cp out.txt first.txt
+expect 0 '' "$lockstep" generate run train.precision=bfloat16 --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cmp -s out.txt first.txt || failed "the same seed gives another text in bfloat16"
+expect 0 '' "$lockstep" bench job.yaml --synthetic --steps 1 --json train.precision=bfloat16
+grep -q '"precision": "bfloat16"' out.txt || failed "bench --json: not in bfloat16"
+
 # ---- bench: the fields that programs read
 expect 0 '' $mpirun -np 2 "$lockstep" bench job.yaml --synthetic --steps 3 --json
 for name in parameters step_seconds_median step_seconds_min items_per_second gflops peak_gflops share_of_peak memory_bytes ranks threads; do

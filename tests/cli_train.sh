@@ -81,6 +81,23 @@ grep -q 'going on from .*step-00000100.h5' err.txt || failed "the log does not s
 cd ..
 same straight halves '100 + 100 steps'
 
+# ---- the same in bfloat16; a checkpoint goes on in the other precision
+fresh coarse
+expect 0 '' "$lockstep" train ../job.yaml train.precision=bfloat16
+cd ..
+fresh coarse-halves
+expect 0 '' "$lockstep" train ../job.yaml train.precision=bfloat16 train.steps=100
+OMP_NUM_THREADS=2 expect 0 'train.steps: 100 in the checkpoint, 200 now' "$lockstep" train ../job.yaml train.precision=bfloat16
+cd ..
+same coarse coarse-halves '100 + 100 steps in bfloat16'
+cmp -s straight/runs/x/checkpoints/step-00000200.h5 coarse/runs/x/checkpoints/step-00000200.h5 && failed 'bfloat16 makes no difference'
+cp -r coarse crossed && rm crossed/runs/x/checkpoints/step-00000200.h5 && cd crossed || exit 1
+expect 0 'train.precision: bfloat16 in the checkpoint, float now' "$lockstep" train ../job.yaml
+tail -qn 1 ../straight/runs/x/metrics.jsonl runs/x/metrics.jsonl ../coarse/runs/x/metrics.jsonl | sed 's/.*"loss": \([^,]*\),.*/\1/' |
+    awk 'NR == 1 { a = $1 } { d = $1 / a - 1; if (d > 0.02 || d < -0.02) bad = 1 } END { exit bad || NR != 3 }' ||
+    failed "losses of float, mixed and bfloat16: $(tail -qn 1 ../*/runs/x/metrics.jsonl)"
+cd ..
+
 # ---- two threads
 fresh threads
 OMP_NUM_THREADS=2 expect 0 '' "$lockstep" train ../job.yaml

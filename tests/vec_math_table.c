@@ -23,5 +23,25 @@ static const VecMathRow rows[] = {
     {NULL, NULL},
 };
 
+static void store(const float *x, float *y, float *one_by_one, int64_t count)
+{
+    real kept[64], single[64];
+    for (int64_t i = 0; i < count; i += LS_LANES) {
+        vacc v = {0};
+        for (int64_t j = 0; j < LS_LANES && i + j < count; j++)
+            v[j] = (acc)x[i + j];
+        ls_store_upto(kept + i, v, count - i);
+    }
+    for (int64_t i = 0; i < count; i++)
+        ls_store1(single + i, (acc)x[i]);
+    for (int64_t i = 0; i < count; i += LS_LANES) {
+        vacc v = ls_load_upto(kept + i, count - i);
+        for (int64_t j = 0; j < LS_LANES && i + j < count; j++)
+            y[i + j] = (float)v[j];
+    }
+    for (int64_t i = 0; i < count; i++)
+        one_by_one[i] = (float)(i % 2 ? ls_load1(single + i) : ls_load_splat(single + i)[LS_LANES - 1]);
+}
+
 extern const VecMathTable LS_PASTE(vec_math, LS_OP_BUILD);
-const VecMathTable LS_PASTE(vec_math, LS_OP_BUILD) = {(int)LS_LANES, rows};
+const VecMathTable LS_PASTE(vec_math, LS_OP_BUILD) = {(int)LS_LANES, rows, store};

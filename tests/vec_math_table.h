@@ -12,6 +12,8 @@ typedef struct VecMathRow {
 typedef struct VecMathTable {
     int lanes;
     const VecMathRow *rows; /* ended by a NULL name */
+    /* count < 2 lanes floats through the storage type and back: by whole vectors and tails, and one by one. */
+    void (*store)(const float *x, float *y, float *one_by_one, int64_t count);
 } VecMathTable;
 
 #endif
