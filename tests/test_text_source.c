@@ -41,7 +41,7 @@ static void test_validation_samples(void)
     CU_ASSERT_EQUAL(source->bytes_per_token, 1);
     Rows rows = rows_new(13, T);
     int64_t targets = 0, allocations = ls_alloc_count();
-    ASSERT_OK(source->fill(source, rows.g, 0, 13, &targets));
+    ASSERT_OK(source->fill(source, rows.g, 0, 13, 0, &targets));
     CU_ASSERT_EQUAL(ls_alloc_count(), allocations);
     CU_ASSERT_EQUAL(targets, 99);
     for (int64_t i = 0; i < 13 * T; i++) {
@@ -49,13 +49,13 @@ static void test_validation_samples(void)
         CU_ASSERT_EQUAL(rows.ids[i], i < 99 ? byte_at(900 + i) : 0);
     }
     /* fewer samples than rows: the rest is ignored; and the stream begins again after its end */
-    ASSERT_OK(source->fill(source, rows.g, 12, 2, &targets));
+    ASSERT_OK(source->fill(source, rows.g, 12, 2, 0, &targets));
     CU_ASSERT_EQUAL(targets, 3 + T);
     CU_ASSERT_EQUAL(rows.targets[0], byte_at(997));
     CU_ASSERT_EQUAL(rows.targets[T], byte_at(901));
     for (int64_t i = 2 * T; i < 13 * T; i++)
         CU_ASSERT(rows.targets[i] == LS_IGNORE && rows.ids[i] == 0);
-    ASSERT_FAILS(source->fill(source, rows.g, 0, 14, &targets), LS_ERROR, "14 rows");
+    ASSERT_FAILS(source->fill(source, rows.g, 0, 14, 0, &targets), LS_ERROR, "14 rows");
     ls_source_free(source);
     rows_free(&rows);
 }
@@ -87,7 +87,7 @@ static void test_training_samples(void)
         char seen[900] = {0};
         int64_t offset = -1, before = -1;
         for (int64_t i = 0; i < source->samples; i++) {
-            ASSERT_OK(source->fill(source, rows.g, epoch * source->samples + i, 1, &targets));
+            ASSERT_OK(source->fill(source, rows.g, epoch * source->samples + i, 1, 0, &targets));
             CU_ASSERT_EQUAL(targets, T);
             int64_t at = place_of(rows.ids, rows.targets, count);
             CU_ASSERT_FATAL(at >= 0);
@@ -114,7 +114,7 @@ static void test_determinism(void)
     Rows whole = rows_new(24, T), part = rows_new(5, T);
     LsSource *one = open_source(path, "train", T, 5), *two = open_source(path, "train", T, 5), *other = open_source(path, "train", T, 6);
     int64_t targets = 0, first = 2 * one->samples - 10; /* over the border of an epoch */
-    ASSERT_OK(one->fill(one, whole.g, first, 24, &targets));
+    ASSERT_OK(one->fill(one, whole.g, first, 24, 0, &targets));
     for (int64_t ranks = 1; ranks <= 8; ranks++) { /* each rank takes an equal share, in pieces of at most 5 rows */
         if (24 % ranks != 0)
             continue;
@@ -122,7 +122,7 @@ static void test_determinism(void)
         for (int64_t rank = ranks - 1; rank >= 0; rank--)
             for (int64_t at = 0; at < share; at += 5) {
                 int64_t rows = share - at < 5 ? share - at : 5, row = rank * share + at;
-                ASSERT_OK(two->fill(two, part.g, first + row, rows, &targets));
+                ASSERT_OK(two->fill(two, part.g, first + row, rows, 0, &targets));
                 CU_ASSERT_EQUAL(targets, rows * T);
                 CU_ASSERT(memcmp(part.ids, whole.ids + row * T, (size_t)(rows * T) * sizeof *part.ids) == 0);
                 CU_ASSERT(memcmp(part.targets, whole.targets + row * T, (size_t)(rows * T) * sizeof *part.ids) == 0);
@@ -130,7 +130,7 @@ static void test_determinism(void)
     }
     int32_t kept[5 * T];
     memcpy(kept, whole.ids, sizeof kept);
-    ASSERT_OK(other->fill(other, part.g, first, 5, &targets));
+    ASSERT_OK(other->fill(other, part.g, first, 5, 0, &targets));
     CU_ASSERT(memcmp(part.ids, kept, sizeof kept) != 0);
     ls_source_free(one);
     ls_source_free(two);
@@ -152,8 +152,8 @@ static void test_out_of_file(void)
         CU_ASSERT_EQUAL(one->samples, two->samples);
         for (int64_t first = 0; first < 2 * one->samples; first += 6) {
             int64_t targets = 0, targets_read = 0;
-            ASSERT_OK(one->fill(one, held.g, first, 6, &targets));
-            ASSERT_OK(two->fill(two, read.g, first, 6, &targets_read));
+            ASSERT_OK(one->fill(one, held.g, first, 6, 0, &targets));
+            ASSERT_OK(two->fill(two, read.g, first, 6, 0, &targets_read));
             CU_ASSERT_EQUAL(targets, targets_read);
             CU_ASSERT(memcmp(held.ids, read.ids, 7 * T * sizeof *held.ids) == 0);
             CU_ASSERT(memcmp(held.targets, read.targets, 7 * T * sizeof *held.ids) == 0);
@@ -172,7 +172,7 @@ static void test_short_texts(void)
     CU_ASSERT_EQUAL(source->samples, 1);
     Rows rows = rows_new(2, 49);
     int64_t targets = 0;
-    ASSERT_OK(source->fill(source, rows.g, 7, 2, &targets));
+    ASSERT_OK(source->fill(source, rows.g, 7, 2, 0, &targets));
     CU_ASSERT_EQUAL(targets, 98);
     CU_ASSERT_EQUAL(rows.ids[0], byte_at(0));
     CU_ASSERT_EQUAL(rows.targets[48], byte_at(49));
@@ -194,7 +194,7 @@ static void test_synthetic(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(source);
     Rows rows = rows_new(50, T), one = rows_new(1, T);
     int64_t targets = 0, sum = 0;
-    ASSERT_OK(source->fill(source, rows.g, 1000, 50, &targets));
+    ASSERT_OK(source->fill(source, rows.g, 1000, 50, 0, &targets));
     CU_ASSERT_EQUAL(targets, 50 * T);
     for (int64_t i = 0; i < 50 * T; i++) {
         CU_ASSERT_FATAL(rows.ids[i] >= 0 && rows.ids[i] < 100);
@@ -202,7 +202,7 @@ static void test_synthetic(void)
         sum += rows.ids[i];
     }
     CU_ASSERT(sum > 400 * 42 && sum < 400 * 57); /* mean 49.5, five standard errors of 1.44 */
-    ASSERT_OK(source->fill(source, one.g, 1042, 1, &targets));
+    ASSERT_OK(source->fill(source, one.g, 1042, 1, 0, &targets));
     CU_ASSERT(memcmp(one.ids, rows.ids + 42 * T, T * sizeof *one.ids) == 0);
     ls_source_free(source);
     rows_free(&rows);

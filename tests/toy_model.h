@@ -35,25 +35,34 @@ typedef struct ToySource {
 } ToySource;
 
 /* Token t of sample n follows from the one before it, with some noise; every eleventh target is ignored. */
-static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
+static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
 {
     const ToySource *toy = (const ToySource *)source;
     LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
     int32_t *id = ids->data, *want = wanted->data; /* id, want: (B, T) */
     if (toy->fail_from >= 0 && first + count > toy->fail_from)
         return ls_fail(LS_DATA, "sample %lld cannot be read", (long long)toy->fail_from);
+    int64_t length = ids->dim[1];
     *targets = 0;
     for (int64_t b = 0; b < ids->dim[0]; b++) {
         int64_t sample = (first + b) % source->samples;
         uint64_t key = ls_key(3, "toy");
         int64_t token = (int64_t)(ls_uniform_at(key, (uint64_t)sample, 0) * TOY_VOCABULARY);
         for (int64_t t = 0; t < TOY_SEQUENCE; t++) {
-            id[b * TOY_SEQUENCE + t] = (int32_t)token;
+            int64_t at = b * length + t - from;
+            bool here = t >= from && t < from + length;
+            if (here)
+                id[at] = (int32_t)token;
             bool noise = ls_uniform_at(key, (uint64_t)sample, (uint64_t)t + 1) < 0.2f;
             token = (token * 7 + 3 + noise) % TOY_VOCABULARY;
             bool ignored = b >= count || (sample + t) % 11 == 0;
-            want[b * TOY_SEQUENCE + t] = ignored ? LS_IGNORE : (int32_t)token;
-            *targets += !ignored;
+            if (here)
+                want[at] = ignored ? LS_IGNORE : (int32_t)token;
+            *targets += here && !ignored;
+        }
+        for (int64_t t = TOY_SEQUENCE - from < 0 ? 0 : TOY_SEQUENCE - from; t < length; t++) { /* past the sequence's end */
+            id[b * length + t] = 0;
+            want[b * length + t] = LS_IGNORE;
         }
     }
     return LS_OK;

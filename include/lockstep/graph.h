@@ -163,8 +163,9 @@ int64_t ls_carries_bytes(const LsGraph *g);
 void ls_carries_keep(const LsGraph *g, void *to);
 void ls_carries_restore(LsGraph *g, const void *from);
 
-/* Before the first part: data zero, and the gradient of the end, of which the last part starts. */
+/* Before the first part: data zero, and the gradient of the end, from which the last part's backward starts. clear: data alone. */
 void ls_carries_reset(LsGraph *g);
+void ls_carries_clear(LsGraph *g);
 
 /* The end of this part is the start of the next; the gradient of this part's start is that of the end of the part before. Collective
  * over run->sequence. */

@@ -46,7 +46,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     const LsConfig *config;
     LS_TRY(ls_load(call->operand[0], e->options->best, call->operands - 1, call->operand + 1, &e->model));
     config = e->model.config;
-    LS_TRY(ls_train_shapes(config, 1, &e->plan));
+    LS_TRY(ls_train_eval_shapes(config, &e->plan));
     LS_TRY(ls_data_open(&config->data, e->plan.sequence, (uint64_t)config->train.seed, &e->training, &e->validation));
     bool training = strcmp(e->options->split, "train") == 0;
     e->source = training ? e->training : e->validation;
@@ -56,11 +56,13 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     choose_rows(e);
     e->evaluation.samples = e->options->batches * config->train.batch;
     e->evaluation.step = e->model.progress.step;
+    e->evaluation.plan = &e->plan;
     e->graph = ls_graph_new(e->model.params,
-                            &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config), .comm = e->comm});
+                            &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config), .comm = e->comm,
+                                              .parts = ls_train_parts(&e->plan)});
     if (!e->graph)
         return ls_message_status();
-    config->model->build(e->graph, config->model_config, &(LsShape){e->evaluation.rows, e->plan.sequence, LS_WANT_LOSS});
+    config->model->build(e->graph, config->model_config, &(LsShape){e->evaluation.rows, e->plan.segment, LS_WANT_LOSS});
     return ls_graph_plan(e->graph);
 }
 

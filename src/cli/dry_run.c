@@ -114,6 +114,9 @@ LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *
     printf("step             %lld sequences of %lld tokens: %lld a rank, in %lld pass%s of %lld\n", (long long)config->train.batch,
            (long long)plan.sequence, (long long)plan.rank_batch, (long long)plan.micro_batches, plan.micro_batches == 1 ? "" : "es",
            (long long)plan.micro_batch);
+    if (ls_train_parts(&plan))
+        printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n", plan.sequence_ranks,
+               plan.sequence_ranks == 1 ? "" : "s", (long long)plan.segments, plan.segments == 1 ? "" : "s", (long long)plan.segment);
     printf("data             %lld sequences to train on: %lld steps are %.3g epochs; %lld to validate on\n", (long long)training->samples,
            (long long)config->train.steps, (double)config->train.steps * (double)config->train.batch / (double)training->samples,
            (long long)(validation ? validation->samples : 0));

@@ -29,6 +29,16 @@ const LsDataKind *ls_data_kind(const char *name)
     return NULL;
 }
 
+LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int64_t *length)
+{
+    const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
+    if (!ids || ids->rank != 2 || ids->dim[1] > sequence || ids->dim[0] < count || (wanted && wanted->count != ids->count))
+        return ls_fail(LS_ERROR, "this graph has no input \"ids\" of %lld rows of at most %lld tokens, as the data set was opened for",
+                       (long long)count, (long long)sequence);
+    *length = ids->dim[1];
+    return LS_OK;
+}
+
 void ls_source_free(LsSource *source)
 {
     if (source)

@@ -15,11 +15,15 @@ struct LsSource {
     int64_t vocabulary; /* classes of the targets */
     double bytes_per_token;       /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
     const LsTokenizer *tokenizer; /* the source's own; NULL where it has none */
-    /* Fills rows 0..count-1 of the graph's inputs with samples first..first+count-1 of the endless stream; rows after them (the last
-     * part of an evaluation) get targets LS_IGNORE. *targets gets the number of targets that are not ignored. Allocates nothing. */
-    LsStatus (*fill)(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets);
+    /* Fills rows 0..count-1 of the graph's inputs with samples first..first+count-1 of the endless stream, from position `from` of each on:
+     * 0 but for graphs of parts of sequences. Rows after them (the last part of an evaluation), and positions past a sequence's end, get
+     * targets LS_IGNORE. *targets gets the number of targets that are not ignored. Allocates nothing. */
+    LsStatus (*fill)(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets);
     void (*free)(LsSource *source);
 };
+
+/* For sources of tokens: inputs "ids" and "targets" of g are (at least `count`, *length), of at most `sequence` positions; LS_ERROR. */
+LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int64_t *length) LS_MUST_USE;
 
 void ls_source_free(LsSource *source); /* NULL is allowed */
 

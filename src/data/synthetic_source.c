@@ -16,22 +16,22 @@ static int32_t draw(const SyntheticSource *synthetic, int64_t sample, int64_t at
     return (int32_t)((uint64_t)block[at % 4] * (uint64_t)synthetic->base.vocabulary >> 32);
 }
 
-static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
+static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
 {
     const SyntheticSource *synthetic = (const SyntheticSource *)source;
-    LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, T) */
-    int64_t sequence = synthetic->sequence;
+    int64_t sequence = synthetic->sequence, length = 0;
     *targets = 0;
-    if (!ids || ids->rank != 2 || ids->dim[1] != sequence || ids->dim[0] < count || (wanted && wanted->count != ids->count))
-        return ls_fail(LS_ERROR, "this graph has no input \"ids\" of %lld rows of %lld tokens", (long long)count, (long long)sequence);
+    LS_TRY(ls_source_check(g, count, sequence, &length));
+    const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, length) */
     for (int64_t row = 0; row < ids->dim[0]; row++)
-        for (int64_t t = 0; t < sequence; t++) {
-            int64_t at = row * sequence + t;
-            ((int32_t *)ids->data)[at] = row < count ? draw(synthetic, first + row, t) : 0;
+        for (int64_t t = 0; t < length; t++) {
+            int64_t at = row * length + t;
+            bool there = row < count && from + t < sequence;
+            ((int32_t *)ids->data)[at] = there ? draw(synthetic, first + row, from + t) : 0;
             if (wanted)
-                ((int32_t *)wanted->data)[at] = row < count ? draw(synthetic, first + row, t + 1) : LS_IGNORE;
+                ((int32_t *)wanted->data)[at] = there ? draw(synthetic, first + row, from + t + 1) : LS_IGNORE;
+            *targets += there;
         }
-    *targets = count * sequence;
     return LS_OK;
 }
 

@@ -47,37 +47,40 @@ static int64_t window_start(const TextSource *text, int64_t sample)
     return (int64_t)drawn + ls_permute(order, windows, index) * text->sequence;
 }
 
-/* ids[t] = x[start + t], targets[t] = x[start + t + 1]; past the end of the text id 0 and LS_IGNORE. *targets_there grows by the
- * number of targets there are. */
-static LsStatus fill_row(const TextSource *text, int64_t start, int32_t *ids, int32_t *targets, int64_t *targets_there)
+/* ids[t] = x[start + from + t], targets[t] = x[start + from + t + 1], t < length; past the end of the window or the text id 0 and
+ * LS_IGNORE. *targets_there grows by the number of targets there are. */
+static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, int32_t *ids, int32_t *targets,
+                         int64_t *targets_there)
 {
     int64_t there = text->count - 1 - start < text->sequence ? text->count - 1 - start : text->sequence;
+    there = there - from < length ? there - from : length;
+    there = there > 0 ? there : 0;
     const char *token = text->token;
-    if (!text->file)
-        token += start * token_bytes(text->type);
+    if (there > 0 && !text->file)
+        token += (start + from) * token_bytes(text->type);
     else if (there > 0)
-        LS_TRY(ls_sealed_read_part(text->file, text->array, text->type, start, there + 1, text->token));
-    for (int64_t t = 0; t < text->sequence; t++)
+        LS_TRY(ls_sealed_read_part(text->file, text->array, text->type, start + from, there + 1, text->token));
+    for (int64_t t = 0; t < length; t++)
         ids[t] = t < there ? token_at(text->type, token, t) : 0;
-    for (int64_t t = 0; targets && t < text->sequence; t++)
+    for (int64_t t = 0; targets && t < length; t++)
         targets[t] = t < there ? token_at(text->type, token, t + 1) : LS_IGNORE;
     *targets_there += there;
     return LS_OK;
 }
 
-static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
+static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
 {
     const TextSource *text = (const TextSource *)source;
-    LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, T) */
+    int64_t length = 0;
     *targets = 0;
-    if (!ids || ids->rank != 2 || ids->dim[1] != text->sequence || ids->dim[0] < count || (wanted && wanted->count != ids->count))
-        return ls_fail(LS_ERROR, "this graph has no input \"ids\" of %lld rows of %lld tokens, as the text data set was opened for",
-                       (long long)count, (long long)text->sequence);
+    LS_TRY(ls_source_check(g, count, text->sequence, &length));
+    const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, length) */
     for (int64_t row = 0; row < ids->dim[0]; row++) {
-        int32_t *row_ids = (int32_t *)ids->data + row * text->sequence;
-        int32_t *row_targets = wanted ? (int32_t *)wanted->data + row * text->sequence : NULL;
+        int32_t *row_ids = (int32_t *)ids->data + row * length;
+        int32_t *row_targets = wanted ? (int32_t *)wanted->data + row * length : NULL;
         /* a row past those asked for starts at the end of the text: nothing but fillers */
-        LS_TRY(fill_row(text, row < count ? window_start(text, first + row) : text->count - 1, row_ids, row_targets, targets));
+        int64_t start = row < count ? window_start(text, first + row) : text->count - 1;
+        LS_TRY(fill_row(text, start, from, length, row_ids, row_targets, targets));
     }
     return LS_OK;
 }

@@ -52,7 +52,7 @@ LsStatus ls_carries_bind(LsGraph *g)
     return LS_OK;
 }
 
-int64_t ls_carries_bytes(const LsGraph *g) { return g->carry_bytes; }
+int64_t ls_carries_bytes(const LsGraph *g) { return start_bytes(g); }
 
 void ls_carries_keep(const LsGraph *g, void *to)
 {
@@ -66,12 +66,16 @@ void ls_carries_restore(LsGraph *g, const void *from)
         memcpy(g->carries, from, (size_t)g->carry_bytes);
 }
 
+void ls_carries_clear(LsGraph *g)
+{
+    if (g->carries)
+        memset(g->carries, 0, (size_t)g->carry_bytes);
+}
+
 void ls_carries_reset(LsGraph *g)
 {
-    if (!g->carries)
-        return;
-    memset(g->carries, 0, (size_t)g->carry_bytes);
-    if (g->options.mode == LS_TRAIN)
+    ls_carries_clear(g);
+    if (g->carries && g->options.mode == LS_TRAIN)
         memset(g->carries + 3 * g->carry_bytes, 0, (size_t)g->carry_bytes);
 }
 
@@ -109,7 +113,12 @@ LsStatus ls_graph_forward_carries(LsGraph *g, const LsRun *run)
     if (!g->arena)
         return ls_fail(LS_ERROR, "the graph must be planned before it runs");
     int last = last_carrying(g);
-    for (int n = 0; n <= last; n++)
+    for (int n = 0; n <= last; n++) {
+        LsNodePlan *plan = &g->node_plan[n];
+        double before = plan->forward_seconds;
         LS_TRY(ls_node_forward(g, n, run));
+        plan->again_seconds += plan->forward_seconds - before; /* backward asks for a second forward: this one is extra */
+        plan->forward_seconds = before;
+    }
     return LS_OK;
 }

@@ -69,10 +69,8 @@ static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
     double start = g->options.profile ? ls_seconds() : 0;
     bool plain = g->options.reference && node->op->reference;
     LsStatus status = plain ? node->op->reference(node, run) : node->op->forward(node, run);
-    if (g->options.profile) {
+    if (g->options.profile)
         *(again ? &plan->again_seconds : &plan->forward_seconds) += ls_seconds() - start;
-        plan->calls += !again;
-    }
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", node->name);
 }
 
@@ -81,8 +79,10 @@ LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) { return run_forwa
 LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
 {
     LS_TRY(check_run(g));
-    for (int n = 0; n < g->nodes; n++)
+    for (int n = 0; n < g->nodes; n++) {
         LS_TRY(ls_node_forward(g, n, run));
+        g->node_plan[n].calls += g->options.profile;
+    }
     return LS_OK;
 }
 

@@ -30,6 +30,8 @@ static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
 {
     LsEvaluation evaluation = {.samples = t->config->train.evaluate_batches * t->config->train.batch,
                                .rows = t->plan.micro_batch,
+                               .plan = &t->plan,
+                               .sequence = t->sequence,
                                .step = t->progress.step};
     LS_TRY(ls_evaluate(t->comm, t->eval_graph, t->validation, &evaluation));
     row->validation_loss = evaluation.loss;

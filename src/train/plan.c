@@ -8,14 +8,14 @@ LsPrecision ls_train_precision(const LsConfig *config)
     return strcmp(config->train.precision, "bfloat16") == 0 ? LS_BFLOAT16 : LS_FLOAT32;
 }
 
-/* "1, 2, 3, 4, 6 or 12" */
-static void list_divisors(int64_t batch, char *text, size_t room)
+/* "1, 2, 3, 4, 6 or 12": the divisors of batch, each times `ranks`. */
+static void list_divisors(int64_t batch, int64_t ranks, char *text, size_t room)
 {
     int64_t divisor[64];
     int count = 0;
     for (int64_t i = 1; i <= batch && count < (int)LS_COUNT_OF(divisor); i++)
         if (batch % i == 0)
-            divisor[count++] = i;
+            divisor[count++] = i * ranks;
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < count && used < room; i++)
@@ -23,20 +23,55 @@ static void list_divisors(int64_t batch, char *text, size_t room)
                                  (long long)divisor[i]);
 }
 
+static LsStatus sequence_of(const LsConfig *config, LsTrainPlan *plan)
+{
+    *plan = (LsTrainPlan){.sequence = config->train.sequence};
+    if (plan->sequence == 0 && !ls_config_model_int(config, "context", &plan->sequence))
+        return ls_fail(LS_USAGE, "train.sequence: must be set, since model %s has no context to take it from", config->model->name);
+    return LS_OK;
+}
+
+static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+/* Parts of at most `longest` tokens, 0: any, of sequences that `ranks` share. */
+static void cut_sequence(LsTrainPlan *plan, int64_t ranks, int64_t longest)
+{
+    int64_t share = divide_up(plan->sequence, ranks);
+    plan->sequence_ranks = (int)ranks;
+    plan->segment = longest > 0 && longest < share ? longest : share;
+    plan->segments = divide_up(plan->sequence, ranks * plan->segment);
+}
+
+LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan)
+{
+    const LsTrainSettings *train = &config->train;
+    LS_TRY(sequence_of(config, plan));
+    cut_sequence(plan, train->sequence_ranks > 1 ? train->sequence_ranks : 1, train->segment);
+    cut_sequence(plan, 1, plan->segment);
+    return LS_OK;
+}
+
 LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
 {
     const LsTrainSettings *train = &config->train;
-    *plan = (LsTrainPlan){.sequence = train->sequence};
-    if (plan->sequence == 0 && !ls_config_model_int(config, "context", &plan->sequence))
-        return ls_fail(LS_USAGE, "train.sequence: must be set, since model %s has no context to take it from", config->model->name);
-    if (train->batch % ranks != 0) {
-        char divisors[512];
-        list_divisors(train->batch, divisors, sizeof divisors);
-        return ls_fail(LS_USAGE, "train.batch=%lld cannot be divided among %d ranks: start %s ranks, or set train.batch to %lld or %lld",
-                       (long long)train->batch, ranks, divisors, (long long)(train->batch / ranks + (train->batch < ranks)) * ranks,
-                       (long long)(train->batch / ranks + 1 + (train->batch < ranks)) * ranks);
+    int64_t sharing = train->sequence_ranks > 1 ? train->sequence_ranks : 1, groups = ranks / sharing;
+    LS_TRY(sequence_of(config, plan));
+    if (ranks % sharing != 0)
+        return ls_fail(LS_USAGE, "train.sequence_ranks=%lld: %d rank%s cannot be put into groups of %lld: start %lld, %lld, ... ranks, or set "
+                                 "train.sequence_ranks to a divisor of %d",
+                       (long long)sharing, ranks, ranks == 1 ? "" : "s", (long long)sharing, (long long)sharing, 2 * (long long)sharing, ranks);
+    if (train->batch % groups != 0) {
+        char divisors[512], among[64] = "";
+        list_divisors(train->batch, sharing, divisors, sizeof divisors);
+        if (sharing > 1)
+            snprintf(among, sizeof among, "%lld groups of %lld of ", (long long)groups, (long long)sharing);
+        return ls_fail(LS_USAGE, "train.batch=%lld cannot be divided among %s%d ranks: start %s ranks, or set train.batch to %lld or %lld",
+                       (long long)train->batch, among, ranks, divisors, (long long)(train->batch / groups + (train->batch < groups)) * groups,
+                       (long long)(train->batch / groups + 1 + (train->batch < groups)) * groups);
     }
-    plan->rank_batch = train->batch / ranks;
+    plan->groups = (int)groups;
+    cut_sequence(plan, sharing, train->segment);
+    plan->rank_batch = train->batch / groups;
     plan->micro_batch = plan->rank_batch;
     if (train->micro_batch > 0 && train->micro_batch < plan->rank_batch) {
         plan->micro_batch = train->micro_batch;
@@ -49,16 +84,19 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
 
 static LsStatus plan_graph(const LsConfig *config, LsParams *params, LsMode mode, LsTrainPlan *plan)
 {
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .precision = ls_train_precision(config)});
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode,
+                                                       .precision = ls_train_precision(config),
+                                                       .parts = ls_train_parts(plan)});
     if (!g)
         return ls_message_status();
-    config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, plan->sequence, LS_WANT_LOSS});
+    config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, plan->segment, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {
         LsMemory m = ls_graph_memory(g);
         if (mode == LS_TRAIN) {
             plan->memory = m;
-            plan->flops = ls_graph_cost(g).flops * (double)plan->micro_batches;
+            plan->memory.states += (plan->segments - 1) * ls_carries_bytes(g);
+            plan->flops = ls_graph_cost(g).flops * (double)plan->micro_batches * (double)plan->segments;
         } else {
             plan->memory.activations += m.activations;
             plan->memory.scratch += m.scratch;

@@ -93,6 +93,8 @@ LsStatus ls_session_evaluate(LsSession *session, double *loss)
                        session->config->data.path);
     LsEvaluation evaluation = {.samples = session->config->train.evaluate_batches * session->config->train.batch,
                                .rows = t->plan.micro_batch,
+                               .plan = &t->plan,
+                               .sequence = t->sequence,
                                .step = t->progress.step};
     LS_TRY(ls_evaluate(session->comm, t->eval_graph, t->validation, &evaluation));
     *loss = evaluation.loss;

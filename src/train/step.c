@@ -6,35 +6,18 @@
 /* What the ranks tell each other once a step, in one reduction. */
 enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUMS };
 
-static LsStatus read_loss(LsGraph *g, double *loss)
-{
-    const LsTensor *x = ls_graph_find(g, "loss");
-    if (!x || x->count != 1)
-        return ls_fail(LS_ERROR, "the model has no output \"loss\" of one element");
-    float value;
-    ls_tensor_get(g, x, &value);
-    *loss += (double)value;
-    return LS_OK;
-}
-
-static LsStatus forward(LsGraph *g, LsSource *source, const LsRun *run, int64_t count, double *sum)
-{
-    int64_t targets = 0;
-    LS_TRY(source->fill(source, g, run->sample, count, &targets));
-    LS_TRY(ls_graph_forward(g, run));
-    sum[SUM_TARGETS] += (double)targets;
-    return read_loss(g, &sum[SUM_LOSS]);
-}
-
 /* All micro-batches of this rank: losses and gradients of the sum over targets. */
 static LsStatus passes(LsTrainer *t, double *sum)
 {
-    LsRun run = {.seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm};
+    LsPass pass = {.g = t->train_graph, .source = t->training, .plan = &t->plan, .count = t->plan.micro_batch, .borders = t->borders};
+    pass.run = (LsRun){.seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm, .sequence = t->sequence};
+    pass.loss = &sum[SUM_LOSS];
+    pass.targets = &sum[SUM_TARGETS];
     for (int64_t i = 0; i < t->plan.micro_batches; i++) {
-        run.sample = t->progress.samples + t->comm->rank * t->plan.rank_batch + i * t->plan.micro_batch;
-        LS_TRY(forward(t->train_graph, t->training, &run, t->plan.micro_batch, sum));
+        int64_t group = t->comm->rank / t->plan.sequence_ranks;
+        pass.run.sample = t->progress.samples + group * t->plan.rank_batch + i * t->plan.micro_batch;
         bool last = i == t->plan.micro_batches - 1;
-        LS_TRY(ls_graph_backward(t->train_graph, &run, 1, i > 0, last ? ls_buckets_hooks(t->buckets) : NULL));
+        LS_TRY(ls_pass_train(&pass, i > 0, last ? ls_buckets_hooks(t->buckets) : NULL));
     }
     return LS_OK;
 }
@@ -128,11 +111,13 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
 
 static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation, double *sum)
 {
-    LsRun run = {.step = evaluation->step, .comm = comm};
-    int64_t rows = evaluation->rows, samples = evaluation->samples;
-    for (int64_t first = comm->rank * rows; first < samples; first += comm->size * rows) {
-        run.sample = first;
-        LS_TRY(forward(g, source, &run, samples - first < rows ? samples - first : rows, sum));
+    LsPass pass = {.g = g, .source = source, .plan = evaluation->plan, .loss = &sum[SUM_LOSS], .targets = &sum[SUM_TARGETS]};
+    pass.run = (LsRun){.step = evaluation->step, .comm = comm, .sequence = evaluation->sequence};
+    int64_t rows = evaluation->rows, samples = evaluation->samples, sharing = evaluation->sequence ? evaluation->sequence->size : 1;
+    for (int64_t first = comm->rank / sharing * rows; first < samples; first += comm->size / sharing * rows) {
+        pass.run.sample = first;
+        pass.count = samples - first < rows ? samples - first : rows;
+        LS_TRY(ls_pass_forward(&pass));
     }
     return LS_OK;
 }

@@ -28,6 +28,8 @@ typedef struct LsTrainer LsTrainer;
 /* What a run will be and take, known before anything is allocated. Bytes are one rank's. */
 typedef struct LsTrainPlan {
     int64_t sequence;                              /* train.sequence, or model.context where that is 0 */
+    int sequence_ranks, groups;                    /* ranks that share each sequence; such groups of consecutive ranks */
+    int64_t segment, segments;                     /* tokens that a rank computes at once; segments one after the other */
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                            /* numbers to learn */
     LsMemory memory;                               /* training and evaluation graph together */
@@ -35,12 +37,21 @@ typedef struct LsTrainPlan {
     double flops;                                  /* of a step, all ranks */
 } LsTrainPlan;
 
-/* The shapes only. LS_USAGE where ranks do not divide train.batch, with the numbers that do. train.micro_batch is the most that
+/* The shapes only. LS_USAGE where train.sequence_ranks does not divide the ranks, or the groups do not divide train.batch, with the
+ * numbers that do. A sequence is cut into segments, and each of these into one part a rank: part p of T tokens of the rank at place r
+ * holds the tokens from (p train.sequence_ranks + r) T on; what the last ones have too many are ignored. train.micro_batch is the most that
  * is done at once: the largest divisor of the rank's share that does not exceed it is taken. Not collective. */
 LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) LS_MUST_USE;
 
 /* All of it, from graphs that are planned but not allocated. Not collective. */
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, LsTrainPlan *plan) LS_MUST_USE;
+
+/* The shapes of evaluation on any number of ranks, each with whole sequences of its own: what the ranks of a group would hold at once
+ * one rank takes segment by segment. */
+LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan) LS_MUST_USE;
+
+/* Whether runs see parts of sequences only. */
+static inline bool ls_train_parts(const LsTrainPlan *plan) { return plan->segments > 1 || plan->sequence_ranks > 1; }
 
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);
@@ -99,6 +110,8 @@ struct LsTrainer {
     LsSource *training, *validation; /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
     LsBuckets *buckets;
+    LsComm *sequence; /* the group that shares this rank's sequences, NULL for one rank */
+    char *borders;    /* (segments - 1, ls_carries_bytes): what the segments after the first start from */
     LsTrainHooks hooks;
     LsProgress progress;
     LsTrainTimes times;
@@ -131,11 +144,30 @@ typedef struct LsStepResult {
  * rank. Allocates nothing. */
 LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS_MUST_USE;
 
+/* ---- Parts of sequences --------------------------------------------------------------------------------------------- */
+
+/* Samples that go through a graph together, segment after segment. Sums of losses and targets are added to. */
+typedef struct LsPass {
+    LsGraph *g;
+    LsSource *source;
+    const LsTrainPlan *plan;
+    LsRun run;       /* sample and sequence set; token is the pass's own */
+    int64_t count;   /* samples, at most the graph's rows */
+    char *borders;   /* for training, see LsTrainer */
+    double *loss, *targets;
+} LsPass;
+
+/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective over run.sequence. */
+LsStatus ls_pass_forward(LsPass *pass) LS_MUST_USE;
+LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
+
 /* ---- Evaluation ---------------------------------------------------------------------------------------------------- */
 
 typedef struct LsEvaluation {
     int64_t samples; /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
     int64_t rows;    /* sequences that the graph was built for */
+    const LsTrainPlan *plan; /* how sequences are cut */
+    const LsComm *sequence;  /* the group of ranks that shares this rank's, NULL for one rank */
     int64_t step;    /* for messages */
     double loss;     /* out: mean over targets */
     int64_t targets; /* out */

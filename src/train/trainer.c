@@ -9,10 +9,11 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
     LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
                                                                     .precision = ls_train_precision(t->config),
                                                                     .profile = t->options.profile,
-                                                                    .comm = t->comm});
+                                                                    .comm = t->comm,
+                                                                    .parts = ls_train_parts(&t->plan)});
     if (!g)
         return ls_message_status();
-    t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, t->plan.sequence, LS_WANT_LOSS});
+    t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, t->plan.segment, LS_WANT_LOSS});
     return LS_OK;
 }
 
@@ -66,6 +67,8 @@ static LsStatus complete(LsTrainer *t)
     t->shard.copy = t->neighbour;
     t->shard.shadow = t->neighbour_shadow;
     LS_TRY(ls_graph_plan(t->train_graph));
+    if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
+        return LS_RESOURCE;
     return t->eval_graph ? ls_graph_plan(t->eval_graph) : LS_OK;
 }
 
@@ -73,6 +76,7 @@ static LsStatus complete(LsTrainer *t)
 static LsStatus fill_trainer(LsTrainer *t)
 {
     LS_TRY(ls_dist_agree(t->comm, prepare(t)));
+    LS_TRY(ls_dist_group(t->comm, t->plan.sequence_ranks, &t->sequence));
     t->buckets = ls_buckets_new(t->comm, t->params, t->config->train.bucket_bytes, !t->options.no_overlap);
     if (!t->buckets)
         return LS_RESOURCE;
@@ -118,6 +122,8 @@ void ls_trainer_free(LsTrainer *trainer)
         ls_free(trainer->moment[i]);
     ls_free(trainer->neighbour);
     ls_free(trainer->neighbour_shadow);
+    ls_free(trainer->borders);
+    ls_dist_group_free(trainer->sequence);
     ls_params_free(trainer->params);
     ls_free(trainer);
 }

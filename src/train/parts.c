@@ -1,0 +1,67 @@
+/* Sequences in parts: forward over the segments, keeping what each starts from; then, from the last to the first, forward again and
+ * backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of one segment. */
+#include "train/train.h"
+
+static LsStatus read_loss(const LsPass *pass)
+{
+    const LsTensor *x = ls_graph_find(pass->g, "loss");
+    if (!x || x->count != 1)
+        return ls_fail(LS_ERROR, "the model has no output \"loss\" of one element");
+    float value;
+    ls_tensor_get(pass->g, x, &value);
+    *pass->loss += (double)value;
+    return LS_OK;
+}
+
+/* Inputs of one segment. A rank that cannot read its part ends the others of its group, before they wait for it inside an op. */
+static LsStatus fill(LsPass *pass, int64_t segment, int64_t *targets)
+{
+    const LsTrainPlan *plan = pass->plan;
+    const LsComm *sequence = pass->run.sequence;
+    int place = sequence ? sequence->rank : 0;
+    pass->run.token = (segment * plan->sequence_ranks + place) * plan->segment;
+    LsStatus status = pass->source->fill(pass->source, pass->g, pass->run.sample, pass->count, pass->run.token, targets);
+    return sequence ? ls_dist_agree(sequence, status) : status;
+}
+
+static LsStatus run_forward(LsPass *pass, int64_t segment)
+{
+    int64_t targets = 0;
+    LS_TRY(fill(pass, segment, &targets));
+    LS_TRY(ls_graph_forward(pass->g, &pass->run));
+    *pass->targets += (double)targets;
+    return read_loss(pass);
+}
+
+LsStatus ls_pass_forward(LsPass *pass)
+{
+    ls_carries_reset(pass->g);
+    for (int64_t i = 0; i < pass->plan->segments; i++) {
+        LS_TRY(run_forward(pass, i));
+        LS_TRY(ls_carries_advance(pass->g, &pass->run));
+    }
+    return LS_OK;
+}
+
+LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks)
+{
+    int64_t last = pass->plan->segments - 1, bytes = ls_carries_bytes(pass->g), targets = 0;
+    ls_carries_reset(pass->g);
+    for (int64_t i = 0; i < last; i++) {
+        LS_TRY(fill(pass, i, &targets));
+        LS_TRY(ls_graph_forward_carries(pass->g, &pass->run));
+        LS_TRY(ls_carries_advance(pass->g, &pass->run));
+        ls_carries_keep(pass->g, pass->borders + i * bytes);
+    }
+    for (int64_t i = last; i >= 0; i--) {
+        if (i < last && i > 0)
+            ls_carries_restore(pass->g, pass->borders + (i - 1) * bytes);
+        else if (i < last)
+            ls_carries_clear(pass->g);
+        LS_TRY(run_forward(pass, i));
+        LS_TRY(ls_graph_backward(pass->g, &pass->run, 1, accumulate || i < last, i == 0 ? hooks : NULL));
+        if (i > 0)
+            LS_TRY(ls_carries_retreat(pass->g, &pass->run));
+    }
+    return LS_OK;
+}

@@ -1,0 +1,300 @@
+/* Sequences shared by the ranks, and cut into segments, against whole sequences on one rank inside the same process: a small Mamba. */
+#include "config/config.h"
+#include "harness.h"
+#include "train/train.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const LsComm *comm;
+
+enum { VOCABULARY = 29, SEQUENCE = 203, STEPS = 24 }; /* no number of ranks but 1 divides 203 */
+
+/* ---- A job --------------------------------------------------------------------------------------------------------------- */
+
+/* Token t is the one 40 before it, so that a part needs what came long before it; some are noise, some are not asked for. */
+static int32_t token_at(int64_t sample, int64_t t)
+{
+    uint64_t key = ls_key(3, "sequence");
+    while (t >= 40 && ls_uniform_at(key, (uint64_t)sample, (uint64_t)t) < 0.9f)
+        t -= 40;
+    return (int32_t)(ls_uniform_at(key, (uint64_t)(1000 + sample), (uint64_t)t) * VOCABULARY);
+}
+
+typedef struct Source {
+    LsSource source;
+    int64_t fail_from; /* samples at or after this one cannot be read past their beginning; -1: none */
+} Source;
+
+static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
+{
+    const Source *own = (const Source *)source;
+    int64_t length = 0;
+    *targets = 0;
+    LS_TRY(ls_source_check(g, count, SEQUENCE, &length));
+    if (own->fail_from >= 0 && first + count > own->fail_from && (from > 0 || length == SEQUENCE))
+        return ls_fail(LS_DATA, "sample %lld cannot be read", (long long)own->fail_from);
+    LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, length) */
+    for (int64_t i = 0; i < ids->count; i++) {
+        int64_t sample = (first + i / length) % source->samples, t = from + i % length;
+        bool there = i / length < count && t < SEQUENCE, asked = there && (sample + t) % 11 != 0;
+        ((int32_t *)ids->data)[i] = there ? token_at(sample, t) : 0;
+        ((int32_t *)wanted->data)[i] = asked ? token_at(sample, t + 1) : LS_IGNORE;
+        *targets += asked;
+    }
+    return LS_OK;
+}
+
+static Source make_source(int64_t samples)
+{
+    return (Source){.source = {.samples = samples, .vocabulary = VOCABULARY, .fill = fill}, .fail_from = -1};
+}
+
+static LsConfig *job(const char *model, int ranks, int segment, const char *more)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "model: {kind: %s, vocabulary: %d, layers: 2, width: 24%s}\ndata: {path: none.h5}\n"
+             "train: {steps: %d, batch: 4, sequence: %d, learning_rate: 1e-2, warmup: 2, evaluate_every: 8, evaluate_batches: 2, "
+             "bucket_bytes: 4096, sequence_ranks: %d, segment: %d}\n",
+             model, VOCABULARY, more, STEPS, SEQUENCE, ranks, segment);
+    LsConfig *config = ls_config_parse("job", text, 0, NULL);
+    if (!config)
+        fprintf(stderr, "%s\n", ls_message());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    return config;
+}
+
+typedef struct Log {
+    double loss[STEPS], norm[STEPS], validation[STEPS];
+    int rows;
+    int64_t stop_at;
+    LsTrainer *trainer;
+} Log;
+
+static LsStatus on_row(void *self, const LsMetrics *metrics)
+{
+    Log *log = self;
+    log->loss[log->rows] = metrics->loss;
+    log->norm[log->rows] = metrics->grad_norm;
+    log->validation[log->rows++] = metrics->validation_loss;
+    return LS_OK;
+}
+
+static LsStatus on_save(void *self, const LsTrainer *trainer)
+{
+    (void)self, (void)trainer;
+    return LS_OK;
+}
+
+static bool on_stop(void *self)
+{
+    const Log *log = self;
+    return log->stop_at >= 0 && log->trainer->progress.step >= log->stop_at;
+}
+
+static Source training, validation;
+
+static LsTrainer *begin(const LsConfig *config, const LsComm *world, Log *log)
+{
+    LsTrainer *trainer = NULL;
+    training = make_source(12);
+    validation = make_source(7);
+    *log = (Log){.stop_at = -1};
+    ASSERT_OK(ls_trainer_new(config, world, &training.source, &validation.source, NULL, &trainer));
+    trainer->hooks = (LsTrainHooks){.self = log, .save = on_save, .stop_requested = on_stop, .row = on_row};
+    log->trainer = trainer;
+    return trainer;
+}
+
+static LsTrainer *train(const LsConfig *config, const LsComm *world, Log *log)
+{
+    LsTrainer *trainer = begin(config, world, log);
+    ASSERT_OK(ls_trainer_run(trainer));
+    ASSERT_OK(world->broadcast(world, log, sizeof *log, 0));
+    CU_ASSERT_EQUAL(log->rows, STEPS);
+    return trainer;
+}
+
+static double relative(double a, double b) { return fabs(a - b) / fabs(b); }
+
+/* Float sums in another order: after 24 steps of AdamW as much as another number of data-parallel ranks makes. */
+static void expect_same(const Log *log, const Log *alone)
+{
+    for (int i = 0; i < STEPS; i++) {
+        ASSERT_AT_MOST(relative(log->loss[i], alone->loss[i]), 1e-5);
+        ASSERT_AT_MOST(relative(log->norm[i], alone->norm[i]), 2e-4);
+        CU_ASSERT_EQUAL(isnan(log->validation[i]), (i + 1) % 8 != 0);
+        if ((i + 1) % 8 == 0)
+            ASSERT_AT_MOST(relative(log->validation[i], alone->validation[i]), 1e-5);
+    }
+}
+
+static bool same_values(const LsTrainer *a, const LsTrainer *b)
+{
+    return memcmp(a->params->value, b->params->value, (size_t)a->params->total * sizeof(float)) == 0;
+}
+
+/* ---- Tests ---------------------------------------------------------------------------------------------------------------- */
+
+/* Whole sequences on one rank; then shared by all ranks, in one segment and in several of an odd length; twice each: the same bits. */
+static void test_ranks_and_segments(void)
+{
+    LsConfig *whole = job("mamba", 1, 0, "");
+    Log alone, log, again;
+    LsTrainer *reference = train(whole, ls_comm_self(), &alone);
+    CU_ASSERT(alone.loss[STEPS - 1] < 0.95 * alone.loss[0]);
+    for (int segment = 0; segment <= 64; segment += 13) {
+        if (segment == 26 || segment == 52)
+            continue;
+        LsConfig *config = job("mamba", comm->size, segment, "");
+        LsTrainer *trainer = train(config, comm, &log), *second = train(config, comm, &again);
+        int64_t share = (SEQUENCE + comm->size - 1) / comm->size, length = segment > 0 && segment < share ? segment : share;
+        CU_ASSERT_EQUAL(trainer->plan.segment, length);
+        CU_ASSERT_EQUAL(trainer->plan.segments, (SEQUENCE + comm->size * length - 1) / (comm->size * length));
+        CU_ASSERT_EQUAL(trainer->progress.tokens, reference->progress.tokens);
+        CU_ASSERT_EQUAL(trainer->progress.samples, reference->progress.samples);
+        expect_same(&log, &alone);
+        CU_ASSERT(same_values(trainer, second));
+        CU_ASSERT_EQUAL(memcmp(log.loss, again.loss, sizeof log.loss), 0);
+        ls_trainer_free(trainer);
+        ls_trainer_free(second);
+        ls_config_free(config);
+    }
+    ls_trainer_free(reference);
+    ls_config_free(whole);
+}
+
+/* Gradients themselves, of one step, in proportion to the largest of their parameter: SGD moves each by it. */
+static void test_gradients(void)
+{
+    LsTrainer *trainer[2];
+    LsConfig *config[2];
+    LsStepResult result;
+    Log log;
+    for (int i = 0; i < 2; i++) {
+        config[i] = job("mamba", i ? comm->size : 1, i ? 19 : 0, "");
+        ls_free(config[i]->train.optimizer);
+        config[i]->train.optimizer = ls_strdup("sgd");
+        config[i]->train.clip = config[i]->train.momentum = config[i]->train.weight_decay = 0;
+        config[i]->train.learning_rate = 1;
+        config[i]->train.warmup = 0;
+        trainer[i] = begin(config[i], i ? comm : ls_comm_self(), &log);
+    }
+    const LsParams *params = trainer[0]->params;
+    float *before = ls_alloc_array(params->total, sizeof(float));
+    memcpy(before, params->value, (size_t)params->total * sizeof(float));
+    for (int i = 0; i < 2; i++)
+        ASSERT_OK(ls_trainer_step(trainer[i], false, &result));
+    for (int p = 0; p < params->count; p++) {
+        const LsParam *param = &params->list[p];
+        double largest = 0, most = 0, rounding = 0;
+        for (int64_t i = param->offset; i < param->offset + param->count; i++) {
+            double value = (double)trainer[0]->params->value[i];
+            largest = fmax(largest, fabs(value - (double)before[i]));
+            rounding = fmax(rounding, 0x1p-24 * fabs(value));
+            most = fmax(most, fabs((double)trainer[1]->params->value[i] - value));
+        }
+        CU_ASSERT(largest > 0);
+        ASSERT_AT_MOST(most, 2e-5 * largest + 2 * rounding);
+    }
+    for (int i = 0; i < 2; i++) {
+        ls_trainer_free(trainer[i]);
+        ls_config_free(config[i]);
+    }
+    ls_free(before);
+}
+
+/* Groups of two ranks that share sequences, and data parallel over the groups. */
+static void test_groups(void)
+{
+    if (comm->size % 2 != 0)
+        return;
+    LsConfig *whole = job("mamba", 1, 0, ""), *config = job("mamba", 2, 50, "");
+    config->train.micro_batch = 1;
+    Log alone, log;
+    LsTrainer *reference = train(whole, ls_comm_self(), &alone), *trainer = train(config, comm, &log);
+    CU_ASSERT_EQUAL(trainer->plan.groups, comm->size / 2);
+    CU_ASSERT_EQUAL(trainer->plan.micro_batches, 4 / (comm->size / 2));
+    expect_same(&log, &alone);
+    ls_trainer_free(trainer);
+    ls_trainer_free(reference);
+    ls_config_free(config);
+    ls_config_free(whole);
+}
+
+/* A stop on one rank ends all; going on from there gives the bits of a run that was never stopped. */
+static void test_stop_and_resume(void)
+{
+    LsConfig *config = job("mamba", comm->size, 30, "");
+    Log straight, first, second;
+    LsTrainer *whole = train(config, comm, &straight), *stopped = begin(config, comm, &first);
+    if (comm->rank == comm->size - 1)
+        first.stop_at = 9;
+    ASSERT_FAILS(ls_trainer_run(stopped), LS_STOPPED, "after step 10 of 24");
+    LsTrainer *resumed = begin(config, comm, &second);
+    if (comm->rank == 0) {
+        size_t bytes = (size_t)resumed->params->total * sizeof(float);
+        memcpy(resumed->params->value, stopped->params->value, bytes);
+        for (int i = 0; i < 2; i++)
+            memcpy(resumed->moment[i], stopped->moment[i], bytes);
+        resumed->progress = stopped->progress;
+    }
+    ASSERT_OK(ls_trainer_share(resumed));
+    ASSERT_OK(ls_trainer_run(resumed));
+    CU_ASSERT(same_values(whole, resumed));
+    ls_trainer_free(whole);
+    ls_trainer_free(stopped);
+    ls_trainer_free(resumed);
+    ls_config_free(config);
+}
+
+/* A rank that cannot read its part ends the ranks that would wait for its states. */
+static void test_failing_rank(void)
+{
+    LsConfig *config = job("mamba", comm->size, 30, "");
+    Log log;
+    LsTrainer *trainer = begin(config, comm, &log);
+    Source failing = training;
+    failing.fail_from = comm->rank == comm->size - 1 ? 4 * 3 : -1;
+    trainer->training = &failing.source;
+    ASSERT_FAILS(ls_trainer_run(trainer), LS_DATA, "sample 12 cannot be read");
+    CU_ASSERT_EQUAL(trainer->progress.step, 3);
+    ls_trainer_free(trainer);
+    ls_config_free(config);
+}
+
+static void test_refusals(void)
+{
+    LsTrainer *trainer = NULL;
+    training = make_source(12);
+    LsConfig *config = job("gpt", comm->size, 50, ", heads: 2, context: 256");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE, "needs whole sequences");
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "set train.segment to 0 and train.sequence_ranks to 1"));
+    ls_config_free(config);
+    config = job("mamba", 3 * comm->size, 0, "");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE, "cannot be put into groups of");
+    ls_config_free(config);
+    config = job("mamba", comm->size, 2, "");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE, "set a longer train.segment");
+    ls_config_free(config);
+}
+
+int main(int argc, char **argv)
+{
+    if (ls_dist_start(&argc, &argv, &comm) != LS_OK) {
+        fprintf(stderr, "%s\n", ls_message());
+        return 1;
+    }
+    int failed = harness_run("sequence", (HarnessTest[]){{"ranks and segments", test_ranks_and_segments},
+                                                         {"gradients", test_gradients},
+                                                         {"groups", test_groups},
+                                                         {"stop and resume", test_stop_and_resume},
+                                                         {"a rank that fails", test_failing_rank},
+                                                         {"refusals", test_refusals},
+                                                         {0}});
+    ls_dist_finish();
+    return failed;
+}
