@@ -104,23 +104,29 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
     _Alignas(64) float sums[MOST_ROWS / LS_PANEL][LS_PANEL * LS_PANEL];
     for (int64_t i = 0; i < rows; i += LS_PANEL)
         ls_panel_pack(&p->a, row + i, least(LS_PANEL, rows - i), b->from, b->depth, packed_a + i / LS_PANEL * panel);
-    for (int64_t j = 0; j < columns; j += LS_PANEL) {
-        const uint8_t *right = p->packed_b + (column + j) / LS_PANEL * panel;
-        int64_t wide = least(LS_PANEL, columns - j);
-        for (int64_t step = 0; step < steps; step += chunk) {
+    int64_t lines = step_bytes / LS_ALIGN / ceil_div(rows, LS_PANEL);
+    for (int64_t j = 0; j < columns; j += LS_PANEL)
+        for (int64_t step = 0; step < steps; step += chunk)
             for (int64_t i = 0; i < rows; i += LS_PANEL) {
-                int64_t high = least(LS_PANEL, rows - i);
-                float *sum = sums[i / LS_PANEL];
-                LsPanelTarget t = target_of(p, row + i, b->column + column + j, high, wide, first, last);
-                if (step + chunk >= steps)
-                    ls_panel_fetch(&t);
-                p->kernel->multiply(packed_a + i / LS_PANEL * panel + step * step_bytes, right + step * step_bytes, least(chunk, steps - step),
-                                    p->parts, tiles_of(high), tiles_of(wide), step > 0, sum);
-                if (step + chunk >= steps)
-                    ls_panel_give(&t, sum);
+                int64_t here = least(LS_PANEL, rows - i), wide = least(LS_PANEL, columns - j);
+                const uint8_t *right = p->packed_b + (column + j) / LS_PANEL * panel + step * step_bytes;
+                LsPanelTarget t = target_of(p, row + i, b->column + column + j, here, wide, first, last);
+                bool complete = step + chunk >= steps;
+                LsPanelProduct product = {.a = packed_a + i / LS_PANEL * panel + step * step_bytes,
+                                          .b = right,
+                                          .steps = least(chunk, steps - step),
+                                          .parts = p->parts,
+                                          .row_tiles = tiles_of(here),
+                                          .column_tiles = tiles_of(wide),
+                                          .add = step > 0,
+                                          .sum = sums[i / LS_PANEL],
+                                          .next = right + chunk * step_bytes + i / LS_PANEL * lines * LS_ALIGN * chunk,
+                                          .lines = lines,
+                                          .target = complete ? &t : NULL};
+                p->kernel->multiply(&product);
+                if (complete)
+                    ls_panel_give(&t, product.sum);
             }
-        }
-    }
     if (last && g->finish)
         g->finish(g->self, row, b->column + column, rows, columns);
 }

@@ -39,14 +39,6 @@ void ls_panel_pack(const LsPanelSource *source, int64_t row, int64_t rows, int64
 static inline int64_t ls_panel_steps(int64_t depth) { return (depth + LS_STEP - 1) / LS_STEP; }
 static inline int64_t ls_panel_bytes(int64_t depth, int parts) { return ls_panel_steps(depth) * parts * LS_STEP_BYTES; }
 
-/* How panels are multiplied. */
-typedef struct LsPanelKernel {
-    void (*begin)(void); /* before the first multiply on a thread, and after the last; NULL: nothing to do */
-    void (*end)(void);
-    /* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is 1. */
-    void (*multiply)(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, int row_tiles, int column_tiles, bool add, float *sum);
-} LsPanelKernel;
-
 /* Where the sums of a panel of A and one of B go: to = from + sum + (to as it was, if add) + bias. */
 typedef struct LsPanelTarget {
     void *to;               /* (rows, columns) of float or LsBfloat16 */
@@ -60,8 +52,25 @@ typedef struct LsPanelTarget {
 
 void ls_panel_give(const LsPanelTarget *target, const float *sum);
 
-/* Asks for the cache lines that ls_panel_give will write. */
-void ls_panel_fetch(const LsPanelTarget *target);
+/* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is 1. While the tiles
+ * are busy, memory is asked for what comes next: `lines` cache lines a step from `next` on, and those that `target` will write. */
+typedef struct LsPanelProduct {
+    const uint8_t *a, *b;
+    int64_t steps;
+    int parts, row_tiles, column_tiles;
+    bool add;
+    float *sum;
+    const uint8_t *next;
+    int64_t lines;
+    const LsPanelTarget *target; /* NULL: nothing will be written yet */
+} LsPanelProduct;
+
+/* How panels are multiplied. */
+typedef struct LsPanelKernel {
+    void (*begin)(void); /* before the first multiply on a thread, and after the last; NULL: nothing to do */
+    void (*end)(void);
+    void (*multiply)(const LsPanelProduct *product);
+} LsPanelKernel;
 
 /* The best kernel that machine and LOCKSTEP_ISA allow; NULL without AVX512_BF16. */
 const LsPanelKernel *ls_panel_kernel(void);

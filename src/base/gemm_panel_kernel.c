@@ -5,6 +5,22 @@
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-bf16")
 #include <immintrin.h>
 
+/* What comes next, a part of it in every step: all at once would fill the queue of misses and wait. */
+static inline void fetch(const LsPanelProduct *p, int64_t step)
+{
+    for (int64_t i = 0; i < p->lines; i++)
+        __builtin_prefetch(p->next + (step * p->lines + i) * 64, 0, 2);
+    if (!p->target)
+        return;
+    const LsPanelTarget *t = p->target;
+    int64_t each = (t->rows + p->steps - 1) / p->steps, bytes = t->to_float ? 4 : 2;
+    for (int64_t i = step * each; i < (step + 1) * each && i < t->rows; i++) {
+        const char *row = (const char *)t->to + i * t->to_stride * bytes;
+        __builtin_prefetch(row, 1);
+        __builtin_prefetch(row + t->columns * bytes - 1, 1);
+    }
+}
+
 /* ---- AMX: four tiles of sums, two of A, two of B --------------------------------------------------------------------------------- */
 
 static void amx_begin(void)
@@ -46,11 +62,12 @@ static void amx_end(void) { _tile_release(); }
     IF_ROWS(_tile_dpbf16ps(2, 5, 6));                     \
     IF_BOTH(_tile_dpbf16ps(3, 5, 7))
 
-static inline __attribute__((always_inline)) void amx_tiles(const uint8_t *a, const uint8_t *b, int64_t steps, const int parts,
-                                                            const int row_tiles, const int column_tiles, bool add, float *sum)
+static inline __attribute__((always_inline)) void amx_tiles(const LsPanelProduct *p, const int parts, const int row_tiles, const int column_tiles)
 {
+    const uint8_t *a = p->a, *b = p->b;
+    float *sum = p->sum;
     const int64_t row_bytes = LS_PANEL * sizeof(float);
-    if (add) {
+    if (p->add) {
         _tile_loadd(0, sum, row_bytes);
         IF_COLUMNS(_tile_loadd(1, sum + LS_TILE, row_bytes));
         IF_ROWS(_tile_loadd(2, sum + LS_TILE * LS_PANEL, row_bytes));
@@ -61,7 +78,8 @@ static inline __attribute__((always_inline)) void amx_tiles(const uint8_t *a, co
         _tile_zero(2);
         _tile_zero(3);
     }
-    for (int64_t step = 0; step < steps; step++, a += parts * LS_STEP_BYTES, b += parts * LS_STEP_BYTES) {
+    for (int64_t step = 0; step < p->steps; step++, a += parts * LS_STEP_BYTES, b += parts * LS_STEP_BYTES) {
+        fetch(p, step);
         if (parts > 1) { /* in an order that loads one operand at a time */
             LOAD_A(0);
             LOAD_B(2);
@@ -88,19 +106,19 @@ static inline __attribute__((always_inline)) void amx_tiles(const uint8_t *a, co
     IF_BOTH(_tile_stored(3, sum + LS_TILE * LS_PANEL + LS_TILE, row_bytes));
 }
 
-static void amx_multiply(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, int row_tiles, int column_tiles, bool add, float *sum)
+static void amx_multiply(const LsPanelProduct *p)
 {
-    if (row_tiles == 2 && column_tiles == 2) {
-        if (parts == 1)
-            amx_tiles(a, b, steps, 1, 2, 2, add, sum);
+    if (p->row_tiles == 2 && p->column_tiles == 2) {
+        if (p->parts == 1)
+            amx_tiles(p, 1, 2, 2);
         else
-            amx_tiles(a, b, steps, LS_FLOAT_PARTS, 2, 2, add, sum);
-    } else if (row_tiles == 2) {
-        amx_tiles(a, b, steps, parts, 2, 1, add, sum);
-    } else if (column_tiles == 2) {
-        amx_tiles(a, b, steps, parts, 1, 2, add, sum);
+            amx_tiles(p, LS_FLOAT_PARTS, 2, 2);
+    } else if (p->row_tiles == 2) {
+        amx_tiles(p, p->parts, 2, 1);
+    } else if (p->column_tiles == 2) {
+        amx_tiles(p, p->parts, 1, 2);
     } else {
-        amx_tiles(a, b, steps, parts, 1, 1, add, sum);
+        amx_tiles(p, p->parts, 1, 1);
     }
 }
 
@@ -148,16 +166,18 @@ static inline __attribute__((always_inline)) void dot_rows(const uint8_t *a, con
     }
 }
 
-static void dot_multiply(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, int row_tiles, int column_tiles, bool add, float *sum)
+static void dot_multiply(const LsPanelProduct *p)
 {
-    for (int tile = 0; tile < row_tiles; tile++)
+    for (int64_t step = 0; step < p->steps; step++)
+        fetch(p, step);
+    for (int tile = 0; tile < p->row_tiles; tile++)
         for (int i = 0; i < LS_TILE; i += DOT_ROWS) {
-            const uint8_t *x = a + tile * LS_TILE_BYTES + i * 64;
-            float *to = sum + (tile * LS_TILE + i) * LS_PANEL;
-            if (column_tiles > 1)
-                dot_rows(x, b, steps, parts, 2, add, to);
+            const uint8_t *x = p->a + tile * LS_TILE_BYTES + i * 64;
+            float *to = p->sum + (tile * LS_TILE + i) * LS_PANEL;
+            if (p->column_tiles > 1)
+                dot_rows(x, p->b, p->steps, p->parts, 2, p->add, to);
             else
-                dot_rows(x, b, steps, parts, 1, add, to);
+                dot_rows(x, p->b, p->steps, p->parts, 1, p->add, to);
         }
 }
 
@@ -174,16 +194,6 @@ static inline __m512 load(const void *x, int64_t at, bool is_float, __mmask16 ma
         return _mm512_maskz_loadu_ps(mask, (const float *)x + at);
     __m256i half = _mm256_maskz_loadu_epi16(mask, (const uint16_t *)x + at);
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
-}
-
-void ls_panel_fetch(const LsPanelTarget *t)
-{
-    int64_t bytes = t->to_float ? 4 : 2;
-    for (int64_t i = 0; i < t->rows; i++) {
-        const char *line = (const char *)t->to + i * t->to_stride * bytes;
-        __builtin_prefetch(line, 1);
-        __builtin_prefetch(line + t->columns * bytes - 1, 1);
-    }
 }
 
 void ls_panel_give(const LsPanelTarget *t, const float *sum)
@@ -221,6 +231,5 @@ const LsPanelKernel *ls_panel_kernel(void)
 
 const LsPanelKernel *ls_panel_kernel(void) { return NULL; }
 void ls_panel_give(const LsPanelTarget *target, const float *sum) { (void)target, (void)sum; }
-void ls_panel_fetch(const LsPanelTarget *target) { (void)target; }
 
 #endif
