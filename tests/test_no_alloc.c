@@ -51,16 +51,16 @@ static void test_plan(void)
     LsConfig config = toy_config();
     ToySource source = toy_source(100);
     LsTrainPlan plan;
-    ASSERT_OK(ls_train_plan(&config, 3, false, &plan));
+    ASSERT_OK(ls_train_plan(&config, 3, false, NULL, &plan));
     CU_ASSERT_EQUAL(plan.rank_batch, 4);
     CU_ASSERT_EQUAL(plan.parameters, 2 * TOY_VOCABULARY * TOY_WIDTH + TOY_WIDTH * TOY_WIDTH + TOY_WIDTH);
     CU_ASSERT(plan.flops > 6.0 * 12 * TOY_SEQUENCE * (TOY_VOCABULARY + TOY_WIDTH) * TOY_WIDTH * 0.99);
     CU_ASSERT(plan.total_bytes >= 4 * 4 * plan.parameters);
-    ASSERT_FAILS(ls_train_plan(&config, 5, false, &plan), LS_USAGE, "1, 2, 3, 4, 6 or 12 ranks");
-    ASSERT_FAILS(ls_train_plan(&config, 5, false, &plan), LS_USAGE, "train.batch to 10 or 15");
-    ASSERT_FAILS(ls_train_plan(&config, 24, false, &plan), LS_USAGE, "train.batch to 24 or 48");
+    ASSERT_FAILS(ls_train_plan(&config, 5, false, NULL, &plan), LS_USAGE, "1, 2, 3, 4, 6 or 12 ranks");
+    ASSERT_FAILS(ls_train_plan(&config, 5, false, NULL, &plan), LS_USAGE, "train.batch to 10 or 15");
+    ASSERT_FAILS(ls_train_plan(&config, 24, false, NULL, &plan), LS_USAGE, "train.batch to 24 or 48");
     config.train.optimizer = "magic";
-    ASSERT_FAILS(ls_train_plan(&config, 1, false, &plan), LS_USAGE, "magic");
+    ASSERT_FAILS(ls_train_plan(&config, 1, false, NULL, &plan), LS_USAGE, "magic");
     LsTrainer *trainer = NULL;
     ASSERT_FAILS(ls_trainer_new(&config, ls_comm_self(), &source.source, NULL, NULL, &trainer), LS_USAGE, "magic");
 }

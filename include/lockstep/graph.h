@@ -38,6 +38,7 @@ typedef struct LsGraphOptions {
     bool parts; /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried (ls_carry) */
     int64_t arena_limit; /* bytes for activations, their gradients and scratch; 0: as many as it takes. Where more are wanted, planning
                           * drops results after forward and has backward make them again: the same bits in more time */
+    int64_t arena_room;  /* bytes that the arena has at least: for a graph that shares it (ls_graph_share_arena) */
 } LsGraphOptions;
 
 /* A graph on `params`, which must outlive it. NULL with a message when out of memory or LOCKSTEP_ISA is wrong. */
@@ -81,7 +82,7 @@ LsMode ls_graph_mode(const LsGraph *g);
 /* ---- Planning and running -------------------------------------------------------------------------------------- */
 
 typedef struct LsMemory {
-    int64_t parameters, gradients, activations, scratch, states, inputs; /* bytes */
+    int64_t parameters, shadows, gradients, activations, scratch, states, inputs; /* bytes; shadows: copies in the graph's precision */
 } LsMemory;
 
 /* Orders, plans lifetimes, lays out the arena. `dry`: computes ls_graph_memory without allocating or binding.
@@ -97,6 +98,10 @@ typedef struct LsRecomputed {
     double share; /* of the time of forward, by the ops' costs */
 } LsRecomputed;
 LsRecomputed ls_graph_recomputed(const LsGraph *g);
+
+/* g computes in the arena of `from`, where that is large enough, instead of one of its own: what either of them made is lost when the other
+ * runs. Call before ls_graph_plan of g; `from` is planned and lives longer. */
+LsStatus ls_graph_share_arena(LsGraph *g, const LsGraph *from) LS_MUST_USE;
 
 /* What a run depends on besides tensors. */
 typedef struct LsRun {

@@ -14,8 +14,8 @@ static const LsOption options[] = {{LS_SETTING_BOOL(Options, json, "false", "one
 
 static const char *type_name(const LsSetting *setting)
 {
-    static const char *const names[] = {"?", "integer", "number", "bool", "text", "choice"};
-    return setting->type <= LS_SETTING_TYPE_CHOICE ? names[setting->type] : names[0];
+    static const char *const names[] = {"?", "integer", "number", "bool", "text", "choice", "bytes"};
+    return (size_t)setting->type < LS_COUNT_OF(names) ? names[setting->type] : names[0];
 }
 
 /* "12 (1 to 1000)", "layer (layer|rms)" */

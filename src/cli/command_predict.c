@@ -4,6 +4,7 @@
 #include "cli/load.h"
 #include "data/text.h"
 #include "io/file.h"
+#include "io/memory_limit.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -142,19 +143,6 @@ static LsStatus read_input(Prediction *p)
 
 /* ---- Shapes and memory ------------------------------------------------------------------------------------------------------- */
 
-/* Memory that can be had without swapping; a large number where the system does not tell. */
-static int64_t available_memory(void)
-{
-    long long kibibytes = 0;
-    char line[256];
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file && fgets(line, sizeof line, file) && sscanf(line, "MemAvailable: %lld kB", &kibibytes) != 1)
-        ;
-    if (file)
-        fclose(file);
-    return kibibytes > 0 ? kibibytes * 1024 : INT64_MAX;
-}
-
 /* Ids on the command line are one row, whose length the model may refuse; a file is cut into rows. */
 static LsStatus choose_shape(Prediction *p)
 {
@@ -168,8 +156,8 @@ static LsStatus choose_shape(Prediction *p)
         p->length = p->count;
     p->rows = (p->count + p->length - 1) / p->length;
     double bytes = 4.0 * (double)p->rows * (double)p->length * (double)p->vocabulary;
-    double memory = (double)available_memory(), disk = (double)ls_free_bytes(p->options->output);
-    if (bytes > 0.9 * memory || (disk >= 0 && bytes > disk))
+    double memory = (double)ls_available_bytes(), disk = (double)ls_free_bytes(p->options->output);
+    if ((memory >= 0 && bytes > 0.9 * memory) || (disk >= 0 && bytes > disk))
         return ls_fail(LS_RESOURCE, "the output (%lld, %lld, %lld) takes %.1f GB; %.1f GB of memory and %.1f GB of disk are free. Predict a part of %s",
                        (long long)p->rows, (long long)p->length, (long long)p->vocabulary, 1e-9 * bytes, 1e-9 * memory, 1e-9 * disk,
                        p->options->input ? p->options->input : "the ids");

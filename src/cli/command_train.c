@@ -169,15 +169,14 @@ static LsStatus open_folder(Run *run)
 static void announce(const Run *run)
 {
     const LsTrainer *t = run->trainer;
-    char parameters[32], memory[32], have[32];
+    char parameters[32], memory[32];
     ls_log("%s of %s parameters; %d rank%s with %d thread%s; %lld sequences of %lld tokens a step; %s a rank", run->config->model->name,
            ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s", ls_threads(),
            ls_threads() == 1 ? "" : "s", (long long)run->config->train.batch, (long long)t->plan.sequence,
            ls_bytes_text(t->plan.total_bytes, memory));
-    int64_t available = ls_available_bytes();
-    if (available >= 0 && available < t->plan.memory.activations)
-        ls_warn("a rank's activations alone take %s, and %s are available: a smaller train.micro_batch takes less",
-                ls_bytes_text(t->plan.memory.activations, memory), ls_bytes_text(available, have));
+    if (t->plan.recomputed.nodes > 0)
+        ls_log("to keep to the memory there is, backward makes %d results again: about %.0f %% of forward's time", t->plan.recomputed.nodes,
+               100 * t->plan.recomputed.share);
     if (run->resumed)
         ls_log("going on from %s after step %lld", run->resumed, (long long)t->progress.step);
     if (t->progress.step >= run->config->train.steps)
@@ -205,8 +204,7 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
     double peak = 0;
     LS_TRY(ls_job_peak(run->comm, &peak));
     if (run->options->dry_run)
-        return ls_dist_agree(run->comm,
-                             run->comm->rank == 0 ? ls_dry_run(run->config, run->comm, run->training, run->validation, peak) : LS_OK);
+        return ls_dry_run(run->config, run->comm, run->training, run->validation, peak);
     LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation, &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
     LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_folder(run) : LS_OK));
     LS_TRY(ls_trainer_share(run->trainer));

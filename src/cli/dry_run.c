@@ -36,19 +36,6 @@ int64_t ls_dry_run_checkpoints(const LsConfig *config)
     return saves + 1 < most ? saves + 1 : most;
 }
 
-int64_t ls_available_bytes(void)
-{
-    FILE *file = fopen("/proc/meminfo", "r");
-    char line[256];
-    long long kibibytes = -1;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lld", &kibibytes) == 1)
-            break;
-    if (file)
-        fclose(file);
-    return kibibytes < 0 ? -1 : (int64_t)kibibytes * 1024;
-}
-
 const char *ls_bytes_text(int64_t bytes, char text[32])
 {
     static const char *const units[] = {"B", "KiB", "MiB", "GiB", "TiB"};
@@ -60,26 +47,20 @@ const char *ls_bytes_text(int64_t bytes, char text[32])
     return text;
 }
 
-static void row(const char *name, int64_t bytes)
+static void print_memory(const LsTrainPlan *plan, const LsTrainLimit *limit)
 {
-    char text[32];
-    if (bytes > 0)
-        printf("  %-14s %10s\n", name, ls_bytes_text(bytes, text));
-}
-
-static void print_memory(const LsTrainPlan *plan)
-{
-    char total[32], available[32];
-    int64_t free_bytes = ls_available_bytes();
-    printf("memory of a rank %9s%s%s\n", ls_bytes_text(plan->total_bytes, total), free_bytes < 0 ? "" : ", available on this machine: ",
-           free_bytes < 0 ? "" : ls_bytes_text(free_bytes, available));
-    row("parameters", plan->memory.parameters);
-    row("gradients", plan->memory.gradients);
-    row("moments", plan->moment_bytes);
-    row("activations", plan->memory.activations);
-    row("scratch", plan->memory.scratch);
-    row("states", plan->memory.states);
-    row("inputs", plan->memory.inputs);
+    char total[32], most[32], row[32];
+    LsMemoryRow rows[LS_MEMORY_ROWS];
+    printf("memory of a rank %9s", ls_bytes_text(plan->total_bytes, total));
+    if (limit->bytes > 0)
+        printf("; %s %s", limit->source, ls_bytes_text(limit->bytes, most));
+    printf("\n");
+    int count = ls_train_memory_rows(plan, rows);
+    for (int i = 0; i < count; i++)
+        printf("  %-14s %10s\n", rows[i].name, ls_bytes_text(rows[i].bytes, row));
+    if (plan->recomputed.nodes > 0)
+        printf("  backward makes %d results again, about %.0f %% of forward's time, to keep to the limit\n", plan->recomputed.nodes,
+               100 * plan->recomputed.share);
 }
 
 static void print_disk(const LsConfig *config, const LsTrainPlan *plan)
@@ -103,25 +84,35 @@ static void print_time(const LsConfig *config, const LsTrainPlan *plan, double p
     printf("\n");
 }
 
-LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation, double peak_gflops)
+static void print_plan(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
+                       const LsTrainLimit *limit, const LsTrainPlan *plan)
 {
-    LsTrainPlan plan;
     char count[32];
-    LS_TRY(ls_train_plan(config, comm->size, validation != NULL, &plan));
-    printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan.parameters,
-           ls_count_text((double)plan.parameters, count));
+    printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan->parameters,
+           ls_count_text((double)plan->parameters, count));
     printf("ranks            %d with %d threads each\n", comm->size, ls_threads());
     printf("step             %lld sequences of %lld tokens: %lld a rank, in %lld pass%s of %lld\n", (long long)config->train.batch,
-           (long long)plan.sequence, (long long)plan.rank_batch, (long long)plan.micro_batches, plan.micro_batches == 1 ? "" : "es",
-           (long long)plan.micro_batch);
-    if (ls_train_parts(&plan))
-        printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n", plan.sequence_ranks,
-               plan.sequence_ranks == 1 ? "" : "s", (long long)plan.segments, plan.segments == 1 ? "" : "s", (long long)plan.segment);
+           (long long)plan->sequence, (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
+           (long long)plan->micro_batch);
+    if (ls_train_parts(plan))
+        printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n", plan->sequence_ranks,
+               plan->sequence_ranks == 1 ? "" : "s", (long long)plan->segments, plan->segments == 1 ? "" : "s", (long long)plan->segment);
     printf("data             %lld sequences to train on: %lld steps are %.3g epochs; %lld to validate on\n", (long long)training->samples,
            (long long)config->train.steps, (double)config->train.steps * (double)config->train.batch / (double)training->samples,
            (long long)(validation ? validation->samples : 0));
-    print_memory(&plan);
-    print_disk(config, &plan);
+    print_memory(plan, limit);
+    print_disk(config, plan);
+}
+
+LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation, double peak_gflops)
+{
+    LsTrainPlan plan;
+    LsTrainLimit limit;
+    LS_TRY(ls_train_limit(config, comm, &limit));
+    LS_TRY(ls_dist_agree(comm, ls_train_plan(config, comm->size, validation != NULL, &limit, &plan)));
+    if (comm->rank != 0)
+        return LS_OK;
+    print_plan(config, comm, training, validation, &limit, &plan);
     print_time(config, &plan, peak_gflops);
     return LS_OK;
 }

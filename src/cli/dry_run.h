@@ -4,7 +4,8 @@
 
 #include "train/train.h"
 
-/* Prints the plan to stdout: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of all ranks, 0 if unknown. */
+/* Prints the plan to stdout on rank 0: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of all ranks, 0 if
+ * unknown. Collective. */
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                     double peak_gflops) LS_MUST_USE;
 
@@ -15,9 +16,6 @@ LsStatus ls_job_peak(const LsComm *comm, double *gflops) LS_MUST_USE;
 /* Bytes of one checkpoint of this configuration, and the most of them that lie in the run folder at once (one being written). */
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan);
 int64_t ls_dry_run_checkpoints(const LsConfig *config);
-
-/* Memory that this machine can still give, in bytes; -1 where the system does not tell. */
-int64_t ls_available_bytes(void);
 
 /* "1.50 GiB"; returns text. */
 const char *ls_bytes_text(int64_t bytes, char text[32]);

@@ -61,8 +61,8 @@ static void option_help(FILE *out, const LsSetting *setting, const char *argumen
 
 static const char *argument_of(LsSettingType type)
 {
-    static const char *const names[] = {NULL, "N", "X", NULL, "TEXT", "NAME"};
-    return type <= LS_SETTING_TYPE_CHOICE ? names[type] : NULL;
+    static const char *const names[] = {NULL, "N", "X", NULL, "TEXT", "NAME", "BYTES"};
+    return (size_t)type < LS_COUNT_OF(names) ? names[type] : NULL;
 }
 
 static void kinds_help(FILE *out, const LsCommand *command)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define LONGEST 64
 
@@ -82,4 +83,40 @@ void ls_number_text(double value, char text[32])
         if (ls_number_float(text, &back) && memcmp(&back, &value, sizeof back) == 0)
             return;
     }
+}
+
+bool ls_number_bytes(const char *text, int64_t *value)
+{
+    static const char letters[] = "KMGTP";
+    char number[LONGEST + 1];
+    size_t digits = strspn(text, "0123456789._+-");
+    const char *unit = text + digits;
+    if (digits == 0 || digits > LONGEST)
+        return false;
+    while (*unit == ' ')
+        unit++;
+    memcpy(number, text, digits);
+    number[digits] = '\0';
+    double scale = 1, amount = 0, base = 1024;
+    const char *letter = *unit ? strchr(letters, toupper((unsigned char)*unit)) : NULL;
+    if (letter) {
+        base = strcasecmp(unit + 1, "B") == 0 ? 1000 : 1024;
+        if (unit[1] && base == 1024 && strcasecmp(unit + 1, "iB") != 0)
+            return false;
+        scale = pow(base, (double)(letter - letters + 1));
+    } else if (*unit && strcasecmp(unit, "B") != 0)
+        return false;
+    if (!ls_number_float(number, &amount) || !(fabs(amount * scale) < 9007199254740992.0))
+        return false;
+    *value = (int64_t)floor(amount * scale);
+    return letter || (double)*value == amount;
+}
+
+void ls_number_bytes_text(int64_t value, char text[32])
+{
+    static const char *const units[] = {"", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    int unit = 0;
+    for (; value != 0 && value % 1024 == 0 && unit < 5; unit++)
+        value /= 1024;
+    snprintf(text, 32, "%lld%s", (long long)value, units[unit]);
 }

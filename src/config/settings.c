@@ -108,6 +108,12 @@ static LsStatus set(const LsSetting *setting, void *base, const char *text)
         LS_TRY(check_range(setting, text, (double)whole));
         *(int64_t *)field(setting, base) = whole;
         return LS_OK;
+    case LS_SETTING_TYPE_BYTES:
+        if (!ls_number_bytes(text, &whole))
+            return ls_fail(LS_USAGE, "'%s' is not a number of bytes: 4GiB, 512MiB, 2GB, 1000000", text);
+        LS_TRY(check_range(setting, text, (double)whole));
+        *(int64_t *)field(setting, base) = whole;
+        return LS_OK;
     case LS_SETTING_TYPE_FLOAT:
         if (!ls_number_float(text, &number))
             return ls_fail(LS_USAGE, "'%s' is not a number", text);
@@ -212,6 +218,9 @@ char *ls_setting_text(const LsSetting *setting, const void *base)
     switch (setting->type) {
     case LS_SETTING_TYPE_INT:
         return ls_format("%lld", (long long)*(const int64_t *)value);
+    case LS_SETTING_TYPE_BYTES:
+        ls_number_bytes_text(*(const int64_t *)value, number);
+        return ls_strdup(number);
     case LS_SETTING_TYPE_FLOAT:
         ls_number_text(*(const double *)value, number);
         return ls_strdup(number);

@@ -23,6 +23,9 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, batch, "16", 1, 1 << 30, "sequences of one step, over all ranks"),
     LS_SETTING_INT(LsTrainSettings, micro_batch, "0", 0, 1 << 30,
                    "most sequences that a rank computes at once (less memory, the same step); 0: all of its share"),
+    LS_SETTING_BYTES(LsTrainSettings, memory, "0", 0, MANY,
+                     "most memory that a rank takes, as 4GiB: what does not fit is made again in backward, the same bits in more time; 0: what "
+                     "the machine, its control group or the SLURM job has, shared among the ranks of the node"),
     LS_SETTING_INT(LsTrainSettings, sequence, "0", 0, 1 << 30, "tokens of a sequence; 0: model.context"),
     LS_SETTING_INT(LsTrainSettings, sequence_ranks, "1", 1, 1 << 20,
                    "ranks that share each sequence, each a part of its time (recurrent models); the number of ranks is a multiple of it"),

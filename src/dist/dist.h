@@ -41,6 +41,9 @@ LsStatus ls_dist_check_world(int ranks) LS_MUST_USE;
 /* Threads for a rank whose mask of `cores` cores is shared by `sharing` ranks: at least 1. */
 int ls_dist_default_threads(int cores, int sharing);
 
+/* Ranks of this node, as ls_dist_start found them; 1 before it. */
+int ls_dist_node_ranks(void);
+
 /* Name and version of the MPI library, one line. */
 const char *ls_dist_library(void);
 

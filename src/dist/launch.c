@@ -37,6 +37,13 @@ typedef struct Launch {
     int cores, sharing, threads, used, online; /* used: cores in the masks of all ranks of the node */
 } Launch;
 
+static int node_ranks = 1;
+
+int ls_dist_node_ranks(void)
+{
+    return node_ranks;
+}
+
 static LsStatus look(MPI_Comm world, Launch *launch)
 {
     cpu_set_t mine;
@@ -55,6 +62,7 @@ static LsStatus look(MPI_Comm world, Launch *launch)
     if (status == LS_OK)
         status = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, masks, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
     if (status == LS_OK) {
+        node_ranks = neighbours;
         cpu_set_t all = mine, both;
         launch->sharing = 0;
         for (int i = 0; i < neighbours; i++) {

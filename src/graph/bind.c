@@ -66,13 +66,31 @@ static LsStatus bind_input(LsGraph *g, LsTensor *x)
     return x->data && (!x->needs_grad || x->grad) ? LS_OK : LS_RESOURCE;
 }
 
+static int64_t arena_room(const LsGraph *g)
+{
+    return g->arena_bytes > g->options.arena_room ? g->arena_bytes : g->options.arena_room;
+}
+
+static LsStatus bind_arena(LsGraph *g)
+{
+    g->owns_arena = !g->arena_of || arena_room(g->arena_of) < g->arena_bytes;
+    g->arena = g->owns_arena ? ls_alloc((size_t)arena_room(g)) : g->arena_of->arena;
+    return g->arena ? LS_OK : LS_RESOURCE;
+}
+
+LsStatus ls_graph_share_arena(LsGraph *g, const LsGraph *from)
+{
+    if (g->planned || !from->arena)
+        return ls_fail(LS_ERROR, "an arena is shared with a planned graph, before this one is planned");
+    g->arena_of = from->owns_arena ? from : from->arena_of;
+    return LS_OK;
+}
+
 LsStatus ls_graph_bind(LsGraph *g)
 {
     if (!g->params->sealed)
         return ls_fail(LS_ERROR, "the parameter store must be allocated before a graph is planned");
-    g->arena = ls_alloc((size_t)g->arena_bytes);
-    if (!g->arena)
-        return LS_RESOURCE;
+    LS_TRY(bind_arena(g));
     LS_TRY(need_shadow(g));
     for (int i = 0; i < g->tensors; i++) {
         LsTensor *x = g->tensor[i];

@@ -61,7 +61,8 @@ void ls_graph_free(LsGraph *g)
     ls_free(g->block);
     ls_free(g->remake);
     ls_free(g->live);
-    ls_free(g->arena);
+    if (g->owns_arena)
+        ls_free(g->arena);
     ls_free(g->carries);
     ls_free(g->message);
     ls_free(g);

@@ -69,6 +69,7 @@ struct LsGraph {
     LsTensor placeholder;
 
     LsGraph *states_of; /* shares this graph's states */
+    const LsGraph *arena_of; /* computes in this graph's arena */
     bool planned;
     int remakes, *remake; /* (nodes) nodes whose forward is made again, in that order */
     int end_time;         /* one past the last */
@@ -76,6 +77,7 @@ struct LsGraph {
     int blocks, block_room;
     LsBlock *block;
     char *arena;
+    bool owns_arena;
     int64_t arena_bytes;
     LsMemory memory;
     char *carries;        /* start and end, in training also the gradients of both: each `carry_bytes`, all carries one after the other */

@@ -100,8 +100,9 @@ static LsStatus mark_ready(LsGraph *g)
 static void count_memory(LsGraph *g)
 {
     LsMemory m = {0};
-    bool copies = g->options.precision == LS_FLOAT64;
-    m.parameters = g->params->total * (g->options.precision == LS_BFLOAT16 ? 6 : 4); /* floats and their shadow */
+    int64_t arena = g->arena_bytes > g->options.arena_room ? g->arena_bytes : g->options.arena_room;
+    m.parameters = g->params->total * 4;
+    m.shadows = g->options.precision == LS_BFLOAT16 ? g->params->total * 2 : 0; /* one, in the store */
     m.gradients = g->options.mode == LS_TRAIN ? g->params->total * 4 : 0;
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];
@@ -110,8 +111,8 @@ static void count_memory(LsGraph *g)
             m.inputs += bytes;
         else if (x->role == LS_ROLE_STATE && !g->states_of)
             m.states += bytes;
-        else if (x->role == LS_ROLE_PARAM && copies)
-            m.parameters += bytes;
+        else if (x->role == LS_ROLE_PARAM && g->options.precision == LS_FLOAT64)
+            m.shadows += bytes;
     }
     m.states += ls_carries_all_bytes(g);
     int64_t scratch = 0;
@@ -121,8 +122,8 @@ static void count_memory(LsGraph *g)
             scratch = bytes > scratch ? bytes : scratch;
         }
     /* The arena holds both; the largest scratch is told apart, the rest counts as activations. */
-    m.scratch = scratch < g->arena_bytes ? scratch : g->arena_bytes;
-    m.activations = g->arena_bytes - m.scratch;
+    m.scratch = scratch < arena ? scratch : arena;
+    m.activations = arena - m.scratch;
     g->memory = m;
 }
 

@@ -1,7 +1,12 @@
 #include "train/train.h"
 
+#include "base/gemm_kernel.h"
+
 #include <stdio.h>
 #include <string.h>
+
+/* Of a thread's stack, and of the allocator's own room for it. */
+#define THREAD_BYTES ((int64_t)256 << 10)
 
 LsPrecision ls_train_precision(const LsConfig *config)
 {
@@ -82,49 +87,99 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
     return LS_OK;
 }
 
-static LsStatus plan_graph(const LsConfig *config, LsParams *params, LsMode mode, LsTrainPlan *plan)
+/* options.arena_limit and arena_room as given; *memory and *flops get what a dry plan says. */
+static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, LsGraphOptions options, LsMemory *memory,
+                           double *flops, LsRecomputed *recomputed)
 {
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode,
-                                                       .precision = ls_train_precision(config),
-                                                       .parts = ls_train_parts(plan)});
+    options.precision = ls_train_precision(config);
+    options.parts = ls_train_parts(plan);
+    LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
     config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, plan->segment, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {
-        LsMemory m = ls_graph_memory(g);
-        if (mode == LS_TRAIN) {
-            plan->memory = m;
-            plan->memory.states += (plan->segments - 1) * ls_carries_bytes(g);
-            plan->flops = ls_graph_cost(g).flops * (double)plan->micro_batches * (double)plan->segments;
-        } else {
-            plan->memory.activations += m.activations;
-            plan->memory.scratch += m.scratch;
-            plan->memory.states += m.states;
-            plan->memory.inputs += m.inputs;
-        }
+        *memory = ls_graph_memory(g);
+        memory->states += options.mode == LS_TRAIN ? (plan->segments - 1) * ls_carries_bytes(g) : 0;
+        *flops = ls_graph_cost(g).flops;
+        *recomputed = ls_graph_recomputed(g);
     }
     ls_graph_free(g);
     return status;
 }
 
-LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, LsTrainPlan *plan)
+/* Training graph with this limit of its arena (0: none), and sums. */
+static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *evaluation, int64_t limit, LsTrainPlan *plan)
 {
-    LS_TRY(ls_train_shapes(config, ranks, plan));
-    const LsOptimizer *optimizer = ls_optimizer_find(config->train.optimizer);
-    if (!optimizer)
+    LsMemory *m = &plan->memory;
+    double flops;
+    plan->arena_limit = limit;
+    plan->arena_room = evaluation->activations + evaluation->scratch;
+    LsGraphOptions options = {.mode = LS_TRAIN, .arena_limit = limit, .arena_room = plan->arena_room};
+    LS_TRY(plan_graph(config, params, plan, options, m, &flops, &plan->recomputed));
+    m->states += evaluation->states;
+    m->inputs += evaluation->inputs;
+    plan->flops = flops * (double)plan->micro_batches * (double)plan->segments * ranks;
+    plan->parameters = params->elements;
+    plan->moment_bytes = ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float);
+    plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes;
+    plan->total_bytes += m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
+    return LS_OK;
+}
+
+/* For one micro-batch, which the plan has. */
+static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, LsTrainPlan *plan)
+{
+    if (!ls_optimizer_find(config->train.optimizer))
         return ls_fail(LS_USAGE, "train.optimizer: there is no %s", config->train.optimizer);
     LsParams *params = ls_params_new();
     if (!params)
         return LS_RESOURCE;
-    LsStatus status = plan_graph(config, params, LS_TRAIN, plan);
-    if (status == LS_OK && evaluation)
-        status = plan_graph(config, params, LS_EVAL, plan);
-    plan->parameters = params->elements;
-    plan->moment_bytes = optimizer->moments * params->total * (int64_t)sizeof(float);
-    plan->flops *= ranks;
-    const LsMemory *m = &plan->memory;
-    plan->total_bytes = m->parameters + m->gradients + m->activations + m->scratch + m->states + m->inputs + plan->moment_bytes;
+    LsMemory evaluation = {0};
+    double flops;
+    LsStatus status = LS_OK;
+    if (evaluates) {
+        LsRecomputed none;
+        LS_TRY_CLEANUP(plan_graph(config, params, plan, (LsGraphOptions){.mode = LS_EVAL}, &evaluation, &flops, &none));
+    }
+    plan->base_bytes = limit ? limit->base : 0;
+    plan->library_bytes = ls_threads() * (ls_gemm_kernel_space() * (int64_t)sizeof(float) + THREAD_BYTES);
+    LS_TRY_CLEANUP(plan_training(config, params, ranks, &evaluation, 0, plan));
+    if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
+        int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;
+        status = limit->bytes - rest <= plan->arena_room
+                     ? ls_fail(LS_RESOURCE, "all but activations takes %.0f MiB", (double)(rest + plan->arena_room) / 1048576)
+                     : plan_training(config, params, ranks, &evaluation, limit->bytes - rest, plan);
+    }
+cleanup:
     ls_params_free(params);
     return status;
+}
+
+/* The largest number of sequences at once, below the plan's, with which the limit can be kept to; 0: none. */
+static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, const LsTrainPlan *plan)
+{
+    for (int64_t rows = plan->micro_batch - 1; rows >= 1; rows--) {
+        LsTrainPlan other = *plan;
+        other.micro_batch = rows;
+        other.micro_batches = plan->rank_batch / rows;
+        if (plan->rank_batch % rows == 0 && plan_shape(config, ranks, evaluates, limit, &other) == LS_OK)
+            return rows;
+    }
+    return 0;
+}
+
+LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan)
+{
+    LS_TRY(ls_train_shapes(config, ranks, plan));
+    LsStatus status = plan_shape(config, ranks, evaluation, limit, plan);
+    if (status != LS_RESOURCE || !limit || limit->bytes == 0)
+        return status;
+    char reason[512], least[96] = "a smaller model, train.sequence or optimizer takes less";
+    snprintf(reason, sizeof reason, "%s", ls_message());
+    int64_t rows = micro_batch_that_fits(config, ranks, evaluation, limit, plan);
+    if (rows > 0)
+        snprintf(least, sizeof least, "train.micro_batch=%lld fits", (long long)rows);
+    return ls_fail(LS_RESOURCE, "a rank does not fit into the %.0f MiB that %s: %s; %s", (double)limit->bytes / 1048576, limit->source, reason,
+                   least);
 }

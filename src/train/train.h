@@ -33,7 +33,12 @@ typedef struct LsTrainPlan {
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                            /* numbers to learn */
     LsMemory memory;                               /* training and evaluation graph together */
-    int64_t moment_bytes, total_bytes;
+    int64_t moment_bytes;
+    int64_t library_bytes;                         /* work space of the matrix products and the threads' stacks */
+    int64_t base_bytes;                            /* LsTrainLimit.base */
+    int64_t total_bytes;                           /* the peak of what a rank holds */
+    int64_t arena_limit, arena_room;               /* options of the training graph */
+    LsRecomputed recomputed;                       /* what backward makes again to keep to the limit */
     double flops;                                  /* of a step, all ranks */
 } LsTrainPlan;
 
@@ -43,8 +48,29 @@ typedef struct LsTrainPlan {
  * is done at once: the largest divisor of the rank's share that does not exceed it is taken. Not collective. */
 LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) LS_MUST_USE;
 
-/* All of it, from graphs that are planned but not allocated. Not collective. */
-LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, LsTrainPlan *plan) LS_MUST_USE;
+/* What a rank may take: train.memory, or its share of what the node has. */
+typedef struct LsTrainLimit {
+    int64_t bytes;      /* 0: no limit */
+    int64_t base;       /* of them it holds already: the program, its libraries, data in memory */
+    const char *source; /* "train.memory allows", "this machine has": for messages */
+} LsTrainLimit;
+
+/* Call when data is open and before graphs are made: what the process holds then is its base. Collective: the same on every rank, the
+ * least limit and the largest base. */
+LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit) LS_MUST_USE;
+
+/* All of it, from graphs that are planned but not allocated. limit may be NULL: none. LS_RESOURCE, with the train.micro_batch that would
+ * do where there is one, where the limit cannot be kept to even if backward makes again all it can. Not collective. */
+LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan) LS_MUST_USE;
+
+/* The plan's bytes by class, largest possible number of rows LS_MEMORY_ROWS: names as in reports. Returns the number of rows, all of which
+ * add up to total_bytes. */
+#define LS_MEMORY_ROWS 12
+typedef struct LsMemoryRow {
+    const char *name;
+    int64_t bytes;
+} LsMemoryRow;
+int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROWS]);
 
 /* The shapes of evaluation on any number of ranks, each with whole sequences of its own: what the ranks of a group would hold at once
  * one rank takes segment by segment. */

@@ -9,6 +9,8 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
     LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
                                                                     .precision = ls_train_precision(t->config),
                                                                     .profile = t->options.profile,
+                                                                    .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
+                                                                    .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
                                                                     .comm = t->comm,
                                                                     .parts = ls_train_parts(&t->plan)});
     if (!g)
@@ -18,9 +20,9 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
 }
 
 /* What each rank does for itself before the gradients' array is made together. */
-static LsStatus prepare(LsTrainer *t)
+static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
 {
-    LS_TRY(ls_train_plan(t->config, t->comm->size, t->validation != NULL, &t->plan));
+    LS_TRY(ls_train_plan(t->config, t->comm->size, t->validation != NULL, limit, &t->plan));
     t->optimizer = ls_optimizer_find(t->config->train.optimizer);
     t->params = ls_params_new();
     if (!t->params)
@@ -69,13 +71,18 @@ static LsStatus complete(LsTrainer *t)
     LS_TRY(ls_graph_plan(t->train_graph));
     if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
         return LS_RESOURCE;
-    return t->eval_graph ? ls_graph_plan(t->eval_graph) : LS_OK;
+    if (!t->eval_graph)
+        return LS_OK;
+    LS_TRY(ls_graph_share_arena(t->eval_graph, t->train_graph)); /* never both at once */
+    return ls_graph_plan(t->eval_graph);
 }
 
 /* Collective stages: a rank that failed alone ends the others at the next one. */
 static LsStatus fill_trainer(LsTrainer *t)
 {
-    LS_TRY(ls_dist_agree(t->comm, prepare(t)));
+    LsTrainLimit limit;
+    LS_TRY(ls_train_limit(t->config, t->comm, &limit));
+    LS_TRY(ls_dist_agree(t->comm, prepare(t, &limit)));
     LS_TRY(ls_dist_group(t->comm, t->plan.sequence_ranks, &t->sequence));
     t->buckets = ls_buckets_new(t->comm, t->params, t->config->train.bucket_bytes, !t->options.no_overlap);
     if (!t->buckets)

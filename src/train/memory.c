@@ -1,0 +1,36 @@
+/* What a rank may take, and what its plan says it takes. */
+#include "train/train.h"
+
+#include "io/memory_limit.h"
+
+#define PLANNED 0.95 /* of memory that nobody has promised to this rank alone: plans are true to a few per cent */
+
+LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit)
+{
+    int ranks = ls_dist_node_ranks();
+    int64_t base = ls_resident_bytes(), sums[2];
+    LsMemoryLimit node = ls_memory_limit(base * ranks);
+    *limit = (LsTrainLimit){.bytes = (int64_t)(PLANNED * (double)(node.bytes / ranks)), .base = base, .source = node.source};
+    if (config->train.memory > 0)
+        *limit = (LsTrainLimit){.bytes = config->train.memory, .base = base, .source = "train.memory allows"};
+    sums[0] = -limit->bytes;
+    sums[1] = limit->base;
+    LS_TRY(comm->allreduce_max(comm, sums, 2));
+    limit->bytes = -sums[0];
+    limit->base = sums[1];
+    return LS_OK;
+}
+
+int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROWS])
+{
+    const LsMemory *m = &plan->memory;
+    const LsMemoryRow all[] = {{"parameters", m->parameters},   {"shadows", m->shadows}, {"gradients", m->gradients},
+                               {"moments", plan->moment_bytes}, {"activations", m->activations}, {"scratch", m->scratch},
+                               {"states", m->states},           {"inputs", m->inputs},   {"library", plan->library_bytes},
+                               {"base", plan->base_bytes}};
+    int count = 0;
+    for (size_t i = 0; i < LS_COUNT_OF(all); i++)
+        if (all[i].bytes > 0)
+            rows[count++] = all[i];
+    return count;
+}
