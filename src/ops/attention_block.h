@@ -124,7 +124,7 @@ LS_INLINE Panel ls_panel(const Shape *s, acc *panels, int64_t number)
 }
 
 /* acc of scratch that a task of forward needs. */
-LS_INLINE int64_t ls_forward_scratch(const Shape *s)
+static int64_t forward_scratch(const Shape *s)
 {
     return KEYS * (2 * s->padded + COLUMNS) + ls_task_panels(s) * ls_panel_size(s);
 }
@@ -247,7 +247,7 @@ LS_INLINE BackPanel ls_back_panel(const Shape *s, acc *panels, int64_t number)
 }
 
 /* acc of scratch that a task of backward needs: sums dk, dv: (T, D) and the blocks. */
-LS_INLINE int64_t ls_backward_scratch(const Shape *s)
+static int64_t backward_scratch(const Shape *s)
 {
     return 2 * LS_ROUND_UP(s->queries, KEYS) * s->padded + KEYS * 2 * (s->padded + COLUMNS) + ls_task_panels(s) * ls_back_panel_size(s);
 }
