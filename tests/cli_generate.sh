@@ -107,9 +107,27 @@ grep -q '"precision": "float"' out.txt || failed "bench --json: no precision"
 for name in name calls seconds gflops gbytes; do
     [ "$(grep -c "^ *\"$name\": " out.txt)" -ge 5 ] || failed "bench --json: ops without $name"
 done
+for name in step_seconds_mean roofline_share slowest_rank processor_share hidden_share without_overlap_step_seconds bandwidth moments; do
+    grep -q "^ *\"$name\": " out.txt || failed "bench --json: no $name"
+done
+# the rows are the step
+awk '/^ *"ops": \[/ { on = 1 } /^  \]/ { on = 0 } on && /^ *"share":/ { gsub(",", ""); sum += $2 } END { exit !(sum > 0.999 && sum < 1.001) }' out.txt ||
+    failed "bench --json: the rows are not the step"
 [ "$(field ranks)" = 2 ] || failed "bench --json: ranks $(field ranks)"
 expect 0 '' "$lockstep" bench job.yaml --steps 2 train.steps=1
 grep -q 'selective_scan' out.txt && grep -q '(optimizer)' out.txt || failed "bench: $(cat out.txt)"
+grep -q '^sum of the rows .* 100.0%$' out.txt && grep -q '^critical path' out.txt || failed "bench: $(cat out.txt)"
+awk 'length > 110' out.txt | grep -q . && failed "bench prints lines over 110 columns: $(cat out.txt)"
+expect 0 'one file a rank' $mpirun -np 2 "$lockstep" bench job.yaml --steps 2 --products --trace trace.json
+grep -q 'limit of the step by products alone' out.txt || failed "bench --products: $(cat out.txt)"
+for rank in 0 1; do
+    [ "$(head -c 2 trace.$rank.json)" = '[' ] && [ "$(tail -n 1 trace.$rank.json)" = ']' ] && grep -q '"labels":"complete"' trace.$rank.json ||
+        failed "the trace of rank $rank has no end"
+    for category in forward backward optimizer communication data step; do
+        grep -q "\"pid\":$rank,.*\"cat\":\"$category\"" trace.$rank.json || failed "the trace of rank $rank has no $category"
+    done
+done
+expect 2 'no/such' "$lockstep" bench job.yaml --steps 1 --trace no/such/trace.json
 [ -e run/metrics.jsonl ] && [ "$(wc -l < run/metrics.jsonl)" = 120 ] || failed "bench wrote to the run folder"
 
 # ---- a bar on a terminal, with colours unless NO_COLOR

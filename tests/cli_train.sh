@@ -124,7 +124,7 @@ ls killed/runs/x killed/runs/x/checkpoints | grep -q tmp && failed "temporary fi
 # ---- signals: saved, 75, requeue; the same command goes on
 for signal in USR1 TERM INT; do
     fresh signalled
-    setsid "$lockstep" train ../job.yaml > /dev/null 2> err.txt &
+    setsid "$lockstep" train ../job.yaml --trace trace.json > /dev/null 2> err.txt &
     pid=$!
     wait_rows runs/x 70 $pid
     kill -$signal $pid
@@ -132,6 +132,8 @@ for signal in USR1 TERM INT; do
     code=$?
     [ $code = 75 ] || failed "SIG$signal: exit $code: $(tail -3 err.txt)"
     [ "$(cat runs/x/status)" = requeue ] || failed "SIG$signal: status $(cat runs/x/status)"
+    [ "$(tail -n 1 trace.json)" = ']' ] && grep -q '"labels":"complete"' trace.json && grep -q '"cat":"checkpoint"' trace.json &&
+        grep -q '"cat":"evaluation"' trace.json || failed "SIG$signal: the trace is not complete: $(tail -n 2 trace.json)"
     grep -q 'run me again' err.txt || failed "SIG$signal: the log does not say what to do"
     expect 0 '' "$lockstep" train ../job.yaml
     cd ..

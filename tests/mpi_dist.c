@@ -134,7 +134,9 @@ static void run_buckets(LsParams *params, int64_t bytes, bool overlap, bool shar
         }
         ASSERT_OK(ls_buckets_finish(buckets));
     }
-    CU_ASSERT(ls_buckets_seconds(buckets) >= 0);
+    LsBucketTimes times = ls_buckets_times(buckets);
+    CU_ASSERT(times.inside >= 0 && times.waited >= 0 && times.under_way >= times.waited);
+    CU_ASSERT(ls_buckets_hidden(times) >= 0 && ls_buckets_hidden(times) <= 1);
     if (shared) { /* the array goes with the buckets */
         memcpy(params->value, params->grad, (size_t)params->total * sizeof(float));
         ls_buckets_free(buckets);

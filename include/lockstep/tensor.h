@@ -121,6 +121,8 @@ struct LsComm {
     /* Starts a sum in place over x; the buffer is the library's until ls finish. Ranks must start in the same order. */
     LsStatus (*start_sum)(const LsComm *comm, float *x, int64_t count, LsRequest **request);
     LsStatus (*progress)(const LsComm *comm);                     /* not collective; never blocks */
+    /* Whether a sum is complete (it is still to be finished then); drives progress as well. Not collective; never blocks. */
+    LsStatus (*test)(const LsComm *comm, LsRequest *request, bool *done);
     LsStatus (*finish)(const LsComm *comm, LsRequest **request); /* waits, frees, sets NULL; NULL is allowed */
     /* Ends the whole job at once with this exit status, after the message was printed. Not collective. */
     void (*abort)(const LsComm *comm, LsStatus status);

@@ -5,6 +5,7 @@
 #include "cli/resume.h"
 #include "cli/run_folder.h"
 #include "cli/signals.h"
+#include "cli/trace_file.h"
 #include "data/data.h"
 #include "io/file.h"
 
@@ -12,7 +13,7 @@
 #include <string.h>
 
 typedef struct Options {
-    char *resume, *progress;
+    char *resume, *progress, *trace;
     bool dry_run;
 } Options;
 
@@ -23,6 +24,7 @@ static const LsOption options[] = {
      .argument = "auto|never|FILE"},
     {.setting = LS_SETTING_CHOICE(Options, progress, "auto", "auto|bar|lines|none", "auto: a bar on a terminal, lines elsewhere"),
      .argument = "MODE"},
+    {.setting = LS_SETTING_STRING(Options, trace, NULL, LS_TRACE_HELP), .argument = "FILE"},
     {.setting = LS_SETTING_BOOL(Options, dry_run, "false", "print parameters, memory, disk and an estimate of the time; train nothing")},
     {{0}}};
 
@@ -201,14 +203,16 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
         ls_signals_catch(); /* from here on: one that comes while a large model is loaded stops the run after its first step */
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
-    double peak = 0;
-    LS_TRY(ls_job_peak(run->comm, &peak));
+    LsPeak peaks;
+    LS_TRY(ls_job_peak(run->comm, &peaks));
+    double peak = ls_job_products(&peaks, ls_train_precision(run->config));
     if (run->options->dry_run)
         return ls_dry_run(run->config, run->comm, run->training, run->validation, peak);
     LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation, &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
     LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_folder(run) : LS_OK));
     LS_TRY(ls_trainer_share(run->trainer));
-    return train(run);
+    LS_TRY(ls_trace_file_open(run->comm, run->options->trace));
+    return ls_trace_file_close(run->comm, run->options->trace, train(run));
 }
 
 static LsStatus run(LsCall *call)

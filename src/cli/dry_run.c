@@ -2,7 +2,6 @@
 
 #include "cli/progress.h"
 #include "io/file.h"
-#include "io/peak.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,16 +10,21 @@
 #define LOW_SHARE 0.5
 #define HIGH_SHARE 0.85
 
-LsStatus ls_job_peak(const LsComm *comm, double *gflops)
+LsStatus ls_job_peak(const LsComm *comm, LsPeak *peak)
 {
-    double sums[2];
+    LsPeak own = {0};
     LS_TRY(comm->barrier(comm));
-    sums[0] = ls_peak_gflops();
-    sums[1] = sums[0] > 0;
+    double known = ls_peak(&own) == LS_OK;
     ls_clear_message();
-    LS_TRY(comm->allreduce_double(comm, sums, 2));
-    *gflops = sums[1] >= comm->size ? sums[0] : 0;
+    double sums[4] = {own.gflops, own.gflops_bfloat16, own.bandwidth, known};
+    LS_TRY(comm->allreduce_double(comm, sums, 4));
+    *peak = sums[3] < comm->size ? (LsPeak){0} : (LsPeak){sums[0], sums[1], sums[2]};
     return LS_OK;
+}
+
+double ls_job_products(const LsPeak *peak, LsPrecision precision)
+{
+    return precision == LS_BFLOAT16 ? peak->gflops_bfloat16 : peak->gflops;
 }
 
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan)

@@ -2,6 +2,7 @@
 #ifndef LS_CLI_DRY_RUN_H
 #define LS_CLI_DRY_RUN_H
 
+#include "io/peak.h"
 #include "train/train.h"
 
 /* Prints the plan to stdout on rank 0: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of all ranks, 0 if
@@ -9,9 +10,12 @@
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                     double peak_gflops) LS_MUST_USE;
 
-/* The measured peak of all ranks together in GFLOP/s, 0 where a rank's is unknown. Collective: all measure at the same time, as they
+/* The measured peaks of all ranks together, zeros where a rank's are unknown. Collective: all measure at the same time, as they
  * share the machine when they train. */
-LsStatus ls_job_peak(const LsComm *comm, double *gflops) LS_MUST_USE;
+LsStatus ls_job_peak(const LsComm *comm, LsPeak *peak) LS_MUST_USE;
+
+/* Of those, what products of this precision can reach. */
+double ls_job_products(const LsPeak *peak, LsPrecision precision);
 
 /* Bytes of one checkpoint of this configuration, and the most of them that lie in the run folder at once (one being written). */
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan);

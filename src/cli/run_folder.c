@@ -147,6 +147,7 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
     used = put(line, used, sizeof line, "seconds", m->seconds);
     used = put(line, used, sizeof line, "share_of_peak", m->share_of_peak);
     used = put(line, used, sizeof line, "communication_seconds", m->communication_seconds);
+    used = put(line, used, sizeof line, "communication_hidden", m->communication_hidden);
     used += snprintf(line + used, sizeof line - (size_t)used, "}\n");
     for (int done = 0; done < used;) {
         ssize_t written = write(run->metrics, line + done, (size_t)(used - done));

@@ -1,10 +1,12 @@
 #include "dist/dist.h"
 
+#include "base/trace.h"
 #include "dist/mpi_call.h"
 #include "dist/shared.h"
 #include "lockstep/graph.h"
 
 #include <sched.h>
+#include <stdio.h>
 #include <string.h>
 
 /* One MPI call takes at most this many floats: a bucket that a large parameter makes larger is cut. */
@@ -15,6 +17,7 @@
 
 typedef struct Bucket {
     int64_t first, count; /* floats of params->grad */
+    double start;         /* when its sum began, this step */
     LsRequest *request;   /* without shared memory */
     MPI_Request across;   /* with it: the sum of this rank's slice over the nodes */
 } Bucket;
@@ -30,12 +33,51 @@ struct LsBuckets {
     Bucket *bucket;    /* from the end of the array to its start: the order in which backward finishes them */
     int count;
     int begun;         /* this step: buckets 0 .. begun - 1 are under way or done */
-    int summed, spread; /* with shared memory: of those, slices summed in the node; slices that all neighbours have */
+    int summed;        /* with shared memory: of those, slices summed in the node */
+    int spread;        /* of those, slices that all neighbours have; without shared memory, sums that are complete */
     uint64_t earlier;  /* buckets of the steps before, for the counters that only grow */
     bool overlap;
-    double seconds;
+    double busy_since; /* some bucket is under way since then; 0: none is; -1: ls_buckets_finish keeps the time */
+    LsBucketTimes times;
     LsHooks hooks;
 };
+
+/* ---- The clock ----------------------------------------------------------------------------------------------------- */
+
+static void note_begun(LsBuckets *b, Bucket *bucket)
+{
+    bucket->start = ls_seconds();
+    if (b->busy_since == 0)
+        b->busy_since = bucket->start;
+}
+
+/* The next bucket in order is done. */
+static void note_done(LsBuckets *b)
+{
+    double now = ls_seconds();
+    if (ls_trace_on()) {
+        char name[48];
+        snprintf(name, sizeof name, "bucket %d", b->spread);
+        ls_trace_event(LS_TRACE_SUMS, "communication", name, b->bucket[b->spread].start, now);
+    }
+    b->spread++;
+    if (b->spread < b->begun || b->busy_since <= 0)
+        return;
+    b->times.under_way += now - b->busy_since;
+    b->busy_since = 0;
+}
+
+LsBucketTimes ls_buckets_times(const LsBuckets *buckets) { return buckets->times; }
+
+void ls_buckets_times_reset(LsBuckets *buckets) { buckets->times = (LsBucketTimes){0}; }
+
+double ls_buckets_hidden(LsBucketTimes times)
+{
+    double taken = times.inside + times.waited;
+    return times.under_way > taken ? 1 - taken / times.under_way : 0;
+}
+
+void ls_buckets_set_overlap(LsBuckets *buckets, bool overlap) { buckets->overlap = overlap; }
 
 /* ---- Inside a node ------------------------------------------------------------------------------------------------- */
 
@@ -126,7 +168,7 @@ static LsStatus work(LsBuckets *b)
             if (!b->sharded)
                 spread_slice(b, bucket);
         }
-        b->spread++;
+        note_done(b);
         atomic_store_explicit(&s->header[s->index]->done, b->earlier + (uint64_t)b->spread, memory_order_release);
     }
     return LS_OK;
@@ -152,6 +194,7 @@ static LsStatus begin_until(LsBuckets *b, int64_t from)
     int before = b->begun;
     while (b->begun < b->count && b->bucket[b->begun].first >= from) {
         Bucket *bucket = &b->bucket[b->begun++];
+        note_begun(b, bucket);
         if (!b->shared)
             LS_TRY(b->comm->start_sum(b->comm, b->params->grad + bucket->first, bucket->count, &bucket->request));
     }
@@ -160,10 +203,28 @@ static LsStatus begin_until(LsBuckets *b, int64_t from)
     return LS_OK;
 }
 
+/* By messages: looks which sums are complete, in order, and so drives the library. */
+static LsStatus test(LsBuckets *b)
+{
+    bool done = true;
+    while (b->spread < b->begun) {
+        LS_TRY(b->comm->test(b->comm, b->bucket[b->spread].request, &done));
+        if (!done)
+            break;
+        note_done(b);
+    }
+    return LS_OK;
+}
+
 static LsStatus on_ready(void *self, int64_t from)
 {
     LsBuckets *b = self;
-    return b->overlap ? begin_until(b, from) : LS_OK;
+    if (!b->overlap || b->count == 0)
+        return LS_OK;
+    double start = ls_seconds();
+    LsStatus status = begin_until(b, from);
+    b->times.inside += ls_seconds() - start;
+    return status;
 }
 
 static LsStatus on_poll(void *self)
@@ -171,22 +232,38 @@ static LsStatus on_poll(void *self)
     LsBuckets *b = self;
     if (b->begun == 0)
         return LS_OK;
-    return b->shared ? work(b) : b->comm->progress(b->comm);
+    double start = ls_seconds();
+    LsStatus status = b->shared ? work(b) : test(b);
+    double end = ls_seconds();
+    b->times.inside += end - start;
+    if (end - start > 2e-6)
+        ls_trace_event(LS_TRACE_STEP, "communication", "summing", start, end);
+    return status;
 }
 
 LsStatus ls_buckets_finish(LsBuckets *b)
 {
     double start = ls_seconds();
+    b->times.under_way += b->busy_since > 0 ? start - b->busy_since : 0;
+    b->busy_since = -1; /* something is under way until this call ends */
     LsStatus status = begin_until(b, 0);
     if (b->shared && status == LS_OK && b->count > 0)
         status = finish_shared(b);
     for (int i = 0; i < b->begun && !b->shared; i++) {
         LsStatus finished = b->comm->finish(b->comm, &b->bucket[i].request);
+        if (i == b->spread)
+            note_done(b);
         if (status == LS_OK)
             status = finished;
     }
     b->begun = b->summed = b->spread = 0;
-    b->seconds += ls_seconds() - start;
+    b->busy_since = 0;
+    if (b->count == 0)
+        return status;
+    double end = ls_seconds();
+    b->times.waited += end - start;
+    b->times.under_way += end - start;
+    ls_trace_event(LS_TRACE_STEP, "communication", "waiting for sums", start, end);
     return status;
 }
 
@@ -303,8 +380,6 @@ void ls_buckets_collect(LsBuckets *b, int array)
 }
 
 const LsHooks *ls_buckets_hooks(LsBuckets *buckets) { return &buckets->hooks; }
-
-double ls_buckets_seconds(const LsBuckets *buckets) { return buckets->seconds; }
 
 int ls_buckets_count(const LsBuckets *buckets) { return buckets->count; }
 

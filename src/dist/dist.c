@@ -134,6 +134,15 @@ static LsStatus progress(const LsComm *comm)
     return LS_OK;
 }
 
+static LsStatus test(const LsComm *comm, LsRequest *request, bool *done)
+{
+    (void)comm;
+    int complete = 0;
+    LS_TRY(ls_mpi_status(MPI_Test(&request->mpi, &complete, MPI_STATUS_IGNORE), "MPI_Test"));
+    *done = complete;
+    return LS_OK;
+}
+
 static LsStatus finish(const LsComm *comm, LsRequest **request)
 {
     (void)comm;
@@ -168,6 +177,7 @@ static LsStatus complete(World *w)
                        .shift = ls_mpi_shift,
                        .start_sum = start_sum,
                        .progress = progress,
+                       .test = test,
                        .finish = finish,
                        .abort = abort_job};
     LS_TRY(ls_mpi_status(MPI_Comm_rank(w->mpi, &w->comm.rank), "MPI_Comm_rank"));

@@ -92,7 +92,22 @@ uint16_t *ls_buckets_neighbour_shadow(const LsBuckets *buckets, int other); /* N
 /* Copies the neighbours' ranges of shared array number `array` into this rank's. Not collective; neighbours must not write meanwhile. */
 void ls_buckets_collect(LsBuckets *buckets, int array);
 
-double ls_buckets_seconds(const LsBuckets *buckets); /* waited in finish since new */
+/* Where communication's time went, in seconds of this rank since new. Sums are under way from the start of a bucket until all are
+ * done; what they took of that from computing is `inside` + `waited`, and the rest was hidden behind it. */
+typedef struct LsBucketTimes {
+    double inside;    /* in the hooks, between nodes of backward: own slices summed, the library driven */
+    double waited;    /* in ls_buckets_finish */
+    double under_way; /* some bucket was started and not done */
+} LsBucketTimes;
+LsBucketTimes ls_buckets_times(const LsBuckets *buckets);
+void ls_buckets_times_reset(LsBuckets *buckets); /* between steps */
+
+/* Share of the communication's time that computing hid: 1 - (inside + waited) / under_way; 0 where there was none. */
+double ls_buckets_hidden(LsBucketTimes times);
+
+/* Switches overlap on or off from the next step on: the same bits. Every rank alike. */
+void ls_buckets_set_overlap(LsBuckets *buckets, bool overlap);
+
 int ls_buckets_count(const LsBuckets *buckets);
 bool ls_buckets_shared(const LsBuckets *buckets);    /* by shared memory inside the node */
 void ls_buckets_free(LsBuckets *buckets); /* NULL is allowed */

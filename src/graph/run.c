@@ -2,6 +2,7 @@
 #include "graph/graph_internal.h"
 
 #include "base/bfloat16.h"
+#include "base/trace.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,11 +67,15 @@ static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
         turn_results(g, n, again);
     if (g->options.poison)
         poison_forward(g, node);
-    double start = g->options.profile ? ls_seconds() : 0;
+    bool timed = g->options.profile || ls_trace_on();
+    double start = timed ? ls_seconds() : 0;
     bool plain = g->options.reference && node->op->reference;
     LsStatus status = plain ? node->op->reference(node, run) : node->op->forward(node, run);
-    if (g->options.profile)
-        *(again ? &plan->again_seconds : &plan->forward_seconds) += ls_seconds() - start;
+    if (timed) {
+        double end = ls_seconds();
+        *(again ? &plan->again_seconds : &plan->forward_seconds) += end - start;
+        ls_trace_event(LS_TRACE_STEP, again ? "again" : "forward", node->name, start, end);
+    }
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", node->name);
 }
 
@@ -97,10 +102,14 @@ static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulat
             memset(node->out[i]->grad, 0, (size_t)ls_tensor_bytes(g, node->out[i]));
     if (g->options.poison)
         poison_backward(g, node);
-    double start = g->options.profile ? ls_seconds() : 0;
+    bool timed = g->options.profile || ls_trace_on();
+    double start = timed ? ls_seconds() : 0;
     LsStatus status = node->op->backward(node, run);
-    if (g->options.profile)
-        plan->backward_seconds += ls_seconds() - start;
+    if (timed) {
+        double end = ls_seconds();
+        plan->backward_seconds += end - start;
+        ls_trace_event(LS_TRACE_STEP, "backward", node->name, start, end);
+    }
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s, backward", node->name);
 }
 

@@ -1,22 +1,36 @@
 #include "io/peak.h"
 
 #include "base/gemm.h"
-#include "io/file.h"
 
-#include <jansson.h>
+#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
-#define PRODUCT_SECONDS 0.6
-#define TRIAD_SECONDS 0.4
+#define PRODUCT_SECONDS 0.3
+#define TRIAD_SECONDS 0.3
 #define SIDE 1024 /* of the matrices: large enough for the kernels, small enough for many tries */
+
+#define UNDISTURBED 0.95       /* share of its threads' time that a process gets on a quiet machine */
+#define SECONDS_BEFORE_RETRY 600.0
+#define SECONDS_KEPT (30 * 86400.0)
 
 /* ---- Measuring ---------------------------------------------------------------------------------------------------------- */
 
-static LsStatus measure_products(double *gflops)
+static double processor_seconds(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+}
+
+/* Fills two square matrices and times their product: A B^T, as forward has it. *undisturbed: the share of its threads' time that this
+ * process got. */
+static LsStatus measure_products(bool bfloat16, double *gflops, double *undisturbed)
 {
     LsStatus status = LS_OK;
     *gflops = 0;
@@ -25,16 +39,21 @@ static LsStatus measure_products(double *gflops)
     if (!a)
         return LS_RESOURCE;
     float *b = a + count, *c = b + count;
-    for (int64_t i = 0; i < 2 * count; i++)
-        a[i] = (float)(i % 13) / 13;
+    for (int64_t i = 0; i < 2 * count; i++) {
+        if (bfloat16)
+            ((uint16_t *)(i < count ? a : b))[i % count] = (uint16_t)(0x3f00 + i % 13); /* between a half and one */
+        else
+            a[i] = (float)(i % 13) / 13;
+    }
     LsGemm gemm = {.m = SIDE, .n = SIDE, .k = SIDE, .a = a, .lda = SIDE, .b = b, .ldb = SIDE, .transpose_b = true, .c = c, .ldc = SIDE};
-    double end = ls_seconds() + PRODUCT_SECONDS;
+    double begin = ls_seconds(), end = begin + PRODUCT_SECONDS, used = processor_seconds();
     for (int tries = 0; status == LS_OK && (tries < 1 || ls_seconds() < end); tries++) {
         double start = ls_seconds();
-        status = ls_gemm_float32(&gemm);
+        status = bfloat16 ? ls_gemm_bfloat16(&gemm) : ls_gemm_float32(&gemm);
         double speed = 2e-9 * SIDE * (double)count / (ls_seconds() - start);
         *gflops = speed > *gflops ? speed : *gflops;
     }
+    *undisturbed = (processor_seconds() - used) / ((ls_seconds() - begin) * ls_threads());
     ls_free(a);
     return status;
 }
@@ -85,138 +104,95 @@ static LsStatus measure_memory(double *bandwidth)
     return right ? LS_OK : ls_fail(LS_ERROR, "the memory test read back wrong values");
 }
 
-/* ---- The file ------------------------------------------------------------------------------------------------------------ */
+/* ---- Kept ----------------------------------------------------------------------------------------------------------------- */
 
-const char *ls_processor(void)
+/* What the file has of a machine. */
+typedef struct Entry {
+    LsPeak peak;
+    double when;        /* seconds since 1970 of the last measuring */
+    double undisturbed; /* share of its threads' time that this process got meanwhile */
+} Entry;
+
+static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "measured", "undisturbed"};
+
+static bool read_entry(const char *key, Entry *entry)
 {
-    static char name[128];
-    if (name[0])
-        return name;
-    snprintf(name, sizeof name, "unknown processor");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[512];
-    while (file && fgets(line, sizeof line, file)) {
-        char *value = strchr(line, ':');
-        if (!value || (strncmp(line, "model name", 10) != 0 && strncmp(line, "Processor", 9) != 0))
-            continue;
-        value += 1 + strspn(value + 1, " \t");
-        value[strcspn(value, "\n")] = '\0';
-        snprintf(name, sizeof name, "%.120s", value);
-        break;
-    }
-    if (file)
-        fclose(file);
-    return name;
+    double value[LS_COUNT_OF(names)];
+    bool found = ls_machine_read(key, LS_COUNT_OF(names), names, value);
+    *entry = (Entry){{value[0], value[1], value[2]}, value[3], value[4]};
+    return found && entry->peak.gflops > 0 && entry->peak.gflops_bfloat16 > 0 && entry->peak.bandwidth > 0;
 }
 
-const char *ls_peak_path(void)
+static void write_entry(const char *key, const Entry *entry)
 {
-    static char path[1024];
-    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
-    if (cache && cache[0] == '/')
-        snprintf(path, sizeof path, "%s/lockstep/machine.json", cache);
-    else if (home && home[0] == '/')
-        snprintf(path, sizeof path, "%s/.cache/lockstep/machine.json", home);
-    else
-        return NULL;
-    return path;
+    double value[LS_COUNT_OF(names)] = {entry->peak.gflops, entry->peak.gflops_bfloat16, entry->peak.bandwidth, entry->when,
+                                        entry->undisturbed};
+    ls_machine_write(key, LS_COUNT_OF(names), names, value);
 }
 
-static LsStatus key_of(char *key, size_t room)
+static void better(LsPeak *peak, const LsPeak *other)
 {
-    LsIsa isa = LS_ISA_BASELINE;
-    LS_TRY(ls_isa_choose(&isa));
-    snprintf(key, room, "%s, %s, %d thread%s", ls_processor(), ls_isa_name(isa), ls_threads(), ls_threads() == 1 ? "" : "s");
-    return LS_OK;
-}
-
-/* The file's content, an empty object where there is none or it is no JSON. NULL when out of memory. */
-static json_t *load(void)
-{
-    const char *path = ls_peak_path();
-    json_t *all = path ? json_load_file(path, 0, NULL) : NULL;
-    if (json_is_object(all))
-        return all;
-    json_decref(all);
-    return json_object();
-}
-
-static bool find(const json_t *all, const char *key, LsPeak *peak)
-{
-    const json_t *entry = json_object_get(all, key);
-    peak->gflops = json_number_value(json_object_get(entry, "gflops"));
-    peak->bandwidth = json_number_value(json_object_get(entry, "bandwidth"));
-    return peak->gflops > 0 && peak->bandwidth > 0;
-}
-
-/* Best effort: a file that cannot be written is measured again next time. */
-static void store(json_t *all, const char *key, const LsPeak *peak)
-{
-    char folder[1024];
-    const char *path = ls_peak_path();
-    if (!path || json_object_set_new(all, key, json_pack("{s:f, s:f}", "gflops", peak->gflops, "bandwidth", peak->bandwidth)) != 0)
-        return;
-    snprintf(folder, sizeof folder, "%.*s", (int)(strrchr(path, '/') - path), path);
-    char *text = json_dumps(all, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
-    if (text && ls_make_folders(folder) == LS_OK && ls_file_replace(path, text, (int64_t)strlen(text)) == LS_OK) {
-        free(text);
-        return;
-    }
-    free(text);
-    ls_clear_message();
+    peak->gflops = fmax(peak->gflops, other->gflops);
+    peak->gflops_bfloat16 = fmax(peak->gflops_bfloat16, other->gflops_bfloat16);
+    peak->bandwidth = fmax(peak->bandwidth, other->bandwidth);
 }
 
 LsStatus ls_peak_measure(bool forget, LsPeak *measured, LsPeak *kept)
 {
     char key[256];
-    LsPeak old = {0};
-    LS_TRY(key_of(key, sizeof key));
-    LS_TRY(measure_products(&measured->gflops));
+    Entry old, entry = {.when = (double)time(NULL)};
+    LS_TRY(ls_machine_key(key, sizeof key));
+    double share[2];
+    LS_TRY(measure_products(false, &measured->gflops, &share[0]));
+    LS_TRY(measure_products(true, &measured->gflops_bfloat16, &share[1]));
     LS_TRY(measure_memory(&measured->bandwidth));
-    json_t *all = load();
-    if (!all)
-        return ls_fail(LS_RESOURCE, "out of memory for the machine's figures");
-    LsPeak best = *measured;
-    if (!forget && find(all, key, &old)) {
-        best.gflops = old.gflops > best.gflops ? old.gflops : best.gflops;
-        best.bandwidth = old.bandwidth > best.bandwidth ? old.bandwidth : best.bandwidth;
+    entry.undisturbed = fmin(share[0], share[1]);
+    entry.peak = *measured;
+    if (!forget && read_entry(key, &old)) {
+        better(&entry.peak, &old.peak);
+        entry.undisturbed = fmax(entry.undisturbed, old.undisturbed);
     }
-    store(all, key, &best);
-    json_decref(all);
+    write_entry(key, &entry);
     if (kept)
-        *kept = best;
+        *kept = entry.peak;
     return LS_OK;
 }
 
-/* This process's figures, which do not change while it runs with one number of threads. */
-static bool peak(LsPeak *found)
+/* This process's figures, which do not change while it runs with one number of threads, but for what ls_peak_raise sees. */
+static LsPeak known;
+static int known_threads;
+
+LsStatus ls_peak(LsPeak *peak)
 {
-    static LsPeak known;
-    static int known_threads;
     char key[256];
+    Entry entry;
+    LsPeak measured;
     if (known_threads != ls_threads()) {
-        if (key_of(key, sizeof key) != LS_OK)
-            return false;
-        json_t *all = load();
-        LsPeak measured;
-        bool stored = all && find(all, key, &known);
-        json_decref(all);
-        if (!stored && ls_peak_measure(false, &measured, &known) != LS_OK)
-            return false;
+        LS_TRY(ls_machine_key(key, sizeof key));
+        bool found = read_entry(key, &entry);
+        double age = (double)time(NULL) - entry.when;
+        bool old = age > SECONDS_KEPT || age < 0, doubtful = entry.undisturbed < UNDISTURBED && age > SECONDS_BEFORE_RETRY;
+        known = entry.peak;
+        if (!found || old || doubtful)
+            LS_TRY(ls_peak_measure(old, &measured, &known));
         known_threads = ls_threads();
     }
-    *found = known;
-    return true;
+    *peak = known;
+    return LS_OK;
 }
 
-double ls_peak_gflops(void)
+void ls_peak_raise(const LsPeak *seen)
 {
-    LsPeak found;
-    return peak(&found) ? found.gflops : 0;
-}
-
-double ls_peak_bandwidth(void)
-{
-    LsPeak found;
-    return peak(&found) ? found.bandwidth : 0;
+    char key[256];
+    Entry entry;
+    if (ls_machine_key(key, sizeof key) != LS_OK || !read_entry(key, &entry)) {
+        ls_clear_message();
+        return;
+    }
+    LsPeak before = entry.peak;
+    better(&entry.peak, seen);
+    if (known_threads == ls_threads())
+        better(&known, seen);
+    if (memcmp(&before, &entry.peak, sizeof before) != 0)
+        write_entry(key, &entry);
 }

@@ -16,7 +16,7 @@
 #include "lockstep/model.h"
 #include "lockstep/op.h"
 
-#include "base/gemm.h"
+#include "base/gemm_watch.h"
 #include "ops/vec.h"
 
 #include <math.h>
@@ -47,6 +47,19 @@
 #else
 #define ls_gemm ls_gemm_float32
 #endif
+
+/* The same, counted where a benchmark asks for the products of a step. */
+static inline LsStatus ls_gemm_noted(const LsGemm *gemm)
+{
+#ifdef LS_BUILD_BFLOAT16
+    ls_gemm_note(gemm, true);
+#else
+    ls_gemm_note(gemm, false);
+#endif
+    return ls_gemm(gemm);
+}
+#undef ls_gemm
+#define ls_gemm ls_gemm_noted
 
 /* Gradient i of a node wanted, and to be added to? */
 static inline bool ls_wants(const LsNode *node, int i) { return (node->want >> i) & 1u; }

@@ -1,12 +1,14 @@
 /* From step to step: when to evaluate, to write a row, to save, to stop. */
+#include "base/trace.h"
 #include "train/train.h"
 
 #include <math.h>
 
 typedef struct Clock {
     double start;
-    double step_seconds, waited; /* training only, since the last row; waited as ls_buckets_seconds at that row */
-    int64_t tokens, steps;       /* since the last row */
+    double step_seconds;   /* training only, since the last row */
+    LsBucketTimes sums;    /* as they were at that row */
+    int64_t tokens, steps; /* since then */
 } Clock;
 
 static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
@@ -17,13 +19,16 @@ static LsStatus save(LsTrainer *t)
     LsStatus status = LS_OK;
     if (!isfinite(ls_sum_of_squares(t->params->value, t->params->total)))
         status = ls_graph_check_finite(t->train_graph);
+    double begin = ls_seconds();
     if (t->comm->rank == 0)
         ls_trainer_collect(t);
     if (status == LS_OK && t->comm->rank == 0 && t->hooks.save)
         status = t->hooks.save(t->hooks.self, t);
     if (status != LS_OK)
         ls_fail_in(status, "step %lld", (long long)t->progress.step);
-    return ls_dist_agree(t->comm, status);
+    status = ls_dist_agree(t->comm, status);
+    ls_trace_event(LS_TRACE_STEP, "checkpoint", "checkpoint", begin, ls_seconds());
+    return status;
 }
 
 static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
@@ -33,7 +38,9 @@ static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
                                .plan = &t->plan,
                                .sequence = t->sequence,
                                .step = t->progress.step};
+    double begin = ls_seconds();
     LS_TRY(ls_evaluate(t->comm, t->eval_graph, t->validation, &evaluation));
+    ls_trace_event(LS_TRACE_STEP, "evaluation", "evaluation", begin, ls_seconds());
     row->validation_loss = evaluation.loss;
     return LS_OK;
 }
@@ -42,7 +49,12 @@ static void measure(const LsTrainer *t, const Clock *clock, LsMetrics *row)
 {
     row->seconds = ls_seconds() - clock->start;
     row->tokens_per_second = (double)clock->tokens / clock->step_seconds;
-    row->communication_seconds = ls_buckets_seconds(t->buckets) - clock->waited;
+    LsBucketTimes sums = ls_buckets_times(t->buckets);
+    sums.inside -= clock->sums.inside;
+    sums.waited -= clock->sums.waited;
+    sums.under_way -= clock->sums.under_way;
+    row->communication_seconds = sums.waited;
+    row->communication_hidden = t->comm->size > 1 ? ls_buckets_hidden(sums) : NAN;
     double gflops = t->plan.flops * (double)clock->steps / clock->step_seconds * 1e-9;
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }
@@ -54,7 +66,7 @@ static LsStatus write_row(LsTrainer *t, Clock *clock, const LsMetrics *row)
     if (t->comm->rank == 0 && t->hooks.row)
         status = t->hooks.row(t->hooks.self, row);
     clock->step_seconds = 0;
-    clock->waited = ls_buckets_seconds(t->buckets);
+    clock->sums = ls_buckets_times(t->buckets);
     clock->tokens = clock->steps = 0;
     return ls_dist_agree(t->comm, status);
 }
@@ -93,13 +105,14 @@ static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
         t->progress.best_loss = row.validation_loss;
         t->progress.best_step = step;
     }
+    ls_trace_flush();
     *ended = result.stop && !last;
     return saves ? save(t) : LS_OK;
 }
 
 LsStatus ls_trainer_run(LsTrainer *t)
 {
-    Clock clock = {.start = ls_seconds(), .waited = ls_buckets_seconds(t->buckets)};
+    Clock clock = {.start = ls_seconds(), .sums = ls_buckets_times(t->buckets)};
     while (t->progress.step < t->config->train.steps) {
         bool ended = false;
         LS_TRY(advance(t, &clock, &ended));

@@ -1,5 +1,6 @@
 /* Sequences in parts: forward over the segments, keeping what each starts from; then, from the last to the first, forward again and
  * backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of one segment. */
+#include "train/clock.h"
 #include "train/train.h"
 
 static LsStatus read_loss(const LsPass *pass)
@@ -20,7 +21,9 @@ static LsStatus fill(LsPass *pass, int64_t segment, int64_t *targets)
     const LsComm *sequence = pass->run.sequence;
     int place = sequence ? sequence->rank : 0;
     pass->run.token = (segment * plan->sequence_ranks + place) * plan->segment;
+    double clock = ls_seconds();
     LsStatus status = pass->source->fill(pass->source, pass->g, pass->run.sample, pass->count, pass->run.token, targets);
+    ls_charge(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
     return sequence ? ls_dist_agree(sequence, status) : status;
 }
 
@@ -28,9 +31,12 @@ static LsStatus run_forward(LsPass *pass, int64_t segment)
 {
     int64_t targets = 0;
     LS_TRY(fill(pass, segment, &targets));
+    double clock = ls_seconds();
     LS_TRY(ls_graph_forward(pass->g, &pass->run));
     *pass->targets += (double)targets;
-    return read_loss(pass);
+    LS_TRY(read_loss(pass));
+    ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
+    return LS_OK;
 }
 
 LsStatus ls_pass_forward(LsPass *pass)
@@ -49,9 +55,11 @@ LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks)
     ls_carries_reset(pass->g);
     for (int64_t i = 0; i < last; i++) {
         LS_TRY(fill(pass, i, &targets));
+        double clock = ls_seconds();
         LS_TRY(ls_graph_forward_carries(pass->g, &pass->run));
         LS_TRY(ls_carries_advance(pass->g, &pass->run));
         ls_carries_keep(pass->g, pass->borders + i * bytes);
+        ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
     }
     for (int64_t i = last; i >= 0; i--) {
         if (i < last && i > 0)
@@ -59,9 +67,11 @@ LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks)
         else if (i < last)
             ls_carries_clear(pass->g);
         LS_TRY(run_forward(pass, i));
+        double clock = ls_seconds();
         LS_TRY(ls_graph_backward(pass->g, &pass->run, 1, accumulate || i < last, i == 0 ? hooks : NULL));
         if (i > 0)
             LS_TRY(ls_carries_retreat(pass->g, &pass->run));
+        ls_charge(&clock, pass->times ? &pass->times->backward : NULL, NULL, NULL);
     }
     return LS_OK;
 }

@@ -1,7 +1,9 @@
 /* What one step of supervised training computes: sums over micro-batches and ranks, clipping, the optimiser; and evaluation. */
+#include "train/clock.h"
 #include "train/train.h"
 
 #include <math.h>
+#include <stdio.h>
 
 /* What the ranks tell each other once a step, in one reduction. */
 enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUMS };
@@ -13,6 +15,7 @@ static LsStatus passes(LsTrainer *t, double *sum)
     pass.run = (LsRun){.seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm, .sequence = t->sequence};
     pass.loss = &sum[SUM_LOSS];
     pass.targets = &sum[SUM_TARGETS];
+    pass.times = &t->times;
     for (int64_t i = 0; i < t->plan.micro_batches; i++) {
         int64_t group = t->comm->rank / t->plan.sequence_ranks;
         pass.run.sample = t->progress.samples + group * t->plan.rank_batch + i * t->plan.micro_batch;
@@ -47,7 +50,7 @@ static LsStatus gradient_norm(LsTrainer *t, double *norm)
     return LS_OK;
 }
 
-static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *result)
+static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *result, double *clock)
 {
     const LsTrainSettings *settings = &t->config->train;
     double scale = 1 / targets;
@@ -56,8 +59,11 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
     int64_t step = t->progress.step + 1;
     result->learning_rate = ls_schedule(settings, step);
     t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate, scale);
-    if (t->sharded) /* nobody reads parameters that a neighbour has not written yet */
-        return t->comm->barrier(t->comm);
+    ls_charge(clock, &t->times.update, "optimizer", t->optimizer->name);
+    if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
+        LS_TRY(t->comm->barrier(t->comm));
+        ls_charge(clock, &t->times.agree, "communication", "waiting for optimizers");
+    }
     return LS_OK;
 }
 
@@ -67,11 +73,12 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     double sum[SUMS] = {0};
     double begin = ls_seconds();
     LsStatus status = passes(t, sum);
-    double passed = ls_seconds();
+    double clock = ls_seconds();
     /* after a failure too: the others wait for this rank's part of the sums */
     LsStatus summed = ls_buckets_finish(t->buckets);
     if (status == LS_OK)
         status = summed;
+    ls_charge(&clock, &t->times.sums, NULL, NULL);
     bool own = !isfinite(sum[SUM_LOSS]);
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_STOP] = stop;
@@ -82,7 +89,7 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     if (sum[SUM_TARGETS] <= 0)
         return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
 
-    double summed_at = ls_seconds();
+    ls_charge(&clock, &t->times.agree, "communication", "agreeing on the loss");
     double norm;
     LS_TRY(gradient_norm(t, &norm));
     norm /= sum[SUM_TARGETS];
@@ -95,14 +102,15 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
                              .grad_norm = norm,
                              .targets = (int64_t)sum[SUM_TARGETS],
                              .stop = sum[SUM_STOP] > 0};
-    double checked = ls_seconds();
-    LS_TRY(learn(t, norm, sum[SUM_TARGETS], result));
-    double end = ls_seconds();
+    ls_charge(&clock, &t->times.norm, "optimizer", "gradient norm");
+    LS_TRY(learn(t, norm, sum[SUM_TARGETS], result, &clock));
     t->times.steps++;
-    t->times.graph += passed - begin;
-    t->times.sums += summed_at - passed;
-    t->times.norm += checked - summed_at;
-    t->times.update += end - checked;
+    t->times.total += clock - begin;
+    if (ls_trace_on()) {
+        char name[32];
+        snprintf(name, sizeof name, "step %lld", (long long)step);
+        ls_trace_event(LS_TRACE_STEP, "step", name, begin, clock);
+    }
     t->progress.step = step;
     t->progress.samples += t->config->train.batch;
     t->progress.tokens += result->targets;

@@ -84,7 +84,7 @@ LsPrecision ls_train_precision(const LsConfig *config);
 
 /* ---- Loop ---------------------------------------------------------------------------------------------------------- */
 
-/* A row of metrics.jsonl. Everything but the last four depends on configuration and data only, not on time. */
+/* A row of metrics.jsonl. Everything but the last five depends on configuration and data only, not on time. */
 typedef struct LsMetrics {
     int64_t step;
     double loss, learning_rate, grad_norm; /* grad_norm: before clipping */
@@ -94,6 +94,7 @@ typedef struct LsMetrics {
     double seconds;                        /* of this process since its first step */
     double share_of_peak;                  /* since the last row; NAN where the peak is unknown */
     double communication_seconds;          /* this rank waited for gradients' sums since the last row */
+    double communication_hidden;           /* ls_buckets_hidden of the steps since the last row; NAN where there is one rank */
 } LsMetrics;
 
 /* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is agreed on
@@ -112,13 +113,16 @@ typedef struct LsTrainOptions {
     double peak_gflops; /* of all ranks together; 0: unknown */
 } LsTrainOptions;
 
-/* Where the steps' time went, in seconds since ls_trainer_new. */
+/* Where the steps' time went, in seconds of this rank since ls_trainer_new. The parts make up `total` but for a few microseconds. */
 typedef struct LsTrainTimes {
     int64_t steps;
-    double graph;  /* samples, forward, backward */
-    double sums;   /* waiting for gradients' and losses' sums over the ranks */
-    double norm;   /* of the gradient */
-    double update; /* optimiser */
+    double data;              /* samples */
+    double forward, backward; /* backward: with what communication takes between its nodes (LsBucketTimes.inside) */
+    double sums;              /* waiting for gradients' sums over the ranks (LsBucketTimes.waited) */
+    double agree;             /* the ranks tell each other losses and flags, and wait for the slowest optimiser */
+    double norm;              /* of the gradient */
+    double update;            /* optimiser */
+    double total;
 } LsTrainTimes;
 
 struct LsTrainer {
@@ -159,6 +163,9 @@ void ls_trainer_collect(LsTrainer *trainer);
  * was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or what failed. */
 LsStatus ls_trainer_run(LsTrainer *trainer) LS_MUST_USE;
 
+/* Lets trainer->times and the times of its buckets begin anew. */
+void ls_trainer_times_reset(LsTrainer *trainer);
+
 /* One optimisation step's outcome. */
 typedef struct LsStepResult {
     double loss, grad_norm, learning_rate; /* mean over targets; before clipping */
@@ -181,6 +188,7 @@ typedef struct LsPass {
     int64_t count;   /* samples, at most the graph's rows */
     char *borders;   /* for training, see LsTrainer */
     double *loss, *targets;
+    struct LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
 /* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective over run.sequence. */

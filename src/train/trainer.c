@@ -141,6 +141,12 @@ void ls_trainer_collect(LsTrainer *trainer)
         ls_buckets_collect(trainer->buckets, 1 + i);
 }
 
+void ls_trainer_times_reset(LsTrainer *trainer)
+{
+    trainer->times = (LsTrainTimes){0};
+    ls_buckets_times_reset(trainer->buckets);
+}
+
 LsStatus ls_trainer_share(LsTrainer *trainer)
 {
     const LsComm *comm = trainer->comm;

@@ -1,0 +1,138 @@
+#include "cli/bench.h"
+#include "cli/dry_run.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+const char *const ls_bench_part_names[LS_PARTS] = {"samples", "forward", "backward", "summing", "waiting",
+                                                   "agreeing", "norm", "optimizer", "other"};
+
+/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+
+/* Roofline (Williams, Waterman, Patterson 2009): no less than flops / peak, no less than bytes / bandwidth. */
+static double roofline(const LsBench *b, const LsBenchSide *side)
+{
+    double ranks = b->comm->size, peak = ls_job_products(&b->peak, ls_train_precision(b->config)) / ranks, bandwidth = b->peak.bandwidth / ranks;
+    if (!(peak > 0 && bandwidth > 0 && side->seconds > 0) || (side->flops == 0 && side->bytes == 0))
+        return NAN;
+    return fmax(side->flops / peak, side->bytes / bandwidth) * 1e-9 / side->seconds;
+}
+
+static LsBenchSide side_of(const LsBench *b, double seconds, LsCost cost, double steps)
+{
+    LsBenchSide side = {.seconds = seconds / steps, .flops = cost.flops / steps, .bytes = cost.bytes / steps};
+    side.roofline = roofline(b, &side);
+    return side;
+}
+
+static void add_row(LsBench *b, const char *name, double calls, LsBenchSide forward, LsBenchSide backward)
+{
+    if (b->rows < LS_BENCH_ROWS)
+        b->row[b->rows++] = (LsBenchRow){name, calls, forward.seconds + backward.seconds, forward, backward};
+}
+
+/* A part of the step outside the graph. */
+static void add_part(LsBench *b, const char *name, double seconds, double flops, double bytes)
+{
+    LsBenchSide side = {.seconds = seconds, .flops = flops, .bytes = bytes};
+    side.roofline = roofline(b, &side);
+    add_row(b, name, 1, side, (LsBenchSide){.roofline = NAN});
+}
+
+static int by_seconds(const void *a, const void *b)
+{
+    double x = ((const LsBenchRow *)a)->seconds, y = ((const LsBenchRow *)b)->seconds;
+    return (x < y) - (x > y);
+}
+
+static void collect_rows(LsBench *b, const LsBenchRank *own)
+{
+    const LsTrainer *t = b->trainer;
+    LsProfile profile[LS_BENCH_ROWS];
+    double steps = (double)t->times.steps, sum = 0, again = 0;
+    int kinds = ls_graph_profile(t->train_graph, profile, LS_BENCH_ROWS - 8);
+    b->rows = 0;
+    for (int i = 0; i < kinds; i++) {
+        const LsProfile *p = &profile[i];
+        add_row(b, p->name, (double)p->calls / steps, side_of(b, p->forward_seconds, p->forward, steps),
+                side_of(b, p->backward_seconds, p->backward, steps));
+        again += p->again_seconds / steps;
+    }
+    double parameters = (double)t->params->total, moments = t->optimizer->moments;
+    double share = t->sharded ? 1.0 / (t->shard.copies + 1) : 1; /* of the optimiser's work */
+    add_part(b, "(samples)", own->part[LS_PART_DATA], 0, 0);
+    if (again > 0)
+        add_part(b, "(results made again)", again, 0, 0);
+    if (b->comm->size > 1) {
+        add_part(b, "(sums between nodes)", own->part[LS_PART_SUMMING], 0, 0);
+        add_part(b, "(waiting for sums)", own->part[LS_PART_WAITING], 0, 0);
+        add_part(b, "(agreeing with ranks)", own->part[LS_PART_AGREEING], 0, 0);
+    }
+    add_part(b, "(gradient norm)", own->part[LS_PART_NORM], 2 * parameters * share, 4 * parameters * share);
+    add_part(b, "(optimizer)", own->part[LS_PART_UPDATE], 0, (12 + 8 * moments) * parameters * share);
+    for (int i = 0; i < b->rows; i++)
+        sum += b->row[i].seconds;
+    add_part(b, "(other)", own->step - sum, 0, 0);
+    qsort(b->row, (size_t)b->rows, sizeof *b->row, by_seconds);
+}
+
+/* ---- Ranks ----------------------------------------------------------------------------------------------------------- */
+
+static void own_parts(const LsBench *b, LsBenchRank *own)
+{
+    const LsTrainTimes *times = &b->trainer->times;
+    LsBucketTimes sums = ls_buckets_times(b->trainer->buckets);
+    double steps = (double)times->steps, all = 0;
+    double seconds[LS_PARTS] = {[LS_PART_DATA] = times->data,
+                                [LS_PART_FORWARD] = times->forward,
+                                [LS_PART_BACKWARD] = times->backward - sums.inside,
+                                [LS_PART_SUMMING] = sums.inside,
+                                [LS_PART_WAITING] = times->sums,
+                                [LS_PART_AGREEING] = times->agree,
+                                [LS_PART_NORM] = times->norm,
+                                [LS_PART_UPDATE] = times->update};
+    own->step = times->total / steps;
+    for (int i = 0; i < LS_PART_OTHER; i++) {
+        own->part[i] = seconds[i] / steps;
+        all += own->part[i];
+    }
+    own->part[LS_PART_OTHER] = own->step - all;
+    own->under_way = sums.under_way / steps;
+}
+
+/* The slowest rank computes, then all wait for the sums (what even that rank waits), then for the slowest optimiser. */
+static void find_path(LsBench *b)
+{
+    double most = -1;
+    for (int rank = 0; rank < b->comm->size; rank++) {
+        const double *part = b->rank[rank].part;
+        double computing = part[LS_PART_DATA] + part[LS_PART_FORWARD] + part[LS_PART_BACKWARD] + part[LS_PART_SUMMING];
+        if (computing > most) {
+            most = computing;
+            b->slowest = rank;
+        }
+    }
+    for (int i = 0; i < LS_PARTS; i++) {
+        double least = INFINITY, largest = 0;
+        for (int rank = 0; rank < b->comm->size; rank++) {
+            least = fmin(least, b->rank[rank].part[i]);
+            largest = fmax(largest, b->rank[rank].part[i]);
+        }
+        bool waits = i == LS_PART_WAITING || i == LS_PART_AGREEING, after = i == LS_PART_NORM || i == LS_PART_UPDATE;
+        b->path[i] = waits ? least : after ? largest : b->rank[b->slowest].part[i];
+    }
+}
+
+LsStatus ls_bench_rows(LsBench *b)
+{
+    enum { FIELDS = sizeof(LsBenchRank) / sizeof(double) };
+    LsBenchRank *own = &b->rank[b->comm->rank];
+    own_parts(b, own);
+    collect_rows(b, own);
+    for (int rank = 0; rank < b->comm->size; rank++) /* zeros, but for this rank's: the sum gathers them */
+        if (rank != b->comm->rank)
+            b->rank[rank] = (LsBenchRank){0};
+    LS_TRY(b->comm->allreduce_double(b->comm, (double *)b->rank, (int64_t)FIELDS * b->comm->size));
+    find_path(b);
+    return LS_OK;
+}
