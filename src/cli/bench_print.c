@@ -128,7 +128,7 @@ static void print_memory(const LsBench *b)
            ls_bytes_text(m->scratch, text[4]));
     if (m->states + m->inputs > 0)
         printf(", states and inputs %s", ls_bytes_text(m->states + m->inputs, text[5]));
-    printf("; planned %s, resident at most %s\n", ls_bytes_text(plan->total_bytes, text[6]), ls_bytes_text((int64_t)b->rank[0].resident, text[7]));
+    printf("\n  planned %s, resident at most %s\n", ls_bytes_text(plan->total_bytes, text[6]), ls_bytes_text((int64_t)b->rank[0].resident, text[7]));
 }
 
 static void print_products(const LsBench *b)
