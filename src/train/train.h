@@ -188,7 +188,7 @@ typedef struct LsPass {
     int64_t count;   /* samples, at most the graph's rows */
     char *borders;   /* for training, see LsTrainer */
     double *loss, *targets;
-    struct LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
+    LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
 /* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective over run.sequence. */
