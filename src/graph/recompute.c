@@ -63,8 +63,8 @@ bool ls_plan_can_drop(const LsGraph *g, int n)
 {
     const LsNode *node = g->node[n];
     for (int i = 0; i < node->inputs; i++)
-        if (node->in[i] && node->in[i]->role == LS_ROLE_STATE)
-            return false;
+        if (node->in[i] && (node->in[i]->role == LS_ROLE_STATE || node->in[i]->role == LS_ROLE_CARRY))
+            return false; /* a carry's op may wait for other ranks, whose plan may be another */
     for (int i = 0; i < node->outputs; i++)
         if (g->tensor_plan[node->out[i]->id].kept)
             return false;
