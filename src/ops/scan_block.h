@@ -357,20 +357,41 @@ static inline void scan_summary(const ScanBlock *k, acc *h, acc *delta_sum)
     scan_add_deltas(k, &s, delta_sum);
 }
 
+/* w of `count` states from number n of vector v, from after the chunk to before it: scan_reverse without the gradients. */
+LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, const ScanBackStage *g, acc *carry)
+{
+    vacc rate[SCAN_GROUP], w[SCAN_GROUP];
+    int64_t at = n * k->padded + v * LS_LANES;
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i++) {
+        rate[i] = ls_load_acc(k->rate + at + i * k->padded);
+        w[i] = ls_load_acc(carry + at + i * k->padded);
+    }
+    const real *c = k->bc + (2 * k->steps - 1) * k->states + n;
+    for (int64_t t = k->steps - 1; t >= 0; t--, c -= 2 * k->states) {
+        vacc d = s->d[v][t], dy = g->dy[v][t];
+#pragma GCC unroll 4
+        for (int i = 0; i < count; i++)
+            w[i] = ls_decay(d * rate[i]) * (dy * ls_load1(c + i) + w[i]);
+    }
+#pragma GCC unroll 4
+    for (int i = 0; i < count; i++)
+        ls_store_acc(carry + at + i * k->padded, w[i]);
+}
+
 /* The carry alone, and delta' added to delta_sum. */
 static inline void scan_reverse_summary(const ScanBlock *k, acc *carry, acc *delta_sum)
 {
     ScanStage s;
     ScanBackStage g;
     scan_load_backward(k, &s, &g);
-    for (int64_t v = 0; v < scan_vectors(k); v++)
-        for (int64_t n = 0; n < k->states; n++) {
-            int64_t at = n * k->padded + v * LS_LANES;
-            vacc rate = ls_load_acc(k->rate + at), w = ls_load_acc(carry + at);
-            for (int64_t t = k->steps - 1; t >= 0; t--)
-                w = ls_decay(s.d[v][t] * rate) * (g.dy[v][t] * ls_load1(k->bc + (2 * t + 1) * k->states + n) + w);
-            ls_store_acc(carry + at, w);
-        }
+    for (int64_t v = 0; v < scan_vectors(k); v++) {
+        int64_t n = 0;
+        for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
+            scan_reverse_states(k, v, n, SCAN_GROUP, &s, &g, carry);
+        for (; n < k->states; n++)
+            scan_reverse_states(k, v, n, 1, &s, &g, carry);
+    }
     scan_add_deltas(k, &s, delta_sum);
 }
 

@@ -5,7 +5,8 @@
 #include "ops/scan_block.h"
 
 enum {
-    FEW_PIECES = 8,        /* where streams x tiles are fewer, time is cut into parts too */
+    FEW_PIECES = 8,        /* where streams x tiles are not more, time is cut into parts */
+    WANTED_PARTS = 16,     /* streams x parts then: for 16 cores; a part's summary costs a third of its work, whatever their number */
     WANTED_PIECES = 32,    /* pieces to aim at: enough for 16 cores, few enough that partial sums stay small */
     LEAST_PART_CHUNKS = 8, /* chunks a part has at least */
     LEAST_PIECES = 4,      /* pieces to have in any case */
@@ -29,12 +30,14 @@ static Cut cut_of(const LsTensor *u, int64_t states)
     c.padded = c.tiles * SCAN_TILE;
     c.chunks = divide_up(c.steps, SCAN_CHUNK);
     c.batches = c.streams < MOST_BATCHES ? c.streams : MOST_BATCHES;
-    int64_t parts = c.streams * c.tiles < FEW_PIECES ? divide_up(2 * FEW_PIECES, c.streams * c.tiles) : 1;
+    bool few = c.streams < FEW_PIECES && c.streams * c.tiles <= FEW_PIECES;
+    int64_t parts = few ? divide_up(WANTED_PARTS, c.streams) : 1;
     if (parts > c.chunks / LEAST_PART_CHUNKS)
         parts = c.chunks / LEAST_PART_CHUNKS;
     c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
     c.parts = divide_up(c.chunks, c.part_chunks);
-    int64_t groups = divide_up(WANTED_PIECES, c.batches * c.parts), least = divide_up(c.streams * c.tiles, LEAST_PIECES);
+    /* tiles cost less side by side: only where parts are no pieces enough, or rows are long, are they cut too */
+    int64_t groups = divide_up(c.parts > 1 ? FEW_PIECES : WANTED_PIECES, c.batches * c.parts), least = divide_up(c.streams * c.tiles, LEAST_PIECES);
     int64_t most = divide_up(c.tiles, least < WIDE_TILES ? least : WIDE_TILES);
     c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
     c.groups = divide_up(c.tiles, c.group_tiles);

@@ -309,7 +309,8 @@ static LsStatus start_parts(const LsNode *node, const LsRun *run, const Cut *c, 
 #pragma omp parallel for schedule(dynamic, 1)
         for (int64_t i = 0; i < c->batches * c->parts * c->groups; i++) {
             Piece p = piece_of(c, i);
-            summarise_piece(node, c, s, &p, reverse);
+            if (over_ranks || p.part != (reverse ? 0 : c->parts - 1)) /* the last part's is for other ranks only */
+                summarise_piece(node, c, s, &p, reverse);
         }
     }
     load_starts(node, c, s, reverse);
