@@ -5,6 +5,7 @@
  * the product's shape. A cut of k itself follows the shape in both. */
 #include "base/gemm.h"
 #include "base/gemm_check.h"
+#include "base/gemm_few.h"
 #include "base/gemm_kernel.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
@@ -217,6 +218,10 @@ LsStatus ls_gemm_float32(const LsGemm *g)
         return LS_OK;
     if (g->k == 0) { /* the sum is empty */
         sum_parts(g, &(Cut){0}, NULL);
+        return LS_OK;
+    }
+    if (ls_gemm_few_usable(g)) {
+        ls_gemm_few(g, LS_FEW_FLOAT32, NULL);
         return LS_OK;
     }
     const LsPanelKernel *panels = panels_for(g);

@@ -18,9 +18,6 @@ enum {
     DEPTH = 384,   /* of a block: amortises reading and writing C */
     ROWS = 192,    /* of a block of A: 288 KiB, in the second-level cache */
     COLUMNS = 768, /* of a block of B: 1.1 MiB */
-    FEW_ROWS = 16, /* up to so many rows of A, B is read as it stands: every element of it is used so rarely that packing costs more */
-    DOT_ROWS = 8,
-    DOT_COLUMNS = 8,
 };
 
 bool ls_gemm_kernel_usable(void)
@@ -317,69 +314,6 @@ static void multiply_blocks(const Block *a, const float *b, int64_t rows, int64_
     }
 }
 
-/* ---- Few rows --------------------------------------------------------------------------------------------------------------- */
-
-/* c (rows, columns) = rows of a times rows of b, for constant numbers of both: one sum of lanes for each, whatever the others. */
-static inline __attribute__((always_inline)) void dots(const LsGemm *g, const LsGemmRegion *r, int64_t i, int64_t j, const int rows, const int columns)
-{
-    const float *a = part_of(g->a, g->lda, false, r->row + i, r->from), *b = part_of(g->b, g->ldb, true, r->from, r->column + j);
-    __m512 sum[DOT_ROWS][DOT_COLUMNS];
-#pragma GCC unroll 8
-    for (int y = 0; y < rows; y++)
-#pragma GCC unroll 8
-        for (int x = 0; x < columns; x++)
-            sum[y][x] = _mm512_setzero_ps();
-    for (int64_t p = 0; p < r->depth; p += LANES) {
-        __mmask16 mask = first_lanes(r->depth - p);
-        __m512 from_b[DOT_COLUMNS];
-#pragma GCC unroll 8
-        for (int x = 0; x < columns; x++) {
-            from_b[x] = _mm512_maskz_loadu_ps(mask, b + x * g->ldb + p);
-            fetch(b + (x + columns) * g->ldb + p);
-        }
-#pragma GCC unroll 8
-        for (int y = 0; y < rows; y++) {
-            __m512 from_a = _mm512_maskz_loadu_ps(mask, a + y * g->lda + p);
-#pragma GCC unroll 8
-            for (int x = 0; x < columns; x++)
-                sum[y][x] = _mm512_fmadd_ps(from_a, from_b[x], sum[y][x]);
-        }
-    }
-    const float *bias = r->complete ? g->bias : NULL;
-#pragma GCC unroll 8
-    for (int y = 0; y < rows; y++)
-#pragma GCC unroll 8
-        for (int x = 0; x < columns; x++) {
-            float *c = r->c + (i + y) * r->ldc + j + x, s = _mm512_reduce_add_ps(sum[y][x]);
-            *c = (r->add ? *c : 0) + s + (bias ? bias[r->column + j + x] : 0);
-        }
-}
-
-#define DOTS(rows, columns) static void dots_##rows##_##columns(const LsGemm *g, const LsGemmRegion *r, int64_t i, int64_t j) { dots(g, r, i, j, rows, columns); }
-DOTS(1, 8) DOTS(2, 4) DOTS(3, 4) DOTS(4, 4) DOTS(5, 2) DOTS(6, 2) DOTS(7, 2) DOTS(8, 2)
-DOTS(1, 1) DOTS(2, 1) DOTS(3, 1) DOTS(4, 1) DOTS(5, 1) DOTS(6, 1) DOTS(7, 1) DOTS(8, 1)
-static const struct {
-    int64_t columns; /* of which as many at a time as keep the multiply-adds busy */
-    void (*many)(const LsGemm *, const LsGemmRegion *, int64_t, int64_t), (*one)(const LsGemm *, const LsGemmRegion *, int64_t, int64_t);
-} dot[DOT_ROWS] = {{8, dots_1_8, dots_1_1}, {4, dots_2_4, dots_2_1}, {4, dots_3_4, dots_3_1}, {4, dots_4_4, dots_4_1},
-                   {2, dots_5_2, dots_5_1}, {2, dots_6_2, dots_6_1}, {2, dots_7_2, dots_7_1}, {2, dots_8_2, dots_8_1}};
-
-/* B as it stands, a few of its rows at a time for all of A's. */
-static void few_rows(const LsGemm *g, const LsGemmRegion *r)
-{
-    int64_t together = dot[least(r->rows, DOT_ROWS) - 1].columns;
-    for (int64_t j = 0; j < r->columns; j += together)
-        for (int64_t i = 0; i < r->rows; i += DOT_ROWS) {
-            int64_t rows = least(DOT_ROWS, r->rows - i), columns = least(together, r->columns - j), x = 0;
-            for (; x + dot[rows - 1].columns <= columns; x += dot[rows - 1].columns)
-                dot[rows - 1].many(g, r, i, j + x);
-            for (; x < columns; x++)
-                dot[rows - 1].one(g, r, i, j + x);
-        }
-    if (r->complete && g->finish)
-        g->finish(g->self, r->row, r->column, r->rows, r->columns);
-}
-
 /* ---- One region ------------------------------------------------------------------------------------------------------------- */
 
 /* Blocks of equal size: `most` at most, a multiple of `step` each but the last. */
@@ -409,10 +343,6 @@ static Block block_of_a(const LsGemm *g, const float *a, int64_t rows, int64_t d
 
 void ls_gemm_kernel(const LsGemm *g, const LsGemmRegion *r, float *space)
 {
-    if (g->m <= FEW_ROWS && !g->transpose_a && g->transpose_b) {
-        few_rows(g, r);
-        return;
-    }
     float *packed_a = space, *packed_b = space + (int64_t)DEPTH * ROWS;
     int64_t rows_each = block_length(r->rows, ROWS, TILE_ROWS), columns_each = block_length(r->columns, COLUMNS, TILE_VECTORS * LANES);
     bool direct = reads_direct(g, r);
