@@ -35,6 +35,9 @@ typedef struct LsGemm {
 LsStatus ls_gemm_float32(const LsGemm *gemm) LS_MUST_USE;
 /* A, B and bias are LsBfloat16; C too, or float with c_float. Products and sums are float, C is rounded once. */
 LsStatus ls_gemm_bfloat16(const LsGemm *gemm) LS_MUST_USE;
+/* B is (n, k) of int8_t, with transpose_b; its row j counts scale[j] times. A, bias and C are float, or LsBfloat16 with `bfloat16` (C float
+ * with c_float). Products and sums are float. */
+LsStatus ls_gemm_int8(const LsGemm *gemm, const float *scale, bool bfloat16) LS_MUST_USE;
 LsStatus ls_gemm_float64(const LsGemm *gemm) LS_MUST_USE; /* plain blocked loops: for gradient checks */
 
 #endif

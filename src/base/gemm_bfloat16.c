@@ -2,6 +2,7 @@
 #include "base/bfloat16.h"
 #include "base/gemm.h"
 #include "base/gemm_check.h"
+#include "base/gemm_few.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
 
@@ -62,6 +63,10 @@ static LsStatus widened(const LsGemm *g)
 LsStatus ls_gemm_bfloat16(const LsGemm *g)
 {
     LS_TRY(ls_gemm_check(g));
+    if (ls_gemm_few_usable(g)) {
+        ls_gemm_few(g, LS_FEW_BFLOAT16, NULL);
+        return LS_OK;
+    }
     const LsPanelKernel *panels = ls_panel_kernel();
     return panels && g->m > 0 && g->n > 0 && g->k > 0 ? ls_panel_gemm(g, panels, false) : widened(g);
 }

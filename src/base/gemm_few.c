@@ -7,6 +7,8 @@
  * Each element of C is one sum: lane l adds k = l, l + 16, ...; then the lanes are added. It depends on nothing but its row, its
  * column and k. */
 #include "base/gemm_few.h"
+
+#include "base/bfloat16.h"
 #include "base/gemm_kernel.h"
 
 #include <omp.h>
@@ -74,19 +76,7 @@ INLINE __m512 load_b(LsFewKind kind, const char *x, __mmask16 mask)
 
 INLINE float read1(bool is_float, const void *x, int64_t i)
 {
-    if (is_float)
-        return ((const float *)x)[i];
-    union { uint32_t bits; float value; } u = {(uint32_t)((const uint16_t *)x)[i] << 16};
-    return u.value;
-}
-
-/* To the nearest bfloat16, ties to even; NaN stays NaN. */
-INLINE uint16_t narrow(float x)
-{
-    union { float value; uint32_t bits; } u = {x};
-    if (x != x)
-        return (uint16_t)(u.bits >> 16 | 0x40);
-    return (uint16_t)((u.bits + 0x7fff + (u.bits >> 16 & 1)) >> 16);
+    return is_float ? ((const float *)x)[i] : ls_bfloat16_to_float(((const LsBfloat16 *)x)[i]);
 }
 
 INLINE void write1(const LsGemm *g, LsFewKind kind, int64_t i, int64_t j, float sum)
@@ -100,7 +90,7 @@ INLINE void write1(const LsGemm *g, LsFewKind kind, int64_t i, int64_t j, float 
     if (c_float)
         ((float *)g->c)[at] = sum;
     else
-        ((uint16_t *)g->c)[at] = narrow(sum);
+        ((LsBfloat16 *)g->c)[at] = ls_bfloat16_from_float(sum);
 }
 
 /* LANES of k. */

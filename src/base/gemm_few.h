@@ -10,7 +10,7 @@ typedef enum LsFewKind {
     LS_FEW_FLOAT32,         /* A, B, C and bias float */
     LS_FEW_BFLOAT16,        /* A, B and bias bfloat16; C bfloat16, or float with c_float */
     LS_FEW_INT8,            /* B int8, its row j times scale[j]; A, C and bias float */
-    LS_FEW_INT8_OF_BFLOAT16, /* B int8, its row j times scale[j]; A, C and bias bfloat16 */
+    LS_FEW_INT8_OF_BFLOAT16, /* the same; A, C and bias as of LS_FEW_BFLOAT16 */
     LS_FEW_KINDS
 } LsFewKind;
 
