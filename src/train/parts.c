@@ -14,7 +14,10 @@ static LsStatus read_loss(const LsPass *pass)
     return LS_OK;
 }
 
-/* Inputs of one segment. A rank that cannot read its part ends the others of its group, before they wait for it inside an op. */
+/* A rank that fails ends the others of its group, before they wait for it inside an op. */
+static LsStatus agree(const LsPass *pass, LsStatus status) { return pass->run.sequence ? ls_dist_agree(pass->run.sequence, status) : status; }
+
+/* Inputs of one segment. */
 static LsStatus fill(LsPass *pass, int64_t segment, int64_t *targets)
 {
     const LsTrainPlan *plan = pass->plan;
@@ -24,7 +27,7 @@ static LsStatus fill(LsPass *pass, int64_t segment, int64_t *targets)
     double clock = ls_seconds();
     LsStatus status = pass->source->fill(pass->source, pass->g, pass->run.sample, pass->count, pass->run.token, targets);
     ls_charge(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
-    return sequence ? ls_dist_agree(sequence, status) : status;
+    return agree(pass, status);
 }
 
 static LsStatus run_forward(LsPass *pass, int64_t segment)
@@ -32,7 +35,7 @@ static LsStatus run_forward(LsPass *pass, int64_t segment)
     int64_t targets = 0;
     LS_TRY(fill(pass, segment, &targets));
     double clock = ls_seconds();
-    LS_TRY(ls_graph_forward(pass->g, &pass->run));
+    LS_TRY(agree(pass, ls_graph_forward(pass->g, &pass->run)));
     *pass->targets += (double)targets;
     LS_TRY(read_loss(pass));
     ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);

@@ -112,7 +112,7 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
 static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *evaluation, int64_t limit, LsTrainPlan *plan)
 {
     LsMemory *m = &plan->memory;
-    double flops;
+    double flops = 0;
     plan->arena_limit = limit;
     plan->arena_room = evaluation->activations + evaluation->scratch;
     LsGraphOptions options = {.mode = LS_TRAIN, .arena_limit = limit, .arena_room = plan->arena_room};
@@ -136,7 +136,7 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
     if (!params)
         return LS_RESOURCE;
     LsMemory evaluation = {0};
-    double flops;
+    double flops = 0;
     LsStatus status = LS_OK;
     if (evaluates) {
         LsRecomputed none;
@@ -175,7 +175,7 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
     LsStatus status = plan_shape(config, ranks, evaluation, limit, plan);
     if (status != LS_RESOURCE || !limit || limit->bytes == 0)
         return status;
-    char reason[512], least[96] = "a smaller model, train.sequence or optimizer takes less";
+    char reason[512], least[128] = "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
     int64_t rows = micro_batch_that_fits(config, ranks, evaluation, limit, plan);
     if (rows > 0)
