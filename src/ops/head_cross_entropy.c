@@ -90,14 +90,14 @@ LS_INLINE double row_exponentials(acc *z, acc most, int64_t count, bool keep)
         int64_t to = from + SUM_COLUMNS < count ? from + SUM_COLUMNS : count, j = from;
         vacc sum = {0};
         for (; j + LS_LANES <= to; j += LS_LANES) {
-            vacc e = ls_exp(ls_load_acc(z + j) - most);
+            vacc e = ls_exp_small(ls_load_acc(z + j) - most);
             sum += e;
             if (keep)
                 ls_store_acc(z + j, e);
         }
         total += (double)ls_hsum(sum);
         if (j < to) {
-            vacc e = ls_exp(ls_load_acc_part(z + j, to - j) - most);
+            vacc e = ls_exp_small(ls_load_acc_part(z + j, to - j) - most);
             for (int64_t i = 0; i < to - j; i++)
                 total += (double)e[i];
             if (keep)

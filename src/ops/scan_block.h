@@ -53,6 +53,9 @@ typedef struct ScanTrace {
 /* Lanes' parts of dL/dB and dL/dC of SCAN_GROUP states at every step. */
 typedef vacc ScanPairs[SCAN_CHUNK][2][SCAN_GROUP];
 
+/* B and C of some states at every step, as numbers to spread over the lanes. */
+typedef acc ScanShared[SCAN_CHUNK][2][SCAN_GROUP];
+
 /* ---- Fetching ------------------------------------------------------------------------------------------------------------ */
 
 /* The next block lies next_steps and next_channels from this one. */
@@ -121,8 +124,19 @@ static inline void scan_load(const ScanBlock *k, ScanStage *s)
         }
 }
 
+/* Of `count` states from number n; all vectors of channels use them. */
+LS_INLINE void scan_share(const ScanBlock *k, int64_t n, int count, ScanShared shared)
+{
+    for (int64_t t = 0; t < k->steps; t++)
+#pragma GCC unroll 2
+        for (int64_t j = 0; j < 2; j++)
+#pragma GCC unroll 4
+            for (int i = 0; i < count; i++)
+                shared[t][j][i] = ls_load1(k->bc + (2 * t + j) * k->states + n + i);
+}
+
 /* `count` states from number n of vector v; h is taken from before the chunk to after it. */
-LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, acc *h_at, ScanStage *s, ScanFetch fetch)
+LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, acc *h_at, ScanStage *s, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -131,13 +145,12 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    const real *b = k->bc + n, *c = b + k->states;
-    for (int64_t t = 0; t < k->steps; t++, b += 2 * k->states, c += 2 * k->states) {
+    for (int64_t t = 0; t < k->steps; t++) {
         vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++) {
-            h[i] = ls_decay(d * rate[i]) * h[i] + x * ls_load1(b + i);
-            y += h[i] * ls_load1(c + i);
+            h[i] = ls_decay(d * rate[i]) * h[i] + x * shared[t][0][i];
+            y += h[i] * shared[t][1][i];
         }
         s->y[v][t] = y;
         scan_fetch(&fetch, t);
@@ -149,13 +162,17 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
 
 static inline void scan_run(const ScanBlock *k, acc *h, ScanStage *s)
 {
-    int64_t call = 0;
-    for (int64_t v = 0; v < scan_vectors(k); v++) {
-        int64_t n = 0;
-        for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
-            scan_states(k, v, n, SCAN_GROUP, h, s, scan_fetch_inputs(k, call++));
-        for (; n < k->states; n++)
-            scan_states(k, v, n, 1, h, s, scan_fetch_inputs(k, call++));
+    int64_t call = 0, n = 0;
+    ScanShared shared;
+    for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP) {
+        scan_share(k, n, SCAN_GROUP, shared);
+        for (int64_t v = 0; v < scan_vectors(k); v++)
+            scan_states(k, v, n, SCAN_GROUP, shared, h, s, scan_fetch_inputs(k, call++));
+    }
+    for (; n < k->states; n++) {
+        scan_share(k, n, 1, shared);
+        for (int64_t v = 0; v < scan_vectors(k); v++)
+            scan_states(k, v, n, 1, shared, h, s, scan_fetch_inputs(k, call++));
     }
 }
 
@@ -187,9 +204,9 @@ static inline void scan_load_backward(const ScanBlock *k, ScanStage *s, ScanBack
             vacc u = ls_load_upto(k->u + t * k->stride + at, lanes), dout = ls_load_upto(k->dout + t * k->stride + at, lanes);
             vacc raw = ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at);
             /* softplus and its slope, the sigmoid, from one exponential */
-            vacc e = ls_exp(-ls_abs(raw));
-            vacc d = ls_vmax(raw, (vacc){0}) + ls_vlog1p(e);
-            g->sigmoid[v][t] = ls_select(raw < 0, e, ls_splat(1)) / (1 + e);
+            vacc e = ls_exp_small(-ls_abs(raw));
+            vacc d = ls_vmax((vacc){0}, raw) + ls_vlog1p(e);
+            g->sigmoid[v][t] = ls_select(raw < 0, e, ls_splat(1)) * ls_reciprocal(1 + e);
             g->u[v][t] = u;
             s->d[v][t] = d;
             s->x[v][t] = d * u;
@@ -206,8 +223,8 @@ static inline void scan_load_backward(const ScanBlock *k, ScanStage *s, ScanBack
 }
 
 /* a and h of `count` states at every step again, from h before the chunk; and y, for the gate's gradient. */
-LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int count, const acc *h_at, ScanStage *s, ScanTrace *trace,
-                              ScanFetch fetch)
+LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, const acc *h_at, ScanStage *s,
+                              ScanTrace *trace, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -216,14 +233,13 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         trace->h[0][i] = h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    const real *b = k->bc + n, *c = b + k->states;
-    for (int64_t t = 0; t < k->steps; t++, b += 2 * k->states, c += 2 * k->states) {
+    for (int64_t t = 0; t < k->steps; t++) {
         vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++) {
             vacc a = ls_decay(d * rate[i]);
-            h[i] = a * h[i] + x * ls_load1(b + i);
-            y += h[i] * ls_load1(c + i);
+            h[i] = a * h[i] + x * shared[t][0][i];
+            y += h[i] * shared[t][1][i];
             trace->a[t][i] = a;
             trace->h[t + 1][i] = h[i];
         }
@@ -235,8 +251,8 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
 /* With w_t = a_{t+1} dL/dh_{t+1} carried from the step after:
  *     dL/dh_t = C_t dL/dy_t + w_t,  dL/dC_t = h_t dL/dy_t,  dL/dB_t = x_t dL/dh_t,  dL/dx_t = sum_n B_t dL/dh_t,
  *     q = a_t h_{t-1} dL/dh_t:  dL/dA = sum_t delta'_t q,  dL/ddelta'_t = sum_n A q (here with A log2 e) */
-LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, ScanBackStage *restrict g,
-                            const ScanTrace *restrict trace, acc *carry, acc *sums, ScanPairs pairs, ScanFetch fetch)
+LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, const ScanStage *s,
+                            ScanBackStage *restrict g, const ScanTrace *restrict trace, acc *carry, acc *sums, ScanPairs pairs, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], w[SCAN_GROUP], sum[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -247,16 +263,15 @@ LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count,
         sum[i] = (vacc){0};
         h[i] = trace->h[k->steps][i];
     }
-    const real *b = k->bc + (k->steps - 1) * 2 * k->states + n, *c = b + k->states;
-    for (int64_t t = k->steps - 1; t >= 0; t--, b -= 2 * k->states, c -= 2 * k->states) {
+    for (int64_t t = k->steps - 1; t >= 0; t--) {
         vacc d = s->d[v][t], x = s->x[v][t], dy = g->dy[v][t], dd = g->dd[v][t], dx = g->dx[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++) {
-            vacc dh = dy * ls_load1(c + i) + w[i];
+            vacc dh = dy * shared[t][1][i] + w[i];
             pairs[t][0][i] += dh * x;
             pairs[t][1][i] += dy * h[i];
             h[i] = trace->h[t][i];
-            dx += dh * ls_load1(b + i);
+            dx += dh * shared[t][0][i];
             w[i] = dh * trace->a[t][i];
             vacc q = w[i] * h[i];
             sum[i] += q * d;
@@ -317,18 +332,23 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
     ScanBackStage g;
     ScanTrace trace;
     ScanPairs pairs;
+    ScanShared shared;
     int64_t call = 0;
     scan_load_backward(k, &s, &g);
     for (int64_t n = 0; n < k->states;) {
         bool whole = n + SCAN_GROUP <= k->states;
         memset(pairs, 0, sizeof pairs);
+        if (whole)
+            scan_share(k, n, SCAN_GROUP, shared);
+        else
+            scan_share(k, n, 1, shared);
         for (int64_t v = 0; v < scan_vectors(k); v++, call++)
             if (whole) {
-                scan_recompute(k, v, n, SCAN_GROUP, h, &s, &trace, scan_fetch_inputs(k, call));
-                scan_reverse(k, v, n, SCAN_GROUP, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+                scan_recompute(k, v, n, SCAN_GROUP, shared, h, &s, &trace, scan_fetch_inputs(k, call));
+                scan_reverse(k, v, n, SCAN_GROUP, shared, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
             } else {
-                scan_recompute(k, v, n, 1, h, &s, &trace, scan_fetch_inputs(k, call));
-                scan_reverse(k, v, n, 1, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+                scan_recompute(k, v, n, 1, shared, h, &s, &trace, scan_fetch_inputs(k, call));
+                scan_reverse(k, v, n, 1, shared, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
             }
         scan_sum_pairs(k, n, whole ? SCAN_GROUP : 1, pairs, dbc, add);
         n += whole ? SCAN_GROUP : 1;

@@ -10,7 +10,7 @@
 #include "ops/vec.h"
 
 /* |x|, and |x| with the sign of another vector. */
-LS_INLINE vacc ls_abs(vacc x) { return ls_select(x < 0, -x, x + 0); }
+LS_INLINE vacc ls_abs(vacc x) { return (vacc)((vint)x & ~(vint)ls_splat((acc)-0.0)); }
 LS_INLINE vacc ls_copysign(vacc x, vacc sign)
 {
     const vint bit = (vint)ls_splat(-0.0f);
@@ -147,10 +147,17 @@ LS_INLINE vacc ls_verf(vacc x)
 
 #endif
 
-/* 1 / (1 + e^-x). 2.2 ulp where the result is normal. */
-LS_INLINE vacc ls_vsigmoid(vacc x) { return (acc)1 / ((acc)1 + ls_exp(-x)); }
+/* 1 / (1 + e^-x). 2.2 ulp where the result is normal; in float never below 2^-126. */
+LS_INLINE vacc ls_vsigmoid(vacc x)
+{
+#if defined(LS_BUILD_FLOAT64)
+    return (acc)1 / ((acc)1 + ls_exp(-x));
+#else
+    return ls_reciprocal(1.0f + ls_exp_small(ls_vmin(ls_splat(87.3365402f), -x))); /* NaN passes: it is the second */
+#endif
+}
 
 /* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). 1.8 ulp. */
-LS_INLINE vacc ls_vsoftplus(vacc x) { return ls_vmax(x, (vacc){0}) + ls_vlog1p(ls_exp(-ls_abs(x))); }
+LS_INLINE vacc ls_vsoftplus(vacc x) { return ls_vmax((vacc){0}, x) + ls_vlog1p(ls_exp_small(-ls_abs(x))); }
 
 #endif
