@@ -250,6 +250,9 @@ LsStatus ls_bench_print_json(const LsBench *b)
                             (json_int_t)t->plan.parameters, "precision", b->config->train.precision, "ranks", b->comm->size, "threads",
                             ls_threads(), "steps", (json_int_t)b->options->steps, "batch", (json_int_t)b->config->train.batch, "sequence",
                             (json_int_t)t->plan.sequence);
+    json_t *steps = json_array(); /* in order of time taken */
+    for (int64_t i = 0; i < b->options->steps; i++)
+        json_array_append_new(steps, json_real(b->seconds[i]));
     json_t *speed = json_pack("{s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:I}", "step_seconds_median", b->median, "step_seconds_min", b->least,
                               "step_seconds_mean", s.mean, "items_per_second", s.items, "gflops", s.gflops, "peak_gflops",
                               ls_json_number(s.peak > 0 ? s.peak : NAN), "share_of_peak", ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN),
@@ -258,7 +261,7 @@ LsStatus ls_bench_print_json(const LsBench *b)
                               b->peak.gflops_bfloat16, "bandwidth", b->peak.bandwidth, "memory", json_memory(b), "ops", json_ops(b),
                               "critical_path", "slowest_rank", b->slowest, "parts", json_parts(b->path), "rank_parts", json_ranks(b),
                               "communication", json_communication(b), "products", json_products(b));
-    if (!all || !speed || !parts || json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {
+    if (!all || json_object_set_new(all, "step_seconds", steps) != 0 || !speed || !parts || json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {
         json_decref(all);
         all = NULL;
     }

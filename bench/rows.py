@@ -1,0 +1,49 @@
+"""The work that bench/compare measures: one entry a row of the table."""
+
+GPT2 = {"kind": "gpt", "layers": 12, "heads": 12, "width": 768, "vocabulary": 50257}
+GPT_SMALL = {"kind": "gpt", "layers": 6, "heads": 6, "width": 384, "vocabulary": 65}
+MAMBA_SMALL = {"kind": "mamba", "layers": 6, "width": 384, "state": 16, "vocabulary": 65}
+MAMBA_130M = {"kind": "mamba", "layers": 24, "width": 768, "state": 16, "vocabulary": 50257}
+SHAKESPEARE_GPT = {"kind": "gpt", "layers": 4, "heads": 4, "width": 128}
+SHAKESPEARE_MAMBA = {"kind": "mamba", "layers": 4, "width": 128}
+
+
+def torch_gpt(precision, steps, compiled=False):
+    return {"script": "torch_gpt.py", "precision": precision, "compile": compiled, "steps": steps, "warmup": 2}
+
+
+def jax_mamba(precision, steps):
+    return {"script": "jax_mamba.py", "precision": precision, "steps": steps, "warmup": 1}
+
+
+def mamba_py(precision, steps):
+    return {"script": "torch_mamba.py", "precision": precision, "steps": steps, "warmup": 1}
+
+
+TRAINING = [
+    {"name": "gpt2-124m", "title": "GPT-2 124M, 4 x 256", "model": GPT2, "batch": 4, "sequence": 256, "ours": {"float": 3, "bfloat16": 4},
+     "peers": [torch_gpt("float", 2), torch_gpt("bfloat16", 3), torch_gpt("bfloat16", 3, True)]},
+    {"name": "gpt-6x384", "title": "GPT 6 x 384, 16 x 256", "model": GPT_SMALL, "batch": 16, "sequence": 256, "ours": {"float": 5, "bfloat16": 6},
+     "peers": [torch_gpt("float", 3), torch_gpt("bfloat16", 4), torch_gpt("bfloat16", 4, True)]},
+    {"name": "mamba-6x384", "title": "Mamba 6 x 384, 16 x 256", "model": MAMBA_SMALL, "batch": 16, "sequence": 256,
+     "ours": {"float": 5, "bfloat16": 6}, "peers": [jax_mamba("float", 1), jax_mamba("bfloat16", 1), mamba_py("float", 1)]},
+    {"name": "mamba-long", "title": "Mamba 6 x 384, 1 x 4,096", "model": MAMBA_SMALL, "batch": 1, "sequence": 4096,
+     "ours": {"float": 5, "bfloat16": 6}, "peers": [jax_mamba("float", 1), mamba_py("float", 1)]},
+    {"name": "mamba-130m", "title": "Mamba 130M, 1 x 512", "model": MAMBA_130M, "batch": 1, "sequence": 512, "ours": {"float": 3, "bfloat16": 4},
+     "peers": [jax_mamba("float", 1), mamba_py("float", 1)]},
+]
+
+SHAKESPEARE = [
+    {"name": "shakespeare-gpt", "title": "Shakespeare GPT, 2,000 steps", "job": "shakespeare-gpt.yaml", "model": SHAKESPEARE_GPT, "batch": 12,
+     "sequence": 64, "steps": 2000, "precisions": ["float", "bfloat16"], "peers": [{"script": "torch_shakespeare.py", "precision": "float"}]},
+    {"name": "shakespeare-mamba", "title": "Shakespeare Mamba, 2,000 steps", "job": "shakespeare-mamba.yaml", "model": SHAKESPEARE_MAMBA,
+     "batch": 12, "sequence": 64, "steps": 2000, "precisions": ["float", "bfloat16"],
+     "peers": [{"script": "torch_shakespeare.py", "precision": "float"}]},
+]
+
+GENERATION = [
+    {"name": "generate-gpt", "title": "GPT-2 124M, tokens one by one", "model": dict(GPT2, context=1024), "tokens": 128, "prompt": 16,
+     "peers": [{"script": "torch_generate.py", "precision": "float"}, {"script": "torch_generate.py", "precision": "bfloat16"}]},
+    {"name": "generate-mamba", "title": "Mamba 130M, tokens one by one", "model": dict(MAMBA_130M, context=1024), "tokens": 128, "prompt": 16,
+     "peers": [{"script": "torch_generate.py", "precision": "float"}]},
+]
