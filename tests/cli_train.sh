@@ -140,6 +140,27 @@ for signal in USR1 TERM INT; do
     same straight signalled "stopped by SIG$signal"
 done
 
+# ---- a rank that stands still: the others end the job, status 6, and name it
+fresh hangs
+LOCKSTEP_TIMEOUT=1 setsid $mpirun -np 2 "$lockstep" train ../job.yaml train.steps=1000000 model.width=64 train.batch=64 output.save_every=0 \
+    train.evaluate_every=0 output.log_every=10 --trace trace.json > /dev/null 2> err.txt &
+pid=$!
+wait_rows runs/x 5 $pid
+for _ in $(seq 20); do # between sums a rank may also be met in a short agreement, which waits for ever: then it goes on and is met again
+    victim=$(ps -o pid=,args= --sid "$pid" | awk -v program="$lockstep" '$2 == program { last = $1 } END { print last }')
+    [ -n "$victim" ] || break
+    kill -STOP "$victim" 2> /dev/null
+    for _ in $(seq 30); do kill -0 $pid 2> /dev/null && sleep 0.1; done
+    kill -CONT "$victim" 2> /dev/null
+    kill -0 $pid 2> /dev/null || break
+    sleep 0.1
+done
+wait $pid
+code=$?
+[ $code = 6 ] || failed "a rank that stands still: exit $code: $(tail -5 err.txt)"
+grep -q 'has not come to the sums of gradients' err.txt || failed "a rank that stands still is not named: $(tail -5 err.txt)"
+cd ..
+
 # ---- ranks: a stop under mpirun, resumed by one rank; losses as of one rank to 1e-5
 fresh ranks
 $mpirun -np 2 "$lockstep" train ../job.yaml > /dev/null 2> err.txt &

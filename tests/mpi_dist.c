@@ -208,6 +208,66 @@ static void test_two_nodes(void)
     unsetenv("LOCKSTEP_NODE_RANKS");
 }
 
+/* A rank that never comes to the sums: the others say which one and give up, whatever way the sums go; then their buckets only fail. */
+static void test_rank_that_hangs(void)
+{
+    if (comm->size == 1)
+        return;
+    setenv("LOCKSTEP_TIMEOUT", "0.3", 1);
+    for (int messages = 0; messages < 2; messages++) {
+        LsParam list[PARAMETERS];
+        LsParams params;
+        if (messages)
+            setenv("LOCKSTEP_SHARED", "off", 1);
+        make_params(&params, list, NULL);
+        LsBuckets *buckets = ls_buckets_new(comm, &params, 4000, true);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
+        CU_ASSERT_EQUAL(ls_buckets_shared(buckets), !messages);
+        char expected[64];
+        snprintf(expected, sizeof expected, "rank %d of this node has not come", comm->size - 1);
+        if (comm->rank < comm->size - 1) {
+            double start = ls_seconds();
+            ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, messages ? "is not complete after" : "of this node");
+            if (comm->rank == 0 && !messages && comm->size == 2) /* with more ranks, another one may have given up first */
+                CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), expected));
+            CU_ASSERT(ls_seconds() - start < 60);
+            ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, "failed before");
+        }
+        ASSERT_OK(comm->barrier(comm));
+        if (comm->rank == comm->size - 1 && !messages) /* and now that it comes, it learns that the others have given up */
+            ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, "could not go on");
+        if (comm->rank == comm->size - 1 && messages) /* its part lets the library complete the others' requests */
+            (void)!ls_buckets_finish(buckets);
+        ASSERT_OK(comm->barrier(comm));
+        ls_buckets_free(buckets);
+        unsetenv("LOCKSTEP_SHARED");
+    }
+    unsetenv("LOCKSTEP_TIMEOUT");
+}
+
+/* Measured once, then kept; the same on every rank. */
+static void test_link(void)
+{
+    LsLink link, again;
+    setenv("XDG_CACHE_HOME", harness_path("cache"), 1);
+    for (int messages = 0; messages < 2; messages++) {
+        if (messages)
+            setenv("LOCKSTEP_SHARED", "off", 1);
+        ASSERT_OK(ls_link(comm, &link));
+        ASSERT_OK(ls_link(comm, &again));
+        CU_ASSERT_EQUAL(link.latency > 0 && link.bandwidth > 0, comm->size > 1);
+        ASSERT_AT_MOST(fabs(again.latency - link.latency), 1e-9 * link.latency); /* the file has ten digits */
+        ASSERT_AT_MOST(fabs(again.bandwidth - link.bandwidth), 1e-9 * link.bandwidth);
+        int64_t bytes[2] = {ls_link_bucket_bytes(&again), -ls_link_bucket_bytes(&again)};
+        ASSERT_OK(comm->allreduce_max(comm, bytes, 2));
+        CU_ASSERT_EQUAL(bytes[0], -bytes[1]);
+        unsetenv("LOCKSTEP_SHARED");
+    }
+    CU_ASSERT_EQUAL(ls_link_bucket_bytes(&(LsLink){1e-9, 1e9}), 256 << 10);
+    CU_ASSERT_EQUAL(ls_link_bucket_bytes(&(LsLink){50e-6, 5e9}), 8 << 20); /* 5 MB, to the next power of two */
+    CU_ASSERT_EQUAL(ls_link_bucket_bytes(&(LsLink){1, 1e9}), 64 << 20);
+}
+
 /* ---- Launch -------------------------------------------------------------------------------------------------------- */
 
 static void test_world_check(void)
@@ -260,6 +320,8 @@ int main(int argc, char **argv)
                                                      {"buckets by messages", test_buckets},
                                                      {"buckets by shared memory", test_shared_buckets},
                                                      {"buckets over two nodes", test_two_nodes},
+                                                     {"link", test_link},
+                                                     {"a rank that hangs", test_rank_that_hangs},
                                                      {"world check", test_world_check},
                                                      {"threads", test_threads},
                                                      {0}});

@@ -22,6 +22,7 @@ typedef struct LsTrainSettings {
     int64_t warmup;
     double weight_decay, beta1, beta2, epsilon, momentum, clip;
     int64_t seed, evaluate_every, evaluate_batches, bucket_bytes;
+    bool overlap;
 } LsTrainSettings;
 
 typedef struct LsOutputSettings {

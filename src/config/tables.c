@@ -49,8 +49,9 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, seed, "1", 0, 9007199254740992.0, "of initial parameters, order of the data and dropout"),
     LS_SETTING_INT(LsTrainSettings, evaluate_every, "250", 0, MANY, "steps between validations; 0: only after the last step"),
     LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, 1e9, "batches of a validation; 0: the whole validation part"),
-    LS_SETTING_INT(LsTrainSettings, bucket_bytes, "16777216", 4096, MANY,
-                   "bytes of gradients summed over the ranks in one message while backward goes on"),
+    LS_SETTING_INT(LsTrainSettings, bucket_bytes, "0", 0, MANY,
+                   "bytes of gradients summed over the ranks at once; 0: from the measured latency and speed of such sums"),
+    LS_SETTING_BOOL(LsTrainSettings, overlap, "true", "sum gradients while backward still works on others; the same bits either way"),
     {0}};
 
 const LsSetting ls_output_settings[] = {

@@ -37,6 +37,7 @@ struct LsBuckets {
     int spread;        /* of those, slices that all neighbours have; without shared memory, sums that are complete */
     uint64_t earlier;  /* buckets of the steps before, for the counters that only grow */
     bool overlap;
+    LsStatus broken;   /* a sum has failed: nothing is waited for any more */
     double busy_since; /* some bucket is under way since then; 0: none is; -1: ls_buckets_finish keeps the time */
     LsBucketTimes times;
     LsHooks hooks;
@@ -174,14 +175,46 @@ static LsStatus work(LsBuckets *b)
     return LS_OK;
 }
 
+/* What all neighbours have done so far, as one number that changes with it. LS_LAUNCH where one of them has failed. */
+static LsStatus look_around(const LsShared *s, uint64_t *progress)
+{
+    *progress = 0;
+    for (int rank = 0; rank < s->ranks; rank++) {
+        if (atomic_load_explicit(&s->header[rank]->broken, memory_order_acquire))
+            return ls_fail(LS_LAUNCH, "rank %d of this node could not go on with the sums of gradients", rank);
+        *progress += atomic_load_explicit(&s->header[rank]->arrived, memory_order_relaxed);
+        *progress += atomic_load_explicit(&s->header[rank]->done, memory_order_relaxed);
+    }
+    return LS_OK;
+}
+
+/* The neighbour that is behind, for a message. */
+static int latest(const LsShared *s)
+{
+    int found = 0;
+    for (int rank = 1; rank < s->ranks; rank++)
+        if (atomic_load(&s->header[rank]->arrived) < atomic_load(&s->header[found]->arrived))
+            found = rank;
+    return found;
+}
+
 static LsStatus finish_shared(LsBuckets *b)
 {
-    uint64_t all = b->earlier + (uint64_t)b->count;
+    uint64_t all = b->earlier + (uint64_t)b->count, known = 0, now = 0;
+    double since = ls_seconds(), limit = ls_dist_time_limit();
     while (b->spread < b->count || !reached(b->shared, true, all)) {
         int before = b->spread;
         LS_TRY(work(b));
-        if (b->spread == before)
-            sched_yield(); /* there may be more ranks than cores */
+        if (b->spread > before)
+            continue;
+        sched_yield(); /* there may be more ranks than cores */
+        LS_TRY(look_around(b->shared, &now));
+        if (now != known)
+            since = ls_seconds();
+        known = now;
+        if (ls_seconds() - since > limit)
+            return ls_fail(LS_LAUNCH, "rank %d of this node has not come to the sums of gradients for %.0f s: it hangs or stands still "
+                                      "(LOCKSTEP_TIMEOUT sets this limit, 0 none)", latest(b->shared), ls_seconds() - since);
     }
     b->earlier = all;
     return LS_OK;
@@ -216,6 +249,17 @@ static LsStatus test(LsBuckets *b)
     return LS_OK;
 }
 
+/* Keeps a failure, and tells the neighbours. Gives the status back. */
+static LsStatus note_broken(LsBuckets *b, LsStatus status)
+{
+    if (status != LS_OK && b->broken == LS_OK) {
+        b->broken = status;
+        if (b->shared)
+            atomic_store_explicit(&b->shared->header[b->shared->index]->broken, true, memory_order_release);
+    }
+    return status;
+}
+
 static LsStatus on_ready(void *self, int64_t from)
 {
     LsBuckets *b = self;
@@ -224,7 +268,7 @@ static LsStatus on_ready(void *self, int64_t from)
     double start = ls_seconds();
     LsStatus status = begin_until(b, from);
     b->times.inside += ls_seconds() - start;
-    return status;
+    return note_broken(b, status);
 }
 
 static LsStatus on_poll(void *self)
@@ -238,11 +282,13 @@ static LsStatus on_poll(void *self)
     b->times.inside += end - start;
     if (end - start > 2e-6)
         ls_trace_event(LS_TRACE_STEP, "communication", "summing", start, end);
-    return status;
+    return note_broken(b, status);
 }
 
 LsStatus ls_buckets_finish(LsBuckets *b)
 {
+    if (b->broken != LS_OK)
+        return ls_fail(b->broken, "the sums of gradients have failed before%s%s", ls_message()[0] ? ": " : "", ls_message());
     double start = ls_seconds();
     b->times.under_way += b->busy_since > 0 ? start - b->busy_since : 0;
     b->busy_since = -1; /* something is under way until this call ends */
@@ -258,6 +304,7 @@ LsStatus ls_buckets_finish(LsBuckets *b)
     }
     b->begun = b->summed = b->spread = 0;
     b->busy_since = 0;
+    note_broken(b, status);
     if (b->count == 0)
         return status;
     double end = ls_seconds();

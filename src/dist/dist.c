@@ -3,6 +3,8 @@
 #include "dist/launch.h"
 #include "dist/mpi_call.h"
 
+#include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,6 +145,13 @@ static LsStatus test(const LsComm *comm, LsRequest *request, bool *done)
     return LS_OK;
 }
 
+double ls_dist_time_limit(void)
+{
+    const char *text = getenv("LOCKSTEP_TIMEOUT");
+    double seconds = text && *text ? atof(text) : 1800;
+    return seconds > 0 ? seconds : HUGE_VAL;
+}
+
 static LsStatus finish(const LsComm *comm, LsRequest **request)
 {
     (void)comm;
@@ -150,9 +159,18 @@ static LsStatus finish(const LsComm *comm, LsRequest **request)
     *request = NULL;
     if (!r)
         return LS_OK;
-    LsStatus status = ls_mpi_status(MPI_Wait(&r->mpi, MPI_STATUS_IGNORE), "MPI_Wait");
+    int done = 0;
+    double start = ls_seconds();
+    while (!done) {
+        LS_TRY(ls_mpi_status(MPI_Test(&r->mpi, &done, MPI_STATUS_IGNORE), "MPI_Test"));
+        if (!done && ls_seconds() - start > ls_dist_time_limit())
+            return ls_fail(LS_LAUNCH, "a sum over the ranks is not complete after %.0f s: a rank hangs, or the network does (LOCKSTEP_TIMEOUT "
+                                      "sets this limit, 0 none)", ls_seconds() - start);
+        if (!done)
+            sched_yield();
+    }
     r->used = false;
-    return status;
+    return LS_OK;
 }
 
 static void abort_job(const LsComm *comm, LsStatus status)

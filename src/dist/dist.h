@@ -68,7 +68,9 @@ typedef struct LsBuckets LsBuckets;
 LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, int64_t bucket_bytes, bool overlap);
 const struct LsHooks *ls_buckets_hooks(LsBuckets *buckets);
 
-/* Starts what has not started, waits for all; then params->grad is the sum. Ready for the next step. Collective. */
+/* Starts what has not started, waits for all; then params->grad is the sum. Ready for the next step. Collective. LS_LAUNCH where the
+ * library fails, a neighbour has failed, or nothing moves for LOCKSTEP_TIMEOUT seconds (default 1800; 0: for ever): from then on these
+ * buckets do nothing but fail, the other ranks may still wait, and LsComm.abort is the way out. */
 LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
 
 /* Part of a flat array. */
@@ -107,6 +109,22 @@ double ls_buckets_hidden(LsBucketTimes times);
 
 /* Switches overlap on or off from the next step on: the same bits. Every rank alike. */
 void ls_buckets_set_overlap(LsBuckets *buckets, bool overlap);
+
+/* ---- How fast sums of gradients are ------------------------------------------------------------------------------ */
+
+typedef struct LsLink {
+    double latency;   /* seconds of a small sum */
+    double bandwidth; /* bytes of gradients a second, of a large one */
+} LsLink;
+
+/* Of this launch, by the way that its buckets take: measured in a fraction of a second, kept for a month in the file of io/machine.h
+ * of rank 0's machine. The same on every rank. Zeros where there is one rank. Collective. */
+LsStatus ls_link(const LsComm *comm, LsLink *link) LS_MUST_USE;
+
+/* A power of two of bytes at which latency is at most a twentieth of a bucket's time, from 256 KiB to 64 MiB: larger buckets would only
+ * make the last one, which nothing hides, longer. Sums by messages over more than two ranks (or nodes) depend on it in their last bits:
+ * set train.bucket_bytes where two machines must agree on them. */
+int64_t ls_link_bucket_bytes(const LsLink *link);
 
 int ls_buckets_count(const LsBuckets *buckets);
 bool ls_buckets_shared(const LsBuckets *buckets);    /* by shared memory inside the node */

@@ -57,8 +57,11 @@ static LsStatus look(MPI_Comm world, Launch *launch)
     int neighbours = 1;
     LsStatus status = ls_mpi_status(MPI_Comm_size(node, &neighbours), "MPI_Comm_size");
     cpu_set_t *masks = status == LS_OK ? ls_alloc_array(neighbours, sizeof *masks) : NULL;
-    if (status == LS_OK && !masks)
-        status = LS_RESOURCE;
+    int have = masks != NULL, all_have = 0;
+    if (status == LS_OK)
+        status = ls_mpi_status(MPI_Allreduce(&have, &all_have, 1, MPI_INT, MPI_MIN, node), "MPI_Allreduce");
+    if (status == LS_OK && !all_have)
+        status = have ? ls_fail(LS_RESOURCE, "a rank of this node is out of memory") : LS_RESOURCE;
     if (status == LS_OK)
         status = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, masks, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
     if (status == LS_OK) {
@@ -82,7 +85,11 @@ static LsStatus look(MPI_Comm world, Launch *launch)
 LsStatus ls_launch_threads(MPI_Comm world, int rank)
 {
     Launch mine = {0};
-    LS_TRY(look(world, &mine));
+    LsStatus status = look(world, &mine);
+    int good = status == LS_OK, all_good = 0;
+    LS_TRY(ls_mpi_status(MPI_Allreduce(&good, &all_good, 1, MPI_INT, MPI_MIN, world), "MPI_Allreduce"));
+    if (!all_good)
+        return good ? ls_fail(LS_LAUNCH, "another rank could not look at its launch") : status;
     const char *asked = getenv("OMP_NUM_THREADS");
     bool chosen = asked && asked[0];
     if (!chosen)

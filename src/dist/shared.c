@@ -68,19 +68,18 @@ static bool open_other(LsShared *s, int index, const Ticket *ticket)
     return ((LsSharedHeader *)mapping)->nonce == ticket->nonce;
 }
 
-/* All mappings of the node; false where one of them cannot be had. Collective over node, whatever fails. */
-static bool map_all(LsShared *s, MPI_Comm node)
+/* All mappings of the node; false where one of them cannot be had. all: (ranks). Collective over node, whatever fails. */
+static bool map_all(LsShared *s, MPI_Comm node, Ticket *all)
 {
-    Ticket mine = {.file = -1}, *all = ls_alloc_array(s->ranks, sizeof *all);
-    bool good = all && make_own(s, &mine);
-    if (!all || MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, node) != MPI_SUCCESS)
+    Ticket mine = {.file = -1};
+    bool good = make_own(s, &mine);
+    if (MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, node) != MPI_SUCCESS)
         good = false;
     for (int i = 0; i < s->ranks && good; i++)
         good = i == s->index || open_other(s, i, &all[i]);
     MPI_Barrier(node); /* nobody closes a file that another one has not opened yet */
     if (mine.file >= 0)
         close((int)mine.file);
-    ls_free(all);
     for (int i = 0; i < s->ranks && good; i++) {
         s->header[i] = s->mapping[i];
         s->array[i] = (float *)((char *)s->mapping[i] + HEADER_BYTES);
@@ -113,16 +112,20 @@ LsShared *ls_shared_new(const LsComm *comm, int64_t count)
     MPI_Comm world = ls_dist_mpi(comm), node = MPI_COMM_NULL;
     if (comm->size == 1 || world == MPI_COMM_NULL || !everywhere(comm, !off || strcmp(off, "off") != 0))
         return NULL;
+    /* before every collective of the library the ranks agree that all of them will come to it */
     LsShared *s = ls_alloc(sizeof *s);
-    bool good = everywhere(comm, s && split_node(world, comm->rank, &node) == LS_OK) && measure(s, comm, node);
+    bool good = everywhere(comm, s != NULL);
+    good = good && everywhere(comm, split_node(world, comm->rank, &node) == LS_OK) && measure(s, comm, node);
     if (good) {
         s->across = MPI_COMM_NULL;
         s->bytes = HEADER_BYTES + (size_t)count * sizeof(float);
         s->header = ls_alloc_array(s->ranks, sizeof *s->header);
         s->array = ls_alloc_array(s->ranks, sizeof *s->array);
         s->mapping = ls_alloc_array(s->ranks, sizeof *s->mapping);
-        good = everywhere(comm, s->header && s->array && s->mapping);
-        good = good && everywhere(comm, map_all(s, node));
+        Ticket *ticket = ls_alloc_array(s->ranks, sizeof *ticket);
+        good = everywhere(comm, s->header && s->array && s->mapping && ticket);
+        good = good && everywhere(comm, map_all(s, node, ticket));
+        ls_free(ticket);
         if (good && s->nodes > 1)
             good = everywhere(comm, MPI_Comm_split(world, s->index, comm->rank, &s->across) == MPI_SUCCESS);
     }

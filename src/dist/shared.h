@@ -12,6 +12,7 @@ typedef struct LsSharedHeader {
     uint64_t nonce;
     _Alignas(LS_ALIGN) atomic_uint_fast64_t arrived; /* buckets whose gradients are final here */
     _Alignas(LS_ALIGN) atomic_uint_fast64_t done;    /* buckets whose slice this rank has summed and spread */
+    atomic_bool broken;                              /* its sums have failed: the neighbours need not wait */
 } LsSharedHeader;
 
 typedef struct LsShared {

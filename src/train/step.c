@@ -67,7 +67,7 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
     return LS_OK;
 }
 
-LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
+static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
 {
     int64_t step = t->progress.step + 1;
     double sum[SUMS] = {0};
@@ -115,6 +115,17 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     t->progress.samples += t->config->train.batch;
     t->progress.tokens += result->targets;
     return LS_OK;
+}
+
+/* A rank that cannot reach the others cannot agree with them either: they would wait for it for ever. */
+LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
+{
+    LsStatus status = one_step(t, stop, result);
+    if (status != LS_LAUNCH || t->comm->size == 1)
+        return status;
+    ls_log_error("rank %d: step %lld: %s; the job is ended on all ranks", t->comm->rank, (long long)t->progress.step + 1, ls_message());
+    t->comm->abort(t->comm, status);
+    return status;
 }
 
 static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation, double *sum)

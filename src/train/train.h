@@ -139,6 +139,7 @@ struct LsTrainer {
     uint16_t **neighbour_shadow; /* (shard.copies) the bfloat16 shadows of these */
     LsSource *training, *validation; /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
+    LsLink link; /* where buckets are sized by it; else zeros */
     LsBuckets *buckets;
     LsComm *sequence; /* the group that shares this rank's sequences, NULL for one rank */
     char *borders;    /* (segments - 1, ls_carries_bytes): what the segments after the first start from */

@@ -84,7 +84,12 @@ static LsStatus fill_trainer(LsTrainer *t)
     LS_TRY(ls_train_limit(t->config, t->comm, &limit));
     LS_TRY(ls_dist_agree(t->comm, prepare(t, &limit)));
     LS_TRY(ls_dist_group(t->comm, t->plan.sequence_ranks, &t->sequence));
-    t->buckets = ls_buckets_new(t->comm, t->params, t->config->train.bucket_bytes, !t->options.no_overlap);
+    int64_t bucket_bytes = t->config->train.bucket_bytes;
+    if (bucket_bytes == 0 && t->comm->size > 1) {
+        LS_TRY(ls_link(t->comm, &t->link));
+        bucket_bytes = ls_link_bucket_bytes(&t->link);
+    }
+    t->buckets = ls_buckets_new(t->comm, t->params, bucket_bytes, t->config->train.overlap && !t->options.no_overlap);
     if (!t->buckets)
         return LS_RESOURCE;
     LS_TRY(share_work(t));
