@@ -142,7 +142,7 @@ done
 
 # ---- a rank that stands still: the others end the job, status 6, and name it
 fresh hangs
-LOCKSTEP_TIMEOUT=1 setsid $mpirun -np 2 "$lockstep" train ../job.yaml train.steps=1000000 model.width=64 train.batch=64 output.save_every=0 \
+LOCKSTEP_TIMEOUT=0.7 setsid $mpirun -np 2 "$lockstep" train ../job.yaml train.steps=1000000 model.width=64 train.batch=64 output.save_every=0 \
     train.evaluate_every=0 output.log_every=10 --trace trace.json > /dev/null 2> err.txt &
 pid=$!
 wait_rows runs/x 5 $pid
@@ -150,7 +150,7 @@ for _ in $(seq 20); do # between sums a rank may also be met in a short agreemen
     victim=$(ps -o pid=,args= --sid "$pid" | awk -v program="$lockstep" '$2 == program { last = $1 } END { print last }')
     [ -n "$victim" ] || break
     kill -STOP "$victim" 2> /dev/null
-    for _ in $(seq 30); do kill -0 $pid 2> /dev/null && sleep 0.1; done
+    for _ in $(seq 15); do kill -0 $pid 2> /dev/null && sleep 0.1; done
     kill -CONT "$victim" 2> /dev/null
     kill -0 $pid 2> /dev/null || break
     sleep 0.1
