@@ -28,13 +28,13 @@ FOR_V3 static void round_v3(const float *from, LsBfloat16 *to, int64_t count) { 
 FOR_V4 static void round_v4(const float *from, LsBfloat16 *to, int64_t count) { round_body(from, to, count); }
 FOR_V3 static void widen_v3(const LsBfloat16 *from, float *to, int64_t count) { widen_body(from, to, count); }
 FOR_V4 static void widen_v4(const LsBfloat16 *from, float *to, int64_t count) { widen_body(from, to, count); }
-#endif
 
 static LsIsa level(void)
 {
     LsIsa isa = LS_ISA_BASELINE;
     return ls_isa_choose(&isa) == LS_OK ? isa : LS_ISA_BASELINE;
 }
+#endif
 
 void ls_bfloat16_round(const float *from, LsBfloat16 *to, int64_t count)
 {

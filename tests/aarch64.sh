@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# The baseline compiles for another architecture, without warnings: base, graph and every op in every precision, by Debian's cross compiler
+# for aarch64. Nothing is run.
+# usage: aarch64.sh COMPILER GENERATED_FOLDER
+set -uo pipefail
+compiler=$1 generated=$2
+cd "$(dirname "$0")/.." || exit 1
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+# oneDNN's headers are the host's: they name no architecture, so they may stand behind the target's own.
+flags=(-std=gnu17 -D_GNU_SOURCE -DLOCKSTEP_VERSION='"0"' -fopenmp -O0 -fno-math-errno -fno-trapping-math -Iinclude -Isrc -I"$generated"
+    -idirafter /usr/include -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-sign-conversion
+    -Wno-missing-field-initializers -Werror)
+failures=0 files=0
+
+# compile NAME FILE FLAG...
+compile()
+{
+    local name=$1 file=$2
+    shift 2
+    files=$((files + 1))
+    "$compiler" "${flags[@]}" "$@" -c "$file" -o "$folder/object.o" 2> "$folder/errors" && [ -s "$folder/object.o" ] && return
+    echo "FAILED: $file$name: $(head -c 900 "$folder/errors")"
+    failures=$((failures + 1))
+}
+
+for file in src/base/*.c src/graph/*.c; do
+    [ "$file" = src/graph/op_table.c ] || compile '' "$file" # whose list of builds is the host's
+done
+for file in src/ops/*.c; do
+    compile ' in float' "$file" -DLS_OP_BUILD=_f32_base -DLS_BUILD_FLOAT32 -DLS_OP_PRIMARY
+    compile ' in bfloat16' "$file" -DLS_OP_BUILD=_bf16_base -DLS_BUILD_BFLOAT16
+    compile ' in double' "$file" -DLS_OP_BUILD=_f64_base -DLS_BUILD_FLOAT64
+done
+echo "$files files, $failures failed"
+[ $failures = 0 ] && [ $files -gt 50 ]
