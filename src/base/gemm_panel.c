@@ -13,7 +13,7 @@ enum {
     A_BYTES = 768 << 10, /* of a packed block of A at most: a good part of the second-level cache */
     B_BYTES = 12 << 20,  /* of a packed block of B at most */
     FLOAT_DEPTH = 512,   /* of a block of k */
-    BFLOAT16_DEPTH = 3072,
+    BFLOAT16_DEPTH = 1536,
     MOST_ROWS = 256,     /* of a block of A */
     CHUNK_STEPS = 10,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
     FLOAT_CHUNK_STEPS = 4,
