@@ -75,6 +75,15 @@ sed -n '2,/^--- 2 ---$/p' out.txt | sed '$d' | cmp -s - first.txt || failed "the
 expect 0 '' "$lockstep" generate run --ids 195,156,98 --tokens 5 --temperature 0
 grep -Eq '^[0-9]+(,[0-9]+){4}$' out.txt || failed "--ids: $(cat out.txt)"
 expect 0 '' "$lockstep" generate run --prompt 'W' --tokens 30 --top-k 5 --top-p 0.9
+for precision in run float; do
+    expect 0 '' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3 --precision $precision
+    cmp -s out.txt first.txt || failed "--precision $precision of a run in float gives another text"
+done
+for precision in bfloat16 int8; do
+    expect 0 'tokens per second' "$lockstep" generate run --prompt 'Über ' --tokens 20 --temperature 0.5 --seed 3 --precision $precision
+    head -c 6 out.txt | grep -q '^Über ' || failed "--precision $precision: $(cat out.txt)"
+done
+expect 2 'run|float|bfloat16|int8' "$lockstep" generate run --prompt a --precision int4
 expect 2 'prompt TEXT is missing' "$lockstep" generate run
 expect 2 'give one of them' "$lockstep" generate run --prompt a --ids 1
 expect 2 "'x' is not a number" "$lockstep" generate run --ids 1,x

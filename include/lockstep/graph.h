@@ -28,6 +28,7 @@ typedef enum LsMode {
 typedef struct LsGraphOptions {
     LsMode mode;
     LsPrecision precision;
+    bool int8_weights; /* not for training: dense layers read their weights in 8 bits, rounded from the store's (see linear_int8) */
     bool reference; /* run the ops' plain reference forward instead of the fast one, where there is one */
     bool grad_inputs; /* want gradients of LS_REAL and LS_ACC inputs too (gradient checks) */
     bool profile;     /* time every node */

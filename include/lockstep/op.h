@@ -75,6 +75,12 @@ LsTensor *ls_node(LsGraph *g, const char *op, int inputs, LsTensor *const *in, c
  * results that need gradients too: set ->needs_grad (all results of split, say). */
 LsTensor *ls_node_output(LsNode *node, LsDtype dtype, int rank, const int64_t *dim);
 
+/* For builders, in graphs with int8_weights: parameter w: (N, K) in 8 bits, as a tensor of LS_I8; and for forward, the scales of its rows:
+ * w_jk is about scale[j] x_jk, at most scale[j] / 2 off. */
+bool ls_graph_int8_weights(const LsGraph *g);
+LsTensor *ls_param_int8(LsGraph *g, LsTensor *w);
+const float *ls_param_row_scale(const LsGraph *g, const LsTensor *w);
+
 /* For infer: "layer.3.linear: ...", LS_USAGE. ls_shape_text gives "(2, 3, 4)" in one of a few rotating buffers. */
 LsStatus ls_node_fail(const LsNode *node, const char *format, ...) LS_PRINTF(2, 3);
 const char *ls_shape_text(const LsTensor *x);

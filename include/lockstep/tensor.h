@@ -13,6 +13,7 @@ typedef struct LsNode LsNode;
 typedef enum LsDtype {
     LS_REAL, /* storage of activations: float, bfloat16 or double by the graph's precision */
     LS_ACC,  /* arithmetic: float (double in the double build): statistics, losses, scan states, gradients of parameters */
+    LS_I8,   /* weights of 8 bits, each row with a scale of its own: of linear_int8 alone, never has a gradient */
     LS_I32   /* token ids, positions, class numbers; never has a gradient */
 } LsDtype;
 
@@ -66,6 +67,7 @@ typedef struct LsParam {
     int64_t dim[LS_MAX_RANK];
     int64_t count;
     int64_t offset; /* of its first float in the flat arrays; a multiple of LS_ALIGN / sizeof(float) */
+    int64_t row;    /* its first row among those of all parameters: of its scales in row_scale */
     LsInit init;
     unsigned flags;
 } LsParam;
@@ -81,6 +83,9 @@ typedef struct LsParams {
     float *value;
     float *grad;
     uint16_t *shadow; /* value rounded to bfloat16, for graphs of that precision: NULL until the first of them is planned */
+    int64_t rows;     /* of all parameters: a parameter has dim[0] of them */
+    int8_t *eighths;  /* value in 8 bits, row j of a parameter times row_scale[row + j]: NULL until a graph with int8 weights is planned */
+    float *row_scale;
     bool sealed; /* allocated: a graph may bind, not add */
 } LsParams;
 

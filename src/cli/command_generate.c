@@ -11,6 +11,7 @@ typedef struct Options {
     int64_t tokens, top_k, seed, batch;
     double temperature, top_p;
     bool best, no_stop;
+    char *precision;
 } Options;
 
 static const LsOption options[] = {
@@ -22,6 +23,8 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_FLOAT(Options, top_p, "1", 1e-9, 1, "sample among the fewest whose probabilities sum to P"), .argument = "P"},
     {.setting = LS_SETTING_INT(Options, seed, "1", 0, 9007199254740992.0, "the same seed gives the same text"), .argument = "S"},
     {.setting = LS_SETTING_INT(Options, batch, "1", 1, 4096, "samples at once from the same prompt"), .argument = "B"},
+    {.setting = LS_SETTING_CHOICE(Options, precision, "run", "run|float|bfloat16|int8",
+                                  "what the weights are read in: as the run was trained, or less for speed"), .argument = "P"},
     {.setting = LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {.setting = LS_SETTING_BOOL(Options, no_stop, "false", "go on after the tokenizer's end token")},
     {{0}}};
@@ -135,6 +138,15 @@ static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int3
     return *count > 0 ? LS_OK : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
 }
 
+static LsGeneratePrecision precision_of(const Options *o)
+{
+    static const char *const names[] = {[LS_GENERATE_FLOAT] = "float", [LS_GENERATE_BFLOAT16] = "bfloat16", [LS_GENERATE_INT8] = "int8"};
+    for (size_t i = LS_GENERATE_FLOAT; i < LS_COUNT_OF(names); i++)
+        if (strcmp(o->precision, names[i]) == 0)
+            return (LsGeneratePrecision)i;
+    return LS_GENERATE_AS_TRAINED;
+}
+
 static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *prompt, int64_t count, Printer *printer)
 {
     LsSampling sampling = {.temperature = o->temperature,
@@ -143,6 +155,7 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *p
                            .seed = (uint64_t)o->seed,
                            .tokens = o->tokens,
                            .batch = o->batch,
+                           .precision = precision_of(o),
                            .stop = -1};
     LsGenerationSpeed speed;
     if (model->tokenizer && !o->no_stop)

@@ -31,6 +31,10 @@ static LsStatus bind_param(LsGraph *g, LsTensor *x)
     bool training = x->needs_grad;
     if (g->options.precision != LS_FLOAT64 && training && !g->params->grad)
         return ls_fail(LS_ERROR, "a training graph needs a parameter store with gradients");
+    if (x->dtype == LS_I8) {
+        x->data = g->params->eighths + p->offset;
+        return LS_OK;
+    }
     if (g->options.precision != LS_FLOAT64) {
         bool shadow = ls_graph_element_bytes(g, x->dtype) == 2;
         x->data = shadow ? (void *)(g->params->shadow + p->offset) : (void *)(g->params->value + p->offset);
@@ -52,6 +56,17 @@ static LsStatus need_shadow(const LsGraph *g)
         return LS_OK;
     params->shadow = ls_alloc_array(params->total, sizeof *params->shadow);
     return params->shadow ? LS_OK : LS_RESOURCE;
+}
+
+/* The same for weights of 8 bits. */
+static LsStatus need_eighths(const LsGraph *g)
+{
+    LsParams *params = g->params;
+    if (!g->options.int8_weights || params->eighths)
+        return LS_OK;
+    params->eighths = ls_alloc_array(params->total, sizeof *params->eighths);
+    params->row_scale = ls_alloc_array(params->rows, sizeof *params->row_scale);
+    return params->eighths && params->row_scale ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus bind_input(LsGraph *g, LsTensor *x)
@@ -92,6 +107,7 @@ LsStatus ls_graph_bind(LsGraph *g)
         return ls_fail(LS_ERROR, "the parameter store must be allocated before a graph is planned");
     LS_TRY(bind_arena(g));
     LS_TRY(need_shadow(g));
+    LS_TRY(need_eighths(g));
     for (int i = 0; i < g->tensors; i++) {
         LsTensor *x = g->tensor[i];
         LsTensorPlan *plan = &g->tensor_plan[i];
@@ -119,10 +135,11 @@ void ls_graph_refresh(LsGraph *g)
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < g->params->total; first += piece)
         ls_params_shadow(g->params, first, g->params->total - first < piece ? g->params->total - first : piece);
+    ls_params_quantise(g->params);
     if (g->options.precision != LS_FLOAT64)
         return;
     for (int i = 0; i < g->tensors; i++)
-        if (g->tensor[i]->role == LS_ROLE_PARAM)
+        if (g->tensor[i]->role == LS_ROLE_PARAM && g->tensor[i]->dtype != LS_I8)
             ls_tensor_set(g, g->tensor[i], g->params->value + g->params->list[g->tensor[i]->param].offset);
 }
 

@@ -9,6 +9,10 @@ LsGraph *ls_graph_new(LsParams *params, const LsGraphOptions *options)
     LsIsa isa;
     if (ls_isa_choose(&isa) != LS_OK)
         return NULL;
+    if (options->int8_weights && options->mode == LS_TRAIN) {
+        ls_fail(LS_USAGE, "weights of 8 bits are for evaluation and generation, not for training");
+        return NULL;
+    }
     LsGraph *g = ls_alloc(sizeof *g);
     if (!g)
         return NULL;
@@ -236,6 +240,28 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
     x->needs_grad = g->options.mode == LS_TRAIN;
     return x;
 }
+
+LsTensor *ls_param_int8(LsGraph *g, LsTensor *w)
+{
+    if (g->failed)
+        return &g->placeholder;
+    for (int i = 0; i < g->tensors; i++)
+        if (g->tensor[i]->role == LS_ROLE_PARAM && g->tensor[i]->dtype == LS_I8 && g->tensor[i]->param == w->param)
+            return g->tensor[i];
+    if (!g->options.int8_weights || w->role != LS_ROLE_PARAM || w->rank != 2)
+        return fail_build(g, ls_fail(LS_USAGE, "%s: 8-bit weights are made of parameters of rank 2, in graphs that ask for them", w->name));
+    char *name = ls_strdup(w->name);
+    LsTensor *x = name ? ls_tensor_new(g, name, LS_ROLE_PARAM, LS_I8, w->rank, w->dim) : NULL;
+    if (!x || g->failed)
+        return fail_build(g, LS_RESOURCE);
+    x->param = w->param;
+    x->needs_grad = false;
+    return x;
+}
+
+const float *ls_param_row_scale(const LsGraph *g, const LsTensor *w) { return g->params->row_scale + g->params->list[w->param].row; }
+
+bool ls_graph_int8_weights(const LsGraph *g) { return g->options.int8_weights; }
 
 LsTensor *ls_output(LsGraph *g, const char *name, LsTensor *x)
 {

@@ -67,7 +67,7 @@ bool ls_subject_of_case(const LsOp *op, int which, LsOpCase *self, LsSubject *su
     snprintf(self->name, sizeof self->name, "%.40s, case %d", op->name, which);
     *subject = (LsSubject){.build = build_case, .self = self, .name = self->name};
     LsParams *params = ls_params_new();
-    LsGraph *g = params ? ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_FLOAT64}) : NULL;
+    LsGraph *g = params ? ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_FLOAT64, .int8_weights = true}) : NULL;
     bool exists = g && op->cases && op->cases(g, which);
     ls_graph_free(g);
     ls_params_free(params);
@@ -171,7 +171,8 @@ static LsStatus trial_new(const LsSubject *subject, LsPrecision precision, bool 
         LsMode mode = attempt == 0 ? LS_DECODE : LS_TRAIN;
         *t = (Trial){.params = ls_params_new(), .coarse = coarse};
         t->g = t->params ? ls_graph_new(t->params, &(LsGraphOptions){.mode = mode, .precision = precision, .reference = reference,
-                                                                     .grad_inputs = true, .poison = true})
+                                                                     .grad_inputs = true, .poison = true,
+                                                                     .int8_weights = mode == LS_DECODE})
                          : NULL;
         if (!t->g || !subject->build(t->g, subject->self)) {
             trial_free(t);

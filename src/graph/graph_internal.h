@@ -141,6 +141,9 @@ LsStatus ls_carries_bind(LsGraph *g) LS_MUST_USE;
 /* Backward with the seeds' gradients already in place. */
 LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate, const LsHooks *hooks);
 
+/* Brings the 8-bit copies of the parameters up to date, where there are any. */
+void ls_params_quantise(const LsParams *params);
+
 /* Declares parameter `name` or finds it; index or -1 with a message. */
 int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);
 

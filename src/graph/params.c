@@ -2,6 +2,7 @@
 
 #include "base/bfloat16.h"
 
+#include <math.h>
 #include <string.h>
 
 static void fill_constant(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
@@ -51,7 +52,41 @@ void ls_params_free(LsParams *params)
     ls_free(params->value);
     ls_free(params->grad);
     ls_free(params->shadow);
+    ls_free(params->eighths);
+    ls_free(params->row_scale);
     ls_free(params);
+}
+
+/* One row: the largest magnitude becomes 127; round to nearest, so that a weight is off by half a scale at most. A row with a value that is
+ * not finite gets a scale that is not finite, and so do products with it. */
+static float quantise_row(const float *value, int8_t *to, int64_t count)
+{
+    float largest = 0, bad = 0;
+#pragma omp simd reduction(max : largest) reduction(+ : bad)
+    for (int64_t i = 0; i < count; i++) {
+        largest = fabsf(value[i]) > largest ? fabsf(value[i]) : largest;
+        bad += value[i] * 0; /* NaN where the value is infinite or NaN */
+    }
+    float scale = largest / 127, inverse = bad == 0 && largest > 0 ? 127 / largest : 0;
+    inverse = isfinite(inverse) ? inverse : 0; /* denormal numbers become 0 */
+#pragma omp simd
+    for (int64_t i = 0; i < count; i++) {
+        float x = bad == 0 ? value[i] * inverse : 1;
+        to[i] = (int8_t)(int)(x + copysignf(0.5f, x));
+    }
+    return scale + bad;
+}
+
+void ls_params_quantise(const LsParams *params)
+{
+    for (int p = 0; params->eighths && p < params->count; p++) {
+        const LsParam *param = &params->list[p];
+        int64_t rows = param->dim[0], length = param->count / rows;
+#pragma omp parallel for schedule(static) if (param->count > 65536)
+        for (int64_t j = 0; j < rows; j++)
+            params->row_scale[param->row + j] =
+                quantise_row(params->value + param->offset + j * length, params->eighths + param->offset + j * length, length);
+    }
 }
 
 void ls_params_shadow(const LsParams *params, int64_t first, int64_t count)
@@ -102,7 +137,7 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
         params->list = grown;
     }
     LsParam *p = &params->list[params->count];
-    *p = (LsParam){.name = ls_strdup(name), .rank = rank, .count = 1, .offset = params->total, .init = init, .flags = flags};
+    *p = (LsParam){.name = ls_strdup(name), .rank = rank, .count = 1, .offset = params->total, .row = params->rows, .init = init, .flags = flags};
     if (!p->name)
         return -1;
     for (int i = 0; i < rank; i++) {
@@ -112,6 +147,7 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
     const int64_t line = LS_ALIGN / (int64_t)sizeof(float);
     params->total += (p->count + line - 1) / line * line;
     params->elements += p->count;
+    params->rows += p->dim[0];
     return params->count++;
 }
 

@@ -8,6 +8,8 @@ int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype)
 {
     static const int64_t real[LS_PRECISIONS] = {[LS_FLOAT32] = 4, [LS_BFLOAT16] = 2, [LS_FLOAT64] = 8};
     static const int64_t acc[LS_PRECISIONS] = {[LS_FLOAT32] = 4, [LS_BFLOAT16] = 4, [LS_FLOAT64] = 8};
+    if (dtype == LS_I8)
+        return 1;
     return dtype == LS_I32 ? 4 : dtype == LS_REAL ? real[g->options.precision] : acc[g->options.precision];
 }
 
@@ -103,6 +105,8 @@ static void count_memory(LsGraph *g)
     int64_t arena = g->arena_bytes > g->options.arena_room ? g->arena_bytes : g->options.arena_room;
     m.parameters = g->params->total * 4;
     m.shadows = g->options.precision == LS_BFLOAT16 ? g->params->total * 2 : 0; /* one, in the store */
+    if (g->options.int8_weights)
+        m.shadows += g->params->total + g->params->rows * 4;
     m.gradients = g->options.mode == LS_TRAIN ? g->params->total * 4 : 0;
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];
@@ -111,7 +115,7 @@ static void count_memory(LsGraph *g)
             m.inputs += bytes;
         else if (x->role == LS_ROLE_STATE && !g->states_of)
             m.states += bytes;
-        else if (x->role == LS_ROLE_PARAM && g->options.precision == LS_FLOAT64)
+        else if (x->role == LS_ROLE_PARAM && x->dtype != LS_I8 && g->options.precision == LS_FLOAT64)
             m.shadows += bytes;
     }
     m.states += ls_carries_all_bytes(g);

@@ -141,6 +141,8 @@ double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i)
 {
     if (dtype == LS_I32)
         return ((const int32_t *)data)[i];
+    if (dtype == LS_I8)
+        return ((const int8_t *)data)[i];
     int64_t bytes = ls_graph_element_bytes(g, dtype);
     if (bytes == 2)
         return (double)ls_bfloat16_to_float(((const LsBfloat16 *)data)[i]);

@@ -3,8 +3,7 @@
  * With h = x w^T + bias and g = dL/dy act'(h):
  *     dL/dx = g w,   dL/dw = g^T x,   dL/dbias = sum of the rows of g
  * out[1] keeps h for the backward where there is an activation. */
-#include "ops/activation.h"
-#include "ops/op_build.h"
+#include "ops/epilogue.h"
 
 typedef struct Linear {
     LsActivation activation;
@@ -43,48 +42,6 @@ static LsStatus infer(LsNode *node)
 
 /* ---- Forward ------------------------------------------------------------------------------------------------------------ */
 
-LS_INLINE void activate_row(LsActivation kind, const real *h, real *y, int64_t count)
-{
-    int64_t j = 0;
-    for (; j + LS_LANES <= count; j += LS_LANES)
-        ls_store(y + j, ls_activate(kind, ls_load(h + j)));
-    if (j < count)
-        ls_store_part(y + j, ls_activate(kind, ls_load_part(h + j, count - j)), count - j);
-}
-
-typedef struct Epilogue {
-    LsActivation activation;
-    const real *h; /* (M, N) */
-    real *y;       /* (M, N), may be h */
-    int64_t stride;
-} Epilogue;
-
-/* The activation of a piece of the product, while it is still in the cache. */
-static void finish_piece(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns)
-{
-    const Epilogue *e = self;
-    for (int64_t i = row; i < row + rows; i++) {
-        const real *h = e->h + i * e->stride + column;
-        real *y = e->y + i * e->stride + column;
-        switch (e->activation) { /* one loop for each, so that the choice is made outside it */
-        case LS_GELU:
-            activate_row(LS_GELU, h, y, columns);
-            break;
-        case LS_GELU_TANH:
-            activate_row(LS_GELU_TANH, h, y, columns);
-            break;
-        case LS_SILU:
-            activate_row(LS_SILU, h, y, columns);
-            break;
-        case LS_RELU:
-            activate_row(LS_RELU, h, y, columns);
-            break;
-        case LS_NO_ACTIVATION:
-            break;
-        }
-    }
-}
-
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
@@ -104,7 +61,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
                              .c = h,
                              .ldc = n,
                              .bias = bias ? bias->data : NULL,
-                             .finish = linear->activation != LS_NO_ACTIVATION ? finish_piece : NULL,
+                             .finish = linear->activation != LS_NO_ACTIVATION ? ls_finish_piece : NULL,
                              .self = &epilogue});
 }
 
@@ -222,23 +179,6 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
 
 /* ---- Reference ---------------------------------------------------------------------------------------------------------- */
 
-static double activation_of(LsActivation kind, double h)
-{
-    switch (kind) {
-    case LS_GELU:
-        return h * 0.5 * (1 + erf(h / sqrt(2)));
-    case LS_GELU_TANH:
-        return 0.5 * h * (1 + tanh(sqrt(2 / acos(-1)) * (h + 0.044715 * h * h * h)));
-    case LS_SILU:
-        return h / (1 + exp(-h));
-    case LS_RELU:
-        return h > 0 ? h : 0;
-    case LS_NO_ACTIVATION:
-        break;
-    }
-    return h;
-}
-
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
     (void)run;
@@ -253,7 +193,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
                 h += (double)ls_load1(x + i * k + p) * (double)ls_load1(w + j * k + p);
             if (node->outputs > 1)
                 ls_store1((real *)node->out[1]->data + i * n + j, (acc)h);
-            ls_store1(y + i * n + j, (acc)activation_of(linear->activation, h));
+            ls_store1(y + i * n + j, (acc)ls_activation_of(linear->activation, h));
         }
     return LS_OK;
 }
@@ -270,6 +210,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * activation: see LsActivation in lockstep/ops.h. */
 LS_BUILDER LsTensor *ls_linear(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsActivation activation)
 {
+    if (ls_graph_int8_weights(g) && w->role == LS_ROLE_PARAM)
+        return ls_node(g, "linear_int8", 3, (LsTensor *[]){x, ls_param_int8(g, w), bias}, &(Linear){activation}, sizeof(Linear));
     return ls_node(g, "linear", 3, (LsTensor *[]){x, w, bias}, &(Linear){activation}, sizeof(Linear));
 }
 

@@ -23,9 +23,29 @@ typedef struct Generator {
     int32_t *history; /* (B, context): the tokens seen; NULL where there is no limit */
 } Generator;
 
+static LsGraphOptions graph_options(const Generator *gen)
+{
+    LsGraphOptions options = {.mode = LS_DECODE, .precision = ls_train_precision(gen->config)};
+    switch (gen->sampling->precision) {
+    case LS_GENERATE_FLOAT:
+        options.precision = LS_FLOAT32;
+        break;
+    case LS_GENERATE_BFLOAT16:
+        options.precision = LS_BFLOAT16;
+        break;
+    case LS_GENERATE_INT8:
+        options.int8_weights = true;
+        break;
+    case LS_GENERATE_AS_TRAINED:
+        break;
+    }
+    return options;
+}
+
 static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGraph *share, LsGraph **graph)
 {
-    LsGraph *g = *graph = ls_graph_new(gen->params, &(LsGraphOptions){.mode = LS_DECODE, .precision = ls_train_precision(gen->config)});
+    LsGraphOptions options = graph_options(gen);
+    LsGraph *g = *graph = ls_graph_new(gen->params, &options);
     if (!g)
         return ls_message_status();
     gen->config->model->build(g, gen->config->model_config, &(LsShape){batch, sequence, LS_WANT_LAST});

@@ -9,12 +9,17 @@
 #include "config/config.h"
 #include "lockstep/tensor.h"
 
+/* In what the model computes while it generates. LS_GENERATE_INT8: dense layers read weights rounded to 8 bits (see linear_int8), the rest is
+ * as in training. */
+typedef enum LsGeneratePrecision { LS_GENERATE_AS_TRAINED, LS_GENERATE_FLOAT, LS_GENERATE_BFLOAT16, LS_GENERATE_INT8 } LsGeneratePrecision;
+
 typedef struct LsSampling {
     double temperature; /* 0: the likeliest token */
     int64_t top_k;      /* 0: all */
     double top_p;       /* 1: all */
     uint64_t seed;      /* token i of stream b is a function of (seed, b, i) and the logits */
     int64_t tokens, batch;
+    LsGeneratePrecision precision;
     int32_t stop; /* id that ends a stream, -1: none */
 } LsSampling;
 
