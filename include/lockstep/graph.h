@@ -37,6 +37,7 @@ typedef struct LsGraphOptions {
     bool remake;        /* debugging: drop every result that can be made again, whatever that saves */
     const LsComm *comm; /* NULL: ls_comm_self() */
     bool parts; /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried (ls_carry) */
+    bool single_pass;    /* backward is never told to accumulate: forward may work in the memory of the parameters' gradients */
     int64_t arena_limit; /* bytes for activations, their gradients and scratch; 0: as many as it takes. Where more are wanted, planning
                           * drops results after forward and has backward make them again: the same bits in more time */
     int64_t arena_room;  /* bytes that the arena has at least: for a graph that shares it (ls_graph_share_arena) */

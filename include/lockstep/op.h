@@ -54,6 +54,9 @@ struct LsOp {
     uint32_t in_place; /* bits: inputs whose memory out[0] may take over if nobody else needs it (same bytes). Backward then
                         * also may write that input's gradient over out[0]'s: element i depends on element i only. */
 
+    uint8_t early[LS_MAX_OUT]; /* early[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the upstream
+                                * gradient. Where that memory is free in forward, out[k]->data is in[i]->grad (LsGraphOptions.single_pass) */
+
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the last. One
      * list serves the gradient check, the comparison with the reference at every instruction set, and the benchmark. Keep each
      * under some thousand elements; odd sizes and every option at least once. */

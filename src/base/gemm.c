@@ -239,3 +239,10 @@ LsStatus ls_gemm_float32(const LsGemm *g)
     ls_gemm_space_give(parts);
     return status;
 }
+
+int64_t ls_gemm_space_most(int64_t columns, bool is_float)
+{
+    LsIsa isa;
+    bool panels = ls_isa_choose(&isa) == LS_OK && ls_panel_kernel() && (isa >= LS_ISA_V4_AMX || !is_float);
+    return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + (panels ? ls_panel_space(columns, is_float) : 0);
+}

@@ -40,4 +40,7 @@ LsStatus ls_gemm_bfloat16(const LsGemm *gemm) LS_MUST_USE;
 LsStatus ls_gemm_int8(const LsGemm *gemm, const float *scale, bool bfloat16) LS_MUST_USE;
 LsStatus ls_gemm_float64(const LsGemm *gemm) LS_MUST_USE; /* plain blocked loops: for gradient checks */
 
+/* About how many bytes of work space products keep whose results have up to so many columns. */
+int64_t ls_gemm_space_most(int64_t columns, bool is_float);
+
 #endif

@@ -176,3 +176,9 @@ LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel, bool is_flo
     ls_gemm_space_give(space);
     return LS_OK;
 }
+
+int64_t ls_panel_space(int64_t columns, bool is_float)
+{
+    int64_t b_bytes = is_float ? columns * ls_panel_bytes(FLOAT_DEPTH, LS_FLOAT_PARTS) / LS_PANEL : columns * ls_panel_bytes(BFLOAT16_DEPTH, 1) / LS_PANEL;
+    return least(b_bytes, B_BYTES) + ls_threads() * (least(b_bytes, A_BYTES));
+}

@@ -50,6 +50,9 @@ typedef struct LsPanelTarget {
     bool to_float, bias_float, add;
 } LsPanelTarget;
 
+/* Most bytes of work space that a product takes whose result has this many columns. */
+int64_t ls_panel_space(int64_t columns, bool is_float);
+
 void ls_panel_give(const LsPanelTarget *target, const float *sum);
 
 /* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is 1. While the tiles

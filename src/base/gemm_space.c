@@ -14,13 +14,18 @@ LsGemmSpace *ls_gemm_space_take(int64_t bytes)
     for (LsGemmSpace **s = &spaces; *s; s = &(*s)->next)
         if ((*s)->bytes >= bytes && (!best || (*s)->bytes < (*best)->bytes))
             best = s;
-    LsGemmSpace *space = best ? *best : NULL;
+    LsGemmSpace *space = best ? *best : spaces; /* one that is too small makes room for its successor */
     if (best)
         *best = space->next;
+    else if (space)
+        spaces = space->next;
     pthread_mutex_unlock(&spaces_lock);
-    if (space)
+    if (best)
         return space;
-    space = ls_alloc(sizeof *space);
+    if (space)
+        ls_free(space->data);
+    else
+        space = ls_alloc(sizeof *space);
     void *data = space ? ls_alloc((size_t)bytes) : NULL;
     if (!data) {
         ls_free(space);

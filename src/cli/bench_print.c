@@ -121,14 +121,15 @@ static void print_ranks(const LsBench *b)
 static void print_memory(const LsBench *b)
 {
     const LsTrainPlan *plan = &b->trainer->plan;
-    const LsMemory *m = &plan->memory;
-    char text[8][32];
-    printf("\nmemory of a rank: parameters %s, gradients %s, moments %s,\n  activations %s, scratch %s", ls_bytes_text(m->parameters, text[0]),
-           ls_bytes_text(m->gradients, text[1]), ls_bytes_text(plan->moment_bytes, text[2]), ls_bytes_text(m->activations, text[3]),
-           ls_bytes_text(m->scratch, text[4]));
-    if (m->states + m->inputs > 0)
-        printf(", states and inputs %s", ls_bytes_text(m->states + m->inputs, text[5]));
-    printf("\n  planned %s, resident at most %s\n", ls_bytes_text(plan->total_bytes, text[6]), ls_bytes_text((int64_t)b->rank[0].resident, text[7]));
+    LsMemoryRow rows[LS_MEMORY_ROWS];
+    int count = ls_train_memory_rows(plan, rows);
+    char text[32], resident[32];
+    printf("\nmemory of a rank: planned %s, resident at most %s\n", ls_bytes_text(plan->total_bytes, text),
+           ls_bytes_text((int64_t)b->rank[0].resident, resident));
+    for (int i = 0; i < count; i++)
+        printf("%s%s %s%s", i % 5 == 0 ? "  " : " ", rows[i].name, ls_bytes_text(rows[i].bytes, text), i + 1 == count ? "\n" : i % 5 == 4 ? ",\n" : ",");
+    if (plan->recomputed.nodes > 0)
+        printf("  backward makes %d results again, about %.0f %% of forward's time\n", plan->recomputed.nodes, 100 * plan->recomputed.share);
 }
 
 static void print_products(const LsBench *b)
@@ -216,10 +217,13 @@ static json_t *json_communication(const LsBench *b)
 static json_t *json_memory(const LsBench *b)
 {
     const LsTrainPlan *plan = &b->trainer->plan;
-    const LsMemory *m = &plan->memory;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "parameters", (json_int_t)m->parameters, "gradients", (json_int_t)m->gradients,
-                     "moments", (json_int_t)plan->moment_bytes, "activations", (json_int_t)m->activations, "scratch", (json_int_t)m->scratch,
-                     "states", (json_int_t)m->states, "inputs", (json_int_t)m->inputs, "planned", (json_int_t)plan->total_bytes);
+    LsMemoryRow rows[LS_MEMORY_ROWS];
+    int count = ls_train_memory_rows(plan, rows);
+    json_t *object = json_pack("{s:I, s:i, s:f}", "planned", (json_int_t)plan->total_bytes, "recomputed", plan->recomputed.nodes,
+                               "recomputed_share", plan->recomputed.share);
+    for (int i = 0; object && i < count; i++)
+        json_object_set_new(object, rows[i].name, json_integer(rows[i].bytes));
+    return object;
 }
 
 static json_t *json_products(const LsBench *b)

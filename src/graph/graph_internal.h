@@ -27,6 +27,7 @@ typedef struct LsTensorPlan {
     bool zero_grad;  /* an active node's result that nobody contributes to: zeroed before its backward */
     bool owns_data, owns_grad; /* allocated by this graph, outside the arena */
     int data_block, grad_block; /* -1: not in the arena */
+    const LsTensor *lies_in;    /* data lies in this parameter's gradient; NULL: it does not */
     int again_block;            /* of data, once the producer's forward was made again; -1: it is not */
     int producer;               /* index of the node that makes it; -1: none */
     int last, again_last;       /* last time at which data is read, in either block */

@@ -176,6 +176,8 @@ static LsStatus place_results(LsGraph *g, int n, int time, bool again)
     for (int i = 0; i < node->outputs; i++) {
         LsTensorPlan *plan = plan_of(g, node->out[i]);
         int *block = again ? &plan->again_block : &plan->data_block, last = again ? plan->again_last : plan->last;
+        if (plan->lies_in)
+            continue;
         *block = i == 0 && over >= 0 ? over : new_block(g, ls_tensor_bytes(g, node->out[i]), time, last);
         if (*block < 0)
             return LS_RESOURCE;

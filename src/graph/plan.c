@@ -131,6 +131,20 @@ static void count_memory(LsGraph *g)
     g->memory = m;
 }
 
+/* Results that are a parameter's gradient but for a factor lie in it, where this node's contribution is the first. */
+static void mark_early(LsGraph *g)
+{
+    for (int n = 0; n < g->nodes && g->options.single_pass; n++)
+        for (int k = 0; k < g->node[n]->outputs; k++) {
+            const LsNode *node = g->node[n];
+            int i = (int)node->op->early[k] - 1;
+            bool first = i >= 0 && node->in[i] && ((node->want & ~g->node_plan[n].add_first) >> i & 1u);
+            if (first && g->node_plan[n].active && node->in[i]->role == LS_ROLE_PARAM && node->out[k]->dtype == LS_ACC &&
+                node->out[k]->count == node->in[i]->count)
+                plan_of(g, node->out[k])->lies_in = node->in[i];
+        }
+}
+
 /* What the files that follow need of every node. */
 static LsStatus make_room(LsGraph *g)
 {
@@ -162,6 +176,7 @@ static LsStatus plan_layout(LsGraph *g)
         return LS_RESOURCE;
     mark_adds(g, touched);
     ls_free(touched);
+    mark_early(g);
     for (int n = 0; n < g->nodes && g->options.remake; n++)
         g->node_plan[n].dropped = ls_plan_can_drop(g, n);
     LS_TRY(ls_plan_blocks(g));

@@ -66,7 +66,7 @@ bool ls_plan_can_drop(const LsGraph *g, int n)
         if (node->in[i] && (node->in[i]->role == LS_ROLE_STATE || node->in[i]->role == LS_ROLE_CARRY))
             return false; /* a carry's op may wait for other ranks, whose plan may be another */
     for (int i = 0; i < node->outputs; i++)
-        if (g->tensor_plan[node->out[i]->id].kept)
+        if (g->tensor_plan[node->out[i]->id].kept || g->tensor_plan[node->out[i]->id].lies_in)
             return false;
     return node->outputs > 0;
 }

@@ -42,6 +42,8 @@ static void poison_backward(const LsGraph *g, const LsNode *node)
         for (int j = 0; j < i; j++)
             same |= node->in[j] == node->in[i];
         bool writes = !same && ((node->want >> i) & 1u) && !((node->add >> i) & 1u);
+        for (int k = 0; k < node->outputs; k++)
+            writes = writes && node->in[i]->grad != node->out[k]->data; /* LsOp.early */
         if (writes && node->in[i]->grad != node->out[0]->grad)
             ls_poison(node->in[i]->grad, ls_grad_bytes(g, node->in[i]));
     }
@@ -167,6 +169,8 @@ LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accu
     LS_TRY(check_run(g));
     if (g->options.mode != LS_TRAIN)
         return ls_fail(LS_ERROR, "backward on a graph that was not built for training");
+    if (accumulate && g->options.single_pass)
+        return ls_fail(LS_ERROR, "backward of a graph for single passes cannot add to gradients");
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor_plan[i].seed)
             for (int64_t j = 0; j < g->tensor[i]->count; j++)

@@ -5,7 +5,7 @@
  *
  * z is made, turned into g and used up in blocks of rows, so it never exists at once. The upstream gradient is one number, so the
  * training forward already makes both gradients, without it, and keeps them in out[1] and out[2]: three matrix products instead
- * of the four of a backward that makes z again, for V C numbers of memory. */
+ * of the four of a backward that makes z again, for V C numbers of memory (none where out[2] lies in the gradient of w itself). */
 #include "ops/op_build.h"
 
 /* The block of logits takes at most this much: 1,024 rows of GPT-2's vocabulary. Blocks of half the size make the op 8 % slower, as
@@ -227,6 +227,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
         acc *dw = node->in[1]->grad;
         int64_t count = node->in[1]->count;
         bool add = ls_adds(node, 1);
+        if (from == dw && scale == 1)
+            return LS_OK;
 #pragma omp parallel for simd schedule(static)
         for (int64_t i = 0; i < count; i++)
             dw[i] = (add ? dw[i] : 0) + scale * from[i];
@@ -315,6 +317,7 @@ LS_OP(head_cross_entropy) = {
     .reference = reference,
     .cost = cost,
     .saves_out = 6,
+    .early = {[2] = 2},
     .param_in = 2,
     .cases = cases,
     .roundings = 1, /* g is rounded for the two products of the gradients */

@@ -1,12 +1,14 @@
 #include "train/train.h"
 
-#include "base/gemm_kernel.h"
+#include "base/gemm.h"
 
 #include <stdio.h>
 #include <string.h>
 
 /* Of a thread's stack, and of the allocator's own room for it. */
 #define THREAD_BYTES ((int64_t)256 << 10)
+/* Of HDF5 and of the check that follows a save, measured. */
+#define SAVING_BYTES ((int64_t)12 << 20)
 
 LsPrecision ls_train_precision(const LsConfig *config)
 {
@@ -108,6 +110,17 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
     return status;
 }
 
+/* Work space of the products and what the threads and HDF5 take: the widest result of a product is as wide as the longest side of a
+ * parameter. */
+static int64_t library_bytes(const LsConfig *config, const LsParams *params)
+{
+    int64_t widest = 1;
+    for (int i = 0; i < params->count; i++)
+        for (int j = 0; j < params->list[i].rank; j++)
+            widest = params->list[i].dim[j] > widest ? params->list[i].dim[j] : widest;
+    return ls_gemm_space_most(widest, ls_train_precision(config) == LS_FLOAT32) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
+}
+
 /* Training graph with this limit of its arena (0: none), and sums. */
 static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *evaluation, int64_t limit, LsTrainPlan *plan)
 {
@@ -115,12 +128,13 @@ static LsStatus plan_training(const LsConfig *config, LsParams *params, int rank
     double flops = 0;
     plan->arena_limit = limit;
     plan->arena_room = evaluation->activations + evaluation->scratch;
-    LsGraphOptions options = {.mode = LS_TRAIN, .arena_limit = limit, .arena_room = plan->arena_room};
+    LsGraphOptions options = {.mode = LS_TRAIN, .single_pass = ls_train_single_pass(plan), .arena_limit = limit, .arena_room = plan->arena_room};
     LS_TRY(plan_graph(config, params, plan, options, m, &flops, &plan->recomputed));
     m->states += evaluation->states;
     m->inputs += evaluation->inputs;
     plan->flops = flops * (double)plan->micro_batches * (double)plan->segments * ranks;
     plan->parameters = params->elements;
+    plan->library_bytes = library_bytes(config, params);
     plan->moment_bytes = ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float);
     plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes;
     plan->total_bytes += m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
@@ -143,7 +157,6 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
         LS_TRY_CLEANUP(plan_graph(config, params, plan, (LsGraphOptions){.mode = LS_EVAL}, &evaluation, &flops, &none));
     }
     plan->base_bytes = limit ? limit->base : 0;
-    plan->library_bytes = ls_threads() * (ls_gemm_kernel_space() * (int64_t)sizeof(float) + THREAD_BYTES);
     LS_TRY_CLEANUP(plan_training(config, params, ranks, &evaluation, 0, plan));
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;

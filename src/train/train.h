@@ -34,7 +34,7 @@ typedef struct LsTrainPlan {
     int64_t parameters;                            /* numbers to learn */
     LsMemory memory;                               /* training and evaluation graph together */
     int64_t moment_bytes;
-    int64_t library_bytes;                         /* work space of the matrix products and the threads' stacks */
+    int64_t library_bytes;                         /* work space of the matrix products, threads' stacks, saving */
     int64_t base_bytes;                            /* LsTrainLimit.base */
     int64_t total_bytes;                           /* the peak of what a rank holds */
     int64_t arena_limit, arena_room;               /* options of the training graph */
@@ -78,6 +78,9 @@ LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan) LS_MUST
 
 /* Whether runs see parts of sequences only. */
 static inline bool ls_train_parts(const LsTrainPlan *plan) { return plan->segments > 1 || plan->sequence_ranks > 1; }
+
+/* Whether a step is one backward, which adds to nothing. */
+static inline bool ls_train_single_pass(const LsTrainPlan *plan) { return plan->segments == 1 && plan->micro_batches == 1; }
 
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);

@@ -9,6 +9,7 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
     LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
                                                                     .precision = ls_train_precision(t->config),
                                                                     .profile = t->options.profile,
+                                                                    .single_pass = ls_train_single_pass(&t->plan),
                                                                     .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
                                                                     .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
                                                                     .comm = t->comm,
