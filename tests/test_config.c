@@ -99,6 +99,31 @@ static void test_number_round_trip(void)
     CU_ASSERT_STRING_EQUAL(text, "0.0003");
 }
 
+static void test_bytes(void)
+{
+    static const struct {
+        const char *text;
+        int64_t value;
+        const char *back;
+    } good[] = {{"4GiB", (int64_t)4 << 30, "4GiB"}, {"4G", (int64_t)4 << 30, "4GiB"},     {"1.5GiB", (int64_t)3 << 29, "1536MiB"},
+                {"300MB", 300000000, "300000000"}, {"1000", 1000, "1000"},                {"64 B", 64, "64"},
+                {"2 kib", 2048, "2KiB"},           {"0", 0, "0"},                         {"1_024k", 1 << 20, "1MiB"}};
+    static const char *const bad[] = {"", "GiB", "4 GiBs", "4X", "1e400", "1.5", "1.5B", "99999999T", "4GiB 3", "0x10G"};
+    for (size_t i = 0; i < LS_COUNT_OF(good); i++) {
+        int64_t value = -1;
+        char text[32];
+        CU_ASSERT(ls_number_bytes(good[i].text, &value) && value == good[i].value);
+        ls_number_bytes_text(value, text);
+        CU_ASSERT_STRING_EQUAL(text, good[i].back);
+    }
+    for (size_t i = 0; i < LS_COUNT_OF(bad); i++) {
+        int64_t value;
+        if (ls_number_bytes(bad[i], &value))
+            fprintf(stderr, "'%s' was read as %lld\n", bad[i], (long long)value);
+        CU_ASSERT_FALSE(ls_number_bytes(bad[i], &value));
+    }
+}
+
 static void test_nearest(void)
 {
     CU_ASSERT_EQUAL(ls_edit_distance("layers", "layers"), 0);
@@ -376,6 +401,7 @@ int main(void)
 {
     return harness_run("config", (HarnessTest[]){{"numbers", test_numbers},
                                                  {"numbers to text and back", test_number_round_trip},
+                                                 {"bytes", test_bytes},
                                                  {"nearest names", test_nearest},
                                                  {"settings", test_settings},
                                                  {"precedence", test_precedence},

@@ -4,6 +4,7 @@
 #include "config/config.h"
 #include "graph/check.h"
 #include "graph/graph_internal.h"
+#include "io/memory_limit.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,36 @@ static void test_models(void)
 {
     for (size_t i = 0; i < LS_COUNT_OF(variants); i++)
         CU_ASSERT(compare(variants[i].model, build_model, &variants[i]) >= 4);
+}
+
+static void run_once(Trial *t)
+{
+    LsRun run = {.seed = 5, .training = true};
+    ASSERT_OK(ls_params_allocate(t->params, 9, true));
+    ASSERT_OK(ls_graph_bind(t->g));
+    fill_leaves(t->g);
+    ASSERT_OK(ls_graph_forward(t->g, &run));
+    ASSERT_OK(ls_graph_backward(t->g, &run, 1, false, NULL));
+}
+
+/* Forward may leave its part of a gradient in the gradient itself: less memory, the same bits. */
+static void test_single_pass(void)
+{
+    for (size_t i = 0; i < LS_COUNT_OF(variants); i++) {
+        Trial plain, single;
+        ASSERT_OK(trial_new(&plain, build_model, &variants[i], (LsGraphOptions){.poison = true}));
+        ASSERT_OK(trial_new(&single, build_model, &variants[i], (LsGraphOptions){.poison = true, .single_pass = true}));
+        int early = 0;
+        for (int k = 0; k < single.g->tensors; k++)
+            early += single.g->tensor_plan[k].lies_in != NULL;
+        CU_ASSERT(early > 0 && single.g->arena_bytes <= plain.g->arena_bytes);
+        run_once(&plain);
+        run_once(&single);
+        CU_ASSERT_EQUAL(memcmp(plain.params->grad, single.params->grad, sizeof(float) * (size_t)plain.params->total), 0);
+        ASSERT_FAILS(ls_graph_backward(single.g, &(LsRun){.training = true}, 1, true, NULL), LS_ERROR, "single passes");
+        trial_free(&plain);
+        trial_free(&single);
+    }
 }
 
 /* ---- Every case of every op ---- */
@@ -328,12 +359,60 @@ static void test_refused(void)
     trial_free(&t);
 }
 
+/* ---- What the machine allows ---- */
+
+static void write(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "w");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+/* The least of a group's and its parents' limits, in both versions; "max" and version 1's huge number are none. */
+static void test_cgroup(void)
+{
+    char command[1200], path[512], membership[512];
+    snprintf(command, sizeof command, "mkdir -p %s/a/b %s/memory/job", harness_folder(), harness_folder());
+    CU_ASSERT_EQUAL_FATAL(system(command), 0);
+    snprintf(membership, sizeof membership, "%s/membership", harness_folder());
+    write(membership, "9:name=systemd:/x\n0::/a/b\n");
+    CU_ASSERT_EQUAL(ls_cgroup_limit(membership, harness_folder()), 0);
+    snprintf(path, sizeof path, "%s/a/b/memory.max", harness_folder());
+    write(path, "max\n");
+    CU_ASSERT_EQUAL(ls_cgroup_limit(membership, harness_folder()), 0);
+    snprintf(path, sizeof path, "%s/a/memory.max", harness_folder());
+    write(path, "3000000\n");
+    CU_ASSERT_EQUAL(ls_cgroup_limit(membership, harness_folder()), 3000000);
+    snprintf(path, sizeof path, "%s/memory/job/memory.limit_in_bytes", harness_folder());
+    write(membership, "4:memory:/job\n");
+    write(path, "9223372036854771712\n");
+    CU_ASSERT_EQUAL(ls_cgroup_limit(membership, harness_folder()), 0);
+    write(path, "2000000\n");
+    CU_ASSERT_EQUAL(ls_cgroup_limit(membership, harness_folder()), 2000000);
+    CU_ASSERT_EQUAL(ls_cgroup_limit("/nowhere", harness_folder()), 0);
+    unsetenv("SLURM_MEM_PER_NODE");
+    setenv("SLURM_MEM_PER_CPU", "512", 1);
+    setenv("SLURM_CPUS_ON_NODE", "4", 1);
+    CU_ASSERT_EQUAL(ls_slurm_limit(), (int64_t)2 << 30);
+    setenv("SLURM_MEM_PER_NODE", "100", 1);
+    CU_ASSERT_EQUAL(ls_slurm_limit(), (int64_t)100 << 20);
+    CU_ASSERT(ls_memory_limit(0).bytes <= (int64_t)100 << 20);
+    unsetenv("SLURM_MEM_PER_NODE");
+    unsetenv("SLURM_MEM_PER_CPU");
+    unsetenv("SLURM_CPUS_ON_NODE");
+    CU_ASSERT_EQUAL(ls_slurm_limit(), 0);
+    CU_ASSERT(ls_memory_limit(0).bytes > 0);
+}
+
 int main(void)
 {
     return harness_run("recompute", (HarnessTest[]){{"models", test_models},
+                                                    {"single passes", test_single_pass},
                                                     {"every case of every op", test_ops},
                                                     {"random graphs", test_random},
                                                     {"deep chains", test_chain},
                                                     {"refused", test_refused},
+                                                    {"control groups and SLURM", test_cgroup},
                                                     {0}});
 }

@@ -194,6 +194,10 @@ static LsStatus train(Run *run)
     t->hooks = (LsTrainHooks){.self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step};
     LsStatus status = ls_trainer_run(t);
     ls_progress_end(&run->bar);
+    char planned[32], peak[32];
+    if (run->comm->rank == 0 && status == LS_OK)
+        ls_log("memory of this rank: %s at most, %s planned", ls_bytes_text(ls_peak_resident_bytes(), peak),
+               ls_bytes_text(t->plan.total_bytes, planned));
     return status;
 }
 

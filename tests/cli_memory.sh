@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# train.memory as a user sets it: the plan, the peak that is really reached, refusals before anything starts, the same bits under a limit.
+# usage: cli_memory.sh PROGRAM
+set -uo pipefail
+lockstep=$(realpath "$1")
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder" || exit 1
+failures=0
+export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive XDG_CACHE_HOME=$folder/cache
+
+failed()
+{
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# expect STATUS TEXT COMMAND...: exit status, and text in stderr
+expect()
+{
+    local status=$1 text=$2 code=0
+    shift 2
+    "$@" > out.txt 2> err.txt < /dev/null || code=$?
+    [ "$code" = "$status" ] || failed "$*: exit $code, expected $status: $(head -c 900 err.txt)"
+    [ -z "$text" ] || grep -qF -- "$text" err.txt || failed "$*: no '$text' in: $(head -c 900 err.txt)"
+}
+
+for i in $(seq 400); do echo "line $i of a text that says little, $((i * i % 97)) times over"; done > text.txt
+expect 0 "" "$lockstep" prepare text text.txt -o text.h5 --tokenizer characters --validation 0.1
+cat > job.yaml <<YAML
+model: {kind: gpt, layers: 6, width: 64, heads: 4, context: 64, dropout: 0.1}
+data: {path: text.h5}
+train: {steps: 3, batch: 16, learning_rate: 1e-3, evaluate_batches: 1, evaluate_every: 0}
+output: {path: runs/plain, save_every: 0}
+YAML
+
+# Limits that are nothing; limits that nothing fits into, and that less at once would fit into.
+expect 2 "train.memory: '4 parsecs' is not a number of bytes" "$lockstep" train job.yaml train.memory='4 parsecs'
+expect 7 "train.memory allows" "$lockstep" train job.yaml train.memory=1MiB
+[ ! -e runs/plain ] || failed "a run that was refused left a folder"
+expect 0 "" "$lockstep" train job.yaml --dry-run
+base=$(sed -n 's/^  base *\([0-9.]*\) MiB/\1/p' out.txt)
+grep -q "again" out.txt && failed "the plain plan makes something again: $(cat out.txt)"
+plain=$(sed -n 's/^memory of a rank *\([0-9.]*\) MiB.*/\1/p' out.txt)
+activations=$(sed -n 's/^  activations *\([0-9.]*\) MiB/\1/p' out.txt)
+least() { awk "BEGIN {print int(1024 * ($plain - $activations * $1))}"; }
+expect 7 "train.micro_batch=" "$lockstep" train job.yaml train.memory="$(least 0.93)KiB" --dry-run
+
+# Half the activations: the plan says what it does, and the run gives the same bits.
+expect 0 "" "$lockstep" train job.yaml train.memory="$(least 0.4)KiB" --dry-run
+grep -q "backward makes [0-9]* results again" out.txt || failed "nothing is made again: $(cat out.txt)"
+expect 0 "" "$lockstep" train job.yaml --progress none
+expect 0 "results again" "$lockstep" train job.yaml train.memory="$(least 0.4)KiB" output.path=runs/limited --progress none
+for run in plain limited; do sed 's/, "tokens_per_second.*//' runs/$run/metrics.jsonl > $run.txt; done
+cmp -s plain.txt limited.txt || failed "other metrics under a limit: $(diff plain.txt limited.txt | head -4)"
+expect 0 "" "$lockstep" diff runs/plain runs/limited
+
+# The plan against the peak of a run that takes some hundred megabytes: within 5 %, and below a limit.
+mebibytes() { sed -n "s/^.*memory of this rank: \([0-9.]*\) MiB at most, \([0-9.]*\) MiB planned/\\$1/p" err.txt; }
+sizes=(model.width=256 model.context=256 train.batch=8 train.steps=1)
+for precision in float bfloat16; do
+    expect 0 "" "$lockstep" train job.yaml "${sizes[@]}" train.precision=$precision output.path=runs/$precision --progress none
+    real=$(mebibytes 1) planned=$(mebibytes 2)
+    awk "BEGIN {exit !($real > 120 && $planned > 0.95 * $real && $planned < 1.05 * $real)}" || failed "$precision: planned $planned, resident $real"
+    limit=$(awk "BEGIN {print int(0.75 * $real)}")
+    expect 0 "results again" "$lockstep" train job.yaml "${sizes[@]}" train.precision=$precision output.path=runs/less-$precision --progress none \
+        train.memory="${limit}MiB"
+    less=$(mebibytes 1)
+    awk "BEGIN {exit !($less > 0 && $less < 1.05 * $limit)}" || failed "$precision: a limit of $limit MiB, resident $less"
+    echo "$precision: $real MiB resident, $planned planned; limit $limit, $less resident"
+done
+[ -n "$base" ] || failed "no base in the plan"
+
+exit $((failures > 0))
