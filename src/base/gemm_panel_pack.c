@@ -87,13 +87,6 @@ static inline void store(uint8_t *out, int i, __m512i x)
     _mm512_store_si512(out + i * 64, x);
 }
 
-/* Asks for the lines of the step after; they may lie beyond the matrix. */
-static inline void fetch(const void *x, int64_t bytes)
-{
-    for (int64_t i = 0; i < bytes; i += 64)
-        _mm_prefetch((const char *)x + i, _MM_HINT_T0);
-}
-
 static inline __attribute__((always_inline)) void tile_of_floats(const float *x, int64_t stride, const bool along_k, const bool right,
                                                                  uint8_t *out)
 {
@@ -139,11 +132,8 @@ static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_
 }
 
 #define FORM(name, along_k, right)                                                                                        \
-    static void floats_##name(const float *x, int64_t stride, uint8_t *out)                           \
-    {                                                                                                                    \
-        tile_of_floats(x, stride, along_k, right, out);                                                      \
-    }                                                                                                                    \
-    static void bfloat16_##name(const uint16_t *x, int64_t stride, uint8_t *out) { tile_of_bfloat16(x, stride, along_k, right, out); }
+    static void floats_##name(const void *x, int64_t stride, uint8_t *out) { tile_of_floats(x, stride, along_k, right, out); } \
+    static void bfloat16_##name(const void *x, int64_t stride, uint8_t *out) { tile_of_bfloat16(x, stride, along_k, right, out); }
 FORM(rows_left, true, false)
 FORM(rows_right, true, true)
 FORM(k_left, false, false)
@@ -151,54 +141,60 @@ FORM(k_right, false, true)
 
 /* ---- Panels ------------------------------------------------------------------------------------------------------------------- */
 
-static void pack_tile(const LsPanelSource *s, const void *x, int64_t stride, uint8_t *out)
+/* Packs a whole tile whose lines, rows or k, begin at x, `stride` elements apart. */
+typedef void (*PackTile)(const void *x, int64_t stride, uint8_t *out);
+
+static PackTile pack_tile_of(const LsPanelSource *s)
 {
-    static void (*const floats[2][2])(const float *, int64_t, uint8_t *) = {{floats_k_left, floats_k_right},
-                                                                                     {floats_rows_left, floats_rows_right}};
-    static void (*const bfloat16[2][2])(const uint16_t *, int64_t, uint8_t *) = {{bfloat16_k_left, bfloat16_k_right},
-                                                                                 {bfloat16_rows_left, bfloat16_rows_right}};
-    if (s->is_float)
-        floats[s->along_k][s->right](x, stride, out);
-    else
-        bfloat16[s->along_k][s->right](x, stride, out);
+    static const PackTile of[2][2][2] = {{{bfloat16_k_left, bfloat16_k_right}, {bfloat16_rows_left, bfloat16_rows_right}},
+                                         {{floats_k_left, floats_k_right}, {floats_rows_left, floats_rows_right}}};
+    return of[s->is_float][s->along_k][s->right];
 }
 
-static const char *element(const LsPanelSource *s, int64_t row, int64_t k)
+/* How the lines of a source lie: bytes of an element, and from line to line, tile to tile and step to step. */
+typedef struct Lines {
+    int64_t bytes, line, tile, step;
+} Lines;
+
+static Lines lines_of(const LsPanelSource *s)
 {
-    int64_t bytes = s->is_float ? 4 : 2;
-    return (const char *)s->data + (s->along_k ? row * s->stride + k : k * s->stride + row) * bytes;
+    int64_t bytes = s->is_float ? 4 : 2, line = s->stride * bytes;
+    return s->along_k ? (Lines){bytes, line, LS_TILE * line, LS_STEP * bytes} : (Lines){bytes, line, LS_TILE * bytes, LS_STEP * line};
 }
 
 /* A tile of which only some rows and some of k exist, by way of a copy filled up with zeros. */
-static void pack_edge(const LsPanelSource *s, int64_t row, int64_t rows, int64_t k, int64_t depth, uint8_t *out)
+static void pack_edge(const LsPanelSource *s, const char *x, int64_t rows, int64_t depth, uint8_t *out)
 {
     _Alignas(64) uint8_t copy[LS_TILE * LS_STEP * sizeof(float)] = {0};
     int64_t bytes = s->is_float ? 4 : 2, lines = s->along_k ? rows : depth, length = s->along_k ? depth : rows;
     int64_t stride = s->along_k ? LS_STEP : LS_TILE;
     for (int64_t i = 0; i < lines; i++)
-        memcpy(copy + i * stride * bytes, element(s, s->along_k ? row + i : row, s->along_k ? k : k + i), (size_t)(length * bytes));
-    pack_tile(s, copy, stride, out);
+        memcpy(copy + i * stride * bytes, x + i * s->stride * bytes, (size_t)(length * bytes));
+    pack_tile_of(s)(copy, stride, out);
 }
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out)
 {
-    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES, line_bytes = s->is_float ? 64 : 32;
-    for (int64_t step = 0; step < steps; step++)
+    const Lines l = lines_of(s);
+    const PackTile pack = pack_tile_of(s);
+    const char *x = (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
+    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES;
+    for (int64_t step = 0; step < steps; step++, x += l.step, out += step_bytes) {
+        int64_t deep = least(LS_STEP, depth - step * LS_STEP);
         for (int64_t tile = 0; tile * LS_TILE < rows; tile++) {
-            int64_t r = row + tile * LS_TILE, k = from + step * LS_STEP;
-            int64_t have = least(LS_TILE, rows - tile * LS_TILE), deep = least(LS_STEP, depth - step * LS_STEP);
-            uint8_t *to = out + step * step_bytes + tile * LS_TILE_BYTES;
+            const char *at = x + tile * l.tile;
+            int64_t have = least(LS_TILE, rows - tile * LS_TILE);
             if (have < LS_TILE || deep < LS_STEP) {
-                pack_edge(s, r, have, k, deep, to);
+                pack_edge(s, at, have, deep, out + tile * LS_TILE_BYTES);
                 continue;
             }
-            if (step + 1 < steps)
-                for (int i = 0; i < (s->along_k ? LS_TILE : LS_STEP); i++)
-                    fetch(element(s, s->along_k ? r + i : r, s->along_k ? k + LS_STEP : k + LS_STEP + i), s->along_k ? 2 * line_bytes : line_bytes);
-            pack_tile(s, element(s, r, k), s->stride, to);
+            for (int64_t i = 0; i < LS_STEP && step + 1 < steps && !s->along_k; i++) /* too far apart for the machine's own guesses */
+                _mm_prefetch(at + l.step + i * l.line, _MM_HINT_T0);
+            pack(at, s->stride, out + tile * LS_TILE_BYTES);
         }
+    }
 }
 
 #else
