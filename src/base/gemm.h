@@ -1,4 +1,4 @@
-/* Dense matrix products: the one function that every op calls, on oneDNN.
+/* Dense matrix products: what every op calls, one function for each element type.
  *
  * C (m, n) = op(A) (m, k) op(B) (k, n), row-major; op is the identity or the transpose, as named. Then, in this order:
  * + C as it was, if accumulate; + bias (n) to every row. The same bits for any number of threads.
