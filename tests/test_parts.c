@@ -229,6 +229,7 @@ static void test_dropout(void)
         int64_t steps = pass ? PART : STEPS, different = 0, dropped = 0;
         LsParams *params = ls_params_new();
         LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .parts = pass});
+        CU_ASSERT_PTR_NOT_NULL_FATAL(g);
         LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, steps, WIDTH});
         ls_output(g, "loss", ls_dropout(g, x, 0.4));
         ASSERT_OK(ls_params_allocate(params, 1, true));

@@ -377,8 +377,24 @@ static inline void scan_summary(const ScanBlock *k, acc *h, acc *delta_sum)
     scan_add_deltas(k, &s, delta_sum);
 }
 
+/* delta' and, as y, dL/dy. */
+static inline void scan_load_reverse(const ScanBlock *k, ScanStage *s)
+{
+    for (int64_t t = 0; t < k->steps; t++)
+        for (int64_t v = 0; v < scan_vectors(k); v++) {
+            int64_t at = v * LS_LANES, lanes = k->channels - at;
+            vacc dy = ls_load_upto(k->dout + t * k->stride + at, lanes);
+            if (k->gate) {
+                vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes);
+                dy *= z * ls_vsigmoid(z);
+            }
+            s->d[v][t] = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
+            s->y[v][t] = dy;
+        }
+}
+
 /* w of `count` states from number n of vector v, from after the chunk to before it: scan_reverse without the gradients. */
-LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, const ScanBackStage *g, acc *carry)
+LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, acc *carry)
 {
     vacc rate[SCAN_GROUP], w[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -389,7 +405,7 @@ LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int
     }
     const real *c = k->bc + (2 * k->steps - 1) * k->states + n;
     for (int64_t t = k->steps - 1; t >= 0; t--, c -= 2 * k->states) {
-        vacc d = s->d[v][t], dy = g->dy[v][t];
+        vacc d = s->d[v][t], dy = s->y[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++)
             w[i] = ls_decay(d * rate[i]) * (dy * ls_load1(c + i) + w[i]);
@@ -403,14 +419,13 @@ LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int
 static inline void scan_reverse_summary(const ScanBlock *k, acc *carry, acc *delta_sum)
 {
     ScanStage s;
-    ScanBackStage g;
-    scan_load_backward(k, &s, &g);
+    scan_load_reverse(k, &s);
     for (int64_t v = 0; v < scan_vectors(k); v++) {
         int64_t n = 0;
         for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
-            scan_reverse_states(k, v, n, SCAN_GROUP, &s, &g, carry);
+            scan_reverse_states(k, v, n, SCAN_GROUP, &s, carry);
         for (; n < k->states; n++)
-            scan_reverse_states(k, v, n, 1, &s, &g, carry);
+            scan_reverse_states(k, v, n, 1, &s, carry);
     }
     scan_add_deltas(k, &s, delta_sum);
 }
