@@ -24,6 +24,7 @@ struct LsNode {
     int64_t scratch_forward, scratch_backward; /* bytes, set by infer */
     uint32_t want;          /* bit i: the gradient of in[i] is wanted */
     uint32_t add;           /* bit i: backward adds to in[i]->grad; else it overwrites */
+    uint32_t own;           /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
     uint64_t key;           /* of the node's name, for counter-based random numbers */
 };
 
@@ -46,6 +47,10 @@ struct LsOp {
     LsStatus (*reference)(const LsNode *node, const LsRun *run);
 
     void (*cost)(const LsNode *node, LsCost *forward, LsCost *backward);
+
+    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all. Where the users of a tensor share out
+     * its columns, each overwrites its own and leaves the others alone (node->own); otherwise an op that overwrites zeroes the rest. NULL: all. */
+    bool (*columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
     uint32_t param_in; /* bits: inputs that must be parameters (their gradients are LS_ACC); others must not be */

@@ -134,6 +134,9 @@ void ls_poison(void *data, int64_t bytes);
 /* One node's forward. */
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
 
+/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one would add to the zeros of another. */
+void ls_plan_columns(LsGraph *g);
+
 /* carry.c: refuses ops that cannot work on a part of the time; lays out and gives memory to carries. */
 LsStatus ls_check_parts(const LsNode *node) LS_MUST_USE;
 int64_t ls_carries_all_bytes(const LsGraph *g);

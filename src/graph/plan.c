@@ -175,6 +175,7 @@ static LsStatus plan_layout(LsGraph *g)
     if (!touched)
         return LS_RESOURCE;
     mark_adds(g, touched);
+    ls_plan_columns(g);
     ls_free(touched);
     mark_early(g);
     for (int n = 0; n < g->nodes && g->options.remake; n++)

@@ -41,7 +41,7 @@ static void poison_backward(const LsGraph *g, const LsNode *node)
         bool same = false; /* the first mention of a tensor used twice is the one that writes */
         for (int j = 0; j < i; j++)
             same |= node->in[j] == node->in[i];
-        bool writes = !same && ((node->want >> i) & 1u) && !((node->add >> i) & 1u);
+        bool writes = !same && ((node->want >> i) & 1u) && !(((node->add | node->own) >> i) & 1u);
         for (int k = 0; k < node->outputs; k++)
             writes = writes && node->in[i]->grad != node->out[k]->data; /* LsOp.early */
         if (writes && node->in[i]->grad != node->out[0]->grad)

@@ -16,6 +16,7 @@ typedef struct Conv {
 /* Sizes, and the cut of all rows into segments of one stream's time; each of `groups` sums parameter gradients over its segments. */
 typedef struct Shape {
     int64_t streams, steps, columns, channels, padded, taps; /* B, T, columns of x, E, E rounded up to whole vectors, K */
+    int64_t clear;                                           /* columns of x that are not convolved and whose gradient is zeroed here */
     int64_t cuts, rows, segments, groups;                    /* segments of `rows` steps a stream, of all streams, groups of them */
 } Shape;
 
@@ -25,6 +26,7 @@ static Shape shape_of(const LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1];
     Shape s = {.streams = x->dim[0], .steps = x->dim[1], .columns = x->dim[2], .channels = w->dim[0], .taps = w->dim[1]};
+    s.clear = ls_owns(node, 0) ? 0 : s.columns - s.channels;
     s.padded = (s.channels + 15) / 16 * 16; /* 16: a multiple of LS_LANES in every build */
     int64_t cuts = LS_REDUCE_CHUNKS / s.streams, most = (s.steps + LEAST_ROWS - 1) / LEAST_ROWS;
     cuts = cuts > most ? most : cuts;
@@ -216,7 +218,7 @@ LS_INLINE void slope_row(const Shape *s, const real *const *row, const acc *w, c
     }
 }
 
-/* dx_t = sum_k w[k] g_{t+K-1-k}, where the ring holds the row of step i at i mod K; zero to the columns that are not convolved. */
+/* dx_t = sum_k w[k] g_{t+K-1-k}, where the ring holds the row of step i at i mod K; zero to the columns that are not convolved, unless another op writes them. */
 LS_INLINE void input_row(const Shape *s, const acc *ring, const acc *w, int64_t t, real *dx, bool add, int64_t taps)
 {
     const acc *g[MOST_TAPS];
@@ -232,8 +234,8 @@ LS_INLINE void input_row(const Shape *s, const acc *ring, const acc *w, int64_t 
             v += ls_load_acc(w + k * s->padded + j) * ls_load_acc(g[k] + j);
         ls_store_upto(dx + j, v, n);
     }
-    if (!add)
-        memset(dx + s->channels, 0, (size_t)(s->columns - s->channels) * sizeof(real));
+    if (!add && s->clear > 0)
+        memset(dx + s->channels, 0, (size_t)s->clear * sizeof(real));
 }
 
 LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segment, acc *ring, acc *sums, int64_t taps,
@@ -265,7 +267,7 @@ static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, 
     if (!carries_over(node) || !ls_wants(node, 3))
         return LS_OK;
     Shape rows = *s;
-    rows.columns = s->channels;
+    rows.clear = 0;
     acc *ring = ring_of(node, s, 0);
     for (int64_t b = 0; b < s->streams; b++) {
         memset(ring, 0, (size_t)(s->taps * s->padded) * sizeof(acc));
@@ -333,6 +335,13 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
+static bool columns(const LsNode *node, int i, int64_t *first, int64_t *count)
+{
+    *first = 0;
+    *count = node->in[1]->dim[0];
+    return i == 0;
+}
+
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
     double count = (double)node->out[0]->count, taps = (double)node->in[1]->dim[1];
@@ -380,6 +389,7 @@ LS_OP(causal_conv) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
+    .columns = columns,
     .saves_in = 7,
     .param_in = 6,
     .mixes_time = true,

@@ -64,5 +64,7 @@ static inline LsStatus ls_gemm_noted(const LsGemm *gemm)
 /* Gradient i of a node wanted, and to be added to? */
 static inline bool ls_wants(const LsNode *node, int i) { return (node->want >> i) & 1u; }
 static inline bool ls_adds(const LsNode *node, int i) { return (node->add >> i) & 1u; }
+/* Only its own columns of it are this node's to write? */
+static inline bool ls_owns(const LsNode *node, int i) { return (node->own >> i) & 1u; }
 
 #endif

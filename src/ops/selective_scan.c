@@ -393,11 +393,11 @@ static void finish_parameters(const LsNode *node, const Cut *c, const Scratch *s
     }
 }
 
-/* Columns of a packed z that are not the gate. */
+/* Columns of a packed z that are not the gate, unless another op writes them. */
 static void clear_packed(const LsNode *node, const Cut *c)
 {
     const LsTensor *gate = node->in[GATE];
-    if (!ls_wants(node, GATE) || ls_adds(node, GATE) || gate->dim[2] == c->channels)
+    if (!ls_wants(node, GATE) || ls_adds(node, GATE) || ls_owns(node, GATE) || gate->dim[2] == c->channels)
         return;
 #pragma omp parallel for schedule(static) if (worth_threads(c))
     for (int64_t i = 0; i < c->streams * c->steps; i++)
@@ -462,6 +462,13 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
+static bool columns(const LsNode *node, int i, int64_t *first, int64_t *count)
+{
+    *count = node->in[U]->dim[2];
+    *first = i == GATE ? node->in[GATE]->dim[2] - *count : 0;
+    return i == GATE;
+}
+
 /* An exponential counts as 12. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
@@ -518,6 +525,7 @@ LS_OP(selective_scan) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
+    .columns = columns,
     .saves_in = 1 << U | 1 << DELTA | 1 << BIAS | 1 << A_LOG | 1 << BC | 1 << SKIP | 1 << GATE,
     .saves_out = 2,
     .param_in = 1 << BIAS | 1 << A_LOG | 1 << SKIP,
