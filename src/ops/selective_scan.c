@@ -98,6 +98,9 @@ static LsStatus infer(LsNode *node)
 
 /* ---- Common to both directions ------------------------------------------------------------------------------------------- */
 
+/* Elements above which a loop is shared: one step of 1,536 channels, which a token of a stream costs, is. */
+#define WORTH_THREADS 8192
+
 /* A by state, padded with zeros: a decay of 1 there keeps the lanes that do not exist at zero. */
 static void prepare(const LsNode *node, const Cut *c, const Scratch *s)
 {
@@ -107,6 +110,7 @@ static void prepare(const LsNode *node, const Cut *c, const Scratch *s)
     memset(s->skip, 0, (size_t)c->padded * sizeof(acc));
     memcpy(s->bias, node->in[BIAS]->data, (size_t)c->channels * sizeof(acc));
     memcpy(s->skip, node->in[SKIP]->data, (size_t)c->channels * sizeof(acc));
+#pragma omp parallel for schedule(static) if (c->channels * c->states > WORTH_THREADS)
     for (int64_t e = 0; e < c->channels; e++)
         for (int64_t n = 0; n < c->states; n += LS_LANES) {
             int64_t count = c->states - n < LS_LANES ? c->states - n : LS_LANES;
@@ -176,7 +180,7 @@ static acc *border_of(const LsNode *node, const Cut *c, int64_t b, int64_t chunk
     return node->outputs > 1 ? (acc *)node->out[1]->data + (b * c->chunks + chunk) * c->states * c->padded : NULL;
 }
 
-static bool worth_threads(const Cut *c) { return c->streams * c->steps * c->padded * c->states > 32768; }
+static bool worth_threads(const Cut *c) { return c->streams * c->steps * c->padded * c->states > WORTH_THREADS; }
 
 /* What the first part starts from, into s->start: (B, N, padded): h before the first step or, in reverse, dL/dh after the last one. */
 static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
@@ -184,7 +188,8 @@ static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool
     const LsTensor *state = node->in[STATE];
     const acc *from = !state ? NULL : reverse ? state->end->grad : state->data;
     memset(s->start, 0, (size_t)(c->streams * c->states * c->padded) * sizeof(acc));
-    for (int64_t i = 0; from && i < c->streams * c->states; i++)
+#pragma omp parallel for schedule(static) if (from && c->streams * c->states * c->padded > WORTH_THREADS)
+    for (int64_t i = 0; i < (from ? c->streams * c->states : 0); i++)
         memcpy(s->start + i * c->padded, from + i * c->channels, (size_t)c->channels * sizeof(acc));
 }
 
@@ -253,6 +258,7 @@ static LsStatus chain_ranks(const LsRun *run, const Cut *c, const Scratch *s, bo
 /* h of one part into `to`: (B, N, E). */
 static void store_states(const Cut *c, const Scratch *s, int64_t part, acc *to)
 {
+#pragma omp parallel for schedule(static) if (c->streams * c->states * c->padded > WORTH_THREADS)
     for (int64_t i = 0; i < c->streams * c->states; i++)
         memcpy(to + i * c->channels, h_of(c, s, i / c->states, part) + i % c->states * c->padded, (size_t)c->channels * sizeof(acc));
 }
