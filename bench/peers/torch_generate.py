@@ -49,8 +49,8 @@ else:
             inner, kernel = 2 * m["width"], 4
             state["caches"] = [(None, torch.zeros(streams, inner, kernel - 1, dtype=dtype)) for _ in range(m["layers"])]
             state["next"] = ids[:, 0]
-        logits, state["caches"] = model.step(state["next"], state["caches"])
-        state["next"] = logits.reshape(streams, -1).argmax(-1)
+        x, state["caches"] = model.mamba.step(model.embedding(state["next"]), state["caches"])  # x: (B, C)
+        state["next"] = model.lm_head(model.norm_f(x)).argmax(-1)
 
 
 peer.serve(step, asked["warmup"], name=name, precision=asked["precision"], parameters=count(model))
