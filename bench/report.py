@@ -43,7 +43,7 @@ def best_peer(programs, precision):
 
 def comparison(document):
     m = document["machine"]
-    lines = ["Measured %s: %s, %d cores, %s GiB, %s; %d threads, %d rounds in turn." %
+    lines = ["Measured %s: %s, %d cores, %s GiB, %s; %d threads, %d rounds in turn (whole runs: one)." %
              (document["date"], m["processor"], m["cores"], m["memory_gib"], m["system"], document["threads"], document["rounds"]), ""]
     peaks = [p["peaks"] for row in document["rows"] for p in row["programs"] if p.get("peaks")]
     if peaks:
