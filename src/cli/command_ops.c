@@ -49,7 +49,7 @@ static LsStatus print_case_in(const LsOp *op, int which, LsMode mode)
     LsParams *params = ls_params_new();
     if (!params)
         return LS_RESOURCE;
-    g = ls_graph_new(params, &(LsGraphOptions){.mode = mode});
+    g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .int8_weights = mode == LS_DECODE});
     if (!g) {
         status = ls_message_status();
         goto cleanup;
@@ -68,7 +68,7 @@ cleanup:
     return status;
 }
 
-/* Cases with states are for decoding only. */
+/* Cases with states, and those of 8-bit weights, are for decoding only. */
 static LsStatus print_case(const LsOp *op, int which)
 {
     return print_case_in(op, which, LS_EVAL) == LS_OK ? LS_OK : print_case_in(op, which, LS_DECODE);
