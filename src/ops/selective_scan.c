@@ -11,53 +11,7 @@
  * decay product first, then the states at the parts' starts by the recurrence over parts, then all parts. The cut is a function of the
  * shape. Sums over channels and streams go over its pieces in order. */
 #include "ops/op_build.h"
-#include "ops/scan_cut.h"
-
-enum { U, DELTA, BIAS, A_LOG, BC, SKIP, GATE, STATE };
-
-/* ---- Scratch, in accs -------------------------------------------------------------------------------------------------- */
-
-typedef struct Scratch {
-    acc *rate, *bias, *skip; /* (N, padded): A log2 e; (padded); (padded) */
-    acc *h;                  /* (batches or streams, parts, N, padded): states in forward, carries in backward */
-    acc *delta_sum;          /* (streams, parts, padded), only where there are parts */
-    acc *sums;               /* backward: (batches, parts, N + 2, padded) for A, D, bias */
-    acc *dbc;                /* backward: (groups, B, T, 2 N) */
-    acc *start;              /* (B, N, padded): what the first part starts from */
-    acc *decay, *sum;        /* (B, N, padded) each, with a carry: all parts together make sum of zero and decay a start by decay */
-    int64_t count;
-} Scratch;
-
-static acc *take(acc *base, int64_t *at, int64_t count)
-{
-    acc *block = base ? base + *at : NULL;
-    *at += divide_up(count, 16) * 16;
-    return block;
-}
-
-/* The state is a carry: other parts of the time, maybe of other ranks, come before and after this one. */
-static bool carries_over(const LsNode *node) { return node->in[STATE] && node->in[STATE]->role == LS_ROLE_CARRY; }
-
-static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
-{
-    Scratch s = {0};
-    acc *base = node->scratch;
-    int64_t state = c->states * c->padded;
-    s.rate = take(base, &s.count, state);
-    s.bias = take(base, &s.count, c->padded);
-    s.skip = take(base, &s.count, c->padded);
-    s.h = take(base, &s.count, c->streams * c->parts * state);
-    bool carries = carries_over(node);
-    s.delta_sum = take(base, &s.count, c->parts > 1 || carries ? c->streams * c->parts * c->padded : 0);
-    s.start = take(base, &s.count, c->streams * state);
-    s.decay = take(base, &s.count, carries ? c->streams * state : 0);
-    s.sum = take(base, &s.count, carries ? c->streams * state : 0);
-    if (backward) {
-        s.sums = take(base, &s.count, c->batches * c->parts * (state + 2 * c->padded));
-        s.dbc = take(base, &s.count, c->groups * c->streams * c->steps * 2 * c->states);
-    }
-    return s;
-}
+#include "ops/scan_scratch.h"
 
 /* ---- Shapes -------------------------------------------------------------------------------------------------------------- */
 
