@@ -111,8 +111,9 @@ static void test_ranks(void) { check_ranks("float", 1e-5); }
 
 /* Gradients' sums differ in the last bits of a float, 2^-24; where that moves a parameter over the border between two bfloat16 numbers its
  * shadow moves by 2^-8, which happens to some 2^-16 of the thousand parameters each step: a few of them in 50 steps, each a part of the
- * thousandth part of what the loss depends on. */
-static void test_ranks_bfloat16(void) { check_ranks("bfloat16", 0x1p-8 * 1e-2); }
+ * thousandth part of what the loss depends on. From then on the activations that it touches round otherwise too, and the losses go on to part
+ * slowly: some tens of thousandths of 2^-8 (6e-5 at the instruction sets without products of pairs). */
+static void test_ranks_bfloat16(void) { check_ranks("bfloat16", 0x1p-8 * 4e-2); }
 
 /* Parameters are the same bits on all ranks, and so are their shadows. */
 static void test_ranks_agree(void)
