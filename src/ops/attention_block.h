@@ -89,6 +89,16 @@ LS_INLINE vint ls_sees(const Reach *r, int j, int64_t key)
     return lane >= (ls_int)(key - r->seen) - (vint){0};
 }
 
+/* Scores of what a lane does not see become LOWEST; rows to `rows`. */
+LS_INLINE void ls_hide(const Reach *r, int64_t rows, acc *score)
+{
+    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < rows; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
+        }
+}
+
 LS_INLINE void ls_zero(acc *x, int64_t count) { memset(x, 0, (size_t)count * sizeof *x); }
 
 /* The three products, each one function: c = a b, c += a b, c += a^T b. */
@@ -136,11 +146,7 @@ static int64_t forward_scratch(const Shape *s)
  * rescale: exp(m - m'). Returns whether any maximum moved. */
 static bool online_softmax(const Panel *p, const Reach *r, acc *score, vacc rescale[LS_TILE_VECTORS])
 {
-    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < r->keys; i++)
-        for (int j = 0; j < LS_TILE_VECTORS; j++) {
-            acc *at = score + i * COLUMNS + j * LS_LANES;
-            ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
-        }
+    ls_hide(r, r->keys, score);
     vacc top[LS_TILE_VECTORS], sum[LS_TILE_VECTORS];
     for (int j = 0; j < LS_TILE_VECTORS; j++) {
         top[j] = ls_load_acc(p->top + j * LS_LANES);
@@ -280,11 +286,7 @@ static void weights_and_slopes(const BackPanel *b, const Reach *r, int64_t rows,
         lse[j] = ls_load_acc(b->lse + j * LS_LANES);
         delta[j] = ls_load_acc(b->delta + j * LS_LANES);
     }
-    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < rows; i++)
-        for (int j = 0; j < LS_TILE_VECTORS; j++) {
-            acc *at = p + i * COLUMNS + j * LS_LANES;
-            ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
-        }
+    ls_hide(r, rows, p);
     for (int64_t i = 0; i < rows; i++)
 #pragma GCC unroll 2
         for (int j = 0; j < LS_TILE_VECTORS; j++) {

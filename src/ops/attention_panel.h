@@ -58,16 +58,6 @@ LS_INLINE void ls_store_pairs(uint8_t *to, __m512i even, __m512i odd)
     _mm512_store_si512(to + LS_TILE_BYTES, _mm512_permutex2var_epi16(even, high, odd));
 }
 
-/* Scores of what a lane does not see become LOWEST; rows to `rows`. */
-LS_INLINE void ls_hide(const Reach *r, int64_t rows, acc *score)
-{
-    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < rows; i++)
-        for (int j = 0; j < LS_TILE_VECTORS; j++) {
-            acc *at = score + i * COLUMNS + j * LS_LANES;
-            ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
-        }
-}
-
 /* sum: (32, 32) = or += left right. */
 LS_INLINE void ls_multiply(const Work *w, const acc *left, const acc *right, int64_t steps, int row_tiles, int column_tiles, bool add, acc *sum)
 {
