@@ -10,20 +10,16 @@
 
 static void widen(float *to, const void *from, int64_t stride, int64_t rows, int64_t columns)
 {
-    const LsBfloat16 *x = from;
-#pragma omp parallel for simd collapse(2) schedule(static) if (rows * columns > 16384)
+#pragma omp parallel for schedule(static) if (rows * columns > 16384)
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            to[i * columns + j] = ls_bfloat16_to_float(x[i * stride + j]);
+        ls_bfloat16_widen((const LsBfloat16 *)from + i * stride, to + i * columns, columns);
 }
 
 static void narrow(void *to, int64_t stride, const float *from, int64_t rows, int64_t columns)
 {
-    LsBfloat16 *y = to;
-#pragma omp parallel for collapse(2) schedule(static) if (rows * columns > 16384)
+#pragma omp parallel for schedule(static) if (rows * columns > 16384)
     for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            y[i * stride + j] = ls_bfloat16_from_float(from[i * columns + j]);
+        ls_bfloat16_round(from + i * columns, (LsBfloat16 *)to + i * stride, columns);
 }
 
 static LsStatus widened(const LsGemm *g)
