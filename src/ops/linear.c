@@ -3,11 +3,7 @@
  * With h = x w^T + bias and g = dL/dy act'(h):
  *     dL/dx = g w,   dL/dw = g^T x,   dL/dbias = sum of the rows of g
  * out[1] keeps h for the backward where there is an activation. */
-#include "ops/epilogue.h"
-
-typedef struct Linear {
-    LsActivation activation;
-} Linear;
+#include "ops/linear.h"
 
 /* Rows of one chunk of the bias gradient's sum: at most LS_REDUCE_CHUNKS chunks. */
 static int64_t chunk_rows(int64_t rows)
@@ -25,13 +21,9 @@ static LsStatus infer(LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
     const Linear *linear = node->attr;
-    if (x->dtype != LS_REAL || w->dtype != LS_REAL || w->rank != 2 || x->rank < 1 || x->dim[x->rank - 1] != w->dim[1])
-        return ls_node_fail(node, "linear: x %s does not fit w %s: x must be (..., K), w (N, K)", ls_shape_text(x), ls_shape_text(w));
-    if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
-        return ls_node_fail(node, "linear: bias %s does not fit w %s: it must be (N)", ls_shape_text(bias), ls_shape_text(w));
-    int64_t dim[LS_MAX_RANK], rows = x->count / w->dim[1];
-    memcpy(dim, x->dim, sizeof dim);
-    dim[x->rank - 1] = w->dim[0];
+    int64_t dim[LS_MAX_RANK];
+    LS_TRY(ls_linear_shape(node, LS_REAL, dim));
+    int64_t rows = x->count / w->dim[1];
     if (bias)
         node->scratch_backward = chunk_count(rows) * w->dim[0] * (int64_t)sizeof(acc);
     if (!ls_node_output(node, LS_REAL, x->rank, dim))
@@ -45,24 +37,9 @@ static LsStatus infer(LsNode *node)
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
-    const Linear *linear = node->attr;
-    int64_t n = w->dim[0], k = w->dim[1], m = x->count / k;
-    real *y = node->out[0]->data, *h = node->outputs > 1 ? node->out[1]->data : y; /* (M, N) */
-    Epilogue epilogue = {linear->activation, h, y, n};
-    return ls_gemm(&(LsGemm){.m = m,
-                             .n = n,
-                             .k = k,
-                             .a = x->data,
-                             .lda = k,
-                             .b = w->data,
-                             .ldb = k,
-                             .transpose_b = true,
-                             .c = h,
-                             .ldc = n,
-                             .bias = bias ? bias->data : NULL,
-                             .finish = linear->activation != LS_NO_ACTIVATION ? ls_finish_piece : NULL,
-                             .self = &epilogue});
+    Epilogue epilogue;
+    LsGemm product = ls_linear_product(node, node->out[node->outputs > 1]->data, &epilogue);
+    return ls_gemm(&product);
 }
 
 /* ---- Backward ----------------------------------------------------------------------------------------------------------- */

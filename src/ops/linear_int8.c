@@ -2,23 +2,13 @@
  *
  * Row j of the exact layer is off by at most scale_j / 2 times sum_k |x_k|. The layer is forward only; ls_linear makes it in graphs with
  * int8_weights. Where the rows of x are few, the time is that of reading the weights: a fourth of those in float. */
-#include "ops/epilogue.h"
-
-typedef struct Linear {
-    LsActivation activation;
-} Linear;
+#include "ops/linear.h"
 
 static LsStatus infer(LsNode *node)
 {
-    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
-    if (x->dtype != LS_REAL || w->dtype != LS_I8 || x->rank < 1 || x->dim[x->rank - 1] != w->dim[1])
-        return ls_node_fail(node, "linear: x %s does not fit w %s: x must be (..., K), w (N, K)", ls_shape_text(x), ls_shape_text(w));
-    if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
-        return ls_node_fail(node, "linear: bias %s does not fit w %s: it must be (N)", ls_shape_text(bias), ls_shape_text(w));
     int64_t dim[LS_MAX_RANK];
-    memcpy(dim, x->dim, sizeof dim);
-    dim[x->rank - 1] = w->dim[0];
-    return ls_node_output(node, LS_REAL, x->rank, dim) ? LS_OK : LS_RESOURCE;
+    LS_TRY(ls_linear_shape(node, LS_I8, dim));
+    return ls_node_output(node, LS_REAL, node->in[0]->rank, dim) ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
@@ -46,25 +36,9 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return reference(node, run); /* for checks only */
 #else
     (void)run;
-    const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
-    const Linear *linear = node->attr;
-    int64_t n = w->dim[0], k = w->dim[1], m = x->count / k;
-    real *y = node->out[0]->data; /* (M, N) */
-    Epilogue epilogue = {linear->activation, y, y, n};
-    return ls_gemm_int8(&(LsGemm){.m = m,
-                                  .n = n,
-                                  .k = k,
-                                  .a = x->data,
-                                  .lda = k,
-                                  .b = w->data,
-                                  .ldb = k,
-                                  .transpose_b = true,
-                                  .c = y,
-                                  .ldc = n,
-                                  .bias = bias ? bias->data : NULL,
-                                  .finish = linear->activation != LS_NO_ACTIVATION ? ls_finish_piece : NULL,
-                                  .self = &epilogue},
-                        ls_param_row_scale(node->graph, w), sizeof(real) == 2);
+    Epilogue epilogue;
+    LsGemm product = ls_linear_product(node, node->out[0]->data, &epilogue);
+    return ls_gemm_int8(&product, ls_param_row_scale(node->graph, node->in[1]), sizeof(real) == 2);
 #endif
 }
 
