@@ -1,14 +1,9 @@
 #!/usr/bin/env bash
 # The batch scripts with a launcher and a scontrol that only write down what they were asked: which endings requeue a job.
 # usage: cli_batch.sh PROGRAM (not run: the stand-in for mpirun plays its part)
-set -uo pipefail
-project=$(cd "$(dirname "$0")/.." && pwd)
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
+. "$(dirname "$0")/cli.inc"
 mkdir -p bin jobs run
 cp "$project/jobs/requeue.sh" jobs/
-failures=0
 
 # Plays `mpirun … lockstep train …`: waits for USR1 where told to, leaves a word in the run folder, exits as told.
 cat > bin/mpirun <<'FAKE'
@@ -49,23 +44,22 @@ check()
     wait $shell || code=$?
     [ -e scontrol.called ] && requeued=yes
     if [ "$code" != "$3" ] || [ "$requeued" != "$4" ]; then
-        echo "FAILED: $1: exit $code (expected $3), requeued $requeued (expected $4)"
-        cat log.txt
-        failures=$((failures + 1))
+        failed "$1: exit $code (expected $3), requeued $requeued (expected $4): $(cat log.txt)"
     fi
 }
 
 for script in one-node.sbatch many-nodes.sbatch; do
-    bash -n "$project/jobs/$script" || failures=$((failures + 1))
+    bash -n "$project/jobs/$script" || failed "$script is no script"
     FAKE_WORD=done FAKE_CODE=0 check "$script: done" $script 0 no
     FAKE_WAIT=1 FAKE_WORD=requeue FAKE_CODE=75 check "$script: stopped by USR1" $script 75 yes
-    grep -qx 'requeue 4711' scontrol.called || { echo "FAILED: $script: scontrol was asked: $(cat scontrol.called)"; failures=$((failures + 1)); }
+    grep -qx 'requeue 4711' scontrol.called || failed "$script: scontrol was asked: $(cat scontrol.called)"
     FAKE_WORD=requeue FAKE_CODE=1 check "$script: launcher hides 75" $script 1 yes
     FAKE_WORD=failed FAKE_CODE=3 check "$script: error of data" $script 3 no
     FAKE_WORD=nothing FAKE_CODE=6 check "$script: failed at launch" $script 6 no
     FAKE_WORD=diverged FAKE_CODE=5 check "$script: diverged" $script 5 no
     SLURM_RESTART_COUNT=100 FAKE_WORD=requeue FAKE_CODE=75 check "$script: restarts used up" $script 75 no
     grep -q -- '--map-by ppr:2:node:PE=3 --bind-to core' mpirun.called && grep -q 'lockstep-of-the-test train job.yaml train.steps=7$' mpirun.called &&
-        grep -q '^threads=3 places=cores$' mpirun.called || { echo "FAILED: $script: mpirun was asked:"; cat mpirun.called; failures=$((failures + 1)); }
+        grep -q '^threads=3 places=cores$' mpirun.called || failed "$script: mpirun was asked: $(cat mpirun.called)"
 done
-exit $((failures > 0))
+
+finish

@@ -1,39 +1,11 @@
 #!/usr/bin/env bash
 # Every command's help, versions, names that do not exist, and bad input: exit status and message as a user sees them.
 # usage: cli_commands.sh PROGRAM
-set -uo pipefail
-lockstep=$1
-folder=$(mktemp -d)
-trap 'chmod -R u+w "$folder"; rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-export OMP_NUM_THREADS=1
-failures=0
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT ARGUMENT...: the program ends with this status; its stderr (stdout where STATUS is 0) contains TEXT; an error is
-# told in one message
-expect()
-{
-    local status=$1 text=$2 code=0
-    shift 2
-    "$lockstep" "$@" > out.txt 2> err.txt < /dev/null || code=$?
-    [ "$code" = "$status" ] || failed "lockstep $*: exit $code, expected $status: $(head -c 600 err.txt)"
-    local where=err.txt
-    [ "$status" = 0 ] && where=out.txt
-    grep -qF -- "$text" $where || failed "lockstep $*: no '$text' in: $(head -c 600 $where)"
-    if [ "$status" != 0 ] && [ "$(grep -c '^lockstep: error: ' err.txt)" != 1 ]; then
-        failed "lockstep $*: not exactly one error line: $(head -c 600 err.txt)"
-    fi
-}
+. "$(dirname "$0")/cli.inc"
 
 # ---- the frame
-expect 0 'usage: lockstep COMMAND' --help
-expect 0 'instruction set' --version
+says 0 'usage: lockstep COMMAND' --help
+says 0 'instruction set' --version
 for name in lockstep git compiler MPI HDF5 oneDNN OpenMP; do
     grep -q "^$name  *[^ ]" out.txt || failed "--version says nothing of $name"
 done
@@ -41,45 +13,45 @@ done
 commands=$("$lockstep" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p')
 [ "$(wc -w <<< "$commands")" -ge 2 ] || failed "commands found in --help: $commands"
 for command in $commands; do
-    expect 0 "lockstep $command" "$command" --help
+    says 0 "lockstep $command" "$command" --help
     grep -q '^example:' out.txt || failed "$command --help has no example"
     grep -q -- '--help' out.txt || failed "$command --help does not name --help"
     [ -s err.txt ] && failed "$command --help wrote to stderr: $(head -c 300 err.txt)"
     awk 'length > 120' out.txt | grep -q . && failed "$command --help has lines over 120 columns"
     grep -q ' $' out.txt && failed "$command --help has spaces at line ends"
-    [ "$command" = prepare ] || expect 2 'no option --no-such-thing' "$command" --no-such-thing
+    [ "$command" = prepare ] || says 2 'no option --no-such-thing' "$command" --no-such-thing
 done
-expect 2 "did you mean 'models'" modles
-expect 2 "there is no command 'zzzzzz' (lockstep --help" zzzzzz
-expect 2 "did you mean '--json'" models --jsno
-expect 2 'too many arguments' models gpt mamba
-expect 2 "--json: 'maybe' is neither true nor false" models --json=maybe
+says 2 "did you mean 'models'" modles
+says 2 "there is no command 'zzzzzz' (lockstep --help" zzzzzz
+says 2 "did you mean '--json'" models --jsno
+says 2 'too many arguments' models gpt mamba
+says 2 "--json: 'maybe' is neither true nor false" models --json=maybe
 "$lockstep" models > /dev/full 2> err.txt; code=$?
 [ $code = 7 ] && grep -q 'No space left' err.txt || failed "full disk under stdout: exit $code: $(cat err.txt)"
 "$lockstep" models >&- 2> err.txt; code=$?
 [ $code = 1 ] && grep -q 'standard output' err.txt || failed "closed stdout: exit $code: $(cat err.txt)"
 ("$lockstep" models gpt 2> err.txt; echo $? > code.txt) | true
 [ "$(cat code.txt)" = 1 ] && grep -q 'Broken pipe' err.txt || failed "closed pipe: exit $(cat code.txt): $(cat err.txt)"
-LOCKSTEP_ISA=v9 expect 2 'LOCKSTEP_ISA=v9: unknown' --version
+LOCKSTEP_ISA=v9 says 2 'LOCKSTEP_ISA=v9: unknown' --version
 
 # ---- models, ops
-expect 0 'learning_rate' models gpt
-expect 2 "did you mean 'gpt'" models gtp
-expect 0 '"choices": "layer|rms"' models gpt --json
-expect 0 'layer_norm' ops
-expect 0 'case 0' ops rms_norm
-expect 2 "did you mean 'linear'" ops liner
+says 0 'learning_rate' models gpt
+says 2 "did you mean 'gpt'" models gtp
+says 0 '"choices": "layer|rms"' models gpt --json
+says 0 'layer_norm' ops
+says 0 'case 0' ops rms_norm
+says 2 "did you mean 'linear'" ops liner
 for op in $("$lockstep" ops | cut -d' ' -f1); do
-    expect 0 'case 0' ops "$op"
+    says 0 'case 0' ops "$op"
 done
-expect 0 '"has_gradient": true' ops linear --json
+says 0 '"has_gradient": true' ops linear --json
 
 # ---- datasets
-expect 0 'enwik8' datasets
-expect 0 'licence' datasets enwik8
-expect 0 '"bytes": 100000000' datasets enwik8 --json
-expect 2 "did you mean 'enwik8'" datasets enwik
-expect 2 '--fetch needs a NAME' datasets --fetch
+says 0 'enwik8' datasets
+says 0 'licence' datasets enwik8
+says 0 '"bytes": 100000000' datasets enwik8 --json
+says 2 "did you mean 'enwik8'" datasets enwik
+says 2 '--fetch needs a NAME' datasets --fetch
 
 # ---- configurations: every mistake at once, nothing started
 cat > bad.yaml <<'JOB'
@@ -93,35 +65,35 @@ train:
   batch: [1]
 output: {path: run}
 JOB
-expect 2 'bad.yaml: 6 mistakes' train bad.yaml train.foo=1 output.keep=no
+says 2 'bad.yaml: 6 mistakes' train bad.yaml train.foo=1 output.keep=no
 for text in "line 3: model.layrs: unknown; did you mean 'layers'?" "line 4: model.heads: 'two' is not a whole number" \
     'line 7: train.steps: 0 is out of range: at least 1' 'line 8: train.batch: a list where one value belongs' \
     'command line: train.foo: unknown' "command line: output.keep: 'no' is not a whole number"; do
     grep -qF "$text" err.txt || failed "mistakes: no '$text' in $(cat err.txt)"
 done
 [ -e run ] && failed 'a run folder was made in spite of the mistakes'
-expect 2 'bad.yaml: 4 mistakes' bench bad.yaml --synthetic
-expect 2 'missing.yaml: No such file' train missing.yaml
-expect 2 'is a folder' train .
+says 2 'bad.yaml: 4 mistakes' bench bad.yaml --synthetic
+says 2 'missing.yaml: No such file' train missing.yaml
+says 2 'is a folder' train .
 : > empty.yaml
-expect 2 'empty.yaml: is empty' train empty.yaml
+says 2 'empty.yaml: is empty' train empty.yaml
 printf 'model:\n  kind: gpt\n bad indent\n' > syntax.yaml
-expect 2 'syntax.yaml: line 3' train syntax.yaml
-expect 2 'larger than 1 MiB' train "$lockstep"
+says 2 'syntax.yaml: line 3' train syntax.yaml
+says 2 'larger than 1 MiB' train "$lockstep"
 printf '\x89HDF\r\n' > binary.yaml
-expect 2 'binary.yaml: invalid leading UTF-8 octet at byte 0: the text must be UTF-8' train binary.yaml
+says 2 'binary.yaml: invalid leading UTF-8 octet at byte 0: the text must be UTF-8' train binary.yaml
 printf 'model: {kind: gpt}\ndata: {path: none.h5}\n' > missing-data.yaml
-expect 3 'none.h5' train missing-data.yaml
-expect 2 'data.path is not set' train missing-data.yaml data.path=
+says 3 'none.h5' train missing-data.yaml
+says 2 'data.path is not set' train missing-data.yaml data.path=
 
 # ---- doctor
 export XDG_CACHE_HOME=$folder/cache
-expect 0 'GFLOP/s in float' doctor .
+says 0 'GFLOP/s in float' doctor .
 for name in 'instruction set' threads memory 'memory speed' disk fsync HDF5; do
     grep -q "^\(ok\|warn\)  *$name  " out.txt || failed "doctor says nothing of $name: $(cat out.txt)"
 done
 [ -s cache/lockstep/machine.json ] || failed "the machine's speeds were not kept"
-LOCKSTEP_ISA=baseline OMP_NUM_THREADS=1 expect 0 'baseline, forced by LOCKSTEP_ISA' doctor
+LOCKSTEP_ISA=baseline OMP_NUM_THREADS=1 says 0 'baseline, forced by LOCKSTEP_ISA' doctor
 SLURM_STEP_ID=0 SLURM_NTASKS=4 "$lockstep" doctor nowhere > out.txt 2> err.txt; code=$?
 [ $code = 1 ] && grep -q '^FAIL  run folder  *nowhere: No such file' out.txt || failed "doctor nowhere: exit $code: $(cat out.txt)"
 tr -s ' \n' ' ' < out.txt | grep -q '4 ranks, but MPI started a world of 1' || failed "doctor in a world of one: $(cat out.txt err.txt)"
@@ -134,25 +106,26 @@ printf 'To be, or not to be, that is the question.\n%.0s' {1..50} > text.txt
 printf 'caf\xc3\xa9 \xff broken\n' > broken.txt
 : > empty.txt
 mkdir readonly && chmod a-w readonly
-expect 0 'vocabulary' prepare text text.txt -o sub/text.h5 --tokenizer characters --validation 0.1
-expect 0 '"tokenizer": "bytes"' prepare text text.txt text.txt -o bytes.h5 --json
-expect 2 'the first argument is the kind; there are: text' prepare
-expect 2 "did you mean 'text'" prepare texts text.txt -o x.h5
-expect 0 'vocabulary' prepare -o sub/text.h5 text --tokenizer characters text.txt
-expect 2 'no option --no-such-thing' prepare text --no-such-thing
-expect 2 '--output FILE.h5 is missing' prepare text text.txt
-expect 2 "did you mean '--tokenizer'" prepare text text.txt -o x.h5 --tokeniser bytes
-expect 2 "'word' is none of bytes|characters|gpt2" prepare text text.txt -o x.h5 --tokenizer word
-expect 2 '--validation: 1.5 is out of range' prepare text text.txt -o x.h5 --validation 1.5
-expect 2 'is a source and the output at once' prepare text text.txt -o text.txt
-expect 2 'is a folder' prepare text text.txt -o sub
-expect 3 'missing.txt' prepare text missing.txt -o x.h5
-expect 3 'empty' prepare text empty.txt -o x.h5
-expect 3 'broken.txt' prepare text broken.txt -o x.h5 --tokenizer characters
+says 0 'vocabulary' prepare text text.txt -o sub/text.h5 --tokenizer characters --validation 0.1
+says 0 '"tokenizer": "bytes"' prepare text text.txt text.txt -o bytes.h5 --json
+says 2 'the first argument is the kind; there are: text' prepare
+says 2 "did you mean 'text'" prepare texts text.txt -o x.h5
+says 0 'vocabulary' prepare -o sub/text.h5 text --tokenizer characters text.txt
+says 2 'no option --no-such-thing' prepare text --no-such-thing
+says 2 '--output FILE.h5 is missing' prepare text text.txt
+says 2 "did you mean '--tokenizer'" prepare text text.txt -o x.h5 --tokeniser bytes
+says 2 "'word' is none of bytes|characters|gpt2" prepare text text.txt -o x.h5 --tokenizer word
+says 2 '--validation: 1.5 is out of range' prepare text text.txt -o x.h5 --validation 1.5
+says 2 'is a source and the output at once' prepare text text.txt -o text.txt
+says 2 'is a folder' prepare text text.txt -o sub
+says 3 'missing.txt' prepare text missing.txt -o x.h5
+says 3 'empty' prepare text empty.txt -o x.h5
+says 3 'broken.txt' prepare text broken.txt -o x.h5 --tokenizer characters
 if [ "$(id -u)" != 0 ]; then # nothing is read-only for root
-    expect 3 'readonly' prepare text text.txt -o readonly/x.h5
+    says 3 'readonly' prepare text text.txt -o readonly/x.h5
 else
-    expect 3 '/proc/nowhere' prepare text text.txt -o /proc/nowhere/x.h5
+    says 3 '/proc/nowhere' prepare text text.txt -o /proc/nowhere/x.h5
 fi
 ls x.h5* > /dev/null 2>&1 && failed "failed preparations left: $(ls x.h5*)"
-exit $((failures > 0))
+
+finish

@@ -1,36 +1,13 @@
 #!/usr/bin/env bash
 # eval, generate and bench on a small trained run, as a user calls them.
 # usage: cli_generate.sh PROGRAM
-set -uo pipefail
-lockstep=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive OMPI_MCA_mpi_yield_when_idle=1 XDG_CACHE_HOME=$folder/cache OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-mpirun="mpirun --oversubscribe --bind-to none"
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT COMMAND...: exit status, and text in stderr
-expect()
-{
-    local status=$1 text=$2 code=0
-    shift 2
-    "$@" > out.txt 2> err.txt < /dev/null || code=$?
-    [ "$code" = "$status" ] || failed "$*: exit $code, expected $status: $(head -c 900 err.txt)"
-    [ -z "$text" ] || grep -qF -- "$text" err.txt || failed "$*: no '$text' in: $(head -c 900 err.txt)"
-}
+. "$(dirname "$0")/cli.inc"
 
 # field NAME: a number of the JSON in out.txt
 field() { sed -n "s/^ *\"$1\": *\([-0-9.e+]*\),\{0,1\}$/\1/p" out.txt | head -1; }
 
 for i in $(seq 120); do echo "Über $i Wölfe: 🐺 und 你好, the wolves count to $((i % 7)) and sleep."; done > text.txt
-"$lockstep" prepare text text.txt -o data.h5 --tokenizer bytes --validation 0.1 > /dev/null 2> err.txt || failed "prepare: $(cat err.txt)"
+prepare data.h5 --tokenizer bytes --validation 0.1
 cat > job.yaml <<'JOB'
 model: {kind: mamba, layers: 1, width: 32, context: 32}
 data: {path: data.h5}
@@ -150,5 +127,4 @@ if command -v script > /dev/null; then
     LC_ALL=C grep -q $'\033\\[3' typed.txt && failed "colours in spite of NO_COLOR"
 fi
 
-[ $failures = 0 ] && echo "all passed"
-exit $((failures > 0))
+finish

@@ -1,29 +1,7 @@
 #!/usr/bin/env bash
 # inspect and diff on runs, checkpoints and data sets, whole and damaged: results, messages and exit status.
 # usage: cli_inspect.sh PROGRAM
-set -uo pipefail
-lockstep=$1
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-export OMP_NUM_THREADS=1
-failures=0
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT ARGUMENT...: exit status, and TEXT on stdout or stderr
-expect()
-{
-    local status=$1 text=$2 code=0
-    shift 2
-    "$lockstep" "$@" > out.txt 2>&1 < /dev/null || code=$?
-    [ "$code" = "$status" ] || failed "lockstep $*: exit $code, expected $status: $(head -c 600 out.txt)"
-    grep -qF -- "$text" out.txt || failed "lockstep $*: no '$text' in: $(head -c 900 out.txt)"
-}
+. "$(dirname "$0")/cli.inc"
 
 # flip FILE OFFSET: turns one bit over
 flip()
@@ -34,7 +12,7 @@ flip()
 }
 
 printf 'All that is gold does not glitter, not all those who wander are lost.\n%.0s' {1..40} > text.txt
-"$lockstep" prepare text text.txt -o text.h5 > /dev/null 2> err.txt || failed "prepare: $(cat err.txt)"
+prepare text.h5
 cat > job.yaml <<'JOB'
 model: {kind: gpt, layers: 1, heads: 2, width: 16, context: 16}
 data: {path: text.h5}
@@ -48,55 +26,56 @@ train output.path=other train.seed=2
 train output.path=longer train.steps=6 # the schedule differs from the second step on
 
 # ---- inspect
-expect 0 'step-00000004.h5: whole' inspect one
+says 0 'step-00000004.h5: whole' inspect one
 grep -q '^status  *done' out.txt || failed "inspect says nothing of the status: $(cat out.txt)"
-expect 0 '"whole": true' inspect one --json
-expect 0 'every checksum is right' inspect one/checkpoints/step-00000004.h5
-expect 0 'optimizer/v/token_embedding' inspect one/checkpoints/step-00000004.h5 --tensors
-expect 0 'learning_rate:' inspect one/checkpoints/step-00000004.h5 --config
-expect 0 '"parameters": ' inspect one/checkpoints/step-00000004.h5 --json
-expect 0 'train tokens' inspect text.h5
-expect 0 '"vocabulary": 256' inspect text.h5 --json
-expect 3 'No such file' inspect missing.h5
-expect 4 'No such file' inspect one/checkpoints/step-00000099.h5
-expect 3 'text.txt' inspect text.txt
+says 0 '"whole": true' inspect one --json
+says 0 'every checksum is right' inspect one/checkpoints/step-00000004.h5
+says 0 'optimizer/v/token_embedding' inspect one/checkpoints/step-00000004.h5 --tensors
+says 0 'learning_rate:' inspect one/checkpoints/step-00000004.h5 --config
+says 0 '"parameters": ' inspect one/checkpoints/step-00000004.h5 --json
+says 0 'train tokens' inspect text.h5
+says 0 '"vocabulary": 256' inspect text.h5 --json
+says 3 'No such file' inspect missing.h5
+says 4 'No such file' inspect one/checkpoints/step-00000099.h5
+says 3 'text.txt' inspect text.txt
 mkdir nothing
-expect 4 'is no run folder' inspect nothing
+says 4 'is no run folder' inspect nothing
 size=$(stat -c %s one/checkpoints/step-00000004.h5)
 for offset in 3 12 40 600 $((size / 2)) $((size - 1)); do # magic line, kind, digest, HDF5's header, arrays, end
     rm -rf damaged && cp -r one damaged
     flip damaged/checkpoints/step-00000004.h5 "$offset"
-    expect 4 'step-00000004.h5' inspect damaged/checkpoints/step-00000004.h5
-    expect 4 'DAMAGED' inspect damaged
-    grep -q '1 of 2 checkpoints is damaged' out.txt || failed "bit at $offset: $(cat out.txt)"
+    says 4 'step-00000004.h5' inspect damaged/checkpoints/step-00000004.h5
+    says 4 '1 of 2 checkpoints is damaged' inspect damaged
+    grep -q 'DAMAGED' out.txt || failed "bit at $offset: $(cat out.txt)"
 done
 truncate -s $((size / 3)) damaged/checkpoints/step-00000004.h5
-expect 4 'step-00000004.h5' inspect damaged/checkpoints/step-00000004.h5
+says 4 'step-00000004.h5' inspect damaged/checkpoints/step-00000004.h5
 size=$(stat -c %s text.h5)
 for offset in 600 $((size / 2)) $((size - 1)); do
     cp text.h5 damaged.h5
     flip damaged.h5 "$offset"
-    expect 3 'damaged.h5' inspect damaged.h5
+    says 3 'damaged.h5' inspect damaged.h5
 done
 truncate -s 700 damaged.h5
-expect 3 'damaged.h5' inspect damaged.h5
+says 3 'damaged.h5' inspect damaged.h5
 
 # ---- diff
-expect 0 'equal' diff one again
+says 0 'equal' diff one again
 grep -q 'differ' out.txt && failed "equal runs differ: $(cat out.txt)"
-expect 1 'loss             differs first at step 1' diff one other
+says 1 'loss             differs first at step 1' diff one other
 grep -q 'error' out.txt && failed "a difference was told as an error: $(cat out.txt)"
-expect 1 'differs first at step' diff one longer
-expect 1 'parameters/token_embedding' diff one/checkpoints/step-00000002.h5 one/checkpoints/step-00000004.h5 --all
-expect 0 'all 48 tensors are equal' diff one/checkpoints/step-00000002.h5 again/checkpoints/step-00000002.h5
-expect 0 'within the tolerance' diff one/checkpoints/step-00000002.h5 one/checkpoints/step-00000004.h5 --tolerance 1
-expect 1 '"equal": false' diff one other --json
-expect 0 '"equal": true' diff one again --json
-expect 2 'too few arguments' diff one
-expect 2 'name two run folders or two checkpoints' diff one one/checkpoints/step-00000002.h5
-expect 4 'No such file' diff one missing
-expect 4 'nothing can be compared' diff one nothing
+says 1 'differs first at step' diff one longer
+says 1 'parameters/token_embedding' diff one/checkpoints/step-00000002.h5 one/checkpoints/step-00000004.h5 --all
+says 0 'all 48 tensors are equal' diff one/checkpoints/step-00000002.h5 again/checkpoints/step-00000002.h5
+says 0 'within the tolerance' diff one/checkpoints/step-00000002.h5 one/checkpoints/step-00000004.h5 --tolerance 1
+says 1 '"equal": false' diff one other --json
+says 0 '"equal": true' diff one again --json
+says 2 'too few arguments' diff one
+says 2 'name two run folders or two checkpoints' diff one one/checkpoints/step-00000002.h5
+says 4 'No such file' diff one missing
+says 4 'nothing can be compared' diff one nothing
 sed -i '3s/"loss": [0-9.]*/"loss": 5.5/' again/metrics.jsonl
-expect 1 'loss             differs first at step 3' diff one again
-expect 4 'damaged' diff one/checkpoints/step-00000004.h5 damaged/checkpoints/step-00000004.h5
-exit $((failures > 0))
+says 1 'loss             differs first at step 3' diff one again
+says 4 'damaged' diff one/checkpoints/step-00000004.h5 damaged/checkpoints/step-00000004.h5
+
+finish

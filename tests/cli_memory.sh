@@ -1,32 +1,11 @@
 #!/usr/bin/env bash
 # train.memory as a user sets it: the plan, the peak that is really reached, refusals before anything starts, the same bits under a limit.
 # usage: cli_memory.sh PROGRAM
-set -uo pipefail
-lockstep=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-export OMP_NUM_THREADS=2 OMP_WAIT_POLICY=passive XDG_CACHE_HOME=$folder/cache
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT COMMAND...: exit status, and text in stderr
-expect()
-{
-    local status=$1 text=$2 code=0
-    shift 2
-    "$@" > out.txt 2> err.txt < /dev/null || code=$?
-    [ "$code" = "$status" ] || failed "$*: exit $code, expected $status: $(head -c 900 err.txt)"
-    [ -z "$text" ] || grep -qF -- "$text" err.txt || failed "$*: no '$text' in: $(head -c 900 err.txt)"
-}
+. "$(dirname "$0")/cli.inc"
+export OMP_NUM_THREADS=2
 
 for i in $(seq 400); do echo "line $i of a text that says little, $((i * i % 97)) times over"; done > text.txt
-expect 0 "" "$lockstep" prepare text text.txt -o text.h5 --tokenizer characters --validation 0.1
+prepare text.h5 --tokenizer characters --validation 0.1
 cat > job.yaml <<YAML
 model: {kind: gpt, layers: 6, width: 64, heads: 4, context: 64, dropout: 0.1}
 data: {path: text.h5}
@@ -71,4 +50,4 @@ for precision in float bfloat16; do
 done
 [ -n "$base" ] || failed "no base in the plan"
 
-exit $((failures > 0))
+finish

@@ -1,30 +1,7 @@
 #!/usr/bin/env bash
 # Sequences in segments and over ranks as a user runs them: the same training, resumption on other numbers of both, evaluation, messages.
 # usage: cli_sequence.sh PROGRAM
-set -uo pipefail
-lockstep=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive OMPI_MCA_mpi_yield_when_idle=1 XDG_CACHE_HOME=$folder/cache OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-mpirun="mpirun --oversubscribe --bind-to none"
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT COMMAND...: exit status, and text in stdout or stderr
-expect()
-{
-    local status=$1 text=$2 code=0
-    shift 2
-    "$@" > out.txt 2>&1 < /dev/null || code=$?
-    [ "$code" = "$status" ] || failed "$*: exit $code, expected $status: $(head -c 900 out.txt)"
-    [ -z "$text" ] || grep -qF -- "$text" out.txt || failed "$*: no '$text' in: $(head -c 900 out.txt)"
-}
+. "$(dirname "$0")/cli.inc"
 
 # values FILE NAME: one number a row
 values() { sed -n "s/.*\"$2\": \([-0-9.e+]*\).*/\1/p" "$1"; }
@@ -36,8 +13,8 @@ near()
         END { exit bad || rows == 0 }' || failed "$4: $(paste "$1" "$2" | tr '\n' ';' | head -c 600)"
 }
 
-awk 'BEGIN { srand(4); for (i = 0; i < 4000; i++) printf "%s ", substr("the cat sat on a mat and saw seven ships sail by", 1 + int(rand() * 40), 1 + int(rand() * 9)); }' > text.txt
-"$lockstep" prepare text text.txt -o data.h5 --tokenizer characters --validation 0.1 > /dev/null 2> err.txt || failed "prepare: $(cat err.txt)"
+random_words 4000 > text.txt
+prepare data.h5 --tokenizer characters --validation 0.1
 cat > job.yaml <<'JOB'
 model: {kind: mamba, layers: 2, width: 16, context: 256}
 data: {path: data.h5}
@@ -94,5 +71,4 @@ expect 2 "fewer than the 3 that the next one's convolution looks back" "$lockste
 expect 2 "train.sequence_ranks: 0 is out of range" "$lockstep" train job.yaml train.sequence_ranks=0
 [ ! -e runs/x ] || failed "a refused run left a folder"
 
-[ "$failures" = 0 ] && echo "all passed"
-exit "$failures"
+finish

@@ -2,27 +2,16 @@
 # A sequence of 1,048,576 tokens trains: the loss and the whole gradient do not depend on how it is cut; memory is that of a segment; time
 # a token that of a short sequence.
 # usage: cli_sequence_long.sh PROGRAM
-set -uo pipefail
-lockstep=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-export XDG_CACHE_HOME=$folder/cache OMP_WAIT_POLICY=passive OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
+. "$(dirname "$0")/cli.inc"
+unset OMP_NUM_THREADS # all cores
 
 value() { sed -n "s/.*\"$2\": \([-0-9.e+]*\).*/\1/p" "$1" | tail -1; }
 
 # near A B ALLOWED WHAT
 near() { awk -v a="$1" -v b="$2" -v allowed="$3" 'BEGIN { d = a - b; d = d < 0 ? -d : d; exit !(a != "" && b > 0 && d <= allowed * b) }' || failed "$4: $1, $2"; }
 
-awk 'BEGIN { srand(4); for (i = 0; i < 280000; i++) printf "%s ", substr("the cat sat on a mat and saw seven ships sail by", 1 + int(rand() * 40), 1 + int(rand() * 9)); }' > text.txt
-"$lockstep" prepare text text.txt -o data.h5 --tokenizer bytes --validation 0 > /dev/null 2> err.txt || failed "prepare: $(cat err.txt)"
+random_words 280000 > text.txt
+prepare data.h5 --tokenizer bytes --validation 0
 cat > job.yaml <<'JOB'
 model: {kind: mamba, layers: 2, width: 64, context: 256}
 data: {path: data.h5}
@@ -55,5 +44,5 @@ short=$(value 4096.json step_seconds_min) long=$(value 1048576.json step_seconds
 awk -v short="$short" -v long="$long" 'BEGIN { exit !(short > 0 && long / 256 < 1.5 * short) }' || failed "time: 4,096 tokens in $short s, 256 times as many in $long s"
 awk -v memory="$memory" 'BEGIN { exit !(memory > 0 && memory < 400 * 1048576) }' || failed "memory: $memory bytes"
 echo "1,048,576 tokens: $long s a step ($short s for 4,096), $memory bytes"
-[ "$failures" = 0 ] && echo "all passed"
-exit "$failures"
+
+finish

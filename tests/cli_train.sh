@@ -1,30 +1,7 @@
 #!/usr/bin/env bash
 # Training as a user runs it: resumption to the bit after stops, kills and failing disks; signals; divergence; bad input.
 # usage: cli_train.sh PROGRAM
-set -uo pipefail
-lockstep=$(realpath "$1")
-folder=$(mktemp -d)
-trap 'rm -rf "$folder"' EXIT
-cd "$folder" || exit 1
-failures=0
-export OMP_NUM_THREADS=1 OMP_WAIT_POLICY=passive OMPI_MCA_mpi_yield_when_idle=1 XDG_CACHE_HOME=$folder/cache OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
-mpirun="mpirun --oversubscribe --bind-to none"
-
-failed()
-{
-    echo "FAILED: $*"
-    failures=$((failures + 1))
-}
-
-# expect STATUS TEXT COMMAND...: exit status, and text in stderr
-expect()
-{
-    local status=$1 text=$2 code=0
-    shift 2
-    "$@" > out.txt 2> err.txt < /dev/null || code=$?
-    [ "$code" = "$status" ] || failed "$*: exit $code, expected $status: $(head -c 900 err.txt)"
-    [ -z "$text" ] || grep -qF -- "$text" err.txt || failed "$*: no '$text' in: $(head -c 900 err.txt)"
-}
+. "$(dirname "$0")/cli.inc"
 
 # rows FILE: metrics without what depends on time
 rows() { sed 's/, "tokens_per_second.*//' "$1"; }
@@ -50,8 +27,8 @@ wait_rows()
     failed "$1 has no $2 rows after 12 s"
 }
 
-awk 'BEGIN { srand(4); for (i = 0; i < 3000; i++) printf "%s ", substr("the cat sat on a mat and saw seven ships sail by", 1 + int(rand() * 40), 1 + int(rand() * 9)); }' > text.txt
-"$lockstep" prepare text text.txt -o data.h5 --tokenizer characters --validation 0.1 > /dev/null 2> err.txt || failed "prepare: $(cat err.txt)"
+random_words 3000 > text.txt
+prepare data.h5 --tokenizer characters --validation 0.1
 cat > job.yaml <<'JOB'
 model: {kind: gpt, layers: 1, heads: 2, width: 32, context: 16}
 data: {path: ../data.h5}
@@ -244,5 +221,4 @@ grep -q '^lockstep: step 3/3 .*loss' err.txt || failed "no line of progress: $(c
 LC_ALL=C grep -q $'[\r\033]' err.txt && failed "control characters outside a terminal"
 cd ..
 
-[ $failures = 0 ] && echo "all passed"
-exit $((failures > 0))
+finish
