@@ -1,13 +1,10 @@
 /* The communicator at 1 to 4 ranks: sums, agreement, buckets with and without overlap, launch checks. */
-#include "dist/dist.h"
-#include "harness.h"
+#include "harness_mpi.h"
 #include "lockstep/graph.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const LsComm *comm;
 
 static void test_sums(void)
 {
@@ -306,25 +303,20 @@ static void test_threads(void)
     CU_ASSERT_EQUAL(ls_dist_default_threads(0, 1), 1);
 }
 
-int main(int argc, char **argv)
-{
-    if (ls_dist_start(&argc, &argv, &comm) != LS_OK) {
-        fprintf(stderr, "%s\n", ls_message());
-        return 1;
-    }
-    int failed = harness_run("dist", (HarnessTest[]){{"sums", test_sums},
-                                                     {"broadcast", test_broadcast},
-                                                     {"requests", test_requests},
-                                                     {"agree", test_agree},
-                                                     {"second start", test_second_start},
-                                                     {"buckets by messages", test_buckets},
-                                                     {"buckets by shared memory", test_shared_buckets},
-                                                     {"buckets over two nodes", test_two_nodes},
-                                                     {"link", test_link},
-                                                     {"a rank that hangs", test_rank_that_hangs},
-                                                     {"world check", test_world_check},
-                                                     {"threads", test_threads},
-                                                     {0}});
-    ls_dist_finish();
-    return failed;
-}
+static const HarnessTest tests[] = {
+    {"sums", test_sums},
+    {"broadcast", test_broadcast},
+    {"requests", test_requests},
+    {"agree", test_agree},
+    {"second start", test_second_start},
+    {"buckets by messages", test_buckets},
+    {"buckets by shared memory", test_shared_buckets},
+    {"buckets over two nodes", test_two_nodes},
+    {"link", test_link},
+    {"a rank that hangs", test_rank_that_hangs},
+    {"world check", test_world_check},
+    {"threads", test_threads},
+    {0},
+};
+
+int main(int argc, char **argv) { return harness_run_mpi(argc, argv, "dist", tests); }

@@ -1,14 +1,12 @@
 /* Sequences shared by the ranks, and cut into segments, against whole sequences on one rank inside the same process: a small Mamba. */
 #include "config/config.h"
-#include "harness.h"
+#include "harness_mpi.h"
 #include "train/train.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-static const LsComm *comm;
 
 enum { VOCABULARY = 29, SEQUENCE = 203, STEPS = 24 }; /* no number of ranks but 1 divides 203 */
 
@@ -282,19 +280,14 @@ static void test_refusals(void)
     ls_config_free(config);
 }
 
-int main(int argc, char **argv)
-{
-    if (ls_dist_start(&argc, &argv, &comm) != LS_OK) {
-        fprintf(stderr, "%s\n", ls_message());
-        return 1;
-    }
-    int failed = harness_run("sequence", (HarnessTest[]){{"ranks and segments", test_ranks_and_segments},
-                                                         {"gradients", test_gradients},
-                                                         {"groups", test_groups},
-                                                         {"stop and resume", test_stop_and_resume},
-                                                         {"a rank that fails", test_failing_rank},
-                                                         {"refusals", test_refusals},
-                                                         {0}});
-    ls_dist_finish();
-    return failed;
-}
+static const HarnessTest tests[] = {
+    {"ranks and segments", test_ranks_and_segments},
+    {"gradients", test_gradients},
+    {"groups", test_groups},
+    {"stop and resume", test_stop_and_resume},
+    {"a rank that fails", test_failing_rank},
+    {"refusals", test_refusals},
+    {0},
+};
+
+int main(int argc, char **argv) { return harness_run_mpi(argc, argv, "sequence", tests); }

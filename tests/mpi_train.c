@@ -1,8 +1,7 @@
 /* The trainer at 1 to 4 ranks, against a world of one inside the same process. */
-#include "toy_model.h"
 #include "base/bfloat16.h"
-
-static const LsComm *comm;
+#include "harness_mpi.h"
+#include "toy_model.h"
 
 enum { MAX_STEPS = 64 };
 
@@ -301,23 +300,18 @@ static void test_failing_save(void)
     ls_trainer_free(trainer);
 }
 
-int main(int argc, char **argv)
-{
-    if (ls_dist_start(&argc, &argv, &comm) != LS_OK) {
-        fprintf(stderr, "%s\n", ls_message());
-        return 1;
-    }
-    int failed = harness_run("train", (HarnessTest[]){{"the same losses on any number of ranks", test_ranks},
-                                                      {"the same on any number of ranks in bfloat16", test_ranks_bfloat16},
-                                                      {"ranks agree to the bit", test_ranks_agree},
-                                                      {"micro-batches", test_micro_batches},
-                                                      {"a batch that ranks do not divide", test_batch_that_ranks_do_not_divide},
-                                                      {"a rank that fails", test_failing_rank},
-                                                      {"divergence", test_divergence},
-                                                      {"stop and resume", test_stop_and_resume},
-                                                      {"messages alone, and two nodes", test_other_ways},
-                                                      {"a save that fails", test_failing_save},
-                                                      {0}});
-    ls_dist_finish();
-    return failed;
-}
+static const HarnessTest tests[] = {
+    {"the same losses on any number of ranks", test_ranks},
+    {"the same on any number of ranks in bfloat16", test_ranks_bfloat16},
+    {"ranks agree to the bit", test_ranks_agree},
+    {"micro-batches", test_micro_batches},
+    {"a batch that ranks do not divide", test_batch_that_ranks_do_not_divide},
+    {"a rank that fails", test_failing_rank},
+    {"divergence", test_divergence},
+    {"stop and resume", test_stop_and_resume},
+    {"messages alone, and two nodes", test_other_ways},
+    {"a save that fails", test_failing_save},
+    {0},
+};
+
+int main(int argc, char **argv) { return harness_run_mpi(argc, argv, "train", tests); }
