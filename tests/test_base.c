@@ -1,8 +1,10 @@
 /* Memory, random numbers, status. Philox's known answers are those published with Random123 (kat_vectors). */
+#include "base/text.h"
 #include "harness.h"
 #include "lockstep/base.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -88,6 +90,32 @@ static void test_status(void)
     CU_ASSERT_EQUAL(ls_message_status(), LS_ERROR);
 }
 
+static void test_text(void)
+{
+    const char *scalar = ls_dims_text(0, NULL), *two = ls_dims_text(2, (int64_t[]){37, 1});
+    CU_ASSERT_STRING_EQUAL(scalar, "()");
+    CU_ASSERT_STRING_EQUAL(two, "(37, 1)");
+
+    LsNotes notes = {0};
+    CU_ASSERT_STRING_EQUAL(ls_notes_text(&notes), "");
+    ls_note(&notes, "one is %d", 1);
+    ls_note(&notes, "two");
+    CU_ASSERT_STRING_EQUAL(ls_notes_text(&notes), "\n  one is 1\n  two");
+    for (int length = 1; length <= 1000; length *= 10) { /* many lines, and few that fill the text */
+        int lines = 0;
+        notes = (LsNotes){0};
+        for (int i = 0; i < 100; i++)
+            ls_note(&notes, "%0*d", length, i);
+        const char *text = ls_notes_text(&notes), *more = strstr(text, "\n  and ");
+        for (const char *at = text; (at = strchr(at, '\n')); at++)
+            lines++;
+        CU_ASSERT_PTR_NOT_NULL_FATAL(more);
+        CU_ASSERT_EQUAL(atoi(more + strlen("\n  and ")), 100 - (lines - 1));
+        CU_ASSERT(lines > 5 && lines <= 41);
+        CU_ASSERT_STRING_EQUAL(ls_notes_text(&notes), text); /* asked again it is the same */
+    }
+}
+
 static void test_isa(void)
 {
     LsIsa isa;
@@ -108,6 +136,7 @@ int main(void)
                                                {"permute is a bijection", test_permute},
                                                {"memory", test_memory},
                                                {"status messages", test_status},
+                                               {"text of messages", test_text},
                                                {"instruction set", test_isa},
                                                {0}});
 }

@@ -1,4 +1,5 @@
 /* lockstep diff RUN RUN: from which step on two runs differ, and by how much. */
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/tensors.h"
 #include "store/checkpoint.h"
@@ -170,7 +171,6 @@ static void compare_values(const float *a, const float *b, int64_t count, Differ
 
 static LsStatus compare_tensor(const LsFileTensors file[2], const LsFileTensor *x, Difference *difference)
 {
-    char shape[2][128];
     const LsFileTensor *y = ls_file_tensor(&file[1], x->name);
     *difference = (Difference){0};
     snprintf(difference->name, sizeof difference->name, "%s", x->name);
@@ -179,9 +179,8 @@ static LsStatus compare_tensor(const LsFileTensors file[2], const LsFileTensor *
         return LS_OK;
     }
     if (x->rank != y->rank || memcmp(x->dim, y->dim, (size_t)x->rank * sizeof x->dim[0]) != 0) {
-        ls_file_tensor_shape(x, shape[0], sizeof shape[0]);
-        ls_file_tensor_shape(y, shape[1], sizeof shape[1]);
-        snprintf(difference->what, sizeof difference->what, "shapes %.40s and %.40s", shape[0], shape[1]);
+        snprintf(difference->what, sizeof difference->what, "shapes %.40s and %.40s", ls_dims_text(x->rank, x->dim),
+                 ls_dims_text(y->rank, y->dim));
         return LS_OK;
     }
     float *a = ls_file_tensor_read(&file[0], x), *b = a ? ls_file_tensor_read(&file[1], y) : NULL;

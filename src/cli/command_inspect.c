@@ -1,4 +1,5 @@
 /* lockstep inspect FILE: what a checkpoint, a run folder or a data set holds, and whether it is whole. */
+#include "base/text.h"
 #include "cli/cli.h"
 #include "cli/tensors.h"
 #include "config/config.h"
@@ -30,7 +31,6 @@ typedef struct Totals {
 /* Root of the mean square over the finite values, and the number of those that are not. */
 static json_t *tensor_json(const LsFileTensors *tensors, const LsFileTensor *tensor, Totals *totals)
 {
-    char shape[128];
     float *value = ls_file_tensor_read(tensors, tensor);
     if (!value)
         return NULL;
@@ -46,12 +46,11 @@ static json_t *tensor_json(const LsFileTensors *tensors, const LsFileTensor *ten
         largest = fabs(x) > largest ? fabs(x) : largest;
     }
     ls_free(value);
-    ls_file_tensor_shape(tensor, shape, sizeof shape);
     bool parameter = strncmp(tensor->name, "parameters/", 11) == 0;
     *(parameter ? &totals->elements : &totals->moments) += tensor->count;
     totals->not_finite += bad;
     double rms = tensor->count > bad ? sqrt(sum / (double)(tensor->count - bad)) : 0;
-    return json_pack("{s:s, s:s, s:I, s:f, s:f, s:I}", "name", tensor->name, "shape", shape, "count", (json_int_t)tensor->count, "rms", rms,
+    return json_pack("{s:s, s:s, s:I, s:f, s:f, s:I}", "name", tensor->name, "shape", ls_dims_text(tensor->rank, tensor->dim), "count", (json_int_t)tensor->count, "rms", rms,
                      "largest", largest, "not_finite", (json_int_t)bad);
 }
 

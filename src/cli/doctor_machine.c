@@ -1,5 +1,6 @@
 #include "cli/doctor.h"
 #include "io/file.h"
+#include "io/memory_limit.h"
 #include "io/peak.h"
 
 #include <omp.h>
@@ -117,24 +118,10 @@ static void check_governor(LsReport *report)
         ls_report(report, LS_FINE, "clock", NULL, "governor %s (%s)", governor, driver[0] ? driver : "unknown driver");
 }
 
-/* Bytes of a line "MemTotal:  123 kB" of /proc/meminfo. */
-static double meminfo(const char *name)
-{
-    char line[256], format[64];
-    long long kibibytes = 0;
-    snprintf(format, sizeof format, "%s: %%lld kB", name);
-    FILE *file = fopen("/proc/meminfo", "r");
-    while (file && fgets(line, sizeof line, file) && sscanf(line, format, &kibibytes) != 1)
-        ;
-    if (file)
-        fclose(file);
-    return 1024.0 * (double)kibibytes;
-}
-
 static void check_memory(LsReport *report)
 {
     char limit[64], pages[128];
-    double total = meminfo("MemTotal"), available = meminfo("MemAvailable");
+    double total = (double)ls_meminfo("MemTotal"), available = (double)ls_available_bytes();
     first_line("/sys/fs/cgroup/memory.max", limit, sizeof limit);
     if (atof(limit) > 0 && atof(limit) < total)
         ls_report(report, LS_WARNING, "memory limit", "lockstep train CONFIG --dry-run says what a job takes; it is killed beyond the limit",

@@ -1,9 +1,9 @@
 #include "cli/resume.h"
 
+#include "base/text.h"
 #include "io/file.h"
 
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -49,23 +49,6 @@ static const char *digests_in(const char *text)
 
 /* ---- Differences ----------------------------------------------------------------------------------------------------- */
 
-typedef struct Differences {
-    char text[8192];
-    size_t used;
-    int count;
-} Differences;
-
-LS_PRINTF(2, 3) static void note(Differences *d, const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    int length = vsnprintf(d->text + d->used, sizeof d->text - d->used, format, arguments);
-    va_end(arguments);
-    d->used += length > 0 ? (size_t)length : 0;
-    d->used = d->used < sizeof d->text ? d->used : sizeof d->text - 1;
-    d->count++;
-}
-
 /* Names listed, separated by spaces? */
 static bool listed(const char *names, const char *name)
 {
@@ -77,14 +60,14 @@ static bool listed(const char *names, const char *name)
 }
 
 /* Settings of a section that differ: those named in `strict` (NULL: all) to *refused, the others to *changed. */
-static void compare(const char *section, const LsSetting *table, const void *old, const void *new, const char *strict, Differences *refused,
-                    Differences *changed)
+static void compare(const char *section, const LsSetting *table, const void *old, const void *new, const char *strict, LsNotes *refused,
+                    LsNotes *changed)
 {
     for (const LsSetting *setting = table; setting->name; setting++) {
         char *before = ls_setting_text(setting, old), *after = ls_setting_text(setting, new);
         if (before && after && strcmp(before, after) != 0)
-            note(!strict || listed(strict, setting->name) ? refused : changed, "\n  %s.%s: %s in the checkpoint, %s now", section,
-                 setting->name, before, after);
+            ls_note(!strict || listed(strict, setting->name) ? refused : changed, "%s.%s: %s in the checkpoint, %s now", section,
+                    setting->name, before, after);
         ls_free(before);
         ls_free(after);
     }
@@ -102,26 +85,25 @@ static LsStatus check_same(const char *path, const LsConfig *config, const char 
         ls_free(old_text);
         return LS_CHECKPOINT;
     }
-    static Differences refused, changed;
-    refused = changed = (Differences){.used = 0};
+    LsNotes refused = {0}, changed = {0};
     if (old->model != config->model)
-        note(&refused, "\n  model.kind: %s in the checkpoint, %s now", old->model->name, config->model->name);
+        ls_note(&refused, "model.kind: %s in the checkpoint, %s now", old->model->name, config->model->name);
     else
         compare("model", config->model->settings, old->model_config, config->model_config, NULL, &refused, &changed);
     bool known = digests_in(old_text)[0] && digests_in(text)[0];
     if (trained)
         compare("data", ls_data_settings, &old->data, &config->data, known ? "kind" : NULL, &refused, &changed);
     if (trained && known && strcmp(digests_in(old_text), digests_in(text)) != 0)
-        note(&refused, "\n  data: the content is another one (its digest differs)");
+        ls_note(&refused, "data: the content is another one (its digest differs)");
     if (trained)
         compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer", &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(LS_USAGE, "%s cannot be gone on from, for this is another training:%s%s\nSet these as they were, or start anew "
                          "with another output.path",
-                         path, refused.text, changed.text);
+                         path, ls_notes_text(&refused), ls_notes_text(&changed));
     else if (changed.count > 0)
-        ls_log("changed since the checkpoint:%s", changed.text);
+        ls_log("changed since the checkpoint:%s", ls_notes_text(&changed));
     ls_config_free(old);
     ls_free(old_text);
     return status;

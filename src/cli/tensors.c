@@ -78,12 +78,3 @@ float *ls_file_tensor_read(const LsFileTensors *tensors, const LsFileTensor *ten
     }
     return value;
 }
-
-void ls_file_tensor_shape(const LsFileTensor *tensor, char *text, size_t room)
-{
-    int used = snprintf(text, room, "(");
-    for (int i = 0; i < tensor->rank && used < (int)room; i++)
-        used += snprintf(text + used, room - (size_t)used, "%s%lld", i ? ", " : "", (long long)tensor->dim[i]);
-    if (used < (int)room)
-        snprintf(text + used, room - (size_t)used, ")");
-}

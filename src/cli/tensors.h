@@ -27,7 +27,4 @@ const LsFileTensor *ls_file_tensor(const LsFileTensors *tensors, const char *nam
 /* Its values, with the checksum verified; the caller frees them. NULL with a message. */
 float *ls_file_tensor_read(const LsFileTensors *tensors, const LsFileTensor *tensor);
 
-/* "(2, 3)" */
-void ls_file_tensor_shape(const LsFileTensor *tensor, char *text, size_t room);
-
 #endif

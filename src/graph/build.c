@@ -1,6 +1,8 @@
 /* Building: inputs, parameters, states, nodes, names. */
 #include "graph/graph_internal.h"
 
+#include "base/text.h"
+
 #include <stdarg.h>
 #include <string.h>
 
@@ -400,14 +402,4 @@ LsStatus ls_node_fail(const LsNode *node, const char *format, ...)
     return ls_fail(LS_USAGE, "%s: %s", node->name, text);
 }
 
-const char *ls_shape_text(const LsTensor *x)
-{
-    static _Thread_local char buffer[4][128];
-    static _Thread_local int next;
-    char *text = buffer[next++ % 4];
-    size_t used = 0;
-    for (int i = 0; i < x->rank && used < sizeof buffer[0] - 32; i++)
-        used += (size_t)snprintf(text + used, sizeof buffer[0] - used, "%s%lld", i ? ", " : "(", (long long)x->dim[i]);
-    snprintf(text + used, sizeof buffer[0] - used, ")");
-    return text;
-}
+const char *ls_shape_text(const LsTensor *x) { return ls_dims_text(x->rank, x->dim); }

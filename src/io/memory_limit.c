@@ -6,18 +6,20 @@
 
 #define NO_LIMIT ((int64_t)1 << 60) /* version 1 writes a number near 2^63 */
 
-int64_t ls_available_bytes(void)
+int64_t ls_meminfo(const char *name)
 {
     FILE *file = fopen("/proc/meminfo", "r");
-    char line[256];
+    char line[256], format[64];
     long long kibibytes = -1;
-    while (file && fgets(line, sizeof line, file))
-        if (sscanf(line, "MemAvailable: %lld", &kibibytes) == 1)
-            break;
+    snprintf(format, sizeof format, "%s: %%lld kB", name);
+    while (file && fgets(line, sizeof line, file) && sscanf(line, format, &kibibytes) != 1)
+        ;
     if (file)
         fclose(file);
     return kibibytes < 0 ? -1 : (int64_t)kibibytes * 1024;
 }
+
+int64_t ls_available_bytes(void) { return ls_meminfo("MemAvailable"); }
 
 /* The number in a file; 0 where there is none ("max"), no file, or no limit. */
 static int64_t number_in(const char *path)

@@ -7,6 +7,9 @@
 /* Memory that this machine can still give without swapping, in bytes; -1 where the system does not tell. */
 int64_t ls_available_bytes(void);
 
+/* A line of /proc/meminfo in bytes, "MemTotal"; -1 where there is none. */
+int64_t ls_meminfo(const char *name);
+
 typedef struct LsMemoryLimit {
     int64_t bytes;      /* 0: nobody tells */
     const char *source; /* "this machine has", "the control group allows", "the SLURM job has": for messages */

@@ -1,16 +1,15 @@
 #include "store/checkpoint.h"
 
+#include "base/text.h"
 #include "io/file.h"
 #include "io/sealed.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #define KIND "checkpoint"
 #define FORMAT_VERSION 1
-#define LISTED 40 /* differences named in a message; more are counted */
 
 int64_t ls_checkpoint_bytes(const LsParams *params, int moments)
 {
@@ -173,38 +172,15 @@ cleanup:
 typedef struct Compare {
     const LsParams *params;
     const char *group;
-    char text[8192];
-    size_t used;
-    int differences;
+    LsNotes differences;
 } Compare;
-
-static void differ(Compare *c, const char *format, ...) LS_PRINTF(2, 3);
-static void differ(Compare *c, const char *format, ...)
-{
-    if (c->differences++ >= LISTED || c->used >= sizeof c->text)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    int more = vsnprintf(c->text + c->used, sizeof c->text - c->used, format, arguments);
-    va_end(arguments);
-    c->used += more > 0 ? (size_t)more : 0;
-}
-
-static void shape_text(char text[128], int rank, const int64_t *dim)
-{
-    int used = snprintf(text, 128, "(");
-    for (int i = 0; i < rank && used < 128; i++)
-        used += snprintf(text + used, 128 - (size_t)used, "%s%" PRId64, i ? ", " : "", dim[i]);
-    if (used < 128)
-        snprintf(text + used, 128 - (size_t)used, ")");
-}
 
 static LsStatus find_extra(void *self, const char *name)
 {
     Compare *c = self;
     const char *own = name + strlen(c->group) + 1;
     if (ls_params_find(c->params, own) < 0)
-        differ(c, "\n  %s is in the file and not in the model", own);
+        ls_note(&c->differences, "%s is in the file and not in the model", own);
     return LS_OK;
 }
 
@@ -222,22 +198,19 @@ static LsStatus compare_group(LsSealed *file, const char *group, const LsParams 
         LsFileType type = LS_FILE_FLOAT32;
         int rank = 0;
         int64_t dim[LS_SEALED_RANK] = {0};
-        char *name = ls_format("%s/%s", group, p->name), ours[128], theirs[128];
+        char *name = ls_format("%s/%s", group, p->name);
         status = name ? ls_sealed_shape(file, name, &exists, &type, &rank, dim) : LS_RESOURCE;
         ls_free(name);
-        shape_text(ours, p->rank, p->dim);
-        shape_text(theirs, rank, dim);
         if (status == LS_OK && !exists)
-            differ(c, "\n  %s %s is in the model and not in the file", p->name, ours);
-        else if (status == LS_OK && strcmp(ours, theirs) != 0)
-            differ(c, "\n  %s has shape %s in the file and %s in the model", p->name, theirs, ours);
+            ls_note(&c->differences, "%s %s is in the model and not in the file", p->name, ls_dims_text(p->rank, p->dim));
+        else if (status == LS_OK && (rank != p->rank || memcmp(dim, p->dim, sizeof *dim * (size_t)rank) != 0))
+            ls_note(&c->differences, "%s has shape %s in the file and %s in the model", p->name, ls_dims_text(rank, dim),
+                    ls_dims_text(p->rank, p->dim));
     }
     if (status == LS_OK)
         status = ls_sealed_each(file, group, find_extra, c);
-    if (status == LS_OK && c->differences > LISTED)
-        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s\n  and %d more", ls_sealed_path(file), group, c->text, c->differences - LISTED);
-    else if (status == LS_OK && c->differences)
-        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s", ls_sealed_path(file), group, c->text);
+    if (status == LS_OK && c->differences.count > 0)
+        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s", ls_sealed_path(file), group, ls_notes_text(&c->differences));
     ls_free(c);
     return status;
 }

@@ -1,11 +1,9 @@
+#include "base/text.h"
 #include "store/hf_internal.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#define LISTED 40 /* disagreements named in a message; more are counted */
 
 /* ---- Names: "layer.{i}.bias" ------------------------------------------------------------------------------------- */
 
@@ -87,26 +85,8 @@ static void transpose(const float *from, int64_t rows, int64_t columns, float *t
 
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
-typedef struct Problems {
-    char text[8192];
-    size_t used;
-    int count;
-} Problems;
-
-static void problem(Problems *all, const char *format, ...) LS_PRINTF(2, 3);
-static void problem(Problems *all, const char *format, ...)
-{
-    if (all->count++ >= LISTED || all->used >= sizeof all->text)
-        return;
-    va_list arguments;
-    va_start(arguments, format);
-    int more = vsnprintf(all->text + all->used, sizeof all->text - all->used, format, arguments);
-    va_end(arguments);
-    all->used += more > 0 ? (size_t)more : 0;
-}
-
 /* Sees to all of our parameters; used[i] is set where tensor i of the file is one of them. */
-static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, const LsParams *params, bool *used, Problems *all)
+static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, const LsParams *params, bool *used, LsNotes *all)
 {
     for (int i = 0; i < params->count; i++) {
         const LsParam *p = &params->list[i];
@@ -119,12 +99,12 @@ static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, c
         their_shape(p, e, &want);
         if (!t && !e->optional) {
             char *name = fill(e->theirs, layer);
-            problem(all, "\n  %s %s is missing", name ? name : e->theirs, ls_safe_shape(want.rank, want.dim));
+            ls_note(all, "%s %s is missing", name ? name : e->theirs, ls_dims_text(want.rank, want.dim));
             ls_free(name);
         }
         if (t && (t->rank != want.rank || memcmp(t->dim, want.dim, sizeof(int64_t) * (size_t)want.rank) != 0))
-            problem(all, "\n  %s has shape %s, the settings ask for %s", t->name, ls_safe_shape(t->rank, t->dim),
-                    ls_safe_shape(want.rank, want.dim));
+            ls_note(all, "%s has shape %s, the settings ask for %s", t->name, ls_dims_text(t->rank, t->dim),
+                    ls_dims_text(want.rank, want.dim));
         if (t)
             used[t - tensors->list] = true;
     }
@@ -132,7 +112,7 @@ static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, c
 }
 
 /* Sees to what else is in the file: ignored, a copy of a tied parameter, or a stranger. */
-static void check_theirs(const LsModel *model, const LsSafetensors *tensors, const bool *used, Problems *all)
+static void check_theirs(const LsModel *model, const LsSafetensors *tensors, const bool *used, LsNotes *all)
 {
     for (int i = 0; i < tensors->count; i++) {
         const LsHfTensor *e = model->hf->tensors;
@@ -141,7 +121,7 @@ static void check_theirs(const LsModel *model, const LsSafetensors *tensors, con
         while (e->theirs && !fits(e->theirs, name, &layer) && !fits(without_prefix(model->hf, e->theirs), name, &layer))
             e++;
         if (!used[i] && (!e->theirs || (e->ours && !e->tied)))
-            problem(all, "\n  %s %s is not a tensor of this model", name, ls_safe_shape(tensors->list[i].rank, tensors->list[i].dim));
+            ls_note(all, "%s %s is not a tensor of this model", name, ls_dims_text(tensors->list[i].rank, tensors->list[i].dim));
     }
 }
 
@@ -184,15 +164,14 @@ static LsStatus check_copies(const LsModel *model, const LsSafetensors *tensors,
 LsStatus ls_hf_tensors_in(const LsModel *model, const LsSafetensors *tensors, LsParams *params)
 {
     bool *used = ls_alloc_array(tensors->count + 1, sizeof *used);
-    Problems *all = ls_alloc(sizeof *all);
+    LsNotes *all = ls_alloc(sizeof *all);
     LsStatus status = used && all ? LS_OK : LS_RESOURCE;
     if (status == LS_OK)
         status = check_ours(model, tensors, params, used, all);
     if (status == LS_OK)
         check_theirs(model, tensors, used, all);
     if (status == LS_OK && all->count)
-        status = ls_fail(tensors->code, "%s: does not fit the settings in config.json:%s%s", tensors->files[0].path, all->text,
-                         all->count > LISTED ? "\n  and more" : "");
+        status = ls_fail(tensors->code, "%s: does not fit the settings in config.json:%s", tensors->files[0].path, ls_notes_text(all));
     ls_free(used);
     ls_free(all);
     LS_TRY(status);

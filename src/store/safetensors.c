@@ -1,5 +1,6 @@
 #include "store/safetensors.h"
 
+#include "base/text.h"
 #include "io/fault.h"
 #include "io/file.h"
 #include "store/json.h"
@@ -20,19 +21,6 @@ static const struct {
     int bytes;
 } dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},
               {"U64", 8}, {"U32", 4}, {"U16", 2},  {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
-
-const char *ls_safe_shape(int rank, const int64_t *dim)
-{
-    static _Thread_local char buffer[4][256];
-    static _Thread_local int next;
-    char *text = buffer[next++ % 4];
-    size_t used = (size_t)snprintf(text, sizeof buffer[0], "(");
-    for (int i = 0; i < rank && used < sizeof buffer[0]; i++)
-        used += (size_t)snprintf(text + used, sizeof buffer[0] - used, "%s%" PRId64, i ? ", " : "", dim[i]);
-    if (used < sizeof buffer[0])
-        snprintf(text + used, sizeof buffer[0] - used, ")");
-    return text;
-}
 
 /* ---- The header -------------------------------------------------------------------------------------------------- */
 
@@ -78,7 +66,7 @@ static LsStatus parse_tensor(const LsSafetensors *all, const char *path, const c
                        " bytes of them (truncated, or a damaged header)", path, name, from, to, data_bytes);
     if (to - from != t->count * size)
         return ls_fail(all->code, "%s: tensor %s: shape %s of %s takes %" PRId64 " bytes, not %" PRId64, path, name,
-                       ls_safe_shape(t->rank, t->dim), dtype, t->count * size, to - from);
+                       ls_dims_text(t->rank, t->dim), dtype, t->count * size, to - from);
     t->offset = from;
     t->bytes = to - from;
     t->name = ls_strdup(name);

@@ -45,9 +45,6 @@ const LsSafeTensor *ls_safetensors_find(const LsSafetensors *tensors, const char
 /* All elements as floats; F16 and BF16 exactly, F64 rounded. */
 LsStatus ls_safetensors_read(const LsSafetensors *tensors, const LsSafeTensor *tensor, float *to) LS_MUST_USE;
 
-/* "(37, 20)" in one of a few rotating buffers. */
-const char *ls_safe_shape(int rank, const int64_t *dim);
-
 /* A tensor to be written; offsets follow from the order. */
 typedef struct LsSafeOut {
     const char *name;
