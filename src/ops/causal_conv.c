@@ -76,15 +76,51 @@ static LsStatus infer(LsNode *node)
     return ls_node_output(node, LS_REAL, 3, (int64_t[]){x->dim[0], x->dim[1], w->dim[0]}) ? LS_OK : LS_RESOURCE;
 }
 
+/* The lanes first, first + 2, ... of a and b one after the other, for first 0 or 1. */
+LS_INLINE vacc lanes_of_two(vacc a, vacc b, int first)
+{
+    vint from = {0};
+#pragma GCC unroll 16
+    for (int i = 0; i < (int)LS_LANES; i++)
+        from[i] = 2 * i + first; /* lanes of b count from LS_LANES */
+    return __builtin_shuffle(a, b, from);
+}
+
+/* w: (E, 4) of LS_LANES channels, into four rows of `padded`: the square of 4 x LANES is turned by two perfect shuffles. */
+LS_INLINE void turn_four(const real *w, acc *to, int64_t padded)
+{
+    vacc v[4], half[4];
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        v[i] = ls_load(w + i * LS_LANES);
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) {
+        half[i] = lanes_of_two(v[2 * i], v[2 * i + 1], 0);
+        half[2 + i] = lanes_of_two(v[2 * i], v[2 * i + 1], 1);
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < 2; i++) { /* taps 0 and 2 from the even lanes, 1 and 3 from the odd ones */
+        ls_store_acc(to + i * padded, lanes_of_two(half[2 * i], half[2 * i + 1], 0));
+        ls_store_acc(to + (i + 2) * padded, lanes_of_two(half[2 * i], half[2 * i + 1], 1));
+    }
+}
+
 static void prepare(const LsNode *node, const Shape *s)
 {
     const real *w = node->in[1]->data, *bias = node->in[2] ? node->in[2]->data : NULL;
-    memset(node->scratch, 0, (size_t)((s->taps + 2) * s->padded) * sizeof(acc));
-    for (int64_t e = 0; e < s->channels; e++) {
+    int64_t whole = s->channels / LS_LANES * LS_LANES, e = 0;
+    for (; s->taps == 4 && e < whole; e += LS_LANES)
+        turn_four(w + e * 4, taps_of(node) + e, s->padded);
+    for (; e < s->channels; e++)
         for (int64_t k = 0; k < s->taps; k++)
             taps_of(node)[k * s->padded + e] = ls_load1(w + e * s->taps + k);
+    for (e = 0; e < whole; e += LS_LANES)
+        ls_store_acc(bias_of(node, s) + e, bias ? ls_load(bias + e) : (vacc){0});
+    for (; e < s->channels; e++)
         bias_of(node, s)[e] = bias ? ls_load1(bias + e) : 0;
-    }
+    for (int64_t k = 0; k <= s->taps; k++)
+        memset(taps_of(node) + k * s->padded + s->channels, 0, (size_t)(s->padded - s->channels) * sizeof(acc));
+    memset(zeros_of(node, s), 0, (size_t)s->padded * sizeof(real));
 }
 
 /* row[k]: x_{t-K+1+k} of stream b. */
@@ -126,6 +162,7 @@ LS_INLINE void forward_row(const Shape *s, const real *const *row, const acc *w,
 static void update_state(const LsNode *node, const Shape *s)
 {
     size_t bytes = (size_t)s->channels * sizeof(real);
+#pragma omp parallel for schedule(static) if (s->streams * s->taps * s->channels > 32768)
     for (int64_t b = 0; b < s->streams; b++) {
         const real *state = (const real *)node->in[3]->data + b * (s->taps - 1) * s->channels;
         real *end = (real *)node->in[3]->end->data + b * (s->taps - 1) * s->channels;

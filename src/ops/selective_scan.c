@@ -11,6 +11,7 @@
  * decay product first, then the states at the parts' starts by the recurrence over parts, then all parts. The cut is a function of the
  * shape. Sums over channels and streams go over its pieces in order. */
 #include "ops/op_build.h"
+#include "ops/scan_one.h"
 #include "ops/scan_scratch.h"
 
 /* ---- Shapes -------------------------------------------------------------------------------------------------------------- */
@@ -283,6 +284,10 @@ static LsStatus start_parts(const LsNode *node, const LsRun *run, const Cut *c, 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
+    if (is_one_step(node)) {
+        scan_one_step(node, &c);
+        return LS_OK;
+    }
     Scratch s = scratch_of(node, &c, false);
     prepare(node, &c, &s);
     LS_TRY(start_parts(node, run, &c, &s, false));
