@@ -6,6 +6,7 @@
 #include "base/gemm.h"
 #include "base/gemm_check.h"
 #include "base/gemm_few.h"
+#include "base/gemm_fixed.h"
 #include "base/gemm_kernel.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
@@ -202,13 +203,10 @@ static void sum_parts(const LsGemm *g, const Cut *cut, const float *parts)
     }
 }
 
-/* Tiles do six products of a float's parts faster than vectors do the one, if each element, once split, meets enough others. NULL where
- * they don't. */
-static const LsPanelKernel *panels_for(const LsGemm *g)
+/* Tiles do six products of a float's digits faster than vectors do the one, if each element, once split, meets enough others. */
+static bool tiles_pay(const LsGemm *g)
 {
-    LsIsa isa;
-    bool tiles = ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX;
-    return tiles && g->m >= SPLIT_WORTH && g->n >= SPLIT_WORTH && g->k >= SPLIT_WORTH ? ls_panel_kernel() : NULL;
+    return g->m >= SPLIT_WORTH && g->n >= SPLIT_WORTH && g->k >= SPLIT_WORTH && ls_fixed_usable();
 }
 
 LsStatus ls_gemm_float32(const LsGemm *g)
@@ -224,9 +222,8 @@ LsStatus ls_gemm_float32(const LsGemm *g)
         ls_gemm_few(g, LS_FEW_FLOAT32, NULL);
         return LS_OK;
     }
-    const LsPanelKernel *panels = panels_for(g);
-    if (panels)
-        return ls_panel_gemm(g, panels, true);
+    if (tiles_pay(g))
+        return ls_fixed_gemm(g);
     Cut cut = cut_of(g);
     if (cut.ranges == 1)
         return run_pieces(g, &cut, NULL);
@@ -242,7 +239,6 @@ LsStatus ls_gemm_float32(const LsGemm *g)
 
 int64_t ls_gemm_space_most(int64_t columns, bool is_float)
 {
-    LsIsa isa;
-    bool panels = ls_isa_choose(&isa) == LS_OK && ls_panel_kernel() && (isa >= LS_ISA_V4_AMX || !is_float);
-    return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + (panels ? ls_panel_space(columns, is_float) : 0);
+    int64_t tiles = is_float ? ls_fixed_usable() ? ls_fixed_space(columns) : 0 : ls_panel_kernel() ? ls_panel_space(columns, false) : 0;
+    return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;
 }

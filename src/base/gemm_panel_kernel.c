@@ -1,5 +1,6 @@
 /* The register tiles of panels: AMX, and dot products of pairs; and what becomes of their sums. */
 #include "base/gemm_panel.h"
+#include "base/gemm_tiles.h"
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma,amx-tile,amx-bf16")
@@ -22,23 +23,6 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
 }
 
 /* ---- AMX: four tiles of sums, two of A, two of B --------------------------------------------------------------------------------- */
-
-static void amx_begin(void)
-{
-    /* palette 1: 8 tiles of up to 16 rows of 64 bytes; all the same here (Intel's Software Developer's Manual, "LDTILECFG") */
-    struct {
-        uint8_t palette, start_row, reserved[14];
-        uint16_t row_bytes[16];
-        uint8_t rows[16];
-    } config = {.palette = 1};
-    for (int i = 0; i < 8; i++) {
-        config.row_bytes[i] = 64;
-        config.rows[i] = LS_TILE;
-    }
-    __asm__ volatile("ldtilecfg %0" ::"m"(config));
-}
-
-static void amx_end(void) { _tile_release(); }
 
 /* For each tile register by its number: sums 0 to 3, tiles of A 4 and 5, of B 6 and 7. */
 #define IF_ROWS(what) \
@@ -220,7 +204,7 @@ void ls_panel_give(const LsPanelTarget *t, const float *sum)
 
 const LsPanelKernel *ls_panel_kernel(void)
 {
-    static const LsPanelKernel amx = {amx_begin, amx_end, amx_multiply}, dot = {NULL, NULL, dot_multiply};
+    static const LsPanelKernel amx = {ls_tiles_begin, ls_tiles_end, amx_multiply}, dot = {NULL, NULL, dot_multiply};
     LsIsa isa;
     if (ls_isa_choose(&isa) != LS_OK)
         return NULL;

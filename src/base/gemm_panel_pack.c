@@ -5,32 +5,8 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx2,fma")
-#include <immintrin.h>
+#include "base/gemm_square.h"
 
-typedef __m512i Square[LS_TILE]; /* (16, 16) of 32-bit units */
-
-static inline __attribute__((always_inline)) void transpose(Square x)
-{
-    Square u;
-#pragma GCC unroll 4
-    for (int g = 0; g < 4; g++) {
-        __m512i a = _mm512_unpacklo_epi32(x[4 * g], x[4 * g + 1]), b = _mm512_unpackhi_epi32(x[4 * g], x[4 * g + 1]);
-        __m512i c = _mm512_unpacklo_epi32(x[4 * g + 2], x[4 * g + 3]), d = _mm512_unpackhi_epi32(x[4 * g + 2], x[4 * g + 3]);
-        u[4 * g] = _mm512_unpacklo_epi64(a, c); /* lane group L of u[4 g + c]: element 4 L + c of x[4 g] to x[4 g + 3] */
-        u[4 * g + 1] = _mm512_unpackhi_epi64(a, c);
-        u[4 * g + 2] = _mm512_unpacklo_epi64(b, d);
-        u[4 * g + 3] = _mm512_unpackhi_epi64(b, d);
-    }
-#pragma GCC unroll 4
-    for (int c = 0; c < 4; c++) {
-        __m512i a = _mm512_shuffle_i32x4(u[c], u[4 + c], 0x44), b = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0x44);
-        __m512i d = _mm512_shuffle_i32x4(u[c], u[4 + c], 0xee), e = _mm512_shuffle_i32x4(u[8 + c], u[12 + c], 0xee);
-        x[c] = _mm512_shuffle_i32x4(a, b, 0x88);
-        x[4 + c] = _mm512_shuffle_i32x4(a, b, 0xdd);
-        x[8 + c] = _mm512_shuffle_i32x4(d, e, 0x88);
-        x[12 + c] = _mm512_shuffle_i32x4(d, e, 0xdd);
-    }
-}
 
 /* ---- The split --------------------------------------------------------------------------------------------------------------- */
 
@@ -90,15 +66,15 @@ static inline void store(uint8_t *out, int i, __m512i x)
 static inline __attribute__((always_inline)) void tile_of_floats(const float *x, int64_t stride, const bool along_k, const bool right,
                                                                  uint8_t *out)
 {
-    Square first, second; /* along_k: rows by k = 0..15, 16..31; else k = 0..15, 16..31 by rows */
+    LsSquare first, second; /* along_k: rows by k = 0..15, 16..31; else k = 0..15, 16..31 by rows */
 #pragma GCC unroll 16
     for (int i = 0; i < LS_TILE; i++) {
         first[i] = _mm512_loadu_si512(x + i * stride);
         second[i] = _mm512_loadu_si512(along_k ? x + i * stride + LS_TILE : x + (i + LS_TILE) * stride);
     }
     if (along_k == right) {
-        transpose(first);
-        transpose(second);
+        ls_square_transpose(first);
+        ls_square_transpose(second);
     }
 #pragma GCC unroll 16
     for (int i = 0; i < LS_TILE; i++) { /* now right: k by rows; else rows by k */
@@ -113,7 +89,7 @@ static inline __attribute__((always_inline)) void tile_of_floats(const float *x,
 static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_t *x, int64_t stride, const bool along_k, const bool right,
                                                                    uint8_t *out)
 {
-    Square pairs; /* along_k: rows by pairs of k; else pairs of k by rows */
+    LsSquare pairs; /* along_k: rows by pairs of k; else pairs of k by rows */
 #pragma GCC unroll 16
     for (int i = 0; i < LS_TILE; i++) {
         if (along_k) {
@@ -125,7 +101,7 @@ static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_
         }
     }
     if (along_k == right)
-        transpose(pairs);
+        ls_square_transpose(pairs);
 #pragma GCC unroll 16
     for (int i = 0; i < LS_TILE; i++)
         store(out, i, pairs[i]);

@@ -21,8 +21,8 @@ static bool tiles_granted(void)
 {
     enum { ASK_FOR = 0x1023, TILE_DATA = 18 };
     unsigned a, b, c, d;
-    const unsigned has_bf16 = 1u << 22, has_tiles = 1u << 24;
-    if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & has_bf16) == 0 || (d & has_tiles) == 0)
+    const unsigned needed = 1u << 22 | 1u << 24 | 1u << 25; /* tiles of bfloat16, tiles, tiles of 8-bit integers */
+    if (!__builtin_cpu_supports("avx512vbmi") || !__get_cpuid_count(7, 0, &a, &b, &c, &d) || (d & needed) != needed)
         return false;
     return syscall(SYS_arch_prctl, ASK_FOR, TILE_DATA) == 0;
 }

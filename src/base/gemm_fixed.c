@@ -1,0 +1,234 @@
+/* The product of fixed-point panels: B is packed by all threads together, block by block of columns and of k; then each thread takes blocks
+ * of rows, packs them for itself, and multiplies them with all of B. So both operands are packed once, B for the third-level cache, A for
+ * the second. Pairs of panels of which one is wide are left to float vectors. */
+#include "base/gemm_fixed.h"
+#include "base/gemm_kernel.h"
+#include "base/gemm_space.h"
+#include "base/gemm_tiles.h"
+
+#include <omp.h>
+
+enum {
+    TILE = LS_FIXED_TILE,
+    TOGETHER = LS_FIXED_TOGETHER * TILE,
+    DEPTH = 1024,      /* of a block of k at most: a longer one rounds fewer sums to float, but shares a power of two among more numbers */
+    ROWS = 128,        /* of a block of A */
+    B_BYTES = 12 << 20, /* of a packed block of B at most */
+    CHUNK = 4,         /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    LEAST_COLUMNS = 512, /* of a task, for packing A again for the next columns to be cheap */
+    SUM = LS_FIXED_DIGITS * TILE * TILE
+};
+
+typedef struct Plan {
+    const LsGemm *g;
+    LsFixedSource a, b;
+    int64_t depth, columns;          /* of a block of k, and of columns of B */
+    int64_t task_rows, task_columns; /* of one thread's piece */
+    uint8_t *packed_b;               /* (columns / 16) panels */
+    LsFixedScale *scale_b;           /* of each */
+} Plan;
+
+/* What a thread has for itself. */
+typedef struct Own {
+    uint8_t *packed_a; /* (task_rows / 16) panels */
+    float *copy;       /* for ls_fixed_pack */
+    float *vectors;    /* for ls_gemm_kernel */
+} Own;
+
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t round_up(int64_t x, int64_t step) { return ceil_div(x, step) * step; }
+
+/* Pieces of equal size, at most `most`, each a multiple of `step`. */
+static int64_t even(int64_t length, int64_t most, int64_t step)
+{
+    most = most < step ? step : most / step * step;
+    return round_up(ceil_div(length, ceil_div(length, most)), step);
+}
+
+static Plan plan_of(const LsGemm *g)
+{
+    Plan p = {.g = g, .a = {g->a, g->lda, !g->transpose_a, false}, .b = {g->b, g->ldb, g->transpose_b, true}};
+    int64_t threads = ls_threads();
+    p.depth = even(g->k, DEPTH, LS_FIXED_STEP);
+    p.columns = even(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
+    p.task_rows = even(g->m, ROWS, TILE);
+    while (p.task_rows > 4 * TILE && ceil_div(g->m, p.task_rows) < 2 * threads)
+        p.task_rows = round_up(p.task_rows / 2, TILE);
+    int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div(4 * threads, row_tasks);
+    p.task_columns = p.columns;
+    if (wanted > 1)
+        p.task_columns = even(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : least(LEAST_COLUMNS, ceil_div(p.columns, threads)), TILE);
+    return p;
+}
+
+/* A block of columns and of k. */
+typedef struct Block {
+    int64_t column, columns, from, depth;
+    bool first, last; /* of k */
+} Block;
+
+/* A rectangle of a block; rows and columns of the product. */
+typedef struct Piece {
+    int64_t row, rows, column, columns;
+} Piece;
+
+/* ---- Wide panels ---------------------------------------------------------------------------------------------------------------- */
+
+static void by_vectors(const Plan *p, const Block *b, const Piece *t, float *space)
+{
+    LsGemm g = *p->g;
+    g.finish = NULL;
+    LsGemmRegion region = {.row = t->row, .column = t->column, .from = b->from, .rows = t->rows, .columns = t->columns, .depth = b->depth,
+                           .c = (float *)g.c + t->row * g.ldc + t->column, .ldc = g.ldc, .add = !b->first || g.accumulate, .complete = b->last};
+    ls_gemm_kernel(&g, &region, space);
+}
+
+/* Panels from `from` on that are as wide, or not, as the first; `count` in all. */
+static int64_t run_of(const LsFixedScale *scale, int64_t from, int64_t count)
+{
+    int64_t to = from + 1;
+    while (to < count && scale[to].wide == scale[from].wide)
+        to++;
+    return to - from;
+}
+
+/* All columns of wide rows, then wide columns of the other rows. */
+static void multiply_wide(const Plan *p, const Block *b, const Piece *t, const LsFixedScale *of_a, const LsFixedScale *of_b, float *space)
+{
+    int64_t down = ceil_div(t->rows, TILE), across = ceil_div(t->columns, TILE);
+    for (int64_t i = 0, n; i < down; i += n) {
+        n = run_of(of_a, i, down);
+        Piece rows = {t->row + i * TILE, least(n * TILE, t->rows - i * TILE), t->column, t->columns};
+        if (of_a[i].wide)
+            by_vectors(p, b, &rows, space);
+        for (int64_t j = 0, m; j < across && !of_a[i].wide; j += m) {
+            m = run_of(of_b, j, across);
+            Piece columns = {rows.row, rows.rows, t->column + j * TILE, least(m * TILE, t->columns - j * TILE)};
+            if (of_b[j].wide)
+                by_vectors(p, b, &columns, space);
+        }
+    }
+}
+
+/* ---- Tiles ---------------------------------------------------------------------------------------------------------------------- */
+
+static void give(const Plan *p, const Block *b, const Piece *t, const int32_t *sum, const LsFixedScale *of_a, const LsFixedScale *of_b)
+{
+    const LsGemm *g = p->g;
+    LsFixedTarget target = {.c = (float *)g->c + t->row * g->ldc + t->column, .ldc = g->ldc, .rows = t->rows, .columns = t->columns,
+                            .add = !b->first || g->accumulate, .bias = b->last && g->bias ? (const float *)g->bias + t->column : NULL};
+    ls_fixed_give(&target, sum, of_a, of_b);
+}
+
+/* All rows of a task by one panel of B. Returns whether some pair is wide. */
+static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const uint8_t *a, const uint8_t *right, const LsFixedScale *of_a,
+                            const LsFixedScale *of_b)
+{
+    _Alignas(64) int32_t sums[ROWS / TILE][SUM];
+    int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ceil_div(t->rows, TILE);
+    bool wide = of_b->wide;
+    for (int64_t i = 0; i < panels; i++)
+        wide |= of_a[i].wide;
+    for (int64_t step = 0; step < steps; step += CHUNK)
+        for (int64_t i = 0; i < panels; i++) {
+            if (of_b->wide || of_a[i].wide)
+                continue;
+            int64_t lines = LS_FIXED_STEP_BYTES / LS_ALIGN / panels;
+            LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES, .b = right + step * LS_FIXED_STEP_BYTES,
+                                      .steps = least(CHUNK, steps - step), .add = step > 0, .sum = sums[i],
+                                      .next = right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN, .lines = lines};
+            ls_fixed_multiply(&product);
+            if (step + CHUNK < steps)
+                continue;
+            Piece tile = {t->row + i * TILE, least(TILE, t->rows - i * TILE), t->column, t->columns};
+            give(p, b, &tile, sums[i], of_a + i, of_b);
+        }
+    return wide;
+}
+
+static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, const Own *own)
+{
+    const LsGemm *g = p->g;
+    Piece task = {row, least(p->task_rows, g->m - row), b->column + column, least(p->task_columns, b->columns - column)};
+    int64_t panel = ls_fixed_bytes(b->depth);
+    LsFixedScale scale_a[ROWS / TILE];
+    const LsFixedScale *scale_b = p->scale_b + column / TILE;
+    for (int64_t i = 0; i < task.rows; i += TOGETHER)
+        ls_fixed_pack(&p->a, row + i, least(TOGETHER, task.rows - i), b->from, b->depth, own->copy, own->packed_a + i / TILE * panel,
+                      scale_a + i / TILE);
+    bool wide = false;
+    for (int64_t j = 0; j < task.columns; j += TILE) {
+        Piece strip = {row, task.rows, task.column + j, least(TILE, task.columns - j)};
+        wide |= multiply_column(p, b, &strip, own->packed_a, p->packed_b + (column + j) / TILE * panel, scale_a, scale_b + j / TILE);
+    }
+    if (wide)
+        multiply_wide(p, b, &task, scale_a, scale_b, own->vectors);
+    if (b->last && g->finish)
+        g->finish(g->self, task.row, task.column, task.rows, task.columns);
+}
+
+/* ---- The loops ------------------------------------------------------------------------------------------------------------------ */
+
+/* One thread's share of a block; called by all threads of the team. */
+static void run_block(const Plan *p, const Block *b, const Own *own)
+{
+#pragma omp for schedule(static)
+    for (int64_t j = 0; j < b->columns; j += TOGETHER)
+        ls_fixed_pack(&p->b, b->column + j, least(TOGETHER, b->columns - j), b->from, b->depth, own->copy,
+                      p->packed_b + j / TILE * ls_fixed_bytes(b->depth), p->scale_b + j / TILE);
+    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
+#pragma omp for schedule(dynamic, 1)
+    for (int64_t task = 0; task < row_tasks * column_tasks; task++)
+        multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, own);
+}
+
+static void run_blocks(const Plan *p, const Own *own)
+{
+    const LsGemm *g = p->g;
+    ls_tiles_begin();
+    for (int64_t column = 0; column < g->n; column += p->columns)
+        for (int64_t from = 0; from < g->k; from += p->depth) {
+            Block b = {column, least(p->columns, g->n - column), from, least(p->depth, g->k - from), from == 0, from + p->depth >= g->k};
+            run_block(p, &b, own);
+        }
+    ls_tiles_end();
+}
+
+/* Bytes of a thread's own space: packed rows, a copy, vectors' blocks. */
+typedef struct Shares {
+    int64_t a, copy, vectors, all;
+} Shares;
+
+static Shares shares_of(int64_t depth, int64_t rows)
+{
+    Shares s = {.a = ceil_div(rows, TILE) * ls_fixed_bytes(depth), .copy = ls_fixed_copy(depth) * (int64_t)sizeof(float),
+                .vectors = round_up(ls_gemm_kernel_space() * (int64_t)sizeof(float), LS_ALIGN)};
+    s.all = s.a + s.copy + s.vectors;
+    return s;
+}
+
+LsStatus ls_fixed_gemm(const LsGemm *g)
+{
+    Plan p = plan_of(g);
+    Shares own = shares_of(p.depth, p.task_rows);
+    int64_t threads = ls_threads(), b_bytes = p.columns / TILE * ls_fixed_bytes(p.depth);
+    int64_t scale_bytes = round_up(p.columns / TILE * (int64_t)sizeof(LsFixedScale), LS_ALIGN);
+    LsGemmSpace *space = ls_gemm_space_take(b_bytes + scale_bytes + threads * own.all);
+    if (!space)
+        return LS_RESOURCE;
+    p.packed_b = space->data;
+    p.scale_b = (LsFixedScale *)(void *)(p.packed_b + b_bytes);
+#pragma omp parallel num_threads((int)threads)
+    {
+        uint8_t *mine = p.packed_b + b_bytes + scale_bytes + omp_get_thread_num() * own.all;
+        run_blocks(&p, &(Own){mine, (float *)(void *)(mine + own.a), (float *)(void *)(mine + own.a + own.copy)});
+    }
+    ls_gemm_space_give(space);
+    return LS_OK;
+}
+
+int64_t ls_fixed_space(int64_t columns)
+{
+    return least(ceil_div(columns, TILE) * ls_fixed_bytes(DEPTH), B_BYTES) + ls_threads() * shares_of(DEPTH, ROWS).all;
+}

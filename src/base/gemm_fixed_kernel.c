@@ -1,0 +1,96 @@
+/* 8-bit tiles: 16 rows by 16 columns in three brackets; and what becomes of their sums. */
+#include "base/gemm_fixed.h"
+#include "base/gemm_tiles.h"
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma,amx-tile,amx-int8")
+#include <immintrin.h>
+
+void ls_tiles_begin(void)
+{
+    /* palette 1: 8 tiles of up to 16 rows of 64 bytes; all the same here (Intel's Software Developer's Manual, "LDTILECFG") */
+    struct {
+        uint8_t palette, start_row, reserved[14];
+        uint16_t row_bytes[16];
+        uint8_t rows[16];
+    } config = {.palette = 1};
+    for (int i = 0; i < 8; i++) {
+        config.row_bytes[i] = 64;
+        config.rows[i] = 16;
+    }
+    __asm__ volatile("ldtilecfg %0" ::"m"(config));
+}
+
+void ls_tiles_end(void) { _tile_release(); }
+
+/* For each tile register by its number: brackets 0 to 2, digits of A 3 to 5, of B 6 and 7. */
+void ls_fixed_multiply(const LsFixedProduct *p)
+{
+    enum { TILE = LS_FIXED_TILE_BYTES, INTS = TILE / 4 };
+    const uint8_t *a = p->a, *b = p->b;
+    if (p->add) {
+        _tile_loadd(0, p->sum, 64);
+        _tile_loadd(1, p->sum + INTS, 64);
+        _tile_loadd(2, p->sum + 2 * INTS, 64);
+    } else {
+        _tile_zero(0);
+        _tile_zero(1);
+        _tile_zero(2);
+    }
+    const uint8_t *next = p->next;
+    for (int64_t step = 0; step < p->steps; step++, a += LS_FIXED_STEP_BYTES, b += LS_FIXED_STEP_BYTES) {
+        for (int64_t i = 0; i < p->lines; i++, next += 64)
+            __builtin_prefetch(next, 0, 2);
+        _tile_loadd(3, a, 64);
+        _tile_loadd(6, b, 64);
+        _tile_dpbssd(0, 3, 6);
+        _tile_loadd(4, a + TILE, 64);
+        _tile_dpbssd(1, 4, 6);
+        _tile_loadd(7, b + TILE, 64);
+        _tile_dpbssd(2, 4, 7);
+        _tile_dpbssd(1, 3, 7);
+        _tile_loadd(5, a + 2 * TILE, 64);
+        _tile_dpbssd(2, 5, 6);
+        _tile_loadd(6, b + 2 * TILE, 64);
+        _tile_dpbssd(2, 3, 6);
+    }
+    _tile_stored(0, p->sum, 64);
+    _tile_stored(1, p->sum + INTS, 64);
+    _tile_stored(2, p->sum + 2 * INTS, 64);
+}
+
+static inline __m512 bracket(const int32_t *sum, int number, int64_t row)
+{
+    return _mm512_cvtepi32_ps(_mm512_load_si512(sum + number * (LS_FIXED_TILE_BYTES / 4) + row * LS_FIXED_TILE));
+}
+
+void ls_fixed_give(const LsFixedTarget *t, const int32_t *sum, const LsFixedScale *a, const LsFixedScale *b)
+{
+    const __mmask16 mask = (__mmask16)((1u << t->columns) - 1), add = t->add ? mask : 0;
+    const __m512 scale = _mm512_loadu_ps(b->scale), bias = t->bias ? _mm512_maskz_loadu_ps(mask, t->bias) : _mm512_setzero_ps();
+    const __m512 first = _mm512_set1_ps(0x1p16f), second = _mm512_set1_ps(0x1p8f);
+    for (int64_t i = 0; i < t->rows; i++) {
+        float *c = t->c + i * t->ldc;
+        __m512 x = _mm512_fmadd_ps(bracket(sum, 1, i), second, bracket(sum, 2, i));
+        x = _mm512_fmadd_ps(bracket(sum, 0, i), first, x);
+        x = _mm512_mul_ps(x, _mm512_set1_ps(a->scale[i])); /* one at a time: their product may overflow where the whole does not */
+        x = _mm512_fmadd_ps(x, scale, _mm512_maskz_loadu_ps(add, c));
+        _mm512_mask_storeu_ps(c, mask, _mm512_add_ps(x, bias));
+    }
+}
+
+bool ls_fixed_usable(void)
+{
+    LsIsa isa;
+    return ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX;
+}
+
+#else
+
+void ls_tiles_begin(void) {}
+void ls_tiles_end(void) {}
+void ls_fixed_multiply(const LsFixedProduct *p) { (void)p; }
+void ls_fixed_give(const LsFixedTarget *t, const int32_t *sum, const LsFixedScale *a, const LsFixedScale *b) { (void)t, (void)sum, (void)a, (void)b; }
+bool ls_fixed_usable(void) { return false; }
+
+#endif

@@ -1,0 +1,246 @@
+/* Packing of fixed-point panels: the largest number of each row first, then its digits, 16 rows by 64 of k at a time. */
+#include "base/gemm_fixed.h"
+
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx2,fma")
+#include "base/gemm_square.h"
+
+enum { TILE = LS_FIXED_TILE, STEP = LS_FIXED_STEP, LEAST_EXPONENT = -104 };
+
+/* 16 rows by 64 of k that are there whole: the source's own numbers or a copy filled up with zeros. */
+typedef struct Piece {
+    const float *x;
+    int64_t stride; /* from row to row, or from k to k */
+} Piece;
+
+static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* ---- The largest of each row ------------------------------------------------------------------------------------------------------ */
+
+/* As the bits of a float, in which order is that of the numbers, then infinity, then NaN. */
+static inline __m512i size_of(__m512i x) { return _mm512_and_si512(x, _mm512_set1_epi32(0x7fffffff)); }
+static inline __m512i larger(__m512i most, __m512i x) { return _mm512_max_epi32(most, size_of(x)); }
+
+/* 16 rows by 64 of k, copied where some are missing. */
+static Piece rows_at(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy)
+{
+    if (rows == TILE && depth >= STEP)
+        return (Piece){x, s->stride};
+    memset(copy, 0, TILE * STEP * sizeof *copy);
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(copy + i * STEP, x + i * s->stride, (size_t)least(depth, STEP) * sizeof *copy);
+    return (Piece){copy, STEP};
+}
+
+static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy)
+{
+    LsSquare most;
+    for (int i = 0; i < TILE; i++)
+        most[i] = _mm512_setzero_si512();
+    for (int64_t k = 0; k < depth; k += STEP) {
+        Piece p = rows_at(s, x + k, rows, depth - k, copy);
+#pragma GCC unroll 16
+        for (int i = 0; i < TILE; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < STEP; j += TILE)
+                most[i] = larger(most[i], _mm512_loadu_si512(p.x + i * p.stride + j));
+    }
+    ls_square_transpose(most);
+    for (int i = 1; i < TILE; i++)
+        most[0] = _mm512_max_epi32(most[0], most[i]);
+    return most[0];
+}
+
+/* Lines of k lie too far apart to be read twice: while their largest are found they are copied, (panels, k, 16), zeros beyond rows and depth. */
+static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth,
+                                                             const int panels, float *copy, __m512i most[LS_FIXED_TOGETHER])
+{
+    enum { AHEAD = 24 };
+    const int64_t length = ls_fixed_steps(depth) * STEP * TILE;
+    const __mmask16 last = (__mmask16)((1u << (rows - (panels - 1) * TILE)) - 1);
+    for (int j = 0; j < panels; j++)
+        most[j] = _mm512_setzero_si512();
+    for (int64_t k = 0; k < depth; k++, x += s->stride)
+#pragma GCC unroll 4
+        for (int j = 0; j < panels; j++) {
+            _mm_prefetch((const char *)(x + AHEAD * s->stride + j * TILE), _MM_HINT_T0);
+            __m512i line = j == panels - 1 ? _mm512_maskz_loadu_epi32(last, x + j * TILE) : _mm512_loadu_si512(x + j * TILE);
+            most[j] = larger(most[j], line);
+            _mm512_store_si512(copy + j * length + k * TILE, line);
+        }
+    for (int j = 0; j < panels; j++)
+        memset(copy + j * length + depth * TILE, 0, (size_t)(length - depth * TILE) * sizeof *copy);
+}
+
+/* ---- The rows' powers of two ---------------------------------------------------------------------------------------------------- */
+
+/* 2^(23 - e) for each row, with which its numbers become integers whose first digit fits: |x| 2^(23 - e) <= 127 2^16 + 127 2^8 + 127. Notes rows that are
+ * not finite. */
+static __m512 multipliers(__m512i most, LsFixedScale *scale)
+{
+    __m512 size = _mm512_mul_ps(_mm512_castsi512_ps(most), _mm512_set1_ps(1.00394f));
+    __m512 e = _mm512_add_ps(_mm512_getexp_ps(size), _mm512_set1_ps(1));
+    e = _mm512_min_ps(_mm512_max_ps(e, _mm512_set1_ps(LEAST_EXPONENT)), _mm512_set1_ps(129));
+    _mm512_storeu_ps(scale->scale, _mm512_scalef_ps(_mm512_set1_ps(1), _mm512_sub_ps(e, _mm512_set1_ps(15))));
+    scale->wide = _mm512_cmp_epi32_mask(most, _mm512_set1_epi32(0x7f800000), _MM_CMPINT_NLT) != 0;
+    return _mm512_scalef_ps(_mm512_set1_ps(1), _mm512_sub_ps(_mm512_set1_ps(23), e));
+}
+
+/* ---- Digits --------------------------------------------------------------------------------------------------------------------- */
+
+/* How many of a row's numbers are there, and how many of them have few digits. */
+typedef struct Count {
+    __m512i all, small;
+} Count;
+
+/* x as an integer of 24 bits whose bytes are its digits: with half a unit added to the lower two, they are those of an unsigned number. */
+static inline __attribute__((always_inline)) __m512i digits(__m512i x, __m512 multiplier, Count *count)
+{
+    const __m512i half = _mm512_set1_epi32(0x8080), one = _mm512_set1_epi32(1);
+    __m512i n = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(x), multiplier));
+    __mmask16 there = _mm512_test_epi32_mask(x, _mm512_set1_epi32(0x7fffffff));
+    __mmask16 small = _mm512_mask_cmp_epi32_mask(there, _mm512_abs_epi32(n), _mm512_set1_epi32(1 << 13), _MM_CMPINT_LT);
+    count->all = _mm512_mask_add_epi32(count->all, there, count->all, one);
+    count->small = _mm512_mask_add_epi32(count->small, small, count->small, one);
+    return _mm512_xor_si512(_mm512_add_epi32(n, half), half);
+}
+
+/* From 64 numbers of a row, in order, a vector of bytes of each digit, the first digit first. */
+static inline __attribute__((always_inline)) void digits_of_row(const __m512i n[4], __m512i out[LS_FIXED_DIGITS])
+{
+    /* bytes 2, 6, 10 ... of two vectors, then bytes 1, 5, 9 ...; and bytes 0, 4, 8 ... */
+    _Alignas(64) static const uint8_t upper[64] = {
+        2,  6,  10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50, 54, 58, 62, 66, 70, 74, 78, 82, 86, 90, 94, 98, 102, 106, 110, 114, 118, 122, 126,
+        1,  5,  9,  13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 61, 65, 69, 73, 77, 81, 85, 89, 93, 97, 101, 105, 109, 113, 117, 121, 125};
+    _Alignas(64) static const uint8_t lower[64] = {0,  4,  8,  12, 16, 20, 24, 28, 32, 36, 40, 44, 48,  52,  56,  60,
+                                                   64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 108, 112, 116, 120, 124};
+    __m512i pick = _mm512_load_si512(upper), last = _mm512_load_si512(lower);
+    __m512i a = _mm512_permutex2var_epi8(n[0], pick, n[1]), b = _mm512_permutex2var_epi8(n[2], pick, n[3]);
+    out[0] = _mm512_shuffle_i64x2(a, b, 0x44);
+    out[1] = _mm512_shuffle_i64x2(a, b, 0xee);
+    out[2] = _mm512_shuffle_i64x2(_mm512_permutex2var_epi8(n[0], last, n[1]), _mm512_permutex2var_epi8(n[2], last, n[3]), 0x44);
+}
+
+/* From four neighbours in k of 16 rows: a unit of four bytes a row of each digit. */
+static inline __attribute__((always_inline)) void digits_of_k(const __m512i n[4], __m512i out[LS_FIXED_DIGITS])
+{
+    const __m512i even = _mm512_set1_epi32(0x00ff00ff);
+    enum { CHOOSE = 0xca }; /* where the first operand has a one the second, else the third */
+    __m512i a = _mm512_ternarylogic_epi32(even, n[0], _mm512_slli_epi32(n[1], 8), CHOOSE);
+    __m512i b = _mm512_ternarylogic_epi32(even, n[2], _mm512_slli_epi32(n[3], 8), CHOOSE);
+    __m512i c = _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(n[0], 8), n[1], CHOOSE);
+    __m512i d = _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(n[2], 8), n[3], CHOOSE);
+    out[0] = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
+    out[1] = _mm512_mask_blend_epi16(0xaaaaaaaa, c, _mm512_slli_epi32(d, 16));
+    out[2] = _mm512_mask_blend_epi16(0xaaaaaaaa, a, _mm512_slli_epi32(b, 16));
+}
+
+typedef struct Work {
+    _Alignas(64) float multiplier[TILE];
+    Count count[TILE]; /* along k: of each row, over lanes of k; else in the first, a lane a row */
+} Work;
+
+static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool along_k, const bool right, Work *w, uint8_t *out)
+{
+    LsSquare digit[LS_FIXED_DIGITS]; /* units of four of k: along_k rows by fours; else fours by rows */
+    __m512 all = _mm512_load_ps(w->multiplier);
+#pragma GCC unroll 1
+    for (int i = 0; i < TILE; i++) {
+        __m512i n[4], d[LS_FIXED_DIGITS];
+        __m512 multiplier = along_k ? _mm512_set1_ps(w->multiplier[i]) : all;
+        Count count = w->count[along_k ? i : 0];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++)
+            n[j] = digits(_mm512_loadu_si512(along_k ? p.x + i * p.stride + 16 * j : p.x + (4 * i + j) * p.stride), multiplier, &count);
+        w->count[along_k ? i : 0] = count;
+        if (along_k)
+            digits_of_row(n, d);
+        else
+            digits_of_k(n, d);
+#pragma GCC unroll 3
+        for (int j = 0; j < LS_FIXED_DIGITS; j++) {
+            if (along_k == right)
+                digit[j][i] = d[j];
+            else
+                _mm512_store_si512(out + j * LS_FIXED_TILE_BYTES + i * 64, d[j]);
+        }
+    }
+    if (along_k != right)
+        return;
+#pragma GCC unroll 3
+    for (int j = 0; j < LS_FIXED_DIGITS; j++) {
+        ls_square_transpose(digit[j]);
+#pragma GCC unroll 16
+        for (int i = 0; i < TILE; i++)
+            _mm512_store_si512(out + j * LS_FIXED_TILE_BYTES + i * 64, digit[j][i]);
+    }
+}
+
+static void rows_left(Piece p, Work *w, uint8_t *out) { pack_piece(p, true, false, w, out); }
+static void rows_right(Piece p, Work *w, uint8_t *out) { pack_piece(p, true, true, w, out); }
+static void k_left(Piece p, Work *w, uint8_t *out) { pack_piece(p, false, false, w, out); }
+static void k_right(Piece p, Work *w, uint8_t *out) { pack_piece(p, false, true, w, out); }
+
+/* More than a quarter of the numbers of some row have few digits. */
+static bool is_wide(const Work *w, bool along_k)
+{
+    if (!along_k)
+        return _mm512_cmp_epi32_mask(_mm512_slli_epi32(w->count[0].small, 2), w->count[0].all, _MM_CMPINT_NLE) != 0;
+    for (int i = 0; i < TILE; i++)
+        if (4 * _mm512_reduce_add_epi32(w->count[i].small) > _mm512_reduce_add_epi32(w->count[i].all))
+            return true;
+    return false;
+}
+
+static void begin_panel(Work *w, __m512i most, LsFixedScale *scale)
+{
+    memset(&w->count, 0, sizeof w->count);
+    _mm512_store_ps(w->multiplier, multipliers(most, scale));
+}
+
+static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+{
+    Work w;
+    begin_panel(&w, largest_of_rows(s, x, rows, depth, copy), scale);
+    for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES)
+        (s->right ? rows_right : rows_left)(rows_at(s, x + k, rows, depth - k, copy), &w, out);
+    scale->wide |= is_wide(&w, true);
+}
+
+static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+{
+    __m512i most[LS_FIXED_TOGETHER];
+    const int panels = (int)((rows + TILE - 1) / TILE);
+    if (panels == LS_FIXED_TOGETHER)
+        copy_lines(s, x, rows, depth, LS_FIXED_TOGETHER, copy, most);
+    else
+        copy_lines(s, x, rows, depth, panels, copy, most);
+    for (int j = 0; j < panels; j++) {
+        Work w;
+        begin_panel(&w, most[j], scale + j);
+        for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES, copy += STEP * TILE)
+            (s->right ? k_right : k_left)((Piece){copy, TILE}, &w, out);
+        scale[j].wide |= is_wide(&w, false);
+    }
+}
+
+void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+{
+    if (!s->along_k) {
+        pack_lines(s, s->data + from * s->stride + row, rows, depth, copy, out, scale);
+        return;
+    }
+    for (int64_t i = 0; i < rows; i += TILE, out += ls_fixed_bytes(depth), scale++)
+        pack_rows(s, s->data + (row + i) * s->stride + from, least(TILE, rows - i), depth, copy, out, scale);
+}
+
+#else
+
+void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+{
+    (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)copy, (void)out, (void)scale;
+}
+
+#endif
