@@ -15,8 +15,11 @@ enum {
     FLOAT_DEPTH = 512,   /* of a block of k */
     BFLOAT16_DEPTH = 1536,
     MOST_ROWS = 256,     /* of a block of A */
-    CHUNK_STEPS = 10,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    CHUNK_STEPS = 16,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
     FLOAT_CHUNK_STEPS = 4,
+    PACK_COLUMNS = 256,  /* of a piece of B that is packed at once where its rows are those of k, and how many of these */
+    PACK_DEPTH = 128,
+    PAST_BYTES = 2 << 20, /* a float result from this size on is not read again while a cache could have it */
     LEAST_COLUMNS = 512  /* of a task, for packing A again for the next columns to be cheap */
 };
 
@@ -25,6 +28,7 @@ typedef struct Plan {
     const LsPanelKernel *kernel;
     LsPanelSource a, b;
     bool is_float, c_float;
+    bool past_caches; /* see LsPanelTarget */
     int parts;
     int64_t depth, columns;           /* of a block of k, and of columns of B */
     int64_t task_rows, task_columns;  /* of one thread's piece */
@@ -48,6 +52,8 @@ static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
     Plan p = {.g = g, .kernel = kernel, .is_float = is_float, .c_float = is_float || g->c_float, .parts = is_float ? LS_FLOAT_PARTS : 1};
     p.a = (LsPanelSource){g->a, g->lda, !g->transpose_a, is_float, false};
     p.b = (LsPanelSource){g->b, g->ldb, g->transpose_b, is_float, true};
+    int64_t line = LS_ALIGN / (int64_t)sizeof(float);
+    p.past_caches = p.c_float && (uintptr_t)g->c % LS_ALIGN == 0 && g->ldc % line == 0 && g->m * g->n >= PAST_BYTES / (int64_t)sizeof(float);
     p.depth = even(g->k, is_float ? FLOAT_DEPTH : BFLOAT16_DEPTH, LS_STEP);
     int64_t panel = ls_panel_bytes(p.depth, p.parts), threads = ls_threads();
     p.columns = even(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
@@ -57,6 +63,8 @@ static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
         p.task_rows = round_up(p.task_rows / 2, LS_PANEL);
     int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div(4 * threads, row_tasks);
     p.task_columns = p.columns;
+    while (wanted > 1 && row_tasks * wanted % threads != 0)
+        wanted++;
     if (wanted > 1)
         p.task_columns = even(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : least(LEAST_COLUMNS, ceil_div(p.columns, threads)), LS_PANEL);
     return p;
@@ -80,6 +88,7 @@ static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64
                        .to_float = p->c_float || !to_c,
                        .bias_float = p->is_float,
                        .add = p->c_float ? g->accumulate || !first : last && g->accumulate};
+    t.past_caches = p->past_caches && last && !t.add && columns == LS_PANEL;
     if (last && g->bias)
         t.bias = p->is_float ? (const void *)((const float *)g->bias + column) : (const LsBfloat16 *)g->bias + column;
     return t;
@@ -102,8 +111,7 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
     bool first = b->from == 0, last = b->from + b->depth == g->k;
     int64_t chunk = even(steps, p->parts == 1 ? CHUNK_STEPS : FLOAT_CHUNK_STEPS, 1), step_bytes = (int64_t)p->parts * LS_STEP_BYTES;
     _Alignas(64) float sums[MOST_ROWS / LS_PANEL][LS_PANEL * LS_PANEL];
-    for (int64_t i = 0; i < rows; i += LS_PANEL)
-        ls_panel_pack(&p->a, row + i, least(LS_PANEL, rows - i), b->from, b->depth, packed_a + i / LS_PANEL * panel);
+    ls_panel_pack(&p->a, row, rows, b->from, b->depth, packed_a, panel);
     int64_t lines = step_bytes / LS_ALIGN / ceil_div(rows, LS_PANEL);
     for (int64_t j = 0; j < columns; j += LS_PANEL)
         for (int64_t step = 0; step < steps; step += chunk)
@@ -127,6 +135,8 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
                 if (complete)
                     ls_panel_give(&t, product.sum);
             }
+    if (p->past_caches)
+        ls_panel_settle();
     if (last && g->finish)
         g->finish(g->self, row, b->column + column, rows, columns);
 }
@@ -135,9 +145,14 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
 static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
 {
     int64_t panel = ls_panel_bytes(b->depth, p->parts);
+    /* pieces whose lines in memory are long enough for the machine to guess the next */
+    int64_t wide = p->b.along_k ? LS_PANEL : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ceil_div(b->depth, deep);
 #pragma omp for schedule(static)
-    for (int64_t j = 0; j < b->columns; j += LS_PANEL)
-        ls_panel_pack(&p->b, b->column + j, least(LS_PANEL, b->columns - j), b->from, b->depth, p->packed_b + j / LS_PANEL * panel);
+    for (int64_t piece = 0; piece < ceil_div(b->columns, wide) * slices; piece++) {
+        int64_t j = piece / slices * wide, k = piece % slices * deep;
+        ls_panel_pack(&p->b, b->column + j, least(wide, b->columns - j), b->from + k, least(deep, b->depth - k),
+                      p->packed_b + j / LS_PANEL * panel + k / LS_STEP * p->parts * LS_STEP_BYTES, panel);
+    }
     int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
 #pragma omp for schedule(dynamic, 1)
     for (int64_t task = 0; task < row_tasks * column_tasks; task++)

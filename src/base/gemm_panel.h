@@ -32,9 +32,9 @@ typedef struct LsPanelSource {
     bool right;       /* pack as B, not as A */
 } LsPanelSource;
 
-/* Packs `rows` (1 to 32) rows from `row` of k from `from`, `depth` long: out: (steps, parts, 2 tiles), parts 3 for float, else 1; what lies
- * beyond rows and depth is zero. */
-void ls_panel_pack(const LsPanelSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out);
+/* Packs `rows` rows from `row` of k from `from`, `depth` long, in panels of 32, which come panel_bytes apart: out: (steps, parts, 2 tiles)
+ * each, parts 3 for float, else 1; what lies beyond rows and depth is zero to the end of its tile. */
+void ls_panel_pack(const LsPanelSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes);
 
 static inline int64_t ls_panel_steps(int64_t depth) { return (depth + LS_STEP - 1) / LS_STEP; }
 static inline int64_t ls_panel_bytes(int64_t depth, int parts) { return ls_panel_steps(depth) * parts * LS_STEP_BYTES; }
@@ -48,12 +48,16 @@ typedef struct LsPanelTarget {
     const void *bias;       /* (columns) of the operands' type, or NULL */
     int64_t rows, columns;  /* 1 to 32 */
     bool to_float, bias_float, add;
+    bool past_caches;       /* float of whole lines, not added to, that nobody reads soon */
 } LsPanelTarget;
 
 /* Most bytes of work space that a product takes whose result has this many columns. */
 int64_t ls_panel_space(int64_t columns, bool is_float);
 
 void ls_panel_give(const LsPanelTarget *target, const float *sum);
+
+/* After gives past the caches, before other threads may read. */
+void ls_panel_settle(void);
 
 /* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is 1. While the tiles
  * are busy, memory is asked for what comes next: `lines` cache lines a step from `next` on, and those that `target` will write. */

@@ -11,7 +11,7 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
 {
     for (int64_t i = 0; i < p->lines; i++)
         __builtin_prefetch(p->next + (step * p->lines + i) * 64, 0, 2);
-    if (!p->target)
+    if (!p->target || p->target->past_caches)
         return;
     const LsPanelTarget *t = p->target;
     int64_t each = (t->rows + p->steps - 1) / p->steps, bytes = t->to_float ? 4 : 2;
@@ -34,9 +34,10 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
 #define IF_BOTH(what) \
     if (row_tiles > 1 && column_tiles > 1) \
         what
+/* A is read once for each panel of B and passes through the first-level cache without staying: that is B's. */
 #define LOAD_A(part)                                      \
-    _tile_loadd(4, a + (part)*LS_STEP_BYTES, 64);         \
-    IF_ROWS(_tile_loadd(5, a + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
+    _tile_stream_loadd(4, a + (part)*LS_STEP_BYTES, 64);         \
+    IF_ROWS(_tile_stream_loadd(5, a + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
 #define LOAD_B(part)                                      \
     _tile_loadd(6, b + (part)*LS_STEP_BYTES, 64);         \
     IF_COLUMNS(_tile_loadd(7, b + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
@@ -194,13 +195,17 @@ void ls_panel_give(const LsPanelTarget *t, const float *sum)
                 x = _mm512_add_ps(load(t->to, at, t->to_float, mask), x);
             if (t->bias)
                 x = _mm512_add_ps(x, bias);
-            if (t->to_float)
+            if (t->past_caches)
+                _mm512_stream_ps((float *)t->to + at, x);
+            else if (t->to_float)
                 _mm512_mask_storeu_ps((float *)t->to + at, mask, x);
             else
                 _mm256_mask_storeu_epi16((uint16_t *)t->to + at, mask, (__m256i)_mm512_cvtneps_pbh(x));
         }
     }
 }
+
+void ls_panel_settle(void) { _mm_sfence(); }
 
 const LsPanelKernel *ls_panel_kernel(void)
 {
@@ -215,5 +220,6 @@ const LsPanelKernel *ls_panel_kernel(void)
 
 const LsPanelKernel *ls_panel_kernel(void) { return NULL; }
 void ls_panel_give(const LsPanelTarget *target, const float *sum) { (void)target, (void)sum; }
+void ls_panel_settle(void) {}
 
 #endif

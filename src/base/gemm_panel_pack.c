@@ -151,33 +151,45 @@ static void pack_edge(const LsPanelSource *s, const char *x, int64_t rows, int64
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
-void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out)
+/* One step of a panel: up to 32 rows by up to 32 of k. */
+static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pack, const char *x, int64_t rows, int64_t depth, uint8_t *out)
+{
+    for (int64_t tile = 0; tile * LS_TILE < rows; tile++) {
+        int64_t have = least(LS_TILE, rows - tile * LS_TILE);
+        if (have < LS_TILE || depth < LS_STEP)
+            pack_edge(s, x + tile * l->tile, have, depth, out + tile * LS_TILE_BYTES);
+        else
+            pack(x + tile * l->tile, s->stride, out + tile * LS_TILE_BYTES);
+    }
+}
+
+void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)
 {
     const Lines l = lines_of(s);
     const PackTile pack = pack_tile_of(s);
     const char *x = (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
-    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES;
-    for (int64_t step = 0; step < steps; step++, x += l.step, out += step_bytes) {
-        int64_t deep = least(LS_STEP, depth - step * LS_STEP);
-        for (int64_t tile = 0; tile * LS_TILE < rows; tile++) {
-            const char *at = x + tile * l.tile;
-            int64_t have = least(LS_TILE, rows - tile * LS_TILE);
-            if (have < LS_TILE || deep < LS_STEP) {
-                pack_edge(s, at, have, deep, out + tile * LS_TILE_BYTES);
-                continue;
-            }
-            for (int64_t i = 0; i < LS_STEP && step + 1 < steps && !s->along_k; i++) /* too far apart for the machine's own guesses */
-                _mm_prefetch(at + l.step + i * l.line, _MM_HINT_T0);
-            pack(at, s->stride, out + tile * LS_TILE_BYTES);
-        }
+    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES, panels = (rows + LS_PANEL - 1) / LS_PANEL;
+    if (s->along_k) {
+        for (int64_t p = 0; p < panels; p++)
+            for (int64_t step = 0; step < steps; step++)
+                pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, least(LS_PANEL, rows - p * LS_PANEL), least(LS_STEP, depth - step * LS_STEP),
+                          out + p * panel_bytes + step * step_bytes);
+        return;
     }
+    for (int64_t step = 0; step < steps; step++) /* neighbours in memory one after the other: panels */
+        for (int64_t p = 0; p < panels; p++) {
+            const char *at = x + step * l.step + 2 * p * l.tile;
+            for (int64_t i = 0; i < LS_STEP && step + 1 < steps; i++) /* too far apart for the machine's own guesses */
+                _mm_prefetch(at + l.step + i * l.line, _MM_HINT_T0);
+            pack_step(s, &l, pack, at, least(LS_PANEL, rows - p * LS_PANEL), least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
+        }
 }
 
 #else
 
-void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out)
+void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)
 {
-    (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)out;
+    (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)out, (void)panel_bytes;
 }
 
 #endif

@@ -43,7 +43,7 @@ LS_INLINE void ls_pack_operand(acc *to, int64_t steps, const real *x, int64_t st
         int64_t count = rows - row < SIDE ? rows - row : SIDE;
         for (int64_t step = 0; count <= LS_TILE && step < ls_panel_steps(depth); step++)
             memset(ls_bytes(to + step * STEP_ACC) + LS_TILE_BYTES, 0, LS_TILE_BYTES);
-        ls_panel_pack(&source, row, count, 0, depth, ls_bytes(to));
+        ls_panel_pack(&source, row, count, 0, depth, ls_bytes(to), 0);
     }
 }
 
