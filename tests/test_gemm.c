@@ -173,6 +173,42 @@ static void test_bfloat16(void)
     compare(&to_floats);
 }
 
+static void same_bits(const Kind *kind, int64_t m, int64_t n, int64_t k, int variant)
+{
+    Case t = make_case(kind, m, n, k, variant, 0);
+    void *one = run_case(kind, &t, 1);
+    size_t bytes = (size_t)(t.c_count * bytes_of(kind->result));
+    for (int threads = 2; threads <= 5; threads += 3) {
+        void *other = run_case(kind, &t, threads);
+        bool same = memcmp(one, other, bytes) == 0;
+        if (!same)
+            fprintf(stderr, "m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", (long long)m, (long long)n, (long long)k,
+                    variant, threads);
+        CU_ASSERT(same);
+        ls_free(other);
+    }
+    ls_free(one);
+    free_case(&t);
+}
+
+/* Float results so large that they are written past the caches, whole lines and parts of them, with and without what was there; operands whose
+ * rows of k are packed in several pieces. */
+static void test_large(void)
+{
+    static const struct {
+        int64_t m, n, k, pad;
+        int variant;
+    } list[] = {{800, 704, 20, 0, 1}, {790, 700, 33, 4, 0}, {750, 720, 17, 16, 4}, {701, 810, 9, 5, 8}, {70, 601, 290, 0, 1}, {601, 70, 290, 0, 3}};
+    for (size_t i = 0; i < LS_COUNT_OF(list); i++) {
+        Case t = make_case(&to_floats, list[i].m, list[i].n, list[i].k, list[i].variant, list[i].pad);
+        void *c = run_case(&to_floats, &t, 3);
+        ASSERT_AT_MOST(worst_error(&to_floats, &t, c), 1);
+        ls_free(c);
+        free_case(&t);
+    }
+    same_bits(&to_floats, 790, 700, 40, 1);
+}
+
 static void test_digits(void) { compare(&digits); }
 
 /* Rows of all magnitudes, and what is not finite: where the digits do not carry them, vectors must. */
@@ -218,24 +254,6 @@ static void test_wide_rows(void)
         ls_free(c);
         free_case(&t);
     }
-}
-
-static void same_bits(const Kind *kind, int64_t m, int64_t n, int64_t k, int variant)
-{
-    Case t = make_case(kind, m, n, k, variant, 0);
-    void *one = run_case(kind, &t, 1);
-    size_t bytes = (size_t)(t.c_count * bytes_of(kind->result));
-    for (int threads = 2; threads <= 5; threads += 3) {
-        void *other = run_case(kind, &t, threads);
-        bool same = memcmp(one, other, bytes) == 0;
-        if (!same)
-            fprintf(stderr, "m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", (long long)m, (long long)n, (long long)k,
-                    variant, threads);
-        CU_ASSERT(same);
-        ls_free(other);
-    }
-    ls_free(one);
-    free_case(&t);
 }
 
 static void test_bits_over_threads(void)
@@ -313,6 +331,7 @@ int main(void)
                                                       {"inside a parallel region", test_inside_parallel},
                                                       {"no allocation after the first call", test_no_allocation_after_first},
                                                       {"bad strides", test_bad_strides},
+                                                      {ls_panel_kernel() ? "large results, long rows of k" : NULL, test_large},
                                                       {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},
                                                       {ls_fixed_usable() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
                                                       {0}});
