@@ -82,6 +82,9 @@ typedef struct LsPanelKernel {
 /* The best kernel that machine and LOCKSTEP_ISA allow; NULL without AVX512_BF16. */
 const LsPanelKernel *ls_panel_kernel(void);
 
+/* The same for floats in their three parts: NULL without tiles, as vectors of floats are faster then. */
+const LsPanelKernel *ls_panel_tiles(void);
+
 /* The product of panels, float or bfloat16. An element's bits depend on k alone, not on the number of threads. */
 LsStatus ls_panel_gemm(const LsGemm *gemm, const LsPanelKernel *kernel, bool is_float) LS_MUST_USE;
 

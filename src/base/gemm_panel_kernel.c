@@ -216,9 +216,16 @@ const LsPanelKernel *ls_panel_kernel(void)
     return isa >= LS_ISA_V4_AMX ? &amx : isa >= LS_ISA_V4_BF16 ? &dot : NULL;
 }
 
+const LsPanelKernel *ls_panel_tiles(void)
+{
+    LsIsa isa;
+    return ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX ? ls_panel_kernel() : NULL;
+}
+
 #else
 
 const LsPanelKernel *ls_panel_kernel(void) { return NULL; }
+const LsPanelKernel *ls_panel_tiles(void) { return NULL; }
 void ls_panel_give(const LsPanelTarget *target, const float *sum) { (void)target, (void)sum; }
 void ls_panel_settle(void) {}
 

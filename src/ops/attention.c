@@ -10,7 +10,7 @@
  * No (T, T) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. */
 #include "ops/attention_block.h"
 #include "ops/attention_one.h"
-#if defined(LS_BUILD_BFLOAT16) && defined(__AVX512BF16__)
+#if defined(__AVX512BW__) && (defined(LS_BUILD_FLOAT32) || (defined(LS_BUILD_BFLOAT16) && defined(__AVX512BF16__)))
 #include "ops/attention_panel.h"
 #endif
 
@@ -19,6 +19,54 @@
 typedef struct Attention {
     int64_t heads, kv_heads;
 } Attention;
+
+/* ---- The two ways of multiplying blocks ------------------------------------------------------------------------------ */
+
+typedef struct Way {
+    int64_t (*forward_scratch)(const Shape *s);
+    void (*forward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse, acc *scratch);
+    int64_t (*backward_scratch)(const Shape *s);
+    void (*backward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o, const real *d,
+                     const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch);
+    const Products *by;
+} Way;
+
+/* The order of work, compiled for products that are known. */
+#define WAY(products)                                                                                                                     \
+    static int64_t products##_forward_scratch(const Shape *s) { return ls_forward_scratch(&products, s); }                                \
+    static int64_t products##_backward_scratch(const Shape *s) { return ls_backward_scratch(&products, s); }                              \
+    static void products##_forward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse,      \
+                                   acc *scratch)                                                                                          \
+    {                                                                                                                                     \
+        ls_forward_task(&products, s, keys, first, end, q, out, lse, scratch);                                                            \
+    }                                                                                                                                     \
+    static void products##_backward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o,           \
+                                    const real *d, const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch)                    \
+    {                                                                                                                                     \
+        ls_backward_task(&products, s, keys, first, end, q, o, d, lse, dq, add, dk, dv, scratch);                                         \
+    }                                                                                                                                     \
+    static const Way products##_way = {products##_forward_scratch, products##_forward, products##_backward_scratch, products##_backward,  \
+                                       &products};
+
+WAY(by_vectors)
+#ifdef LS_OPS_ATTENTION_PANEL_H
+WAY(by_panels)
+#endif
+
+#define WORTH_SPLITTING 128 /* queries and keys that each element of a float, once split, meets */
+
+/* What multiplies tiles, for operands of this build; NULL where vectors are faster. */
+static const LsPanelKernel *kernel_for(const Shape *s)
+{
+    (void)s;
+#ifndef LS_OPS_ATTENTION_PANEL_H
+    return NULL;
+#elif defined(LS_BUILD_BFLOAT16)
+    return ls_panel_kernel();
+#else
+    return s->queries >= WORTH_SPLITTING && s->size > LS_TILE ? ls_panel_tiles() : NULL;
+#endif
+}
 
 static Shape shape_of(const LsNode *node)
 {
@@ -29,45 +77,18 @@ static Shape shape_of(const LsNode *node)
     s.group = a->heads / a->kv_heads;
     s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
     s.scale = (acc)(1 / sqrt((double)s.size));
+    s.kernel = kernel_for(&s);
     return s;
 }
 
-/* ---- The two ways of working on blocks ------------------------------------------------------------------------------- */
-
-/* y: (count, D) in rows of qkv's gradient gets sum: (count, padded D) times scale. */
-static void write_sum(const Shape *s, real *y, const acc *sum, int64_t count, acc scale, bool add)
+static const Way *way_of(const Shape *s)
 {
-    for (int64_t t = 0; t < count; t++, y += s->row, sum += s->padded) {
-        int64_t d = 0;
-        for (; d + LS_LANES <= s->size; d += LS_LANES)
-            ls_store(y + d, add ? ls_load(y + d) + ls_load_acc(sum + d) * scale : ls_load_acc(sum + d) * scale);
-        for (; d < s->size; d++)
-            ls_store1(y + d, (add ? ls_load1(y + d) : 0) + sum[d] * scale);
-    }
-}
-
-static int64_t sums_width(const Shape *s) { return s->padded; }
-
-typedef struct Way {
-    int64_t (*forward_scratch)(const Shape *s);
-    void (*forward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse, acc *scratch);
-    int64_t (*backward_scratch)(const Shape *s);
-    void (*backward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o, const real *d,
-                     const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch);
-    int64_t (*sums_width)(const Shape *s); /* of a key in dk and dv */
-    void (*write_sum)(const Shape *s, real *y, const acc *sum, int64_t count, acc scale, bool add);
-} Way;
-
-static const Way *way_of_machine(void)
-{
-    static const Way blocks = {forward_scratch, forward_task, backward_scratch, backward_task, sums_width, write_sum};
 #ifdef LS_OPS_ATTENTION_PANEL_H
-    static const Way panels = {panel_forward_scratch, panel_forward_task, panel_backward_scratch,
-                               panel_backward_task,   panel_sums_width,   panel_write_sum};
-    if (ls_panel_kernel())
-        return &panels;
+    if (s->kernel)
+        return &by_panels_way;
 #endif
-    return &blocks;
+    (void)s;
+    return &by_vectors_way;
 }
 
 static LsStatus check_state(const LsNode *node, const Shape *s)
@@ -100,8 +121,8 @@ static LsStatus infer(LsNode *node)
                             (long long)a->heads, (long long)a->kv_heads);
     Shape s = shape_of(node);
     LS_TRY(check_state(node, &s));
-    node->scratch_forward = ls_threads() * way_of_machine()->forward_scratch(&s) * (int64_t)sizeof(acc);
-    node->scratch_backward = ls_threads() * way_of_machine()->backward_scratch(&s) * (int64_t)sizeof(acc);
+    node->scratch_forward = ls_threads() * way_of(&s)->forward_scratch(&s) * (int64_t)sizeof(acc);
+    node->scratch_backward = ls_threads() * way_of(&s)->backward_scratch(&s) * (int64_t)sizeof(acc);
     if (node->in[1] && s.queries == 1)
         node->scratch_forward = ls_one_scratch(&s, node->in[1]->dim[1], ls_threads()) * (int64_t)sizeof(acc);
     bool made = ls_node_output(node, LS_REAL, 3, (int64_t[]){s.batch, s.queries, s.heads * s.size}) &&
@@ -161,7 +182,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
                       node->out[1]->data, node->scratch, node->scratch_forward / (int64_t)sizeof(acc));
         return LS_OK;
     }
-    const Way *way = way_of_machine();
+    const Way *way = way_of(&s);
     int64_t each = way->forward_scratch(&s), task = ls_task_queries(&s), pairs = s.batch * s.kv_heads;
     int threads = team(node->scratch_forward, each);
     while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads) /* a query's result does not depend on it */
@@ -201,10 +222,10 @@ static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
 }
 
 /* The sums dk, which still lack the scale, and dv of the first `count` keys into the gradient of qkv. */
-static void merge(const Way *way, const Shape *s, real *to_k, real *to_v, const acc *dk, const acc *dv, int64_t count, bool add)
+static void merge(const Products *by, const Shape *s, real *to_k, real *to_v, const acc *dk, const acc *dv, int64_t count, bool add)
 {
-    way->write_sum(s, to_k, dk, count, s->scale, add);
-    way->write_sum(s, to_v, dv, count, 1, add);
+    by->write_sum(s, to_k, dk, count, s->scale, add);
+    by->write_sum(s, to_v, dv, count, 1, add);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
@@ -213,8 +234,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     if (!ls_wants(node, 0))
         return LS_OK;
     Shape s = shape_of(node);
-    const Way *way = way_of_machine();
-    int64_t each = way->backward_scratch(&s), width = way->sums_width(&s), sums = LS_ROUND_UP(s.queries, KEYS) * width;
+    const Way *way = way_of(&s);
+    int64_t each = way->backward_scratch(&s), width = way->by->sizes(&s).rows, sums = LS_ROUND_UP(s.queries, KEYS) * width;
     int64_t pairs = s.batch * s.kv_heads;
     int64_t parts = part_count(&s), task = ls_task_queries(&s);
     bool add = ls_adds(node, 0);
@@ -237,10 +258,10 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
                           dk, dv, dv + sums);
         real *to_k = grad + (s.heads + j) * s.size, *to_v = to_k + s.kv_heads * s.size;
         if (parts == 1) {
-            merge(way, &s, to_k, to_v, dk, dv, end, add);
+            merge(way->by, &s, to_k, to_v, dk, dv, end, add);
         } else {
 #pragma omp ordered
-            merge(way, &s, to_k, to_v, dk, dv, end, add || part < parts - 1);
+            merge(way->by, &s, to_k, to_v, dk, dv, end, add || part < parts - 1);
         }
     }
     return LS_OK;
@@ -320,7 +341,8 @@ static bool cases(LsGraph *g, int which)
         int64_t b, t, heads, kv_heads, size, context; /* context 0: no cache */
     } list[] = {{1, 1, 1, 1, 1, 0},  {2, 5, 2, 2, 3, 0},  {2, 33, 4, 2, 5, 0},  {1, 70, 1, 1, 16, 0}, {1, 37, 6, 1, 8, 0},
                 {2, 130, 1, 1, 4, 0}, {1, 300, 1, 1, 2, 0}, {2, 1, 4, 2, 5, 9}, {3, 1, 2, 2, 16, 140}, {2, 7, 2, 1, 3, 11}, {1, 40, 1, 1, 20, 90},
-              {1, 100, 2, 1, 36, 0}, {1, 70, 1, 1, 50, 100}};
+              {1, 100, 2, 1, 36, 0}, {1, 70, 1, 1, 50, 100},
+              {1, 150, 2, 1, 17, 0}, {2, 129, 1, 1, 50, 0},  {1, 131, 2, 1, 40, 200}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     int64_t heads = list[which].heads, kv = list[which].kv_heads, size = list[which].size, context = list[which].context;

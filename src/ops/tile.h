@@ -126,8 +126,8 @@ LS_INLINE void ls_pack(acc *y, int64_t padded_rows, int64_t padded, const real *
     memset(y + rows * padded, 0, (size_t)((padded_rows - rows) * padded) * sizeof(acc));
 }
 
-/* The same, transposed and scaled: y: (size rounded up to LS_LANES, LS_TILE_COLUMNS), rows <= LS_TILE_COLUMNS. */
-LS_INLINE void ls_pack_transposed(acc *y, const real *x, int64_t stride, int64_t rows, int64_t size, acc scale)
+/* The same, transposed: y: (size rounded up to LS_LANES, LS_TILE_COLUMNS), rows <= LS_TILE_COLUMNS. */
+LS_INLINE void ls_pack_transposed(acc *y, const real *x, int64_t stride, int64_t rows, int64_t size)
 {
     for (int64_t row = 0; row < LS_TILE_COLUMNS; row += LS_LANES)
         for (int64_t j = 0; j < size; j += LS_LANES) {
@@ -138,7 +138,7 @@ LS_INLINE void ls_pack_transposed(acc *y, const real *x, int64_t stride, int64_t
             }
             ls_transpose(square);
             for (int64_t i = 0; i < LS_LANES; i++)
-                ls_store_acc(y + (j + i) * LS_TILE_COLUMNS + row, square[i] * scale);
+                ls_store_acc(y + (j + i) * LS_TILE_COLUMNS + row, square[i]);
         }
 }
 
