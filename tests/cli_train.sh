@@ -98,6 +98,21 @@ cd ..
 same straight killed 'killed and resumed'
 ls killed/runs/x killed/runs/x/checkpoints | grep -q tmp && failed "temporary files are left: $(ls killed/runs/x/checkpoints)"
 
+# ---- errors of reading: the data's are status 3, the newest checkpoint's 4; nothing older is taken for it, and nothing is renamed
+fresh unread
+expect 0 '' "$lockstep" train ../job.yaml train.steps=100
+codes=' '
+for n in 2 10 20 30 34 36 38 41 44 48 52 60 90 100000; do
+    LOCKSTEP_FAULT=read:$n "$lockstep" train ../job.yaml train.steps=101 > /dev/null 2> err.txt
+    code=$?
+    codes+="$code "
+    [ $code = 0 ] || grep -q 'Input/output error' err.txt || failed "read:$n: $(cat err.txt)"
+done
+[ "$(tr ' ' '\n' <<< "$codes" | sort -n | uniq | xargs)" = '0 3 4' ] && [[ $codes =~ ^[^0]*\ 0\ $ ]] || failed "errors of reading give$codes"
+ls runs/x/checkpoints | grep -q aside && failed "set aside: $(ls runs/x/checkpoints)"
+grep -q 'going on from .*step-00000100.h5' err.txt || failed "after errors of reading: $(cat err.txt)"
+cd ..
+
 # ---- signals: saved, 75, requeue; the same command goes on
 for signal in USR1 TERM INT; do
     fresh signalled

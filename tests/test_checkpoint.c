@@ -83,14 +83,14 @@ static LsStatus save_step(const char *run, int64_t step)
 }
 
 /* The step of a checkpoint whose every bit is as make_state makes it, -1 otherwise. */
-static int64_t step_of(const char *path)
+static int64_t step_in(LsCheckpoint *checkpoint)
 {
     State read = make_state(0);
     int64_t step = -1;
-    if (ls_checkpoint_load(path, read.params, 2, read.moment, &read.progress) == LS_OK) {
-        State good = make_state(read.progress.step);
+    if (ls_checkpoint_read(checkpoint, read.params, 2, read.moment) == LS_OK) {
+        State good = make_state(checkpoint->progress.step);
         size_t bytes = sizeof(float) * (size_t)good.params->total;
-        LsProgress *a = &read.progress, *b = &good.progress;
+        LsProgress *a = &checkpoint->progress, *b = &good.progress;
         if (memcmp(read.params->value, good.params->value, bytes) == 0 && memcmp(read.moment[0].value, good.moment[0].value, bytes) == 0 &&
             memcmp(read.moment[1].value, good.moment[1].value, bytes) == 0 && a->samples == b->samples && a->tokens == b->tokens &&
             a->seed == b->seed && a->metrics_rows == b->metrics_rows && a->best_loss == b->best_loss && a->best_step == b->best_step)
@@ -101,14 +101,33 @@ static int64_t step_of(const char *path)
     return step;
 }
 
+static int64_t step_of(const char *path)
+{
+    LsCheckpoint *checkpoint = NULL;
+    int64_t step = ls_checkpoint_open(path, NULL, &checkpoint) == LS_OK ? step_in(checkpoint) : -1;
+    ls_checkpoint_close(checkpoint);
+    return step;
+}
+
+/* The step of the best checkpoint of a run. */
+static int64_t best_step(const char *run)
+{
+    LsCheckpoint *checkpoint = NULL;
+    ASSERT_OK(ls_checkpoint_best(run, &checkpoint));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
+    int64_t step = step_in(checkpoint);
+    ls_checkpoint_close(checkpoint);
+    return step;
+}
+
 /* The step of the newest checkpoint of a run, -1: none, -2: a failure. */
 static int64_t newest_step(const char *run)
 {
-    char *path = NULL;
-    if (ls_checkpoint_newest(run, &path) != LS_OK)
+    LsCheckpoint *checkpoint = NULL;
+    if (ls_checkpoint_newest(run, &checkpoint) != LS_OK)
         return -2;
-    int64_t step = path ? step_of(path) : -1;
-    ls_free(path);
+    int64_t step = checkpoint ? step_in(checkpoint) : -1;
+    ls_checkpoint_close(checkpoint);
     return step;
 }
 
@@ -140,20 +159,18 @@ static void test_round_trip(void)
     const char *path = harness_path("round/deep/c.h5");
     ASSERT_OK(save_as(path, 1000));
     CU_ASSERT_EQUAL(step_of(path), 1000);
-    LsProgress progress;
-    char *config = NULL, *tokenizer = NULL;
-    ASSERT_OK(ls_checkpoint_peek(path, &progress, &config, &tokenizer));
-    CU_ASSERT_EQUAL(progress.step, 1000);
-    CU_ASSERT_STRING_EQUAL(config, config_text);
-    CU_ASSERT_STRING_EQUAL(tokenizer, tokenizer_text);
-    ls_free(config);
-    ls_free(tokenizer);
+    LsCheckpoint *checkpoint = NULL;
+    ASSERT_OK(ls_checkpoint_open(path, NULL, &checkpoint));
+    CU_ASSERT_EQUAL(checkpoint->progress.step, 1000);
+    CU_ASSERT_STRING_EQUAL(checkpoint->config, config_text);
+    CU_ASSERT_STRING_EQUAL(checkpoint->tokenizer, tokenizer_text);
+    ls_checkpoint_close(checkpoint);
 
     State s = make_state(3);
     ASSERT_OK(ls_checkpoint_save(path, s.params, 0, NULL, &s.progress, config_text, NULL));
-    ASSERT_OK(ls_checkpoint_peek(path, &progress, &config, &tokenizer));
-    CU_ASSERT_PTR_NULL(tokenizer);
-    ls_free(config);
+    ASSERT_OK(ls_checkpoint_open(path, NULL, &checkpoint));
+    CU_ASSERT_PTR_NULL(checkpoint->tokenizer);
+    ls_checkpoint_close(checkpoint);
     ASSERT_OK(ls_checkpoint_load(path, s.params, 0, NULL, NULL));
     ASSERT_FAILS(ls_checkpoint_load(path, s.params, 2, s.moment, NULL), LS_CHECKPOINT, "holds no optimiser state m");
     s.progress.step = 0; /* as an imported model: training begins there */
@@ -188,7 +205,7 @@ static void test_other_models(void)
     LsSealed *file = ls_sealed_create(path, "checkpoint", 2, LS_CHECKPOINT);
     ASSERT_OK(ls_sealed_set_int(file, "step", 1));
     ASSERT_OK(ls_sealed_commit(file));
-    char *found = NULL;
+    LsCheckpoint *found = NULL;
     ASSERT_FAILS(ls_checkpoint_newest(path, &found), LS_CHECKPOINT, "newer version");
     CU_ASSERT_PTR_NULL(found);
 }
@@ -209,10 +226,8 @@ static void test_newest_and_best(void)
     for (int64_t step = 1; step <= 4; step++)
         ASSERT_OK(save_step(run, step));
     CU_ASSERT_EQUAL(newest_step(run), 4);
-    char *best = NULL, *path = ls_checkpoint_path(run, 4);
-    ASSERT_OK(ls_checkpoint_best(run, &best));
-    CU_ASSERT_EQUAL(step_of(best), 2);
-    ls_free(best);
+    char *path = ls_checkpoint_path(run, 4);
+    CU_ASSERT_EQUAL(best_step(run), 2);
 
     Bytes bytes = damage_read(path); /* the newest loses its end: the one before is taken */
     damage_write(path, bytes.at, bytes.count - 100);
@@ -222,13 +237,9 @@ static void test_newest_and_best(void)
 
     path = ls_checkpoint_path(run, 2); /* the best is damaged: the newest is taken */
     damage_write(path, "x", 1);
-    ASSERT_OK(ls_checkpoint_best(run, &best));
-    CU_ASSERT_EQUAL(step_of(best), 3);
-    ls_free(best);
+    CU_ASSERT_EQUAL(best_step(run), 3);
     CU_ASSERT_EQUAL(unlink(path), 0);
-    ASSERT_OK(ls_checkpoint_best(run, &best));
-    CU_ASSERT_EQUAL(step_of(best), 3);
-    ls_free(best);
+    CU_ASSERT_EQUAL(best_step(run), 3);
     ls_free(path);
 
     const char *alone = harness_path("newest/checkpoints/step-00000003.h5");
@@ -238,6 +249,45 @@ static void test_newest_and_best(void)
     damage_write(harness_path("newest/checkpoints/step-00000001.h5"), "", 0);
     CU_ASSERT_EQUAL(newest_step(run), -2); /* only damaged ones: an error, not a fresh start */
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "none of its 3 checkpoints is whole"));
+}
+
+/* Errors while the newest checkpoint is read, which may be over the next time: nothing older is taken, and nothing is renamed. */
+static void test_unreadable(void)
+{
+    char run[600];
+    snprintf(run, sizeof run, "%s", harness_path("unreadable"));
+    ASSERT_OK(save_step(run, 1));
+    ASSERT_OK(save_step(run, 2));
+    LsStatus status = LS_ERROR;
+    int64_t n = 1;
+    for (; n < 1000 && status != LS_OK; n++) {
+        LsCheckpoint *checkpoint = NULL;
+        ls_fault_arm(LS_FAULT_READ, n);
+        status = ls_checkpoint_newest(run, &checkpoint);
+        ls_fault_arm(LS_FAULT_NONE, 0);
+        if (status == LS_OK) {
+            CU_ASSERT_EQUAL(checkpoint->progress.step, 2);
+        } else {
+            CU_ASSERT_EQUAL(status, LS_CHECKPOINT);
+            CU_ASSERT_PTR_NULL(checkpoint);
+            CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "step-00000002.h5"));
+            CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "no older checkpoint is taken in its place"));
+        }
+        ls_checkpoint_close(checkpoint);
+    }
+    CU_ASSERT(status == LS_OK && n > 3); /* the block in front, the digest, and HDF5's own reading were all hit */
+    CU_ASSERT_EQUAL(newest_step(run), 2);
+
+    char *path = ls_checkpoint_path(run, 2); /* nor may it be read by anybody but root */
+    LsCheckpoint *checkpoint = NULL;
+    CU_ASSERT_EQUAL(chmod(path, 0), 0);
+    if (access(path, R_OK) != 0)
+        ASSERT_FAILS(ls_checkpoint_newest(run, &checkpoint), LS_CHECKPOINT, "Permission denied");
+    CU_ASSERT_EQUAL(chmod(path, 0600), 0);
+    CU_ASSERT_EQUAL(unlink(path), 0);
+    CU_ASSERT_EQUAL(symlink("nowhere.h5", path), 0); /* gone is gone */
+    CU_ASSERT_EQUAL(newest_step(run), 1);
+    ls_free(path);
 }
 
 static void test_prune(void)
@@ -409,6 +459,7 @@ int main(void)
                                                      {"another model's file: all differences", test_other_models},
                                                      {"truncations and flipped bits", test_damage},
                                                      {"newest and best", test_newest_and_best},
+                                                     {"a checkpoint that cannot be read", test_unreadable},
                                                      {"which ones are kept", test_prune},
                                                      {"every call fails in turn", test_every_call_fails},
                                                      {"a writer killed at random moments", test_killed_writer},

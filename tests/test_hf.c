@@ -59,20 +59,16 @@ static Path with_key(const char *fixture, const char *key, const char *value)
 /* The run's configuration and parameters. */
 static LsConfig *load_run(const char *run, LsParams **params)
 {
-    char *path = NULL, *text = NULL, *tokenizer = NULL;
-    LsProgress progress;
-    ASSERT_OK(ls_checkpoint_newest(run, &path));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(path);
-    ASSERT_OK(ls_checkpoint_peek(path, &progress, &text, &tokenizer));
-    CU_ASSERT(progress.step == 0 && progress.best_step == -1);
-    LsConfig *config = ls_config_parse(path, text, 0, NULL);
+    LsCheckpoint *checkpoint = NULL;
+    ASSERT_OK(ls_checkpoint_newest(run, &checkpoint));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
+    CU_ASSERT(checkpoint->progress.step == 0 && checkpoint->progress.best_step == -1);
+    LsConfig *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     CU_ASSERT_STRING_EQUAL(config->output.path, run);
     ASSERT_OK(ls_hf_params(config->model, config->model_config, params));
-    ASSERT_OK(ls_checkpoint_load(path, *params, 0, NULL, NULL));
-    ls_free(path);
-    ls_free(text);
-    ls_free(tokenizer);
+    ASSERT_OK(ls_checkpoint_read(checkpoint, *params, 0, NULL));
+    ls_checkpoint_close(checkpoint);
     return config;
 }
 
@@ -387,11 +383,12 @@ static void test_tokenizer(void)
     ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, json));
     ASSERT_OK(ls_hf_export(run.text, out.text));
     ASSERT_OK(ls_hf_import(out.text, again.text));
-    ls_free(path);
-    ASSERT_OK(ls_checkpoint_newest(again.text, &path));
-    ASSERT_OK(ls_checkpoint_peek(path, &progress, &text, &stored));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(stored);
-    CU_ASSERT_STRING_EQUAL(stored, json);
+    LsCheckpoint *checkpoint = NULL;
+    ASSERT_OK(ls_checkpoint_newest(again.text, &checkpoint));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint->tokenizer);
+    CU_ASSERT_STRING_EQUAL(checkpoint->tokenizer, json);
+    ls_checkpoint_close(checkpoint);
 
     Path big = with_key(GPT2, "use_cache", "true");
     LsTokenizer *bytes = ls_tokenizer_new("bytes", NULL, 0, NULL);

@@ -56,7 +56,8 @@ static Tokens read_tokens(const char *folder)
 static Imported import(const char *fixture)
 {
     Imported m = {0};
-    char folder[512], path[600], run[64], *checkpoint = NULL, *config = NULL, *tokenizer = NULL;
+    char folder[512], path[600], run[64];
+    LsCheckpoint *checkpoint = NULL;
     static int serial;
     snprintf(folder, sizeof folder, "%s/fixtures/%s", TESTS_FOLDER, fixture);
     m.tokens = read_tokens(folder);
@@ -65,9 +66,7 @@ static Imported import(const char *fixture)
     ASSERT_OK(ls_hf_import(folder, run_path));
     ASSERT_OK(ls_checkpoint_newest(run_path, &checkpoint));
     CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
-    LsProgress progress;
-    ASSERT_OK(ls_checkpoint_peek(checkpoint, &progress, &config, &tokenizer));
-    m.config = ls_config_parse(checkpoint, config, 0, NULL);
+    m.config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(m.config);
 
     /* parameters are declared by a first graph, then filled from the file */
@@ -80,13 +79,11 @@ static Imported import(const char *fixture)
     ASSERT_OK(ls_graph_plan_dry(g));
     ls_graph_free(g);
     ASSERT_OK(ls_params_allocate(m.params, 0, true));
-    ASSERT_OK(ls_checkpoint_load(checkpoint, m.params, 0, NULL, &progress));
+    ASSERT_OK(ls_checkpoint_read(checkpoint, m.params, 0, NULL));
 
     snprintf(path, sizeof path, "%s/expected.safetensors", folder);
     ASSERT_OK(ls_safetensors_open(path, LS_DATA, &m.expected));
-    ls_free(checkpoint);
-    ls_free(config);
-    ls_free(tokenizer);
+    ls_checkpoint_close(checkpoint);
     return m;
 }
 

@@ -42,7 +42,7 @@ static void compare(const char *path, int sequence, const float *expected, int64
     LsFileType type;
     int rank = 0;
     int64_t dim[LS_SEALED_RANK], count = sequence * vocabulary;
-    LsSealed *file = ls_sealed_open(path, "output", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, "output", LS_DATA, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     ASSERT_OK(ls_sealed_shape(file, "output", &exists, &type, &rank, dim));
     CU_ASSERT_FATAL(exists && type == LS_FILE_FLOAT32 && rank == 3 && dim[0] == 1 && dim[1] == sequence && dim[2] == vocabulary);

@@ -52,7 +52,7 @@ static LsStatus write_file(const char *path, int version, int64_t mark)
 static int64_t read_mark(const char *path)
 {
     int64_t mark = -1;
-    LsSealed *file = ls_sealed_open(path, "sample", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, "sample", LS_DATA, NULL);
     if (file && ls_sealed_read(file, "mark", LS_FILE_INT64, 1, &mark) != LS_OK)
         mark = -2;
     ls_sealed_close(file);
@@ -61,7 +61,7 @@ static int64_t read_mark(const char *path)
 
 static bool refuses(const char *path)
 {
-    LsSealed *file = ls_sealed_open(path, NULL, LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, NULL, LS_DATA, NULL);
     bool refused = file == NULL && strstr(ls_message(), path);
     ls_sealed_close(file);
     return refused;
@@ -81,7 +81,7 @@ static void test_round_trip(void)
 {
     const char *path = harness_path("round.h5");
     ASSERT_OK(write_file(path, 3, 42));
-    LsSealed *file = ls_sealed_open(path, "sample", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, "sample", LS_DATA, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     CU_ASSERT_EQUAL(ls_sealed_version(file), 3);
     CU_ASSERT_STRING_EQUAL(ls_sealed_kind(file), "sample");
@@ -124,7 +124,7 @@ static void test_round_trip(void)
     ASSERT_OK(ls_sealed_check_version(file, 3));
     ASSERT_FAILS(ls_sealed_check_version(file, 2), LS_DATA, "newer version");
     ls_sealed_close(file);
-    CU_ASSERT_PTR_NULL(ls_sealed_open(path, "checkpoint", LS_CHECKPOINT, false));
+    CU_ASSERT_PTR_NULL(ls_sealed_open(path, "checkpoint", LS_CHECKPOINT, NULL));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "kind 'sample'"));
 }
 

@@ -76,7 +76,7 @@ static void check_whole(const char *text, int64_t bytes)
     int64_t count = 0, differ = 0;
     ASSERT_OK(ls_tokenizer_encode(gpt2, text, bytes, &ids, &count));
     uint16_t *stored = ls_alloc_array(count, sizeof *stored);
-    LsSealed *file = ls_sealed_open(output, "text", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(output, "text", LS_DATA, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     ASSERT_OK(ls_sealed_read(file, "train/tokens", LS_FILE_UINT16, count, stored));
     for (int64_t i = 0; i < count; i++)

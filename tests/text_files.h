@@ -61,7 +61,7 @@ static inline int64_t tokens_of(const char *path, const char *array, LsFileType 
     int64_t dim[LS_SEALED_RANK] = {0};
     static uint8_t bytes[1 << 16];
     static uint16_t words[1 << 16];
-    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     ASSERT_OK(ls_sealed_shape(file, array, &exists, &type, &rank, dim));
     if (exists) {

@@ -67,22 +67,17 @@ static LsStatus add_progress(const LsProgress *progress, json_t *object)
 }
 
 /* What the attributes say: progress, model, tokenizer, configuration. */
-static LsStatus add_summary(const char *path, json_t *object)
+static LsStatus add_summary(const LsCheckpoint *checkpoint, json_t *object)
 {
-    LsProgress progress;
-    char *yaml = NULL, *tokenizer = NULL;
-    LS_TRY(ls_checkpoint_peek(path, &progress, &yaml, &tokenizer));
-    LsStatus status = add_progress(&progress, object);
-    LsConfig *config = ls_config_parse(path, yaml, 0, NULL);
-    json_t *description = tokenizer ? json_loads(tokenizer, 0, NULL) : NULL;
+    LsStatus status = add_progress(&checkpoint->progress, object);
+    LsConfig *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
+    json_t *description = checkpoint->tokenizer ? json_loads(checkpoint->tokenizer, 0, NULL) : NULL;
     const char *kind = json_string_value(json_object_get(description, "kind"));
     json_object_set_new(object, "model", config ? json_string(config->model->name) : json_null());
-    json_object_set_new(object, "tokenizer", tokenizer ? json_string(kind ? kind : "of an unknown kind") : json_null());
-    json_object_set_new(object, "config", json_string(yaml));
+    json_object_set_new(object, "tokenizer", checkpoint->tokenizer ? json_string(kind ? kind : "of an unknown kind") : json_null());
+    json_object_set_new(object, "config", json_string(checkpoint->config));
     json_decref(description);
     ls_config_free(config); /* a configuration of another version is no damage: it is shown as it is */
-    ls_free(yaml);
-    ls_free(tokenizer);
     return status;
 }
 
@@ -97,9 +92,9 @@ static LsStatus describe_checkpoint(const char *path, json_t **object)
     if (status == LS_OK)
         status = ls_file_tensors_open(path, &tensors);
     if (status == LS_OK)
-        status = ls_sealed_check_arrays(tensors.file);
+        status = ls_sealed_check_arrays(tensors.checkpoint->file);
     if (status == LS_OK)
-        status = add_summary(path, made);
+        status = add_summary(tensors.checkpoint, made);
     for (int i = 0; i < tensors.count && status == LS_OK; i++) {
         json_t *one = tensor_json(&tensors, &tensors.list[i], &totals);
         status = one && json_array_append_new(list, one) == 0 ? LS_OK : LS_CHECKPOINT;
@@ -274,16 +269,11 @@ static LsStatus inspect_run(const char *path, const Options *o)
 /* A checkpoint by its first bytes, or where those are damaged by its name. */
 static bool is_checkpoint(const char *path)
 {
-    static const char magic[] = "LOCKSTEP checkpoint";
-    char start[sizeof magic] = "";
-    FILE *file = fopen(path, "rb");
-    size_t read = file ? fread(start, 1, sizeof magic - 1, file) : 0;
-    if (file)
-        fclose(file);
-    if (read == sizeof magic - 1 && strncmp(start, "LOCKSTEP ", 9) == 0)
-        return strcmp(start, magic) == 0 || strstr(path, "checkpoints/");
+    LsSealedHead head;
     const char *name = strrchr(path, '/');
-    return strncmp(name ? name + 1 : path, "step-", 5) == 0 || strstr(path, "checkpoints/");
+    if (strstr(path, "checkpoints/"))
+        return true;
+    return ls_sealed_head(path, &head) ? strcmp(head.kind, "checkpoint") == 0 : strncmp(name ? name + 1 : path, "step-", 5) == 0;
 }
 
 static LsStatus run(LsCall *call)

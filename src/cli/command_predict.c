@@ -39,15 +39,9 @@ typedef struct Prediction {
 
 static bool is_data_set(const char *path)
 {
-    char start[9] = "";
+    LsSealedHead head;
     struct stat st;
-    if (stat(path, &st) != 0 || !S_ISREG(st.st_mode))
-        return false; /* a pipe is text, and what was read of it would be lost */
-    FILE *file = fopen(path, "rb");
-    bool is = file && fread(start, 1, sizeof start, file) == sizeof start && memcmp(start, "LOCKSTEP ", sizeof start) == 0;
-    if (file)
-        fclose(file);
-    return is;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && ls_sealed_head(path, &head); /* a pipe is text, and none of it must be lost */
 }
 
 /* The data set must number its tokens as the model does. */
@@ -92,7 +86,7 @@ static LsStatus read_data_set(Prediction *p)
     LsFileType type;
     int rank = 0;
     int64_t dim[LS_SEALED_RANK] = {0};
-    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     char *name = ls_format("%s/tokens", p->options->split);
     LsStatus status = file && name ? check_tokenizer(file, p->model.tokenizer) : LS_DATA;
     if (status == LS_OK)

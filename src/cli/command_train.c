@@ -8,6 +8,7 @@
 #include "cli/trace_file.h"
 #include "data/data.h"
 #include "io/file.h"
+#include "train/resume.h"
 
 #include <math.h>
 #include <string.h>
@@ -136,6 +137,21 @@ static LsStatus open_log(const Run *run)
     return status;
 }
 
+static LsStatus load(Run *run, LsCheckpoint *checkpoint)
+{
+    LsTrainer *t = run->trainer;
+    LsMoment moment[LS_MAX_MOMENTS];
+    for (int i = 0; i < t->optimizer->moments; i++)
+        moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
+    LS_TRY(ls_checkpoint_read(checkpoint, t->params, t->optimizer->moments, moment));
+    t->progress = checkpoint->progress;
+    run->resumed_step = t->progress.step;
+    if (t->progress.step == 0) /* an imported model: its training begins here */
+        t->progress.seed = (uint64_t)run->config->train.seed;
+    run->resumed = ls_strdup(checkpoint->path);
+    return run->resumed ? LS_OK : LS_RESOURCE;
+}
+
 /* Takes the run folder over and loads the checkpoint to go on from. Rank 0 alone. */
 static LsStatus open_folder(Run *run)
 {
@@ -144,17 +160,13 @@ static LsStatus open_folder(Run *run)
     run->text = ls_resume_text(run->config);
     if (!run->text)
         return LS_RESOURCE;
-    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, &run->resumed));
-    LS_TRY(check_disk(run));
-    if (run->resumed) {
-        LsMoment moment[LS_MAX_MOMENTS];
-        for (int i = 0; i < t->optimizer->moments; i++)
-            moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
-        LS_TRY(ls_checkpoint_load(run->resumed, t->params, t->optimizer->moments, moment, &t->progress));
-        run->resumed_step = t->progress.step;
-        if (t->progress.step == 0) /* an imported model: its training begins here */
-            t->progress.seed = (uint64_t)run->config->train.seed;
-    }
+    LsCheckpoint *checkpoint = NULL;
+    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, &checkpoint));
+    LsStatus status = check_disk(run);
+    if (status == LS_OK && checkpoint)
+        status = load(run, checkpoint);
+    ls_checkpoint_close(checkpoint);
+    LS_TRY(status);
     LS_TRY(open_log(run));
     run->accepted = true;
     LS_TRY(ls_checkpoint_begin(run->folder.path, t->progress.step));

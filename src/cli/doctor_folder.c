@@ -49,7 +49,7 @@ static LsStatus probe_hdf5(const char *folder)
         ls_sealed_discard(file);
     if (status == LS_OK) {
         float x[4] = {0};
-        file = ls_sealed_open(path, "probe", LS_ERROR, false);
+        file = ls_sealed_open(path, "probe", LS_ERROR, NULL);
         status = file ? ls_sealed_read(file, "x", LS_FILE_FLOAT32, 4, x) : LS_ERROR;
         if (status == LS_OK && x[3] != 4)
             status = ls_fail(LS_ERROR, "%s: read back other values than were written", path);

@@ -22,33 +22,29 @@ static LsStatus declare(LsLoaded *loaded)
 
 LsStatus ls_load(const char *run, bool best, int overrides, char *const *override, LsLoaded *loaded)
 {
-    char *yaml = NULL, *tokenizer = NULL;
+    LsCheckpoint *checkpoint = NULL;
     LsStatus status = LS_OK;
     *loaded = (LsLoaded){0};
-    if (!ls_file_exists(run)) {
-        status = ls_fail(LS_CHECKPOINT, "%s: there is no such run folder or checkpoint", run);
-        goto cleanup;
-    }
-    LS_TRY_CLEANUP(best ? ls_checkpoint_best(run, &loaded->path) : ls_checkpoint_newest(run, &loaded->path));
-    if (!loaded->path) {
-        status = ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for", run);
-        goto cleanup;
-    }
-    LS_TRY_CLEANUP(ls_checkpoint_peek(loaded->path, &loaded->progress, &yaml, &tokenizer));
-    loaded->config = ls_config_parse(loaded->path, yaml, overrides, override);
+    if (!ls_file_exists(run))
+        return ls_fail(LS_CHECKPOINT, "%s: there is no such run folder or checkpoint", run);
+    LS_TRY(best ? ls_checkpoint_best(run, &checkpoint) : ls_checkpoint_newest(run, &checkpoint));
+    if (!checkpoint)
+        return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for", run);
+    loaded->progress = checkpoint->progress;
+    loaded->path = ls_strdup(checkpoint->path);
+    loaded->config = loaded->path ? ls_config_parse(loaded->path, checkpoint->config, overrides, override) : NULL;
     if (!loaded->config) {
         status = overrides > 0 ? LS_USAGE : LS_CHECKPOINT;
         goto cleanup;
     }
-    if (tokenizer && !(loaded->tokenizer = ls_tokenizer_from_json(tokenizer))) {
+    if (checkpoint->tokenizer && !(loaded->tokenizer = ls_tokenizer_from_json(checkpoint->tokenizer))) {
         status = ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", loaded->path);
         goto cleanup;
     }
     LS_TRY_CLEANUP(declare(loaded));
-    LS_TRY_CLEANUP(ls_checkpoint_load(loaded->path, loaded->params, 0, NULL, &loaded->progress));
+    LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, loaded->params, 0, NULL));
 cleanup:
-    ls_free(yaml);
-    ls_free(tokenizer);
+    ls_checkpoint_close(checkpoint);
     return status;
 }
 

@@ -18,7 +18,7 @@ static LsStatus add(void *self, const char *name)
         return LS_OK;
     LsFileType type;
     LsFileTensor tensor = {.count = 1};
-    LS_TRY(ls_sealed_shape(tensors->file, name, &exists, &type, &tensor.rank, tensor.dim));
+    LS_TRY(ls_sealed_shape(tensors->checkpoint->file, name, &exists, &type, &tensor.rank, tensor.dim));
     if (!exists || type != LS_FILE_FLOAT32)
         return LS_OK;
     for (int i = 0; i < tensor.rank; i++)
@@ -44,11 +44,9 @@ static LsStatus add(void *self, const char *name)
 LsStatus ls_file_tensors_open(const char *path, LsFileTensors *tensors)
 {
     *tensors = (LsFileTensors){0};
-    tensors->file = ls_sealed_open(path, "checkpoint", LS_CHECKPOINT, false);
-    if (!tensors->file)
-        return LS_CHECKPOINT;
-    LS_TRY(ls_sealed_each(tensors->file, "", add, &(Pass){tensors, "parameters/"}));
-    return ls_sealed_each(tensors->file, "", add, &(Pass){tensors, "optimizer/"}); /* an imported model has none */
+    LS_TRY(ls_checkpoint_open(path, NULL, &tensors->checkpoint));
+    LS_TRY(ls_sealed_each(tensors->checkpoint->file, "", add, &(Pass){tensors, "parameters/"}));
+    return ls_sealed_each(tensors->checkpoint->file, "", add, &(Pass){tensors, "optimizer/"}); /* an imported model has none */
 }
 
 void ls_file_tensors_close(LsFileTensors *tensors)
@@ -56,8 +54,7 @@ void ls_file_tensors_close(LsFileTensors *tensors)
     for (int i = 0; i < tensors->count; i++)
         ls_free(tensors->list[i].name);
     ls_free(tensors->list);
-    if (tensors->file)
-        ls_sealed_close(tensors->file);
+    ls_checkpoint_close(tensors->checkpoint);
     *tensors = (LsFileTensors){0};
 }
 
@@ -72,7 +69,7 @@ const LsFileTensor *ls_file_tensor(const LsFileTensors *tensors, const char *nam
 float *ls_file_tensor_read(const LsFileTensors *tensors, const LsFileTensor *tensor)
 {
     float *value = ls_alloc_array(tensor->count, sizeof *value);
-    if (value && ls_sealed_read(tensors->file, tensor->name, LS_FILE_FLOAT32, tensor->count, value) != LS_OK) {
+    if (value && ls_sealed_read(tensors->checkpoint->file, tensor->name, LS_FILE_FLOAT32, tensor->count, value) != LS_OK) {
         ls_free(value);
         return NULL;
     }

@@ -3,6 +3,7 @@
 #define LS_CLI_TENSORS_H
 
 #include "io/sealed.h"
+#include "store/checkpoint.h"
 
 typedef struct LsFileTensor {
     char *name; /* "parameters/layer.3.in_w", "optimizer/m/layer.3.in_w" */
@@ -11,7 +12,7 @@ typedef struct LsFileTensor {
 } LsFileTensor;
 
 typedef struct LsFileTensors {
-    LsSealed *file;
+    LsCheckpoint *checkpoint;
     LsFileTensor *list; /* parameters, then moments, in name order */
     int count, room;
 } LsFileTensors;

@@ -93,7 +93,7 @@ LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t see
 LsStatus ls_data_inspect(const char *path, json_t **object)
 {
     *object = NULL;
-    LsSealed *file = ls_sealed_open(path, NULL, LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, NULL, LS_DATA, NULL);
     if (!file)
         return ls_message_status();
     LsStatus status = LS_OK;

@@ -220,7 +220,7 @@ static LsTokenizer *make_tokenizer(const LsTextSettings *settings, const LsCorpu
 {
     if (!settings->like)
         return ls_tokenizer_new_parts(settings->tokenizer, part, parts, settings->vocabulary ? settings->vocabulary : GPT2_FOLDER);
-    LsSealed *file = ls_sealed_open(settings->like, "text", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(settings->like, "text", LS_DATA, NULL);
     LsTokenizer *tokenizer = file ? ls_text_tokenizer(file) : NULL;
     if (file)
         ls_sealed_close(file);

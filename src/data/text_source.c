@@ -199,7 +199,7 @@ LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequen
     text->shuffled = strcmp(split, "train") == 0;
     text->key = ls_key(seed, "data.text");
     bool exists = false;
-    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, false);
+    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     LsStatus status = file ? read_file(text, file, split, memory, &exists) : ls_message_status();
     if (!text->file)
         ls_sealed_close(file);

@@ -13,7 +13,7 @@
 
 static LsFault armed;
 static int64_t armed_call;
-static atomic_llong calls;
+static atomic_llong calls, reads;
 static pthread_once_t environment_read = PTHREAD_ONCE_INIT;
 
 static void read_environment(void)
@@ -21,7 +21,7 @@ static void read_environment(void)
     static const struct {
         const char *name;
         LsFault kind;
-    } kinds[] = {{"full", LS_FAULT_FULL}, {"error", LS_FAULT_ERROR}, {"short", LS_FAULT_SHORT}, {"kill", LS_FAULT_KILL}};
+    } kinds[] = {{"full", LS_FAULT_FULL}, {"error", LS_FAULT_ERROR}, {"short", LS_FAULT_SHORT}, {"kill", LS_FAULT_KILL}, {"read", LS_FAULT_READ}};
     const char *text = getenv("LOCKSTEP_FAULT");
     if (!text || !*text)
         return;
@@ -36,7 +36,7 @@ static void read_environment(void)
             return;
         }
     }
-    fprintf(stderr, "lockstep: LOCKSTEP_FAULT=%s is not full:N, error:N, short:N or kill:N with N from 1\n", text);
+    fprintf(stderr, "lockstep: LOCKSTEP_FAULT=%s is not full:N, error:N, short:N, kill:N or read:N with N from 1\n", text);
     abort();
 }
 
@@ -46,6 +46,7 @@ void ls_fault_arm(LsFault kind, int64_t call)
     armed = kind;
     armed_call = call;
     atomic_store(&calls, 0);
+    atomic_store(&reads, 0);
 }
 
 int64_t ls_fault_calls(void) { return atomic_load(&calls); }
@@ -55,7 +56,7 @@ static bool faulty(bool needs_space, bool *part)
 {
     pthread_once(&environment_read, read_environment);
     int64_t call = atomic_fetch_add(&calls, 1) + 1;
-    if (armed == LS_FAULT_NONE || call < armed_call)
+    if (armed == LS_FAULT_NONE || armed == LS_FAULT_READ || call < armed_call)
         return false;
     if (armed == LS_FAULT_FULL && needs_space) {
         errno = ENOSPC;
@@ -134,6 +135,11 @@ int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset)
 {
     const int64_t most = 1 << 30;
     char *to = bytes;
+    pthread_once(&environment_read, read_environment);
+    if (atomic_fetch_add(&reads, 1) + 1 == armed_call && armed == LS_FAULT_READ) {
+        errno = EIO;
+        return -1;
+    }
     while (count > 0) {
         ssize_t done = pread(fd, to, (size_t)(count < most ? count : most), offset);
         if (done < 0 && errno == EINTR)

@@ -8,6 +8,7 @@
  *     error   the N-th call fails with EIO, later ones work
  *     short   the N-th call, if it writes, writes only half of what it was asked to (not an error: callers must go on)
  *     kill    the process kills itself (SIGKILL) instead of the N-th call
+ *     read    the N-th reading call fails with EIO, later ones work; these are counted apart from the others
  * Calls are counted from 1 over the whole process. A LOCKSTEP_FAULT that is not of this form ends the process with a message.
  */
 #ifndef LS_IO_FAULT_H
@@ -17,7 +18,7 @@
 
 #include <sys/types.h>
 
-typedef enum LsFault { LS_FAULT_NONE, LS_FAULT_FULL, LS_FAULT_ERROR, LS_FAULT_SHORT, LS_FAULT_KILL } LsFault;
+typedef enum LsFault { LS_FAULT_NONE, LS_FAULT_FULL, LS_FAULT_ERROR, LS_FAULT_SHORT, LS_FAULT_KILL, LS_FAULT_READ } LsFault;
 
 /* Starts counting anew; LS_FAULT_NONE only counts. */
 void ls_fault_arm(LsFault kind, int64_t call);
@@ -37,7 +38,7 @@ int ls_sys_make_folder(const char *path);
 /* All of it, or -1. */
 int ls_sys_write_all(int fd, const void *bytes, int64_t count, int64_t offset);
 
-/* All of it, or -1; errno is 0 where the file ends before. */
+/* All of it, or -1; errno is 0 where the file ends before. One reading call. */
 int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset);
 
 /* ls_fail with the reason of an errno: LS_RESOURCE and a cure for a full disk, `code` for everything else. */

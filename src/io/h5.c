@@ -111,12 +111,13 @@ static haddr_t disk_get_eof(const H5FD_t *base, H5FD_mem_t type)
 static herr_t disk_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t at, size_t count, void *bytes)
 {
     (void)type, (void)transfer;
-    const DiskFile *file = (const DiskFile *)base;
+    DiskFile *file = (DiskFile *)base;
     haddr_t there = at < file->eof ? file->eof - at : 0; /* what lies beyond the end of the file is zero, as with HDF5's own drivers */
     size_t have = count < there ? count : (size_t)there;
     memset((char *)bytes + have, 0, count - have);
     if (ls_sys_read_all(file->disk->fd, bytes, (int64_t)have, (int64_t)at) == 0)
         return 0;
+    file->disk->unread = errno ? errno : ENODATA;
     H5Epush2(H5E_DEFAULT, __FILE__, __func__, __LINE__, H5E_ERR_CLS, H5E_IO, H5E_READERROR, "%s", errno ? strerror(errno) : "end of file");
     return -1;
 }

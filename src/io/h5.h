@@ -4,6 +4,7 @@
  * its own and never changed afterwards, so none is needed, and network file systems without locks work.
  * The first failing write is remembered in LsDisk.error; from then on writing does nothing and seems to succeed, because HDF5 cannot be
  * trusted to close a file whose writes fail. So look at `error` after H5Fclose, and before believing that anything was written.
+ * HDF5 may take what it could not read for what is not there: `unread` tells the two apart.
  */
 #ifndef LS_IO_H5_H
 #define LS_IO_H5_H
@@ -16,6 +17,7 @@ typedef struct LsDisk {
     int fd;
     bool writable;
     int error;       /* errno of the first write that failed, 0: none */
+    int unread;      /* errno of the last read that failed; whoever asks about it sets it to 0 before */
     int64_t waiting; /* bytes since the system was last asked to begin writing them to the disk */
 } LsDisk;
 

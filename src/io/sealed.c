@@ -50,42 +50,73 @@ int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TE
 
 /* ---- The block in front --------------------------------------------------------------------------------------- */
 
+#define MAGIC "LOCKSTEP "
+
 /* The whole block is a function of kind, version, size and digest; a reader makes it again and compares all 512 bytes. */
 static void make_block(char block[LS_SEAL_BYTES], const char *kind, int version, int64_t bytes, const char *digest)
 {
     memset(block, 0, LS_SEAL_BYTES);
-    int used = snprintf(block, LS_SEAL_BYTES, "LOCKSTEP %s %d\nbytes %" PRId64 "\nxxh3-128 %s\n", kind, version, bytes, digest);
+    int used = snprintf(block, LS_SEAL_BYTES, MAGIC "%s %d\nbytes %" PRId64 "\nxxh3-128 %s\n", kind, version, bytes, digest);
     snprintf(block + used, (size_t)(LS_SEAL_BYTES - used), "block %016" PRIx64 "\n", (uint64_t)XXH3_64bits(block, (size_t)used));
 }
 
-static LsStatus read_block(LsSealed *file, int64_t *bytes, char digest[LS_DIGEST_TEXT])
+static bool parse_block(const char *block, LsSealedHead *head)
+{
+    return sscanf(block, MAGIC "%63s %d bytes %" SCNd64 " xxh3-128 %32s", head->kind, &head->version, &head->bytes, head->digest) == 4;
+}
+
+bool ls_sealed_head(const char *path, LsSealedHead *head)
+{
+    char block[LS_SEAL_BYTES + 1] = "";
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* one that nobody writes to must not make us wait */
+    if (fd < 0)
+        return false;
+    *head = (LsSealedHead){.version = 0};
+    ssize_t bytes = pread(fd, block, LS_SEAL_BYTES, 0);
+    close(fd);
+    return bytes > 0 && parse_block(block, head);
+}
+
+/* A failure to read: one of the file itself where it ended before its time. */
+static LsStatus fail_read(const LsSealed *file, int error, bool *at_fault)
+{
+    *at_fault = error == 0;
+    if (error == 0)
+        return ls_fail(file->code, "%s: damaged: it became shorter while it was read", file->path);
+    return ls_fail_errno(file->code, error, file->path, "read");
+}
+
+static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
 {
     char block[LS_SEAL_BYTES + 1] = {0}, again[LS_SEAL_BYTES];
     struct stat st;
+    *at_fault = false;
     if (fstat(file->disk->fd, &st) != 0)
         return ls_fail_errno(file->code, errno, file->path, "ask for its size");
+    int64_t size = st.st_size < LS_SEAL_BYTES ? st.st_size : LS_SEAL_BYTES;
+    if (S_ISREG(st.st_mode) && ls_sys_read_all(file->disk->fd, block, size, 0) != 0)
+        return fail_read(file, errno, at_fault);
+    *at_fault = true;
     if (!S_ISREG(st.st_mode))
         return ls_fail(file->code, "%s: this is not a file", file->path);
-    int64_t size = st.st_size < LS_SEAL_BYTES ? st.st_size : LS_SEAL_BYTES;
     if (size == 0)
         return ls_fail(file->code, "%s: damaged: the file is empty", file->path);
-    if (ls_sys_read_all(file->disk->fd, block, size, 0) != 0)
-        return ls_fail_errno(file->code, errno, file->path, "read");
-    if (strncmp(block, "LOCKSTEP ", 9) != 0 && memcmp(block, "\x89HDF", 4) == 0)
+    bool ours = strncmp(block, MAGIC, strlen(MAGIC)) == 0;
+    if (!ours && memcmp(block, "\x89HDF", 4) == 0)
         return ls_fail(file->code, "%s: an HDF5 file, but not one that this program wrote", file->path);
-    if (strncmp(block, "LOCKSTEP ", 9) != 0)
+    if (!ours)
         return ls_fail(file->code, "%s: not a file of this program, or its first bytes are damaged", file->path);
     if (st.st_size < LS_SEAL_BYTES)
         return ls_fail(file->code, "%s: damaged: truncated to %" PRId64 " bytes", file->path, (int64_t)st.st_size);
-    if (sscanf(block, "LOCKSTEP %63s %d bytes %" SCNd64 " xxh3-128 %32s", file->kind, &file->version, bytes, digest) == 4)
-        make_block(again, file->kind, file->version, *bytes, digest);
+    if (parse_block(block, head))
+        make_block(again, head->kind, head->version, head->bytes, head->digest);
     else
         memset(again, 0xff, sizeof again);
     if (memcmp(block, again, LS_SEAL_BYTES) != 0)
         return ls_fail(file->code, "%s: damaged: its first %d bytes are not as they were written", file->path, LS_SEAL_BYTES);
-    if (st.st_size != *bytes)
-        return ls_fail(file->code, "%s: damaged: %" PRId64 " bytes where %" PRId64 " were written%s", file->path, (int64_t)st.st_size, *bytes,
-                       st.st_size < *bytes ? " (truncated)" : "");
+    if (st.st_size != head->bytes)
+        return ls_fail(file->code, "%s: damaged: %" PRId64 " bytes where %" PRId64 " were written%s", file->path, (int64_t)st.st_size,
+                       head->bytes, st.st_size < head->bytes ? " (truncated)" : "");
     return LS_OK;
 }
 
@@ -141,6 +172,10 @@ LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...)
         H5Eclear2(H5E_DEFAULT);
         return ls_fail_errno(file->code, file->disk->error, file->path, doing);
     }
+    if (file->disk->unread) {
+        H5Eclear2(H5E_DEFAULT);
+        return ls_fail_errno(file->code, file->disk->unread, file->path, doing);
+    }
     return ls_h5_fail(file->code, file->path, "%s", doing);
 }
 
@@ -195,6 +230,63 @@ void ls_sealed_discard(LsSealed *file)
     free_sealed(file, h5_done);
 }
 
+/* Everything of ls_sealed_open but HDF5's side. trusted: the digest is not looked at. */
+static LsStatus verify(LsSealed *file, const char *kind, bool trusted, bool *at_fault)
+{
+    LsSealedHead head = {.version = 0};
+    char digest[LS_DIGEST_TEXT] = "";
+    *at_fault = false;
+    file->disk->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    if (file->disk->fd < 0) {
+        *at_fault = errno == ENOENT || errno == ENOTDIR;
+        return ls_fail(file->code, "%s: %s", file->path, strerror(errno));
+    }
+    LS_TRY(read_block(file, &head, at_fault));
+    memcpy(file->kind, head.kind, sizeof file->kind);
+    file->version = head.version;
+    if (!trusted && ls_digest_file(file->disk->fd, LS_SEAL_BYTES, head.bytes - LS_SEAL_BYTES, digest) != 0)
+        return fail_read(file, errno, at_fault);
+    if (!trusted && strcmp(digest, head.digest) != 0)
+        return ls_fail(file->code, "%s: damaged: the digest of its content is %s, but %s was written; use another copy", file->path, digest,
+                       head.digest);
+    if (kind && strcmp(kind, file->kind) != 0)
+        return ls_fail(file->code, "%s: this is a file of kind '%s', one of kind '%s' is needed", file->path, file->kind, kind);
+    *at_fault = false;
+    return LS_OK;
+}
+
+static LsSealed *open_sealed(const char *path, const char *kind, LsStatus code, bool trusted, bool *at_fault)
+{
+    ls_h5_quiet();
+    *at_fault = false;
+    LsSealed *file = new_sealed(path, code);
+    if (!file)
+        return NULL;
+    hid_t access = H5I_INVALID_HID;
+    if (verify(file, kind, trusted, at_fault) != LS_OK)
+        goto failed;
+    access = ls_h5_access(file->disk);
+    if (access >= 0)
+        file->h5 = H5Fopen(path, H5F_ACC_RDONLY, access);
+    if (file->h5 < 0) {
+        ls_sealed_fail(file, "open");
+        goto failed;
+    }
+    H5Pclose(access);
+    return file;
+failed:
+    if (access >= 0)
+        H5Pclose(access);
+    ls_sealed_close(file);
+    return NULL;
+}
+
+LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool *at_fault)
+{
+    bool ignored;
+    return open_sealed(path, kind, code, false, at_fault ? at_fault : &ignored);
+}
+
 /* Everything is in the file but the block: digests the file as it reads back, writes the block, brings all to the disk, and compares every
  * array as it reads back with the checksum of what was in memory. The system may serve both from its cache: a disk that loses what it has
  * acknowledged is found by the digest at the next start, for which older checkpoints are kept. */
@@ -211,7 +303,8 @@ static LsStatus seal(LsSealed *file)
         return ls_fail_errno(file->code, errno, file->path, "write");
     if (ls_sys_sync(fd) != 0)
         return ls_fail_errno(file->code, errno, file->path, "sync");
-    LsSealed *again = ls_sealed_open(file->temporary, file->kind, file->code, true);
+    bool ignored;
+    LsSealed *again = open_sealed(file->temporary, file->kind, file->code, true, &ignored);
     LsStatus status = again ? ls_sealed_check_arrays(again) : file->code;
     ls_sealed_close(again);
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s: what was written does not read back", file->path);
@@ -242,50 +335,6 @@ LsStatus ls_sealed_commit(LsSealed *file)
         unlink(file->temporary);
     free_sealed(file, h5_done);
     return status;
-}
-
-LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool trusted)
-{
-    ls_h5_quiet();
-    LsSealed *file = new_sealed(path, code);
-    if (!file)
-        return NULL;
-    char expected[LS_DIGEST_TEXT] = "", digest[LS_DIGEST_TEXT] = "";
-    int64_t bytes = 0;
-    hid_t access = H5I_INVALID_HID;
-    file->disk->fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (file->disk->fd < 0) {
-        ls_fail(code, "%s: %s", path, strerror(errno));
-        goto failed;
-    }
-    if (read_block(file, &bytes, expected) != LS_OK)
-        goto failed;
-    if (!trusted && ls_digest_file(file->disk->fd, LS_SEAL_BYTES, bytes - LS_SEAL_BYTES, digest) != 0) {
-        ls_fail_errno(code, errno, path, "read");
-        goto failed;
-    }
-    if (!trusted && strcmp(digest, expected) != 0) {
-        ls_fail(code, "%s: damaged: the digest of its content is %s, but %s was written; use another copy", path, digest, expected);
-        goto failed;
-    }
-    if (kind && strcmp(kind, file->kind) != 0) {
-        ls_fail(code, "%s: this is a file of kind '%s', one of kind '%s' is needed", path, file->kind, kind);
-        goto failed;
-    }
-    access = ls_h5_access(file->disk);
-    if (access >= 0)
-        file->h5 = H5Fopen(path, H5F_ACC_RDONLY, access);
-    if (file->h5 < 0) {
-        ls_sealed_fail(file, "open");
-        goto failed;
-    }
-    H5Pclose(access);
-    return file;
-failed:
-    if (access >= 0)
-        H5Pclose(access);
-    ls_sealed_close(file);
-    return NULL;
 }
 
 void ls_sealed_close(LsSealed *file)

@@ -27,10 +27,21 @@ LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsSt
 LsStatus ls_sealed_commit(LsSealed *file) LS_MUST_USE;
 void ls_sealed_discard(LsSealed *file); /* closes and removes the temporary; NULL is allowed */
 
-/* Opens for reading: checks magic, kind (NULL: any), size and, unless trusted, the digest. `code` is the status of a failure:
- * LS_DATA or LS_CHECKPOINT. NULL with a message. */
-LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool trusted);
+/* Opens for reading: checks magic, kind (NULL: any), size and digest. `code` is the status of a failure: LS_DATA or LS_CHECKPOINT. NULL
+ * with a message. *at_fault, where at_fault is not NULL: whether the file itself is why (gone, cut short, changed, none of ours, of
+ * another kind); false where the system did not let it be read, so that it may be whole. */
+LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool *at_fault);
 void ls_sealed_close(LsSealed *file);
+
+/* What the block in front says, with nothing verified: to choose how a file is to be opened, and to know one again by its digest. False
+ * where the file does not begin as sealed ones do, or cannot be read. */
+typedef struct LsSealedHead {
+    char kind[64];
+    int version;
+    int64_t bytes;
+    char digest[33]; /* hexadecimal digits */
+} LsSealedHead;
+bool ls_sealed_head(const char *path, LsSealedHead *head);
 
 /* A failure that says so where the file's content is of a later version than `newest`, the last that the caller knows how to read. */
 LsStatus ls_sealed_check_version(const LsSealed *file, int newest) LS_MUST_USE;

@@ -188,10 +188,12 @@ LsStatus ls_sealed_end(LsSealedStream *stream)
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
 
-/* The array of this name; below 0 where there is none (of each group on the way first: HDF5 fails on a missing one). */
+/* The array of this name; below 0 where there is none (of each group on the way first: HDF5 fails on a missing one), and where the file
+ * could not be read, which disk->unread tells apart. */
 static hid_t open_array(LsSealed *file, const char *name)
 {
     char path[1024];
+    file->disk->unread = 0;
     size_t length = strlen(name);
     if (length == 0 || length >= sizeof path)
         return H5I_INVALID_HID;
@@ -240,7 +242,7 @@ LsStatus ls_sealed_shape(LsSealed *file, const char *name, bool *exists, LsFileT
     hid_t array = open_array(file, name);
     *exists = array >= 0;
     if (array < 0)
-        return LS_OK;
+        return file->disk->unread ? ls_sealed_fail(file, "look for %s", name) : LS_OK;
     LsStatus status = LS_OK;
     hsize_t size[H5S_MAX_RANK];
     hid_t space = H5Dget_space(array);
@@ -266,7 +268,9 @@ static hid_t open_typed(LsSealed *file, const char *name, LsFileType type)
 {
     hid_t array = open_array(file, name);
     LsFileType stored = type;
-    if (array < 0) {
+    if (array < 0 && file->disk->unread) {
+        ls_sealed_fail(file, "look for %s", name);
+    } else if (array < 0) {
         ls_fail(file->code, "%s: has no array %s", file->path, name);
     } else if (!get_type(array, &stored) || stored != type) {
         ls_fail(file->code, "%s: %s has elements of another type than expected", file->path, name);
@@ -324,6 +328,7 @@ LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, 
 
 LsStatus ls_sealed_each(LsSealed *file, const char *group, LsStatus (*visit)(void *self, const char *name), void *self)
 {
+    file->disk->unread = 0;
     hid_t object = H5Oopen(file->h5, group[0] ? group : "/", H5P_DEFAULT);
     H5G_info_t info;
     if (object < 0 || H5Gget_info(object, &info) < 0) {

@@ -16,8 +16,10 @@ static LsStatus set(LsSealed *file, const char *name, hid_t type, const void *va
 
 static LsStatus get(LsSealed *file, const char *name, hid_t type, H5T_class_t class, void *value)
 {
+    file->disk->unread = 0;
     if (H5Aexists(file->h5, name) <= 0)
-        return ls_fail(file->code, "%s: has no attribute %s", file->path, name);
+        return file->disk->unread ? ls_sealed_fail(file, "look for the attribute %s", name)
+                                  : ls_fail(file->code, "%s: has no attribute %s", file->path, name);
     hid_t attribute = H5Aopen(file->h5, name, H5P_DEFAULT);
     hid_t stored = attribute < 0 ? H5I_INVALID_HID : H5Aget_type(attribute);
     hid_t space = attribute < 0 ? H5I_INVALID_HID : H5Aget_space(attribute);

@@ -103,16 +103,6 @@ LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moment
 
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */
 
-static LsSealed *open_checkpoint(const char *path)
-{
-    LsSealed *file = ls_sealed_open(path, KIND, LS_CHECKPOINT, false);
-    if (file && ls_sealed_check_version(file, FORMAT_VERSION) != LS_OK) {
-        ls_sealed_close(file);
-        return NULL;
-    }
-    return file;
-}
-
 static LsStatus read_progress(LsSealed *file, LsProgress *progress)
 {
     int64_t seed = 0;
@@ -147,24 +137,41 @@ static LsStatus read_tokenizer(LsSealed *file, char **tokenizer)
     return status;
 }
 
-LsStatus ls_checkpoint_peek(const char *path, LsProgress *progress, char **config, char **tokenizer)
+LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **checkpoint)
 {
-    *config = NULL;
-    *tokenizer = NULL;
-    LsSealed *file = open_checkpoint(path);
-    if (!file)
-        return ls_message_status();
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(read_progress(file, progress));
-    LS_TRY_CLEANUP(ls_sealed_get_text(file, "config", config));
-    LS_TRY_CLEANUP(read_tokenizer(file, tokenizer));
-cleanup:
-    ls_sealed_close(file);
-    if (status != LS_OK) {
-        ls_free(*config);
-        *config = NULL;
+    *checkpoint = NULL;
+    if (at_fault)
+        *at_fault = false;
+    LsCheckpoint *c = ls_alloc(sizeof *c);
+    if (!c)
+        return LS_RESOURCE;
+    c->path = ls_strdup(path);
+    c->file = c->path ? ls_sealed_open(path, KIND, LS_CHECKPOINT, at_fault) : NULL;
+    if (!c->file) {
+        status = ls_message_status();
+        goto cleanup;
     }
+    LS_TRY_CLEANUP(ls_sealed_check_version(c->file, FORMAT_VERSION));
+    LS_TRY_CLEANUP(read_progress(c->file, &c->progress));
+    LS_TRY_CLEANUP(ls_sealed_get_text(c->file, "config", &c->config));
+    LS_TRY_CLEANUP(read_tokenizer(c->file, &c->tokenizer));
+    *checkpoint = c;
+    return LS_OK;
+cleanup:
+    ls_checkpoint_close(c);
     return status;
+}
+
+void ls_checkpoint_close(LsCheckpoint *checkpoint)
+{
+    if (!checkpoint)
+        return;
+    ls_sealed_close(checkpoint->file);
+    ls_free(checkpoint->path);
+    ls_free(checkpoint->config);
+    ls_free(checkpoint->tokenizer);
+    ls_free(checkpoint);
 }
 
 /* ---- Loading: names and shapes first, all differences at once ---------------------------------------------------- */
@@ -250,19 +257,19 @@ static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments
     return status;
 }
 
+LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment)
+{
+    LS_TRY(read_group(checkpoint->file, "parameters", params, params->value));
+    return read_moments(checkpoint->file, params, moments, moment, checkpoint->progress.step);
+}
+
 LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress)
 {
-    LsSealed *file = open_checkpoint(path);
-    if (!file)
-        return ls_message_status();
-    LsProgress stored = {0};
-    LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(read_progress(file, &stored));
-    LS_TRY_CLEANUP(read_group(file, "parameters", params, params->value));
-    LS_TRY_CLEANUP(read_moments(file, params, moments, moment, stored.step));
-    if (progress)
-        *progress = stored;
-cleanup:
-    ls_sealed_close(file);
+    LsCheckpoint *checkpoint = NULL;
+    LS_TRY(ls_checkpoint_open(path, NULL, &checkpoint));
+    LsStatus status = ls_checkpoint_read(checkpoint, params, moments, moment);
+    if (status == LS_OK && progress)
+        *progress = checkpoint->progress;
+    ls_checkpoint_close(checkpoint);
     return status;
 }

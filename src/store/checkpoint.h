@@ -29,22 +29,36 @@ typedef struct LsProgress {
 LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
                             const char *config, const char *tokenizer) LS_MUST_USE;
 
-/* What is in a file without its arrays. config and tokenizer (NULL if none) are the caller's to free. */
-LsStatus ls_checkpoint_peek(const char *path, LsProgress *progress, char **config, char **tokenizer) LS_MUST_USE;
+/* A checkpoint that is open for reading and whole: its digest was verified. */
+typedef struct LsCheckpoint {
+    char *path;
+    LsProgress progress;
+    char *config, *tokenizer; /* tokenizer: NULL if none */
+    struct LsSealed *file;
+} LsCheckpoint;
 
-/* Loads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters). A file of step 0
- * without moments (an imported model) gives zeros for them. progress may be NULL. On failure the arrays' content is undefined. */
+/* *checkpoint is NULL on failure. *at_fault, where at_fault is not NULL: as ls_sealed_open has it. */
+LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **checkpoint) LS_MUST_USE;
+void ls_checkpoint_close(LsCheckpoint *checkpoint); /* NULL is allowed */
+
+/* Reads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters). A file of step 0
+ * without moments (an imported model) gives zeros for them. On failure the arrays' content is undefined. */
+LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment) LS_MUST_USE;
+
+/* ls_checkpoint_open, _read and _close. progress may be NULL. */
 LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress) LS_MUST_USE;
 
 /* RUN/checkpoints/step-00001000.h5 of a run folder; the caller frees it. */
 char *ls_checkpoint_path(const char *run, int64_t step);
 
-/* The newest checkpoint of `run` that verifies; damaged ones are named in a warning and passed over. `run` may also be a checkpoint file.
- * *path is the caller's to free; NULL where there is none at all, LS_CHECKPOINT where there are only damaged ones. */
-LsStatus ls_checkpoint_newest(const char *run, char **path) LS_MUST_USE;
+/* Opens the newest checkpoint of `run` that is whole; damaged ones are named in a warning and passed over. One that the system does not let
+ * us read, or of a newer version of this program, is a failure: it may be whole, and nothing older must take its place unasked. `run` may
+ * also be a checkpoint file. *checkpoint is the caller's to close; NULL where there is none at all, LS_CHECKPOINT where there are only
+ * damaged ones. */
+LsStatus ls_checkpoint_newest(const char *run, LsCheckpoint **checkpoint) LS_MUST_USE;
 
 /* The best by validation loss if the newest one knows it and it still exists, else the newest. */
-LsStatus ls_checkpoint_best(const char *run, char **path) LS_MUST_USE;
+LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint) LS_MUST_USE;
 
 /* To be called by a training that begins, before its first save, with the step it goes on from (-1: from the beginning): removes temporary
  * files that a killed process left in the run folder, and renames checkpoints of later steps to NAME.aside, with a warning. They are

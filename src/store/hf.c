@@ -199,28 +199,24 @@ static LsStatus write_folder(const char *folder, const LsConfig *config, const L
 
 LsStatus ls_hf_export(const char *run, const char *folder)
 {
-    char *path = NULL, *text = NULL, *tokenizer = NULL;
+    LsCheckpoint *checkpoint = NULL;
     LsConfig *config = NULL;
     LsParams *params = NULL;
-    LsProgress progress;
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(ls_checkpoint_best(run, &path));
-    if (!path)
+    LS_TRY_CLEANUP(ls_checkpoint_best(run, &checkpoint));
+    if (!checkpoint)
         LS_TRY_CLEANUP(ls_fail(LS_CHECKPOINT, "%s: has no checkpoint", run));
-    LS_TRY_CLEANUP(ls_checkpoint_peek(path, &progress, &text, &tokenizer));
-    config = ls_config_parse(path, text, 0, NULL);
+    config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     if (!config)
         LS_TRY_CLEANUP(ls_message_status());
     if (!config->model->hf)
         LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: there is no Hugging Face layout for the model %s", run, config->model->name));
     LS_TRY_CLEANUP(ls_hf_params(config->model, config->model_config, &params));
-    LS_TRY_CLEANUP(ls_checkpoint_load(path, params, 0, NULL, NULL));
-    LS_TRY_CLEANUP(write_folder(folder, config, params, tokenizer));
+    LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, params, 0, NULL));
+    LS_TRY_CLEANUP(write_folder(folder, config, params, checkpoint->tokenizer));
 cleanup:
+    ls_checkpoint_close(checkpoint);
     ls_config_free(config);
     ls_params_free(params);
-    ls_free(path);
-    ls_free(text);
-    ls_free(tokenizer);
     return status;
 }

@@ -70,67 +70,59 @@ static bool is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Whole and of this program; the message says what is wrong otherwise. */
-static bool verifies(const char *path)
+/* Opens it; LS_OK and NULL, with a warning, where it is damaged. */
+static LsStatus open_whole(const char *path, LsCheckpoint **checkpoint)
 {
-    LsProgress progress;
-    char *config = NULL, *tokenizer = NULL;
-    bool good = ls_checkpoint_peek(path, &progress, &config, &tokenizer) == LS_OK;
-    ls_free(config);
-    ls_free(tokenizer);
-    return good;
+    bool at_fault = false;
+    LsStatus status = ls_checkpoint_open(path, &at_fault, checkpoint);
+    if (status != LS_OK && at_fault) {
+        ls_warn("passed over: %s", ls_message());
+        return LS_OK;
+    }
+    if (status == LS_CHECKPOINT)
+        return ls_fail(status, "%s; no older checkpoint is taken in its place: try again, or name the one to use", ls_message());
+    return status;
 }
 
-LsStatus ls_checkpoint_newest(const char *run, char **path)
+LsStatus ls_checkpoint_newest(const char *run, LsCheckpoint **checkpoint)
 {
-    *path = NULL;
-    if (is_file(run)) {
-        *path = verifies(run) ? ls_strdup(run) : NULL;
-        return *path ? LS_OK : ls_message_status();
-    }
+    *checkpoint = NULL;
+    if (is_file(run))
+        return ls_checkpoint_open(run, NULL, checkpoint);
     int64_t *steps = NULL;
     int count = 0;
     LS_TRY(ls_checkpoint_steps(run, &steps, &count));
-    for (int i = 0; i < count && !*path; i++) {
-        char *candidate = ls_checkpoint_path(run, steps[i]);
-        if (candidate && verifies(candidate)) {
-            *path = candidate;
-        } else {
-            ls_warn("passed over: %s", ls_message());
-            ls_free(candidate);
-        }
+    LsStatus status = LS_OK;
+    for (int i = 0; i < count && !*checkpoint && status == LS_OK; i++) {
+        char *path = ls_checkpoint_path(run, steps[i]);
+        status = path ? open_whole(path, checkpoint) : LS_RESOURCE;
+        ls_free(path);
     }
     ls_free(steps);
-    if (count > 0 && !*path)
+    if (status == LS_OK && count > 0 && !*checkpoint)
         return ls_fail(LS_CHECKPOINT, "%s: none of its %d checkpoints is whole; the last looked at: %s", run, count, ls_message());
-    return LS_OK;
+    return status;
 }
 
-LsStatus ls_checkpoint_best(const char *run, char **path)
+LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint)
 {
-    LS_TRY(ls_checkpoint_newest(run, path));
-    if (!*path || is_file(run))
+    LS_TRY(ls_checkpoint_newest(run, checkpoint));
+    if (!*checkpoint || is_file(run))
         return LS_OK;
-    LsProgress progress;
-    char *config = NULL, *tokenizer = NULL;
-    LsStatus status = ls_checkpoint_peek(*path, &progress, &config, &tokenizer);
-    ls_free(config);
-    ls_free(tokenizer);
-    if (status != LS_OK) {
-        ls_free(*path);
-        *path = NULL;
-        return status;
-    }
-    char *best = progress.best_step >= 0 && progress.best_step != progress.step ? ls_checkpoint_path(run, progress.best_step) : NULL;
-    if (best && is_file(best) && verifies(best)) {
-        ls_free(*path);
-        *path = best;
+    const LsProgress *progress = &(*checkpoint)->progress;
+    if (progress->best_step < 0 || progress->best_step == progress->step)
         return LS_OK;
-    }
-    if (best && is_file(best))
-        ls_warn("the best checkpoint cannot be used, the newest is taken: %s", ls_message());
-    ls_free(best);
-    return LS_OK;
+    char *path = ls_checkpoint_path(run, progress->best_step);
+    LsCheckpoint *best = NULL;
+    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    if (path && is_file(path))
+        status = open_whole(path, &best);
+    ls_free(path);
+    if (status == LS_OK && !best)
+        return LS_OK;
+    ls_checkpoint_close(*checkpoint);
+    *checkpoint = best;
+    return status;
 }
 
 /* Temporary files in one folder; what was written by a living process of this name scheme is ours alone, and we are not writing now. */

@@ -1,0 +1,84 @@
+#include "train/resume.h"
+
+#include "base/text.h"
+#include "io/sealed.h"
+
+#include <string.h>
+
+/* ---- Data sets by their digest -------------------------------------------------------------------------------------- */
+
+char *ls_resume_text(const LsConfig *config)
+{
+    LsSealedHead training = {.version = 0}, validation = training;
+    char *yaml = ls_config_yaml(config);
+    if (!yaml)
+        return NULL;
+    bool one = config->data.path && ls_sealed_head(config->data.path, &training);
+    bool other = config->data.validation_path && ls_sealed_head(config->data.validation_path, &validation);
+    char *text = ls_format("%s# digest of data.path: %s\n# digest of data.validation_path: %s\n", yaml, one ? training.digest : "",
+                           other ? validation.digest : "");
+    ls_free(yaml);
+    return text;
+}
+
+/* The lines that ls_resume_text adds; "" where there are none. */
+static const char *digests_in(const char *text)
+{
+    const char *at = strstr(text, "# digest of data.path: ");
+    return at ? at : "";
+}
+
+/* ---- Differences ----------------------------------------------------------------------------------------------------- */
+
+/* Names listed, separated by spaces? */
+static bool listed(const char *names, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = names; (at = strstr(at, name)); at += length)
+        if ((at == names || at[-1] == ' ') && (at[length] == ' ' || !at[length]))
+            return true;
+    return false;
+}
+
+/* Settings of a section that differ: those named in `strict` (NULL: all) to *refused, the others to *changed. */
+static void compare(const char *section, const LsSetting *table, const void *old, const void *new, const char *strict, LsNotes *refused,
+                    LsNotes *changed)
+{
+    for (const LsSetting *setting = table; setting->name; setting++) {
+        char *before = ls_setting_text(setting, old), *after = ls_setting_text(setting, new);
+        if (before && after && strcmp(before, after) != 0)
+            ls_note(!strict || listed(strict, setting->name) ? refused : changed, "%s.%s: %s in the checkpoint, %s now", section,
+                    setting->name, before, after);
+        ls_free(before);
+        ls_free(after);
+    }
+}
+
+LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config, const char *text)
+{
+    bool trained = checkpoint->progress.step > 0; /* an imported model has no training to differ from */
+    LsConfig *old = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
+    if (!old)
+        return LS_CHECKPOINT;
+    LsNotes refused = {0}, changed = {0};
+    if (old->model != config->model)
+        ls_note(&refused, "model.kind: %s in the checkpoint, %s now", old->model->name, config->model->name);
+    else
+        compare("model", config->model->settings, old->model_config, config->model_config, NULL, &refused, &changed);
+    bool known = digests_in(checkpoint->config)[0] && digests_in(text)[0];
+    if (trained)
+        compare("data", ls_data_settings, &old->data, &config->data, known ? "kind" : NULL, &refused, &changed);
+    if (trained && known && strcmp(digests_in(checkpoint->config), digests_in(text)) != 0)
+        ls_note(&refused, "data: the content is another one (its digest differs)");
+    if (trained)
+        compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer", &refused, &changed);
+    LsStatus status = LS_OK;
+    if (refused.count > 0)
+        status = ls_fail(LS_USAGE, "%s cannot be gone on from, for this is another training:%s%s\nSet these as they were, or start anew "
+                         "with another output.path",
+                         checkpoint->path, ls_notes_text(&refused), ls_notes_text(&changed));
+    else if (changed.count > 0)
+        ls_log("changed since the checkpoint:%s", ls_notes_text(&changed));
+    ls_config_free(old);
+    return status;
+}
