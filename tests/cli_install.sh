@@ -40,7 +40,8 @@ mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 example-build/ow
 # The same training, whatever the ranks: to the 4 decimals it prints.
 diff one.txt two.txt || fail "one and two ranks differ"
 grep -q '60 steps: validation loss' one.txt || fail "the example printed: $(cat one.txt)"
-quietly "$lockstep" inspect one.h5
+quietly "$lockstep" inspect one.h5 --config
+grep -Eq '^# digest of data.path: [0-9a-f]{32}$' log.txt || { cat log.txt; fail "the checkpoint does not know its data"; }
 
 # A kind that the installed program knows: it goes on with what the example saved.
 quietly ./own_model_pc example/bigram.yaml known.h5 model.kind=gpt model.layers=1 model.heads=2 train.learning_rate=1e-3

@@ -2,6 +2,7 @@
 
 #include "data/data.h"
 #include "dist/dist.h"
+#include "train/resume.h"
 #include "train/train.h"
 
 struct LsSession {
@@ -28,7 +29,7 @@ static LsStatus prepare(LsSession *s, const char *job, int overrides, char *cons
     else if (limited && vocabulary < s->training->vocabulary)
         return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job, (long long)vocabulary,
                        (long long)s->training->vocabulary);
-    s->text = ls_config_yaml(s->config);
+    s->text = ls_resume_text(s->config);
     if (!s->text)
         return LS_RESOURCE;
     if (s->training->tokenizer && !(s->tokenizer = ls_tokenizer_to_json(s->training->tokenizer)))
