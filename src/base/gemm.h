@@ -24,6 +24,9 @@ typedef struct LsGemm {
     int64_t ldc;
     bool accumulate;
     bool c_float; /* C of a bfloat16 product is float; no meaning elsewhere */
+    /* An error that is small beside the largest number of a row of op(A) is small enough, whatever the row's other numbers are: the caller
+     * knows that those meet no far larger numbers of B. Lets a float product be quicker (gemm_fixed.h). */
+    bool a_by_largest;
     const void *bias; /* (n) or NULL */
     /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that made it
      * and while it is in that thread's cache. For epilogues. */

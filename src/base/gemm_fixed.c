@@ -48,7 +48,7 @@ static int64_t even(int64_t length, int64_t most, int64_t step)
 
 static Plan plan_of(const LsGemm *g)
 {
-    Plan p = {.g = g, .a = {g->a, g->lda, !g->transpose_a, false}, .b = {g->b, g->ldb, g->transpose_b, true}};
+    Plan p = {.g = g, .a = {g->a, g->lda, !g->transpose_a, false, g->a_by_largest}, .b = {g->b, g->ldb, g->transpose_b, true, false}};
     int64_t threads = ls_threads();
     p.depth = even(g->k, DEPTH, LS_FIXED_STEP);
     p.columns = even(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);

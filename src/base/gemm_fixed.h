@@ -16,7 +16,7 @@
  *
  * What one power of two for a row cannot carry are a few numbers of one size among many that are far smaller. So packing counts: where more
  * than a quarter of the numbers of a row, zeros aside, are below 2^-10 of its power of two, or one is not finite, its panel is `wide`, and float
- * vectors multiply it instead. Numbers below 2^-104 have fewer bits.
+ * vectors multiply it instead. LsGemm.a_by_largest says that this is not needed. Numbers below 2^-104 have fewer bits.
  */
 #ifndef LS_BASE_GEMM_FIXED_H
 #define LS_BASE_GEMM_FIXED_H
@@ -44,6 +44,7 @@ typedef struct LsFixedSource {
     int64_t stride;    /* elements from row to row, or from k to k */
     bool along_k;      /* neighbours in memory are neighbours in k, not rows */
     bool right;        /* pack as B, not as A */
+    bool by_largest;   /* rows are never wide for the sizes of their numbers */
 } LsFixedSource;
 
 static inline int64_t ls_fixed_steps(int64_t depth) { return (depth + LS_FIXED_STEP - 1) / LS_FIXED_STEP; }

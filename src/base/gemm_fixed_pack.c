@@ -206,7 +206,7 @@ static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int6
     begin_panel(&w, largest_of_rows(s, x, rows, depth, copy), scale);
     for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES)
         (s->right ? rows_right : rows_left)(rows_at(s, x + k, rows, depth - k, copy), &w, out);
-    scale->wide |= is_wide(&w, true);
+    scale->wide |= !s->by_largest && is_wide(&w, true);
 }
 
 static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
@@ -222,7 +222,7 @@ static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int
         begin_panel(&w, most[j], scale + j);
         for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES, copy += STEP * TILE)
             (s->right ? k_right : k_left)((Piece){copy, TILE}, &w, out);
-        scale[j].wide |= is_wide(&w, false);
+        scale[j].wide |= !s->by_largest && is_wide(&w, false);
     }
 }
 
