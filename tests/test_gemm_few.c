@@ -165,7 +165,7 @@ static double worst_error(const Case *t, const void *c)
 static void compare(LsFewKind kind)
 {
     static const int64_t sizes[][2] = {{1, 1}, {5, 7}, {8, 16}, {33, 130}, {301, 65}, {64, 771}};
-    static const int64_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 16, 17, 40};
+    static const int64_t rows[] = {1, 2, 3, 4, 5, 6, 7, 8, 12, 13, 16, 17, 40, 64, 65};
     for (size_t s = 0; s < LS_COUNT_OF(sizes); s++)
         for (size_t m = 0; m < LS_COUNT_OF(rows); m++)
             for (int variant = 0; variant < 8; variant += s % 2 ? 1 : 3) {
@@ -186,7 +186,7 @@ static void test_bfloat16(void) { compare(LS_FEW_BFLOAT16); }
 static void test_int8(void) { compare(LS_FEW_INT8); }
 static void test_int8_of_bfloat16(void) { compare(LS_FEW_INT8_OF_BFLOAT16); }
 
-/* The same bits for any number of threads; and, while the rows are few, for a row alone and among others. */
+/* The same bits for any number of threads; and for a row among few others (alone, where it is computed in the same way) and among many. */
 static void test_bits(void)
 {
     for (int kind = 0; kind < LS_FEW_KINDS; kind++) {
@@ -200,8 +200,8 @@ static void test_bits(void)
             ls_free(other);
         }
         Case alone = t;
-        alone.g.m = 1;
-        for (int64_t i = 0; i < t.g.m && ls_gemm_few_usable(&t.g); i++) {
+        alone.g.m = ls_gemm_few_tile_usable(&t.g, t.kind) ? LS_FEW_TILE_FROM : 1;
+        for (int64_t i = 0; i + alone.g.m <= t.g.m && ls_gemm_few_usable(&t.g); i++) {
             alone.g.a = (const char *)t.stored_a + i * t.g.lda * (t.bfloat16 ? 2 : 4);
             char *row = run_case(&alone, 2);
             CU_ASSERT(memcmp(row, one + (size_t)(i * t.g.ldc) * each, (size_t)t.g.n * each) == 0);

@@ -59,6 +59,8 @@ static LsStatus widened(const LsGemm *g)
 LsStatus ls_gemm_bfloat16(const LsGemm *g)
 {
     LS_TRY(ls_gemm_check(g));
+    if (ls_gemm_few_tile_usable(g, LS_FEW_BFLOAT16))
+        return ls_gemm_few_tile(g, LS_FEW_BFLOAT16, NULL);
     if (ls_gemm_few_usable(g)) {
         ls_gemm_few(g, LS_FEW_BFLOAT16, NULL);
         return LS_OK;

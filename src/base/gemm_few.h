@@ -20,4 +20,11 @@ bool ls_gemm_few_usable(const LsGemm *g);
 /* C = A B^T (+ C, + bias), all columns, by all threads. scale: (n), for int8. An element's bits depend on k alone. */
 void ls_gemm_few(const LsGemm *g, LsFewKind kind, const float *scale);
 
+/* The same for rows enough that tiles (AMX) are faster: from LS_FEW_TILE_FROM to LS_FEW_TILE_ROWS, of weights in bfloat16 or 8 bits. Ask first. An element's
+ * bits depend on k alone here too, but are not those of ls_gemm_few. Of floats that are not finite NaN may come. LS_RESOURCE out of memory. */
+#define LS_FEW_TILE_FROM 5
+#define LS_FEW_TILE_ROWS 64
+bool ls_gemm_few_tile_usable(const LsGemm *g, LsFewKind kind);
+LsStatus ls_gemm_few_tile(const LsGemm *g, LsFewKind kind, const float *scale) LS_MUST_USE;
+
 #endif

@@ -40,6 +40,8 @@ LsStatus ls_gemm_int8(const LsGemm *g, const float *scale, bool bfloat16)
     LS_TRY(ls_gemm_check(g));
     if (!g->transpose_b)
         return ls_fail(LS_ERROR, "a product with 8-bit weights wants them as (n, k)");
+    if (ls_gemm_few_tile_usable(g, bfloat16 ? LS_FEW_INT8_OF_BFLOAT16 : LS_FEW_INT8))
+        return ls_gemm_few_tile(g, bfloat16 ? LS_FEW_INT8_OF_BFLOAT16 : LS_FEW_INT8, scale);
     if (ls_gemm_few_usable(g)) {
         ls_gemm_few(g, bfloat16 ? LS_FEW_INT8_OF_BFLOAT16 : LS_FEW_INT8, scale);
         return LS_OK;
