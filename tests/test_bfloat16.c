@@ -94,6 +94,15 @@ static void test_arrays(void)
             CU_ASSERT_EQUAL(y[count].bits, 0x1234);
             CU_ASSERT_EQUAL(back[count], 0.5f);
         }
+        for (int64_t first = 0; first < 70; first += 23) /* past the caches: from any place in a line, to any */
+            for (int64_t count = 3; count < 4000; count += 1111) {
+                int wrong = 0;
+                memset(y, 0x55, 4096 * sizeof *y);
+                ls_bfloat16_round_past(x + first, y + first, count);
+                for (int64_t i = 0; i < 4096; i++)
+                    wrong += y[i].bits != (i < first || i >= first + count ? 0x5555 : ls_bfloat16_from_float(x[i]).bits);
+                CU_ASSERT_EQUAL(wrong, 0);
+            }
     }
     unsetenv("LOCKSTEP_ISA");
     ls_free(x), ls_free(back), ls_free(y);

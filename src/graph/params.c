@@ -92,7 +92,7 @@ void ls_params_quantise(const LsParams *params)
 void ls_params_shadow(const LsParams *params, int64_t first, int64_t count)
 {
     if (params->shadow)
-        ls_bfloat16_round(params->value + first, (LsBfloat16 *)(void *)(params->shadow + first), count);
+        ls_bfloat16_round_past(params->value + first, (LsBfloat16 *)(void *)(params->shadow + first), count);
 }
 
 int ls_params_find(const LsParams *params, const char *name)

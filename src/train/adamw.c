@@ -23,7 +23,7 @@ typedef struct Step {
     LsIsa isa;
 } Step;
 
-LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
+LS_INLINE_BODY void adamw_part(const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
                                float *restrict v, int64_t count)
 {
     const Step c = *s; /* the compiler need not fear that stores change it */
@@ -36,6 +36,21 @@ LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, con
         v[i] = vi;
         p[i] = keep * p[i] - c.rate * mi / (sqrtf(vi) * c.root + c.epsilon);
     }
+}
+
+LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
+                               float *restrict v, int64_t count)
+{
+    const Step c = *s;
+    int64_t i = 0;
+    for (; i + LS_LINE_FLOATS <= count; i += LS_LINE_FLOATS) {
+        LS_ASK_AHEAD(p + i);
+        LS_ASK_AHEAD(grad + i);
+        LS_ASK_AHEAD(m + i);
+        LS_ASK_AHEAD(v + i);
+        adamw_part(&c, keep, p + i, grad + i, m + i, v + i, LS_LINE_FLOATS);
+    }
+    adamw_part(&c, keep, p + i, grad + i, m + i, v + i, count - i);
 }
 LS_CLONES(adamw, adamw_body,
           (const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m, float *restrict v,

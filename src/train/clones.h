@@ -9,6 +9,10 @@
 
 #include "lockstep/base.h"
 
+/* Asks the memory for the line some way behind x, where a loop will be soon: the machine's own guesses end at each page of 4 KiB. */
+#define LS_LINE_FLOATS ((int64_t)(LS_ALIGN / sizeof(float)))
+#define LS_ASK_AHEAD(x) __builtin_prefetch((x) + 8 * LS_LINE_FLOATS)
+
 #define LS_INLINE_BODY static inline __attribute__((always_inline))
 
 #if defined(__x86_64__)

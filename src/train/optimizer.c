@@ -93,6 +93,7 @@ LS_INLINE_BODY void squares_body(const float *x, int64_t count, double *sum)
     double lane[16] = {0};
     int64_t i = 0;
     for (; i + 16 <= count; i += 16) {
+        LS_ASK_AHEAD(x + i);
 #pragma omp simd
         for (int64_t j = 0; j < 16; j++)
             lane[j] += (double)x[i + j] * (double)x[i + j];
