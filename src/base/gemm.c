@@ -10,8 +10,10 @@
 #include "base/gemm_kernel.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
+#include "base/share.h"
 
 #include <oneapi/dnnl/dnnl.h>
+#include <omp.h>
 #include <string.h>
 
 /* A long sum over a small output is cut into ranges of this length, so that there is work for many threads. */
@@ -147,8 +149,8 @@ static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
 static LsGemmRegion region_of(const LsGemm *g, const Cut *cut, int64_t number, float *parts)
 {
     int64_t pieces = cut->row_pieces * cut->column_pieces, piece = number % pieces, range = number / pieces;
-    LsGemmRegion r = {.row = piece % cut->row_pieces * cut->rows,
-                      .column = piece / cut->row_pieces * cut->columns,
+    LsGemmRegion r = {.row = piece / cut->column_pieces * cut->rows,
+                      .column = piece % cut->column_pieces * cut->columns,
                       .from = range * cut->depth,
                       .ldc = parts ? g->n : g->ldc,
                       .add = !parts && g->accumulate,
@@ -164,13 +166,14 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
 {
     int64_t work = cut->row_pieces * cut->column_pieces * cut->ranges;
     LsStatus worst = LS_OK;
+    LsShare share;
+    ls_share_begin(&share, work, ls_threads());
 #pragma omp parallel if (work > 1) reduction(max : worst)
     {
         LsGemmSpace *space = cut->kernel ? ls_gemm_space_take(ls_gemm_kernel_space() * (int64_t)sizeof(float)) : NULL;
         if (cut->kernel && !space)
             worst = LS_RESOURCE;
-#pragma omp for schedule(dynamic, 1)
-        for (int64_t i = 0; i < work; i++) {
+        for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
             LsGemmRegion r = region_of(g, cut, i, parts);
             if (space)
                 ls_gemm_kernel(g, &r, space->data);

@@ -5,6 +5,7 @@
 #include "base/gemm_kernel.h"
 #include "base/gemm_space.h"
 #include "base/gemm_tiles.h"
+#include "base/share.h"
 
 #include <omp.h>
 
@@ -26,6 +27,7 @@ typedef struct Plan {
     int64_t task_rows, task_columns; /* of one thread's piece */
     uint8_t *packed_b;               /* (columns / 16) panels */
     LsFixedScale *scale_b;           /* of each */
+    LsShare *share;                  /* of a block's tasks */
 } Plan;
 
 /* What a thread has for itself. */
@@ -173,14 +175,16 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
 /* One thread's share of a block; called by all threads of the team. */
 static void run_block(const Plan *p, const Block *b, const Own *own)
 {
+    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
+#pragma omp master
+    ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
 #pragma omp for schedule(static)
     for (int64_t j = 0; j < b->columns; j += TOGETHER)
         ls_fixed_pack(&p->b, b->column + j, least(TOGETHER, b->columns - j), b->from, b->depth, own->copy,
                       p->packed_b + j / TILE * ls_fixed_bytes(b->depth), p->scale_b + j / TILE);
-    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t task = 0; task < row_tasks * column_tasks; task++)
+    for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
         multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, own);
+#pragma omp barrier
 }
 
 static void run_blocks(const Plan *p, const Own *own)
@@ -219,6 +223,8 @@ LsStatus ls_fixed_gemm(const LsGemm *g)
         return LS_RESOURCE;
     p.packed_b = space->data;
     p.scale_b = (LsFixedScale *)(void *)(p.packed_b + b_bytes);
+    LsShare share;
+    p.share = &share;
 #pragma omp parallel num_threads((int)threads)
     {
         uint8_t *mine = p.packed_b + b_bytes + scale_bytes + omp_get_thread_num() * own.all;

@@ -6,6 +6,7 @@
 #include "base/bfloat16.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
+#include "base/share.h"
 
 #include <omp.h>
 
@@ -34,6 +35,7 @@ typedef struct Plan {
     int64_t task_rows, task_columns;  /* of one thread's piece */
     uint8_t *packed_b;                /* (columns / 32) panels */
     float *partial;                   /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and there are several; else NULL */
+    LsShare *share;                   /* of a block's tasks */
 } Plan;
 
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
@@ -145,6 +147,9 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
 static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
 {
     int64_t panel = ls_panel_bytes(b->depth, p->parts);
+    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
+#pragma omp master
+    ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
     /* pieces whose lines in memory are long enough for the machine to guess the next */
     int64_t wide = p->b.along_k ? LS_PANEL : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ceil_div(b->depth, deep);
 #pragma omp for schedule(static)
@@ -153,10 +158,9 @@ static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
         ls_panel_pack(&p->b, b->column + j, least(wide, b->columns - j), b->from + k, least(deep, b->depth - k),
                       p->packed_b + j / LS_PANEL * panel + k / LS_STEP * p->parts * LS_STEP_BYTES, panel);
     }
-    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
-#pragma omp for schedule(dynamic, 1)
-    for (int64_t task = 0; task < row_tasks * column_tasks; task++)
+    for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
         multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, packed_a);
+#pragma omp barrier
 }
 
 static void run_blocks(const Plan *p, uint8_t *packed_a)
@@ -186,6 +190,8 @@ LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel, bool is_flo
     p.packed_b = space->data;
     p.partial = partial ? (float *)(void *)(p.packed_b + b_bytes) : NULL;
     uint8_t *packed_a = p.packed_b + b_bytes + partial_bytes;
+    LsShare share;
+    p.share = &share;
 #pragma omp parallel num_threads((int)threads)
     run_blocks(&p, packed_a + omp_get_thread_num() * a_bytes);
     ls_gemm_space_give(space);

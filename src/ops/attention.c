@@ -8,6 +8,7 @@
  *     dq_t = sum_j ds_tj k_j / sqrt(D)            dk_j = sum_t ds_tj q_t / sqrt(D)
  *
  * No (T, T) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. */
+#include "base/share.h"
 #include "ops/attention_block.h"
 #include "ops/attention_one.h"
 #if defined(__AVX512BW__) && (defined(LS_BUILD_FLOAT32) || (defined(LS_BUILD_BFLOAT16) && defined(__AVX512BF16__)))
@@ -188,17 +189,18 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads) /* a query's result does not depend on it */
         task = LS_ROUND_UP(task / 2, COLUMNS);
     int64_t tasks = (s.queries + task - 1) / task;
-#pragma omp parallel for collapse(2) schedule(dynamic, 1) num_threads(threads)
-    for (int64_t n = 0; n < tasks; n++)
-        for (int64_t pair = 0; pair < pairs; pair++) {
-            int64_t b = pair / s.kv_heads, j = pair % s.kv_heads, first = (tasks - 1 - n) * task; /* the longest first */
-            Keys keys = keys_of(node, &s, b, j);
-            way->forward(&s, &keys, first, first + task < s.queries ? first + task : s.queries,
-                         (const real *)node->in[0]->data + b * s.queries * s.row + j * s.group * s.size,
-                         (real *)node->out[0]->data + (b * s.queries * s.heads + j * s.group) * s.size,
-                         (acc *)node->out[1]->data + (b * s.heads + j * s.group) * s.queries,
-                         (acc *)node->scratch + omp_get_thread_num() * each);
-        }
+    LsShare share;
+    ls_share_begin(&share, pairs * tasks, threads);
+#pragma omp parallel num_threads(threads)
+    for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
+        int64_t pair = i / tasks, b = pair / s.kv_heads, j = pair % s.kv_heads, first = (tasks - 1 - i % tasks) * task; /* the longest first */
+        Keys keys = keys_of(node, &s, b, j);
+        way->forward(&s, &keys, first, first + task < s.queries ? first + task : s.queries,
+                     (const real *)node->in[0]->data + b * s.queries * s.row + j * s.group * s.size,
+                     (real *)node->out[0]->data + (b * s.queries * s.heads + j * s.group) * s.size,
+                     (acc *)node->out[1]->data + (b * s.heads + j * s.group) * s.queries,
+                     (acc *)node->scratch + omp_get_thread_num() * each);
+    }
     return LS_OK;
 }
 
@@ -221,11 +223,35 @@ static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
     return part == parts ? blocks : (int64_t)((double)blocks * sqrt((double)part / (double)parts) + 0.5);
 }
 
-/* The sums dk, which still lack the scale, and dv of the first `count` keys into the gradient of qkv. */
-static void merge(const Products *by, const Shape *s, real *to_k, real *to_v, const acc *dk, const acc *dv, int64_t count, bool add)
+/* Part `part` of a pair: the queries' gradient, and their share of dk, dv: (T, D), which lie at scratch. Returns how many keys there are. */
+static int64_t backward_part(const LsNode *node, const Shape *s, int64_t pair, int64_t part, int64_t parts, acc *scratch)
 {
+    const Way *way = way_of(s);
+    int64_t width = way->by->sizes(s).rows, sums = LS_ROUND_UP(s->queries, KEYS) * width, task = ls_task_queries(s);
+    int64_t b = pair / s->kv_heads, j = pair % s->kv_heads, head = j * s->group;
+    int64_t at = (b * s->queries * s->heads + head) * s->size, from = b * s->queries * s->row + head * s->size;
+    acc *dk = scratch, *dv = dk + sums;
+    Keys keys = keys_of(node, s, b, j);
+    int64_t end = part_begin(s, parts, part + 1) * task;
+    end = end < s->queries ? end : s->queries;
+    ls_zero(dk, LS_ROUND_UP(end, KEYS) * width);
+    ls_zero(dv, LS_ROUND_UP(end, KEYS) * width);
+    for (int64_t first = part_begin(s, parts, part) * task; first < end; first += task)
+        way->backward(s, &keys, first, first + task < end ? first + task : end, (const real *)node->in[0]->data + from,
+                      (const real *)node->out[0]->data + at, (const real *)node->out[0]->grad + at,
+                      (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries, (real *)node->in[0]->grad + from,
+                      ls_adds(node, 0), dk, dv, dv + sums);
+    return end;
+}
+
+/* The sums dk, which still lack the scale, and dv of the first `count` keys of a pair into the gradient of qkv. */
+static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *dk, int64_t count, bool add)
+{
+    const Products *by = way_of(s)->by;
+    const acc *dv = dk + LS_ROUND_UP(s->queries, KEYS) * by->sizes(s).rows;
+    real *to_k = (real *)node->in[0]->grad + pair / s->kv_heads * s->queries * s->row + (s->heads + pair % s->kv_heads) * s->size;
     by->write_sum(s, to_k, dk, count, s->scale, add);
-    by->write_sum(s, to_v, dv, count, 1, add);
+    by->write_sum(s, to_k + s->kv_heads * s->size, dv, count, 1, add);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
@@ -234,35 +260,26 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     if (!ls_wants(node, 0))
         return LS_OK;
     Shape s = shape_of(node);
-    const Way *way = way_of(&s);
-    int64_t each = way->backward_scratch(&s), width = way->by->sizes(&s).rows, sums = LS_ROUND_UP(s.queries, KEYS) * width;
-    int64_t pairs = s.batch * s.kv_heads;
-    int64_t parts = part_count(&s), task = ls_task_queries(&s);
+    int64_t each = way_of(&s)->backward_scratch(&s), pairs = s.batch * s.kv_heads, parts = part_count(&s);
+    int threads = team(node->scratch_backward, each);
     bool add = ls_adds(node, 0);
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(team(node->scratch_backward, each))
-    for (int64_t n = 0; n < pairs * parts; n++) {
-        int64_t pair = n / parts, part = parts - 1 - n % parts, b = pair / s.kv_heads, j = pair % s.kv_heads; /* all keys first */
-        int64_t heads = (b * s.queries * s.heads + j * s.group) * s.size, from = b * s.queries * s.row;
-        const real *qkv = (const real *)node->in[0]->data + from;
-        real *grad = (real *)node->in[0]->grad + from;
-        acc *dk = (acc *)node->scratch + omp_get_thread_num() * each, *dv = dk + sums;
-        Keys keys = keys_of(node, &s, b, j);
-        int64_t end = part_begin(&s, parts, part + 1) * task;
-        end = end < s.queries ? end : s.queries;
-        ls_zero(dk, LS_ROUND_UP(end, KEYS) * width);
-        ls_zero(dv, LS_ROUND_UP(end, KEYS) * width);
-        for (int64_t first = part_begin(&s, parts, part) * task; first < end; first += task)
-            way->backward(&s, &keys, first, first + task < end ? first + task : end, qkv + j * s.group * s.size,
-                          (const real *)node->out[0]->data + heads, (const real *)node->out[0]->grad + heads,
-                          (const acc *)node->out[1]->data + (b * s.heads + j * s.group) * s.queries, grad + j * s.group * s.size, add,
-                          dk, dv, dv + sums);
-        real *to_k = grad + (s.heads + j) * s.size, *to_v = to_k + s.kv_heads * s.size;
-        if (parts == 1) {
-            merge(way->by, &s, to_k, to_v, dk, dv, end, add);
-        } else {
-#pragma omp ordered
-            merge(way->by, &s, to_k, to_v, dk, dv, end, add || part < parts - 1);
+    if (parts == 1) {
+        LsShare share;
+        ls_share_begin(&share, pairs, threads);
+#pragma omp parallel num_threads(threads)
+        for (int64_t pair; (pair = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
+            acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
+            merge(node, &s, pair, scratch, backward_part(node, &s, pair, 0, 1, scratch), add);
         }
+        return LS_OK;
+    }
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
+    for (int64_t n = 0; n < pairs * parts; n++) {
+        int64_t part = parts - 1 - n % parts; /* all keys first */
+        acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
+        int64_t end = backward_part(node, &s, n / parts, part, parts, scratch);
+#pragma omp ordered
+        merge(node, &s, n / parts, scratch, end, add || part < parts - 1);
     }
     return LS_OK;
 }

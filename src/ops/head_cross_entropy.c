@@ -196,7 +196,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
                                  .c = z,
                                  .ldc = s.stride,
                                  .c_float = true}));
-#pragma omp parallel for schedule(dynamic, 4) if (rows * s.columns > 4096)
+#pragma omp parallel for schedule(static) if (rows * s.columns > 4096)
         for (int64_t i = 0; i < rows; i++)
             loss[from + i] = row_loss(z + i * s.stride, s.columns, target[from + i], keep);
         if (keep)
