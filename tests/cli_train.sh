@@ -150,7 +150,7 @@ done
 wait $pid
 code=$?
 [ $code = 6 ] || failed "a rank that stands still: exit $code: $(tail -5 err.txt)"
-grep -q 'has not come to the sums of gradients' err.txt || failed "a rank that stands still is not named: $(tail -5 err.txt)"
+grep -q 'nothing has moved for' err.txt || failed "a rank that stands still is not named: $(tail -5 err.txt)"
 cd ..
 
 # ---- ranks: a stop under mpirun, resumed by one rank; losses as of one rank to 1e-5

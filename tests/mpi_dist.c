@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 
 static void test_sums(void)
 {
@@ -42,32 +43,6 @@ static void test_broadcast(void)
         CU_ASSERT_EQUAL(atoi(text + 5), root);
         ASSERT_OK(comm->barrier(comm));
     }
-}
-
-static void test_requests(void)
-{
-    enum { REQUESTS = 7, COUNT = 300 };
-    static float x[REQUESTS][COUNT];
-    LsRequest *request[REQUESTS];
-    int64_t allocated = 0;
-    for (int round = 0; round < 3; round++) {
-        for (int r = 0; r < REQUESTS; r++) {
-            for (int i = 0; i < COUNT; i++)
-                x[r][i] = (float)(r * i % 17 + comm->rank + 1);
-            ASSERT_OK(comm->start_sum(comm, x[r], COUNT, &request[r]));
-            ASSERT_OK(comm->progress(comm));
-        }
-        for (int r = 0; r < REQUESTS; r++) {
-            ASSERT_OK(comm->finish(comm, &request[r]));
-            CU_ASSERT_PTR_NULL(request[r]);
-            ASSERT_OK(comm->finish(comm, &request[r])); /* NULL is allowed */
-            for (int i = 0; i < COUNT; i++)
-                CU_ASSERT_EQUAL(x[r][i], (float)(comm->size * (r * i % 17) + comm->size * (comm->size + 1) / 2));
-        }
-        if (round == 0)
-            allocated = ls_alloc_count();
-    }
-    CU_ASSERT_EQUAL(ls_alloc_count(), allocated); /* requests are reused */
 }
 
 static void test_agree(void)
@@ -108,101 +83,205 @@ static void make_params(LsParams *params, LsParam *list, float *grad)
     *params = (LsParams){.list = list, .count = PARAMETERS, .total = offset, .grad = grad, .sealed = true};
 }
 
-static void fill_grad(float *grad, int64_t total)
+static float grad_of(int rank, int64_t i) { return ls_normal_at(ls_key(7, "grad"), (uint64_t)rank, (uint64_t)i); }
+
+/* The ranks first .. first + count - 1, halves of the largest power of two. */
+static float tree_of(int first, int count, int64_t i)
 {
-    for (int64_t i = 0; i < total; i++)
-        grad[i] = ls_normal_at(ls_key(7, "grad"), (uint64_t)comm->rank, (uint64_t)i);
+    int half = 1;
+    while (2 * half < count)
+        half *= 2;
+    return count == 1 ? grad_of(first, i) : tree_of(first, half, i) + tree_of(first + half, count - half, i);
 }
 
-/* Three steps of a backward that finishes parameters from the end; later steps leave some to finish. */
-static void run_buckets(LsParams *params, int64_t bytes, bool overlap, bool shared)
+/* Three steps of a backward that finishes parameters from the end; later steps leave some to finish. sum: (total) the whole of it. */
+static void run_buckets(LsParams *params, const LsBucketOptions *options, int sharing, float *sum, double *squares)
 {
-    LsBuckets *buckets = ls_buckets_new(comm, params, bytes, overlap);
+    LsBuckets *buckets = ls_buckets_new(comm, params, options);
     CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
     CU_ASSERT_EQUAL(ls_buckets_count(buckets) > 0, comm->size > 1);
-    CU_ASSERT_EQUAL(ls_buckets_shared(buckets), shared);
+    CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), sharing);
     CU_ASSERT_PTR_NOT_NULL_FATAL(params->grad);
     for (int step = 0; step < 3; step++) {
-        fill_grad(params->grad, params->total);
+        for (int64_t i = 0; i < params->total; i++)
+            params->grad[i] = grad_of(comm->rank, i);
         const LsHooks *hooks = ls_buckets_hooks(buckets);
         for (int i = PARAMETERS - 1; i >= step; i--) {
             ASSERT_OK(hooks->ready(hooks->self, params->list[i].offset));
             ASSERT_OK(hooks->poll(hooks->self));
         }
         ASSERT_OK(ls_buckets_finish(buckets));
+        *squares = ls_buckets_squares(buckets);
+        ASSERT_OK(comm->barrier(comm)); /* the next step's squares are others */
     }
     LsBucketTimes times = ls_buckets_times(buckets);
     CU_ASSERT(times.inside >= 0 && times.waited >= 0 && times.under_way >= times.waited);
     CU_ASSERT(ls_buckets_hidden(times) >= 0 && ls_buckets_hidden(times) <= 1);
-    if (shared) { /* the array goes with the buckets */
-        memcpy(params->value, params->grad, (size_t)params->total * sizeof(float));
-        ls_buckets_free(buckets);
-        CU_ASSERT_PTR_NULL(params->grad);
-        return;
+    memset(sum, 0, (size_t)params->total * sizeof(float));
+    const LsRange whole = {0, params->total}, *range = &whole;
+    int ranges = sharing > 1 ? ls_buckets_owned(buckets, &range) : 1;
+    for (int i = 0; i < ranges; i++)
+        memcpy(sum + range[i].first, params->grad + range[i].first, (size_t)range[i].count * sizeof(float));
+    if (sharing > 1) { /* every float is some rank's of each node */
+        ASSERT_OK(comm->allreduce_float(comm, sum, params->total));
+        for (int64_t i = 0; i < params->total; i++)
+            sum[i] /= (float)(comm->size / sharing); /* 1 or 2 */
     }
     ls_buckets_free(buckets);
-    CU_ASSERT_PTR_NOT_NULL(params->grad);
-    memcpy(params->value, params->grad, (size_t)params->total * sizeof(float));
 }
 
-static void compare_buckets(bool shared)
+/* The bits of the tree, whatever the buckets and the overlap. */
+static void compare_buckets(bool own_grad, int sharing)
 {
-    static float grad[8192], sum[2][8192], direct[8192];
+    static float grad[8192], sum[8192];
     LsParam list[PARAMETERS];
     LsParams params;
+    double squares, first_squares = -1;
     for (int64_t bytes = 4; bytes < 40000; bytes = bytes * 5 + 60) {
         for (int overlap = 0; overlap < 2; overlap++) {
-            make_params(&params, list, shared ? NULL : grad);
-            params.value = sum[overlap];
-            run_buckets(&params, bytes, overlap == 1, shared && comm->size > 1);
-            if (shared && comm->size == 1)
-                return;
+            make_params(&params, list, own_grad ? grad : NULL);
+            run_buckets(&params, &(LsBucketOptions){.bytes = bytes, .overlap = overlap == 1}, sharing, sum, &squares);
+            CU_ASSERT_EQUAL(params.grad == grad, own_grad); /* what the buckets made is gone */
+            int wrong = 0;
+            double expected = 0;
+            for (int64_t i = 0; i < params.total; i++) {
+                wrong += sum[i] != tree_of(0, comm->size, i);
+                expected += (double)sum[i] * (double)sum[i];
+            }
+            CU_ASSERT_EQUAL(wrong, 0);
+            ASSERT_AT_MOST(fabs(squares - expected), 1e-12 * expected);
+            CU_ASSERT(first_squares < 0 || squares == first_squares);
+            first_squares = squares;
         }
-        fill_grad(direct, params.total);
-        ASSERT_OK(comm->allreduce_float(comm, direct, params.total));
-        for (int64_t i = 0; i < params.total; i++) /* up to three sums in another order: roundings of numbers below 16 */
-            CU_ASSERT(fabsf(direct[i] - sum[0][i]) <= 3 * 16 * 0x1p-24f);
-        CU_ASSERT_EQUAL(memcmp(sum[0], sum[1], (size_t)params.total * sizeof(float)), 0);
     }
 }
 
-static void test_buckets(void) { compare_buckets(false); }
-
-static void test_shared_buckets(void)
+static void test_buckets(void)
 {
     if (comm->size > 1)
-        compare_buckets(true);
+        compare_buckets(true, 1);
     setenv("LOCKSTEP_SHARED", "off", 1);
-    LsParam list[PARAMETERS];
-    LsParams params;
-    static float value[8192];
-    make_params(&params, list, NULL);
-    params.value = value;
-    LsBuckets *buckets = ls_buckets_new(comm, &params, 1000, true);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-    CU_ASSERT_FALSE(ls_buckets_shared(buckets));
-    CU_ASSERT_PTR_NOT_NULL(params.grad);
-    ls_buckets_free(buckets);
-    CU_ASSERT_PTR_NULL(params.grad);
+    if (comm->size > 1)
+        compare_buckets(false, 1);
     unsetenv("LOCKSTEP_SHARED");
 }
 
-/* Four ranks that take themselves for two nodes: slices travel between them. */
+static void test_shared_buckets(void)
+{
+    compare_buckets(false, comm->size);
+}
+
+/* Four ranks that take themselves for two nodes: slices travel between them, and the bits are those of one node. */
 static void test_two_nodes(void)
 {
     setenv("LOCKSTEP_NODE_RANKS", "2", 1);
     if (comm->size == 4)
-        compare_buckets(true);
-    if (comm->size == 3) { /* unlike nodes: messages */
-        LsParam list[PARAMETERS];
-        LsParams params;
-        make_params(&params, list, NULL);
-        LsBuckets *buckets = ls_buckets_new(comm, &params, 1000, true);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-        CU_ASSERT_FALSE(ls_buckets_shared(buckets));
-        ls_buckets_free(buckets);
-    }
+        compare_buckets(false, 2);
+    if (comm->size == 3) /* unlike nodes: messages */
+        compare_buckets(false, 1);
     unsetenv("LOCKSTEP_NODE_RANKS");
+}
+
+/* Each contribution x_r is rounded to x_r (1 + d_r), and so is the sum, with |d| <= 2^-8: a sum comes within 2^-8 |s| + (2^-8 + 2^-16) times
+ * the magnitudes' sum, but for three roundings in float. The bits do not depend on the buckets. */
+static void test_narrow_buckets(void)
+{
+    static float sum[2][8192];
+    LsParam list[PARAMETERS];
+    LsParams params;
+    double squares, worst = 0;
+    if (comm->size == 1)
+        return;
+    setenv("LOCKSTEP_SHARED", "off", 1);
+    for (int run = 0; run < 2; run++) {
+        make_params(&params, list, NULL);
+        run_buckets(&params, &(LsBucketOptions){.bytes = run ? 9000 : 2000, .overlap = true, .bfloat16 = true}, 1, sum[run], &squares);
+    }
+    CU_ASSERT_EQUAL(memcmp(sum[0], sum[1], (size_t)params.total * sizeof(float)), 0);
+    for (int64_t i = 0; i < params.total; i++) {
+        double exact = 0, magnitude = 0;
+        for (int rank = 0; rank < comm->size; rank++) {
+            exact += (double)grad_of(rank, i);
+            magnitude += fabs((double)grad_of(rank, i));
+        }
+        double error = fabs((double)sum[0][i] - exact);
+        ASSERT_AT_MOST(error, 0x1p-8 * fabs(exact) + (0x1p-8 + 0x1p-16 + 4 * 0x1p-24) * magnitude);
+        worst = error > worst ? error : worst;
+    }
+    CU_ASSERT(worst > 0x1p-16); /* and it was rounded */
+    int64_t bits[2] = {0, 0};
+    for (int64_t i = 0; i < params.total; i++) {
+        uint32_t word;
+        memcpy(&word, &sum[0][i], sizeof word);
+        bits[0] = (int64_t)((uint64_t)bits[0] * 31 % 1000003 + word);
+    }
+    bits[1] = -bits[0];
+    ASSERT_OK(comm->allreduce_max(comm, bits, 2));
+    CU_ASSERT_EQUAL(bits[0], -bits[1]); /* the same on every rank */
+    unsetenv("LOCKSTEP_SHARED");
+}
+
+/* Arrays that a node has once: what the first rank writes all of them read, on the other node after ls_buckets_spread. */
+static void test_node_arrays(void)
+{
+    LsParam list[PARAMETERS];
+    LsParams params;
+    for (int nodes = 1; nodes <= 2; nodes++) {
+        if (comm->size % (2 * nodes) != 0)
+            continue;
+        char text[16];
+        snprintf(text, sizeof text, "%d", comm->size / nodes);
+        setenv("LOCKSTEP_NODE_RANKS", text, 1);
+        make_params(&params, list, NULL);
+        LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .arrays = 2, .shadow = true});
+        CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
+        CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), comm->size / nodes);
+        float *x = ls_buckets_array(buckets, 1);
+        uint16_t *shadow = ls_buckets_shadow(buckets);
+        CU_ASSERT_FATAL(x && shadow);
+        CU_ASSERT_EQUAL(x[params.total - 1], 0);
+        CU_ASSERT_EQUAL(shadow[params.total - 1], 0);
+        ASSERT_OK(comm->barrier(comm));
+        if (comm->rank == 0) {
+            x[params.total - 1] = 17;
+            shadow[params.total - 1] = 19;
+        }
+        ASSERT_OK(ls_buckets_spread(buckets));
+        CU_ASSERT_EQUAL(x[params.total - 1], 17);
+        CU_ASSERT_EQUAL(shadow[params.total - 1], 19);
+        const LsRange *range = NULL; /* and all ranges together are the whole, each float once a node */
+        for (int i = 0, ranges = ls_buckets_owned(buckets, &range); i < ranges; i++)
+            for (int64_t j = range[i].first; j < range[i].first + range[i].count; j++)
+                ls_buckets_array(buckets, 0)[j] += 1;
+        ASSERT_OK(ls_buckets_updated(buckets));
+        int wrong = 0;
+        for (int64_t i = 0; i < params.total; i++)
+            wrong += ls_buckets_array(buckets, 0)[i] != 1;
+        CU_ASSERT_EQUAL(wrong, 0);
+        ASSERT_OK(comm->barrier(comm));
+        ls_buckets_free(buckets);
+        unsetenv("LOCKSTEP_NODE_RANKS");
+    }
+}
+
+/* Where memory cannot be had the ranks go on with messages. */
+static void test_no_shared_memory(void)
+{
+    struct rlimit before, small;
+    LsParam list[PARAMETERS];
+    LsParams params;
+    if (comm->size == 1)
+        return;
+    CU_ASSERT_EQUAL_FATAL(getrlimit(RLIMIT_FSIZE, &before), 0);
+    small = (struct rlimit){2000, before.rlim_max};
+    if (comm->rank == comm->size - 1)
+        CU_ASSERT_EQUAL_FATAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+    make_params(&params, list, NULL);
+    LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
+    CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), 1);
+    setrlimit(RLIMIT_FSIZE, &before);
+    ls_buckets_free(buckets);
 }
 
 /* A rank that never comes to the sums: the others say which one and give up, whatever way the sums go; then their buckets only fail. */
@@ -210,36 +289,30 @@ static void test_rank_that_hangs(void)
 {
     if (comm->size == 1)
         return;
-    setenv("LOCKSTEP_TIMEOUT", "0.3", 1);
     for (int messages = 0; messages < 2; messages++) {
         LsParam list[PARAMETERS];
         LsParams params;
         if (messages)
             setenv("LOCKSTEP_SHARED", "off", 1);
         make_params(&params, list, NULL);
-        LsBuckets *buckets = ls_buckets_new(comm, &params, 4000, true);
+        LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .overlap = true});
         CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-        CU_ASSERT_EQUAL(ls_buckets_shared(buckets), !messages);
-        char expected[64];
-        snprintf(expected, sizeof expected, "rank %d of this node has not come", comm->size - 1);
-        if (comm->rank < comm->size - 1) {
-            double start = ls_seconds();
-            ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, messages ? "is not complete after" : "of this node");
-            if (comm->rank == 0 && !messages && comm->size == 2) /* with more ranks, another one may have given up first */
-                CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), expected));
-            CU_ASSERT(ls_seconds() - start < 60);
-            ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, "failed before");
+        CU_ASSERT_EQUAL(ls_buckets_sharing(buckets) > 1, !messages);
+        for (int late = 0; late < 2; late++) {
+            if ((comm->rank == comm->size - 1) == (late == 1)) {
+                setenv("LOCKSTEP_TIMEOUT", "0.3", 1);
+                double start = ls_seconds();
+                /* who comes late learns that the others have given up, or waits for messages that nobody sends any more */
+                ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, late && !messages ? "could not go on" : "the sums of gradients");
+                CU_ASSERT(ls_seconds() - start < 60);
+                ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, "failed before");
+                unsetenv("LOCKSTEP_TIMEOUT");
+            }
+            ASSERT_OK(comm->barrier(comm));
         }
-        ASSERT_OK(comm->barrier(comm));
-        if (comm->rank == comm->size - 1 && !messages) /* and now that it comes, it learns that the others have given up */
-            ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, "could not go on");
-        if (comm->rank == comm->size - 1 && messages) /* its part lets the library complete the others' requests */
-            (void)!ls_buckets_finish(buckets);
-        ASSERT_OK(comm->barrier(comm));
         ls_buckets_free(buckets);
         unsetenv("LOCKSTEP_SHARED");
     }
-    unsetenv("LOCKSTEP_TIMEOUT");
 }
 
 /* Measured once, then kept; the same on every rank. */
@@ -306,12 +379,14 @@ static void test_threads(void)
 static const HarnessTest tests[] = {
     {"sums", test_sums},
     {"broadcast", test_broadcast},
-    {"requests", test_requests},
     {"agree", test_agree},
     {"second start", test_second_start},
     {"buckets by messages", test_buckets},
     {"buckets by shared memory", test_shared_buckets},
     {"buckets over two nodes", test_two_nodes},
+    {"buckets in bfloat16", test_narrow_buckets},
+    {"arrays that a node has once", test_node_arrays},
+    {"no shared memory", test_no_shared_memory},
     {"link", test_link},
     {"a rank that hangs", test_rank_that_hangs},
     {"world check", test_world_check},

@@ -104,8 +104,6 @@ int ls_params_find(const LsParams *params, const char *name);
 
 /* ---- Communicator --------------------------------------------------------------------------------------------- */
 
-typedef struct LsRequest LsRequest;
-
 /* What ops and the trainer ask of the other ranks. `dist` implements it with MPI; ls_comm_self() is the world of one.
  * Every function is collective unless it says otherwise, and returns LS_LAUNCH with the library's text on failure. */
 typedef struct LsComm LsComm;
@@ -123,12 +121,6 @@ struct LsComm {
     /* Sends bytes to the next rank (back: to the previous one) and receives as many from the other side; the last rank sends nothing,
      * and what the first would receive into stays as it is. */
     LsStatus (*shift)(const LsComm *comm, const void *send, void *receive, int64_t bytes, bool back);
-    /* Starts a sum in place over x; the buffer is the library's until ls finish. Ranks must start in the same order. */
-    LsStatus (*start_sum)(const LsComm *comm, float *x, int64_t count, LsRequest **request);
-    LsStatus (*progress)(const LsComm *comm);                     /* not collective; never blocks */
-    /* Whether a sum is complete (it is still to be finished then); drives progress as well. Not collective; never blocks. */
-    LsStatus (*test)(const LsComm *comm, LsRequest *request, bool *done);
-    LsStatus (*finish)(const LsComm *comm, LsRequest **request); /* waits, frees, sets NULL; NULL is allowed */
     /* Ends the whole job at once with this exit status, after the message was printed. Not collective. */
     void (*abort)(const LsComm *comm, LsStatus status);
 };

@@ -59,7 +59,7 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
         again += p->again_seconds / steps;
     }
     double parameters = (double)t->params->total, moments = t->optimizer->moments;
-    double share = t->sharded ? 1.0 / (t->shard.copies + 1) : 1; /* of the optimiser's work */
+    double share = 1.0 / ls_buckets_sharing(t->buckets); /* of the optimiser's work */
     add_part(b, "(samples)", own->part[LS_PART_DATA], 0, 0);
     if (again > 0)
         add_part(b, "(results made again)", again, 0, 0);

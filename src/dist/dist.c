@@ -2,9 +2,8 @@
 
 #include "dist/launch.h"
 #include "dist/mpi_call.h"
+#include "dist/wait.h"
 
-#include <math.h>
-#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,17 +15,10 @@
 
 #define TEXT_BYTES 4096
 
-struct LsRequest {
-    MPI_Request mpi;
-    bool used;
-    LsRequest *next;
-};
-
 typedef struct World {
     LsComm comm;
     MPI_Comm mpi;
     double *gathered; /* (size, GATHER) */
-    LsRequest *requests; /* every one ever made; reused, so that a step allocates nothing once it has seen its buckets */
 } World;
 
 static World world = {.mpi = MPI_COMM_NULL};
@@ -47,12 +39,21 @@ static const World *world_of(const LsComm *comm) { return comm->self; }
 
 /* ---- LsComm ----------------------------------------------------------------------------------------------------- */
 
+/* Starts a call and waits for it as long as LOCKSTEP_TIMEOUT allows. */
+#define CALL(comm, what, function, ...) call(comm, what, function(__VA_ARGS__, &request), #function, &request)
+
+static LsStatus call(const LsComm *comm, const char *what, int code, const char *name, MPI_Request *request)
+{
+    LS_TRY(ls_mpi_status(code, name));
+    return ls_wait_for(comm, request, what);
+}
+
 static LsStatus allreduce_float(const LsComm *comm, float *x, int64_t count)
 {
+    MPI_Request request;
     for (int64_t at = 0; at < count; at += LARGEST_CALL) {
-        int64_t part = count - at < LARGEST_CALL ? count - at : LARGEST_CALL;
-        LS_TRY(ls_mpi_status(MPI_Allreduce(MPI_IN_PLACE, x + at, (int)part, MPI_FLOAT, MPI_SUM, world_of(comm)->mpi),
-                             "MPI_Allreduce"));
+        int part = (int)(count - at < LARGEST_CALL ? count - at : LARGEST_CALL);
+        LS_TRY(CALL(comm, "a sum over the ranks", MPI_Iallreduce, MPI_IN_PLACE, x + at, part, MPI_FLOAT, MPI_SUM, world_of(comm)->mpi));
     }
     return LS_OK;
 }
@@ -61,10 +62,10 @@ static LsStatus allreduce_float(const LsComm *comm, float *x, int64_t count)
 static LsStatus allreduce_double(const LsComm *comm, double *x, int64_t count)
 {
     double *gathered = world_of(comm)->gathered;
+    MPI_Request request;
     for (int64_t at = 0; at < count; at += GATHER) {
         int part = (int)(count - at < GATHER ? count - at : GATHER);
-        LS_TRY(ls_mpi_status(MPI_Allgather(x + at, part, MPI_DOUBLE, gathered, part, MPI_DOUBLE, world_of(comm)->mpi),
-                             "MPI_Allgather"));
+        LS_TRY(CALL(comm, "a sum over the ranks", MPI_Iallgather, x + at, part, MPI_DOUBLE, gathered, part, MPI_DOUBLE, world_of(comm)->mpi));
         for (int i = 0; i < part; i++) {
             double sum = gathered[i];
             for (int rank = 1; rank < comm->size; rank++)
@@ -77,100 +78,28 @@ static LsStatus allreduce_double(const LsComm *comm, double *x, int64_t count)
 
 static LsStatus allreduce_max(const LsComm *comm, int64_t *x, int64_t count)
 {
+    MPI_Request request;
     for (int64_t at = 0; at < count; at += LARGEST_CALL) {
-        int64_t part = count - at < LARGEST_CALL ? count - at : LARGEST_CALL;
-        LS_TRY(ls_mpi_status(MPI_Allreduce(MPI_IN_PLACE, x + at, (int)part, MPI_INT64_T, MPI_MAX, world_of(comm)->mpi),
-                             "MPI_Allreduce"));
+        int part = (int)(count - at < LARGEST_CALL ? count - at : LARGEST_CALL);
+        LS_TRY(CALL(comm, "an agreement", MPI_Iallreduce, MPI_IN_PLACE, x + at, part, MPI_INT64_T, MPI_MAX, world_of(comm)->mpi));
     }
     return LS_OK;
 }
 
 static LsStatus broadcast(const LsComm *comm, void *bytes, int64_t count, int root)
 {
+    MPI_Request request;
     for (int64_t at = 0; at < count; at += LARGEST_CALL) {
-        int64_t part = count - at < LARGEST_CALL ? count - at : LARGEST_CALL;
-        LS_TRY(ls_mpi_status(MPI_Bcast((char *)bytes + at, (int)part, MPI_BYTE, root, world_of(comm)->mpi), "MPI_Bcast"));
+        int part = (int)(count - at < LARGEST_CALL ? count - at : LARGEST_CALL);
+        LS_TRY(CALL(comm, "a broadcast", MPI_Ibcast, (char *)bytes + at, part, MPI_BYTE, root, world_of(comm)->mpi));
     }
     return LS_OK;
 }
 
-static LsStatus barrier(const LsComm *comm) { return ls_mpi_status(MPI_Barrier(world_of(comm)->mpi), "MPI_Barrier"); }
-
-static LsRequest *free_request(World *w)
+static LsStatus barrier(const LsComm *comm)
 {
-    for (LsRequest *request = w->requests; request; request = request->next)
-        if (!request->used)
-            return request;
-    LsRequest *request = ls_alloc(sizeof *request);
-    if (!request)
-        return NULL;
-    request->next = w->requests;
-    w->requests = request;
-    return request;
-}
-
-static LsStatus start_sum(const LsComm *comm, float *x, int64_t count, LsRequest **request)
-{
-    *request = NULL;
-    if (count > LARGEST_CALL)
-        return ls_fail(LS_LAUNCH, "sum over the ranks: %lld elements at once, at most %lld are possible", (long long)count,
-                       (long long)LARGEST_CALL);
-    LsRequest *r = free_request(comm->self);
-    if (!r)
-        return LS_RESOURCE;
-    LS_TRY(ls_mpi_status(MPI_Iallreduce(MPI_IN_PLACE, x, (int)count, MPI_FLOAT, MPI_SUM, world_of(comm)->mpi, &r->mpi),
-                         "MPI_Iallreduce"));
-    r->used = true;
-    *request = r;
-    return LS_OK;
-}
-
-/* Testing one request drives the library's progress of all. */
-static LsStatus progress(const LsComm *comm)
-{
-    for (LsRequest *request = world_of(comm)->requests; request; request = request->next)
-        if (request->used && request->mpi != MPI_REQUEST_NULL) {
-            int done = 0;
-            return ls_mpi_status(MPI_Test(&request->mpi, &done, MPI_STATUS_IGNORE), "MPI_Test");
-        }
-    return LS_OK;
-}
-
-static LsStatus test(const LsComm *comm, LsRequest *request, bool *done)
-{
-    (void)comm;
-    int complete = 0;
-    LS_TRY(ls_mpi_status(MPI_Test(&request->mpi, &complete, MPI_STATUS_IGNORE), "MPI_Test"));
-    *done = complete;
-    return LS_OK;
-}
-
-double ls_dist_time_limit(void)
-{
-    const char *text = getenv("LOCKSTEP_TIMEOUT");
-    double seconds = text && *text ? atof(text) : 1800;
-    return seconds > 0 ? seconds : HUGE_VAL;
-}
-
-static LsStatus finish(const LsComm *comm, LsRequest **request)
-{
-    (void)comm;
-    LsRequest *r = *request;
-    *request = NULL;
-    if (!r)
-        return LS_OK;
-    int done = 0;
-    double start = ls_seconds();
-    while (!done) {
-        LS_TRY(ls_mpi_status(MPI_Test(&r->mpi, &done, MPI_STATUS_IGNORE), "MPI_Test"));
-        if (!done && ls_seconds() - start > ls_dist_time_limit())
-            return ls_fail(LS_LAUNCH, "a sum over the ranks is not complete after %.0f s: a rank hangs, or the network does (LOCKSTEP_TIMEOUT "
-                                      "sets this limit, 0 none)", ls_seconds() - start);
-        if (!done)
-            sched_yield();
-    }
-    r->used = false;
-    return LS_OK;
+    MPI_Request request;
+    return CALL(comm, "a barrier", MPI_Ibarrier, world_of(comm)->mpi);
 }
 
 static void abort_job(const LsComm *comm, LsStatus status)
@@ -193,10 +122,6 @@ static LsStatus complete(World *w)
                        .barrier = barrier,
                        .scan = ls_mpi_scan,
                        .shift = ls_mpi_shift,
-                       .start_sum = start_sum,
-                       .progress = progress,
-                       .test = test,
-                       .finish = finish,
                        .abort = abort_job};
     LS_TRY(ls_mpi_status(MPI_Comm_rank(w->mpi, &w->comm.rank), "MPI_Comm_rank"));
     LS_TRY(ls_mpi_status(MPI_Comm_size(w->mpi, &w->comm.size), "MPI_Comm_size"));
@@ -215,10 +140,6 @@ static LsStatus fill_world(void)
 
 static void empty(World *w)
 {
-    for (LsRequest *next; w->requests; w->requests = next) {
-        next = w->requests->next;
-        ls_free(w->requests);
-    }
     ls_free(w->gathered);
     if (w->mpi != MPI_COMM_NULL)
         MPI_Comm_free(&w->mpi);

@@ -47,52 +47,69 @@ int ls_dist_node_ranks(void);
 /* Name and version of the MPI library, one line. */
 const char *ls_dist_library(void);
 
+/* Ranks of a node that can have one copy of what all of them would have alike; 1: they cannot. Collective: the same on every rank. */
+int ls_dist_sharing(const LsComm *comm);
+
 /* ---- Overlapped sum of gradients -------------------------------------------------------------------------------- */
 
-/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array at borders
- * of parameters: backward finishes gradients from the end, so buckets can travel while it still works on the front.
+/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array: backward finishes gradients
+ * from the end, so buckets can travel while it still works on the front.
  *
- *     LsBuckets *buckets = ls_buckets_new(comm, params, 4 << 20, true); // makes params->grad
+ *     LsBuckets *buckets = ls_buckets_new(comm, params, &(LsBucketOptions){.bytes = 4 << 20, .overlap = true}); // makes params->grad
  *     ...
  *     LsStatus status = ls_graph_backward(g, run, 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
  *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one's part
  *
- * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had: then each rank sums
- * its slice of every bucket straight from its neighbours' arrays and writes it to all of them, and only slices travel between
- * nodes. Otherwise, and where params->grad is there already, buckets are MPI_Iallreduce.
+ * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then the ranks of a node share
+ * the optimiser's work too: each sums its slice of every bucket straight from its neighbours' arrays, into its own; slices alone travel
+ * between nodes; and `arrays` flat arrays, for values and moments, and a shadow lie in the node's memory once. Otherwise, and where
+ * params->grad is there already, every rank gets the whole sum by messages, and has no such arrays.
  *
- * The plan depends on the parameters only, and every bucket is one sum whenever it starts: overlap on and off (all starts
- * in finish) give the same bits. NULL with a message when out of memory. Collective; so is ls_buckets_free, which takes
- * away the params->grad that ls_buckets_new made. */
+ * A sum follows a tree over the ranks (dist/tree.h): its bits depend neither on the buckets, nor on overlap, nor on the way that the sums
+ * take as long as nodes have 1, 2, 4, 8 ... ranks. With `bfloat16` what travels in messages is rounded (dist/exchange.h): half the bytes.
+ * NULL with a message when out of memory. Collective; so is ls_buckets_free, which takes away the params->grad that ls_buckets_new made. */
+typedef struct LsBucketOptions {
+    int64_t bytes;
+    bool overlap;
+    bool bfloat16; /* in messages */
+    int arrays;    /* (params->total) floats each, zero at first */
+    bool shadow;   /* and one of 16-bit numbers */
+} LsBucketOptions;
 typedef struct LsBuckets LsBuckets;
-LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, int64_t bucket_bytes, bool overlap);
+LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, const LsBucketOptions *options);
 const struct LsHooks *ls_buckets_hooks(LsBuckets *buckets);
 
-/* Starts what has not started, waits for all; then params->grad is the sum. Ready for the next step. Collective. LS_LAUNCH where the
- * library fails, a neighbour has failed, or nothing moves for LOCKSTEP_TIMEOUT seconds (default 1800; 0: for ever): from then on these
- * buckets do nothing but fail, the other ranks may still wait, and LsComm.abort is the way out. */
+/* Bytes of work space for messages, at most. */
+int64_t ls_buckets_message_bytes(const LsParams *params);
+
+/* Starts what has not started, waits for all; then params->grad is the sum (in this rank's ranges, where ranks share). Ready for the next
+ * step. Collective. LS_LAUNCH where the library fails, a neighbour has failed, or nothing moves for LOCKSTEP_TIMEOUT seconds (default 1800;
+ * 0: for ever): from then on these buckets do nothing but fail, the other ranks may still wait, and LsComm.abort is the way out. */
 LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
 
-/* Part of a flat array. */
+/* Sum of squares of the whole sum, after ls_buckets_finish: blocks of a fixed size in order, whoever summed them. */
+double ls_buckets_squares(LsBuckets *buckets);
+
+/* Ranks of the node that share the work; 1: this one has the whole sum. */
+int ls_buckets_sharing(const LsBuckets *buckets);
+
+/* Where they share: this rank's ranges (one a bucket), which together with its neighbours' make the whole array, and the node's arrays. All
+ * of these are the library's, gone with the buckets. */
 typedef struct LsRange {
     int64_t first, count;
 } LsRange;
-
-/* Shares the optimiser's work among the ranks of a node, where gradients are in shared memory: from now on ls_buckets_finish leaves
- * the sum only in this rank's ranges, which together with its neighbours' make the whole array. Gives `arrays` flat arrays (zero) that
- * neighbours can reach, for parameters' values and moments, and where `shadow` is not NULL one of 16-bit numbers, for the bfloat16 shadow;
- * the library's, gone with the buckets. LS_OK with *shared false where that cannot be had; every rank gets the same. Call once, after
- * ls_buckets_new. Collective. */
-LsStatus ls_buckets_shard(LsBuckets *buckets, int arrays, float **array, uint16_t **shadow, bool *shared) LS_MUST_USE;
-
-/* This rank's ranges (one a bucket), and the `other`-th neighbour's (0 .. ls_buckets_neighbours - 1) array number `array`. */
 int ls_buckets_owned(const LsBuckets *buckets, const LsRange **range);
-int ls_buckets_neighbours(const LsBuckets *buckets);
-float *ls_buckets_neighbour(const LsBuckets *buckets, int other, int array);
-uint16_t *ls_buckets_neighbour_shadow(const LsBuckets *buckets, int other); /* NULL where none was asked for */
+float *ls_buckets_array(const LsBuckets *buckets, int array);
+uint16_t *ls_buckets_shadow(const LsBuckets *buckets); /* NULL where none was asked for */
 
-/* Copies the neighbours' ranges of shared array number `array` into this rank's. Not collective; neighbours must not write meanwhile. */
-void ls_buckets_collect(LsBuckets *buckets, int array);
+/* Whether this rank is the first of its node, which fills the node's arrays. */
+bool ls_buckets_leads(const LsBuckets *buckets);
+
+/* This rank has written its ranges of the node's arrays; returns when its neighbours have, too. Errors as ls_buckets_finish. Collective. */
+LsStatus ls_buckets_updated(LsBuckets *buckets) LS_MUST_USE;
+
+/* What rank 0 has in the node's arrays goes to the other nodes; afterwards every rank may read them. Collective. */
+LsStatus ls_buckets_spread(LsBuckets *buckets) LS_MUST_USE;
 
 /* Where communication's time went, in seconds of this rank since new. Sums are under way from the start of a bucket until all are
  * done; what they took of that from computing is `inside` + `waited`, and the rest was hidden behind it. */
@@ -122,12 +139,10 @@ typedef struct LsLink {
 LsStatus ls_link(const LsComm *comm, LsLink *link) LS_MUST_USE;
 
 /* A power of two of bytes at which latency is at most a twentieth of a bucket's time, from 256 KiB to 64 MiB: larger buckets would only
- * make the last one, which nothing hides, longer. Sums by messages over more than two ranks (or nodes) depend on it in their last bits:
- * set train.bucket_bytes where two machines must agree on them. */
+ * make the last one, which nothing hides, longer. */
 int64_t ls_link_bucket_bytes(const LsLink *link);
 
 int ls_buckets_count(const LsBuckets *buckets);
-bool ls_buckets_shared(const LsBuckets *buckets);    /* by shared memory inside the node */
 void ls_buckets_free(LsBuckets *buckets); /* NULL is allowed */
 
 #endif

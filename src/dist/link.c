@@ -37,7 +37,7 @@ static LsStatus time_sums(const LsComm *comm, int64_t count, int tries, double *
     LsParams params = {.list = &one, .count = 1, .total = count, .sealed = true};
     LsStatus status = LS_OK;
     *seconds = INFINITY;
-    LsBuckets *buckets = ls_buckets_new(comm, &params, count * (int64_t)sizeof(float), false);
+    LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = count * (int64_t)sizeof(float)});
     if (!buckets)
         return ls_message_status();
     for (int i = 0; i < tries && status == LS_OK; i++) {

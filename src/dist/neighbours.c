@@ -1,5 +1,6 @@
 /* What ranks that follow each other in time tell each other. */
 #include "dist/mpi_call.h"
+#include "dist/wait.h"
 
 /* MPI counts elements in an int. */
 #define LARGEST_CALL ((int64_t)1 << 30)
@@ -37,15 +38,18 @@ LsStatus ls_mpi_scan(const LsComm *comm, void *x, const void *decay, void *add, 
     MPI_Datatype type = wide ? MPI_DOUBLE : MPI_FLOAT;
     int64_t width = wide ? 8 : 4;
     int before, behind;
+    MPI_Request request;
     neighbours(comm, reverse, &before, &behind);
     for (int64_t at = 0; at < count; at += LARGEST_CALL) {
         int part = (int)(count - at < LARGEST_CALL ? count - at : LARGEST_CALL);
         char *from = (char *)x + at * width, *to = (char *)add + at * width;
-        LS_TRY(ls_mpi_status(MPI_Recv(from, part, type, before, TAG_SCAN, ls_dist_mpi(comm), MPI_STATUS_IGNORE), "MPI_Recv"));
+        LS_TRY(ls_mpi_status(MPI_Irecv(from, part, type, before, TAG_SCAN, ls_dist_mpi(comm), &request), "MPI_Irecv"));
+        LS_TRY(ls_wait_for(comm, &request, "the state of the tokens before"));
         if (behind == MPI_PROC_NULL)
             continue;
         advance(from, (const char *)decay + at * width, to, part, wide);
-        LS_TRY(ls_mpi_status(MPI_Send(to, part, type, behind, TAG_SCAN, ls_dist_mpi(comm)), "MPI_Send"));
+        LS_TRY(ls_mpi_status(MPI_Isend(to, part, type, behind, TAG_SCAN, ls_dist_mpi(comm), &request), "MPI_Isend"));
+        LS_TRY(ls_wait_for(comm, &request, "the next rank, for a state"));
     }
     return LS_OK;
 }
@@ -53,12 +57,14 @@ LsStatus ls_mpi_scan(const LsComm *comm, void *x, const void *decay, void *add, 
 LsStatus ls_mpi_shift(const LsComm *comm, const void *send, void *receive, int64_t bytes, bool back)
 {
     int before, behind;
+    MPI_Request request[2];
     neighbours(comm, back, &before, &behind);
     for (int64_t at = 0; at < bytes; at += LARGEST_CALL) {
         int part = (int)(bytes - at < LARGEST_CALL ? bytes - at : LARGEST_CALL);
-        LS_TRY(ls_mpi_status(MPI_Sendrecv((const char *)send + at, part, MPI_BYTE, behind, TAG_SHIFT, (char *)receive + at, part, MPI_BYTE,
-                                          before, TAG_SHIFT, ls_dist_mpi(comm), MPI_STATUS_IGNORE),
-                             "MPI_Sendrecv"));
+        LS_TRY(ls_mpi_status(MPI_Irecv((char *)receive + at, part, MPI_BYTE, before, TAG_SHIFT, ls_dist_mpi(comm), &request[0]), "MPI_Irecv"));
+        LS_TRY(ls_mpi_status(MPI_Isend((const char *)send + at, part, MPI_BYTE, behind, TAG_SHIFT, ls_dist_mpi(comm), &request[1]), "MPI_Isend"));
+        for (int i = 0; i < 2; i++)
+            LS_TRY(ls_wait_for(comm, &request[i], "tokens of a neighbour"));
     }
     return LS_OK;
 }

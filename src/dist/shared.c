@@ -3,12 +3,14 @@
 #include "dist/dist.h"
 #include "dist/mpi_call.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A rank's anonymous file, for the others to open under /proc: no name in a file system, not bounded by the size of /dev/shm, gone
@@ -17,6 +19,15 @@ typedef struct Ticket {
     int64_t pid, file;
     uint64_t nonce;
 } Ticket;
+
+/* From this size on huge pages are asked for, as in ls_alloc: parameters and gradients are swept from end to end. */
+#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_FROM (4 * HUGE_PAGE)
+#define HUGE_CALL (32 * HUGE_PAGE)
+#define HUGE_SECONDS 5.0 /* at most, of a busy machine */
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
 
 #define HEADER_BYTES ((sizeof(LsSharedHeader) + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN)
 
@@ -35,56 +46,142 @@ static LsStatus split_node(MPI_Comm world, int world_rank, MPI_Comm *node)
     return status;
 }
 
-static bool make_own(LsShared *s, Ticket *ticket)
+/* ---- One file, mapped -------------------------------------------------------------------------------------------------- */
+
+static size_t pages_of(size_t bytes)
 {
-    int file = memfd_create("lockstep-gradients", MFD_CLOEXEC);
-    ticket->pid = getpid();
-    ticket->file = file;
-    if (file < 0 || ftruncate(file, (off_t)s->bytes) != 0 ||
-        getrandom(&ticket->nonce, sizeof ticket->nonce, 0) != (ssize_t)sizeof ticket->nonce)
-        return false;
-    void *mapping = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (mapping == MAP_FAILED)
-        return false;
-    (void)madvise(mapping, s->bytes, MADV_HUGEPAGE); /* a hint */
-    s->mapping[s->index] = mapping;
-    ((LsSharedHeader *)mapping)->nonce = ticket->nonce;
-    return true;
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    return (bytes + page - 1) / page * page;
 }
 
-static bool open_other(LsShared *s, int index, const Ticket *ticket)
+/* On a border of huge pages; NULL where it cannot be had. */
+static void *map_file(int file, size_t bytes)
+{
+    size_t mapped = pages_of(bytes), room = mapped + HUGE_PAGE;
+    char *place = mmap(NULL, room, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (place == MAP_FAILED)
+        return NULL;
+    char *start = place + (HUGE_PAGE - (uintptr_t)place % HUGE_PAGE) % HUGE_PAGE;
+    if (mmap(start, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, file, 0) == MAP_FAILED) {
+        munmap(place, room);
+        return NULL;
+    }
+    if (start > place)
+        munmap(place, (size_t)(start - place));
+    munmap(start + mapped, (size_t)(place + room - start) - mapped);
+    return start;
+}
+
+/* Shared memory gets small pages by default. Where something lies in each of them, the system puts together huge ones when asked, a third
+ * faster to sweep over. A hint: without it everything works as well, slower. */
+static void ask_for_huge_pages(char *mapping, size_t bytes)
+{
+    double start = ls_seconds();
+    size_t whole = bytes >= HUGE_FROM ? bytes / HUGE_PAGE * HUGE_PAGE : 0;
+    for (size_t at = 0; at < whole && ls_seconds() - start < HUGE_SECONDS; at += HUGE_CALL) {
+        size_t part = whole - at < HUGE_CALL ? whole - at : HUGE_CALL;
+        for (size_t page = 0; page < part; page += HUGE_PAGE) {
+            volatile char *byte = mapping + at + page;
+            *byte = *byte;
+        }
+        if (madvise(mapping + at, part, MADV_COLLAPSE) != 0 && errno == EINVAL)
+            return; /* an older system */
+    }
+}
+
+/* A new file of this size, at least its first page written; NULL with *ticket->file open or -1. */
+static char *make_file(size_t bytes, Ticket *ticket)
+{
+    struct rlimit limit;
+    int file = memfd_create("lockstep", MFD_CLOEXEC);
+    ticket->pid = getpid();
+    ticket->file = file;
+    if (file < 0) {
+        ls_fail(LS_RESOURCE, "memory that ranks share: %s", strerror(errno));
+        return NULL;
+    }
+    /* beyond this limit the system would end the process */
+    bool allowed = getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY || bytes <= limit.rlim_cur;
+    char *mapping = allowed && ftruncate(file, (off_t)bytes) == 0 ? map_file(file, bytes) : NULL;
+    if (!mapping || getrandom(&ticket->nonce, sizeof ticket->nonce, 0) != (ssize_t)sizeof ticket->nonce) {
+        ls_fail(LS_RESOURCE, "%.1f MiB of memory that ranks share: %s", (double)bytes / 1048576,
+                allowed ? strerror(errno) : "beyond the limit on files' sizes (ulimit -f)");
+        return NULL;
+    }
+    memcpy(mapping, &ticket->nonce, sizeof ticket->nonce);
+    return mapping;
+}
+
+static char *open_file(size_t bytes, const Ticket *ticket)
 {
     char path[64];
     snprintf(path, sizeof path, "/proc/%lld/fd/%lld", (long long)ticket->pid, (long long)ticket->file);
     int file = open(path, O_RDWR | O_CLOEXEC);
-    if (file < 0)
-        return false;
-    off_t size = lseek(file, 0, SEEK_END);
-    void *mapping = size == (off_t)s->bytes ? mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0) : MAP_FAILED;
-    close(file);
-    if (mapping == MAP_FAILED)
-        return false;
-    s->mapping[index] = mapping;
-    return ((LsSharedHeader *)mapping)->nonce == ticket->nonce;
+    off_t size = file < 0 ? -1 : lseek(file, 0, SEEK_END);
+    char *mapping = size == (off_t)bytes ? map_file(file, bytes) : NULL;
+    if (file >= 0)
+        close(file);
+    bool same = mapping && memcmp(mapping, &ticket->nonce, sizeof ticket->nonce) == 0;
+    if (!same && mapping)
+        munmap(mapping, bytes);
+    if (same)
+        return mapping;
+    ls_fail(LS_RESOURCE, "memory of a neighbour cannot be opened at %s (other containers, or a stricter kernel.yama.ptrace_scope)", path);
+    return NULL;
 }
 
-/* All mappings of the node; false where one of them cannot be had. all: (ranks). Collective over node, whatever fails. */
-static bool map_all(LsShared *s, MPI_Comm node, Ticket *all)
+/* ---- Everybody's files ------------------------------------------------------------------------------------------------- */
+
+/* All mappings of the node. all: (ranks). Collective over node, whatever fails. */
+static LsStatus map_all(LsShared *s, MPI_Comm node, Ticket *all)
 {
     Ticket mine = {.file = -1};
-    bool good = make_own(s, &mine);
-    if (MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, node) != MPI_SUCCESS)
-        good = false;
-    for (int i = 0; i < s->ranks && good; i++)
-        good = i == s->index || open_other(s, i, &all[i]);
+    char *own = make_file(s->bytes, &mine);
+    s->mapping[s->index] = own;
+    if (own)
+        ask_for_huge_pages(own, s->bytes);
+    LsStatus status = own ? LS_OK : LS_RESOURCE;
+    LsStatus told = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
+    status = status == LS_OK ? told : status;
+    for (int i = 0; i < s->ranks && status == LS_OK; i++)
+        if (i != s->index && !(s->mapping[i] = open_file(s->bytes, &all[i])))
+            status = LS_RESOURCE;
     MPI_Barrier(node); /* nobody closes a file that another one has not opened yet */
     if (mine.file >= 0)
         close((int)mine.file);
-    for (int i = 0; i < s->ranks && good; i++) {
+    for (int i = 0; i < s->ranks && status == LS_OK; i++) {
         s->header[i] = s->mapping[i];
         s->array[i] = (float *)((char *)s->mapping[i] + HEADER_BYTES);
     }
-    return good;
+    return status;
+}
+
+/* The block that is everybody's, made by the first rank. Collective over node, whatever fails. */
+static LsStatus map_common(LsShared *s, MPI_Comm node)
+{
+    Ticket ticket = {.file = -1};
+    if (s->common_bytes == 0)
+        return LS_OK;
+    if (s->index == 0)
+        s->common = make_file(s->common_bytes, &ticket);
+    LsStatus status = s->index == 0 && !s->common ? LS_RESOURCE : LS_OK;
+    LsStatus told = ls_mpi_status(MPI_Bcast(&ticket, sizeof ticket, MPI_BYTE, 0, node), "MPI_Bcast");
+    status = status == LS_OK ? told : status;
+    if (status == LS_OK && s->index > 0 && !(s->common = open_file(s->common_bytes, &ticket)))
+        status = LS_RESOURCE;
+    MPI_Barrier(node);
+    if (s->index == 0 && ticket.file >= 0)
+        close((int)ticket.file);
+    if (status != LS_OK)
+        return status;
+    if (s->index == 0)
+        memset(s->common, 0, sizeof ticket.nonce);
+    /* each rank a part: where memory is nearer to some cores than to others, every part is near to somebody's */
+    size_t all = s->common_bytes / HUGE_PAGE, first = all * (size_t)s->index / (size_t)s->ranks;
+    size_t last = all * (size_t)(s->index + 1) / (size_t)s->ranks;
+    if (s->common_bytes >= HUGE_FROM && last > first)
+        ask_for_huge_pages(s->common + first * HUGE_PAGE, (last - first) * HUGE_PAGE);
+    return LS_OK;
 }
 
 /* 1 where this holds on every rank. */
@@ -106,36 +203,54 @@ static bool measure(LsShared *s, const LsComm *comm, MPI_Comm node)
     return true;
 }
 
-LsShared *ls_shared_new(const LsComm *comm, int64_t count)
+/* Before every collective of the library the ranks agree that all of them will come to it. */
+static LsStatus fill(LsShared *s, const LsComm *comm, MPI_Comm node, int64_t count, size_t common_bytes)
 {
+    s->bytes = HEADER_BYTES + (size_t)count * sizeof(float);
+    s->common_bytes = common_bytes;
+    s->header = ls_alloc_array(s->ranks, sizeof *s->header);
+    s->array = ls_alloc_array(s->ranks, sizeof *s->array);
+    s->mapping = ls_alloc_array(s->ranks, sizeof *s->mapping);
+    Ticket *ticket = ls_alloc_array(s->ranks, sizeof *ticket);
+    LsStatus status = ls_dist_agree(comm, s->header && s->array && s->mapping && ticket ? LS_OK : LS_RESOURCE);
+    if (status == LS_OK)
+        status = ls_dist_agree(comm, map_all(s, node, ticket));
+    if (status == LS_OK)
+        status = ls_dist_agree(comm, map_common(s, node));
+    ls_free(ticket);
+    if (status == LS_OK && s->nodes > 1)
+        status = ls_dist_agree(comm, ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), s->index, comm->rank, &s->across), "MPI_Comm_split"));
+    return status;
+}
+
+LsStatus ls_shared_new(const LsComm *comm, int64_t count, size_t common_bytes, LsShared **shared)
+{
+    *shared = NULL;
     const char *off = getenv("LOCKSTEP_SHARED");
     MPI_Comm world = ls_dist_mpi(comm), node = MPI_COMM_NULL;
     if (comm->size == 1 || world == MPI_COMM_NULL || !everywhere(comm, !off || strcmp(off, "off") != 0))
-        return NULL;
-    /* before every collective of the library the ranks agree that all of them will come to it */
+        return LS_OK;
     LsShared *s = ls_alloc(sizeof *s);
-    bool good = everywhere(comm, s != NULL);
-    good = good && everywhere(comm, split_node(world, comm->rank, &node) == LS_OK) && measure(s, comm, node);
-    if (good) {
-        s->across = MPI_COMM_NULL;
-        s->bytes = HEADER_BYTES + (size_t)count * sizeof(float);
-        s->header = ls_alloc_array(s->ranks, sizeof *s->header);
-        s->array = ls_alloc_array(s->ranks, sizeof *s->array);
-        s->mapping = ls_alloc_array(s->ranks, sizeof *s->mapping);
-        Ticket *ticket = ls_alloc_array(s->ranks, sizeof *ticket);
-        good = everywhere(comm, s->header && s->array && s->mapping && ticket);
-        good = good && everywhere(comm, map_all(s, node, ticket));
-        ls_free(ticket);
-        if (good && s->nodes > 1)
-            good = everywhere(comm, MPI_Comm_split(world, s->index, comm->rank, &s->across) == MPI_SUCCESS);
-    }
+    LS_TRY(ls_dist_agree(comm, s ? LS_OK : LS_RESOURCE));
+    s->across = MPI_COMM_NULL;
+    LsStatus status = ls_dist_agree(comm, split_node(world, comm->rank, &node));
+    bool alike = status == LS_OK && measure(s, comm, node);
+    if (alike)
+        status = fill(s, comm, node, count, common_bytes);
     if (node != MPI_COMM_NULL)
         MPI_Comm_free(&node);
-    if (good)
-        return s;
+    if (status == LS_OK && alike) {
+        *shared = s;
+        return LS_OK;
+    }
     ls_shared_free(s);
+    if (status == LS_RESOURCE && comm->rank == 0)
+        ls_warn("the ranks of a node cannot share memory: %s. Each has parameters and moments of its own, and gradients are summed by messages",
+                ls_message());
+    if (status != LS_OK && status != LS_RESOURCE)
+        return status;
     ls_clear_message();
-    return NULL;
+    return LS_OK;
 }
 
 void ls_shared_free(LsShared *s)
@@ -145,10 +260,22 @@ void ls_shared_free(LsShared *s)
     for (int i = 0; s->mapping && i < s->ranks; i++)
         if (s->mapping[i])
             munmap(s->mapping[i], s->bytes);
-    if (s->across != MPI_COMM_NULL && s->nodes > 1)
+    if (s->common)
+        munmap(s->common, s->common_bytes);
+    if (s->across != MPI_COMM_NULL)
         MPI_Comm_free(&s->across);
     ls_free(s->header);
     ls_free(s->array);
     ls_free(s->mapping);
     ls_free(s);
+}
+
+int ls_dist_sharing(const LsComm *comm)
+{
+    LsShared *shared = NULL;
+    if (ls_shared_new(comm, 0, 0, &shared) != LS_OK || !shared)
+        return 1;
+    int ranks = shared->ranks;
+    ls_shared_free(shared);
+    return ranks;
 }

@@ -45,27 +45,6 @@ static LsStatus nothing(const LsComm *comm)
     return LS_OK;
 }
 
-static LsStatus start_sum(const LsComm *comm, float *x, int64_t count, LsRequest **request)
-{
-    (void)comm, (void)x, (void)count;
-    *request = NULL; /* complete already */
-    return LS_OK;
-}
-
-static LsStatus test(const LsComm *comm, LsRequest *request, bool *done)
-{
-    (void)comm, (void)request;
-    *done = true;
-    return LS_OK;
-}
-
-static LsStatus finish(const LsComm *comm, LsRequest **request)
-{
-    (void)comm;
-    *request = NULL;
-    return LS_OK;
-}
-
 static void end_program(const LsComm *comm, LsStatus status)
 {
     (void)comm;
@@ -83,10 +62,6 @@ const LsComm *ls_comm_self(void)
                                 .barrier = nothing,
                                 .scan = stays,
                                 .shift = no_neighbour,
-                                .start_sum = start_sum,
-                                .progress = nothing,
-                                .test = test,
-                                .finish = finish,
                                 .abort = end_program};
     return &self;
 }

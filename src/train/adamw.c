@@ -7,7 +7,7 @@
  *
  * One pass: reads p, g, m, v and writes p, m, v, 28 bytes an element, so it runs at the memory's speed.
  */
-#include "train/clones.h"
+#include "base/clones.h"
 #include "train/optimizer.h"
 
 #include <math.h>

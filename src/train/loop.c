@@ -20,8 +20,6 @@ static LsStatus save(LsTrainer *t)
     if (!isfinite(ls_sum_of_squares(t->params->value, t->params->total)))
         status = ls_graph_check_finite(t->train_graph);
     double begin = ls_seconds();
-    if (t->comm->rank == 0)
-        ls_trainer_collect(t);
     if (status == LS_OK && t->comm->rank == 0 && t->hooks.save)
         status = t->hooks.save(t->hooks.self, t);
     if (status != LS_OK)

@@ -13,6 +13,7 @@ LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit
     *limit = (LsTrainLimit){.bytes = (int64_t)(PLANNED * (double)(node.bytes / ranks)), .base = base, .source = node.source};
     if (config->train.memory > 0)
         *limit = (LsTrainLimit){.bytes = config->train.memory, .base = base, .source = "train.memory allows"};
+    limit->sharing = ls_dist_sharing(comm);
     sums[0] = -limit->bytes;
     sums[1] = limit->base;
     LS_TRY(comm->allreduce_max(comm, sums, 2));
@@ -26,7 +27,7 @@ int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROW
     const LsMemory *m = &plan->memory;
     const LsMemoryRow all[] = {{"parameters", m->parameters},   {"shadows", m->shadows}, {"gradients", m->gradients},
                                {"moments", plan->moment_bytes}, {"activations", m->activations}, {"scratch", m->scratch},
-                               {"states", m->states},           {"inputs", m->inputs},   {"library", plan->library_bytes},
+                               {"states", m->states},           {"inputs", m->inputs},   {"messages", plan->message_bytes}, {"library", plan->library_bytes},
                                {"base", plan->base_bytes}};
     int count = 0;
     for (size_t i = 0; i < LS_COUNT_OF(all); i++)

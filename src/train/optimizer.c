@@ -1,6 +1,6 @@
 #include "train/optimizer.h"
 
-#include "train/clones.h"
+#include "base/squares.h"
 
 #include <math.h>
 #include <string.h>
@@ -66,7 +66,7 @@ void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*upda
         return;
     const LsRange whole = {0, params->total};
     const LsRange *range = shard ? shard->range : &whole;
-    int ranges = shard ? shard->ranges : 1, copies = shard ? shard->copies : 0;
+    int ranges = shard ? shard->ranges : 1;
     int64_t pieces = 0;
     for (int r = 0; r < ranges; r++)
         pieces += (range[r].count + PIECE - 1) / PIECE;
@@ -80,44 +80,19 @@ void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*upda
         end = end - begin < PIECE ? end : begin + PIECE;
         update_piece(params, begin, end, update, self);
         ls_params_shadow(params, begin, end - begin);
-        for (int copy = 0; copy < copies; copy++) {
-            memcpy(shard->copy[copy] + begin, params->value + begin, (size_t)(end - begin) * sizeof(float));
-            if (params->shadow)
-                memcpy(shard->shadow[copy] + begin, params->shadow + begin, (size_t)(end - begin) * sizeof(uint16_t));
-        }
     }
 }
-
-LS_INLINE_BODY void squares_body(const float *x, int64_t count, double *sum)
-{
-    double lane[16] = {0};
-    int64_t i = 0;
-    for (; i + 16 <= count; i += 16) {
-        LS_ASK_AHEAD(x + i);
-#pragma omp simd
-        for (int64_t j = 0; j < 16; j++)
-            lane[j] += (double)x[i + j] * (double)x[i + j];
-    }
-    double total = 0;
-    for (int64_t j = 0; j < 16; j++)
-        total += lane[j];
-    for (; i < count; i++)
-        total += (double)x[i] * (double)x[i];
-    *sum = total;
-}
-LS_CLONES(squares, squares_body, (const float *x, int64_t count, double *sum), (x, count, sum))
 
 double ls_sum_of_squares(const float *x, int64_t count)
 {
     double part[LS_REDUCE_CHUNKS];
-    LsIsa isa = ls_clone_level();
     int64_t chunk = (count / LS_REDUCE_CHUNKS + 16) / 16 * 16;
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < LS_REDUCE_CHUNKS; i++) {
         int64_t first = i * chunk, left = count - first;
         part[i] = 0;
         if (left > 0)
-            squares_clones[isa](x + first, left < chunk ? left : chunk, &part[i]);
+            part[i] = ls_squares_of(x + first, left < chunk ? left : chunk);
     }
     double sum = 0;
     for (int i = 0; i < LS_REDUCE_CHUNKS; i++)

@@ -8,13 +8,10 @@
 
 #define LS_MAX_MOMENTS 2
 
-/* What one rank updates of the flat arrays, and who else gets the new values. NULL stands for everything, nobody else. */
+/* What one rank updates of the flat arrays, where the ranks of a node share the work. NULL stands for everything. */
 typedef struct LsShard {
     int ranges;
     const LsRange *range; /* in any order, without overlap */
-    int copies;
-    float *const *copy; /* arrays like params->value, of the other ranks of the node */
-    uint16_t *const *shadow; /* (copies) and like params->shadow, where there is one */
 } LsShard;
 
 typedef struct LsOptimizer {
@@ -37,7 +34,7 @@ float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
 
 /* Runs `update(self, param, first, count)` over the shard in parallel: pieces [first, first + count) of the flat arrays that
  * belong to list[param]; never across a border of parameters; every element once. Then, while a piece is in the cache, rounds its new
- * values into params->shadow, and copies both to the shard's neighbours. */
+ * values into params->shadow. */
 void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*update)(void *self, int param, int64_t first, int64_t count),
                        void *self);
 

@@ -135,8 +135,11 @@ static LsStatus plan_training(const LsConfig *config, LsParams *params, int rank
     plan->flops = flops * (double)plan->micro_batches * (double)plan->segments * ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
-    plan->moment_bytes = ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float);
-    plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes;
+    plan->moment_bytes = divide_up(ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float), plan->sharing);
+    m->parameters = divide_up(m->parameters, plan->sharing);
+    m->shadows = divide_up(m->shadows, plan->sharing);
+    plan->message_bytes = ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
+    plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
     plan->total_bytes += m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
     return LS_OK;
 }
@@ -157,6 +160,7 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
         LS_TRY_CLEANUP(plan_graph(config, params, plan, (LsGraphOptions){.mode = LS_EVAL}, &evaluation, &flops, &none));
     }
     plan->base_bytes = limit ? limit->base : 0;
+    plan->sharing = limit && limit->sharing > 1 ? limit->sharing : 1;
     LS_TRY_CLEANUP(plan_training(config, params, ranks, &evaluation, 0, plan));
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;

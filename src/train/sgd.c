@@ -3,7 +3,7 @@
  *   m <- momentum m + g + decay p
  *   p <- p - lr m
  */
-#include "train/clones.h"
+#include "base/clones.h"
 #include "train/optimizer.h"
 
 typedef struct Step {

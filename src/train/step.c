@@ -6,7 +6,7 @@
 #include <stdio.h>
 
 /* What the ranks tell each other once a step, in one reduction. */
-enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUMS };
+enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUM_SQUARES, SUMS };
 
 /* All micro-batches of this rank: losses and gradients of the sum over targets. */
 static LsStatus passes(LsTrainer *t, double *sum)
@@ -35,21 +35,6 @@ static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_
     return ls_fail(LS_DIVERGED, "step %lld: %s is not finite; parameters and inputs are", (long long)step, what);
 }
 
-/* Square root of the sum of squares of the whole gradient, the same bits on every rank (ranks on unlike processors clip alike). */
-static LsStatus gradient_norm(LsTrainer *t, double *norm)
-{
-    double sum = 0;
-    if (!t->sharded) {
-        *norm = sqrt(ls_sum_of_squares(t->params->grad, t->params->total));
-        return t->comm->broadcast(t->comm, norm, sizeof *norm, 0);
-    }
-    for (int i = 0; i < t->shard.ranges; i++)
-        sum += ls_sum_of_squares(t->params->grad + t->shard.range[i].first, t->shard.range[i].count);
-    LS_TRY(t->comm->allreduce_double(t->comm, &sum, 1));
-    *norm = sqrt(sum * (t->shard.copies + 1) / t->comm->size); /* every node had the whole of it */
-    return LS_OK;
-}
-
 static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *result, double *clock)
 {
     const LsTrainSettings *settings = &t->config->train;
@@ -61,7 +46,7 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
     t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate, scale);
     ls_charge(clock, &t->times.update, "optimizer", t->optimizer->name);
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
-        LS_TRY(t->comm->barrier(t->comm));
+        LS_TRY(ls_buckets_updated(t->buckets));
         ls_charge(clock, &t->times.agree, "communication", "waiting for optimizers");
     }
     return LS_OK;
@@ -83,6 +68,9 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_STOP] = stop;
     sum[SUM_NOT_FINITE] = own;
+    if (status == LS_OK && t->comm->rank == 0) /* every rank knows it, but ranks on unlike processors are to clip alike */
+        sum[SUM_SQUARES] = ls_buckets_squares(t->buckets);
+    ls_charge(&clock, &t->times.norm, "optimizer", "gradient norm");
     LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
     if (sum[SUM_FAILED] > 0)
         return ls_dist_agree(t->comm, status);
@@ -90,9 +78,7 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
         return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
 
     ls_charge(&clock, &t->times.agree, "communication", "agreeing on the loss");
-    double norm;
-    LS_TRY(gradient_norm(t, &norm));
-    norm /= sum[SUM_TARGETS];
+    double norm = sqrt(sum[SUM_SQUARES]) / sum[SUM_TARGETS];
     if (!isfinite(sum[SUM_LOSS]))
         return name_divergence(t->comm, t->train_graph, own || sum[SUM_NOT_FINITE] == 0, step, "the loss");
     if (!isfinite(norm))
@@ -102,7 +88,6 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
                              .grad_norm = norm,
                              .targets = (int64_t)sum[SUM_TARGETS],
                              .stop = sum[SUM_STOP] > 0};
-    ls_charge(&clock, &t->times.norm, "optimizer", "gradient norm");
     LS_TRY(learn(t, norm, sum[SUM_TARGETS], result, &clock));
     t->times.steps++;
     t->times.total += clock - begin;

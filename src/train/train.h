@@ -25,7 +25,7 @@ typedef struct LsTrainer LsTrainer;
 
 /* ---- Plan ---------------------------------------------------------------------------------------------------------- */
 
-/* What a run will be and take, known before anything is allocated. Bytes are one rank's. */
+/* What a run will be and take, known before anything is allocated. Bytes are one rank's: of what the ranks of a node share, its share. */
 typedef struct LsTrainPlan {
     int64_t sequence;                              /* train.sequence, or model.context where that is 0 */
     int sequence_ranks, groups;                    /* ranks that share each sequence; such groups of consecutive ranks */
@@ -33,7 +33,9 @@ typedef struct LsTrainPlan {
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                            /* numbers to learn */
     LsMemory memory;                               /* training and evaluation graph together */
+    int sharing;                                   /* ranks of a node that have parameters, shadows and moments once */
     int64_t moment_bytes;
+    int64_t message_bytes;                         /* work space of sums by messages */
     int64_t library_bytes;                         /* work space of the matrix products, threads' stacks, saving */
     int64_t base_bytes;                            /* LsTrainLimit.base */
     int64_t total_bytes;                           /* the peak of what a rank holds */
@@ -52,6 +54,7 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) L
 typedef struct LsTrainLimit {
     int64_t bytes;      /* 0: no limit */
     int64_t base;       /* of them it holds already: the program, its libraries, data in memory */
+    int sharing;        /* ls_dist_sharing */
     const char *source; /* "train.memory allows", "this machine has": for messages */
 } LsTrainLimit;
 
@@ -59,7 +62,7 @@ typedef struct LsTrainLimit {
  * least limit and the largest base. */
 LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit) LS_MUST_USE;
 
-/* All of it, from graphs that are planned but not allocated. limit may be NULL: none. LS_RESOURCE, with the train.micro_batch that would
+/* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE, with the train.micro_batch that would
  * do where there is one, where the limit cannot be kept to even if backward makes again all it can. Not collective. */
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan) LS_MUST_USE;
 
@@ -123,7 +126,7 @@ typedef struct LsTrainTimes {
     double forward, backward; /* backward: with what communication takes between its nodes (LsBucketTimes.inside) */
     double sums;              /* waiting for gradients' sums over the ranks (LsBucketTimes.waited) */
     double agree;             /* the ranks tell each other losses and flags, and wait for the slowest optimiser */
-    double norm;              /* of the gradient */
+    double norm;              /* of the gradient, where the sums have not given it */
     double update;            /* optimiser */
     double total;
 } LsTrainTimes;
@@ -136,10 +139,8 @@ struct LsTrainer {
     LsParams *params;
     const LsOptimizer *optimizer;
     float *moment[LS_MAX_MOMENTS];
-    bool sharded;       /* ranks of a node share the optimiser's work: a rank's moments are whole after ls_trainer_collect only */
+    bool sharded;       /* ranks of a node share parameters, moments and the optimiser's work */
     LsShard shard;      /* this rank's part */
-    float **neighbour;  /* (shard.copies) their parameters */
-    uint16_t **neighbour_shadow; /* (shard.copies) the bfloat16 shadows of these */
     LsSource *training, *validation; /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
     LsLink link; /* where buckets are sized by it; else zeros */
@@ -157,11 +158,8 @@ LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *tr
                         const LsTrainOptions *options, LsTrainer **trainer) LS_MUST_USE;
 void ls_trainer_free(LsTrainer *trainer);
 
-/* Parameters, moments and progress of rank 0 to all. Collective. */
+/* Parameters, moments and progress of rank 0 to all; until then the others must not read their parameters. Collective. */
 LsStatus ls_trainer_share(LsTrainer *trainer) LS_MUST_USE;
-
-/* Makes this rank's moments whole, for a checkpoint. Call on rank 0 while the others wait. */
-void ls_trainer_collect(LsTrainer *trainer);
 
 /* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved after a stop
  * was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or what failed. */

@@ -34,24 +34,30 @@ static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
-/* Moves parameters and moments to where the ranks of the node reach them, if they can. Collective. */
-static LsStatus share_work(LsTrainer *t)
+/* Sums of gradients; parameters and moments go to where the ranks of the node have them once, if they can. Collective. */
+static LsStatus share_work(LsTrainer *t, int64_t bucket_bytes)
 {
-    float *array[1 + LS_MAX_MOMENTS];
-    uint16_t *shadow = NULL;
     bool shadowed = ls_train_precision(t->config) == LS_BFLOAT16;
-    LS_TRY(ls_buckets_shard(t->buckets, 1 + t->optimizer->moments, array, shadowed ? &shadow : NULL, &t->sharded));
+    t->buckets = ls_buckets_new(t->comm, t->params,
+                                &(LsBucketOptions){.bytes = bucket_bytes,
+                                                   .overlap = t->config->train.overlap && !t->options.no_overlap,
+                                                   .arrays = 1 + t->optimizer->moments,
+                                                   .shadow = shadowed});
+    if (!t->buckets)
+        return ls_message_status();
+    t->sharded = ls_buckets_sharing(t->buckets) > 1;
     if (!t->sharded)
         return LS_OK;
-    memcpy(array[0], t->params->value, (size_t)t->params->total * sizeof(float));
+    float *value = ls_buckets_array(t->buckets, 0);
+    if (ls_buckets_leads(t->buckets))
+        memcpy(value, t->params->value, (size_t)t->params->total * sizeof(float));
     ls_free(t->params->value);
-    t->params->value = array[0];
-    t->params->shadow = shadow;
+    t->params->value = value;
+    t->params->shadow = ls_buckets_shadow(t->buckets);
     for (int i = 0; i < t->optimizer->moments; i++)
-        t->moment[i] = array[1 + i];
+        t->moment[i] = ls_buckets_array(t->buckets, 1 + i);
     t->shard.ranges = ls_buckets_owned(t->buckets, &t->shard.range);
-    t->shard.copies = ls_buckets_neighbours(t->buckets);
-    return LS_OK;
+    return t->comm->barrier(t->comm); /* a graph rounds parameters when it is planned */
 }
 
 static LsStatus complete(LsTrainer *t)
@@ -59,16 +65,6 @@ static LsStatus complete(LsTrainer *t)
     for (int i = 0; i < t->optimizer->moments && !t->sharded; i++)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
             return LS_RESOURCE;
-    t->neighbour = ls_alloc_array(t->shard.copies, sizeof *t->neighbour);
-    t->neighbour_shadow = ls_alloc_array(t->shard.copies, sizeof *t->neighbour_shadow);
-    if (!t->neighbour || !t->neighbour_shadow)
-        return LS_RESOURCE;
-    for (int i = 0; i < t->shard.copies; i++) {
-        t->neighbour[i] = ls_buckets_neighbour(t->buckets, i, 0);
-        t->neighbour_shadow[i] = ls_buckets_neighbour_shadow(t->buckets, i);
-    }
-    t->shard.copy = t->neighbour;
-    t->shard.shadow = t->neighbour_shadow;
     LS_TRY(ls_graph_plan(t->train_graph));
     if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
         return LS_RESOURCE;
@@ -90,10 +86,7 @@ static LsStatus fill_trainer(LsTrainer *t)
         LS_TRY(ls_link(t->comm, &t->link));
         bucket_bytes = ls_link_bucket_bytes(&t->link);
     }
-    t->buckets = ls_buckets_new(t->comm, t->params, bucket_bytes, t->config->train.overlap && !t->options.no_overlap);
-    if (!t->buckets)
-        return LS_RESOURCE;
-    LS_TRY(share_work(t));
+    LS_TRY(share_work(t, bucket_bytes));
     return ls_dist_agree(t->comm, complete(t));
 }
 
@@ -133,18 +126,10 @@ void ls_trainer_free(LsTrainer *trainer)
     ls_buckets_free(trainer->buckets);
     for (int i = 0; i < LS_MAX_MOMENTS; i++)
         ls_free(trainer->moment[i]);
-    ls_free(trainer->neighbour);
-    ls_free(trainer->neighbour_shadow);
     ls_free(trainer->borders);
     ls_dist_group_free(trainer->sequence);
     ls_params_free(trainer->params);
     ls_free(trainer);
-}
-
-void ls_trainer_collect(LsTrainer *trainer)
-{
-    for (int i = 0; i < trainer->optimizer->moments && trainer->sharded; i++)
-        ls_buckets_collect(trainer->buckets, 1 + i);
 }
 
 void ls_trainer_times_reset(LsTrainer *trainer)
@@ -158,9 +143,13 @@ LsStatus ls_trainer_share(LsTrainer *trainer)
     const LsComm *comm = trainer->comm;
     int64_t bytes = trainer->params->total * (int64_t)sizeof(float);
     LS_TRY(comm->broadcast(comm, &trainer->progress, sizeof trainer->progress, 0));
-    LS_TRY(comm->broadcast(comm, trainer->params->value, bytes, 0));
-    for (int i = 0; i < trainer->optimizer->moments; i++)
-        LS_TRY(comm->broadcast(comm, trainer->moment[i], bytes, 0));
+    if (trainer->sharded)
+        LS_TRY(ls_buckets_spread(trainer->buckets));
+    else {
+        LS_TRY(comm->broadcast(comm, trainer->params->value, bytes, 0));
+        for (int i = 0; i < trainer->optimizer->moments; i++)
+            LS_TRY(comm->broadcast(comm, trainer->moment[i], bytes, 0));
+    }
     ls_graph_refresh(trainer->train_graph);
     return LS_OK;
 }

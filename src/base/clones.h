@@ -4,8 +4,8 @@
  *     LS_CLONES(scale, body, (float *x, int64_t n, float a), (x, n, a))
  *     ... LS_CLONE(scale)(x, n, a);
  */
-#ifndef LS_TRAIN_CLONES_H
-#define LS_TRAIN_CLONES_H
+#ifndef LS_BASE_CLONES_H
+#define LS_BASE_CLONES_H
 
 #include "lockstep/base.h"
 

@@ -1,0 +1,45 @@
+/* The insides of LsBuckets, shared by the files that make and use it. */
+#ifndef LS_DIST_BUCKETS_H
+#define LS_DIST_BUCKETS_H
+
+#include "dist/dist.h"
+#include "dist/exchange.h"
+#include "dist/shared.h"
+#include "lockstep/graph.h"
+
+#define LS_MOST_EXCHANGES 8
+
+typedef struct LsBucket {
+    int64_t first, count; /* floats of params->grad: from the border of a block of squares to another */
+    LsRange slice;        /* of it, what this rank sums */
+    double start;         /* when its sum began, this step */
+} LsBucket;
+
+/* A bucket's way: begun (its gradients are final here), summed (its slice, in the node), sent (its slice travels), done. Each count is of
+ * this step and at most the one before it. */
+struct LsBuckets {
+    const LsComm *comm;
+    LsParams *params;
+    LsBucketOptions options;
+    LsShared *shared; /* NULL: messages only */
+    LsRange *owned;   /* (count) slices, where shared */
+    double *square;   /* squares of the sum, by blocks; in the node's memory where shared */
+    bool owns_grad;
+    LsBucket *bucket; /* from the end of the array to its start: the order in which backward finishes them */
+    int count;
+    int begun, summed, sent, done;
+    uint64_t earlier; /* buckets of the steps before, for the counters that only grow */
+    uint64_t steps;   /* whose parameters are written */
+    MPI_Comm across;  /* whose ranks exchange slices; MPI_COMM_NULL: nobody does */
+    LsExchange *exchange[LS_MOST_EXCHANGES]; /* taken in turn */
+    int exchanges;
+    bool moved;        /* a message has come, or a neighbour, since the last look */
+    LsStatus broken;   /* a sum has failed: nothing is waited for any more */
+    double busy_since; /* some bucket is under way since then; 0: none is; -1: ls_buckets_finish keeps the time */
+    LsBucketTimes times;
+    LsHooks hooks;
+};
+
+void ls_buckets_set_hooks(LsBuckets *buckets);
+
+#endif

@@ -1,0 +1,23 @@
+/* Waiting for other ranks, with an end: a rank that hangs must not hold the job for ever. */
+#ifndef LS_DIST_WAIT_H
+#define LS_DIST_WAIT_H
+
+#include "lockstep/tensor.h"
+
+#include <mpi.h>
+
+typedef struct LsWait {
+    const LsComm *comm;
+    const char *what; /* "a barrier": for messages, here and at the ranks that ask */
+    double since;     /* nothing has moved since then */
+} LsWait;
+
+LsWait ls_wait_begin(const LsComm *comm, const char *what);
+
+/* Lets others use the core. moved: something has come since the last call. LS_LAUNCH after LOCKSTEP_TIMEOUT seconds without that. */
+LsStatus ls_wait_more(LsWait *wait, bool moved) LS_MUST_USE;
+
+/* Until the request is complete. */
+LsStatus ls_wait_for(const LsComm *comm, MPI_Request *request, const char *what) LS_MUST_USE;
+
+#endif
