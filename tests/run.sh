@@ -21,7 +21,7 @@ jobs=${JOBS:-$(nproc)}
 extra=()
 preset=dev
 case $variant in
-    --default) ;;
+    --default) extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;; # for the test aarch64, which only compiles
     --long) preset=release ;;
     --sanitize) preset=asan-ubsan ;;
     --valgrind) extra=(valgrind libc6-dbg) ;;
