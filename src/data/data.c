@@ -5,12 +5,12 @@
 #include <string.h>
 
 #define DATA_KIND(name) extern const LsDataKind ls_data_kind_##name;
-#include "data/data_kinds.def"
+#include "config/data_kinds.def"
 #undef DATA_KIND
 
 static const LsDataKind *const kinds[] = {
 #define DATA_KIND(name) &ls_data_kind_##name,
-#include "data/data_kinds.def"
+#include "config/data_kinds.def"
 #undef DATA_KIND
     NULL};
 

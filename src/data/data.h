@@ -1,5 +1,5 @@
 /* Kinds of data sets: what `prepare KIND` makes, `train` reads (data.kind) and `inspect` describes. One file in src/data that fills in an
- * LsDataKind, and one line in data_kinds.def.
+ * LsDataKind, and one line in config/data_kinds.def.
  *
  *     LsSource *training = NULL, *validation = NULL;
  *     LS_TRY(ls_data_open(&config->data, sequence, seed, &training, &validation));

@@ -6,12 +6,12 @@
 #include <string.h>
 
 #define OPTIMIZER(name) extern const LsOptimizer ls_optimizer_##name;
-#include "train/optimizers.def"
+#include "config/optimizers.def"
 #undef OPTIMIZER
 
 static const LsOptimizer *const optimizers[] = {
 #define OPTIMIZER(name) &ls_optimizer_##name,
-#include "train/optimizers.def"
+#include "config/optimizers.def"
 #undef OPTIMIZER
 };
 

@@ -1,4 +1,4 @@
-/* Optimisers (one file each, one line in optimizers.def) and learning-rate schedules. */
+/* Optimisers (one file each, one line in config/optimizers.def) and learning-rate schedules. */
 #ifndef LS_TRAIN_OPTIMIZER_H
 #define LS_TRAIN_OPTIMIZER_H
 
