@@ -68,3 +68,23 @@ LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const 
     json_decref(config);
     return status;
 }
+
+LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *vocabulary, bool level, const char *folder)
+{
+    json_t *own = tokenizer->kind->describe(tokenizer), *names = json_object();
+    for (int64_t i = 0; i < tokenizer->vocabulary; i++) {
+        char name[4];
+        int length = ls_utf8_encode(vocabulary[i], name);
+        json_object_setn_new(names, name, (size_t)length, json_integer(i));
+    }
+    json_t *other = ls_bytelevel_json(names, json_array(), &(LsBytelevelForm){.level = level});
+    json_object_set_new(own, "kind", json_string(tokenizer->kind->name));
+    LsStatus status = ls_json_file_write(folder, "lockstep_tokenizer.json", own);
+    if (status == LS_OK)
+        status = ls_json_file_write(folder, "tokenizer.json", other);
+    if (status == LS_OK)
+        status = ls_bytelevel_write_config(folder, "PreTrainedTokenizerFast", NULL);
+    json_decref(own);
+    json_decref(other);
+    return status;
+}

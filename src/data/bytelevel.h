@@ -27,4 +27,8 @@ json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelF
 /* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. */
 LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special) LS_MUST_USE;
 
+/* The files of a tokenizer without merges: its own description, and the vocabulary for other programs. vocabulary[id] is the character
+ * that stands for token id: one of the alphabet above where `level`, else itself. */
+LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *vocabulary, bool level, const char *folder) LS_MUST_USE;
+
 #endif

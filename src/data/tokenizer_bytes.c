@@ -49,30 +49,12 @@ static const char *token(const LsTokenizer *tokenizer, int64_t id, char *room, i
     return room;
 }
 
-/* For other programs: byte-pair encoding without merges over the 256 bytes. */
-static json_t *other_programs_form(void)
-{
-    json_t *vocabulary = json_object();
-    for (int byte = 0; byte < 256; byte++) {
-        char name[4];
-        int length = ls_utf8_encode(ls_bytelevel_code((unsigned char)byte), name);
-        json_object_setn_new(vocabulary, name, (size_t)length, json_integer(byte));
-    }
-    return ls_bytelevel_json(vocabulary, json_array(), &(LsBytelevelForm){.level = true});
-}
-
 static LsStatus write_folder(const LsTokenizer *tokenizer, const char *folder)
 {
-    (void)tokenizer;
-    json_t *own = json_pack("{s:s}", "kind", "bytes"), *other = other_programs_form();
-    LsStatus status = ls_json_file_write(folder, "lockstep_tokenizer.json", own);
-    if (status == LS_OK)
-        status = ls_json_file_write(folder, "tokenizer.json", other);
-    if (status == LS_OK)
-        status = ls_bytelevel_write_config(folder, "PreTrainedTokenizerFast", NULL);
-    json_decref(own);
-    json_decref(other);
-    return status;
+    uint32_t code[256];
+    for (int byte = 0; byte < 256; byte++)
+        code[byte] = ls_bytelevel_code((unsigned char)byte);
+    return ls_bytelevel_write_plain(tokenizer, code, true, folder);
 }
 
 const LsTokenizerKind ls_tokenizer_kind_bytes = {

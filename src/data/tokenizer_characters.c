@@ -174,31 +174,9 @@ static const char *token(const LsTokenizer *tokenizer, int64_t id, char *room, i
     return room;
 }
 
-/* For other programs: byte-pair encoding without merges, whose smallest pieces are characters. */
-static json_t *other_programs_form(const Characters *characters)
-{
-    json_t *vocabulary = json_object();
-    for (int64_t i = 0; i < characters->base.vocabulary; i++) {
-        char name[4];
-        int length = ls_utf8_encode(characters->code[i], name);
-        json_object_setn_new(vocabulary, name, (size_t)length, json_integer(i));
-    }
-    return ls_bytelevel_json(vocabulary, json_array(), &(LsBytelevelForm){.level = false});
-}
-
 static LsStatus write_folder(const LsTokenizer *tokenizer, const char *folder)
 {
-    json_t *own = describe(tokenizer), *other = other_programs_form((const Characters *)tokenizer);
-    if (own)
-        json_object_set_new(own, "kind", json_string("characters"));
-    LsStatus status = ls_json_file_write(folder, "lockstep_tokenizer.json", own);
-    if (status == LS_OK)
-        status = ls_json_file_write(folder, "tokenizer.json", other);
-    if (status == LS_OK)
-        status = ls_bytelevel_write_config(folder, "PreTrainedTokenizerFast", NULL);
-    json_decref(own);
-    json_decref(other);
-    return status;
+    return ls_bytelevel_write_plain(tokenizer, ((const Characters *)tokenizer)->code, false, folder);
 }
 
 const LsTokenizerKind ls_tokenizer_kind_characters = {
