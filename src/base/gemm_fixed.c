@@ -16,6 +16,7 @@ enum {
     ROWS = 128,        /* of a block of A */
     B_BYTES = 12 << 20, /* of a packed block of B at most */
     CHUNK = 4,         /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    LEAST_ROWS = 64,   /* of a task where there are few */
     LEAST_COLUMNS = 512, /* of a task, for packing A again for the next columns to be cheap */
     SUM = LS_FIXED_DIGITS * TILE * TILE
 };
@@ -55,12 +56,11 @@ static Plan plan_of(const LsGemm *g)
     p.depth = even(g->k, DEPTH, LS_FIXED_STEP);
     p.columns = even(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
     p.task_rows = even(g->m, ROWS, TILE);
-    while (p.task_rows > 4 * TILE && ceil_div(g->m, p.task_rows) < 2 * threads)
+    while (p.task_rows > LEAST_ROWS && ceil_div(g->m, p.task_rows) < 2 * threads)
         p.task_rows = round_up(p.task_rows / 2, TILE);
-    int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div(4 * threads, row_tasks);
-    p.task_columns = p.columns;
-    if (wanted > 1)
-        p.task_columns = even(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : least(LEAST_COLUMNS, ceil_div(p.columns, threads)), TILE);
+    int64_t row_tasks = ceil_div(g->m, p.task_rows), most = p.columns / LEAST_COLUMNS, idle = ceil_div(threads, row_tasks);
+    int64_t pieces = least(ceil_div(4 * threads, row_tasks), most > idle ? most : idle);
+    p.task_columns = round_up(ceil_div(p.columns, pieces), TILE);
     return p;
 }
 
@@ -123,29 +123,43 @@ static void give(const Plan *p, const Block *b, const Piece *t, const int32_t *s
     ls_fixed_give(&target, sum, of_a, of_b);
 }
 
-/* All rows of a task by one panel of B. Returns whether some pair is wide. */
+static void ask_for(const LsGemm *g, const Piece *t)
+{
+    for (int64_t i = 0; i < t->rows; i++)
+        __builtin_prefetch((const float *)g->c + (t->row + i) * g->ldc + t->column, 1);
+}
+
+/* All rows of a task by one panel of B, in chunks of k. A tile's sums are given away while the tiles are busy with the next. Returns whether
+ * some pair is wide. */
 static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const uint8_t *a, const uint8_t *right, const LsFixedScale *of_a,
                             const LsFixedScale *of_b)
 {
     _Alignas(64) int32_t sums[ROWS / TILE][SUM];
     int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ceil_div(t->rows, TILE);
+    int64_t lines = LS_FIXED_STEP_BYTES / LS_ALIGN / panels, kept = -1;
     bool wide = of_b->wide;
-    for (int64_t i = 0; i < panels; i++)
-        wide |= of_a[i].wide;
+    Piece tile = *t, before = tile;
     for (int64_t step = 0; step < steps; step += CHUNK)
         for (int64_t i = 0; i < panels; i++) {
-            if (of_b->wide || of_a[i].wide)
+            if (of_b->wide || of_a[i].wide) {
+                wide = true;
                 continue;
-            int64_t lines = LS_FIXED_STEP_BYTES / LS_ALIGN / panels;
+            }
+            bool complete = step + CHUNK >= steps;
+            tile.row = t->row + i * TILE, tile.rows = least(TILE, t->rows - i * TILE);
+            if (complete)
+                ask_for(p->g, &tile);
             LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES, .b = right + step * LS_FIXED_STEP_BYTES,
                                       .steps = least(CHUNK, steps - step), .add = step > 0, .sum = sums[i],
                                       .next = right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN, .lines = lines};
             ls_fixed_multiply(&product);
-            if (step + CHUNK < steps)
-                continue;
-            Piece tile = {t->row + i * TILE, least(TILE, t->rows - i * TILE), t->column, t->columns};
-            give(p, b, &tile, sums[i], of_a + i, of_b);
+            if (complete && kept >= 0)
+                give(p, b, &before, sums[kept], of_a + kept, of_b);
+            if (complete)
+                before = tile, kept = i;
         }
+    if (kept >= 0)
+        give(p, b, &before, sums[kept], of_a + kept, of_b);
     return wide;
 }
 
