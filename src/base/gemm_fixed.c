@@ -15,7 +15,7 @@ enum {
     DEPTH = 1024,      /* of a block of k at most: a longer one rounds fewer sums to float, but shares a power of two among more numbers */
     ROWS = 128,        /* of a block of A */
     B_BYTES = 12 << 20, /* of a packed block of B at most */
-    CHUNK = 4,         /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    CHUNK = 6,         /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
     LEAST_ROWS = 64,   /* of a task where there are few */
     LEAST_COLUMNS = 512, /* of a task, for packing A again for the next columns to be cheap */
     SUM = LS_FIXED_DIGITS * TILE * TILE
