@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 static void test_sums(void)
 {
@@ -315,6 +316,39 @@ static void test_rank_that_hangs(void)
     }
 }
 
+/* The same in calls that every rank must come to; after it has come, all go on. The last rank sleeps outside the library, as one that hangs;
+ * with more than two ranks the others answer each other. */
+static void test_rank_that_does_not_come(void)
+{
+    static int64_t x[2][1];
+    static char bytes[16];
+    char name[32];
+    snprintf(name, sizeof name, "rank %d,", comm->size - 1);
+    for (int what = 0; what < 3 && comm->size > 1; what++) {
+        static const char *const texts[] = {"waiting for a barrier", "waiting for an agreement", "waiting for a broadcast"};
+        ASSERT_OK(comm->barrier(comm));
+        bool late = comm->rank == comm->size - 1;
+        if (late)
+            usleep(1500000);
+        else
+            setenv("LOCKSTEP_TIMEOUT", "0.2", 1);
+        x[0][0] = comm->rank;
+        LsStatus status = what == 0   ? comm->barrier(comm)
+                          : what == 1 ? comm->allreduce_max(comm, x[0], 1)
+                                      : comm->broadcast(comm, bytes, sizeof bytes, comm->size - 1);
+        unsetenv("LOCKSTEP_TIMEOUT");
+        if (late) {
+            ASSERT_OK(status);
+        } else {
+            ASSERT_FAILS(status, LS_LAUNCH, texts[what]);
+            CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), name));
+            CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "LOCKSTEP_TIMEOUT"));
+        }
+        ASSERT_OK(comm->barrier(comm));
+        CU_ASSERT_FALSE(ls_dist_given_up()); /* what was left behind is complete */
+    }
+}
+
 /* Measured once, then kept; the same on every rank. */
 static void test_link(void)
 {
@@ -389,6 +423,7 @@ static const HarnessTest tests[] = {
     {"no shared memory", test_no_shared_memory},
     {"link", test_link},
     {"a rank that hangs", test_rank_that_hangs},
+    {"a rank that does not come", test_rank_that_does_not_come},
     {"world check", test_world_check},
     {"threads", test_threads},
     {0},

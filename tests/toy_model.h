@@ -79,7 +79,7 @@ static inline LsConfig toy_config(void)
                       .train = {.steps = 50, .batch = 12, .sequence = TOY_SEQUENCE, .precision = "float", .optimizer = "adamw",
                                 .schedule = "cosine", .learning_rate = 1e-2, .min_learning_rate = 1e-3, .warmup = 5,
                                 .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .clip = 1, .seed = 17,
-                                .bucket_bytes = 1024, .overlap = true},
+                                .bucket_bytes = 1024, .wire = "float", .overlap = true},
                       .output = {.log_every = 1}};
 }
 

@@ -18,6 +18,7 @@ typedef struct LsTrainSettings {
     int64_t sequence_ranks, segment;             /* ranks that share a sequence (0 is 1); tokens a rank computes at once, 0: all of its share */
     int64_t memory;                              /* bytes a rank may take; 0: what there is */
     char *precision, *optimizer, *schedule;
+    char *wire; /* precision of gradients in messages */
     double learning_rate, min_learning_rate;
     int64_t warmup;
     double weight_decay, beta1, beta2, epsilon, momentum, clip;

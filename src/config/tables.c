@@ -57,6 +57,8 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, 1e9, "batches of a validation; 0: the whole validation part"),
     LS_SETTING_INT(LsTrainSettings, bucket_bytes, "0", 0, MANY,
                    "bytes of gradients summed over the ranks at once; 0: from the measured latency and speed of such sums"),
+    LS_SETTING_CHOICE(LsTrainSettings, wire, "float", "float|bfloat16",
+                      "how gradients travel between nodes (and between ranks that share no memory): bfloat16 is half the bytes, rounded to 2^-8; sums are in float"),
     LS_SETTING_BOOL(LsTrainSettings, overlap, "true", "sum gradients while backward still works on others; the same bits either way"),
     {0}};
 

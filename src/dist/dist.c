@@ -17,11 +17,11 @@
 
 typedef struct World {
     LsComm comm;
-    MPI_Comm mpi;
+    MPI_Comm mpi, watch;
     double *gathered; /* (size, GATHER) */
 } World;
 
-static World world = {.mpi = MPI_COMM_NULL};
+static World world = {.mpi = MPI_COMM_NULL, .watch = MPI_COMM_NULL};
 static bool started, finalized;
 
 LsStatus ls_mpi_status(int code, const char *call)
@@ -114,6 +114,7 @@ static void abort_job(const LsComm *comm, LsStatus status)
 static LsStatus complete(World *w)
 {
     LS_TRY(ls_mpi_status(MPI_Comm_set_errhandler(w->mpi, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
+    LS_TRY(ls_mpi_status(MPI_Comm_dup(w->mpi, &w->watch), "MPI_Comm_dup"));
     w->comm = (LsComm){.self = w,
                        .allreduce_float = allreduce_float,
                        .allreduce_double = allreduce_double,
@@ -141,9 +142,13 @@ static LsStatus fill_world(void)
 static void empty(World *w)
 {
     ls_free(w->gathered);
+    if (w->watch != MPI_COMM_NULL)
+        MPI_Comm_free(&w->watch);
     if (w->mpi != MPI_COMM_NULL)
         MPI_Comm_free(&w->mpi);
 }
+
+MPI_Comm ls_dist_watch(const LsComm *comm) { return world_of(comm)->watch; }
 
 MPI_Comm ls_dist_mpi(const LsComm *comm) { return comm->barrier == barrier ? world_of(comm)->mpi : MPI_COMM_NULL; }
 
@@ -154,7 +159,7 @@ LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group)
         return LS_OK;
     World *w = ls_alloc(sizeof *w);
     LS_TRY(ls_dist_agree(comm, w ? LS_OK : LS_RESOURCE));
-    w->mpi = MPI_COMM_NULL;
+    w->mpi = w->watch = MPI_COMM_NULL;
     LsStatus status = ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), comm->rank / size, comm->rank, &w->mpi), "MPI_Comm_split");
     if (status == LS_OK)
         status = complete(w);
@@ -202,9 +207,11 @@ void ls_dist_finish(void)
 {
     if (!started)
         return;
+    if (ls_dist_given_up())
+        abort_job(&world.comm, LS_LAUNCH);
     empty(&world);
     MPI_Finalize();
-    world = (World){.mpi = MPI_COMM_NULL};
+    world = (World){.mpi = MPI_COMM_NULL, .watch = MPI_COMM_NULL};
     started = false;
     finalized = true;
 }

@@ -29,6 +29,10 @@ void ls_dist_finish(void);
  * in front where that is another one). LS_STOPPED is the mildest after LS_OK. Collective. */
 LsStatus ls_dist_agree(const LsComm *comm, LsStatus mine);
 
+/* A call has failed since ranks did not come to it (LOCKSTEP_TIMEOUT), and they still have not: no agreement with them is possible, LsComm.abort
+ * is the way out; ls_dist_finish takes it. */
+bool ls_dist_given_up(void);
+
 /* The communicator of this rank's group, where every `size` consecutive ranks of comm are one: the ranks that share sequences. size must
  * divide comm->size. NULL for groups of one. Free it before ls_dist_finish. Collective over comm; so is ls_dist_group_free. */
 LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group) LS_MUST_USE;

@@ -1,5 +1,7 @@
 #include "dist/tree.h"
 
+#include "base/clones.h"
+
 #include <string.h>
 
 /* Floats at once: the sums stay in the first-level cache. */
@@ -22,11 +24,32 @@ static const float *part_of(const LsTree *tree, int party, int64_t at, int64_t c
     return room;
 }
 
+/* Two arrays, the usual case: one pass, bound by the memory alone. */
+static void sum_two(const float *x, const float *y, float *to, int64_t count)
+{
+    int64_t i = 0;
+    for (; i + LS_LINE_FLOATS <= count; i += LS_LINE_FLOATS) {
+        LS_ASK_AHEAD(x + i);
+        LS_ASK_AHEAD(y + i);
+#pragma omp simd
+        for (int64_t j = i; j < i + LS_LINE_FLOATS; j++)
+            to[j] = x[j] + y[j]; /* `to` may be x or y */
+    }
+    for (; i < count; i++)
+        to[i] = x[i] + y[i];
+}
+
 /* As a binary counter carries: level[d] holds the sum of a complete subtree, the larger ones first. */
 static void sum_piece(const LsTree *tree, int64_t at, int64_t count)
 {
     float level[LEVELS][PIECE], room[PIECE];
     int depth = 0;
+    if (tree->parties == 2 && !tree->narrow) {
+        sum_two((const float *)tree->x[0] + at, (const float *)tree->x[1] + at, tree->to + at, count);
+        if (tree->squares)
+            ls_squares_blocks(tree->to + at, count, tree->squares + at / LS_SQUARES_BLOCK);
+        return;
+    }
     for (int party = 0; party < tree->parties; party++) {
         const float *x = part_of(tree, party, at, count, room);
         if (party % 2 == 0) {

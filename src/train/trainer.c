@@ -41,6 +41,7 @@ static LsStatus share_work(LsTrainer *t, int64_t bucket_bytes)
     t->buckets = ls_buckets_new(t->comm, t->params,
                                 &(LsBucketOptions){.bytes = bucket_bytes,
                                                    .overlap = t->config->train.overlap && !t->options.no_overlap,
+                                                   .bfloat16 = strcmp(t->config->train.wire, "bfloat16") == 0,
                                                    .arrays = 1 + t->optimizer->moments,
                                                    .shadow = shadowed});
     if (!t->buckets)
