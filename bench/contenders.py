@@ -49,8 +49,8 @@ class Ours:
         self.extra = list(extra)
         self.last = {}
 
-    def turn(self, steps):
-        command = self.command + ["--json", "--steps", str(steps), "--warmup", "2"] + self.extra
+    def turn(self, steps, warmup=2):
+        command = self.command + ["--json", "--steps", str(steps), "--warmup", str(warmup)] + self.extra
         env = environment(self.threads, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         done = subprocess.run(command, env=env, capture_output=True, text=True)
         if done.returncode != 0:

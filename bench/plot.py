@@ -18,8 +18,9 @@ def number(value):
 
 
 def loglog(title, x_name, y_name, series):
-    """series: [(label, [(x, y), ...])]; all numbers positive. The SVG's text."""
-    points = [point for _, line in series for point in line]
+    """series: [(label, [(x, y), ...])], or with a third entry, the label of the series that this one goes on dashed: it has its colour and no
+    spots. All numbers positive. The SVG's text."""
+    points = [point for _, line, *_ in series for point in line]
     x_low, x_high = min(x for x, _ in points) / 1.15, max(x for x, _ in points) * 1.15
     y_low, y_high = min(y for _, y in points) / 1.3, max(y for _, y in points) * 1.3
 
@@ -44,11 +45,13 @@ def loglog(title, x_name, y_name, series):
     parts.append('<text x="%.1f" y="%d" text-anchor="middle">%s</text>' % ((LEFT + right) / 2, HEIGHT - 14, html.escape(x_name)))
     parts.append('<text x="18" y="%.1f" text-anchor="middle" transform="rotate(-90 18 %.1f)">%s</text>' %
                  ((TOP + bottom) / 2, (TOP + bottom) / 2, html.escape(y_name)))
-    for i, (label, line) in enumerate(series):
-        colour, spots = COLOURS[i % len(COLOURS)], [place(x, y) for x, y in line]
-        parts.append('<polyline fill="none" stroke="%s" stroke-width="2" points="%s"/>' %
-                     (colour, " ".join("%.1f,%.1f" % spot for spot in spots)))
-        parts += ['<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>' % (x, y, colour) for x, y in spots]
-        parts.append('<rect x="%d" y="%d" width="12" height="12" fill="%s"/><text x="%d" y="%d">%s</text>' %
-                     (right + 12, TOP + 22 * i, colour, right + 30, TOP + 22 * i + 11, html.escape(label)))
+    colours = {}
+    for i, (label, line, *of) in enumerate(series):
+        colours[label] = colours.get(of[0]) if of else COLOURS[len(colours) % len(COLOURS)]
+        colour, spots, dash = colours[label], [place(x, y) for x, y in line], ' stroke-dasharray="6 5"' if of else ""
+        parts.append('<polyline fill="none" stroke="%s" stroke-width="2"%s points="%s"/>' %
+                     (colour, dash, " ".join("%.1f,%.1f" % spot for spot in spots)))
+        parts += ['<circle cx="%.1f" cy="%.1f" r="3.5" fill="%s"/>' % (x, y, colour) for x, y in spots if not of]
+        parts.append('<path d="M%d %d h14" stroke="%s" stroke-width="3"%s/><text x="%d" y="%d">%s</text>' %
+                     (right + 10, TOP + 22 * i + 7, colour, dash, right + 30, TOP + 22 * i + 11, html.escape(label)))
     return "\n".join(parts + ["</svg>"]) + "\n"

@@ -61,6 +61,17 @@ grep -q ' sequence over ' dry-0.txt && failed "dry run of whole sequences: $(cat
 awk '/activations/ { value[FILENAME] = $3 == "MiB" ? 1024 * $2 : $3 == "KiB" ? $2 : 1048576 * $2 } END { exit !(value["dry-256.txt"] > 0 && 5 * value["dry-256.txt"] < value["dry-0.txt"]) }' \
     dry-256.txt dry-0.txt || failed "activations: $(grep -h activations dry-256.txt dry-0.txt | tr '\n' ' ')"
 
+# sequences that a limit has no room for are cut by themselves: the same training
+mebibytes() { sed -n "s/^ *$1 *\([0-9.]*\) MiB.*/\1/p" dry-0.txt; }
+limit=$(awk -v all="$(mebibytes 'memory of a rank')" -v activations="$(mebibytes activations)" 'BEGIN { print int(1024 * (all - 0.55 * activations)) }')
+small=(train.sequence=2048 train.batch=1 train.steps=4 train.evaluate_every=0)
+expect 0 "" "$lockstep" train job.yaml --progress none output.path=runs/roomy "${small[@]}"
+expect 0 "sequences are computed in 2 segments; train.segment=1024 makes it the same elsewhere" "$lockstep" train job.yaml --progress none \
+    output.path=runs/narrow "${small[@]}" train.memory="${limit}KiB"
+values runs/roomy/metrics.jsonl loss > whole.txt
+values runs/narrow/metrics.jsonl loss > this.txt
+near this.txt whole.txt 1e-5 "cut by the plan"
+
 # what cannot be
 sed 's/kind: mamba/kind: gpt, heads: 2/' job.yaml > gpt.yaml
 expect 2 "needs whole sequences, so this model cannot be trained on parts of them: set train.segment to 0" "$lockstep" train gpt.yaml train.sequence=200 train.segment=64

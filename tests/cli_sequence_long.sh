@@ -31,9 +31,13 @@ run whole train.sequence=65536
 run cut train.sequence=65536 train.segment=512
 run long train.sequence=1048576 train.segment=1024
 run longer train.sequence=1048576 train.segment=16000
+run chosen train.sequence=1048576 train.memory=1GiB
+grep -q 'sequences are computed in [0-9]* segments' err.txt || failed "1 GiB: $(cat err.txt)"
 for name in loss grad_norm; do
     near "$(value runs/cut/metrics.jsonl $name)" "$(value runs/whole/metrics.jsonl $name)" 1e-4 "65,536 tokens, $name: in segments and whole"
-    near "$(value runs/long/metrics.jsonl $name)" "$(value runs/longer/metrics.jsonl $name)" 1e-4 "1,048,576 tokens, $name: two ways to cut"
+    for run in longer chosen; do
+        near "$(value runs/long/metrics.jsonl $name)" "$(value runs/$run/metrics.jsonl $name)" 1e-4 "1,048,576 tokens, $name: long and $run"
+    done
 done
 [ "$(value runs/long/metrics.jsonl tokens)" = 2097152 ] || failed "tokens: $(tail -1 runs/long/metrics.jsonl)"
 

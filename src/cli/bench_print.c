@@ -219,8 +219,8 @@ static json_t *json_memory(const LsBench *b)
     const LsTrainPlan *plan = &b->trainer->plan;
     LsMemoryRow rows[LS_MEMORY_ROWS];
     int count = ls_train_memory_rows(plan, rows);
-    json_t *object = json_pack("{s:I, s:i, s:f}", "planned", (json_int_t)plan->total_bytes, "recomputed", plan->recomputed.nodes,
-                               "recomputed_share", plan->recomputed.share);
+    json_t *object = json_pack("{s:I, s:i, s:f, s:I}", "planned", (json_int_t)plan->total_bytes, "recomputed", plan->recomputed.nodes,
+                               "recomputed_share", plan->recomputed.share, "segments", (json_int_t)plan->segments);
     for (int i = 0; object && i < count; i++)
         json_object_set_new(object, rows[i].name, json_integer(rows[i].bytes));
     return object;

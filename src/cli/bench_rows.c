@@ -58,6 +58,9 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
                 side_of(b, p->backward_seconds, p->backward, steps));
         again += p->again_seconds / steps;
     }
+    kinds = t->carry_graph ? ls_graph_profile(t->carry_graph, profile, LS_BENCH_ROWS) : 0;
+    for (int i = 0; i < kinds; i++)
+        again += profile[i].again_seconds / steps;
     double parameters = (double)t->params->total, moments = t->optimizer->moments;
     double share = 1.0 / ls_buckets_sharing(t->buckets); /* of the optimiser's work */
     add_part(b, "(samples)", own->part[LS_PART_DATA], 0, 0);

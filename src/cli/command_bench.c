@@ -127,6 +127,8 @@ static LsStatus measure(LsBench *b)
     LS_TRY(ls_dist_agree(b->comm, b->seconds && b->rank ? LS_OK : LS_RESOURCE));
     LS_TRY(run_steps(b, b->options->warmup, NULL));
     ls_graph_profile_reset(b->trainer->train_graph);
+    if (b->trainer->carry_graph)
+        ls_graph_profile_reset(b->trainer->carry_graph);
     ls_trainer_times_reset(b->trainer);
     double start = ls_seconds(), used = processor_seconds();
     LS_TRY(run_steps(b, steps, b->seconds));

@@ -188,6 +188,9 @@ static void announce(const Run *run)
            ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s", ls_threads(),
            ls_threads() == 1 ? "" : "s", (long long)run->config->train.batch, (long long)t->plan.sequence,
            ls_bytes_text(t->plan.total_bytes, memory));
+    if (t->config->train.segment == 0 && t->plan.segments > 1)
+        ls_log("to keep to the memory there is, sequences are computed in %lld segments; train.segment=%lld makes it the same elsewhere",
+               (long long)t->plan.segments, (long long)t->plan.segment);
     if (t->plan.recomputed.nodes > 0)
         ls_log("to keep to the memory there is, backward makes %d results again: about %.0f %% of forward's time", t->plan.recomputed.nodes,
                100 * t->plan.recomputed.share);

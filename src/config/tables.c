@@ -36,8 +36,8 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, sequence_ranks, "1", 1, 1 << 20,
                    "ranks that share each sequence, each a part of its time (recurrent models); the number of ranks is a multiple of it"),
     LS_SETTING_INT(LsTrainSettings, segment, "0", 0, 1 << 30,
-                   "tokens of a sequence that a rank computes at once: gradients are exact over any length in the memory of one segment, for a "
-                   "third more work (recurrent models); 0: all"),
+                   "tokens of a sequence that a rank computes at once: gradients are exact over any length in the memory of one segment, for up to "
+                   "a quarter more time (recurrent models); 0: all, or as many as train.memory has room for"),
     LS_SETTING_CHOICE(LsTrainSettings, precision, "float", "float|bfloat16",
                       "storage of activations and matrix operands; parameters, moments, gradients of parameters and sums are float"),
     LS_SETTING_CHOICE(LsTrainSettings, optimizer, "adamw", optimizers + 1, "how gradients change parameters"),

@@ -31,6 +31,7 @@ typedef struct ScanBlock {
     bool add_u, add_delta, add_gate;
     const acc *rate, *bias, *skip;       /* (N, padded): A log2 e; (padded): of delta; (padded): D */
     int64_t next_steps, next_channels;   /* from this block to the next */
+    const acc *next_h;                   /* backward: its kept states, or NULL */
     int64_t next_rows;                   /* rows of the next block fetched at a time, from which `lines` takes its lines: */
     int64_t lines[SCAN_LINES], gate_lines[SCAN_LINES];
 } ScanBlock;
@@ -101,10 +102,24 @@ LS_INLINE ScanFetch scan_fetch_outputs(const ScanBlock *k, int64_t call)
                        {k->lines, k->lines, k->gate_lines, k->lines}};
 }
 
-/* The t-th line of it. */
-LS_INLINE void scan_fetch(const ScanFetch *fetch, int64_t t)
+/* The lines of one array, one in each of a run of SCAN_LINES steps. */
+LS_INLINE void scan_fetch(const ScanFetch *fetch, int64_t run, int64_t t)
 {
-    __builtin_prefetch(fetch->row[t / SCAN_LINES] + fetch->lines[t / SCAN_LINES][t % SCAN_LINES]);
+    __builtin_prefetch(fetch->row[run] + fetch->lines[run][t - run * SCAN_LINES]);
+}
+
+/* The step after run number `run` of the chunk's. */
+LS_INLINE int64_t scan_run_end(const ScanBlock *k, int64_t run)
+{
+    int64_t end = (run + 1) * SCAN_LINES;
+    return end < k->steps ? end : k->steps;
+}
+
+/* Some lines of the next block's kept states, whose reading would hold up its recurrences. */
+LS_INLINE void scan_fetch_states(const ScanBlock *k, int64_t call, int64_t vectors)
+{
+    for (int64_t i = call * SCAN_GROUP; k->next_h && i < (call + 1) * SCAN_GROUP && i < vectors * k->states; i++)
+        __builtin_prefetch(k->next_h + i / vectors * k->padded + i % vectors * LS_LANES);
 }
 
 /* ---- Forward ------------------------------------------------------------------------------------------------------------- */
@@ -145,16 +160,17 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    for (int64_t t = 0; t < k->steps; t++) {
-        vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
+    for (int64_t run = 0, t = 0; t < k->steps; run++)
+        for (int64_t end = scan_run_end(k, run); t < end; t++) {
+            vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
 #pragma GCC unroll 4
-        for (int i = 0; i < count; i++) {
-            h[i] = ls_decay(d * rate[i]) * h[i] + x * shared[t][0][i];
-            y += h[i] * shared[t][1][i];
+            for (int i = 0; i < count; i++) {
+                h[i] = ls_decay_of(d, rate[i]) * h[i] + x * shared[t][0][i];
+                y += h[i] * shared[t][1][i];
+            }
+            s->y[v][t] = y;
+            scan_fetch(&fetch, run, t);
         }
-        s->y[v][t] = y;
-        scan_fetch(&fetch, t);
-    }
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++)
         ls_store_acc(h_at + at + i * k->padded, h[i]);
@@ -233,19 +249,20 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         trace->h[0][i] = h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    for (int64_t t = 0; t < k->steps; t++) {
-        vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
+    for (int64_t run = 0, t = 0; t < k->steps; run++)
+        for (int64_t end = scan_run_end(k, run); t < end; t++) {
+            vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
 #pragma GCC unroll 4
-        for (int i = 0; i < count; i++) {
-            vacc a = ls_decay(d * rate[i]);
-            h[i] = a * h[i] + x * shared[t][0][i];
-            y += h[i] * shared[t][1][i];
-            trace->a[t][i] = a;
-            trace->h[t + 1][i] = h[i];
+            for (int i = 0; i < count; i++) {
+                vacc a = ls_decay_of(d, rate[i]);
+                h[i] = a * h[i] + x * shared[t][0][i];
+                y += h[i] * shared[t][1][i];
+                trace->a[t][i] = a;
+                trace->h[t + 1][i] = h[i];
+            }
+            s->y[v][t] = y;
+            scan_fetch(&fetch, run, t);
         }
-        s->y[v][t] = y;
-        scan_fetch(&fetch, t);
-    }
 }
 
 /* With w_t = a_{t+1} dL/dh_{t+1} carried from the step after:
@@ -263,24 +280,25 @@ LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count,
         sum[i] = (vacc){0};
         h[i] = trace->h[k->steps][i];
     }
-    for (int64_t t = k->steps - 1; t >= 0; t--) {
-        vacc d = s->d[v][t], x = s->x[v][t], dy = g->dy[v][t], dd = g->dd[v][t], dx = g->dx[v][t];
+    for (int64_t run = (k->steps - 1) / SCAN_LINES; run >= 0; run--)
+        for (int64_t t = scan_run_end(k, run) - 1; t >= run * SCAN_LINES; t--) {
+            vacc d = s->d[v][t], x = s->x[v][t], dy = g->dy[v][t], dd = g->dd[v][t], dx = g->dx[v][t];
 #pragma GCC unroll 4
-        for (int i = 0; i < count; i++) {
-            vacc dh = dy * shared[t][1][i] + w[i];
-            pairs[t][0][i] += dh * x;
-            pairs[t][1][i] += dy * h[i];
-            h[i] = trace->h[t][i];
-            dx += dh * shared[t][0][i];
-            w[i] = dh * trace->a[t][i];
-            vacc q = w[i] * h[i];
-            sum[i] += q * d;
-            dd += q * rate[i];
+            for (int i = 0; i < count; i++) {
+                vacc dh = dy * shared[t][1][i] + w[i];
+                pairs[t][0][i] += dh * x;
+                pairs[t][1][i] += dy * h[i];
+                h[i] = trace->h[t][i];
+                dx += dh * shared[t][0][i];
+                w[i] = dh * trace->a[t][i];
+                vacc q = w[i] * h[i];
+                sum[i] += q * d;
+                dd += q * rate[i];
+            }
+            g->dd[v][t] = dd;
+            g->dx[v][t] = dx;
+            scan_fetch(&fetch, run, t);
         }
-        g->dd[v][t] = dd;
-        g->dx[v][t] = dx;
-        scan_fetch(&fetch, t);
-    }
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++) {
         ls_store_acc(carry + at + i * k->padded, w[i]);
@@ -342,7 +360,8 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
             scan_share(k, n, SCAN_GROUP, shared);
         else
             scan_share(k, n, 1, shared);
-        for (int64_t v = 0; v < scan_vectors(k); v++, call++)
+        for (int64_t v = 0; v < scan_vectors(k); v++, call++) {
+            scan_fetch_states(k, call, scan_vectors(k));
             if (whole) {
                 scan_recompute(k, v, n, SCAN_GROUP, shared, h, &s, &trace, scan_fetch_inputs(k, call));
                 scan_reverse(k, v, n, SCAN_GROUP, shared, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
@@ -350,6 +369,7 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
                 scan_recompute(k, v, n, 1, shared, h, &s, &trace, scan_fetch_inputs(k, call));
                 scan_reverse(k, v, n, 1, shared, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
             }
+        }
         scan_sum_pairs(k, n, whole ? SCAN_GROUP : 1, pairs, dbc, add);
         n += whole ? SCAN_GROUP : 1;
     }
@@ -408,7 +428,7 @@ LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int
         vacc d = s->d[v][t], dy = s->y[v][t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++)
-            w[i] = ls_decay(d * rate[i]) * (dy * ls_load1(c + i) + w[i]);
+            w[i] = ls_decay_of(d, rate[i]) * (dy * ls_load1(c + i) + w[i]);
     }
 #pragma GCC unroll 4
     for (int i = 0; i < count; i++)

@@ -13,6 +13,7 @@
 #include "ops/op_build.h"
 #include "ops/scan_one.h"
 #include "ops/scan_scratch.h"
+#include "ops/vec_stream.h"
 
 /* ---- Shapes -------------------------------------------------------------------------------------------------------------- */
 
@@ -218,12 +219,20 @@ static void store_states(const Cut *c, const Scratch *s, int64_t part, acc *to)
         memcpy(to + i * c->channels, h_of(c, s, i / c->states, part) + i % c->states * c->padded, (size_t)c->channels * sizeof(acc));
 }
 
+/* Borders that no cache keeps until backward, in bytes: they are written past the caches. */
+#define BORDERS_AWAY ((int64_t)2 << 20)
+
 static void keep_states(const LsNode *node, const Cut *c, const Piece *p, int64_t b, int64_t chunk, const acc *h)
 {
     acc *border = border_of(node, c, b, chunk);
-    for (int64_t n = 0; border && n < c->states; n++)
-        memcpy(border + n * c->padded + p->first_channel, h + n * c->padded + p->first_channel,
-               (size_t)piece_width(c, p) * sizeof(acc));
+    bool away = c->streams * c->chunks * c->states * c->padded * (int64_t)sizeof(acc) > BORDERS_AWAY;
+    for (int64_t n = 0; border && n < c->states; n++) {
+        int64_t at = n * c->padded + p->first_channel;
+        for (int64_t i = at; away && i < at + piece_width(c, p); i += LS_LANES)
+            ls_stream_acc(border + i, ls_load_acc(h + i));
+        if (!away)
+            memcpy(border + at, h + at, (size_t)piece_width(c, p) * sizeof(acc));
+    }
 }
 
 static void forward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p)
@@ -238,6 +247,7 @@ static void forward_piece(const LsNode *node, const Cut *c, const Scratch *s, co
                 scan_forward(&k, h + channel);
             }
         }
+    ls_stream_end();
 }
 
 /* The summary of a part, into its h and delta_sum, both zero before. */
@@ -314,6 +324,9 @@ static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, c
             for (int64_t channel = p->first_channel; channel < p->end_channel; channel += SCAN_WIDE) {
                 ScanBlock k = backward_block_of(node, c, s, b, chunk, channel, p->end_channel);
                 foresee(&k, p, channel, -1);
+                bool more = channel + SCAN_WIDE < p->end_channel;
+                if (more || chunk > p->first_chunk)
+                    k.next_h = border_of(node, c, b, more ? chunk : chunk - 1) + (more ? channel + SCAN_WIDE : p->first_channel);
                 scan_backward(&k, border_of(node, c, b, chunk) + channel, h_of(c, s, b, p->part) + channel, sums + channel, dbc,
                               channel > p->first_channel);
             }

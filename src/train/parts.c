@@ -1,5 +1,6 @@
 /* Sequences in parts: forward over the segments, keeping what each starts from; then, from the last to the first, forward again and
- * backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of one segment. */
+ * backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of one segment. The first forward runs
+ * in a graph of its own, without what backward reads and of few tokens at once, so that its activations stay in the caches. */
 #include "train/clock.h"
 #include "train/train.h"
 
@@ -17,15 +18,15 @@ static LsStatus read_loss(const LsPass *pass)
 /* A rank that fails ends the others of its group, before they wait for it inside an op. */
 static LsStatus agree(const LsPass *pass, LsStatus status) { return pass->run.sequence ? ls_dist_agree(pass->run.sequence, status) : status; }
 
-/* Inputs of one segment. */
-static LsStatus fill(LsPass *pass, int64_t segment, int64_t *targets)
+/* Inputs of `g` from token number `offset` of a segment on. */
+static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset, int64_t *targets)
 {
     const LsTrainPlan *plan = pass->plan;
     const LsComm *sequence = pass->run.sequence;
     int place = sequence ? sequence->rank : 0;
-    pass->run.token = (segment * plan->sequence_ranks + place) * plan->segment;
+    pass->run.token = (segment * plan->sequence_ranks + place) * plan->segment + offset;
     double clock = ls_seconds();
-    LsStatus status = pass->source->fill(pass->source, pass->g, pass->run.sample, pass->count, pass->run.token, targets);
+    LsStatus status = pass->source->fill(pass->source, g, pass->run.sample, pass->count, pass->run.token, targets);
     ls_charge(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
     return agree(pass, status);
 }
@@ -33,7 +34,7 @@ static LsStatus fill(LsPass *pass, int64_t segment, int64_t *targets)
 static LsStatus run_forward(LsPass *pass, int64_t segment)
 {
     int64_t targets = 0;
-    LS_TRY(fill(pass, segment, &targets));
+    LS_TRY(fill(pass, pass->g, segment, 0, &targets));
     double clock = ls_seconds();
     LS_TRY(agree(pass, ls_graph_forward(pass->g, &pass->run)));
     *pass->targets += (double)targets;
@@ -52,22 +53,35 @@ LsStatus ls_pass_forward(LsPass *pass)
     return LS_OK;
 }
 
+/* What each segment but the first starts from, into pass->borders. */
+static LsStatus carry_forward(LsPass *pass)
+{
+    LsGraph *g = pass->carry_graph;
+    int64_t bytes = ls_carries_bytes(pass->g), targets = 0;
+    ls_carries_reset(g);
+    for (int64_t i = 0; i < pass->plan->segments - 1; i++) {
+        for (int64_t offset = 0; offset < pass->plan->segment; offset += pass->plan->carry_steps) {
+            LS_TRY(fill(pass, g, i, offset, &targets));
+            double clock = ls_seconds();
+            LS_TRY(ls_graph_forward_carries(g, &pass->run));
+            LS_TRY(ls_carries_advance(g, &pass->run));
+            ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
+        }
+        ls_carries_keep(g, pass->borders + i * bytes);
+    }
+    return LS_OK;
+}
+
 LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks)
 {
-    int64_t last = pass->plan->segments - 1, bytes = ls_carries_bytes(pass->g), targets = 0;
+    int64_t last = pass->plan->segments - 1, bytes = ls_carries_bytes(pass->g);
+    if (last > 0)
+        LS_TRY(carry_forward(pass));
     ls_carries_reset(pass->g);
-    for (int64_t i = 0; i < last; i++) {
-        LS_TRY(fill(pass, i, &targets));
-        double clock = ls_seconds();
-        LS_TRY(ls_graph_forward_carries(pass->g, &pass->run));
-        LS_TRY(ls_carries_advance(pass->g, &pass->run));
-        ls_carries_keep(pass->g, pass->borders + i * bytes);
-        ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
-    }
     for (int64_t i = last; i >= 0; i--) {
-        if (i < last && i > 0)
+        if (i > 0)
             ls_carries_restore(pass->g, pass->borders + (i - 1) * bytes);
-        else if (i < last)
+        else
             ls_carries_clear(pass->g);
         LS_TRY(run_forward(pass, i));
         double clock = ls_seconds();

@@ -2,11 +2,16 @@
 
 #include "base/gemm.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 /* Of a thread's stack, and of the allocator's own room for it. */
 #define THREAD_BYTES ((int64_t)256 << 10)
+/* Tokens of which a segment that the plan chooses is made. */
+#define LEAST_SEGMENT ((int64_t)512)
+/* Tokens at once, of all streams, whose activations the caches hold. */
+#define CARRY_TOKENS ((int64_t)2048)
 /* Of HDF5 and of the check that follows a save, measured. */
 #define SAVING_BYTES ((int64_t)12 << 20)
 
@@ -49,6 +54,18 @@ static void cut_sequence(LsTrainPlan *plan, int64_t ranks, int64_t longest)
     plan->segments = divide_up(plan->sequence, ranks * plan->segment);
 }
 
+/* Where states are only carried forward, few tokens at once: a divisor of the segment, of whole chunks of the scan so that states come out
+ * the same. Ranks that share the segment go through it together: it cannot be divided for each. */
+static void cut_segment(LsTrainPlan *plan)
+{
+    plan->carry_steps = plan->segment;
+    for (int64_t steps = CARRY_TOKENS / plan->micro_batch / 32 * 32; steps * plan->micro_batch >= CARRY_TOKENS / 4 && plan->sequence_ranks == 1; steps -= 32)
+        if (steps < plan->segment && plan->segment % steps == 0) {
+            plan->carry_steps = steps;
+            return;
+        }
+}
+
 LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan)
 {
     const LsTrainSettings *train = &config->train;
@@ -86,19 +103,20 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
             plan->micro_batch--;
     }
     plan->micro_batches = plan->rank_batch / plan->micro_batch;
+    cut_segment(plan);
     return LS_OK;
 }
 
-/* options.arena_limit and arena_room as given; *memory and *flops get what a dry plan says. */
-static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, LsGraphOptions options, LsMemory *memory,
-                           double *flops, LsRecomputed *recomputed)
+/* Of `steps` tokens at once, options.arena_limit and arena_room as given; *memory and *flops get what a dry plan says. */
+static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps, LsGraphOptions options,
+                           LsMemory *memory, double *flops, LsRecomputed *recomputed)
 {
     options.precision = ls_train_precision(config);
     options.parts = ls_train_parts(plan);
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
-    config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, plan->segment, LS_WANT_LOSS});
+    config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, steps, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);
@@ -121,17 +139,33 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
     return ls_gemm_space_most(widest, ls_train_precision(config) == LS_FLOAT32) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
 }
 
-/* Training graph with this limit of its arena (0: none), and sums. */
-static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *evaluation, int64_t limit, LsTrainPlan *plan)
+/* A graph that runs forward only, in the training graph's arena: *all gets the largest arena, and what each has for itself. */
+static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps, LsMemory *all)
+{
+    LsRecomputed none;
+    LsMemory memory = {0};
+    double flops = 0;
+    LS_TRY(plan_graph(config, params, plan, steps, (LsGraphOptions){.mode = LS_EVAL}, &memory, &flops, &none));
+    all->states += memory.states;
+    all->inputs += memory.inputs;
+    if (memory.activations + memory.scratch > all->activations + all->scratch) {
+        all->activations = memory.activations;
+        all->scratch = memory.scratch;
+    }
+    return LS_OK;
+}
+
+/* Training graph with this limit of its arena (0: none), and sums; forward: the other graphs'. */
+static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *forward, int64_t limit, LsTrainPlan *plan)
 {
     LsMemory *m = &plan->memory;
     double flops = 0;
     plan->arena_limit = limit;
-    plan->arena_room = evaluation->activations + evaluation->scratch;
+    plan->arena_room = forward->activations + forward->scratch;
     LsGraphOptions options = {.mode = LS_TRAIN, .single_pass = ls_train_single_pass(plan), .arena_limit = limit, .arena_room = plan->arena_room};
-    LS_TRY(plan_graph(config, params, plan, options, m, &flops, &plan->recomputed));
-    m->states += evaluation->states;
-    m->inputs += evaluation->inputs;
+    LS_TRY(plan_graph(config, params, plan, plan->segment, options, m, &flops, &plan->recomputed));
+    m->states += forward->states;
+    m->inputs += forward->inputs;
     plan->flops = flops * (double)plan->micro_batches * (double)plan->segments * ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
@@ -152,21 +186,20 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
     LsParams *params = ls_params_new();
     if (!params)
         return LS_RESOURCE;
-    LsMemory evaluation = {0};
-    double flops = 0;
+    LsMemory forward = {0};
     LsStatus status = LS_OK;
-    if (evaluates) {
-        LsRecomputed none;
-        LS_TRY_CLEANUP(plan_graph(config, params, plan, (LsGraphOptions){.mode = LS_EVAL}, &evaluation, &flops, &none));
-    }
+    if (plan->segments > 1)
+        LS_TRY_CLEANUP(plan_forward(config, params, plan, plan->carry_steps, &forward));
+    if (evaluates)
+        LS_TRY_CLEANUP(plan_forward(config, params, plan, plan->segment, &forward));
     plan->base_bytes = limit ? limit->base : 0;
     plan->sharing = limit && limit->sharing > 1 ? limit->sharing : 1;
-    LS_TRY_CLEANUP(plan_training(config, params, ranks, &evaluation, 0, plan));
+    LS_TRY_CLEANUP(plan_training(config, params, ranks, &forward, 0, plan));
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;
         status = limit->bytes - rest <= plan->arena_room
                      ? ls_fail(LS_RESOURCE, "all but activations takes %.0f MiB", (double)(rest + plan->arena_room) / 1048576)
-                     : plan_training(config, params, ranks, &evaluation, limit->bytes - rest, plan);
+                     : plan_training(config, params, ranks, &forward, limit->bytes - rest, plan);
     }
 cleanup:
     ls_params_free(params);
@@ -180,10 +213,38 @@ static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool eva
         LsTrainPlan other = *plan;
         other.micro_batch = rows;
         other.micro_batches = plan->rank_batch / rows;
+        cut_segment(&other);
         if (plan->rank_batch % rows == 0 && plan_shape(config, ranks, evaluates, limit, &other) == LS_OK)
             return rows;
     }
     return 0;
+}
+
+/* The cut of sequences too long for the limit that asks least of forward to be done twice: all but the last segment, and what backward makes
+ * again. False where there is none: it is no recurrent model, or the limit too low. */
+static bool cut_to_fit(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, LsTrainPlan *plan)
+{
+    double least = HUGE_VAL;
+    LsTrainPlan best;
+    for (int64_t segments = 2; plan->sequence / segments >= LEAST_SEGMENT * plan->sequence_ranks; segments += segments < 4 ? 1 : segments / 4) {
+        LsTrainPlan other = *plan;
+        int64_t tokens = divide_up(plan->sequence, segments * plan->sequence_ranks);
+        cut_sequence(&other, plan->sequence_ranks, divide_up(tokens, LEAST_SEGMENT) * LEAST_SEGMENT);
+        cut_segment(&other);
+        LsStatus status = plan_shape(config, ranks, evaluates, limit, &other);
+        if (status != LS_OK && status != LS_RESOURCE)
+            return false;
+        double twice = 1 - 1 / (double)other.segments + other.recomputed.share;
+        if (status == LS_OK && twice < least) {
+            least = twice;
+            best = other;
+        }
+        if (status == LS_OK && other.recomputed.nodes == 0)
+            break; /* more of them ask for more */
+    }
+    if (least < HUGE_VAL)
+        *plan = best;
+    return least < HUGE_VAL;
 }
 
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan)
@@ -194,6 +255,8 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
         return status;
     char reason[512], least[128] = "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
+    if (config->train.segment == 0 && cut_to_fit(config, ranks, evaluation, limit, plan))
+        return LS_OK;
     int64_t rows = micro_batch_that_fits(config, ranks, evaluation, limit, plan);
     if (rows > 0)
         snprintf(least, sizeof least, "train.micro_batch=%lld fits", (long long)rows);

@@ -12,6 +12,7 @@ enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUM_SQUARES,
 static LsStatus passes(LsTrainer *t, double *sum)
 {
     LsPass pass = {.g = t->train_graph, .source = t->training, .plan = &t->plan, .count = t->plan.micro_batch, .borders = t->borders};
+    pass.carry_graph = t->carry_graph;
     pass.run = (LsRun){.seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm, .sequence = t->sequence};
     pass.loss = &sum[SUM_LOSS];
     pass.targets = &sum[SUM_TARGETS];

@@ -30,6 +30,7 @@ typedef struct LsTrainPlan {
     int64_t sequence;                              /* train.sequence, or model.context where that is 0 */
     int sequence_ranks, groups;                    /* ranks that share each sequence; such groups of consecutive ranks */
     int64_t segment, segments;                     /* tokens that a rank computes at once; segments one after the other */
+    int64_t carry_steps;                           /* tokens at once where states are only carried forward; divides segment */
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                            /* numbers to learn */
     LsMemory memory;                               /* training and evaluation graph together */
@@ -62,8 +63,9 @@ typedef struct LsTrainLimit {
  * least limit and the largest base. */
 LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit) LS_MUST_USE;
 
-/* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE, with the train.micro_batch that would
- * do where there is one, where the limit cannot be kept to even if backward makes again all it can. Not collective. */
+/* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE, with the
+ * train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward makes again all it can. Where
+ * train.segment is 0, sequences of recurrent models that would not fit are cut into segments. Not collective. */
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan) LS_MUST_USE;
 
 /* The plan's bytes by class, largest possible number of rows LS_MEMORY_ROWS: names as in reports. Returns the number of rows, all of which
@@ -143,6 +145,7 @@ struct LsTrainer {
     LsShard shard;      /* this rank's part */
     LsSource *training, *validation; /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
+    LsGraph *carry_graph; /* of plan.carry_steps tokens, whose forward carries the states; NULL for one segment */
     LsLink link; /* where buckets are sized by it; else zeros */
     LsBuckets *buckets;
     LsComm *sequence; /* the group that shares this rank's sequences, NULL for one rank */
@@ -189,6 +192,7 @@ typedef struct LsPass {
     LsRun run;       /* sample and sequence set; token is the pass's own */
     int64_t count;   /* samples, at most the graph's rows */
     char *borders;   /* for training, see LsTrainer */
+    LsGraph *carry_graph;
     double *loss, *targets;
     LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;

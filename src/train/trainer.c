@@ -3,8 +3,8 @@
 #include <math.h>
 #include <string.h>
 
-/* A graph of the trainer's shapes, built but not planned. The first one declares the parameters. */
-static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
+/* A graph of `steps` tokens at once, built but not planned. The first one declares the parameters. */
+static LsStatus build_graph(LsTrainer *t, LsMode mode, int64_t steps, LsGraph **graph)
 {
     LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
                                                                     .precision = ls_train_precision(t->config),
@@ -16,7 +16,7 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, LsGraph **graph)
                                                                     .parts = ls_train_parts(&t->plan)});
     if (!g)
         return ls_message_status();
-    t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, t->plan.segment, LS_WANT_LOSS});
+    t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, steps, LS_WANT_LOSS});
     return LS_OK;
 }
 
@@ -28,9 +28,11 @@ static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
     t->params = ls_params_new();
     if (!t->params)
         return LS_RESOURCE;
-    LS_TRY(build_graph(t, LS_TRAIN, &t->train_graph));
+    LS_TRY(build_graph(t, LS_TRAIN, t->plan.segment, &t->train_graph));
+    if (t->plan.segments > 1)
+        LS_TRY(build_graph(t, LS_EVAL, t->plan.carry_steps, &t->carry_graph));
     if (t->validation)
-        LS_TRY(build_graph(t, LS_EVAL, &t->eval_graph));
+        LS_TRY(build_graph(t, LS_EVAL, t->plan.segment, &t->eval_graph));
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
@@ -69,10 +71,13 @@ static LsStatus complete(LsTrainer *t)
     LS_TRY(ls_graph_plan(t->train_graph));
     if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
         return LS_RESOURCE;
-    if (!t->eval_graph)
-        return LS_OK;
-    LS_TRY(ls_graph_share_arena(t->eval_graph, t->train_graph)); /* never both at once */
-    return ls_graph_plan(t->eval_graph);
+    LsGraph *others[] = {t->carry_graph, t->eval_graph};
+    for (size_t i = 0; i < LS_COUNT_OF(others); i++)
+        if (others[i]) {
+            LS_TRY(ls_graph_share_arena(others[i], t->train_graph)); /* never two at once */
+            LS_TRY(ls_graph_plan(others[i]));
+        }
+    return LS_OK;
 }
 
 /* Collective stages: a rank that failed alone ends the others at the next one. */
@@ -120,6 +125,7 @@ void ls_trainer_free(LsTrainer *trainer)
         return;
     ls_graph_free(trainer->train_graph);
     ls_graph_free(trainer->eval_graph);
+    ls_graph_free(trainer->carry_graph);
     if (trainer->sharded) { /* these go with the buckets */
         trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL;
         trainer->params->shadow = NULL;
