@@ -209,6 +209,31 @@ static void test_large(void)
     same_bits(&to_floats, 790, 700, 40, 1);
 }
 
+/* Large bfloat16 results are written past the caches too: the same bits as in two halves that are not large. */
+static void test_large_halves(void)
+{
+    static const struct {
+        int64_t m, n, k, pad;
+        int variant;
+    } list[] = {{1040, 1056, 40, 0, 2}, {1040, 1050, 33, 6, 8}, {1042, 1056, 1700, 0, 8}, {1040, 1060, 20, 0, 4}};
+    for (size_t i = 0; i < LS_COUNT_OF(list); i++) {
+        Case t = make_case(&halves, list[i].m, list[i].n, list[i].k, list[i].variant, list[i].pad);
+        LsBfloat16 *whole = run_case(&halves, &t, 3);
+        int64_t upper = t.g.m / 2, first = upper * t.g.ldc;
+        Case half = t;
+        for (int part = 0; part < 2; part++) {
+            half.g.m = part ? t.g.m - upper : upper;
+            half.a = t.a + part * upper * t.g.lda, half.a_count = half.g.m * t.g.lda;
+            half.c = t.c + part * first, half.c_count = half.g.m * t.g.ldc;
+            LsBfloat16 *c = run_case(&halves, &half, 2);
+            CU_ASSERT_EQUAL(memcmp(c, whole + part * first, (size_t)half.c_count * sizeof *c), 0);
+            ls_free(c);
+        }
+        ls_free(whole);
+        free_case(&t);
+    }
+}
+
 static void test_digits(void) { compare(&digits); }
 
 /* Rows of all magnitudes, and what is not finite: where the digits do not carry them, vectors must. */
@@ -332,6 +357,7 @@ int main(void)
                                                       {"no allocation after the first call", test_no_allocation_after_first},
                                                       {"bad strides", test_bad_strides},
                                                       {ls_panel_kernel() ? "large results, long rows of k" : NULL, test_large},
+                                                      {ls_panel_kernel() ? "large bfloat16 results" : NULL, test_large_halves},
                                                       {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},
                                                       {ls_fixed_usable() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
                                                       {0}});

@@ -48,7 +48,7 @@ typedef struct LsPanelTarget {
     const void *bias;       /* (columns) of the operands' type, or NULL */
     int64_t rows, columns;  /* 1 to 32 */
     bool to_float, bias_float, add;
-    bool past_caches;       /* float of whole lines, not added to, that nobody reads soon */
+    bool past_caches;       /* 32 columns of whole lines, not added to: written without reading what was there */
 } LsPanelTarget;
 
 /* Most bytes of work space that a product takes whose result has this many columns. */

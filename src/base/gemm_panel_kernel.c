@@ -181,8 +181,32 @@ static inline __m512 load(const void *x, int64_t at, bool is_float, __mmask16 ma
     return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
 }
 
+/* A whole line of bfloat16 for each row. */
+static void give_lines_past(const LsPanelTarget *t, const float *sum)
+{
+    __m512 bias[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+    for (int v = 0; v < 2 && t->bias; v++)
+        bias[v] = load(t->bias, v * 16, t->bias_float, 0xffff);
+    for (int64_t i = 0; i < t->rows; i++) {
+        __m512 x = _mm512_load_ps(sum + i * LS_PANEL), y = _mm512_load_ps(sum + i * LS_PANEL + 16);
+        if (t->from) {
+            x = _mm512_add_ps(_mm512_loadu_ps(t->from + i * t->from_stride), x);
+            y = _mm512_add_ps(_mm512_loadu_ps(t->from + i * t->from_stride + 16), y);
+        }
+        if (t->bias) {
+            x = _mm512_add_ps(x, bias[0]);
+            y = _mm512_add_ps(y, bias[1]);
+        }
+        _mm512_stream_si512((__m512i *)((uint16_t *)t->to + i * t->to_stride), (__m512i)_mm512_cvtne2ps_pbh(y, x));
+    }
+}
+
 void ls_panel_give(const LsPanelTarget *t, const float *sum)
 {
+    if (t->past_caches && !t->to_float) {
+        give_lines_past(t, sum);
+        return;
+    }
     for (int64_t v = 0; v < t->columns; v += 16) {
         __mmask16 mask = first_lanes(t->columns - v);
         __m512 bias = t->bias ? load(t->bias, v, t->bias_float, mask) : _mm512_setzero_ps();
