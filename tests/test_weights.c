@@ -126,6 +126,10 @@ static void test_logits(void)
             logits_of(&m, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_BFLOAT16, .int8_weights = true}, step, got);
             ASSERT_AT_MOST(distance(got, right), 4 * eight + 8 * sixteen);
         }
+        /* predict's graph: no states, whole rows */
+        logits_of(&m, &(LsGraphOptions){.mode = LS_EVAL, .precision = LS_BFLOAT16}, TOKENS, got);
+        ASSERT_AT_MOST(distance(got, right), 8 * sixteen);
+        CU_ASSERT(distance(got, right) > 0);
         drop(&m);
     }
 }
@@ -158,6 +162,39 @@ static bool take(void *self, int64_t stream, int64_t index, int32_t token)
 {
     ((int32_t *)self)[stream * TOKENS + index] = token;
     return true;
+}
+
+/* A frozen store holds less than the floats and says the same, to the bit; what it does not hold is refused. */
+static void test_frozen(void)
+{
+    static const LsGeneratePrecision precisions[] = {LS_GENERATE_FLOAT, LS_GENERATE_BFLOAT16, LS_GENERATE_INT8};
+    static int32_t whole[3 * TOKENS], frozen[3 * TOKENS];
+    const int32_t prompt[] = {5, 3, 60, 1};
+    for (size_t i = 0; i < LS_COUNT_OF(models); i++)
+        for (size_t p = 0; p < LS_COUNT_OF(precisions); p++) {
+            Model m = make(models[i]);
+            LsParams *only = ls_params_new();
+            LsSampling sampling = {.temperature = 1, .top_p = 1, .tokens = TOKENS, .batch = 3, .stop = -1, .precision = precisions[p]};
+            LsGenerationSpeed speed, less;
+            ASSERT_OK(ls_generate(m.config, m.params, prompt, 4, &sampling, take, whole, &speed));
+            ASSERT_OK(ls_generate_freeze(m.config, precisions[p], only));
+            ASSERT_OK(ls_params_draw(only, 4));
+            for (int k = 0; k < only->count; k++) {
+                int from = ls_params_find(m.params, only->list[k].name);
+                CU_ASSERT_FATAL(from >= 0);
+                ls_params_put(only, k, m.params->value + m.params->list[from].offset);
+            }
+            ASSERT_OK(ls_generate(m.config, only, prompt, 4, &sampling, take, frozen, &less));
+            CU_ASSERT_EQUAL(memcmp(whole, frozen, sizeof whole), 0);
+            CU_ASSERT_EQUAL(less.state_bytes, speed.state_bytes);
+            /* row scales, and what stays float, are little even in models this small */
+            double share = precisions[p] == LS_GENERATE_INT8 ? 0.45 : precisions[p] == LS_GENERATE_BFLOAT16 ? 0.6 : 1.1;
+            ASSERT_AT_MOST((double)less.parameter_bytes, share * 4 * (double)m.params->total);
+            sampling.precision = precisions[(p + 1) % 3];
+            ASSERT_FAILS(ls_generate(m.config, only, prompt, 4, &sampling, take, frozen, &less), LS_ERROR, "was not loaded in the precision");
+            ls_params_free(only);
+            drop(&m);
+        }
 }
 
 /* A stream alone and among others, in every precision, on any number of threads. */
@@ -205,6 +242,7 @@ int main(void)
     return harness_run("weights", (HarnessTest[]){{"logits", test_logits},
                                                   {"rounding", test_rounding},
                                                   {"streams", test_streams},
+                                                  {"frozen", test_frozen},
                                                   {"refused", test_refused},
                                                   {0}});
 }

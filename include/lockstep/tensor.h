@@ -61,6 +61,9 @@ enum {
     LS_PRECISE = 2   /* ops see it as LS_ACC, never as a bfloat16 shadow (Mamba's A and D, norms' scales) */
 };
 
+/* What graphs read of a parameter: its floats, those rounded to bfloat16, or 8 bits with a scale for each row. */
+typedef enum LsForm { LS_FORM_FLOAT, LS_FORM_BFLOAT16, LS_FORM_INT8, LS_FORMS } LsForm;
+
 typedef struct LsParam {
     char *name;
     int rank;
@@ -70,6 +73,7 @@ typedef struct LsParam {
     int64_t row;    /* its first row among those of all parameters: of its scales in row_scale */
     LsInit init;
     unsigned flags;
+    void *only[LS_FORMS]; /* of a frozen store: its values, in the forms that are read; NULL elsewhere */
 } LsParam;
 
 /* Named parameters in flat float arrays, in order of first use; outside any graph, so that several graphs (training,
@@ -87,6 +91,8 @@ typedef struct LsParams {
     int8_t *eighths;  /* value in 8 bits, row j of a parameter times row_scale[row + j]: NULL until a graph with int8 weights is planned */
     float *row_scale;
     bool sealed; /* allocated: a graph may bind, not add */
+    bool frozen; /* by ls_params_freeze: value, shadow and eighths are NULL, each parameter has its own memory */
+    int64_t frozen_bytes;
 } LsParams;
 
 LsParams *ls_params_new(void);
@@ -94,6 +100,14 @@ void ls_params_free(LsParams *params);
 
 /* Allocates the flat arrays and draws every value from (seed, name). Call once, after the first graph was built. */
 LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad) LS_MUST_USE;
+
+/* Instead of ls_params_allocate, for use without training: gives memory to each parameter in those forms only in which g reads it, a graph that
+ * was built on params and planned dry. Graphs that read others cannot be planned later. Values come by ls_params_put or ls_params_draw. */
+LsStatus ls_params_freeze(LsParams *params, const LsGraph *g) LS_MUST_USE;
+
+/* All values of parameter `index` of a frozen store; or those that ls_params_allocate would draw, of every parameter. */
+void ls_params_put(LsParams *params, int index, const float *value);
+LsStatus ls_params_draw(LsParams *params, uint64_t seed) LS_MUST_USE;
 
 /* Rounds value[first] .. value[first + count - 1] into the shadow, if there is one: whoever changes values does it (the optimisers as they
  * write them; ls_graph_refresh for everything). On the calling thread. */

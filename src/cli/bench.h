@@ -12,9 +12,9 @@
 #define LS_BENCH_SHAPES 64
 
 typedef struct LsBenchOptions {
-    bool synthetic, json, products;
-    int64_t steps, warmup;
-    char *trace;
+    bool synthetic, json, products, generate;
+    int64_t steps, warmup, streams, prompt;
+    char *trace, *weights;
 } LsBenchOptions;
 
 /* One direction of one kind of op, a step of this rank. */
@@ -88,5 +88,8 @@ LsStatus ls_bench_products(LsBench *b, int shapes) LS_MUST_USE;
 
 LsStatus ls_bench_print(const LsBench *b) LS_MUST_USE;
 LsStatus ls_bench_print_json(const LsBench *b) LS_MUST_USE;
+
+/* bench --generate: tokens one by one after a prompt, with random parameters. */
+LsStatus ls_bench_generate(const LsCall *call) LS_MUST_USE;
 
 #endif

@@ -20,6 +20,11 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_INT(LsBenchOptions, warmup, "2", 0, 1e6, "steps before them that are not timed"), .argument = "N"},
     {.setting = LS_SETTING_BOOL(LsBenchOptions, products, "false",
                                 "time the step's dense products alone too: the limit that they set, and the share of it reached")},
+    {.setting = LS_SETTING_BOOL(LsBenchOptions, generate, "false", "time generation instead, of a model that was not trained: tokens one by one")},
+    {.setting = LS_SETTING_INT(LsBenchOptions, streams, "1", 1, 4096, "with --generate: samples at once"), .argument = "B"},
+    {.setting = LS_SETTING_INT(LsBenchOptions, prompt, "100", 1, 1e9, "with --generate: tokens before the first that is timed"), .argument = "N"},
+    {.setting = LS_SETTING_CHOICE(LsBenchOptions, weights, "run", "run|float|bfloat16|int8",
+                                  "with --generate: what weights are read in; run: as train.precision says"), .argument = "P"},
     {.setting = LS_SETTING_STRING(LsBenchOptions, trace, NULL, LS_TRACE_HELP), .argument = "FILE"},
     {.setting = LS_SETTING_BOOL(LsBenchOptions, json, "false", "one JSON object on stdout")},
     {{0}}};
@@ -155,6 +160,8 @@ static LsStatus run(LsCall *call)
     const LsBenchOptions *o = call->options;
     LsBench b = {.options = o, .comm = call->comm};
     LsStatus status = LS_OK;
+    if (o->generate)
+        return ls_bench_generate(call);
     LS_TRY_CLEANUP(ls_dist_agree(b.comm, open_data(&b, call)));
     LS_TRY_CLEANUP(ls_job_peak(b.comm, &b.peak));
     LS_TRY_CLEANUP(ls_trainer_new(b.config, b.comm, b.training, NULL, &(LsTrainOptions){.profile = true}, &b.trainer));

@@ -138,15 +138,6 @@ static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int3
     return *count > 0 ? LS_OK : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
 }
 
-static LsGeneratePrecision precision_of(const Options *o)
-{
-    static const char *const names[] = {[LS_GENERATE_FLOAT] = "float", [LS_GENERATE_BFLOAT16] = "bfloat16", [LS_GENERATE_INT8] = "int8"};
-    for (size_t i = LS_GENERATE_FLOAT; i < LS_COUNT_OF(names); i++)
-        if (strcmp(o->precision, names[i]) == 0)
-            return (LsGeneratePrecision)i;
-    return LS_GENERATE_AS_TRAINED;
-}
-
 static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *prompt, int64_t count, Printer *printer)
 {
     LsSampling sampling = {.temperature = o->temperature,
@@ -155,7 +146,7 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *p
                            .seed = (uint64_t)o->seed,
                            .tokens = o->tokens,
                            .batch = o->batch,
-                           .precision = precision_of(o),
+                           .precision = ls_precision_named(o->precision),
                            .stop = -1};
     LsGenerationSpeed speed;
     if (model->tokenizer && !o->no_stop)
@@ -172,6 +163,7 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *p
     print_rest(printer);
     ls_log("prompt: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second", (long long)count, speed.prompt_seconds,
            (long long)speed.tokens, speed.token_seconds, (double)speed.tokens / speed.token_seconds);
+    ls_log("memory: parameters %.1f MiB, states %.1f MiB", (double)speed.parameter_bytes / 1048576, (double)speed.state_bytes / 1048576);
     return LS_OK;
 }
 
@@ -183,7 +175,7 @@ static LsStatus run(LsCall *call)
     int32_t *prompt = NULL;
     int64_t count = 0;
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(ls_load(call->operand[0], o->best, call->operands - 1, call->operand + 1, &model));
+    LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1, ls_precision_named(o->precision), &model));
     LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
     printer.tokenizer = o->ids ? NULL : model.tokenizer;
     LS_TRY_CLEANUP(sample(o, &model, prompt, count, &printer));

@@ -5,8 +5,9 @@
 
 #include <string.h>
 
-/* Declares the model's parameters by building its smallest graph, and gives them memory. */
-static LsStatus declare(LsLoaded *loaded)
+/* Declares the model's parameters by building its smallest graph, and gives them memory: what generation in this precision needs, or
+ * (NULL) floats. */
+static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
 {
     loaded->params = ls_params_new();
     LsGraph *g = loaded->params ? ls_graph_new(loaded->params, &(LsGraphOptions){.mode = LS_EVAL}) : NULL;
@@ -15,12 +16,12 @@ static LsStatus declare(LsLoaded *loaded)
     loaded->config->model->build(g, loaded->config->model_config, &(LsShape){1, 1, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK)
-        status = ls_params_allocate(loaded->params, 0, false);
+        status = precision ? ls_generate_freeze(loaded->config, *precision, loaded->params) : ls_params_allocate(loaded->params, 0, false);
     ls_graph_free(g);
     return status;
 }
 
-LsStatus ls_load(const char *run, bool best, int overrides, char *const *override, LsLoaded *loaded)
+static LsStatus load(const char *run, bool best, int overrides, char *const *override, const LsGeneratePrecision *precision, LsLoaded *loaded)
 {
     LsCheckpoint *checkpoint = NULL;
     LsStatus status = LS_OK;
@@ -41,11 +42,21 @@ LsStatus ls_load(const char *run, bool best, int overrides, char *const *overrid
         status = ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", loaded->path);
         goto cleanup;
     }
-    LS_TRY_CLEANUP(declare(loaded));
+    LS_TRY_CLEANUP(declare(loaded, precision));
     LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, loaded->params, 0, NULL));
 cleanup:
     ls_checkpoint_close(checkpoint);
     return status;
+}
+
+LsStatus ls_load(const char *run, bool best, int overrides, char *const *override, LsLoaded *loaded)
+{
+    return load(run, best, overrides, override, NULL, loaded);
+}
+
+LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char *const *override, LsGeneratePrecision precision, LsLoaded *loaded)
+{
+    return load(run, best, overrides, override, &precision, loaded);
 }
 
 void ls_loaded_free(LsLoaded *loaded)
@@ -55,4 +66,13 @@ void ls_loaded_free(LsLoaded *loaded)
     ls_config_free(loaded->config);
     ls_free(loaded->path);
     *loaded = (LsLoaded){0};
+}
+
+LsGeneratePrecision ls_precision_named(const char *name)
+{
+    static const char *const names[] = {[LS_GENERATE_FLOAT] = "float", [LS_GENERATE_BFLOAT16] = "bfloat16", [LS_GENERATE_INT8] = "int8"};
+    for (size_t i = LS_GENERATE_FLOAT; i < LS_COUNT_OF(names); i++)
+        if (strcmp(name, names[i]) == 0)
+            return (LsGeneratePrecision)i;
+    return LS_GENERATE_AS_TRAINED;
 }

@@ -5,6 +5,7 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "store/checkpoint.h"
+#include "train/generate.h"
 
 typedef struct LsLoaded {
     char *path; /* of the checkpoint */
@@ -18,6 +19,12 @@ typedef struct LsLoaded {
  * configuration in the checkpoint; may be NULL with count 0. Not collective. LS_CHECKPOINT where there is none. Release with
  * ls_loaded_free, after a failure too. */
 LsStatus ls_load(const char *run, bool best, int overrides, char *const *override, LsLoaded *loaded) LS_MUST_USE;
+
+/* The same for generation in this precision alone: parameters take the memory that it needs. */
+LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char *const *override, LsGeneratePrecision precision,
+                                LsLoaded *loaded) LS_MUST_USE;
+/* "run", "float", "bfloat16" or "int8", as options have them. */
+LsGeneratePrecision ls_precision_named(const char *name);
 void ls_loaded_free(LsLoaded *loaded);
 
 #endif

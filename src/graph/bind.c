@@ -31,6 +31,10 @@ static LsStatus bind_param(LsGraph *g, LsTensor *x)
     bool training = x->needs_grad;
     if (g->options.precision != LS_FLOAT64 && training && !g->params->grad)
         return ls_fail(LS_ERROR, "a training graph needs a parameter store with gradients");
+    if (g->params->frozen) {
+        x->data = p->only[ls_param_form(g, x)];
+        return LS_OK;
+    }
     if (x->dtype == LS_I8) {
         x->data = g->params->eighths + p->offset;
         return LS_OK;
@@ -52,7 +56,7 @@ static LsStatus bind_param(LsGraph *g, LsTensor *x)
 static LsStatus need_shadow(const LsGraph *g)
 {
     LsParams *params = g->params;
-    if (g->options.precision != LS_BFLOAT16 || params->shadow)
+    if (g->options.precision != LS_BFLOAT16 || params->shadow || params->frozen)
         return LS_OK;
     params->shadow = ls_alloc_array(params->total, sizeof *params->shadow);
     return params->shadow ? LS_OK : LS_RESOURCE;
@@ -62,11 +66,27 @@ static LsStatus need_shadow(const LsGraph *g)
 static LsStatus need_eighths(const LsGraph *g)
 {
     LsParams *params = g->params;
-    if (!g->options.int8_weights || params->eighths)
+    if (!g->options.int8_weights || params->eighths || params->frozen)
         return LS_OK;
     params->eighths = ls_alloc_array(params->total, sizeof *params->eighths);
     params->row_scale = ls_alloc_array(params->rows, sizeof *params->row_scale);
     return params->eighths && params->row_scale ? LS_OK : LS_RESOURCE;
+}
+
+/* A frozen store has what one graph reads; others may read less, not more. */
+static LsStatus check_frozen(const LsGraph *g)
+{
+    if (!g->params->frozen)
+        return LS_OK;
+    if (g->options.mode == LS_TRAIN || g->options.precision == LS_FLOAT64)
+        return ls_fail(LS_ERROR, "parameters that were loaded for use alone cannot be trained or checked");
+    for (int n = 0; n < g->nodes; n++)
+        for (int i = 0; i < g->node[n]->inputs; i++) {
+            const LsTensor *x = g->node[n]->in[i];
+            if (x && x->role == LS_ROLE_PARAM && !x->data)
+                return ls_fail(LS_ERROR, "parameter %s was not loaded in the precision that %s reads", x->name, g->node[n]->name);
+        }
+    return LS_OK;
 }
 
 static LsStatus bind_input(LsGraph *g, LsTensor *x)
@@ -125,6 +145,7 @@ LsStatus ls_graph_bind(LsGraph *g)
         }
     }
     LS_TRY(ls_carries_bind(g));
+    LS_TRY(check_frozen(g));
     ls_graph_refresh(g);
     return LS_OK;
 }
@@ -132,6 +153,8 @@ LsStatus ls_graph_bind(LsGraph *g)
 void ls_graph_refresh(LsGraph *g)
 {
     const int64_t piece = 65536;
+    if (g->params->frozen) /* ls_params_put writes all forms at once */
+        return;
 #pragma omp parallel for schedule(static)
     for (int64_t first = 0; first < g->params->total; first += piece)
         ls_params_shadow(g->params, first, g->params->total - first < piece ? g->params->total - first : piece);

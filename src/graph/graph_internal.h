@@ -148,6 +148,9 @@ LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate,
 /* Brings the 8-bit copies of the parameters up to date, where there are any. */
 void ls_params_quantise(const LsParams *params);
 
+/* In which form g reads a parameter. */
+LsForm ls_param_form(const LsGraph *g, const LsTensor *x);
+
 /* Declares parameter `name` or finds it; index or -1 with a message. */
 int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);
 

@@ -46,8 +46,11 @@ void ls_params_free(LsParams *params)
 {
     if (!params)
         return;
-    for (int i = 0; i < params->count; i++)
+    for (int i = 0; i < params->count; i++) {
         ls_free(params->list[i].name);
+        for (int form = 0; form < LS_FORMS; form++)
+            ls_free(params->list[i].only[form]);
+    }
     ls_free(params->list);
     ls_free(params->value);
     ls_free(params->grad);
@@ -77,16 +80,18 @@ static float quantise_row(const float *value, int8_t *to, int64_t count)
     return scale + bad;
 }
 
+static void quantise(const LsParams *params, const LsParam *param, const float *value, int8_t *to)
+{
+    int64_t rows = param->dim[0], length = param->count / rows;
+#pragma omp parallel for schedule(static) if (param->count > 65536)
+    for (int64_t j = 0; j < rows; j++)
+        params->row_scale[param->row + j] = quantise_row(value + j * length, to + j * length, length);
+}
+
 void ls_params_quantise(const LsParams *params)
 {
-    for (int p = 0; params->eighths && p < params->count; p++) {
-        const LsParam *param = &params->list[p];
-        int64_t rows = param->dim[0], length = param->count / rows;
-#pragma omp parallel for schedule(static) if (param->count > 65536)
-        for (int64_t j = 0; j < rows; j++)
-            params->row_scale[param->row + j] =
-                quantise_row(params->value + param->offset + j * length, params->eighths + param->offset + j * length, length);
-    }
+    for (int p = 0; params->eighths && p < params->count; p++)
+        quantise(params, &params->list[p], params->value + params->list[p].offset, params->eighths + params->list[p].offset);
 }
 
 void ls_params_shadow(const LsParams *params, int64_t first, int64_t count)
@@ -164,5 +169,63 @@ LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad)
         p->init.fill(params->value + p->offset, p->rank, p->dim, ls_key(seed, p->name), p->init.a, p->init.b);
     }
     params->sealed = true;
+    return LS_OK;
+}
+
+/* ---- Frozen stores ---- */
+
+static const int64_t form_bytes[LS_FORMS] = {[LS_FORM_FLOAT] = 4, [LS_FORM_BFLOAT16] = 2, [LS_FORM_INT8] = 1};
+
+LsForm ls_param_form(const LsGraph *g, const LsTensor *x)
+{
+    return x->dtype == LS_I8 ? LS_FORM_INT8 : ls_graph_element_bytes(g, x->dtype) == 2 ? LS_FORM_BFLOAT16 : LS_FORM_FLOAT;
+}
+
+LsStatus ls_params_freeze(LsParams *params, const LsGraph *g)
+{
+    if (params->sealed || g->params != params || g->options.mode == LS_TRAIN || g->options.precision == LS_FLOAT64)
+        return ls_fail(LS_ERROR, "only a store without memory is frozen, for a graph of its own that does not train");
+    params->row_scale = ls_alloc_array(params->rows, sizeof *params->row_scale);
+    params->frozen_bytes = params->rows * (int64_t)sizeof *params->row_scale;
+    bool enough = params->row_scale;
+    for (int n = 0; n < g->nodes && enough; n++)
+        for (int i = 0; i < g->node[n]->inputs && enough; i++) {
+            const LsTensor *x = g->node[n]->in[i];
+            if (!x || x->role != LS_ROLE_PARAM)
+                continue;
+            LsParam *p = &params->list[x->param];
+            LsForm form = ls_param_form(g, x);
+            if (p->only[form])
+                continue;
+            p->only[form] = ls_alloc_array(p->count, (size_t)form_bytes[form]);
+            params->frozen_bytes += p->count * form_bytes[form];
+            enough = p->only[form];
+        }
+    params->frozen = params->sealed = true;
+    return enough ? LS_OK : LS_RESOURCE;
+}
+
+void ls_params_put(LsParams *params, int index, const float *value)
+{
+    LsParam *p = &params->list[index];
+    if (p->only[LS_FORM_FLOAT])
+        memcpy(p->only[LS_FORM_FLOAT], value, (size_t)p->count * sizeof *value);
+    if (p->only[LS_FORM_BFLOAT16])
+        ls_bfloat16_round(value, p->only[LS_FORM_BFLOAT16], p->count);
+    if (p->only[LS_FORM_INT8])
+        quantise(params, p, value, p->only[LS_FORM_INT8]);
+}
+
+LsStatus ls_params_draw(LsParams *params, uint64_t seed)
+{
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        float *value = ls_alloc_array(p->count, sizeof *value);
+        if (!value)
+            return LS_RESOURCE;
+        p->init.fill(value, p->rank, p->dim, ls_key(seed, p->name), p->init.a, p->init.b);
+        ls_params_put(params, i, value);
+        ls_free(value);
+    }
     return LS_OK;
 }

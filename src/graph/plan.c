@@ -108,6 +108,10 @@ static void count_memory(LsGraph *g)
     if (g->options.int8_weights)
         m.shadows += g->params->total + g->params->rows * 4;
     m.gradients = g->options.mode == LS_TRAIN ? g->params->total * 4 : 0;
+    if (g->params->frozen) {
+        m.parameters = g->params->frozen_bytes;
+        m.shadows = 0;
+    }
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];
         int64_t bytes = ls_tensor_bytes(g, x);

@@ -179,8 +179,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     if (node->in[1])
         LS_TRY(append(node, &s));
     if (node->in[1] && s.queries == 1) {
-        ls_attend_one(&s, node->in[0]->data, node->in[1]->data, node->in[1]->dim[1], node->in[2]->data, node->out[0]->data,
-                      node->out[1]->data, node->scratch, node->scratch_forward / (int64_t)sizeof(acc));
+        ls_attend_one(&s, &(OneRun){node->in[0]->data, node->in[1]->data, node->in[1]->dim[1], node->in[2]->data, node->out[0]->data,
+                                    node->out[1]->data, node->scratch, node->scratch_forward / (int64_t)sizeof(acc)});
         return LS_OK;
     }
     const Way *way = way_of(&s);

@@ -109,6 +109,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * an id outside the table. */
 LS_BUILDER LsTensor *ls_embedding(LsGraph *g, LsTensor *table, LsTensor *ids)
 {
+    if (ls_graph_int8_weights(g) && table->role == LS_ROLE_PARAM)
+        return ls_node(g, "embedding_int8", 2, (LsTensor *[]){ls_param_int8(g, table), ids}, NULL, 0);
     return ls_node(g, "embedding", 2, (LsTensor *[]){table, ids}, NULL, 0);
 }
 

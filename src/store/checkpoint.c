@@ -235,6 +235,24 @@ static LsStatus read_group(LsSealed *file, const char *group, const LsParams *pa
     return LS_OK;
 }
 
+/* One after the other, since a frozen store has no room for all floats. */
+static LsStatus read_frozen(LsSealed *file, LsParams *params)
+{
+    LS_TRY(compare_group(file, "parameters", params));
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        char *name = ls_format("parameters/%s", p->name);
+        float *value = ls_alloc_array(p->count, sizeof *value);
+        LsStatus status = name && value ? ls_sealed_read(file, name, LS_FILE_FLOAT32, p->count, value) : LS_RESOURCE;
+        if (status == LS_OK)
+            ls_params_put(params, i, value);
+        ls_free(name);
+        ls_free(value);
+        LS_TRY(status);
+    }
+    return LS_OK;
+}
+
 static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment, int64_t step)
 {
     char *kinds = NULL;
@@ -259,7 +277,7 @@ static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments
 
 LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment)
 {
-    LS_TRY(read_group(checkpoint->file, "parameters", params, params->value));
+    LS_TRY(params->frozen ? read_frozen(checkpoint->file, params) : read_group(checkpoint->file, "parameters", params, params->value));
     return read_moments(checkpoint->file, params, moments, moment, checkpoint->progress.step);
 }
 

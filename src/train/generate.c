@@ -1,7 +1,9 @@
 #include "train/generate.h"
 
+#include "base/bfloat16.h"
 #include "train/train.h"
 
+#include <omp.h>
 #include <string.h>
 
 /* Prompt tokens of one pass: enough for the matrix products to run at their speed, few enough for little memory. */
@@ -14,8 +16,10 @@ typedef struct Generator {
     LsGraph *chunk, *rest, *one; /* whole chunks of the prompt, its rest, single tokens; those not needed are NULL */
     LsGraph *window;             /* reads the newer half of a full context again; NULL where the context suffices */
     LsTensor *ids, *position, *output; /* of `one` */
-    LsSampler *sampler;
-    float *logits;   /* (V) */
+    LsSampler **sampler; /* of each thread */
+    int threads;
+    float *logits;       /* (B, V) */
+    LsStatus *drawn;     /* (B) */
     int32_t *last;   /* (B) the newest token of each stream */
     bool *ended;     /* (B) */
     int64_t vocabulary, seen; /* seen: tokens every stream has seen since its states were zero */
@@ -23,10 +27,10 @@ typedef struct Generator {
     int32_t *history; /* (B, context): the tokens seen; NULL where there is no limit */
 } Generator;
 
-static LsGraphOptions graph_options(const Generator *gen)
+static LsGraphOptions graph_options(const LsConfig *config, LsGeneratePrecision precision)
 {
-    LsGraphOptions options = {.mode = LS_DECODE, .precision = ls_train_precision(gen->config)};
-    switch (gen->sampling->precision) {
+    LsGraphOptions options = {.mode = LS_DECODE, .precision = ls_train_precision(config)};
+    switch (precision) {
     case LS_GENERATE_FLOAT:
         options.precision = LS_FLOAT32;
         break;
@@ -44,7 +48,7 @@ static LsGraphOptions graph_options(const Generator *gen)
 
 static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGraph *share, LsGraph **graph)
 {
-    LsGraphOptions options = graph_options(gen);
+    LsGraphOptions options = graph_options(gen->config, gen->sampling->precision);
     LsGraph *g = *graph = ls_graph_new(gen->params, &options);
     if (!g)
         return ls_message_status();
@@ -52,6 +56,20 @@ static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGr
     if (share)
         LS_TRY(ls_graph_share_states(g, share));
     return ls_graph_plan(g);
+}
+
+LsStatus ls_generate_freeze(const LsConfig *config, LsGeneratePrecision precision, LsParams *params)
+{
+    LsGraphOptions options = graph_options(config, precision);
+    LsGraph *g = ls_graph_new(params, &options);
+    if (!g)
+        return ls_message_status();
+    config->model->build(g, config->model_config, &(LsShape){1, 1, LS_WANT_LAST});
+    LsStatus status = ls_graph_plan_dry(g);
+    if (status == LS_OK)
+        status = ls_params_freeze(params, g);
+    ls_graph_free(g);
+    return status;
 }
 
 static LsStatus check_sampling(const Generator *gen, int64_t count)
@@ -172,18 +190,33 @@ static LsStatus step(Generator *gen, LsGraph **g)
     return feed_rows(gen, gen->window, gen->history, gen->context);
 }
 
+/* Row b of the logits as floats: where they lie, or in gen->logits. */
+static const float *logits_of(Generator *gen, const LsGraph *g, const LsTensor *output, int64_t b)
+{
+    int64_t row = output->dim[0] == 1 ? 0 : b, bytes = ls_graph_element_bytes(g, output->dtype);
+    const char *from = (const char *)output->data + row * gen->vocabulary * bytes;
+    if (bytes == 4)
+        return (const float *)(const void *)from;
+    float *to = gen->logits + b * gen->vocabulary;
+    ls_bfloat16_widen((const LsBfloat16 *)(const void *)from, to, gen->vocabulary);
+    return to;
+}
+
 /* Draws every stream's token number `index` from logits: (B, 1, V), or (1, 1, V) for all. *more: some stream goes on. */
 static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, int64_t index, LsTokenSink sink, void *self,
                      LsGenerationSpeed *speed, bool *more)
 {
     const LsSampling *s = gen->sampling;
-    ls_tensor_get(g, output, gen->logits);
     *more = false;
+#pragma omp parallel for schedule(static) num_threads(gen->threads) if (s->batch > 1)
+    for (int64_t b = 0; b < s->batch; b++) /* the message of another thread would be lost: it is made again below */
+        gen->drawn[b] = gen->ended[b] ? LS_OK
+                                      : ls_sampler_draw(gen->sampler[omp_get_thread_num()], s, logits_of(gen, g, output, b), b, index, &gen->last[b]);
     for (int64_t b = 0; b < s->batch; b++) {
         if (gen->ended[b])
             continue;
-        const float *logits = gen->logits + (output->dim[0] == 1 ? 0 : b * gen->vocabulary);
-        LS_TRY(ls_sampler_draw(gen->sampler, s, logits, b, index, &gen->last[b]));
+        if (gen->drawn[b] != LS_OK)
+            return ls_sampler_draw(gen->sampler[0], s, logits_of(gen, g, output, b), b, index, &gen->last[b]);
         speed->tokens++;
         if (!sink(self, b, index, gen->last[b])) {
             *more = false;
@@ -195,6 +228,21 @@ static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, i
     return LS_OK;
 }
 
+static LsStatus make_room(Generator *gen)
+{
+    int64_t batch = gen->sampling->batch;
+    gen->threads = batch < ls_threads() ? (int)batch : ls_threads();
+    gen->sampler = ls_alloc_array(gen->threads, sizeof *gen->sampler);
+    gen->logits = ls_alloc_array(gen->vocabulary * batch, sizeof(float));
+    gen->last = ls_alloc_array(batch, sizeof(int32_t));
+    gen->ended = ls_alloc_array(batch, sizeof(bool));
+    gen->drawn = ls_alloc_array(batch, sizeof *gen->drawn);
+    bool enough = gen->sampler && gen->logits && gen->last && gen->ended && gen->drawn;
+    for (int i = 0; i < gen->threads && enough; i++)
+        enough = (gen->sampler[i] = ls_sampler_new(gen->vocabulary)) != NULL;
+    return enough ? LS_OK : LS_RESOURCE;
+}
+
 static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsTokenSink sink, void *self, LsGenerationSpeed *speed)
 {
     double start = ls_seconds();
@@ -204,12 +252,10 @@ static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsToke
     LS_TRY(read_prompt(gen, prompt, count));
     if (gen->context && count + gen->sampling->tokens > gen->context + 1) /* the last token drawn is not read */
         LS_TRY(make_graph(gen, gen->sampling->batch, kept_of(gen), gen->one, &gen->window));
-    gen->sampler = ls_sampler_new(gen->vocabulary);
-    gen->logits = ls_alloc_array(gen->vocabulary * gen->sampling->batch, sizeof(float));
-    gen->last = ls_alloc_array(gen->sampling->batch, sizeof(int32_t));
-    gen->ended = ls_alloc_array(gen->sampling->batch, sizeof(bool));
-    if (!gen->sampler || !gen->logits || !gen->last || !gen->ended)
-        return LS_RESOURCE;
+    LS_TRY(make_room(gen));
+    LsMemory memory = ls_graph_memory(gen->one);
+    speed->parameter_bytes = memory.parameters + memory.shadows;
+    speed->state_bytes = memory.states;
     speed->prompt_seconds = ls_seconds() - start;
 
     start = ls_seconds();
@@ -234,7 +280,10 @@ LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *pr
     ls_graph_free(gen.rest); /* before those whose states they share */
     ls_graph_free(gen.chunk);
     ls_graph_free(gen.one);
-    ls_sampler_free(gen.sampler);
+    for (int i = 0; gen.sampler && i < gen.threads; i++)
+        ls_sampler_free(gen.sampler[i]);
+    ls_free(gen.sampler);
+    ls_free(gen.drawn);
     ls_free(gen.logits);
     ls_free(gen.last);
     ls_free(gen.history);

@@ -29,6 +29,7 @@ typedef bool (*LsTokenSink)(void *self, int64_t stream, int64_t index, int32_t t
 typedef struct LsGenerationSpeed {
     double prompt_seconds, token_seconds; /* pass over the prompt; everything after it */
     int64_t tokens;                       /* sampled, all streams together */
+    int64_t parameter_bytes, state_bytes; /* of the parameters in memory; of states and caches of all streams */
 } LsGenerationSpeed;
 
 /* All streams start from the same prompt of count >= 1 tokens. params: allocated, of this configuration's model. Not collective.
@@ -37,6 +38,10 @@ typedef struct LsGenerationSpeed {
  * the first call of the sink and the last. */
 LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *prompt, int64_t count, const LsSampling *sampling,
                      LsTokenSink sink, void *self, LsGenerationSpeed *speed) LS_MUST_USE;
+
+/* Instead of ls_params_allocate: memory for what generation in this precision reads of the parameters, and no more (ls_params_freeze). params:
+ * those that a graph of this configuration's model declared, or none yet. */
+LsStatus ls_generate_freeze(const LsConfig *config, LsGeneratePrecision precision, LsParams *params) LS_MUST_USE;
 
 /* ---- One draw -------------------------------------------------------------------------------------------------------- */
 

@@ -110,20 +110,22 @@ static int32_t pick(const LsSampler *s, int64_t candidates, bool restricted, dou
 
 LsStatus ls_sampler_draw(LsSampler *s, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index, int32_t *token)
 {
-    int32_t best = 0;
-    bool finite = true;
+    float largest = logits[0], bad = 0;
+#pragma omp simd reduction(max : largest) reduction(+ : bad)
     for (int64_t i = 0; i < s->vocabulary; i++) {
-        finite = finite && isfinite(logits[i]);
-        if (logits[i] > logits[best])
-            best = (int32_t)i;
+        largest = logits[i] > largest ? logits[i] : largest;
+        bad += logits[i] * 0; /* NaN where the logit is infinite or NaN */
     }
-    if (!finite)
+    int32_t best = 0;
+    while (bad == 0 && logits[best] < largest)
+        best++;
+    if (bad != 0)
         return ls_fail(LS_DIVERGED, "token %lld: the model's output is not finite", (long long)index);
     *token = best;
     if (sampling->temperature <= 0 || sampling->top_k == 1)
         return LS_OK;
 
-    float largest = logits[best], inverse = (float)(1 / sampling->temperature);
+    float inverse = (float)(1 / sampling->temperature);
 #pragma omp parallel for schedule(static) if (s->vocabulary > 4096)
     for (int64_t i = 0; i < s->vocabulary; i++)
         s->weight[i] = expf((logits[i] - largest) * inverse);
