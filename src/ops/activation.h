@@ -11,43 +11,68 @@
 #define LS_ROOT_HALF ((acc)0.70710678118654752440)
 #define LS_ROOT_HALF_OF_1_PI ((acc)0.39894228040143267794) /* 1 / sqrt(2 pi) */
 
-LS_INLINE vacc ls_activate(LsActivation kind, vacc x)
+/* Each activation NAME: act_NAME(x), its slope dy/dx at x, and itself in the library's functions. */
+
+LS_INLINE vacc act_gelu(vacc x) { return x * (acc)0.5 * (1 + ls_verf(x * LS_ROOT_HALF)); }
+
+LS_INLINE vacc act_gelu_slope(vacc x) /* Phi(x) + x phi(x) */
 {
-    switch (kind) {
-    case LS_GELU:
-        return x * (acc)0.5 * (1 + ls_verf(x * LS_ROOT_HALF));
-    case LS_GELU_TANH:
-        return x * ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
-    case LS_SILU:
-        return x * ls_vsigmoid(x);
-    case LS_RELU:
-        return ls_select(x > 0, x, x * 0); /* x * 0, not 0: NaN stays NaN */
-    case LS_NO_ACTIVATION:
-        break;
-    }
-    return x;
+    return (acc)0.5 * (1 + ls_verf(x * LS_ROOT_HALF)) + x * LS_ROOT_HALF_OF_1_PI * ls_exp(x * x * (acc)-0.5);
 }
 
-/* dy/dx at x. */
+LS_INLINE double act_gelu_plain(double x) { return x * 0.5 * (1 + erf(x / sqrt(2))); }
+
+LS_INLINE vacc act_gelu_tanh(vacc x) { return x * ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x)); }
+
+LS_INLINE vacc act_gelu_tanh_slope(vacc x) /* s + x s (1 - s) d(2 u)/dx */
+{
+    vacc s = ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
+    return s + x * s * (1 - s) * LS_GELU_2_ROOT_2_PI * (1 + 3 * LS_GELU_CUBE * x * x);
+}
+
+LS_INLINE double act_gelu_tanh_plain(double x) { return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))); }
+
+LS_INLINE vacc act_silu(vacc x) { return x * ls_vsigmoid(x); }
+
+LS_INLINE vacc act_silu_slope(vacc x)
+{
+    vacc s = ls_vsigmoid(x);
+    return s + x * s * (1 - s);
+}
+
+LS_INLINE double act_silu_plain(double x) { return x / (1 + exp(-x)); }
+
+LS_INLINE vacc act_relu(vacc x) { return ls_select(x > 0, x, x * 0); } /* x * 0, not 0: NaN stays NaN */
+LS_INLINE vacc act_relu_slope(vacc x) { return ls_select(x > 0, ls_splat(1), x * 0); }
+LS_INLINE double act_relu_plain(double x) { return x > 0 ? x : 0 * x; }
+
+LS_INLINE vacc act_none(vacc x) { return x; }
+
+LS_INLINE vacc act_none_slope(vacc x)
+{
+    (void)x;
+    return ls_splat(1);
+}
+
+LS_INLINE double act_none_plain(double x) { return x; }
+
+/* The list that everything else is made from. */
+#define LS_ACTIVATIONS(DO)                                                                                             \
+    DO(LS_NO_ACTIVATION, none) DO(LS_GELU, gelu) DO(LS_GELU_TANH, gelu_tanh) DO(LS_SILU, silu) DO(LS_RELU, relu)
+
+/* act(x) and dy/dx at x of a kind that the compiler knows: nothing is left of the choice. */
+LS_INLINE vacc ls_activate(LsActivation kind, vacc x)
+{
+#define CHOOSE(entry, name) kind == entry ? act_##name(x) :
+    return LS_ACTIVATIONS(CHOOSE) x;
+#undef CHOOSE
+}
+
 LS_INLINE vacc ls_activate_slope(LsActivation kind, vacc x)
 {
-    switch (kind) {
-    case LS_GELU: /* Phi(x) + x phi(x) */
-        return (acc)0.5 * (1 + ls_verf(x * LS_ROOT_HALF)) + x * LS_ROOT_HALF_OF_1_PI * ls_exp(x * x * (acc)-0.5);
-    case LS_GELU_TANH: { /* s + x s (1 - s) d(2 u)/dx */
-        vacc s = ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x));
-        return s + x * s * (1 - s) * LS_GELU_2_ROOT_2_PI * (1 + 3 * LS_GELU_CUBE * x * x);
-    }
-    case LS_SILU: {
-        vacc s = ls_vsigmoid(x);
-        return s + x * s * (1 - s);
-    }
-    case LS_RELU:
-        return ls_select(x > 0, ls_splat(1), x * 0);
-    case LS_NO_ACTIVATION:
-        break;
-    }
-    return ls_splat(1);
+#define CHOOSE(entry, name) kind == entry ? act_##name##_slope(x) :
+    return LS_ACTIVATIONS(CHOOSE) x;
+#undef CHOOSE
 }
 
 #endif

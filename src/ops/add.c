@@ -1,16 +1,6 @@
 /* y = a + b, element by element: the residual connection. */
+#include "ops/pair.h"
 #include "ops/pass.h"
-
-static LsStatus infer(LsNode *node)
-{
-    const LsTensor *a = node->in[0], *b = node->in[1];
-    bool same = a->rank == b->rank && a->dtype == LS_REAL && b->dtype == LS_REAL;
-    for (int i = 0; same && i < a->rank; i++)
-        same = a->dim[i] == b->dim[i];
-    if (!same)
-        return ls_node_fail(node, "add: shapes differ: %s and %s", ls_shape_text(a), ls_shape_text(b));
-    return ls_node_output(node, LS_REAL, a->rank, a->dim) ? LS_OK : LS_RESOURCE;
-}
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
@@ -53,7 +43,7 @@ static bool cases(LsGraph *g, int which)
 LS_OP(add) = {
     .name = "add",
     .formula = "y = a + b",
-    .infer = infer,
+    .infer = ls_pair_infer,
     .forward = forward,
     .backward = backward,
     .cost = cost,

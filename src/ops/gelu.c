@@ -11,12 +11,7 @@ LS_INLINE vacc value(vacc x, int option) { return ls_activate(option ? LS_GELU_T
 
 LS_INLINE vacc slope(vacc x, int option) { return ls_activate_slope(option ? LS_GELU_TANH : LS_GELU, x); }
 
-static double plain(double x, int option)
-{
-    if (option)
-        return x / 2 * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    return x / 2 * (1 + erf(x / sqrt(2)));
-}
+static double plain(double x, int option) { return option ? act_gelu_tanh_plain(x) : act_gelu_plain(x); }
 
 #include "ops/unary.h"
 

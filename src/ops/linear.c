@@ -69,30 +69,14 @@ LS_INLINE void slope_row(LsActivation kind, const real *h, real *dy, acc *sum, i
     }
 }
 
-static void slope_rows(LsActivation kind, const real *h, real *dy, acc *sum, int64_t from, int64_t to, int64_t columns)
-{
-    for (int64_t i = from; i < to; i++) {
-        const real *h_row = h ? h + i * columns : NULL;
-        real *dy_row = dy + i * columns;
-        switch (kind) {
-        case LS_GELU:
-            slope_row(LS_GELU, h_row, dy_row, sum, columns);
-            break;
-        case LS_GELU_TANH:
-            slope_row(LS_GELU_TANH, h_row, dy_row, sum, columns);
-            break;
-        case LS_SILU:
-            slope_row(LS_SILU, h_row, dy_row, sum, columns);
-            break;
-        case LS_RELU:
-            slope_row(LS_RELU, h_row, dy_row, sum, columns);
-            break;
-        case LS_NO_ACTIVATION:
-            slope_row(LS_NO_ACTIVATION, h_row, dy_row, sum, columns);
-            break;
-        }
-    }
-}
+#define ROW(kind, name)                                                                                                \
+    static void name##_slope_row(const real *h, real *dy, acc *sum, int64_t count) { slope_row(kind, h, dy, sum, count); }
+LS_ACTIVATIONS(ROW)
+#undef ROW
+
+#define ENTRY(kind, name) [kind] = name##_slope_row,
+static void (*const slope_rows[])(const real *h, real *dy, acc *sum, int64_t count) = {LS_ACTIVATIONS(ENTRY)};
+#undef ENTRY
 
 /* Makes g out of dy, in place, and the bias gradient, by chunks of rows that are then summed in order.
  * dy: (M, N), h: (M, N) or NULL, parts: (chunks, N) or NULL with dbias. */
@@ -105,7 +89,8 @@ static void make_g(LsActivation kind, const real *h, real *dy, int64_t m, int64_
         if (sum)
             memset(sum, 0, (size_t)n * sizeof *sum);
         int64_t from = chunk * each, to = from + each < m ? from + each : m;
-        slope_rows(kind, h, dy, sum, from, to, n);
+        for (int64_t i = from; i < to; i++)
+            slope_rows[kind](h ? h + i * n : NULL, dy + i * n, sum, n);
     }
     if (!dbias)
         return;
@@ -170,7 +155,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
                 h += (double)ls_load1(x + i * k + p) * (double)ls_load1(w + j * k + p);
             if (node->outputs > 1)
                 ls_store1((real *)node->out[1]->data + i * n + j, (acc)h);
-            ls_store1(y + i * n + j, (acc)ls_activation_of(linear->activation, h));
+            ls_store1(y + i * n + j, (acc)ls_activations[linear->activation].plain(h));
         }
     return LS_OK;
 }

@@ -15,6 +15,19 @@ LS_INLINE void activate_row(LsActivation kind, const real *h, real *y, int64_t c
         ls_store_part(y + j, ls_activate(kind, ls_load_part(h + j, count - j)), count - j);
 }
 
+/* A row of each activation, and the activation in the library's functions, by LsActivation. */
+#define ROW(kind, name)                                                                                                \
+    static void name##_row(const real *h, real *y, int64_t count) { activate_row(kind, h, y, count); }
+LS_ACTIVATIONS(ROW)
+#undef ROW
+
+#define ENTRY(kind, name) [kind] = {name##_row, act_##name##_plain},
+static const struct {
+    void (*row)(const real *h, real *y, int64_t count);
+    double (*plain)(double x);
+} ls_activations[] = {LS_ACTIVATIONS(ENTRY)};
+#undef ENTRY
+
 typedef struct Epilogue {
     LsActivation activation;
     const real *h; /* (M, N) */
@@ -26,26 +39,8 @@ typedef struct Epilogue {
 __attribute__((unused)) static void ls_finish_piece(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns)
 {
     const Epilogue *e = self;
-    for (int64_t i = row; i < row + rows; i++) {
-        const real *h = e->h + i * e->stride + column;
-        real *y = e->y + i * e->stride + column;
-        switch (e->activation) { /* one loop for each, so that the choice is made outside it */
-        case LS_GELU:
-            activate_row(LS_GELU, h, y, columns);
-            break;
-        case LS_GELU_TANH:
-            activate_row(LS_GELU_TANH, h, y, columns);
-            break;
-        case LS_SILU:
-            activate_row(LS_SILU, h, y, columns);
-            break;
-        case LS_RELU:
-            activate_row(LS_RELU, h, y, columns);
-            break;
-        case LS_NO_ACTIVATION:
-            break;
-        }
-    }
+    for (int64_t i = row; i < row + rows; i++)
+        ls_activations[e->activation].row(e->h + i * e->stride + column, e->y + i * e->stride + column, columns);
 }
 
 typedef struct Linear {
@@ -85,23 +80,6 @@ __attribute__((unused)) static LsGemm ls_linear_product(const LsNode *node, real
                     .bias = bias ? bias->data : NULL,
                     .finish = linear->activation != LS_NO_ACTIVATION ? ls_finish_piece : NULL,
                     .self = epilogue};
-}
-
-__attribute__((unused)) static double ls_activation_of(LsActivation kind, double h)
-{
-    switch (kind) {
-    case LS_GELU:
-        return h * 0.5 * (1 + erf(h / sqrt(2)));
-    case LS_GELU_TANH:
-        return 0.5 * h * (1 + tanh(sqrt(2 / acos(-1)) * (h + 0.044715 * h * h * h)));
-    case LS_SILU:
-        return h / (1 + exp(-h));
-    case LS_RELU:
-        return h > 0 ? h : 0;
-    case LS_NO_ACTIVATION:
-        break;
-    }
-    return h;
 }
 
 #endif

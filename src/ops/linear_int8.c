@@ -25,7 +25,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
             for (int64_t p = 0; p < k; p++)
                 h += (double)ls_load1(x + i * k + p) * w[j * k + p];
             h = h * (double)scale[j] + (bias ? (double)ls_load1(bias + j) : 0);
-            ls_store1((real *)node->out[0]->data + i * n + j, (acc)ls_activation_of(linear->activation, h));
+            ls_store1((real *)node->out[0]->data + i * n + j, (acc)ls_activations[linear->activation].plain(h));
         }
     return LS_OK;
 }

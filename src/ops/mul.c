@@ -1,18 +1,7 @@
 /* y = a b, element by element: gates. dL/da = b dL/dy, dL/db = a dL/dy. */
-#include "ops/op_build.h"
+#include "ops/pair.h"
 
 enum { BLOCK = 4096 }; /* elements a thread takes at a time */
-
-static LsStatus infer(LsNode *node)
-{
-    const LsTensor *a = node->in[0], *b = node->in[1];
-    bool same = a->rank == b->rank && a->dtype == LS_REAL && b->dtype == LS_REAL;
-    for (int i = 0; same && i < a->rank; i++)
-        same = a->dim[i] == b->dim[i];
-    if (!same)
-        return ls_node_fail(node, "mul: shapes differ: %s and %s", ls_shape_text(a), ls_shape_text(b));
-    return ls_node_output(node, LS_REAL, a->rank, a->dim) ? LS_OK : LS_RESOURCE;
-}
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
@@ -77,7 +66,7 @@ static bool cases(LsGraph *g, int which)
 LS_OP(mul) = {
     .name = "mul",
     .formula = "y = a b",
-    .infer = infer,
+    .infer = ls_pair_infer,
     .forward = forward,
     .backward = backward,
     .cost = cost,

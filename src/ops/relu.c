@@ -21,7 +21,7 @@ LS_INLINE vacc slope(vacc y, int option)
 static double plain(double x, int option)
 {
     (void)option;
-    return x > 0 ? x : 0 * x;
+    return act_relu_plain(x);
 }
 
 #include "ops/unary.h"

@@ -21,7 +21,7 @@ LS_INLINE vacc slope(vacc x, int option)
 static double plain(double x, int option)
 {
     (void)option;
-    return x / (1 + exp(-x));
+    return act_silu_plain(x);
 }
 
 #include "ops/unary.h"

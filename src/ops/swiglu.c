@@ -2,21 +2,10 @@
  * where silu and mul would make two and keep their product's factor.
  *
  * With s = sigmoid(gate): dL/dup = silu(gate) dL/dy, dL/dgate = up s (1 + gate (1 - s)) dL/dy. */
-#include "ops/op_build.h"
+#include "ops/pair.h"
 #include "ops/vec_math.h"
 
 enum { BLOCK = 4096 }; /* elements a thread takes at a time */
-
-static LsStatus infer(LsNode *node)
-{
-    const LsTensor *gate = node->in[0], *up = node->in[1];
-    bool same = gate->rank == up->rank && gate->dtype == LS_REAL && up->dtype == LS_REAL;
-    for (int i = 0; same && i < gate->rank; i++)
-        same = gate->dim[i] == up->dim[i];
-    if (!same)
-        return ls_node_fail(node, "swiglu: shapes of gate and up differ: %s and %s", ls_shape_text(gate), ls_shape_text(up));
-    return ls_node_output(node, LS_REAL, gate->rank, gate->dim) ? LS_OK : LS_RESOURCE;
-}
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
@@ -99,7 +88,7 @@ static bool cases(LsGraph *g, int which)
 LS_OP(swiglu) = {
     .name = "swiglu",
     .formula = "y = silu(gate) up",
-    .infer = infer,
+    .infer = ls_pair_infer,
     .forward = forward,
     .backward = backward,
     .reference = reference,
