@@ -130,7 +130,7 @@ LsStatus ls_replace_finish(const char *temporary, const char *path)
     return LS_OK;
 }
 
-LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count)
+LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int fd, const char *path), void *self)
 {
     char *temporary = ls_replace_name(path);
     if (!temporary)
@@ -140,18 +140,34 @@ LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count)
     if (fd < 0) {
         status = ls_fail_errno(LS_ERROR, errno, path, "create a file in its folder");
     } else {
-        int error = ls_sys_write_all(fd, bytes, count, 0) == 0 ? 0 : errno;
-        if (ls_sys_close(fd) != 0 && !error)
-            error = errno;
-        if (error) {
-            unlink(temporary);
-            status = ls_fail_errno(LS_ERROR, error, path, "write");
-        } else {
+        status = write(self, fd, path);
+        if (ls_sys_close(fd) != 0 && status == LS_OK)
+            status = ls_fail_errno(LS_ERROR, errno, path, "close");
+        if (status == LS_OK)
             status = ls_replace_finish(temporary, path);
-        }
+        else
+            unlink(temporary);
     }
     ls_free(temporary);
     return status;
+}
+
+typedef struct Content {
+    const void *bytes;
+    int64_t count;
+} Content;
+
+static LsStatus write_content(void *self, int fd, const char *path)
+{
+    const Content *content = self;
+    if (ls_sys_write_all(fd, content->bytes, content->count, 0) == 0)
+        return LS_OK;
+    return ls_fail_errno(LS_ERROR, errno, path, "write");
+}
+
+LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count)
+{
+    return ls_file_replace_by(path, write_content, &(Content){bytes, count});
 }
 
 LsStatus ls_make_folders(const char *path)

@@ -14,6 +14,9 @@ LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *co
 /* Writes a whole file by the safe replace. */
 LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count) LS_MUST_USE;
 
+/* The same of a file that `write` writes; a failure of it, whose message names path, is passed on. */
+LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int fd, const char *path), void *self) LS_MUST_USE;
+
 /* The name to write to before ls_replace_finish: PATH.tmp-PID-N in the same folder, free of clashes. The caller frees it. */
 char *ls_replace_name(const char *path);
 

@@ -375,18 +375,26 @@ static LsStatus make_header(int count, const LsSafeOut *list, char **bytes, int6
     return *bytes ? LS_OK : LS_RESOURCE;
 }
 
-static LsStatus write_all(int fd, const char *path, int count, const LsSafeOut *list, const float *(*get)(void *self, int i), void *self)
+typedef struct Writing {
+    int count;
+    const LsSafeOut *list;
+    const float *(*get)(void *self, int i);
+    void *self;
+} Writing;
+
+static LsStatus write_all(void *self, int fd, const char *path)
 {
+    const Writing *w = self;
     char *header = NULL;
     int64_t at = 0;
-    LS_TRY(make_header(count, list, &header, &at));
+    LS_TRY(make_header(w->count, w->list, &header, &at));
     int failed = ls_sys_write_all(fd, header, at, 0);
     ls_free(header);
-    for (int i = 0; i < count && !failed; i++) {
+    for (int i = 0; i < w->count && !failed; i++) {
         int64_t bytes = 4;
-        for (int d = 0; d < list[i].rank; d++)
-            bytes *= list[i].dim[d];
-        const float *data = get(self, i);
+        for (int d = 0; d < w->list[i].rank; d++)
+            bytes *= w->list[i].dim[d];
+        const float *data = w->get(w->self, i);
         if (!data)
             return ls_message_status();
         failed = ls_sys_write_all(fd, data, bytes, at);
@@ -397,22 +405,5 @@ static LsStatus write_all(int fd, const char *path, int count, const LsSafeOut *
 
 LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list, const float *(*get)(void *self, int i), void *self)
 {
-    char *temporary = ls_replace_name(path);
-    if (!temporary)
-        return LS_RESOURCE;
-    LsStatus status = LS_OK;
-    int fd = ls_sys_create(temporary);
-    if (fd < 0) {
-        status = ls_fail_errno(LS_ERROR, errno, path, "create a file in its folder");
-    } else {
-        status = write_all(fd, path, count, list, get, self);
-        if (ls_sys_close(fd) != 0 && status == LS_OK)
-            status = ls_fail_errno(LS_ERROR, errno, path, "close");
-        if (status == LS_OK)
-            status = ls_replace_finish(temporary, path);
-        else
-            unlink(temporary);
-    }
-    ls_free(temporary);
-    return status;
+    return ls_file_replace_by(path, write_all, &(Writing){count, list, get, self});
 }
