@@ -13,6 +13,7 @@
 enum {
     A_BYTES = 768 << 10, /* of a packed block of A at most: a good part of the second-level cache */
     B_BYTES = 12 << 20,  /* of a packed block of B at most */
+    NEAR_BYTES = 512 << 10, /* of one that stays in the second-level cache */
     FLOAT_DEPTH = 512,   /* of a block of k */
     BFLOAT16_DEPTH = 1536,
     MOST_ROWS = 256,     /* of a block of A */
@@ -63,9 +64,10 @@ static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
     p.columns = even(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
     int64_t rows = least(MOST_ROWS, A_BYTES / panel * LS_PANEL);
     p.task_rows = even(g->m, rows, LS_PANEL);
-    while (p.task_rows > 2 * LS_PANEL && ceil_div(g->m, p.task_rows) < 2 * threads)
+    bool near = p.columns / LS_PANEL * panel <= NEAR_BYTES; /* then B may pass by more often, and a cut of the columns, which packs A again, is saved */
+    while (p.task_rows > 2 * LS_PANEL && ceil_div(g->m, p.task_rows) < (near ? 4 : 2) * threads)
         p.task_rows = round_up(p.task_rows / 2, LS_PANEL);
-    int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div(4 * threads, row_tasks);
+    int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div((near ? 2 : 4) * threads, row_tasks);
     p.task_columns = p.columns;
     while (wanted > 1 && row_tasks * wanted % threads != 0)
         wanted++;
