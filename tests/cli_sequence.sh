@@ -66,8 +66,10 @@ mebibytes() { sed -n "s/^ *$1 *\([0-9.]*\) MiB.*/\1/p" dry-0.txt; }
 limit=$(awk -v all="$(mebibytes 'memory of a rank')" -v activations="$(mebibytes activations)" 'BEGIN { print int(1024 * (all - 0.55 * activations)) }')
 small=(train.sequence=2048 train.batch=1 train.steps=4 train.evaluate_every=0)
 expect 0 "" "$lockstep" train job.yaml --progress none output.path=runs/roomy "${small[@]}"
-expect 0 "sequences are computed in 2 segments; train.segment=1024 makes it the same elsewhere" "$lockstep" train job.yaml --progress none \
-    output.path=runs/narrow "${small[@]}" train.memory="${limit}KiB"
+expect 0 "sequences are computed in " "$lockstep" train job.yaml --progress none output.path=runs/narrow "${small[@]}" train.memory="${limit}KiB"
+# in how many depends on the products' work space, which differs from machine to machine
+read -r segments segment < <(sed -n 's/.*computed in \([0-9]*\) segments; train.segment=\([0-9]*\) makes it the same elsewhere.*/\1 \2/p' err.txt)
+[ "${segments:-0}" -ge 2 ] && [ $((segments * segment)) -ge 2048 ] && [ $(((segments - 1) * segment)) -lt 2048 ] || failed "cut by the plan: $(cat err.txt)"
 values runs/roomy/metrics.jsonl loss > whole.txt
 values runs/narrow/metrics.jsonl loss > this.txt
 near this.txt whole.txt 1e-5 "cut by the plan"

@@ -64,7 +64,6 @@ LS_INLINE vacc one_square(const Shape *s, const real *q, const real *k, int64_t 
         const real *key = k + i * stride;
         vacc dot = {0};
         one_fetch(fetch);
-#pragma GCC unroll 4
         for (int j = 0; j < vectors && i < rows; j++)
             dot += query[j] * ls_load(key + j * LS_LANES);
         for (int64_t d = 0; d < s->size && i < rows && vectors == 0; d += LS_LANES)
