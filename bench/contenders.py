@@ -66,6 +66,12 @@ class Ours:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+# What PyTorch allocates in a step it gives back to the system at its end, unless glibc is told to keep it: where fresh pages are slow, as in
+# virtual machines, that doubles its time. JAX is left as it is: kept memory would not leave it enough.
+KEEPS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40), "MALLOC_TOP_PAD_": str(256 << 20),
+                "GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}
+
+
 class Peer:
     """A script of bench/peers under another interpreter; see peers/peer.py for how it is talked with."""
 
@@ -74,7 +80,8 @@ class Peer:
         self.program = os.path.splitext(script)[0]
         self.errors = tempfile.TemporaryFile(mode="w+")
         command = [python, os.path.join(HERE, "peers", script), json.dumps(work)]
-        self.process = subprocess.Popen(command, env=environment(work["threads"]), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        more = KEEPS_MEMORY if script.startswith("torch") else {}
+        self.process = subprocess.Popen(command, env=environment(work["threads"], **more), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.errors, text=True)
         self.fields = {}
         self.limit = limit
