@@ -10,6 +10,7 @@
 #include "base/gemm_kernel.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
+#include "base/pieces.h"
 #include "base/share.h"
 
 #include <oneapi/dnnl/dnnl.h>
@@ -22,16 +23,6 @@
 /* Products below this many operations for each thread are shared out evenly. */
 #define EVEN_FLOPS 6e7
 #define ONEDNN_PIECES 16
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 LsStatus ls_gemm_check(const LsGemm *g)
 {
@@ -66,7 +57,7 @@ static double cut_output(const LsGemm *g, Cut *cut, int64_t pieces)
     for (int64_t row_pieces = 1; row_pieces <= pieces; row_pieces++) {
         if (pieces % row_pieces != 0)
             continue;
-        int64_t rows = ceil_div(ceil_div(g->m, row_pieces), 8) * 8, columns = ceil_div(ceil_div(g->n, pieces / row_pieces), 16) * 16;
+        int64_t rows = ls_ceil_div(ls_ceil_div(g->m, row_pieces), 8) * 8, columns = ls_ceil_div(ls_ceil_div(g->n, pieces / row_pieces), 16) * 16;
         double time = piece_time(g, rows, columns);
         if (best == 0 || time < best) {
             best = time;
@@ -74,8 +65,8 @@ static double cut_output(const LsGemm *g, Cut *cut, int64_t pieces)
             cut->columns = columns;
         }
     }
-    cut->row_pieces = ceil_div(g->m, cut->rows);
-    cut->column_pieces = ceil_div(g->n, cut->columns);
+    cut->row_pieces = ls_ceil_div(g->m, cut->rows);
+    cut->column_pieces = ls_ceil_div(g->n, cut->columns);
     return best;
 }
 
@@ -102,7 +93,7 @@ static Cut cut_of(const LsGemm *g)
     Cut cut = {.depth = g->k, .kernel = ls_gemm_kernel_usable()};
     if (g->m * g->n <= SMALL_OUTPUT && g->k >= 2 * K_RANGE)
         cut.depth = K_RANGE;
-    cut.ranges = ceil_div(g->k, cut.depth);
+    cut.ranges = ls_ceil_div(g->k, cut.depth);
     if (cut.kernel)
         cut_for_threads(g, &cut);
     else
@@ -154,9 +145,9 @@ static LsGemmRegion region_of(const LsGemm *g, const Cut *cut, int64_t number, f
                       .ldc = parts ? g->n : g->ldc,
                       .add = !parts && g->accumulate,
                       .complete = !parts};
-    r.rows = min64(cut->rows, g->m - r.row);
-    r.columns = min64(cut->columns, g->n - r.column);
-    r.depth = min64(cut->depth, g->k - r.from);
+    r.rows = ls_least(cut->rows, g->m - r.row);
+    r.columns = ls_least(cut->columns, g->n - r.column);
+    r.depth = ls_least(cut->depth, g->k - r.from);
     r.c = (parts ? parts + range * g->m * g->n : (float *)g->c) + r.row * r.ldc + r.column;
     return r;
 }
@@ -207,7 +198,7 @@ static void sum_parts(const LsGemm *g, const Cut *cut, const float *parts)
 
 static double up_to(int64_t x, int64_t step)
 {
-    return (double)(ceil_div(x, step) * step);
+    return (double)(ls_ceil_div(x, step) * step);
 }
 
 /* Tiles do six products of a float's digits faster than vectors do the one, if each element, once split, meets enough others, and each sum is
@@ -250,6 +241,6 @@ LsStatus ls_gemm_float32(const LsGemm *g)
 
 int64_t ls_gemm_space_most(int64_t columns, bool is_float)
 {
-    int64_t tiles = is_float ? ls_fixed_usable() ? ls_fixed_space(columns) : 0 : ls_panel_kernel() ? ls_panel_space(columns, false) : 0;
+    int64_t tiles = is_float ? ls_fixed_usable() ? ls_fixed_space(columns) : 0 : ls_panel_kernel() ? ls_panel_space(columns) : 0;
     return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;
 }

@@ -66,5 +66,5 @@ LsStatus ls_gemm_bfloat16(const LsGemm *g)
         return LS_OK;
     }
     const LsPanelKernel *panels = ls_panel_kernel();
-    return panels && g->m > 0 && g->n > 0 && g->k > 0 ? ls_panel_gemm(g, panels, false) : widened(g);
+    return panels && g->m > 0 && g->n > 0 && g->k > 0 ? ls_panel_gemm(g, panels) : widened(g);
 }

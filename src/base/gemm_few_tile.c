@@ -7,6 +7,7 @@
 #include "base/gemm_few.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
+#include "base/pieces.h"
 
 #include <omp.h>
 
@@ -47,8 +48,6 @@ INLINE Stored stored_b(LsFewKind kind) { return kind == LS_FEW_BFLOAT16 ? HALVES
 INLINE Stored stored_a(LsFewKind kind) { return kind == LS_FEW_INT8 ? FLOATS : HALVES; }
 
 INLINE int parts_of_a(LsFewKind kind) { return stored_a(kind) == FLOATS ? LS_FLOAT_PARTS : 1; }
-
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- Tiles ----------------------------------------------------------------------------------------------------------------------- */
 
@@ -255,7 +254,7 @@ INLINE void multiply_blocks(const Job *job, const LsFewKind kind, const int bloc
     _tile_zero(2);
     _tile_zero(3);
     for (int64_t step = 0; step < job->steps; step += MADE_STEPS) {
-        int64_t count = min64(MADE_STEPS, job->steps - step);
+        int64_t count = ls_least(MADE_STEPS, job->steps - step);
         bool direct = whole && (step + count) * LS_STEP <= g->k;
         if (!direct)
             make_tiles(g, stored, row, blocks, step, count, made);
@@ -346,8 +345,8 @@ LsStatus ls_gemm_few_tile(const LsGemm *g, LsFewKind kind, const float *scale)
 #pragma omp parallel if (g->n * g->k > 16384)
     {
         int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
-        int64_t first = tiles * thread / threads * LS_TILE, end = min64(tiles * (thread + 1) / threads * LS_TILE, g->n);
-        fetch((const char *)g->b + first * row_bytes, min64(blocks_for(job.columns, tiles) * LS_TILE, end - first) * row_bytes);
+        int64_t first = tiles * thread / threads * LS_TILE, end = ls_least(tiles * (thread + 1) / threads * LS_TILE, g->n);
+        fetch((const char *)g->b + first * row_bytes, ls_least(blocks_for(job.columns, tiles) * LS_TILE, end - first) * row_bytes);
 #pragma omp for schedule(static)
         for (int64_t step = 0; step < job.steps; step++)
             for (int64_t tile = 0; tile < job.columns; tile++)

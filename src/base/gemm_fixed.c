@@ -5,6 +5,7 @@
 #include "base/gemm_kernel.h"
 #include "base/gemm_space.h"
 #include "base/gemm_tiles.h"
+#include "base/pieces.h"
 #include "base/share.h"
 
 #include <omp.h>
@@ -38,29 +39,18 @@ typedef struct Own {
     float *vectors;    /* for ls_gemm_kernel */
 } Own;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t round_up(int64_t x, int64_t step) { return ceil_div(x, step) * step; }
-
-/* Pieces of equal size, at most `most`, each a multiple of `step`. */
-static int64_t even(int64_t length, int64_t most, int64_t step)
-{
-    most = most < step ? step : most / step * step;
-    return round_up(ceil_div(length, ceil_div(length, most)), step);
-}
-
 static Plan plan_of(const LsGemm *g)
 {
     Plan p = {.g = g, .a = {g->a, g->lda, !g->transpose_a, false, g->a_by_largest}, .b = {g->b, g->ldb, g->transpose_b, true, false}};
     int64_t threads = ls_threads();
-    p.depth = even(g->k, DEPTH, LS_FIXED_STEP);
-    p.columns = even(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
-    p.task_rows = even(g->m, ROWS, TILE);
-    while (p.task_rows > LEAST_ROWS && ceil_div(g->m, p.task_rows) < 2 * threads)
-        p.task_rows = round_up(p.task_rows / 2, TILE);
-    int64_t row_tasks = ceil_div(g->m, p.task_rows), most = p.columns / LEAST_COLUMNS, idle = ceil_div(threads, row_tasks);
-    int64_t pieces = least(ceil_div(4 * threads, row_tasks), most > idle ? most : idle);
-    p.task_columns = round_up(ceil_div(p.columns, pieces), TILE);
+    p.depth = ls_even_piece(g->k, DEPTH, LS_FIXED_STEP);
+    p.columns = ls_even_piece(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
+    p.task_rows = ls_even_piece(g->m, ROWS, TILE);
+    while (p.task_rows > LEAST_ROWS && ls_ceil_div(g->m, p.task_rows) < 2 * threads)
+        p.task_rows = ls_round_up(p.task_rows / 2, TILE);
+    int64_t row_tasks = ls_ceil_div(g->m, p.task_rows), most = p.columns / LEAST_COLUMNS, idle = ls_ceil_div(threads, row_tasks);
+    int64_t pieces = ls_least(ls_ceil_div(4 * threads, row_tasks), most > idle ? most : idle);
+    p.task_columns = ls_round_up(ls_ceil_div(p.columns, pieces), TILE);
     return p;
 }
 
@@ -98,15 +88,15 @@ static int64_t run_of(const LsFixedScale *scale, int64_t from, int64_t count)
 /* All columns of wide rows, then wide columns of the other rows. */
 static void multiply_wide(const Plan *p, const Block *b, const Piece *t, const LsFixedScale *of_a, const LsFixedScale *of_b, float *space)
 {
-    int64_t down = ceil_div(t->rows, TILE), across = ceil_div(t->columns, TILE);
+    int64_t down = ls_ceil_div(t->rows, TILE), across = ls_ceil_div(t->columns, TILE);
     for (int64_t i = 0, n; i < down; i += n) {
         n = run_of(of_a, i, down);
-        Piece rows = {t->row + i * TILE, least(n * TILE, t->rows - i * TILE), t->column, t->columns};
+        Piece rows = {t->row + i * TILE, ls_least(n * TILE, t->rows - i * TILE), t->column, t->columns};
         if (of_a[i].wide)
             by_vectors(p, b, &rows, space);
         for (int64_t j = 0, m; j < across && !of_a[i].wide; j += m) {
             m = run_of(of_b, j, across);
-            Piece columns = {rows.row, rows.rows, t->column + j * TILE, least(m * TILE, t->columns - j * TILE)};
+            Piece columns = {rows.row, rows.rows, t->column + j * TILE, ls_least(m * TILE, t->columns - j * TILE)};
             if (of_b[j].wide)
                 by_vectors(p, b, &columns, space);
         }
@@ -135,7 +125,7 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
                             const LsFixedScale *of_b)
 {
     _Alignas(64) int32_t sums[ROWS / TILE][SUM];
-    int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ceil_div(t->rows, TILE);
+    int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ls_ceil_div(t->rows, TILE);
     int64_t lines = LS_FIXED_STEP_BYTES / LS_ALIGN / panels, kept = -1;
     bool wide = of_b->wide;
     Piece tile = *t, before = tile;
@@ -146,11 +136,11 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
                 continue;
             }
             bool complete = step + CHUNK >= steps;
-            tile.row = t->row + i * TILE, tile.rows = least(TILE, t->rows - i * TILE);
+            tile.row = t->row + i * TILE, tile.rows = ls_least(TILE, t->rows - i * TILE);
             if (complete)
                 ask_for(p->g, &tile);
             LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES, .b = right + step * LS_FIXED_STEP_BYTES,
-                                      .steps = least(CHUNK, steps - step), .add = step > 0, .sum = sums[i],
+                                      .steps = ls_least(CHUNK, steps - step), .add = step > 0, .sum = sums[i],
                                       .next = right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN, .lines = lines};
             ls_fixed_multiply(&product);
             if (complete && kept >= 0)
@@ -166,16 +156,16 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
 static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, const Own *own)
 {
     const LsGemm *g = p->g;
-    Piece task = {row, least(p->task_rows, g->m - row), b->column + column, least(p->task_columns, b->columns - column)};
+    Piece task = {row, ls_least(p->task_rows, g->m - row), b->column + column, ls_least(p->task_columns, b->columns - column)};
     int64_t panel = ls_fixed_bytes(b->depth);
     LsFixedScale scale_a[ROWS / TILE];
     const LsFixedScale *scale_b = p->scale_b + column / TILE;
     for (int64_t i = 0; i < task.rows; i += TOGETHER)
-        ls_fixed_pack(&p->a, row + i, least(TOGETHER, task.rows - i), b->from, b->depth, own->copy, own->packed_a + i / TILE * panel,
+        ls_fixed_pack(&p->a, row + i, ls_least(TOGETHER, task.rows - i), b->from, b->depth, own->copy, own->packed_a + i / TILE * panel,
                       scale_a + i / TILE);
     bool wide = false;
     for (int64_t j = 0; j < task.columns; j += TILE) {
-        Piece strip = {row, task.rows, task.column + j, least(TILE, task.columns - j)};
+        Piece strip = {row, task.rows, task.column + j, ls_least(TILE, task.columns - j)};
         wide |= multiply_column(p, b, &strip, own->packed_a, p->packed_b + (column + j) / TILE * panel, scale_a, scale_b + j / TILE);
     }
     if (wide)
@@ -189,12 +179,12 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
 /* One thread's share of a block; called by all threads of the team. */
 static void run_block(const Plan *p, const Block *b, const Own *own)
 {
-    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
+    int64_t row_tasks = ls_ceil_div(p->g->m, p->task_rows), column_tasks = ls_ceil_div(b->columns, p->task_columns);
 #pragma omp master
     ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
 #pragma omp for schedule(static)
     for (int64_t j = 0; j < b->columns; j += TOGETHER)
-        ls_fixed_pack(&p->b, b->column + j, least(TOGETHER, b->columns - j), b->from, b->depth, own->copy,
+        ls_fixed_pack(&p->b, b->column + j, ls_least(TOGETHER, b->columns - j), b->from, b->depth, own->copy,
                       p->packed_b + j / TILE * ls_fixed_bytes(b->depth), p->scale_b + j / TILE);
     for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
         multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, own);
@@ -207,7 +197,7 @@ static void run_blocks(const Plan *p, const Own *own)
     ls_tiles_begin();
     for (int64_t column = 0; column < g->n; column += p->columns)
         for (int64_t from = 0; from < g->k; from += p->depth) {
-            Block b = {column, least(p->columns, g->n - column), from, least(p->depth, g->k - from), from == 0, from + p->depth >= g->k};
+            Block b = {column, ls_least(p->columns, g->n - column), from, ls_least(p->depth, g->k - from), from == 0, from + p->depth >= g->k};
             run_block(p, &b, own);
         }
     ls_tiles_end();
@@ -220,8 +210,8 @@ typedef struct Shares {
 
 static Shares shares_of(int64_t depth, int64_t rows)
 {
-    Shares s = {.a = ceil_div(rows, TILE) * ls_fixed_bytes(depth), .copy = ls_fixed_copy(depth) * (int64_t)sizeof(float),
-                .vectors = round_up(ls_gemm_kernel_space() * (int64_t)sizeof(float), LS_ALIGN)};
+    Shares s = {.a = ls_ceil_div(rows, TILE) * ls_fixed_bytes(depth), .copy = ls_fixed_copy(depth) * (int64_t)sizeof(float),
+                .vectors = ls_round_up(ls_gemm_kernel_space() * (int64_t)sizeof(float), LS_ALIGN)};
     s.all = s.a + s.copy + s.vectors;
     return s;
 }
@@ -231,7 +221,7 @@ LsStatus ls_fixed_gemm(const LsGemm *g)
     Plan p = plan_of(g);
     Shares own = shares_of(p.depth, p.task_rows);
     int64_t threads = ls_threads(), b_bytes = p.columns / TILE * ls_fixed_bytes(p.depth);
-    int64_t scale_bytes = round_up(p.columns / TILE * (int64_t)sizeof(LsFixedScale), LS_ALIGN);
+    int64_t scale_bytes = ls_round_up(p.columns / TILE * (int64_t)sizeof(LsFixedScale), LS_ALIGN);
     LsGemmSpace *space = ls_gemm_space_take(b_bytes + scale_bytes + threads * own.all);
     if (!space)
         return LS_RESOURCE;
@@ -250,5 +240,5 @@ LsStatus ls_fixed_gemm(const LsGemm *g)
 
 int64_t ls_fixed_space(int64_t columns)
 {
-    return least(ceil_div(columns, TILE) * ls_fixed_bytes(DEPTH), B_BYTES) + ls_threads() * shares_of(DEPTH, ROWS).all;
+    return ls_least(ls_ceil_div(columns, TILE) * ls_fixed_bytes(DEPTH), B_BYTES) + ls_threads() * shares_of(DEPTH, ROWS).all;
 }

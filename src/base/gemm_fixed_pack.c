@@ -1,5 +1,6 @@
 /* Packing of fixed-point panels: the largest number of each row first, then its digits, 16 rows by 64 of k at a time. */
 #include "base/gemm_fixed.h"
+#include "base/pieces.h"
 
 #include <string.h>
 
@@ -15,8 +16,6 @@ typedef struct Piece {
     int64_t stride; /* from row to row, or from k to k */
 } Piece;
 
-static inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* ---- The largest of each row ------------------------------------------------------------------------------------------------------ */
 
 /* As the bits of a float, in which order is that of the numbers, then infinity, then NaN. */
@@ -30,7 +29,7 @@ static Piece rows_at(const LsFixedSource *s, const float *x, int64_t rows, int64
         return (Piece){x, s->stride};
     memset(copy, 0, TILE * STEP * sizeof *copy);
     for (int64_t i = 0; i < rows; i++)
-        memcpy(copy + i * STEP, x + i * s->stride, (size_t)least(depth, STEP) * sizeof *copy);
+        memcpy(copy + i * STEP, x + i * s->stride, (size_t)ls_least(depth, STEP) * sizeof *copy);
     return (Piece){copy, STEP};
 }
 
@@ -233,7 +232,7 @@ void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t fr
         return;
     }
     for (int64_t i = 0; i < rows; i += TILE, out += ls_fixed_bytes(depth), scale++)
-        pack_rows(s, s->data + (row + i) * s->stride + from, least(TILE, rows - i), depth, copy, out, scale);
+        pack_rows(s, s->data + (row + i) * s->stride + from, ls_least(TILE, rows - i), depth, copy, out, scale);
 }
 
 #else

@@ -1,18 +1,9 @@
 /* The double product, for gradient checks: plain loops over blocks that fit the cache. */
 #include "base/gemm.h"
 #include "base/gemm_check.h"
+#include "base/pieces.h"
 
 #include <string.h>
-
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
 
 #define BLOCK 64
 
@@ -38,9 +29,9 @@ static void multiply_block(double *restrict sum, const double *restrict x, const
 static void product_block(const LsGemm *g, int64_t i, int64_t j)
 {
     double x[BLOCK * BLOCK], y[BLOCK * BLOCK], sum[BLOCK * BLOCK] = {0};
-    int64_t rows = min64(BLOCK, g->m - i), columns = min64(BLOCK, g->n - j);
+    int64_t rows = ls_least(BLOCK, g->m - i), columns = ls_least(BLOCK, g->n - j);
     for (int64_t p = 0; p < g->k; p += BLOCK) {
-        int64_t depth = min64(BLOCK, g->k - p);
+        int64_t depth = ls_least(BLOCK, g->k - p);
         copy_block(x, g->a, g->lda, g->transpose_a, i, p, rows, depth);
         copy_block(y, g->b, g->ldb, g->transpose_b, p, j, depth, columns);
         multiply_block(sum, x, y, rows, columns, depth);
@@ -60,7 +51,7 @@ static void product_block(const LsGemm *g, int64_t i, int64_t j)
 LsStatus ls_gemm_float64(const LsGemm *g)
 {
     LS_TRY(ls_gemm_check(g));
-    int64_t row_blocks = ceil_div(g->m, BLOCK), column_blocks = ceil_div(g->n, BLOCK);
+    int64_t row_blocks = ls_ceil_div(g->m, BLOCK), column_blocks = ls_ceil_div(g->n, BLOCK);
 #pragma omp parallel for schedule(static) if (row_blocks * column_blocks > 1)
     for (int64_t block = 0; block < row_blocks * column_blocks; block++)
         product_block(g, block % row_blocks * BLOCK, block / row_blocks * BLOCK);

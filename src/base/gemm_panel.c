@@ -6,6 +6,7 @@
 #include "base/bfloat16.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
+#include "base/pieces.h"
 #include "base/share.h"
 
 #include <omp.h>
@@ -14,11 +15,9 @@ enum {
     A_BYTES = 768 << 10, /* of a packed block of A at most: a good part of the second-level cache */
     B_BYTES = 12 << 20,  /* of a packed block of B at most */
     NEAR_BYTES = 512 << 10, /* of one that stays in the second-level cache */
-    FLOAT_DEPTH = 512,   /* of a block of k */
-    BFLOAT16_DEPTH = 1536,
+    DEPTH = 1536,        /* of a block of k */
     MOST_ROWS = 256,     /* of a block of A */
     CHUNK_STEPS = 16,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
-    FLOAT_CHUNK_STEPS = 4,
     PACK_COLUMNS = 256,  /* of a piece of B that is packed at once where its rows are those of k, and how many of these */
     PACK_DEPTH = 128,
     LARGE_BYTES = 2 << 20, /* a result from this size on was in no near cache, and waits for none to be written */
@@ -29,9 +28,8 @@ typedef struct Plan {
     const LsGemm *g;
     const LsPanelKernel *kernel;
     LsPanelSource a, b;
-    bool is_float, c_float;
+    bool c_float;
     bool large, past_caches; /* C; see LsPanelTarget */
-    int parts;
     int64_t depth, columns;           /* of a block of k, and of columns of B */
     int64_t task_rows, task_columns;  /* of one thread's piece */
     uint8_t *packed_b;                /* (columns / 32) panels */
@@ -39,40 +37,29 @@ typedef struct Plan {
     LsShare *share;                   /* of a block's tasks */
 } Plan;
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t round_up(int64_t x, int64_t step) { return ceil_div(x, step) * step; }
-
-/* Pieces of equal size, at most `most`, each a multiple of `step`. */
-static int64_t even(int64_t length, int64_t most, int64_t step)
+static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel)
 {
-    most = most < step ? step : most / step * step;
-    return round_up(ceil_div(length, ceil_div(length, most)), step);
-}
-
-static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
-{
-    Plan p = {.g = g, .kernel = kernel, .is_float = is_float, .c_float = is_float || g->c_float, .parts = is_float ? LS_FLOAT_PARTS : 1};
-    p.a = (LsPanelSource){g->a, g->lda, !g->transpose_a, is_float, false};
-    p.b = (LsPanelSource){g->b, g->ldb, g->transpose_b, is_float, true};
+    Plan p = {.g = g, .kernel = kernel, .c_float = g->c_float};
+    p.a = (LsPanelSource){g->a, g->lda, !g->transpose_a, false, false};
+    p.b = (LsPanelSource){g->b, g->ldb, g->transpose_b, false, true};
     int64_t bytes = p.c_float ? (int64_t)sizeof(float) : (int64_t)sizeof(LsBfloat16);
     bool lines = (uintptr_t)g->c % LS_ALIGN == 0 && g->ldc * bytes % LS_ALIGN == 0;
     p.large = g->m * g->n * bytes >= LARGE_BYTES;
     p.past_caches = p.large && lines && (p.c_float || !g->finish);
-    p.depth = even(g->k, is_float ? FLOAT_DEPTH : BFLOAT16_DEPTH, LS_STEP);
-    int64_t panel = ls_panel_bytes(p.depth, p.parts), threads = ls_threads();
-    p.columns = even(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
-    int64_t rows = least(MOST_ROWS, A_BYTES / panel * LS_PANEL);
-    p.task_rows = even(g->m, rows, LS_PANEL);
+    p.depth = ls_even_piece(g->k, DEPTH, LS_STEP);
+    int64_t panel = ls_panel_bytes(p.depth, 1), threads = ls_threads();
+    p.columns = ls_even_piece(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
+    int64_t rows = ls_least(MOST_ROWS, A_BYTES / panel * LS_PANEL);
+    p.task_rows = ls_even_piece(g->m, rows, LS_PANEL);
     bool near = p.columns / LS_PANEL * panel <= NEAR_BYTES; /* then B may pass by more often, and a cut of the columns, which packs A again, is saved */
-    while (p.task_rows > 2 * LS_PANEL && ceil_div(g->m, p.task_rows) < (near ? 4 : 2) * threads)
-        p.task_rows = round_up(p.task_rows / 2, LS_PANEL);
-    int64_t row_tasks = ceil_div(g->m, p.task_rows), wanted = ceil_div((near ? 2 : 4) * threads, row_tasks);
+    while (p.task_rows > 2 * LS_PANEL && ls_ceil_div(g->m, p.task_rows) < (near ? 4 : 2) * threads)
+        p.task_rows = ls_round_up(p.task_rows / 2, LS_PANEL);
+    int64_t row_tasks = ls_ceil_div(g->m, p.task_rows), wanted = ls_ceil_div((near ? 2 : 4) * threads, row_tasks);
     p.task_columns = p.columns;
     while (wanted > 1 && row_tasks * wanted % threads != 0)
         wanted++;
     if (wanted > 1)
-        p.task_columns = even(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : least(LEAST_COLUMNS, ceil_div(p.columns, threads)), LS_PANEL);
+        p.task_columns = ls_even_piece(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : ls_least(LEAST_COLUMNS, ls_ceil_div(p.columns, threads)), LS_PANEL);
     return p;
 }
 
@@ -92,11 +79,10 @@ static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64
                        .rows = rows,
                        .columns = columns,
                        .to_float = p->c_float || !to_c,
-                       .bias_float = p->is_float,
                        .add = p->c_float ? g->accumulate || !first : last && g->accumulate};
     t.past_caches = p->past_caches && last && !t.add && columns == LS_PANEL;
     if (last && g->bias)
-        t.bias = p->is_float ? (const void *)((const float *)g->bias + column) : (const LsBfloat16 *)g->bias + column;
+        t.bias = (const LsBfloat16 *)g->bias + column;
     return t;
 }
 
@@ -121,26 +107,26 @@ static void ask_for_result(const Plan *p, int64_t row, int64_t column, int64_t r
 static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, uint8_t *packed_a)
 {
     const LsGemm *g = p->g;
-    int64_t rows = least(p->task_rows, g->m - row), columns = least(p->task_columns, b->columns - column);
-    int64_t panel = ls_panel_bytes(b->depth, p->parts), steps = ls_panel_steps(b->depth);
+    int64_t rows = ls_least(p->task_rows, g->m - row), columns = ls_least(p->task_columns, b->columns - column);
+    int64_t panel = ls_panel_bytes(b->depth, 1), steps = ls_panel_steps(b->depth);
     bool first = b->from == 0, last = b->from + b->depth == g->k;
-    int64_t chunk = even(steps, p->parts == 1 ? CHUNK_STEPS : FLOAT_CHUNK_STEPS, 1), step_bytes = (int64_t)p->parts * LS_STEP_BYTES;
+    int64_t chunk = ls_even_piece(steps, CHUNK_STEPS, 1), step_bytes = LS_STEP_BYTES;
     _Alignas(64) float sums[MOST_ROWS / LS_PANEL][LS_PANEL * LS_PANEL];
     if (last && p->large && !p->past_caches && !p->c_float)
         ask_for_result(p, row, b->column + column, rows, columns);
     ls_panel_pack(&p->a, row, rows, b->from, b->depth, packed_a, panel);
-    int64_t lines = step_bytes / LS_ALIGN / ceil_div(rows, LS_PANEL);
+    int64_t lines = step_bytes / LS_ALIGN / ls_ceil_div(rows, LS_PANEL);
     for (int64_t j = 0; j < columns; j += LS_PANEL)
         for (int64_t step = 0; step < steps; step += chunk)
             for (int64_t i = 0; i < rows; i += LS_PANEL) {
-                int64_t here = least(LS_PANEL, rows - i), wide = least(LS_PANEL, columns - j);
+                int64_t here = ls_least(LS_PANEL, rows - i), wide = ls_least(LS_PANEL, columns - j);
                 const uint8_t *right = p->packed_b + (column + j) / LS_PANEL * panel + step * step_bytes;
                 LsPanelTarget t = target_of(p, row + i, b->column + column + j, here, wide, first, last);
                 bool complete = step + chunk >= steps;
                 LsPanelProduct product = {.a = packed_a + i / LS_PANEL * panel + step * step_bytes,
                                           .b = right,
-                                          .steps = least(chunk, steps - step),
-                                          .parts = p->parts,
+                                          .steps = ls_least(chunk, steps - step),
+                                          .parts = 1,
                                           .row_tiles = tiles_of(here),
                                           .column_tiles = tiles_of(wide),
                                           .add = step > 0,
@@ -161,17 +147,17 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
 /* One thread's share of a block; called by all threads of the team. */
 static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
 {
-    int64_t panel = ls_panel_bytes(b->depth, p->parts);
-    int64_t row_tasks = ceil_div(p->g->m, p->task_rows), column_tasks = ceil_div(b->columns, p->task_columns);
+    int64_t panel = ls_panel_bytes(b->depth, 1);
+    int64_t row_tasks = ls_ceil_div(p->g->m, p->task_rows), column_tasks = ls_ceil_div(b->columns, p->task_columns);
 #pragma omp master
     ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
     /* pieces whose lines in memory are long enough for the machine to guess the next */
-    int64_t wide = p->b.along_k ? LS_PANEL : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ceil_div(b->depth, deep);
+    int64_t wide = p->b.along_k ? LS_PANEL : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ls_ceil_div(b->depth, deep);
 #pragma omp for schedule(static)
-    for (int64_t piece = 0; piece < ceil_div(b->columns, wide) * slices; piece++) {
+    for (int64_t piece = 0; piece < ls_ceil_div(b->columns, wide) * slices; piece++) {
         int64_t j = piece / slices * wide, k = piece % slices * deep;
-        ls_panel_pack(&p->b, b->column + j, least(wide, b->columns - j), b->from + k, least(deep, b->depth - k),
-                      p->packed_b + j / LS_PANEL * panel + k / LS_STEP * p->parts * LS_STEP_BYTES, panel);
+        ls_panel_pack(&p->b, b->column + j, ls_least(wide, b->columns - j), b->from + k, ls_least(deep, b->depth - k),
+                      p->packed_b + j / LS_PANEL * panel + k / LS_STEP * LS_STEP_BYTES, panel);
     }
     for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
         multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, packed_a);
@@ -185,19 +171,19 @@ static void run_blocks(const Plan *p, uint8_t *packed_a)
         p->kernel->begin();
     for (int64_t column = 0; column < g->n; column += p->columns)
         for (int64_t from = 0; from < g->k; from += p->depth) {
-            Block b = {column, least(p->columns, g->n - column), from, least(p->depth, g->k - from)};
+            Block b = {column, ls_least(p->columns, g->n - column), from, ls_least(p->depth, g->k - from)};
             run_block(p, &b, packed_a);
         }
     if (p->kernel->end)
         p->kernel->end();
 }
 
-LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel, bool is_float)
+LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel)
 {
-    Plan p = plan_of(g, kernel, is_float);
+    Plan p = plan_of(g, kernel);
     bool partial = !p.c_float && g->k > p.depth;
-    int64_t panel = ls_panel_bytes(p.depth, p.parts), b_bytes = p.columns / LS_PANEL * panel;
-    int64_t a_bytes = p.task_rows / LS_PANEL * panel, partial_bytes = partial ? round_up(g->m * p.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
+    int64_t panel = ls_panel_bytes(p.depth, 1), b_bytes = p.columns / LS_PANEL * panel;
+    int64_t a_bytes = p.task_rows / LS_PANEL * panel, partial_bytes = partial ? ls_round_up(g->m * p.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
     int64_t threads = ls_threads();
     LsGemmSpace *space = ls_gemm_space_take(b_bytes + partial_bytes + threads * a_bytes);
     if (!space)
@@ -213,8 +199,8 @@ LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel, bool is_flo
     return LS_OK;
 }
 
-int64_t ls_panel_space(int64_t columns, bool is_float)
+int64_t ls_panel_space(int64_t columns)
 {
-    int64_t b_bytes = is_float ? columns * ls_panel_bytes(FLOAT_DEPTH, LS_FLOAT_PARTS) / LS_PANEL : columns * ls_panel_bytes(BFLOAT16_DEPTH, 1) / LS_PANEL;
-    return least(b_bytes, B_BYTES) + ls_threads() * (least(b_bytes, A_BYTES));
+    int64_t b_bytes = columns * ls_panel_bytes(DEPTH, 1) / LS_PANEL;
+    return ls_least(b_bytes, B_BYTES) + ls_threads() * (ls_least(b_bytes, A_BYTES));
 }

@@ -45,14 +45,14 @@ typedef struct LsPanelTarget {
     int64_t to_stride;
     const float *from;      /* what earlier blocks of k gave, or NULL */
     int64_t from_stride;
-    const void *bias;       /* (columns) of the operands' type, or NULL */
+    const void *bias;       /* (columns) of bfloat16, or NULL */
     int64_t rows, columns;  /* 1 to 32 */
-    bool to_float, bias_float, add;
+    bool to_float, add;
     bool past_caches;       /* 32 columns of whole lines, not added to: written without reading what was there */
 } LsPanelTarget;
 
 /* Most bytes of work space that a product takes whose result has this many columns. */
-int64_t ls_panel_space(int64_t columns, bool is_float);
+int64_t ls_panel_space(int64_t columns);
 
 void ls_panel_give(const LsPanelTarget *target, const float *sum);
 
@@ -85,7 +85,7 @@ const LsPanelKernel *ls_panel_kernel(void);
 /* The same for floats in their three parts: NULL without tiles, as vectors of floats are faster then. */
 const LsPanelKernel *ls_panel_tiles(void);
 
-/* The product of panels, float or bfloat16. An element's bits depend on k alone, not on the number of threads. */
-LsStatus ls_panel_gemm(const LsGemm *gemm, const LsPanelKernel *kernel, bool is_float) LS_MUST_USE;
+/* The product of panels of bfloat16. An element's bits depend on k alone, not on the number of threads. */
+LsStatus ls_panel_gemm(const LsGemm *gemm, const LsPanelKernel *kernel) LS_MUST_USE;
 
 #endif

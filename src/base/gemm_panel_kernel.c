@@ -186,7 +186,7 @@ static void give_lines_past(const LsPanelTarget *t, const float *sum)
 {
     __m512 bias[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
     for (int v = 0; v < 2 && t->bias; v++)
-        bias[v] = load(t->bias, v * 16, t->bias_float, 0xffff);
+        bias[v] = load(t->bias, v * 16, false, 0xffff);
     for (int64_t i = 0; i < t->rows; i++) {
         __m512 x = _mm512_load_ps(sum + i * LS_PANEL), y = _mm512_load_ps(sum + i * LS_PANEL + 16);
         if (t->from) {
@@ -209,7 +209,7 @@ void ls_panel_give(const LsPanelTarget *t, const float *sum)
     }
     for (int64_t v = 0; v < t->columns; v += 16) {
         __mmask16 mask = first_lanes(t->columns - v);
-        __m512 bias = t->bias ? load(t->bias, v, t->bias_float, mask) : _mm512_setzero_ps();
+        __m512 bias = t->bias ? load(t->bias, v, false, mask) : _mm512_setzero_ps();
         for (int64_t i = 0; i < t->rows; i++) {
             int64_t at = i * t->to_stride + v;
             __m512 x = _mm512_load_ps(sum + i * LS_PANEL + v);

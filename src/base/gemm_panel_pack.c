@@ -1,5 +1,6 @@
 /* Packing of panels: whole steps of 32 rows by 32 of k in registers, through a step's copy in memory at the edges. */
 #include "base/gemm_panel.h"
+#include "base/pieces.h"
 
 #include <string.h>
 
@@ -149,13 +150,11 @@ static void pack_edge(const LsPanelSource *s, const char *x, int64_t rows, int64
     pack_tile_of(s)(copy, stride, out);
 }
 
-static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
 /* One step of a panel: up to 32 rows by up to 32 of k. */
 static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pack, const char *x, int64_t rows, int64_t depth, uint8_t *out)
 {
     for (int64_t tile = 0; tile * LS_TILE < rows; tile++) {
-        int64_t have = least(LS_TILE, rows - tile * LS_TILE);
+        int64_t have = ls_least(LS_TILE, rows - tile * LS_TILE);
         if (have < LS_TILE || depth < LS_STEP)
             pack_edge(s, x + tile * l->tile, have, depth, out + tile * LS_TILE_BYTES);
         else
@@ -172,7 +171,7 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
     if (s->along_k) {
         for (int64_t p = 0; p < panels; p++)
             for (int64_t step = 0; step < steps; step++)
-                pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, least(LS_PANEL, rows - p * LS_PANEL), least(LS_STEP, depth - step * LS_STEP),
+                pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP),
                           out + p * panel_bytes + step * step_bytes);
         return;
     }
@@ -181,7 +180,7 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
             const char *at = x + step * l.step + 2 * p * l.tile;
             for (int64_t i = 0; i < LS_STEP && step + 1 < steps; i++) /* too far apart for the machine's own guesses */
                 _mm_prefetch(at + l.step + i * l.line, _MM_HINT_T0);
-            pack_step(s, &l, pack, at, least(LS_PANEL, rows - p * LS_PANEL), least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
+            pack_step(s, &l, pack, at, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
         }
 }
 
