@@ -172,6 +172,8 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
                 worst = status > worst ? status : worst;
             }
         }
+        /* Until all have theirs: a space given back early would serve two threads, and in a later product, where they meet, one would be missing. */
+#pragma omp barrier
         ls_gemm_space_give(space);
     }
     /* The message of another thread is lost. */
