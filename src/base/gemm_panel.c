@@ -16,7 +16,7 @@ enum {
     B_BYTES = 12 << 20,  /* of a packed block of B at most */
     NEAR_BYTES = 512 << 10, /* of one that stays in the second-level cache */
     DEPTH = 1536,        /* of a block of k */
-    MOST_ROWS = 256,     /* of a block of A */
+    MOST_ROWS = 512,     /* of a block of A */
     CHUNK_STEPS = 16,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
     PACK_COLUMNS = 256,  /* of a piece of B that is packed at once where its rows are those of k, and how many of these */
     PACK_DEPTH = 128,
@@ -104,7 +104,13 @@ static void ask_for_result(const Plan *p, int64_t row, int64_t column, int64_t r
             __builtin_prefetch(c + i * p->g->ldc + j, 0, 2);
 }
 
-static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, uint8_t *packed_a)
+/* A thread's block of A: rows from `row` on, -1: none yet. */
+typedef struct Left {
+    uint8_t *packed;
+    int64_t row;
+} Left;
+
+static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, Left *left)
 {
     const LsGemm *g = p->g;
     int64_t rows = ls_least(p->task_rows, g->m - row), columns = ls_least(p->task_columns, b->columns - column);
@@ -114,7 +120,9 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
     _Alignas(64) float sums[MOST_ROWS / LS_PANEL][LS_PANEL * LS_PANEL];
     if (last && p->large && !p->past_caches && !p->c_float)
         ask_for_result(p, row, b->column + column, rows, columns);
-    ls_panel_pack(&p->a, row, rows, b->from, b->depth, packed_a, panel);
+    if (left->row != row) /* else the task before had the same rows, and other columns */
+        ls_panel_pack(&p->a, row, rows, b->from, b->depth, left->packed, panel);
+    left->row = row;
     int64_t lines = step_bytes / LS_ALIGN / ls_ceil_div(rows, LS_PANEL);
     for (int64_t j = 0; j < columns; j += LS_PANEL)
         for (int64_t step = 0; step < steps; step += chunk)
@@ -123,7 +131,7 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
                 const uint8_t *right = p->packed_b + (column + j) / LS_PANEL * panel + step * step_bytes;
                 LsPanelTarget t = target_of(p, row + i, b->column + column + j, here, wide, first, last);
                 bool complete = step + chunk >= steps;
-                LsPanelProduct product = {.a = packed_a + i / LS_PANEL * panel + step * step_bytes,
+                LsPanelProduct product = {.a = left->packed + i / LS_PANEL * panel + step * step_bytes,
                                           .b = right,
                                           .steps = ls_least(chunk, steps - step),
                                           .parts = 1,
@@ -151,16 +159,17 @@ static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
     int64_t row_tasks = ls_ceil_div(p->g->m, p->task_rows), column_tasks = ls_ceil_div(b->columns, p->task_columns);
 #pragma omp master
     ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
-    /* pieces whose lines in memory are long enough for the machine to guess the next */
-    int64_t wide = p->b.along_k ? LS_PANEL : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ls_ceil_div(b->depth, deep);
+    /* pieces whose lines in memory are long enough for the machine to guess the next, or that have a next panel to ask for */
+    int64_t wide = p->b.along_k ? ls_even_piece(b->columns, ls_least(PACK_COLUMNS, ls_ceil_div(b->columns, 2 * omp_get_num_threads())), LS_PANEL) : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ls_ceil_div(b->depth, deep);
 #pragma omp for schedule(static)
     for (int64_t piece = 0; piece < ls_ceil_div(b->columns, wide) * slices; piece++) {
         int64_t j = piece / slices * wide, k = piece % slices * deep;
         ls_panel_pack(&p->b, b->column + j, ls_least(wide, b->columns - j), b->from + k, ls_least(deep, b->depth - k),
                       p->packed_b + j / LS_PANEL * panel + k / LS_STEP * LS_STEP_BYTES, panel);
     }
+    Left left = {packed_a, -1};
     for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
-        multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, packed_a);
+        multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, &left);
 #pragma omp barrier
 }
 

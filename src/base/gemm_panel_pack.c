@@ -162,6 +162,15 @@ static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pa
     }
 }
 
+/* A step's share of the next panel, row after row: the machine's own guesses follow few rows at once. */
+static inline void ask_for_rows(const LsPanelSource *s, const Lines *l, const char *x, int64_t steps, int64_t step)
+{
+    for (int64_t i = step * LS_PANEL; i < (step + 1) * LS_PANEL; i++)
+        for (int64_t part = 0; part < l->step; part += LS_ALIGN)
+            _mm_prefetch(x + i / steps * l->line + i % steps * l->step + part, _MM_HINT_T1);
+    (void)s;
+}
+
 void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)
 {
     const Lines l = lines_of(s);
@@ -170,9 +179,12 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
     int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES, panels = (rows + LS_PANEL - 1) / LS_PANEL;
     if (s->along_k) {
         for (int64_t p = 0; p < panels; p++)
-            for (int64_t step = 0; step < steps; step++)
+            for (int64_t step = 0; step < steps; step++) {
+                if (p + 1 < panels)
+                    ask_for_rows(s, &l, x + 2 * (p + 1) * l.tile, steps, step);
                 pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP),
                           out + p * panel_bytes + step * step_bytes);
+            }
         return;
     }
     for (int64_t step = 0; step < steps; step++) /* neighbours in memory one after the other: panels */
