@@ -46,7 +46,9 @@ static Plan plan_of(const LsGemm *g)
     p.depth = ls_even_piece(g->k, DEPTH, LS_FIXED_STEP);
     p.columns = ls_even_piece(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
     p.task_rows = ls_even_piece(g->m, ROWS, TILE);
-    while (p.task_rows > LEAST_ROWS && ls_ceil_div(g->m, p.task_rows) < 2 * threads)
+    /* Threads that have all rows of some columns read of the packed B mostly what they packed themselves. */
+    bool by_columns = g->n > g->m && ls_ceil_div(g->m, p.task_rows) < threads;
+    while (!by_columns && p.task_rows > LEAST_ROWS && ls_ceil_div(g->m, p.task_rows) < 2 * threads)
         p.task_rows = ls_round_up(p.task_rows / 2, TILE);
     int64_t row_tasks = ls_ceil_div(g->m, p.task_rows), most = p.columns / LEAST_COLUMNS, idle = ls_ceil_div(threads, row_tasks);
     int64_t pieces = ls_least(ls_ceil_div(4 * threads, row_tasks), most > idle ? most : idle);
@@ -127,6 +129,7 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
     _Alignas(64) int32_t sums[ROWS / TILE][SUM];
     int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ls_ceil_div(t->rows, TILE);
     int64_t lines = LS_FIXED_STEP_BYTES / LS_ALIGN / panels, kept = -1;
+    const int32_t *given = NULL; /* the sums of the tile before */
     bool wide = of_b->wide;
     Piece tile = *t, before = tile;
     for (int64_t step = 0; step < steps; step += CHUNK)
@@ -139,17 +142,19 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
             tile.row = t->row + i * TILE, tile.rows = ls_least(TILE, t->rows - i * TILE);
             if (complete)
                 ask_for(p->g, &tile);
+            /* Two in turn, where that is enough, leave the first-level cache to the panels. */
+            int32_t *sum = sums[steps > CHUNK ? i : given == sums[0]];
             LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES, .b = right + step * LS_FIXED_STEP_BYTES,
-                                      .steps = ls_least(CHUNK, steps - step), .add = step > 0, .sum = sums[i],
+                                      .steps = ls_least(CHUNK, steps - step), .add = step > 0, .sum = sum,
                                       .next = right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN, .lines = lines};
             ls_fixed_multiply(&product);
             if (complete && kept >= 0)
-                give(p, b, &before, sums[kept], of_a + kept, of_b);
+                give(p, b, &before, given, of_a + kept, of_b);
             if (complete)
-                before = tile, kept = i;
+                before = tile, kept = i, given = sum;
         }
     if (kept >= 0)
-        give(p, b, &before, sums[kept], of_a + kept, of_b);
+        give(p, b, &before, given, of_a + kept, of_b);
     return wide;
 }
 
