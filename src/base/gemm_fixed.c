@@ -115,12 +115,6 @@ static void give(const Plan *p, const Block *b, const Piece *t, const int32_t *s
     ls_fixed_give(&target, sum, of_a, of_b);
 }
 
-static void ask_for(const LsGemm *g, const Piece *t)
-{
-    for (int64_t i = 0; i < t->rows; i++)
-        __builtin_prefetch((const float *)g->c + (t->row + i) * g->ldc + t->column, 1);
-}
-
 /* All rows of a task by one panel of B, in chunks of k. A tile's sums are given away while the tiles are busy with the next. Returns whether
  * some pair is wide. */
 static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const uint8_t *a, const uint8_t *right, const LsFixedScale *of_a,
@@ -140,13 +134,15 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
             }
             bool complete = step + CHUNK >= steps;
             tile.row = t->row + i * TILE, tile.rows = ls_least(TILE, t->rows - i * TILE);
-            if (complete)
-                ask_for(p->g, &tile);
             /* Two in turn, where that is enough, leave the first-level cache to the panels. */
             int32_t *sum = sums[steps > CHUNK ? i : given == sums[0]];
             LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES, .b = right + step * LS_FIXED_STEP_BYTES,
                                       .steps = ls_least(CHUNK, steps - step), .add = step > 0, .sum = sum,
                                       .next = right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN, .lines = lines};
+            if (complete) {
+                product.result = (const float *)p->g->c + tile.row * p->g->ldc + tile.column;
+                product.result_stride = p->g->ldc, product.result_rows = tile.rows;
+            }
             ls_fixed_multiply(&product);
             if (complete && kept >= 0)
                 give(p, b, &before, given, of_a + kept, of_b);

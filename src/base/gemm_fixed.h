@@ -66,6 +66,8 @@ typedef struct LsFixedProduct {
     int32_t *sum;
     const uint8_t *next;
     int64_t lines;
+    const float *result; /* rows of C that will be written: asked for a few in every step, all at once would wait; NULL: none */
+    int64_t result_stride, result_rows;
 } LsFixedProduct;
 
 void ls_fixed_multiply(const LsFixedProduct *product);

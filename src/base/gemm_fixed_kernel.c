@@ -38,9 +38,13 @@ void ls_fixed_multiply(const LsFixedProduct *p)
         _tile_zero(2);
     }
     const uint8_t *next = p->next;
+    const float *result = p->result, *end = result + p->result_rows * p->result_stride;
+    const int64_t rows = p->result ? (p->result_rows + p->steps - 1) / p->steps : 0;
     for (int64_t step = 0; step < p->steps; step++, a += LS_FIXED_STEP_BYTES, b += LS_FIXED_STEP_BYTES) {
         for (int64_t i = 0; i < p->lines; i++, next += 64)
             __builtin_prefetch(next, 0, 2);
+        for (int64_t i = 0; i < rows && result < end; i++, result += p->result_stride)
+            __builtin_prefetch(result, 1);
         _tile_loadd(3, a, 64);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 3, 6);
