@@ -162,13 +162,12 @@ static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pa
     }
 }
 
-/* A step's share of the next panel, row after row: the machine's own guesses follow few rows at once. */
-static inline void ask_for_rows(const LsPanelSource *s, const Lines *l, const char *x, int64_t steps, int64_t step)
+/* A panel's share of the lines of memory that come next: `count` from number `first` on, `across` of them in a row, row after row, as the
+ * machine's own guesses follow best. */
+static inline void ask_for_rows(const char *x, int64_t stride, int64_t across, int64_t first, int64_t count)
 {
-    for (int64_t i = step * LS_PANEL; i < (step + 1) * LS_PANEL; i++)
-        for (int64_t part = 0; part < l->step; part += LS_ALIGN)
-            _mm_prefetch(x + i / steps * l->line + i % steps * l->step + part, _MM_HINT_T1);
-    (void)s;
+    for (int64_t i = first; i < first + count; i++)
+        _mm_prefetch(x + i / across * stride + i % across * LS_ALIGN, _MM_HINT_T1);
 }
 
 void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)
@@ -177,11 +176,12 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
     const PackTile pack = pack_tile_of(s);
     const char *x = (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
     int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES, panels = (rows + LS_PANEL - 1) / LS_PANEL;
+    int64_t wide = LS_PANEL * l.bytes / LS_ALIGN, each = LS_PANEL * wide; /* lines of a panel's step: in a row, in all */
     if (s->along_k) {
         for (int64_t p = 0; p < panels; p++)
             for (int64_t step = 0; step < steps; step++) {
                 if (p + 1 < panels)
-                    ask_for_rows(s, &l, x + 2 * (p + 1) * l.tile, steps, step);
+                    ask_for_rows(x + 2 * (p + 1) * l.tile, l.line, steps * wide, step * each, each);
                 pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP),
                           out + p * panel_bytes + step * step_bytes);
             }
@@ -190,8 +190,8 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
     for (int64_t step = 0; step < steps; step++) /* neighbours in memory one after the other: panels */
         for (int64_t p = 0; p < panels; p++) {
             const char *at = x + step * l.step + 2 * p * l.tile;
-            for (int64_t i = 0; i < LS_STEP && step + 1 < steps; i++) /* too far apart for the machine's own guesses */
-                _mm_prefetch(at + l.step + i * l.line, _MM_HINT_T0);
+            if (step + 1 < steps)
+                ask_for_rows(x + (step + 1) * l.step, l.line, panels * wide, p * each, each);
             pack_step(s, &l, pack, at, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
         }
 }
