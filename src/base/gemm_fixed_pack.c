@@ -33,18 +33,18 @@ static Piece rows_at(const LsFixedSource *s, const float *x, int64_t rows, int64
     return (Piece){copy, STEP};
 }
 
-static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy)
+/* Row after row: neighbours in memory, mostly. */
+static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth)
 {
     LsSquare most;
-    for (int i = 0; i < TILE; i++)
-        most[i] = _mm512_setzero_si512();
-    for (int64_t k = 0; k < depth; k += STEP) {
-        Piece p = rows_at(s, x + k, rows, depth - k, copy);
-#pragma GCC unroll 16
-        for (int i = 0; i < TILE; i++)
-#pragma GCC unroll 4
-            for (int j = 0; j < STEP; j += TILE)
-                most[i] = larger(most[i], _mm512_loadu_si512(p.x + i * p.stride + j));
+    for (int64_t i = 0; i < TILE; i++, x += s->stride) {
+        __m512i row = _mm512_setzero_si512();
+        int64_t length = i < rows ? depth : 0, k = 0;
+        for (; k + TILE <= length; k += TILE)
+            row = larger(row, _mm512_loadu_si512(x + k));
+        if (k < length)
+            row = larger(row, _mm512_maskz_loadu_epi32((__mmask16)((1u << (length - k)) - 1), x + k));
+        most[i] = row;
     }
     ls_square_transpose(most);
     for (int i = 1; i < TILE; i++)
@@ -54,23 +54,27 @@ static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t r
 
 /* Lines of k lie too far apart to be read twice: while their largest are found they are copied, (panels, k, 16), zeros beyond rows and depth. */
 static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth,
-                                                             const int panels, float *copy, __m512i most[LS_FIXED_TOGETHER])
+                                                             const int panels, float *copy, __m512i largest[LS_FIXED_TOGETHER])
 {
     enum { AHEAD = 24 };
+    const int64_t stride = s->stride;
+    __m512i most[LS_FIXED_TOGETHER];
     const int64_t length = ls_fixed_steps(depth) * STEP * TILE;
     const __mmask16 last = (__mmask16)((1u << (rows - (panels - 1) * TILE)) - 1);
     for (int j = 0; j < panels; j++)
         most[j] = _mm512_setzero_si512();
-    for (int64_t k = 0; k < depth; k++, x += s->stride)
+    for (int64_t k = 0; k < depth; k++, x += stride)
 #pragma GCC unroll 4
         for (int j = 0; j < panels; j++) {
-            _mm_prefetch((const char *)(x + AHEAD * s->stride + j * TILE), _MM_HINT_T0);
+            _mm_prefetch((const char *)(x + AHEAD * stride + j * TILE), _MM_HINT_T0);
             __m512i line = j == panels - 1 ? _mm512_maskz_loadu_epi32(last, x + j * TILE) : _mm512_loadu_si512(x + j * TILE);
             most[j] = larger(most[j], line);
             _mm512_store_si512(copy + j * length + k * TILE, line);
         }
-    for (int j = 0; j < panels; j++)
+    for (int j = 0; j < panels; j++) {
+        largest[j] = most[j];
         memset(copy + j * length + depth * TILE, 0, (size_t)(length - depth * TILE) * sizeof *copy);
+    }
 }
 
 /* ---- The rows' powers of two ---------------------------------------------------------------------------------------------------- */
@@ -89,20 +93,22 @@ static __m512 multipliers(__m512i most, LsFixedScale *scale)
 
 /* ---- Digits --------------------------------------------------------------------------------------------------------------------- */
 
-/* How many of a row's numbers are there, and how many of them have few digits. */
-typedef struct Count {
-    __m512i all, small;
-} Count;
+/* x as an integer of 24 bits. */
+static inline __m512i integers(__m512i x, __m512 multiplier) { return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(x), multiplier)); }
 
-/* x as an integer of 24 bits whose bytes are its digits: with half a unit added to the lower two, they are those of an unsigned number. */
-static inline __attribute__((always_inline)) __m512i digits(__m512i x, __m512 multiplier, Count *count)
+/* Those of few digits: below 2^-10 of the power of two. */
+static inline __mmask16 few_digits(__m512i n)
 {
-    const __m512i half = _mm512_set1_epi32(0x8080), one = _mm512_set1_epi32(1);
-    __m512i n = _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(x), multiplier));
-    __mmask16 there = _mm512_test_epi32_mask(x, _mm512_set1_epi32(0x7fffffff));
-    __mmask16 small = _mm512_mask_cmp_epi32_mask(there, _mm512_abs_epi32(n), _mm512_set1_epi32(1 << 13), _MM_CMPINT_LT);
-    count->all = _mm512_mask_add_epi32(count->all, there, count->all, one);
-    count->small = _mm512_mask_add_epi32(count->small, small, count->small, one);
+    return _mm512_cmp_epi32_mask(_mm512_abs_epi32(n), _mm512_set1_epi32(1 << 13), _MM_CMPINT_LT);
+}
+
+/* x as an integer whose bytes are its digits: with half a unit added to the lower two, they are those of an unsigned number. Counts those
+ * of few digits. */
+static inline __attribute__((always_inline)) __m512i digits(__m512i x, __m512 multiplier, __m512i *few)
+{
+    const __m512i half = _mm512_set1_epi32(0x8080);
+    __m512i n = integers(x, multiplier);
+    *few = _mm512_mask_add_epi32(*few, few_digits(n), *few, _mm512_set1_epi32(1));
     return _mm512_xor_si512(_mm512_add_epi32(n, half), half);
 }
 
@@ -138,7 +144,7 @@ static inline __attribute__((always_inline)) void digits_of_k(const __m512i n[4]
 
 typedef struct Work {
     _Alignas(64) float multiplier[TILE];
-    Count count[TILE]; /* along k: of each row, over lanes of k; else in the first, a lane a row */
+    __m512i few[TILE]; /* numbers of few digits; along k: of each row, over lanes of k; else in the first, a lane a row */
 } Work;
 
 static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool along_k, const bool right, Work *w, uint8_t *out)
@@ -149,11 +155,11 @@ static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool
     for (int i = 0; i < TILE; i++) {
         __m512i n[4], d[LS_FIXED_DIGITS];
         __m512 multiplier = along_k ? _mm512_set1_ps(w->multiplier[i]) : all;
-        Count count = w->count[along_k ? i : 0];
+        __m512i few = w->few[along_k ? i : 0];
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
-            n[j] = digits(_mm512_loadu_si512(along_k ? p.x + i * p.stride + 16 * j : p.x + (4 * i + j) * p.stride), multiplier, &count);
-        w->count[along_k ? i : 0] = count;
+            n[j] = digits(_mm512_loadu_si512(along_k ? p.x + i * p.stride + TILE * j : p.x + (4 * i + j) * TILE), multiplier, &few);
+        w->few[along_k ? i : 0] = few;
         if (along_k)
             digits_of_row(n, d);
         else
@@ -182,30 +188,69 @@ static void rows_right(Piece p, Work *w, uint8_t *out) { pack_piece(p, true, tru
 static void k_left(Piece p, Work *w, uint8_t *out) { pack_piece(p, false, false, w, out); }
 static void k_right(Piece p, Work *w, uint8_t *out) { pack_piece(p, false, true, w, out); }
 
-/* More than a quarter of the numbers of some row have few digits. */
-static bool is_wide(const Work *w, bool along_k)
+static void begin_panel(Work *w, __m512i most, LsFixedScale *scale)
 {
-    if (!along_k)
-        return _mm512_cmp_epi32_mask(_mm512_slli_epi32(w->count[0].small, 2), w->count[0].all, _MM_CMPINT_NLE) != 0;
     for (int i = 0; i < TILE; i++)
-        if (4 * _mm512_reduce_add_epi32(w->count[i].small) > _mm512_reduce_add_epi32(w->count[i].all))
+        _mm512_store_si512(&w->few[i], _mm512_setzero_si512());
+    _mm512_store_ps(w->multiplier, multipliers(most, scale));
+}
+
+/* ---- Wide panels ---------------------------------------------------------------------------------------------------------------- */
+
+/* Of a row's numbers, zeros aside, are more than a quarter of few digits? */
+static bool row_is_wide(const float *x, int64_t depth, float multiplier)
+{
+    int64_t all = 0, few = 0;
+    for (int64_t k = 0; k < depth; k += TILE) {
+        __m512i line = _mm512_maskz_loadu_epi32(depth - k < TILE ? (__mmask16)((1u << (depth - k)) - 1) : (__mmask16)0xffff, x + k);
+        __mmask16 there = _mm512_test_epi32_mask(line, _mm512_set1_epi32(0x7fffffff));
+        all += __builtin_popcount(there);
+        few += __builtin_popcount(there & few_digits(integers(line, _mm512_set1_ps(multiplier))));
+    }
+    return 4 * few > all;
+}
+
+/* Zeros count as of few digits while packing: only where those are many, a row is looked at again. */
+static bool rows_are_wide(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, const Work *w)
+{
+    __m512i most = w->few[0];
+    for (int i = 1; i < TILE; i++)
+        most = _mm512_max_epi32(most, w->few[i]);
+    if (4 * _mm512_reduce_add_epi32(most) <= depth)
+        return false;
+    int64_t beyond = ls_fixed_steps(depth) * STEP - depth;
+    for (int64_t i = 0; i < rows; i++)
+        if (4 * (_mm512_reduce_add_epi32(w->few[i]) - beyond) > depth && row_is_wide(x + i * s->stride, depth, w->multiplier[i]))
             return true;
     return false;
 }
 
-static void begin_panel(Work *w, __m512i most, LsFixedScale *scale)
+/* The same of lines: (depth, 16) */
+static bool lines_are_wide(const float *lines, int64_t rows, int64_t depth, const Work *w)
 {
-    memset(&w->count, 0, sizeof w->count);
-    _mm512_store_ps(w->multiplier, multipliers(most, scale));
+    const __mmask16 exist = (__mmask16)((1u << rows) - 1);
+    __m512i limit = _mm512_set1_epi32((int)(depth + 4 * (ls_fixed_steps(depth) * STEP - depth)));
+    if (_mm512_mask_cmp_epi32_mask(exist, _mm512_slli_epi32(w->few[0], 2), limit, _MM_CMPINT_NLE) == 0)
+        return false;
+    __m512i all = _mm512_setzero_si512(), few = all, one = _mm512_set1_epi32(1);
+    for (int64_t k = 0; k < depth; k++) {
+        __m512i line = _mm512_load_si512(lines + k * TILE);
+        __mmask16 there = _mm512_test_epi32_mask(line, _mm512_set1_epi32(0x7fffffff));
+        all = _mm512_mask_add_epi32(all, there, all, one);
+        few = _mm512_mask_add_epi32(few, there & few_digits(integers(line, _mm512_load_ps(w->multiplier))), few, one);
+    }
+    return _mm512_cmp_epi32_mask(_mm512_slli_epi32(few, 2), all, _MM_CMPINT_NLE) != 0;
 }
+
+/* ---- Panels --------------------------------------------------------------------------------------------------------------------- */
 
 static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
 {
     Work w;
-    begin_panel(&w, largest_of_rows(s, x, rows, depth, copy), scale);
+    begin_panel(&w, largest_of_rows(s, x, rows, depth), scale);
     for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES)
         (s->right ? rows_right : rows_left)(rows_at(s, x + k, rows, depth - k, copy), &w, out);
-    scale->wide |= !s->by_largest && is_wide(&w, true);
+    scale->wide = scale->wide || (!s->by_largest && rows_are_wide(s, x, rows, depth, &w));
 }
 
 static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
@@ -217,11 +262,12 @@ static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int
     else
         copy_lines(s, x, rows, depth, panels, copy, most);
     for (int j = 0; j < panels; j++) {
+        const float *lines = copy;
         Work w;
         begin_panel(&w, most[j], scale + j);
         for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES, copy += STEP * TILE)
             (s->right ? k_right : k_left)((Piece){copy, TILE}, &w, out);
-        scale[j].wide |= !s->by_largest && is_wide(&w, false);
+        scale[j].wide = scale[j].wide || (!s->by_largest && lines_are_wide(lines, ls_least(TILE, rows - j * TILE), depth, &w));
     }
 }
 
