@@ -72,17 +72,20 @@ def comparison(document):
 
 
 def products(document):
-    """The share of the limit that a step's dense products alone set."""
+    """The share of the limit that a step's dense products alone set: ours, and a peer's."""
     lines = []
     for row in document["rows"]:
         for p in row["programs"]:
-            if p.get("products") and "median" in p:
-                limit = p["products"]["seconds"]
-                lines.append("| %s | %s | %s | %s | %.0f %% |" % (row["title"], p["precision"], duration(limit), duration(p["median"]),
-                                                                100 * limit / p["median"]))
+            if not p.get("products") or "median" not in p:
+                continue
+            limit, peer, step = p["products"]["seconds"], p["products"].get("peer"), p["median"]
+            theirs = "%s (%s) | %.0f %%" % (duration(peer["seconds"]), peer["program"], 100 * peer["seconds"] / step) if peer else "|"
+            lines.append("| %s | %s | %s | %s | %.0f %% | %s |" % (row["title"], p["precision"], duration(step), duration(limit), 100 * limit / step,
+                                                              theirs))
     if not lines:
         return ""
-    head = ["", "| work | precision | its dense products alone | step | reached |", "|---|---|---:|---:|---:|"]
+    head = ["", "Dense products alone, each shape's best call, ours and a peer's; over the step, the share of that limit which the step reaches.", "",
+            "| work | precision | step | our products | share | the peer's | share |", "|---|---|---:|---:|---:|---:|---:|"]
     return "\n".join(head + lines) + "\n"
 
 
