@@ -36,14 +36,16 @@ typedef struct ScanBlock {
     int64_t lines[SCAN_LINES], gate_lines[SCAN_LINES];
 } ScanBlock;
 
-/* What of it does not depend on the state, by vector of channels and step. x = delta' u; slope = dL/dout silu'(z); dd and dx collect the
- * gradients with respect to delta' (through the decay, over ln 2) and x. */
+/* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and dx collect the
+ * gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read together lies together, so that with
+ * trace and pairs it just fits the first cache level, whose sets repeat every 4 KiB. */
 typedef vacc ScanColumn[SCAN_CHUNK];
 typedef struct ScanStage {
-    ScanColumn d[SCAN_VECTORS], x[SCAN_VECTORS], y[SCAN_VECTORS];
+    ScanColumn d, x, y;
 } ScanStage;
 typedef struct ScanBackStage {
-    ScanColumn dy[SCAN_VECTORS], dd[SCAN_VECTORS], dx[SCAN_VECTORS], u[SCAN_VECTORS], slope[SCAN_VECTORS], sigmoid[SCAN_VECTORS];
+    ScanStage s;
+    ScanColumn dy, dd, dx, u, slope, sigmoid;
 } ScanBackStage;
 
 /* Decay and state of SCAN_GROUP states of one vector at every step; h[0]: before the chunk. */
@@ -105,7 +107,7 @@ LS_INLINE ScanFetch scan_fetch_outputs(const ScanBlock *k, int64_t call)
 /* The lines of one array, one in each of a run of SCAN_LINES steps. */
 LS_INLINE void scan_fetch(const ScanFetch *fetch, int64_t run, int64_t t)
 {
-    __builtin_prefetch(fetch->row[run] + fetch->lines[run][t - run * SCAN_LINES]);
+    __builtin_prefetch(fetch->row[run] + fetch->lines[run][t - run * SCAN_LINES], 0, 2);
 }
 
 /* The step after run number `run` of the chunk's. */
@@ -119,7 +121,7 @@ LS_INLINE int64_t scan_run_end(const ScanBlock *k, int64_t run)
 LS_INLINE void scan_fetch_states(const ScanBlock *k, int64_t call, int64_t vectors)
 {
     for (int64_t i = call * SCAN_GROUP; k->next_h && i < (call + 1) * SCAN_GROUP && i < vectors * k->states; i++)
-        __builtin_prefetch(k->next_h + i / vectors * k->padded + i % vectors * LS_LANES);
+        __builtin_prefetch(k->next_h + i / vectors * k->padded + i % vectors * LS_LANES, 0, 2);
 }
 
 /* ---- Forward ------------------------------------------------------------------------------------------------------------- */
@@ -133,9 +135,9 @@ static inline void scan_load(const ScanBlock *k, ScanStage *s)
             int64_t at = v * LS_LANES, lanes = k->channels - at;
             vacc u = ls_load_upto(k->u + t * k->stride + at, lanes);
             vacc d = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
-            s->d[v][t] = d;
-            s->x[v][t] = d * u;
-            s->y[v][t] = ls_load_acc(k->skip + at) * u;
+            s[v].d[t] = d;
+            s[v].x[t] = d * u;
+            s[v].y[t] = ls_load_acc(k->skip + at) * u;
         }
 }
 
@@ -162,13 +164,13 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
     }
     for (int64_t run = 0, t = 0; t < k->steps; run++)
         for (int64_t end = scan_run_end(k, run); t < end; t++) {
-            vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
+            vacc d = s->d[t], x = s->x[t], y = s->y[t];
 #pragma GCC unroll 4
             for (int i = 0; i < count; i++) {
                 h[i] = ls_decay_of(d, rate[i]) * h[i] + x * shared[t][0][i];
                 y += h[i] * shared[t][1][i];
             }
-            s->y[v][t] = y;
+            s->y[t] = y;
             scan_fetch(&fetch, run, t);
         }
 #pragma GCC unroll 4
@@ -183,25 +185,25 @@ static inline void scan_run(const ScanBlock *k, acc *h, ScanStage *s)
     for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP) {
         scan_share(k, n, SCAN_GROUP, shared);
         for (int64_t v = 0; v < scan_vectors(k); v++)
-            scan_states(k, v, n, SCAN_GROUP, shared, h, s, scan_fetch_inputs(k, call++));
+            scan_states(k, v, n, SCAN_GROUP, shared, h, s + v, scan_fetch_inputs(k, call++));
     }
     for (; n < k->states; n++) {
         scan_share(k, n, 1, shared);
         for (int64_t v = 0; v < scan_vectors(k); v++)
-            scan_states(k, v, n, 1, shared, h, s, scan_fetch_inputs(k, call++));
+            scan_states(k, v, n, 1, shared, h, s + v, scan_fetch_inputs(k, call++));
     }
 }
 
 /* h: (N, padded) at the block's first channel is taken from before the chunk to after it. */
 static inline void scan_forward(const ScanBlock *k, acc *h)
 {
-    ScanStage s;
-    scan_load(k, &s);
-    scan_run(k, h, &s);
+    ScanStage s[SCAN_VECTORS];
+    scan_load(k, s);
+    scan_run(k, h, s);
     for (int64_t t = 0; t < k->steps; t++)
         for (int64_t v = 0; v < scan_vectors(k); v++) {
             int64_t at = v * LS_LANES, lanes = k->channels - at;
-            vacc y = s.y[v][t];
+            vacc y = s[v].y[t];
             if (k->gate) {
                 vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes);
                 y *= z * ls_vsigmoid(z);
@@ -212,7 +214,7 @@ static inline void scan_forward(const ScanBlock *k, acc *h)
 
 /* ---- Backward ------------------------------------------------------------------------------------------------------------ */
 
-static inline void scan_load_backward(const ScanBlock *k, ScanStage *s, ScanBackStage *g)
+static inline void scan_load_backward(const ScanBlock *k, ScanBackStage *g)
 {
     for (int64_t t = 0; t < k->steps; t++)
         for (int64_t v = 0; v < scan_vectors(k); v++) {
@@ -222,18 +224,18 @@ static inline void scan_load_backward(const ScanBlock *k, ScanStage *s, ScanBack
             /* softplus and its slope, the sigmoid, from one exponential */
             vacc e = ls_exp_small(-ls_abs(raw));
             vacc d = ls_vmax((vacc){0}, raw) + ls_vlog1p(e);
-            g->sigmoid[v][t] = ls_select(raw < 0, e, ls_splat(1)) * ls_reciprocal(1 + e);
-            g->u[v][t] = u;
-            s->d[v][t] = d;
-            s->x[v][t] = d * u;
-            s->y[v][t] = ls_load_acc(k->skip + at) * u;
-            g->dd[v][t] = g->dx[v][t] = (vacc){0};
+            g[v].sigmoid[t] = ls_select(raw < 0, e, ls_splat(1)) * ls_reciprocal(1 + e);
+            g[v].u[t] = u;
+            g[v].s.d[t] = d;
+            g[v].s.x[t] = d * u;
+            g[v].s.y[t] = ls_load_acc(k->skip + at) * u;
+            g[v].dd[t] = g[v].dx[t] = (vacc){0};
             if (k->gate) {
                 vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes), sigmoid = ls_vsigmoid(z);
-                g->dy[v][t] = dout * z * sigmoid;
-                g->slope[v][t] = dout * sigmoid * (1 + z * (1 - sigmoid));
+                g[v].dy[t] = dout * z * sigmoid;
+                g[v].slope[t] = dout * sigmoid * (1 + z * (1 - sigmoid));
             } else {
-                g->dy[v][t] = dout;
+                g[v].dy[t] = dout;
             }
         }
 }
@@ -251,7 +253,7 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
     }
     for (int64_t run = 0, t = 0; t < k->steps; run++)
         for (int64_t end = scan_run_end(k, run); t < end; t++) {
-            vacc d = s->d[v][t], x = s->x[v][t], y = s->y[v][t];
+            vacc d = s->d[t], x = s->x[t], y = s->y[t];
 #pragma GCC unroll 4
             for (int i = 0; i < count; i++) {
                 vacc a = ls_decay_of(d, rate[i]);
@@ -260,7 +262,7 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
                 trace->a[t][i] = a;
                 trace->h[t + 1][i] = h[i];
             }
-            s->y[v][t] = y;
+            s->y[t] = y;
             scan_fetch(&fetch, run, t);
         }
 }
@@ -268,8 +270,7 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
 /* With w_t = a_{t+1} dL/dh_{t+1} carried from the step after:
  *     dL/dh_t = C_t dL/dy_t + w_t,  dL/dC_t = h_t dL/dy_t,  dL/dB_t = x_t dL/dh_t,  dL/dx_t = sum_n B_t dL/dh_t,
  *     q = a_t h_{t-1} dL/dh_t:  dL/dA = sum_t delta'_t q,  dL/ddelta'_t = sum_n A q (here with A log2 e) */
-LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, const ScanStage *s,
-                            ScanBackStage *restrict g, const ScanTrace *restrict trace, acc *carry, acc *sums, ScanPairs pairs, ScanFetch fetch)
+LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, ScanBackStage *restrict g, const ScanTrace *restrict trace, acc *carry, acc *sums, ScanPairs pairs, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], w[SCAN_GROUP], sum[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -282,7 +283,7 @@ LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count,
     }
     for (int64_t run = (k->steps - 1) / SCAN_LINES; run >= 0; run--)
         for (int64_t t = scan_run_end(k, run) - 1; t >= run * SCAN_LINES; t--) {
-            vacc d = s->d[v][t], x = s->x[v][t], dy = g->dy[v][t], dd = g->dd[v][t], dx = g->dx[v][t];
+            vacc d = g->s.d[t], x = g->s.x[t], dy = g->dy[t], dd = g->dd[t], dx = g->dx[t];
 #pragma GCC unroll 4
             for (int i = 0; i < count; i++) {
                 vacc dh = dy * shared[t][1][i] + w[i];
@@ -295,8 +296,8 @@ LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count,
                 sum[i] += q * d;
                 dd += q * rate[i];
             }
-            g->dd[v][t] = dd;
-            g->dx[v][t] = dx;
+            g->dd[t] = dd;
+            g->dx[t] = dx;
             scan_fetch(&fetch, run, t);
         }
 #pragma GCC unroll 4
@@ -323,22 +324,22 @@ static inline void scan_sum_pairs(const ScanBlock *k, int64_t n, int64_t count, 
 LS_INLINE void scan_give(real *grad, vacc g, bool add, int64_t lanes) { ls_store_upto(grad, add ? ls_load_upto(grad, lanes) + g : g, lanes); }
 
 /* The gradients of the block's inputs; sums: (N + 2, padded) with those of D and bias at the end. */
-static inline void scan_store_backward(const ScanBlock *k, const ScanStage *s, const ScanBackStage *g, acc *sums)
+static inline void scan_store_backward(const ScanBlock *k, const ScanBackStage *g, acc *sums)
 {
     for (int64_t t = 0; t < k->steps; t++)
         for (int64_t v = 0; v < scan_vectors(k); v++) {
             int64_t at = v * LS_LANES, lanes = k->channels - at;
-            vacc dx = g->dx[v][t], u = g->u[v][t], dy = g->dy[v][t];
-            vacc ddelta = (g->dd[v][t] * SCAN_LN_2 + dx * u) * g->sigmoid[v][t];
+            vacc dx = g[v].dx[t], u = g[v].u[t], dy = g[v].dy[t];
+            vacc ddelta = (g[v].dd[t] * SCAN_LN_2 + dx * u) * g[v].sigmoid[t];
             acc *skip = sums + k->states * k->padded + at, *bias = skip + k->padded;
             ls_store_acc(skip, ls_load_acc(skip) + dy * u);
             ls_store_acc(bias, ls_load_acc(bias) + ddelta);
             if (k->du)
-                scan_give(k->du + t * k->stride + at, dx * s->d[v][t] + dy * ls_load_acc(k->skip + at), k->add_u, lanes);
+                scan_give(k->du + t * k->stride + at, dx * g[v].s.d[t] + dy * ls_load_acc(k->skip + at), k->add_u, lanes);
             if (k->ddelta)
                 scan_give(k->ddelta + t * k->stride + at, ddelta, k->add_delta, lanes);
             if (k->dgate)
-                scan_give(k->dgate + t * k->gate_stride + at, g->slope[v][t] * s->y[v][t], k->add_gate, lanes);
+                scan_give(k->dgate + t * k->gate_stride + at, g[v].slope[t] * g[v].s.y[t], k->add_gate, lanes);
         }
 }
 
@@ -346,13 +347,12 @@ static inline void scan_store_backward(const ScanBlock *k, const ScanStage *s, c
  * D and bias; dbc: (steps, 2 N) is written or, for all but the first block of its channels, added to. */
 static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, acc *sums, acc *dbc, bool add)
 {
-    ScanStage s;
-    ScanBackStage g;
+    ScanBackStage g[SCAN_VECTORS];
     ScanTrace trace;
     ScanPairs pairs;
     ScanShared shared;
     int64_t call = 0;
-    scan_load_backward(k, &s, &g);
+    scan_load_backward(k, g);
     for (int64_t n = 0; n < k->states;) {
         bool whole = n + SCAN_GROUP <= k->states;
         memset(pairs, 0, sizeof pairs);
@@ -363,17 +363,17 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
         for (int64_t v = 0; v < scan_vectors(k); v++, call++) {
             scan_fetch_states(k, call, scan_vectors(k));
             if (whole) {
-                scan_recompute(k, v, n, SCAN_GROUP, shared, h, &s, &trace, scan_fetch_inputs(k, call));
-                scan_reverse(k, v, n, SCAN_GROUP, shared, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+                scan_recompute(k, v, n, SCAN_GROUP, shared, h, &g[v].s, &trace, scan_fetch_inputs(k, call));
+                scan_reverse(k, v, n, SCAN_GROUP, shared, g + v, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
             } else {
-                scan_recompute(k, v, n, 1, shared, h, &s, &trace, scan_fetch_inputs(k, call));
-                scan_reverse(k, v, n, 1, shared, &s, &g, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+                scan_recompute(k, v, n, 1, shared, h, &g[v].s, &trace, scan_fetch_inputs(k, call));
+                scan_reverse(k, v, n, 1, shared, g + v, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
             }
         }
         scan_sum_pairs(k, n, whole ? SCAN_GROUP : 1, pairs, dbc, add);
         n += whole ? SCAN_GROUP : 1;
     }
-    scan_store_backward(k, &s, &g, sums);
+    scan_store_backward(k, g, sums);
 }
 
 /* ---- Summaries, for scans over parts of the time -------------------------------------------------------------------------- */
@@ -383,7 +383,7 @@ LS_INLINE void scan_add_deltas(const ScanBlock *k, const ScanStage *s, acc *delt
     for (int64_t v = 0; v < scan_vectors(k); v++) {
         vacc sum = ls_load_acc(delta_sum + v * LS_LANES);
         for (int64_t t = 0; t < k->steps; t++)
-            sum += s->d[v][t];
+            sum += s[v].d[t];
         ls_store_acc(delta_sum + v * LS_LANES, sum);
     }
 }
@@ -391,10 +391,10 @@ LS_INLINE void scan_add_deltas(const ScanBlock *k, const ScanStage *s, acc *delt
 /* h alone, and delta' added to delta_sum: (padded). */
 static inline void scan_summary(const ScanBlock *k, acc *h, acc *delta_sum)
 {
-    ScanStage s;
-    scan_load(k, &s);
-    scan_run(k, h, &s);
-    scan_add_deltas(k, &s, delta_sum);
+    ScanStage s[SCAN_VECTORS];
+    scan_load(k, s);
+    scan_run(k, h, s);
+    scan_add_deltas(k, s, delta_sum);
 }
 
 /* delta' and, as y, dL/dy. */
@@ -408,8 +408,8 @@ static inline void scan_load_reverse(const ScanBlock *k, ScanStage *s)
                 vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes);
                 dy *= z * ls_vsigmoid(z);
             }
-            s->d[v][t] = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
-            s->y[v][t] = dy;
+            s[v].d[t] = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
+            s[v].y[t] = dy;
         }
 }
 
@@ -425,7 +425,7 @@ LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int
     }
     const real *c = k->bc + (2 * k->steps - 1) * k->states + n;
     for (int64_t t = k->steps - 1; t >= 0; t--, c -= 2 * k->states) {
-        vacc d = s->d[v][t], dy = s->y[v][t];
+        vacc d = s->d[t], dy = s->y[t];
 #pragma GCC unroll 4
         for (int i = 0; i < count; i++)
             w[i] = ls_decay_of(d, rate[i]) * (dy * ls_load1(c + i) + w[i]);
@@ -438,16 +438,16 @@ LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int
 /* The carry alone, and delta' added to delta_sum. */
 static inline void scan_reverse_summary(const ScanBlock *k, acc *carry, acc *delta_sum)
 {
-    ScanStage s;
-    scan_load_reverse(k, &s);
+    ScanStage s[SCAN_VECTORS];
+    scan_load_reverse(k, s);
     for (int64_t v = 0; v < scan_vectors(k); v++) {
         int64_t n = 0;
         for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
-            scan_reverse_states(k, v, n, SCAN_GROUP, &s, carry);
+            scan_reverse_states(k, v, n, SCAN_GROUP, s + v, carry);
         for (; n < k->states; n++)
-            scan_reverse_states(k, v, n, 1, &s, carry);
+            scan_reverse_states(k, v, n, 1, s + v, carry);
     }
-    scan_add_deltas(k, &s, delta_sum);
+    scan_add_deltas(k, s, delta_sum);
 }
 
 #endif
