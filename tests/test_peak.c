@@ -24,6 +24,7 @@ static void test_measured_and_kept(void)
     setenv("XDG_CACHE_HOME", harness_path("cache"), 1);
     ASSERT_OK(ls_peak_measure(false, &measured, &kept));
     CU_ASSERT(measured.gflops > 0.1 && measured.gflops < 1e6 && measured.bandwidth > 0.1 && measured.bandwidth < 1e5);
+    CU_ASSERT(measured.reading > 0.1 && measured.reading < 1e5 && kept.reading == measured.reading);
     CU_ASSERT(kept.gflops == measured.gflops && kept.bandwidth == measured.bandwidth);
     ASSERT_OK(ls_peak_measure(false, &measured, &again));
     CU_ASSERT(again.gflops >= kept.gflops * 0.99999 && again.gflops >= measured.gflops); /* the file has six digits */
@@ -40,8 +41,8 @@ static void test_measured_and_kept(void)
  * once. Returns what it was told of float products. */
 static double ask_kept(double gflops, double age, double undisturbed)
 {
-    static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "measured", "undisturbed"};
-    const double value[] = {gflops, 1e5, 1e4, (double)time(NULL) - age, undisturbed};
+    static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "reading", "measured", "undisturbed"};
+    const double value[] = {gflops, 1e5, 1e4, 1e4, (double)time(NULL) - age, undisturbed};
     char key[256];
     int ends[2];
     double told = 0;

@@ -38,8 +38,8 @@ static void print_head(const LsBench *b)
         printf(", %.0f %% of the measured peak of %.0f GFLOP/s", 100 * s.gflops / s.peak, s.peak);
     printf("\n");
     if (b->peak.bandwidth > 0)
-        printf("peaks: products %.0f GFLOP/s in float, %.0f in bfloat16; memory %.1f GB/s\n", b->peak.gflops, b->peak.gflops_bfloat16,
-               b->peak.bandwidth);
+        printf("peaks: products %.0f GFLOP/s in float, %.0f in bfloat16; memory %.1f GB/s, read alone %.1f\n", b->peak.gflops,
+               b->peak.gflops_bfloat16, b->peak.bandwidth, b->peak.reading);
 }
 
 /* "12.345   288.1   97%", 24 columns; blank where there is nothing. */
@@ -261,8 +261,8 @@ LsStatus ls_bench_print_json(const LsBench *b)
                               "step_seconds_mean", s.mean, "items_per_second", s.items, "gflops", s.gflops, "peak_gflops",
                               ls_json_number(s.peak > 0 ? s.peak : NAN), "share_of_peak", ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN),
                               "memory_bytes", (json_int_t)resident);
-    json_t *parts = json_pack("{s:{s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops", b->peak.gflops, "gflops_bfloat16",
-                              b->peak.gflops_bfloat16, "bandwidth", b->peak.bandwidth, "memory", json_memory(b), "ops", json_ops(b),
+    json_t *parts = json_pack("{s:{s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops", b->peak.gflops, "gflops_bfloat16",
+                              b->peak.gflops_bfloat16, "bandwidth", b->peak.bandwidth, "reading", b->peak.reading, "memory", json_memory(b), "ops", json_ops(b),
                               "critical_path", "slowest_rank", b->slowest, "parts", json_parts(b->path), "rank_parts", json_ranks(b),
                               "communication", json_communication(b), "products", json_products(b));
     if (!all || json_object_set_new(all, "step_seconds", steps) != 0 || !speed || !parts || json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {

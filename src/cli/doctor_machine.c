@@ -167,6 +167,7 @@ void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget)
     report_speed(report, "products", "GFLOP/s in float", measured.gflops, kept.gflops);
     report_speed(report, "bfloat16 products", "GFLOP/s in bfloat16", measured.gflops_bfloat16, kept.gflops_bfloat16);
     report_speed(report, "memory speed", "GB/s (triad)", measured.bandwidth, kept.bandwidth);
+    report_speed(report, "memory reading", "GB/s", measured.reading, kept.reading);
     const char *path = ls_machine_path();
     if (!path || !ls_file_exists(path))
         ls_report(report, LS_WARNING, "measured speeds", "set XDG_CACHE_HOME to a folder that can be written",

@@ -16,9 +16,9 @@ LsStatus ls_job_peak(const LsComm *comm, LsPeak *peak)
     LS_TRY(comm->barrier(comm));
     double known = ls_peak(&own) == LS_OK;
     ls_clear_message();
-    double sums[4] = {own.gflops, own.gflops_bfloat16, own.bandwidth, known};
-    LS_TRY(comm->allreduce_double(comm, sums, 4));
-    *peak = sums[3] < comm->size ? (LsPeak){0} : (LsPeak){sums[0], sums[1], sums[2]};
+    double sums[5] = {own.gflops, own.gflops_bfloat16, own.bandwidth, own.reading, known};
+    LS_TRY(comm->allreduce_double(comm, sums, 5));
+    *peak = sums[4] < comm->size ? (LsPeak){0} : (LsPeak){sums[0], sums[1], sums[2], sums[3]};
     return LS_OK;
 }
 

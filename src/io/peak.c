@@ -2,7 +2,11 @@
 
 #include "base/gemm.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 #include <math.h>
+#include <omp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -11,7 +15,7 @@
 #include <unistd.h>
 
 #define PRODUCT_SECONDS 0.3
-#define TRIAD_SECONDS 0.3
+#define MEMORY_SECONDS 0.6
 #define SIDE 1024 /* of the matrices: large enough for the kernels, small enough for many tries */
 
 #define UNDISTURBED 0.95       /* share of its threads' time that a process gets on a quiet machine */
@@ -58,9 +62,9 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
     return status;
 }
 
-/* Elements of each of the triad's arrays: all three together are more than four times the largest cache, within reason: virtual machines
+/* Elements of each of the triad's arrays, an even number: all three together are more than four times the largest cache, within reason: virtual machines
  * name the cache of a whole socket that they have a part of. */
-static int64_t triad_count(void)
+static int64_t memory_count(void)
 {
     int64_t cache = 0;
     static const int levels[] = {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE, _SC_LEVEL4_CACHE_SIZE};
@@ -69,14 +73,58 @@ static int64_t triad_count(void)
         cache = bytes > cache ? bytes : cache;
     }
     int64_t bytes = cache + cache / 2, least = (int64_t)32 << 20, most = (int64_t)128 << 20;
-    return (bytes < least ? least : bytes > most ? most : bytes) / (int64_t)sizeof(double);
+    return (bytes < least ? least : bytes > most ? most : bytes) / 1024 * (1024 / (int64_t)sizeof(double));
 }
 
 /* McCalpin's triad: a_i = b_i + s c_i. */
-static LsStatus measure_memory(double *bandwidth)
+static void triad(double *a, const double *b, const double *c, int64_t count)
 {
-    *bandwidth = 0;
-    int64_t count = triad_count();
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        a[i] = b[i] + 0.5 * c[i];
+}
+
+/* The same, written past the caches: what is in a is not read before. */
+static void triad_past(double *a, const double *b, const double *c, int64_t count)
+{
+#ifdef __SSE2__
+#pragma omp parallel for schedule(static)
+    for (int64_t i = 0; i < count / 2; i++)
+        _mm_stream_pd(a + 2 * i, _mm_add_pd(_mm_loadu_pd(b + 2 * i), _mm_mul_pd(_mm_set1_pd(0.5), _mm_loadu_pd(c + 2 * i))));
+#else
+    triad(a, b, c, count);
+#endif
+}
+
+/* Each thread adds up its part of x, in STREAMS places at once: one place alone waits for the machine's own prefetching at every page. */
+static double sum_of(const double *x, int64_t count)
+{
+    enum { STREAMS = 4, LINE = 8, AHEAD = 128 };
+    double all = 0;
+#pragma omp parallel reduction(+ : all)
+    {
+        int64_t threads = omp_get_num_threads(), each = count / threads / STREAMS / LINE * LINE;
+        const double *mine = x + omp_get_thread_num() * each * STREAMS;
+        double sum[STREAMS][LINE] = {{0}};
+        for (int64_t i = 0; i < each; i += LINE)
+            for (int s = 0; s < STREAMS; s++) {
+                __builtin_prefetch(mine + s * each + i + AHEAD);
+                for (int j = 0; j < LINE; j++)
+                    sum[s][j] += mine[s * each + i + j];
+            }
+        for (int s = 0; s < STREAMS; s++)
+            for (int j = 0; j < LINE; j++)
+                all += sum[s][j];
+    }
+    return all;
+}
+
+static double faster(double best, double bytes, double seconds) { return fmax(best, 1e-9 * bytes / seconds); }
+
+static LsStatus measure_memory(double *bandwidth, double *reading)
+{
+    *bandwidth = *reading = 0;
+    int64_t count = memory_count();
     size_t bytes = 3 * (size_t)count * sizeof(double);
     /* Mapped, not allocated: each thread touches its own part first, and huge pages make that fast. */
     double *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -90,16 +138,17 @@ static LsStatus measure_memory(double *bandwidth)
         b[i] = 1;
         c[i] = 2;
     }
-    double end = ls_seconds() + TRIAD_SECONDS;
-    for (int tries = 0; tries < 1 || ls_seconds() < end; tries++) {
+    bool right = true;
+    double end = ls_seconds() + MEMORY_SECONDS;
+    for (int tries = 0; tries < 2 || ls_seconds() < end; tries++) {
         double start = ls_seconds();
-#pragma omp parallel for schedule(static)
-        for (int64_t i = 0; i < count; i++)
-            a[i] = b[i] + 0.5 * c[i];
-        double speed = 24e-9 * (double)count / (ls_seconds() - start);
-        *bandwidth = speed > *bandwidth ? speed : *bandwidth;
+        (tries % 2 ? triad_past : triad)(a, b, c, count);
+        double between = ls_seconds(), sum = sum_of(memory, 3 * count);
+        *bandwidth = faster(*bandwidth, (double)bytes, between - start);
+        *reading = faster(*reading, (double)bytes, ls_seconds() - between);
+        right &= sum > 0 && sum <= 5 * (double)count; /* all but the ends that do not divide */
     }
-    bool right = a[0] == 2 && a[count - 1] == 2;
+    right &= a[0] == 2 && a[count - 1] == 2;
     munmap(memory, bytes);
     return right ? LS_OK : ls_fail(LS_ERROR, "the memory test read back wrong values");
 }
@@ -113,20 +162,20 @@ typedef struct Entry {
     double undisturbed; /* share of its threads' time that this process got meanwhile */
 } Entry;
 
-static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "measured", "undisturbed"};
+static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "reading", "measured", "undisturbed"};
 
 static bool read_entry(const char *key, Entry *entry)
 {
     double value[LS_COUNT_OF(names)];
     bool found = ls_machine_read(key, LS_COUNT_OF(names), names, value);
-    *entry = (Entry){{value[0], value[1], value[2]}, value[3], value[4]};
-    return found && entry->peak.gflops > 0 && entry->peak.gflops_bfloat16 > 0 && entry->peak.bandwidth > 0;
+    *entry = (Entry){{value[0], value[1], value[2], value[3]}, value[4], value[5]};
+    return found && entry->peak.gflops > 0 && entry->peak.gflops_bfloat16 > 0 && entry->peak.bandwidth > 0 && entry->peak.reading > 0;
 }
 
 static void write_entry(const char *key, const Entry *entry)
 {
-    double value[LS_COUNT_OF(names)] = {entry->peak.gflops, entry->peak.gflops_bfloat16, entry->peak.bandwidth, entry->when,
-                                        entry->undisturbed};
+    double value[LS_COUNT_OF(names)] = {entry->peak.gflops, entry->peak.gflops_bfloat16, entry->peak.bandwidth, entry->peak.reading,
+                                        entry->when, entry->undisturbed};
     ls_machine_write(key, LS_COUNT_OF(names), names, value);
 }
 
@@ -135,6 +184,7 @@ static void better(LsPeak *peak, const LsPeak *other)
     peak->gflops = fmax(peak->gflops, other->gflops);
     peak->gflops_bfloat16 = fmax(peak->gflops_bfloat16, other->gflops_bfloat16);
     peak->bandwidth = fmax(peak->bandwidth, other->bandwidth);
+    peak->reading = fmax(peak->reading, other->reading);
 }
 
 LsStatus ls_peak_measure(bool forget, LsPeak *measured, LsPeak *kept)
@@ -145,7 +195,7 @@ LsStatus ls_peak_measure(bool forget, LsPeak *measured, LsPeak *kept)
     double share[2];
     LS_TRY(measure_products(false, &measured->gflops, &share[0]));
     LS_TRY(measure_products(true, &measured->gflops_bfloat16, &share[1]));
-    LS_TRY(measure_memory(&measured->bandwidth));
+    LS_TRY(measure_memory(&measured->bandwidth, &measured->reading));
     entry.undisturbed = fmin(share[0], share[1]);
     entry.peak = *measured;
     if (!forget && read_entry(key, &old)) {

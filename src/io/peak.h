@@ -12,7 +12,8 @@
 typedef struct LsPeak {
     double gflops;          /* 10^9 additions and multiplications a second of float products, best of some square ones */
     double gflops_bfloat16; /* the same of bfloat16 products with float sums */
-    double bandwidth;       /* GB/s of the triad a = b + s c: 24 bytes an element, arrays larger than the caches */
+    double bandwidth;       /* GB/s of the triad a = b + s c: 24 bytes an element, arrays larger than the caches, a written past them or not */
+    double reading;         /* GB/s of the sum of such an array: no writes, which go on beside the reads */
 } LsPeak;
 
 /* Of this process with ls_threads() threads, from the file or measured now. LS_ERROR or LS_RESOURCE where a product fails or memory is
