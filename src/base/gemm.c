@@ -23,6 +23,10 @@
 /* Products below this many operations for each thread are shared out evenly. */
 #define EVEN_FLOPS 6e7
 #define ONEDNN_PIECES 16
+/* Operands this many times as large as a result, and so deep: a thread multiplies a part of both from packing to its sums, so that it needs
+ * nothing of what others read or packed. The sums of the parts cost less than that. */
+#define DEEP 768
+#define DEEP_RATIO 6
 
 LsStatus ls_gemm_check(const LsGemm *g)
 {
@@ -37,10 +41,12 @@ LsStatus ls_gemm_check(const LsGemm *g)
 
 /* ---- The cut ------------------------------------------------------------------------------------------------------------------ */
 
+typedef enum By { BY_ONEDNN, BY_VECTORS, BY_TILES } By;
+
 typedef struct Cut {
     int64_t rows, columns, depth; /* of one piece */
     int64_t row_pieces, column_pieces, ranges;
-    bool kernel;
+    By by;
 } Cut;
 
 /* Time of a piece in units of a multiply-add's: those, and what it costs to bring in both operands. */
@@ -90,14 +96,27 @@ static void cut_for_threads(const LsGemm *g, Cut *cut)
 
 static Cut cut_of(const LsGemm *g)
 {
-    Cut cut = {.depth = g->k, .kernel = ls_gemm_kernel_usable()};
+    Cut cut = {.depth = g->k, .by = ls_gemm_kernel_usable() ? BY_VECTORS : BY_ONEDNN};
     if (g->m * g->n <= SMALL_OUTPUT && g->k >= 2 * K_RANGE)
         cut.depth = K_RANGE;
     cut.ranges = ls_ceil_div(g->k, cut.depth);
-    if (cut.kernel)
+    if (cut.by == BY_VECTORS)
         cut_for_threads(g, &cut);
     else
         cut_output(g, &cut, ONEDNN_PIECES);
+    return cut;
+}
+
+static bool is_deep(const LsGemm *g) { return g->k >= DEEP && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n); }
+
+/* k in halves; columns only where there are more threads. */
+static Cut cut_deep(const LsGemm *g)
+{
+    Cut cut = {.rows = g->m, .row_pieces = 1, .by = BY_TILES};
+    cut.depth = ls_round_up(ls_ceil_div(g->k, 2), LS_FIXED_STEP);
+    cut.ranges = ls_ceil_div(g->k, cut.depth);
+    cut.columns = ls_round_up(ls_ceil_div(g->n, ls_ceil_div(ls_threads(), cut.ranges)), LS_FIXED_TILE);
+    cut.column_pieces = ls_ceil_div(g->n, cut.columns);
     return cut;
 }
 
@@ -135,21 +154,52 @@ static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
     return LS_OK;
 }
 
-/* parts: (ranges, m, n) where k is cut, else NULL and the sums go to C. */
+static void tiles_region(const LsGemm *g, const LsGemmRegion *r, void *space)
+{
+    LsGemm piece = *g;
+    piece.m = r->rows, piece.n = r->columns, piece.k = r->depth;
+    piece.a = part_of(g->a, g->lda, g->transpose_a, r->row, r->from);
+    piece.b = part_of(g->b, g->ldb, g->transpose_b, r->from, r->column);
+    piece.c = r->c, piece.ldc = r->ldc, piece.accumulate = r->add, piece.bias = NULL, piece.finish = NULL;
+    ls_fixed_alone(&piece, space);
+    if (r->complete)
+        finish_region(g, r->row, r->column, r->rows, r->columns);
+}
+
+static int64_t space_of(const Cut *cut)
+{
+    if (cut->by == BY_TILES)
+        return ls_fixed_alone_space(&(LsGemm){.m = cut->rows, .n = cut->columns, .k = cut->depth});
+    return cut->by == BY_VECTORS ? ls_gemm_kernel_space() * (int64_t)sizeof(float) : 0;
+}
+
+/* The first range of k goes to C, the others to parts: (ranges - 1, m, n). */
 static LsGemmRegion region_of(const LsGemm *g, const Cut *cut, int64_t number, float *parts)
 {
     int64_t pieces = cut->row_pieces * cut->column_pieces, piece = number % pieces, range = number / pieces;
     LsGemmRegion r = {.row = piece / cut->column_pieces * cut->rows,
                       .column = piece % cut->column_pieces * cut->columns,
                       .from = range * cut->depth,
-                      .ldc = parts ? g->n : g->ldc,
-                      .add = !parts && g->accumulate,
-                      .complete = !parts};
+                      .ldc = range > 0 ? g->n : g->ldc,
+                      .add = range == 0 && g->accumulate,
+                      .complete = cut->ranges == 1};
     r.rows = ls_least(cut->rows, g->m - r.row);
     r.columns = ls_least(cut->columns, g->n - r.column);
     r.depth = ls_least(cut->depth, g->k - r.from);
-    r.c = (parts ? parts + range * g->m * g->n : (float *)g->c) + r.row * r.ldc + r.column;
+    r.c = (range > 0 ? parts + (range - 1) * g->m * g->n : (float *)g->c) + r.row * r.ldc + r.column;
     return r;
+}
+
+/* Row i of C and of the parts, in order. */
+static void sum_row(const LsGemm *g, int64_t ranges, const float *parts, int64_t i)
+{
+    float *c = (float *)g->c + i * g->ldc;
+    for (int64_t range = 1; range < ranges; range++) {
+        const float *part = parts + ((range - 1) * g->m + i) * g->n;
+        for (int64_t j = 0; j < g->n; j++)
+            c[j] += part[j];
+    }
+    finish_region(g, i, 0, 1, g->n);
 }
 
 static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
@@ -160,14 +210,16 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
     ls_share_begin(&share, work, ls_threads());
 #pragma omp parallel if (work > 1) reduction(max : worst)
     {
-        LsGemmSpace *space = cut->kernel ? ls_gemm_space_take(ls_gemm_kernel_space() * (int64_t)sizeof(float)) : NULL;
-        if (cut->kernel && !space)
+        LsGemmSpace *space = cut->by != BY_ONEDNN ? ls_gemm_space_take(space_of(cut)) : NULL;
+        if (cut->by != BY_ONEDNN && !space)
             worst = LS_RESOURCE;
         for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
             LsGemmRegion r = region_of(g, cut, i, parts);
-            if (space)
+            if (space && cut->by == BY_TILES)
+                tiles_region(g, &r, space->data);
+            else if (space)
                 ls_gemm_kernel(g, &r, space->data);
-            else if (!cut->kernel) {
+            else if (cut->by == BY_ONEDNN) {
                 LsStatus status = onednn_region(g, &r);
                 worst = status > worst ? status : worst;
             }
@@ -175,27 +227,15 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
         /* Until all have theirs: a space given back early would serve two threads, and in a later product, where they meet, one would be missing. */
 #pragma omp barrier
         ls_gemm_space_give(space);
+        if (parts) {
+#pragma omp for schedule(static)
+            for (int64_t i = 0; i < g->m; i++)
+                sum_row(g, cut->ranges, parts, i);
+        }
     }
     /* The message of another thread is lost. */
     return worst == LS_OK ? LS_OK : ls_fail(worst, "matrix product (%lld, %lld, %lld): %s", (long long)g->m, (long long)g->n, (long long)g->k,
                                             worst == LS_RESOURCE ? "out of memory" : "oneDNN failed");
-}
-
-/* parts: (ranges, m, n), summed in order. */
-static void sum_parts(const LsGemm *g, const Cut *cut, const float *parts)
-{
-#pragma omp parallel for if (g->m * g->n > 4096)
-    for (int64_t i = 0; i < g->m; i++) {
-        float *c = (float *)g->c + i * g->ldc;
-        if (!g->accumulate)
-            memset(c, 0, (size_t)g->n * sizeof *c);
-        for (int64_t range = 0; range < cut->ranges; range++) {
-            const float *part = parts + (range * g->m + i) * g->n;
-            for (int64_t j = 0; j < g->n; j++)
-                c[j] += part[j];
-        }
-        finish_region(g, i, 0, 1, g->n);
-    }
 }
 
 static double up_to(int64_t x, int64_t step)
@@ -219,24 +259,27 @@ LsStatus ls_gemm_float32(const LsGemm *g)
     if (g->m == 0 || g->n == 0)
         return LS_OK;
     if (g->k == 0) { /* the sum is empty */
-        sum_parts(g, &(Cut){0}, NULL);
+        for (int64_t i = 0; i < g->m; i++) {
+            if (!g->accumulate)
+                memset((float *)g->c + i * g->ldc, 0, (size_t)g->n * sizeof(float));
+            finish_region(g, i, 0, 1, g->n);
+        }
         return LS_OK;
     }
     if (ls_gemm_few_usable(g)) {
         ls_gemm_few(g, LS_FEW_FLOAT32, NULL);
         return LS_OK;
     }
-    if (tiles_pay(g))
+    bool tiles = tiles_pay(g);
+    if (tiles && !is_deep(g))
         return ls_fixed_gemm(g);
-    Cut cut = cut_of(g);
+    Cut cut = tiles ? cut_deep(g) : cut_of(g);
     if (cut.ranges == 1)
         return run_pieces(g, &cut, NULL);
-    LsGemmSpace *parts = ls_gemm_space_take(cut.ranges * g->m * g->n * (int64_t)sizeof(float));
+    LsGemmSpace *parts = ls_gemm_space_take((cut.ranges - 1) * g->m * g->n * (int64_t)sizeof(float));
     if (!parts)
         return LS_RESOURCE;
     LsStatus status = run_pieces(g, &cut, parts->data);
-    if (status == LS_OK)
-        sum_parts(g, &cut, parts->data);
     ls_gemm_space_give(parts);
     return status;
 }

@@ -39,10 +39,9 @@ typedef struct Own {
     float *vectors;    /* for ls_gemm_kernel */
 } Own;
 
-static Plan plan_of(const LsGemm *g)
+static Plan plan_of(const LsGemm *g, int64_t threads)
 {
     Plan p = {.g = g, .a = {g->a, g->lda, !g->transpose_a, false, g->a_by_largest}, .b = {g->b, g->ldb, g->transpose_b, true, false}};
-    int64_t threads = ls_threads();
     p.depth = ls_even_piece(g->k, DEPTH, LS_FIXED_STEP);
     p.columns = ls_even_piece(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
     p.task_rows = ls_even_piece(g->m, ROWS, TILE);
@@ -217,26 +216,56 @@ static Shares shares_of(int64_t depth, int64_t rows)
     return s;
 }
 
-LsStatus ls_fixed_gemm(const LsGemm *g)
+/* Where everything lies in a work space. */
+typedef struct Layout {
+    Shares own;
+    int64_t b, scale, all; /* bytes */
+} Layout;
+
+static Layout layout_of(const Plan *p, int64_t threads)
 {
-    Plan p = plan_of(g);
-    Shares own = shares_of(p.depth, p.task_rows);
-    int64_t threads = ls_threads(), b_bytes = p.columns / TILE * ls_fixed_bytes(p.depth);
-    int64_t scale_bytes = ls_round_up(p.columns / TILE * (int64_t)sizeof(LsFixedScale), LS_ALIGN);
-    LsGemmSpace *space = ls_gemm_space_take(b_bytes + scale_bytes + threads * own.all);
-    if (!space)
-        return LS_RESOURCE;
-    p.packed_b = space->data;
-    p.scale_b = (LsFixedScale *)(void *)(p.packed_b + b_bytes);
+    Layout l = {.own = shares_of(p->depth, p->task_rows), .b = p->columns / TILE * ls_fixed_bytes(p->depth)};
+    l.scale = ls_round_up(p->columns / TILE * (int64_t)sizeof(LsFixedScale), LS_ALIGN);
+    l.all = l.b + l.scale + threads * l.own.all;
+    return l;
+}
+
+static void run_plan(Plan *p, int64_t threads, uint8_t *space)
+{
+    Layout l = layout_of(p, threads);
     LsShare share;
-    p.share = &share;
+    p->packed_b = space;
+    p->scale_b = (LsFixedScale *)(void *)(space + l.b);
+    p->share = &share;
 #pragma omp parallel num_threads((int)threads)
     {
-        uint8_t *mine = p.packed_b + b_bytes + scale_bytes + omp_get_thread_num() * own.all;
-        run_blocks(&p, &(Own){mine, (float *)(void *)(mine + own.a), (float *)(void *)(mine + own.a + own.copy)});
+        uint8_t *mine = space + l.b + l.scale + omp_get_thread_num() * l.own.all;
+        run_blocks(p, &(Own){mine, (float *)(void *)(mine + l.own.a), (float *)(void *)(mine + l.own.a + l.own.copy)});
     }
+}
+
+LsStatus ls_fixed_gemm(const LsGemm *g)
+{
+    int64_t threads = omp_in_parallel() ? 1 : ls_threads();
+    Plan p = plan_of(g, threads);
+    LsGemmSpace *space = ls_gemm_space_take(layout_of(&p, threads).all);
+    if (!space)
+        return LS_RESOURCE;
+    run_plan(&p, threads, space->data);
     ls_gemm_space_give(space);
     return LS_OK;
+}
+
+int64_t ls_fixed_alone_space(const LsGemm *g)
+{
+    Plan p = plan_of(g, 1);
+    return layout_of(&p, 1).all;
+}
+
+void ls_fixed_alone(const LsGemm *g, void *space)
+{
+    Plan p = plan_of(g, 1);
+    run_plan(&p, 1, space);
 }
 
 int64_t ls_fixed_space(int64_t columns)
