@@ -14,7 +14,7 @@ static atomic_int_fast64_t allocations;
 /* From this size on a block starts on a huge page's border and asks for huge pages: weights and the arena are swept from
  * end to end, where address translation of small pages costs several per cent. */
 #define HUGE_PAGE ((size_t)2 << 20)
-#define HUGE_FROM (4 * HUGE_PAGE)
+#define HUGE_FROM HUGE_PAGE
 
 void *ls_alloc(size_t bytes)
 {
