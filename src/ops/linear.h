@@ -6,32 +6,49 @@
 #include "ops/activation.h"
 #include "ops/op_build.h"
 
-LS_INLINE void activate_row(LsActivation kind, const real *h, real *y, int64_t count)
+/* y = act(h), slope = act'(h) (NULL: not wanted); slope or y may be h. All: (count) */
+LS_INLINE void activate_row(LsActivation kind, const real *h, real *y, real *slope, int64_t count)
 {
     int64_t j = 0;
-    for (; j + LS_LANES <= count; j += LS_LANES)
-        ls_store(y + j, ls_activate(kind, ls_load(h + j)));
-    if (j < count)
-        ls_store_part(y + j, ls_activate(kind, ls_load_part(h + j, count - j)), count - j);
+    for (; j + LS_LANES <= count; j += LS_LANES) {
+        vacc x = ls_load(h + j);
+        ls_store(y + j, ls_activate(kind, x));
+        if (slope)
+            ls_store(slope + j, ls_activate_slope(kind, x));
+    }
+    if (j < count) {
+        vacc x = ls_load_part(h + j, count - j);
+        ls_store_part(y + j, ls_activate(kind, x), count - j);
+        if (slope)
+            ls_store_part(slope + j, ls_activate_slope(kind, x), count - j);
+    }
 }
 
-/* A row of each activation, and the activation in the library's functions, by LsActivation. */
+/* A row of each activation, with its slope and without, and both in the library's functions, by LsActivation. */
 #define ROW(kind, name)                                                                                                \
-    static void name##_row(const real *h, real *y, int64_t count) { activate_row(kind, h, y, count); }
+    static void name##_row(const real *h, real *y, real *slope, int64_t count)                                         \
+    {                                                                                                                  \
+        if (slope)                                                                                                     \
+            activate_row(kind, h, y, slope, count);                                                                    \
+        else                                                                                                           \
+            activate_row(kind, h, y, NULL, count);                                                                     \
+    }
 LS_ACTIVATIONS(ROW)
 #undef ROW
 
-#define ENTRY(kind, name) [kind] = {name##_row, act_##name##_plain},
+#define ENTRY(kind, name) [kind] = {name##_row, act_##name##_plain, act_##name##_slope_plain},
 static const struct {
-    void (*row)(const real *h, real *y, int64_t count);
+    void (*row)(const real *h, real *y, real *slope, int64_t count);
     double (*plain)(double x);
+    double (*slope)(double x);
 } ls_activations[] = {LS_ACTIVATIONS(ENTRY)};
 #undef ENTRY
 
 typedef struct Epilogue {
     LsActivation activation;
-    const real *h; /* (M, N) */
-    real *y;       /* (M, N), may be h */
+    real *h;     /* (M, N) */
+    real *y;     /* (M, N), may be h */
+    bool slopes; /* where h was is act'(h) then */
     int64_t stride;
 } Epilogue;
 
@@ -39,8 +56,10 @@ typedef struct Epilogue {
 __attribute__((unused)) static void ls_finish_piece(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns)
 {
     const Epilogue *e = self;
-    for (int64_t i = row; i < row + rows; i++)
-        ls_activations[e->activation].row(e->h + i * e->stride + column, e->y + i * e->stride + column, columns);
+    for (int64_t i = row; i < row + rows; i++) {
+        real *h = e->h + i * e->stride + column;
+        ls_activations[e->activation].row(h, e->y + i * e->stride + column, e->slopes ? h : NULL, columns);
+    }
 }
 
 typedef struct Linear {
@@ -60,13 +79,14 @@ static LsStatus ls_linear_shape(const LsNode *node, LsDtype weights, int64_t dim
     return LS_OK;
 }
 
-/* The product h = x w^T + bias, (M, N), with the activation from h to out[0] as its epilogue, which must live as long. */
+/* The product h = x w^T + bias, (M, N), with the activation from h to out[0] as its epilogue, which must live as long; it leaves act'(h) in h
+ * where that is another array. */
 __attribute__((unused)) static LsGemm ls_linear_product(const LsNode *node, real *h, Epilogue *epilogue)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
     const Linear *linear = node->attr;
     int64_t n = w->dim[0], k = w->dim[1];
-    *epilogue = (Epilogue){linear->activation, h, node->out[0]->data, n};
+    *epilogue = (Epilogue){linear->activation, h, node->out[0]->data, h != node->out[0]->data, n};
     return (LsGemm){.m = x->count / k,
                     .n = n,
                     .k = k,
