@@ -48,7 +48,7 @@ def comparison(document):
     peaks = [p["peaks"] for row in document["rows"] for p in row["programs"] if p.get("peaks")]
     if peaks:
         lines += ["Peaks of this machine: products %.0f GFLOP/s in float, %.0f in bfloat16; memory %.1f GB/s, %.1f of reading alone." %
-                  tuple(max(p[key] for p in peaks) for key in ("gflops", "gflops_bfloat16", "bandwidth", "reading")), ""]
+                  tuple(max(p.get(key, 0) for p in peaks) for key in ("gflops", "gflops_bfloat16", "bandwidth", "reading")), ""]
     lines += ["| work | program | precision | median | least | tokens/s | memory | ours is faster |", "|---|---|---|---:|---:|---:|---:|---:|"]
     for row in document["rows"]:
         title = row["title"]

@@ -13,7 +13,7 @@ enum { TILE = LS_FIXED_TILE, STEP = LS_FIXED_STEP, LEAST_EXPONENT = -104 };
 /* 16 rows by 64 of k that are there whole: the source's own numbers or a copy filled up with zeros. */
 typedef struct Piece {
     const float *x;
-    int64_t stride; /* from row to row, or from k to k */
+    int64_t stride; /* from row to row; lines of k are copies, TILE apart */
 } Piece;
 
 /* ---- The largest of each row ------------------------------------------------------------------------------------------------------ */

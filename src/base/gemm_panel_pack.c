@@ -166,8 +166,12 @@ static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pa
  * machine's own guesses follow best. */
 static inline void ask_for_rows(const char *x, int64_t stride, int64_t across, int64_t first, int64_t count)
 {
-    for (int64_t i = first; i < first + count; i++)
-        _mm_prefetch(x + i / across * stride + i % across * LS_ALIGN, _MM_HINT_T1);
+    int64_t row = first / across, at = first % across;
+    for (int64_t i = 0; i < count; i++) {
+        _mm_prefetch(x + row * stride + at * LS_ALIGN, _MM_HINT_T1);
+        if (++at == across)
+            at = 0, row++;
+    }
 }
 
 void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)

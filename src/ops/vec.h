@@ -248,6 +248,22 @@ LS_INLINE vacc ls_hsums(const vacc *v)
 #ifndef LS_BUILD_FLOAT64
 /* 2^n p for t = n + 1.5 * 2^23: the low bits of t, which are n, added to p's exponent. */
 LS_INLINE vacc ls_scale2(vacc p, vacc t) { return (vacc)((vbits)p + ((vbits)t << 23)); }
+
+/* e^r - 1 for x = n ln 2 + r, |r| <= ln 2 / 2, with n as ls_scale2 takes it in *t; Remez polynomial; see ls_exp. */
+LS_INLINE vacc ls_expm1_reduced(vacc x, vacc *t)
+{
+    const vacc shift = ls_splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
+    *t = x * 1.44269504f + shift;
+    vacc n = *t - shift;
+    vacc r = x - n * 0.693145752f;
+    r = r - n * 1.42860677e-6f;
+    vacc s = ls_splat(0.00138144649f);
+    s = s * r + 0.00836878084f;
+    s = s * r + 0.0416683927f;
+    s = s * r + 0.166665196f;
+    s = s * r + 0.49999994f;
+    return s * (r * r) + r;
+}
 #endif
 
 /* exp for x <= 88; somewhat quicker than ls_exp, which it is but for what that says of large x. */
@@ -258,18 +274,7 @@ LS_INLINE vacc ls_exp_small(vacc x)
         x[i] = exp(x[i]);
     return x;
 #else
-    const vacc shift = ls_splat(12582912.0f); /* 1.5 * 2^23: adding it rounds to an integer in the low bits */
-    vacc t = x * 1.44269504f + shift;
-    vacc n = t - shift;
-    vacc r = x - n * 0.693145752f;
-    r = r - n * 1.42860677e-6f;
-    vacc s = ls_splat(0.00138144649f);
-    s = s * r + 0.00836878084f;
-    s = s * r + 0.0416683927f;
-    s = s * r + 0.166665196f;
-    s = s * r + 0.49999994f;
-    vacc p = s * (r * r) + r;
-    p = p + 1.0f;
+    vacc t, p = ls_expm1_reduced(x, &t) + 1.0f;
     p = ls_scale2(p, t);
     return (vacc)((vint)p & ~(x < -87.3365402f));
 #endif

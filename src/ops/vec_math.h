@@ -131,17 +131,7 @@ LS_INLINE vacc ls_vlog1p(vacc x)
 LS_INLINE vacc ls_vtanh(vacc x)
 {
     vacc y = ls_vmin(ls_splat(9.1f), ls_abs(x)) * 2.0f; /* NaN passes: it is the second */
-    const vacc shift = ls_splat(12582912.0f);
-    vacc t = y * 1.44269504f + shift;
-    vacc n = t - shift;
-    vacc r = y - n * 0.693145752f;
-    r = r - n * 1.42860677e-6f;
-    vacc s = ls_splat(0.00138144649f);
-    s = s * r + 0.00836878084f;
-    s = s * r + 0.0416683927f;
-    s = s * r + 0.166665196f;
-    s = s * r + 0.49999994f;
-    vacc p = s * (r * r) + r;
+    vacc t, p = ls_expm1_reduced(y, &t);
     vacc scale = ls_scale2(ls_splat(1.0f), t);
     vacc e = p * scale + (scale - 1.0f);
     return ls_copysign(e / (e + 2.0f), x);
