@@ -284,7 +284,7 @@ static void test_wide_rows(void)
 static void test_bits_over_threads(void)
 {
     static const int64_t shapes[][3] = {{128, 128, 768}, {64, 64, 40960}, {65, 128, 1024}, {31, 384, 1024},  {384, 256, 1024},
-                                        {1, 200, 12288}, {1, 1, 40960},   {100, 1, 1500},  {127, 385, 500}, {12, 50, 3000}, {257, 129, 384}, {1, 300, 129}, {11, 70, 200}};
+                                        {1, 200, 12288}, {1, 1, 40960},   {100, 1, 1500},  {127, 385, 500}, {12, 50, 3000}, {257, 129, 384}, {1, 300, 129}, {11, 70, 200}, {384, 1000, 2060}};
     const Kind *kinds[] = {&floats, &halves, ls_fixed_usable() ? &digits : &to_floats};
     for (size_t s = 0; s < LS_COUNT_OF(shapes); s++)
         for (int variant = 0; variant < 4; variant++)

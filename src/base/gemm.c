@@ -23,10 +23,11 @@
 /* Products below this many operations for each thread are shared out evenly. */
 #define EVEN_FLOPS 6e7
 #define ONEDNN_PIECES 16
-/* Operands this many times as large as a result, and so deep: a thread multiplies a part of both from packing to its sums, so that it needs
- * nothing of what others read or packed. The sums of the parts cost less than that. */
+/* Operands this many times as large as a result that is small, and so deep: a thread multiplies a part of both from packing to its sums, so
+ * that it needs nothing of what others read or packed. On few threads the sums of the parts cost less than that. */
 #define DEEP 768
 #define DEEP_RATIO 6
+#define DEEP_OUTPUT (1 << 20)
 
 LsStatus ls_gemm_check(const LsGemm *g)
 {
@@ -107,7 +108,10 @@ static Cut cut_of(const LsGemm *g)
     return cut;
 }
 
-static bool is_deep(const LsGemm *g) { return g->k >= DEEP && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n); }
+static bool is_deep(const LsGemm *g)
+{
+    return g->k >= DEEP && g->m * g->n <= DEEP_OUTPUT && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n);
+}
 
 /* k in halves; columns only where there are more threads. */
 static Cut cut_deep(const LsGemm *g)
@@ -115,7 +119,7 @@ static Cut cut_deep(const LsGemm *g)
     Cut cut = {.rows = g->m, .row_pieces = 1, .by = BY_TILES};
     cut.depth = ls_round_up(ls_ceil_div(g->k, 2), LS_FIXED_STEP);
     cut.ranges = ls_ceil_div(g->k, cut.depth);
-    cut.columns = ls_round_up(ls_ceil_div(g->n, ls_ceil_div(ls_threads(), cut.ranges)), LS_FIXED_TILE);
+    cut.columns = ls_round_up(ls_ceil_div(g->n, ls_ceil_div(omp_in_parallel() ? 1 : ls_threads(), cut.ranges)), LS_FIXED_TILE);
     cut.column_pieces = ls_ceil_div(g->n, cut.columns);
     return cut;
 }
@@ -206,6 +210,7 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
 {
     int64_t work = cut->row_pieces * cut->column_pieces * cut->ranges;
     LsStatus worst = LS_OK;
+    bool complete = true;
     LsShare share;
     ls_share_begin(&share, work, ls_threads());
 #pragma omp parallel if (work > 1) reduction(max : worst)
@@ -224,10 +229,13 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
                 worst = status > worst ? status : worst;
             }
         }
+        if (worst != LS_OK)
+#pragma omp atomic write
+            complete = false;
         /* Until all have theirs: a space given back early would serve two threads, and in a later product, where they meet, one would be missing. */
 #pragma omp barrier
         ls_gemm_space_give(space);
-        if (parts) {
+        if (parts && complete) {
 #pragma omp for schedule(static)
             for (int64_t i = 0; i < g->m; i++)
                 sum_row(g, cut->ranges, parts, i);
@@ -287,5 +295,7 @@ LsStatus ls_gemm_float32(const LsGemm *g)
 int64_t ls_gemm_space_most(int64_t columns, bool is_float)
 {
     int64_t tiles = is_float ? ls_fixed_usable() ? ls_fixed_space(columns) : 0 : ls_panel_kernel() ? ls_panel_space(columns) : 0;
+    if (tiles > 0 && is_float) /* of deep products: their parts, and B once more, as ranges of k are packed side by side */
+        tiles += ls_least(DEEP_OUTPUT, columns * columns) * (int64_t)sizeof(float) + ls_fixed_space(columns);
     return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;
 }

@@ -256,10 +256,14 @@ LsStatus ls_fixed_gemm(const LsGemm *g)
     return LS_OK;
 }
 
+/* Of any product no larger in n and k: a shorter k may be cut in longer blocks. */
 int64_t ls_fixed_alone_space(const LsGemm *g)
 {
     Plan p = plan_of(g, 1);
-    return layout_of(&p, 1).all;
+    p.depth = ls_least(ls_round_up(g->k, LS_FIXED_STEP), DEPTH);
+    p.columns = ls_round_up(g->n, TILE);
+    Layout l = layout_of(&p, 1);
+    return l.all - l.b + ls_least(l.b, B_BYTES);
 }
 
 void ls_fixed_alone(const LsGemm *g, void *space)

@@ -88,7 +88,8 @@ bool ls_fixed_usable(void);
 /* The product; k > 0. An element's bits depend on the product alone, not on the number of threads. */
 LsStatus ls_fixed_gemm(const LsGemm *gemm) LS_MUST_USE;
 
-/* The same on the calling thread, inside a parallel region, in a space of so many bytes, aligned to LS_ALIGN. */
+/* The same on the calling thread, inside a parallel region, in a space aligned to LS_ALIGN of as many bytes as a product takes whose m is the
+ * same and whose n and k are no less. */
 int64_t ls_fixed_alone_space(const LsGemm *gemm);
 void ls_fixed_alone(const LsGemm *gemm, void *space);
 
