@@ -78,12 +78,12 @@ KEEPS_MEMORY = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(1 << 40),
 class Peer:
     """A script of bench/peers under another interpreter; see peers/peer.py for how it is talked with."""
 
-    def __init__(self, python, script, work, limit=600):
+    def __init__(self, python, script, work, limit=600, keeps_memory=True):
         self.precision = work["precision"]
         self.program = os.path.splitext(script)[0]
         self.errors = tempfile.TemporaryFile(mode="w+")
         command = [python, os.path.join(HERE, "peers", script), json.dumps(work)]
-        more = KEEPS_MEMORY if script.startswith("torch") else {}
+        more = KEEPS_MEMORY if keeps_memory and script.startswith("torch") else {}
         self.process = subprocess.Popen(command, env=environment(work["threads"], **more), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                         stderr=self.errors, text=True)
         self.fields = {}

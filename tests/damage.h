@@ -61,14 +61,18 @@ static inline int64_t damage_draw(uint64_t seed, uint64_t index, int64_t count)
     return (int64_t)((((uint64_t)words[0] << 32) | words[1]) % (uint64_t)count);
 }
 
-/* Writes copies of `good` to `path`: cut at 20 places, then with 200 flipped bits (the first ones in the block in front and at the end),
- * and asserts that `refuses(path)` is true of each. */
+/* Writes copies of `good` to `path`: cut at 20 places, then with 200 flipped bits (the first ones in the block in front
+ * and at the end), and asserts that `refuses(path)` is true of each. */
 static inline void damage_all(const char *good, const char *path, bool (*refuses)(const char *path))
 {
     Bytes bytes = damage_read(good);
     uint64_t seed = damage_seed();
     for (int i = 0; i < 20; i++) {
-        int64_t keep = i == 0 ? 0 : i == 1 ? bytes.count - 1 : i == 2 ? 511 : i == 3 ? 512 : damage_draw(seed, (uint64_t)i, bytes.count);
+        int64_t keep = i == 0   ? 0
+                       : i == 1 ? bytes.count - 1
+                       : i == 2 ? 511
+                       : i == 3 ? 512
+                                : damage_draw(seed, (uint64_t)i, bytes.count);
         damage_write(path, bytes.at, keep);
         if (!refuses(path)) {
             fprintf(stderr, "cut to %lld of %lld bytes: not found\n", (long long)keep, (long long)bytes.count);

@@ -1,4 +1,5 @@
-/* The main of a CUnit program that runs under mpirun: `int main(int argc, char **argv) { return harness_run_mpi(argc, argv, "dist", tests); }` */
+/* The main of a CUnit program that runs under mpirun: `int main(int argc, char **argv) { return harness_run_mpi(argc,
+ * argv, "dist", tests); }` */
 #ifndef HARNESS_MPI_H
 #define HARNESS_MPI_H
 

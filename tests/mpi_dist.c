@@ -69,7 +69,8 @@ static void test_second_start(void)
     CU_ASSERT(strlen(ls_dist_library()) > 3);
 }
 
-/* ---- Buckets ------------------------------------------------------------------------------------------------------- */
+/* ---- Buckets
+ * ------------------------------------------------------------------------------------------------------- */
 
 static const int64_t sizes[] = {1000, 48, 16, 2000, 512, 16, 16, 700};
 enum { PARAMETERS = LS_COUNT_OF(sizes) };
@@ -95,7 +96,8 @@ static float tree_of(int first, int count, int64_t i)
     return count == 1 ? grad_of(first, i) : tree_of(first, half, i) + tree_of(first + half, count - half, i);
 }
 
-/* Three steps of a backward that finishes parameters from the end; later steps leave some to finish. sum: (total) the whole of it. */
+/* Three steps of a backward that finishes parameters from the end; later steps leave some to finish. sum: (total) the
+ * whole of it. */
 static void run_buckets(LsParams *params, const LsBucketOptions *options, int sharing, float *sum, double *squares)
 {
     LsBuckets *buckets = ls_buckets_new(comm, params, options);
@@ -183,8 +185,8 @@ static void test_two_nodes(void)
     unsetenv("LOCKSTEP_NODE_RANKS");
 }
 
-/* Each contribution x_r is rounded to x_r (1 + d_r), and so is the sum, with |d| <= 2^-8: a sum comes within 2^-8 |s| + (2^-8 + 2^-16) times
- * the magnitudes' sum, but for three roundings in float. The bits do not depend on the buckets. */
+/* Each contribution x_r is rounded to x_r (1 + d_r), and so is the sum, with |d| <= 2^-8: a sum comes within 2^-8 |s| +
+ * (2^-8 + 2^-16) times the magnitudes' sum, but for three roundings in float. The bits do not depend on the buckets. */
 static void test_narrow_buckets(void)
 {
     static float sum[2][8192];
@@ -196,7 +198,8 @@ static void test_narrow_buckets(void)
     setenv("LOCKSTEP_SHARED", "off", 1);
     for (int run = 0; run < 2; run++) {
         make_params(&params, list, NULL);
-        run_buckets(&params, &(LsBucketOptions){.bytes = run ? 9000 : 2000, .overlap = true, .bfloat16 = true}, 1, sum[run], &squares);
+        run_buckets(&params, &(LsBucketOptions){.bytes = run ? 9000 : 2000, .overlap = true, .bfloat16 = true}, 1,
+                    sum[run], &squares);
     }
     CU_ASSERT_EQUAL(memcmp(sum[0], sum[1], (size_t)params.total * sizeof(float)), 0);
     for (int64_t i = 0; i < params.total; i++) {
@@ -222,7 +225,8 @@ static void test_narrow_buckets(void)
     unsetenv("LOCKSTEP_SHARED");
 }
 
-/* Arrays that a node has once: what the first rank writes all of them read, on the other node after ls_buckets_spread. */
+/* Arrays that a node has once: what the first rank writes all of them read, on the other node after
+ * ls_buckets_spread. */
 static void test_node_arrays(void)
 {
     LsParam list[PARAMETERS];
@@ -285,7 +289,8 @@ static void test_no_shared_memory(void)
     ls_buckets_free(buckets);
 }
 
-/* A rank that never comes to the sums: the others say which one and give up, whatever way the sums go; then their buckets only fail. */
+/* A rank that never comes to the sums: the others say which one and give up, whatever way the sums go; then their
+ * buckets only fail. */
 static void test_rank_that_hangs(void)
 {
     if (comm->size == 1)
@@ -303,8 +308,10 @@ static void test_rank_that_hangs(void)
             if ((comm->rank == comm->size - 1) == (late == 1)) {
                 setenv("LOCKSTEP_TIMEOUT", "0.3", 1);
                 double start = ls_seconds();
-                /* who comes late learns that the others have given up, or waits for messages that nobody sends any more */
-                ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, late && !messages ? "could not go on" : "the sums of gradients");
+                /* who comes late learns that the others have given up, or waits for messages that nobody sends any
+                 * more */
+                ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH,
+                             late && !messages ? "could not go on" : "the sums of gradients");
                 CU_ASSERT(ls_seconds() - start < 60);
                 ASSERT_FAILS(ls_buckets_finish(buckets), LS_LAUNCH, "failed before");
                 unsetenv("LOCKSTEP_TIMEOUT");
@@ -316,8 +323,8 @@ static void test_rank_that_hangs(void)
     }
 }
 
-/* The same in calls that every rank must come to; after it has come, all go on. The last rank sleeps outside the library, as one that hangs;
- * with more than two ranks the others answer each other. */
+/* The same in calls that every rank must come to; after it has come, all go on. The last rank sleeps outside the
+ * library, as one that hangs; with more than two ranks the others answer each other. */
 static void test_rank_that_does_not_come(void)
 {
     static int64_t x[2][1];
@@ -372,7 +379,8 @@ static void test_link(void)
     CU_ASSERT_EQUAL(ls_link_bucket_bytes(&(LsLink){1, 1e9}), 64 << 20);
 }
 
-/* ---- Launch -------------------------------------------------------------------------------------------------------- */
+/* ---- Launch
+ * -------------------------------------------------------------------------------------------------------- */
 
 static void test_world_check(void)
 {

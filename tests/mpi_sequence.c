@@ -1,4 +1,5 @@
-/* Sequences shared by the ranks, and cut into segments, against whole sequences on one rank inside the same process: a small Mamba. */
+/* Sequences shared by the ranks, and cut into segments, against whole sequences on one rank inside the same process: a
+ * small Mamba. */
 #include "config/config.h"
 #include "harness_mpi.h"
 #include "train/train.h"
@@ -10,9 +11,11 @@
 
 enum { VOCABULARY = 29, SEQUENCE = 203, STEPS = 24 }; /* no number of ranks but 1 divides 203 */
 
-/* ---- A job --------------------------------------------------------------------------------------------------------------- */
+/* ---- A job
+ * --------------------------------------------------------------------------------------------------------------- */
 
-/* Token t is the one 40 before it, so that a part needs what came long before it; some are noise, some are not asked for. */
+/* Token t is the one 40 before it, so that a part needs what came long before it; some are noise, some are not asked
+ * for. */
 static int32_t token_at(int64_t sample, int64_t t)
 {
     uint64_t key = ls_key(3, "sequence");
@@ -55,7 +58,8 @@ static LsConfig *job(const char *model, int ranks, int segment, const char *more
     char text[1024];
     snprintf(text, sizeof text,
              "model: {kind: %s, vocabulary: %d, layers: 2, width: 24%s}\ndata: {path: none.h5}\n"
-             "train: {steps: %d, batch: 4, sequence: %d, learning_rate: 1e-2, warmup: 2, evaluate_every: 8, evaluate_batches: 2, "
+             "train: {steps: %d, batch: 4, sequence: %d, learning_rate: 1e-2, warmup: 2, evaluate_every: 8, "
+             "evaluate_batches: 2, "
              "bucket_bytes: 4096, sequence_ranks: %d, segment: %d}\n",
              model, VOCABULARY, more, STEPS, SEQUENCE, ranks, segment);
     LsConfig *config = ls_config_parse("job", text, 0, NULL);
@@ -135,9 +139,11 @@ static bool same_values(const LsTrainer *a, const LsTrainer *b)
     return memcmp(a->params->value, b->params->value, (size_t)a->params->total * sizeof(float)) == 0;
 }
 
-/* ---- Tests ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tests
+ * ---------------------------------------------------------------------------------------------------------------- */
 
-/* Whole sequences on one rank; then shared by all ranks, in one segment and in several of an odd length; twice each: the same bits. */
+/* Whole sequences on one rank; then shared by all ranks, in one segment and in several of an odd length; twice each:
+ * the same bits. */
 static void test_ranks_and_segments(void)
 {
     LsConfig *whole = job("mamba", 1, 0, "");
@@ -165,13 +171,14 @@ static void test_ranks_and_segments(void)
     ls_config_free(whole);
 }
 
-/* In bfloat16. Cut up or whole, the states of the scan are floats and each token meets the same products; but a gradient of the
- * convolution's last rows is stored, then added to: 3 rows at each border, in bfloat16 off by 2^-9, which are all rows in segments of 3 and
- * a quarter of them in those of 13. So gradients, and what they have moved parameters by, are off by less than 2^-9 and as much again for what
- * rounds otherwise after a float's last bit has moved; losses by that part of what has been learnt. Then shadows of parameters that moved
- * otherwise round otherwise, each by at most 2^-9 of itself, evenly spread and of random sign: with weights of 0.2 (root of the mean square) a
- * standard deviation of the loss of 0.2 2^-9 / sqrt(3) of the gradient's norm if all did, of which three are allowed. In the first step
- * parameters are the same: what is left are a few of 800 x 48 x 2 results that round otherwise. */
+/* In bfloat16. Cut up or whole, the states of the scan are floats and each token meets the same products; but a
+ * gradient of the convolution's last rows is stored, then added to: 3 rows at each border, in bfloat16 off by 2^-9,
+ * which are all rows in segments of 3 and a quarter of them in those of 13. So gradients, and what they have moved
+ * parameters by, are off by less than 2^-9 and as much again for what rounds otherwise after a float's last bit has
+ * moved; losses by that part of what has been learnt. Then shadows of parameters that moved otherwise round otherwise,
+ * each by at most 2^-9 of itself, evenly spread and of random sign: with weights of 0.2 (root of the mean square) a
+ * standard deviation of the loss of 0.2 2^-9 / sqrt(3) of the gradient's norm if all did, of which three are allowed.
+ * In the first step parameters are the same: what is left are a few of 800 x 48 x 2 results that round otherwise. */
 static void test_bfloat16(void)
 {
     LsConfig *whole = job("mamba", 1, 0, "");
@@ -307,10 +314,12 @@ static void test_refusals(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "set train.segment to 0 and train.sequence_ranks to 1"));
     ls_config_free(config);
     config = job("mamba", 3 * comm->size, 0, "");
-    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE, "cannot be put into groups of");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE,
+                 "cannot be put into groups of");
     ls_config_free(config);
     config = job("mamba", comm->size, 2, "");
-    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE, "set a longer train.segment");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE,
+                 "set a longer train.segment");
     ls_config_free(config);
 }
 

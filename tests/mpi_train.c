@@ -39,7 +39,8 @@ static bool on_stop(void *self)
 }
 
 /* A trainer with these hooks; the rows' hook is called on rank 0 only. */
-static LsTrainer *begin(const LsConfig *config, const LsComm *world, ToySource *source, ToySource *validation, bool no_overlap, Log *log)
+static LsTrainer *begin(const LsConfig *config, const LsComm *world, ToySource *source, ToySource *validation,
+                        bool no_overlap, Log *log)
 {
     LsTrainer *trainer = NULL;
     *log = (Log){.stop_at = -1, .saved_step = -1};
@@ -106,10 +107,11 @@ static void check_ranks(const char *precision, double tolerance)
 
 static void test_ranks(void) { check_ranks("float", 1e-5); }
 
-/* Gradients' sums differ in the last bits of a float, 2^-24; where that moves a parameter over the border between two bfloat16 numbers its
- * shadow moves by 2^-8, which happens to some 2^-16 of the thousand parameters each step: a few of them in 50 steps, each a part of the
- * thousandth part of what the loss depends on. From then on the activations that it touches round otherwise too, and the losses go on to part
- * slowly: some tens of thousandths of 2^-8 (6e-5 at the instruction sets without products of pairs). */
+/* Gradients' sums differ in the last bits of a float, 2^-24; where that moves a parameter over the border between two
+ * bfloat16 numbers its shadow moves by 2^-8, which happens to some 2^-16 of the thousand parameters each step: a few of
+ * them in 50 steps, each a part of the thousandth part of what the loss depends on. From then on the activations that
+ * it touches round otherwise too, and the losses go on to part slowly: some tens of thousandths of 2^-8 (6e-5 at the
+ * instruction sets without products of pairs). */
 static void test_ranks_bfloat16(void) { check_ranks("bfloat16", 0x1p-8 * 4e-2); }
 
 /* Parameters are the same bits on all ranks, and so are their shadows. */
@@ -250,7 +252,8 @@ static LsStatus failing_save(void *self, const LsTrainer *trainer)
     return ls_fail(LS_RESOURCE, "the disk is full");
 }
 
-/* By messages alone, without memory that ranks share, and as two nodes of two ranks: the same bits, whatever the buckets. */
+/* By messages alone, without memory that ranks share, and as two nodes of two ranks: the same bits, whatever the
+ * buckets. */
 static void test_other_ways(void)
 {
     static const char *const names[] = {"LOCKSTEP_SHARED", "LOCKSTEP_NODE_RANKS"}, *const values[] = {"off", "2"};
@@ -276,8 +279,9 @@ static void test_other_ways(void)
     ls_trainer_free(reference);
 }
 
-/* Gradients that travel in bfloat16: each sum is off by at most 2^-8 of it and of the magnitudes it is made of, which AdamW's division by the
- * root of the mean square mostly takes out again; losses stay within some 2^-8 of those in float, and the ranks agree to the bit. */
+/* Gradients that travel in bfloat16: each sum is off by at most 2^-8 of it and of the magnitudes it is made of, which
+ * AdamW's division by the root of the mean square mostly takes out again; losses stay within some 2^-8 of those in
+ * float, and the ranks agree to the bit. */
 static void test_narrow_wire(void)
 {
     LsConfig config = toy_config();

@@ -1,5 +1,5 @@
-/* Attention, rotary positions and norms as models use them: against PyTorch's numbers, with a key-value cache in one piece, in several
- * and token by token, over long sequences, and for any number of threads. */
+/* Attention, rotary positions and norms as models use them: against PyTorch's numbers, with a key-value cache in one
+ * piece, in several and token by token, over long sequences, and for any number of threads. */
 #include "harness.h"
 #include "graph/check.h"
 #include "lockstep/graph.h"
@@ -12,7 +12,8 @@
 
 static const LsRun run = {.seed = 1, .training = true};
 
-/* ---- A graph with one input x, and its output y projected on r: loss = sum r y --------------------------------------------------------- */
+/* ---- A graph with one input x, and its output y projected on r: loss = sum r y
+ * --------------------------------------------------------- */
 
 typedef struct Setup {
     LsParams *params;
@@ -78,7 +79,8 @@ static double difference(const float *x, const float *expected, int64_t count)
     return worst / largest;
 }
 
-/* ---- PyTorch -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- PyTorch
+ * -------------------------------------------------------------------------------------------------------------------------- */
 
 static void expect(FILE *file, const float *x, int64_t count)
 {
@@ -131,11 +133,13 @@ static void test_pytorch(void)
     fclose(file);
 }
 
-/* ---- Cache ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Cache
+ * ---------------------------------------------------------------------------------------------------------------------------- */
 
 enum { STREAMS = 2, HEADS = 4, KV = 2, SIZE = 6, WIDTH = (HEADS + 2 * KV) * SIZE, CONTEXT = 150, LENGTH = 141 };
 
-/* Rotary positions and attention over `tokens` new tokens of each stream, on a cache that the graphs of one test share. */
+/* Rotary positions and attention over `tokens` new tokens of each stream, on a cache that the graphs of one test
+ * share. */
 static Setup decoder(int64_t tokens, LsGraph *share, bool reference)
 {
     Setup s = setup_new(LS_DECODE, reference, 3, (int64_t[]){STREAMS, tokens, WIDTH});
@@ -151,13 +155,15 @@ static LsStatus decode(Setup *s, const float *all, const int *start, float *to)
 {
     int64_t tokens = s->x->dim[1];
     for (int64_t b = 0; b < STREAMS; b++) {
-        memcpy((float *)s->x->data + b * tokens * WIDTH, all + (b * LENGTH + start[b]) * WIDTH, (size_t)(tokens * WIDTH) * sizeof(float));
+        memcpy((float *)s->x->data + b * tokens * WIDTH, all + (b * LENGTH + start[b]) * WIDTH,
+               (size_t)(tokens * WIDTH) * sizeof(float));
         ((int32_t *)named(s, "position")->data)[b] = start[b];
     }
     LS_TRY(ls_graph_forward(s->g, &run));
     const float *y = named(s, "y")->data;
     for (int64_t b = 0; b < STREAMS; b++)
-        memcpy(to + (b * LENGTH + start[b]) * HEADS * SIZE, y + b * tokens * HEADS * SIZE, (size_t)(tokens * HEADS * SIZE) * sizeof(float));
+        memcpy(to + (b * LENGTH + start[b]) * HEADS * SIZE, y + b * tokens * HEADS * SIZE,
+               (size_t)(tokens * HEADS * SIZE) * sizeof(float));
     return LS_OK;
 }
 
@@ -175,7 +181,9 @@ static void check_pieces(const float *all, const float *expected, const int *pie
     }
     CU_ASSERT_EQUAL(start[0], LENGTH);
     for (int64_t b = 0; b < STREAMS; b++)
-        ASSERT_AT_MOST(difference(y + b * LENGTH * HEADS * SIZE, expected + b * LENGTH * HEADS * SIZE, (LENGTH - b) * HEADS * SIZE), 3e-6);
+        ASSERT_AT_MOST(difference(y + b * LENGTH * HEADS * SIZE, expected + b * LENGTH * HEADS * SIZE,
+                                  (LENGTH - b) * HEADS * SIZE),
+                       3e-6);
     setup_free(&first);
     free(y);
 }
@@ -183,7 +191,8 @@ static void check_pieces(const float *all, const float *expected, const int *pie
 static void test_cache(void)
 {
     Setup whole = setup_new(LS_EVAL, false, 3, (int64_t[]){STREAMS, LENGTH, WIDTH});
-    setup_plan(&whole, ls_attention(whole.g, ls_rotary(whole.g, whole.x, NULL, HEADS + KV, SIZE, 10000), NULL, NULL, HEADS, KV));
+    setup_plan(&whole, ls_attention(whole.g, ls_rotary(whole.g, whole.x, NULL, HEADS + KV, SIZE, 10000), NULL, NULL,
+                                    HEADS, KV));
     fill(whole.x->data, whole.x->count, 6);
     ASSERT_OK(ls_graph_forward(whole.g, &run));
     int singly[LENGTH] = {0};
@@ -206,14 +215,16 @@ static void test_cache_errors(void)
     position[1] = 0;
     ASSERT_OK(ls_graph_forward(s.g, &run));
     position[1] = CONTEXT - 3;
-    ASSERT_FAILS(ls_graph_forward(s.g, &run), LS_USAGE, "stream 1 has seen 147 tokens and gets 4 more, but the context is 150");
+    ASSERT_FAILS(ls_graph_forward(s.g, &run), LS_USAGE,
+                 "stream 1 has seen 147 tokens and gets 4 more, but the context is 150");
     position[1] = -1;
     ASSERT_FAILS(ls_graph_forward(s.g, &run), LS_USAGE, "stream 1");
     setup_free(&s);
 }
 
 /* Builds attention with these arguments in a graph that must refuse it. */
-static void refuse(LsMode mode, int64_t width, int64_t heads, int64_t kv_heads, int64_t cache_width, bool position, const char *text)
+static void refuse(LsMode mode, int64_t width, int64_t heads, int64_t kv_heads, int64_t cache_width, bool position,
+                   const char *text)
 {
     Setup s = setup_new(mode, false, 3, (int64_t[]){STREAMS, 3, width});
     LsTensor *cache = cache_width ? ls_state(s.g, "cache", LS_REAL, 3, (int64_t[]){STREAMS, 10, cache_width}) : NULL;
@@ -233,7 +244,8 @@ static void test_shapes(void)
     refuse(LS_DECODE, 24, 4, 2, 13, true, "cache (2, 10, 13) does not fit qkv (2, 3, 24)");
 }
 
-/* ---- Long sequences, threads ------------------------------------------------------------------------------------------------------------ */
+/* ---- Long sequences, threads
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static Setup plain_attention(bool reference, int64_t b, int64_t t, int64_t heads, int64_t kv, int64_t size)
 {
@@ -271,7 +283,8 @@ static void test_extreme(void)
     setup_free(&plain);
 }
 
-/* 700 queries are three query blocks and three parts of backward, the smallest number that is more than the threads of any run here. */
+/* 700 queries are three query blocks and three parts of backward, the smallest number that is more than the threads of
+ * any run here. */
 static void test_threads(void)
 {
     static const int64_t shapes[][4] = {{1, 700, 2, 1}, {3, 90, 6, 2}, {1, 1100, 1, 1}};
@@ -286,7 +299,8 @@ static void test_threads(void)
                 one = s;
                 continue;
             }
-            CU_ASSERT_EQUAL(memcmp(named(&s, "y")->data, named(&one, "y")->data, (size_t)named(&s, "y")->count * sizeof(float)), 0);
+            CU_ASSERT_EQUAL(
+                memcmp(named(&s, "y")->data, named(&one, "y")->data, (size_t)named(&s, "y")->count * sizeof(float)), 0);
             CU_ASSERT_EQUAL(memcmp(s.x->grad, one.x->grad, (size_t)s.x->count * sizeof(float)), 0);
             setup_free(&s);
         }
@@ -299,7 +313,8 @@ static void test_threads(void)
 static bool build_long(LsGraph *g, const void *self)
 {
     const int64_t *heads = self;
-    ls_attention(g, ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){1, 540, (heads[0] + 2) * 2}), NULL, NULL, heads[0], 1);
+    ls_attention(g, ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){1, 540, (heads[0] + 2) * 2}), NULL, NULL,
+                 heads[0], 1);
     return true;
 }
 

@@ -171,9 +171,10 @@ static void *settings_of(const LsModel *model)
     return config;
 }
 
-/* After some steps the losses of both precisions are near each other, far from the first; the shadow is what the masters round to; three
- * threads give the bits of one. An operand is off by 2^-8 at most and by 2^-8 / sqrt(3) on average, with random sign, so that sums of such
- * products keep a relative error of about 2^-8: the losses, means over hundreds of tokens, differ by less than that. */
+/* After some steps the losses of both precisions are near each other, far from the first; the shadow is what the
+ * masters round to; three threads give the bits of one. An operand is off by 2^-8 at most and by 2^-8 / sqrt(3) on
+ * average, with random sign, so that sums of such products keep a relative error of about 2^-8: the losses, means over
+ * hundreds of tokens, differ by less than that. */
 static void test_training(void)
 {
     const char *const names[] = {"gpt", "mamba"};
@@ -184,7 +185,8 @@ static void test_training(void)
         double first, exact, coarse, again;
         ls_trainer_free(train("float", model, config, 1, 1, &first));
         ls_trainer_free(train("float", model, config, 1, 40, &exact));
-        LsTrainer *one = train("bfloat16", model, config, 1, 40, &coarse), *three = train("bfloat16", model, config, 3, 40, &again);
+        LsTrainer *one = train("bfloat16", model, config, 1, 40, &coarse),
+                  *three = train("bfloat16", model, config, 3, 40, &again);
         CU_ASSERT(exact < 0.8 * first);
         CU_ASSERT(coarse != exact);
         ASSERT_AT_MOST(fabs(coarse - exact), 0x1p-8 * exact);

@@ -52,10 +52,16 @@ static State make_state(int64_t step)
         s.moment[k] = (LsMoment){k ? "v" : "m", ls_alloc_array(s.params->total, sizeof(float))};
         for (int i = 0; i < s.params->count; i++)
             for (int64_t j = 0; j < s.params->list[i].count; j++)
-                s.moment[k].value[s.params->list[i].offset + j] = ls_normal_at(ls_key((uint64_t)step, "moment"), (uint64_t)k, (uint64_t)(100 * i + j));
+                s.moment[k].value[s.params->list[i].offset + j] =
+                    ls_normal_at(ls_key((uint64_t)step, "moment"), (uint64_t)k, (uint64_t)(100 * i + j));
     }
-    s.progress = (LsProgress){.step = step, .samples = 12 * step, .tokens = 777 * step, .seed = 1234, .metrics_rows = step / 10,
-                              .best_loss = step < 2 ? HUGE_VAL : 1.5, .best_step = step < 2 ? -1 : 2};
+    s.progress = (LsProgress){.step = step,
+                              .samples = 12 * step,
+                              .tokens = 777 * step,
+                              .seed = 1234,
+                              .metrics_rows = step / 10,
+                              .best_loss = step < 2 ? HUGE_VAL : 1.5,
+                              .best_step = step < 2 ? -1 : 2};
     return s;
 }
 
@@ -91,9 +97,11 @@ static int64_t step_in(LsCheckpoint *checkpoint)
         State good = make_state(checkpoint->progress.step);
         size_t bytes = sizeof(float) * (size_t)good.params->total;
         LsProgress *a = &checkpoint->progress, *b = &good.progress;
-        if (memcmp(read.params->value, good.params->value, bytes) == 0 && memcmp(read.moment[0].value, good.moment[0].value, bytes) == 0 &&
-            memcmp(read.moment[1].value, good.moment[1].value, bytes) == 0 && a->samples == b->samples && a->tokens == b->tokens &&
-            a->seed == b->seed && a->metrics_rows == b->metrics_rows && a->best_loss == b->best_loss && a->best_step == b->best_step)
+        if (memcmp(read.params->value, good.params->value, bytes) == 0 &&
+            memcmp(read.moment[0].value, good.moment[0].value, bytes) == 0 &&
+            memcmp(read.moment[1].value, good.moment[1].value, bytes) == 0 && a->samples == b->samples &&
+            a->tokens == b->tokens && a->seed == b->seed && a->metrics_rows == b->metrics_rows &&
+            a->best_loss == b->best_loss && a->best_step == b->best_step)
             step = a->step;
         free_state(&good);
     }
@@ -190,7 +198,8 @@ static void test_other_models(void)
     const char *path = harness_path("other.h5");
     ASSERT_OK(save_as(path, 1));
     LsParams *params = make_params(6, "head", 1);
-    ASSERT_FAILS(ls_checkpoint_load(path, params, 0, NULL, NULL), LS_CHECKPOINT, "embedding has shape (11, 7) in the file and (11, 6) in the model");
+    ASSERT_FAILS(ls_checkpoint_load(path, params, 0, NULL, NULL), LS_CHECKPOINT,
+                 "embedding has shape (11, 7) in the file and (11, 6) in the model");
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "layer.2.bias has shape (7) in the file and (6) in the model"));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "head (1) is in the model and not in the file"));
     ls_params_free(params);
@@ -198,7 +207,8 @@ static void test_other_models(void)
     State s = make_state(1);
     LsParams *more = make_params(7, "head", 1);
     ASSERT_OK(ls_checkpoint_save(path, more, 0, NULL, &s.progress, config_text, NULL));
-    ASSERT_FAILS(ls_checkpoint_load(path, s.params, 0, NULL, NULL), LS_CHECKPOINT, "head is in the file and not in the model");
+    ASSERT_FAILS(ls_checkpoint_load(path, s.params, 0, NULL, NULL), LS_CHECKPOINT,
+                 "head is in the file and not in the model");
     ls_params_free(more);
     free_state(&s);
 
@@ -251,7 +261,8 @@ static void test_newest_and_best(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "none of its 3 checkpoints is whole"));
 }
 
-/* Errors while the newest checkpoint is read, which may be over the next time: nothing older is taken, and nothing is renamed. */
+/* Errors while the newest checkpoint is read, which may be over the next time: nothing older is taken, and nothing is
+ * renamed. */
 static void test_unreadable(void)
 {
     char run[600];
@@ -310,7 +321,8 @@ static void test_prune(void)
     CU_ASSERT_STRING_EQUAL(steps_text(run), "60 ");
     ASSERT_OK(ls_checkpoint_prune(harness_path("no such run"), 1, -1, -1));
 
-    /* Step 60 is damaged, the training goes on from 50: 60 must neither be taken for the newest nor count among those kept. */
+    /* Step 60 is damaged, the training goes on from 50: 60 must neither be taken for the newest nor count among those
+     * kept. */
     ASSERT_OK(save_step(run, 50));
     damage_write(harness_path("prune/checkpoints/step-00000060.h5"), "x", 1);
     ASSERT_OK(ls_checkpoint_begin(run, newest_step(run)));
@@ -342,7 +354,8 @@ static void test_every_call_fails(void)
             bool good = status == (kind == LS_FAULT_FULL ? LS_RESOURCE : LS_CHECKPOINT) && strstr(ls_message(), path) &&
                         damage_count(checkpoints_of(run), true) == 0 && newest_step(run) == (n == calls ? 2 : 1);
             if (!good) {
-                fprintf(stderr, "call %lld of %lld, kind %d: status %d, %s\n", (long long)n, (long long)calls, (int)kind, (int)status, ls_message());
+                fprintf(stderr, "call %lld of %lld, kind %d: status %d, %s\n", (long long)n, (long long)calls,
+                        (int)kind, (int)status, ls_message());
                 CU_FAIL("a failing call was not dealt with");
             }
             ls_free(path);

@@ -1,4 +1,5 @@
-/* Configuration: numbers, nearest names, YAML and its mistakes, precedence, and printing that reads back to the same bits. */
+/* Configuration: numbers, nearest names, YAML and its mistakes, precedence, and printing that reads back to the same
+ * bits. */
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/number.h"
@@ -105,9 +106,15 @@ static void test_bytes(void)
         const char *text;
         int64_t value;
         const char *back;
-    } good[] = {{"4GiB", (int64_t)4 << 30, "4GiB"}, {"4G", (int64_t)4 << 30, "4GiB"},     {"1.5GiB", (int64_t)3 << 29, "1536MiB"},
-                {"300MB", 300000000, "300000000"}, {"1000", 1000, "1000"},                {"64 B", 64, "64"},
-                {"2 kib", 2048, "2KiB"},           {"0", 0, "0"},                         {"1_024k", 1 << 20, "1MiB"}};
+    } good[] = {{"4GiB", (int64_t)4 << 30, "4GiB"},
+                {"4G", (int64_t)4 << 30, "4GiB"},
+                {"1.5GiB", (int64_t)3 << 29, "1536MiB"},
+                {"300MB", 300000000, "300000000"},
+                {"1000", 1000, "1000"},
+                {"64 B", 64, "64"},
+                {"2 kib", 2048, "2KiB"},
+                {"0", 0, "0"},
+                {"1_024k", 1 << 20, "1MiB"}};
     static const char *const bad[] = {"", "GiB", "4 GiBs", "4X", "1e400", "1.5", "1.5B", "99999999T", "4GiB 3", "0x10G"};
     for (size_t i = 0; i < LS_COUNT_OF(good); i++) {
         int64_t value = -1;
@@ -155,13 +162,20 @@ static void test_settings(void)
     CU_ASSERT_FALSE(thing.tied);
     ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", "0"), LS_USAGE, "layers: 0 is out of range: 1 to 1000");
     ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", NULL), LS_USAGE, "layers: has no value");
-    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "norm", "rsm"), LS_USAGE, "'rsm' is none of layer|rms; did you mean 'rms'?");
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "norm", "rsm"), LS_USAGE,
+                 "'rsm' is none of layer|rms; did you mean 'rms'?");
     ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "tied", "maybe"), LS_USAGE, "neither true nor false");
     ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layer", "1"), LS_USAGE, "did you mean 'layers'?");
     CU_ASSERT(thing.layers == 500); /* failures change nothing */
     CU_ASSERT_STRING_EQUAL(thing.norm, "layer");
-    static const char *const texts[][2] = {{"runs/a-1.h5", "runs/a-1.h5"}, {"true", "\"true\""}, {"12", "\"12\""}, {"No", "\"No\""},
-                                           {"", "\"\""}, {"a b", "\"a b\""}, {"a\"b\\c\n", "\"a\\\"b\\\\c\\x0a\""}, {"~", "\"~\""}};
+    static const char *const texts[][2] = {{"runs/a-1.h5", "runs/a-1.h5"},
+                                           {"true", "\"true\""},
+                                           {"12", "\"12\""},
+                                           {"No", "\"No\""},
+                                           {"", "\"\""},
+                                           {"a b", "\"a b\""},
+                                           {"a\"b\\c\n", "\"a\\\"b\\\\c\\x0a\""},
+                                           {"~", "\"~\""}};
     for (size_t i = 0; i < LS_COUNT_OF(texts); i++) {
         ASSERT_OK(ls_settings_set(thing_settings, &thing, "path", texts[i][0]));
         char *text = ls_setting_text(&thing_settings[3], &thing);
@@ -173,7 +187,8 @@ static void test_settings(void)
 
 static void test_precedence(void)
 {
-    char *override[] = {"train.steps=700", "train.steps=1_500", "data.path='a b: c'", "output.path=\"x\\ty\"", "data.validation_path="};
+    char *override[] = {"train.steps=700", "train.steps=1_500", "data.path='a b: c'", "output.path=\"x\\ty\"",
+                        "data.validation_path="};
     LsConfig *config = ls_config_parse("text",
                                        "model: {kind: gpt, layers: 3}\n"
                                        "data:\n  path: here\n  validation_path: there\n"
@@ -244,24 +259,25 @@ static void test_all_at_once(void)
                                        "  path: x\n"
                                        "data: text\n", /* 16 */
                                        (int)LS_COUNT_OF(override), override));
-    static const char *const expected[] = {"job.yaml: 17 mistakes:",
-                                           "line 3: model.layer: unknown; did you mean 'layers'?",
-                                           "line 4: model.heads: 'many' is not a whole number",
-                                           "line 5: model.dropout: 1 is out of range: 0 to 0.99",
-                                           "line 7: train.steps: '1.5' is not a whole number",
-                                           "line 8: train.batch: a list where one value belongs",
-                                           "line 9: batch stands twice, first in line 8",
-                                           "line 10: train.schedule: 'cosin' is none of constant|linear|cosine|inverse_sqrt; did you mean 'cosine'?",
-                                           "line 11: train.layers: unknown; it belongs to the section model",
-                                           "line 12: train.optimizer: a section where one value belongs",
-                                           "line 13: train.warmup: has no value",
-                                           "line 14: section outputs: unknown; did you mean 'output'?",
-                                           "line 16: data: a value where settings (name: value) belong",
-                                           "command line: train.beta1: 2 is out of range: 0 to 0.99999999",
-                                           "command line: section trian: unknown; did you mean 'train'?",
-                                           "command line: 'steps=5' is not of the form section.name=value",
-                                           "command line: train.clip=[1]: a list where one value belongs",
-                                           "command line: anchors (&) and aliases (*) are not allowed"};
+    static const char *const expected[] = {
+        "job.yaml: 17 mistakes:",
+        "line 3: model.layer: unknown; did you mean 'layers'?",
+        "line 4: model.heads: 'many' is not a whole number",
+        "line 5: model.dropout: 1 is out of range: 0 to 0.99",
+        "line 7: train.steps: '1.5' is not a whole number",
+        "line 8: train.batch: a list where one value belongs",
+        "line 9: batch stands twice, first in line 8",
+        "line 10: train.schedule: 'cosin' is none of constant|linear|cosine|inverse_sqrt; did you mean 'cosine'?",
+        "line 11: train.layers: unknown; it belongs to the section model",
+        "line 12: train.optimizer: a section where one value belongs",
+        "line 13: train.warmup: has no value",
+        "line 14: section outputs: unknown; did you mean 'output'?",
+        "line 16: data: a value where settings (name: value) belong",
+        "command line: train.beta1: 2 is out of range: 0 to 0.99999999",
+        "command line: section trian: unknown; did you mean 'train'?",
+        "command line: 'steps=5' is not of the form section.name=value",
+        "command line: train.clip=[1]: a list where one value belongs",
+        "command line: anchors (&) and aliases (*) are not allowed"};
     for (size_t i = 0; i < LS_COUNT_OF(expected); i++) {
         if (!strstr(ls_message(), expected[i]))
             fprintf(stderr, "missing: %s\n", expected[i]);
@@ -300,7 +316,8 @@ static void test_bad_texts(void)
         {"model:\n  kind: gpt\ndata:\n  path: \"a\\0b\"\n", "line 4: data.path: has a zero byte"},
         {"[[[[[[[[[[[[", "nested too deeply"},
         {"model:\n  kind: gpt\n  width: 7\n  heads: 2\n", "model.width 7 is not a multiple of model.heads 2"},
-        {"model:\n  kind: gpt\ntrain:\n  learning_rate: 1e-5\n  min_learning_rate: 1e-4\n", "train.min_learning_rate 0.0001 is above"},
+        {"model:\n  kind: gpt\ntrain:\n  learning_rate: 1e-5\n  min_learning_rate: 1e-4\n",
+         "train.min_learning_rate 0.0001 is above"},
         {"model:\n  kind: gpt\ndata:\n  path: \xff\xfe\n", "the text must be UTF-8"},
         {"\x89HDF\r\n\x1a\n", "this is not a text file"},
         {"model:\n  kind: \x01gpt\n", "line 2: byte 0x01: this is not a text file"},
@@ -382,8 +399,10 @@ static void test_tables(void)
 /* Any bytes: an answer or a message, never a crash (run under the sanitizers too). */
 static void test_random_bytes(void)
 {
-    static const char *const pieces[] = {"model:", "\n", "  ", "kind: gpt", "train:", "steps: ", "1e", "_", "[", "{", "}", "]", ",", "\"", "'",
-                                         "&a", "*a", "!t", "---", "? ", ": ", "- ", "|\n", "#", "\t", "\xc3\xa4", "\xff", "\\", "%", "<<: "};
+    static const char *const pieces[] = {"model:", "\n",       "  ",   "kind: gpt", "train:", "steps: ", "1e",  "_",
+                                         "[",      "{",        "}",    "]",         ",",      "\"",      "'",   "&a",
+                                         "*a",     "!t",       "---",  "? ",        ": ",     "- ",      "|\n", "#",
+                                         "\t",     "\xc3\xa4", "\xff", "\\",        "%",      "<<: "};
     int answers = 0;
     for (uint64_t i = 0; i < 3000; i++) {
         char text[512] = "";

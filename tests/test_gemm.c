@@ -1,4 +1,5 @@
-/* The dense product against plain loops, with the error bound of the sum (k eps sum |a| |b|), and its bits over numbers of threads. */
+/* The dense product against plain loops, with the error bound of the sum (k eps sum |a| |b|), and its bits over numbers
+ * of threads. */
 #include "base/bfloat16.h"
 #include "base/gemm_fixed.h"
 #include "base/gemm_panel.h"
@@ -45,7 +46,9 @@ static void put(void *x, int64_t i, Type type, double value)
 
 static double read_at(const void *x, int64_t i, Type type)
 {
-    return type == DOUBLE ? ((const double *)x)[i] : type == FLOAT ? (double)((const float *)x)[i] : (double)ls_bfloat16_to_float(((const LsBfloat16 *)x)[i]);
+    return type == DOUBLE  ? ((const double *)x)[i]
+           : type == FLOAT ? (double)((const float *)x)[i]
+                           : (double)ls_bfloat16_to_float(((const LsBfloat16 *)x)[i]);
 }
 
 static void *narrow(const double *x, int64_t count, Type type)
@@ -81,7 +84,9 @@ typedef struct Case {
 /* Rows are `pad` elements longer than they need be: what lies between must stay untouched. */
 static Case make_case(const Kind *kind, int64_t m, int64_t n, int64_t k, int variant, int64_t pad)
 {
-    Case t = {.g = {.m = m, .n = n, .k = k, .transpose_a = variant & 1, .transpose_b = variant & 2, .accumulate = variant & 4}};
+    Case t = {
+        .g = {
+            .m = m, .n = n, .k = k, .transpose_a = variant & 1, .transpose_b = variant & 2, .accumulate = variant & 4}};
     t.g.lda = (t.g.transpose_a ? m : k) + pad;
     t.g.ldb = (t.g.transpose_b ? k : n) + pad;
     t.g.ldc = n + pad;
@@ -144,8 +149,9 @@ static double worst_error(const Kind *kind, const Case *t, const void *c)
     return worst;
 }
 
-static const int64_t sizes[][3] = {{1, 1, 1},   {1, 65, 128}, {3, 5, 7},    {17, 1, 33},   {48, 48, 48}, {64, 63, 130}, {2, 30, 49}, {13, 21, 70}, {16, 9, 33}, {7, 50, 20},
-                                   {97, 31, 5}, {31, 129, 257}, {130, 200, 1}, {100, 97, 0}, {5, 7, 4500}, {193, 390, 60}};
+static const int64_t sizes[][3] = {
+    {1, 1, 1},   {1, 65, 128}, {3, 5, 7},   {17, 1, 33},    {48, 48, 48},  {64, 63, 130}, {2, 30, 49},  {13, 21, 70},
+    {16, 9, 33}, {7, 50, 20},  {97, 31, 5}, {31, 129, 257}, {130, 200, 1}, {100, 97, 0},  {5, 7, 4500}, {193, 390, 60}};
 
 static void compare(const Kind *kind)
 {
@@ -156,8 +162,8 @@ static void compare(const Kind *kind)
                 void *c = run_case(kind, &t, 2);
                 double worst = worst_error(kind, &t, c);
                 if (!(worst <= 1))
-                    fprintf(stderr, "%s: m, n, k = %lld, %lld, %lld, variant %d, pad %lld\n", kind->name, (long long)t.g.m, (long long)t.g.n,
-                            (long long)t.g.k, variant, (long long)pad);
+                    fprintf(stderr, "%s: m, n, k = %lld, %lld, %lld, variant %d, pad %lld\n", kind->name,
+                            (long long)t.g.m, (long long)t.g.n, (long long)t.g.k, variant, (long long)pad);
                 ASSERT_AT_MOST(worst, 1);
                 ls_free(c);
                 free_case(&t);
@@ -182,8 +188,8 @@ static void same_bits(const Kind *kind, int64_t m, int64_t n, int64_t k, int var
         void *other = run_case(kind, &t, threads);
         bool same = memcmp(one, other, bytes) == 0;
         if (!same)
-            fprintf(stderr, "m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", (long long)m, (long long)n, (long long)k,
-                    variant, threads);
+            fprintf(stderr, "m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", (long long)m,
+                    (long long)n, (long long)k, variant, threads);
         CU_ASSERT(same);
         ls_free(other);
     }
@@ -191,14 +197,15 @@ static void same_bits(const Kind *kind, int64_t m, int64_t n, int64_t k, int var
     free_case(&t);
 }
 
-/* Float results so large that they are written past the caches, whole lines and parts of them, with and without what was there; operands whose
- * rows of k are packed in several pieces. */
+/* Float results so large that they are written past the caches, whole lines and parts of them, with and without what
+ * was there; operands whose rows of k are packed in several pieces. */
 static void test_large(void)
 {
     static const struct {
         int64_t m, n, k, pad;
         int variant;
-    } list[] = {{800, 704, 20, 0, 1}, {790, 700, 33, 4, 0}, {750, 720, 17, 16, 4}, {701, 810, 9, 5, 8}, {70, 601, 290, 0, 1}, {601, 70, 290, 0, 3}};
+    } list[] = {{800, 704, 20, 0, 1}, {790, 700, 33, 4, 0}, {750, 720, 17, 16, 4},
+                {701, 810, 9, 5, 8},  {70, 601, 290, 0, 1}, {601, 70, 290, 0, 3}};
     for (size_t i = 0; i < LS_COUNT_OF(list); i++) {
         Case t = make_case(&to_floats, list[i].m, list[i].n, list[i].k, list[i].variant, list[i].pad);
         void *c = run_case(&to_floats, &t, 3);
@@ -239,7 +246,8 @@ static void test_digits(void) { compare(&digits); }
 /* Rows of all magnitudes, and what is not finite: where the digits do not carry them, vectors must. */
 static void test_extremes(void)
 {
-    static const float a[][32] = {{0x1p127f, -0x1p100f, 0x1.fffffep127f}, {0x1p-100f, 0x1.fffffep-90f, -0x1.8p-60f}, {INFINITY}, {NAN}, {-0.0f}};
+    static const float a[][32] = {
+        {0x1p127f, -0x1p100f, 0x1.fffffep127f}, {0x1p-100f, 0x1.fffffep-90f, -0x1.8p-60f}, {INFINITY}, {NAN}, {-0.0f}};
     enum { ROWS = 64, COLUMNS = 48, DEPTH = 32 };
     static float x[ROWS * DEPTH], y[DEPTH * COLUMNS], z[ROWS * COLUMNS];
     for (int i = 0; i < ROWS; i++)
@@ -262,8 +270,8 @@ static void test_extremes(void)
         }
 }
 
-/* Rows of some large numbers among many small ones that count as much, since large ones of the other operand meet them: the bound of a float
- * sum must hold, which digits alone would miss by far. */
+/* Rows of some large numbers among many small ones that count as much, since large ones of the other operand meet them:
+ * the bound of a float sum must hold, which digits alone would miss by far. */
 static void test_wide_rows(void)
 {
     for (int variant = 0; variant < 4; variant++) {
@@ -283,8 +291,10 @@ static void test_wide_rows(void)
 
 static void test_bits_over_threads(void)
 {
-    static const int64_t shapes[][3] = {{128, 128, 768}, {64, 64, 40960}, {65, 128, 1024}, {31, 384, 1024},  {384, 256, 1024},
-                                        {1, 200, 12288}, {1, 1, 40960},   {100, 1, 1500},  {127, 385, 500}, {12, 50, 3000}, {257, 129, 384}, {1, 300, 129}, {11, 70, 200}, {384, 1000, 2060}};
+    static const int64_t shapes[][3] = {{128, 128, 768},  {64, 64, 40960},  {65, 128, 1024}, {31, 384, 1024},
+                                        {384, 256, 1024}, {1, 200, 12288},  {1, 1, 40960},   {100, 1, 1500},
+                                        {127, 385, 500},  {12, 50, 3000},   {257, 129, 384}, {1, 300, 129},
+                                        {11, 70, 200},    {384, 1000, 2060}};
     const Kind *kinds[] = {&floats, &halves, ls_fixed_usable() ? &digits : &to_floats};
     for (size_t s = 0; s < LS_COUNT_OF(shapes); s++)
         for (int variant = 0; variant < 4; variant++)
@@ -348,19 +358,21 @@ int main(void)
     for (int isa = (int)best; isa >= 0; isa = isa == LS_ISA_V4 ? LS_ISA_BASELINE : isa - 1) { /* v3's products are the baseline's */
         setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
         fprintf(stderr, "%s\n", ls_isa_name((LsIsa)isa));
-        failed |= harness_run("gemm", (HarnessTest[]){{"float against plain loops", test_float},
-                                                      {"double against plain loops", test_double},
-                                                      {"bfloat16 against plain loops", test_bfloat16},
-                                                      {"extremes", test_extremes},
-                                                      {"same bits for any number of threads", test_bits_over_threads},
-                                                      {"inside a parallel region", test_inside_parallel},
-                                                      {"no allocation after the first call", test_no_allocation_after_first},
-                                                      {"bad strides", test_bad_strides},
-                                                      {ls_panel_kernel() ? "large results, long rows of k" : NULL, test_large},
-                                                      {ls_panel_kernel() ? "large bfloat16 results" : NULL, test_large_halves},
-                                                      {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},
-                                                      {ls_fixed_usable() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
-                                                      {0}});
+        failed |= harness_run(
+            "gemm",
+            (HarnessTest[]){{"float against plain loops", test_float},
+                            {"double against plain loops", test_double},
+                            {"bfloat16 against plain loops", test_bfloat16},
+                            {"extremes", test_extremes},
+                            {"same bits for any number of threads", test_bits_over_threads},
+                            {"inside a parallel region", test_inside_parallel},
+                            {"no allocation after the first call", test_no_allocation_after_first},
+                            {"bad strides", test_bad_strides},
+                            {ls_panel_kernel() ? "large results, long rows of k" : NULL, test_large},
+                            {ls_panel_kernel() ? "large bfloat16 results" : NULL, test_large_halves},
+                            {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},
+                            {ls_fixed_usable() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
+                            {0}});
     }
     return failed;
 }

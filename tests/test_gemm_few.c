@@ -1,7 +1,7 @@
-/* Products of few rows with weights in float, bfloat16 and 8 bits, against plain loops in double; m on both sides of the border where
- * another way of computing begins. Bounds: a sum of k products, whatever its order, is off by (k + 2) 2^-24 of the sum of magnitudes; a
- * bfloat16 result by 2^-8 of itself more; 8-bit weights times their scale by 2^-24 (2^-8 for bfloat16) of the sum of magnitudes more,
- * where they are widened. */
+/* Products of few rows with weights in float, bfloat16 and 8 bits, against plain loops in double; m on both sides of
+ * the border where another way of computing begins. Bounds: a sum of k products, whatever its order, is off by (k + 2)
+ * 2^-24 of the sum of magnitudes; a bfloat16 result by 2^-8 of itself more; 8-bit weights times their scale by 2^-24
+ * (2^-8 for bfloat16) of the sum of magnitudes more, where they are widened. */
 #include "base/bfloat16.h"
 #include "base/gemm.h"
 #include "base/gemm_few.h"
@@ -186,7 +186,8 @@ static void test_bfloat16(void) { compare(LS_FEW_BFLOAT16); }
 static void test_int8(void) { compare(LS_FEW_INT8); }
 static void test_int8_of_bfloat16(void) { compare(LS_FEW_INT8_OF_BFLOAT16); }
 
-/* The same bits for any number of threads; and for a row among few others (alone, where it is computed in the same way) and among many. */
+/* The same bits for any number of threads; and for a row among few others (alone, where it is computed in the same way)
+ * and among many. */
 static void test_bits(void)
 {
     for (int kind = 0; kind < LS_FEW_KINDS; kind++) {
@@ -215,8 +216,9 @@ static void test_bits(void)
 static void test_not_transposed(void)
 {
     float x[4] = {0}, scale[2] = {1, 1};
-    ASSERT_FAILS(ls_gemm_int8(&(LsGemm){.m = 2, .n = 2, .k = 2, .a = x, .lda = 2, .b = x, .ldb = 2, .c = x, .ldc = 2}, scale, false), LS_ERROR,
-                 "(n, k)");
+    ASSERT_FAILS(ls_gemm_int8(&(LsGemm){.m = 2, .n = 2, .k = 2, .a = x, .lda = 2, .b = x, .ldb = 2, .c = x, .ldc = 2},
+                              scale, false),
+                 LS_ERROR, "(n, k)");
 }
 
 /* All of it twice: with the best instruction set, and with one for which the products have no kernel of their own. */

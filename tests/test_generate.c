@@ -219,16 +219,19 @@ static void test_limits(void)
         CU_ASSERT_EQUAL(status, limited ? LS_USAGE : LS_OK);
         if (limited)
             ASSERT_FAILS(status, LS_USAGE, "the prompt has 650 tokens, but the model's context is 620");
-        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 0, &sampling, hear, &heard, &speed), LS_USAGE, "prompt is empty");
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 0, &sampling, hear, &heard, &speed), LS_USAGE,
+                     "prompt is empty");
         ids[3] = 19;
-        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE, "token 19 at place 3");
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE,
+                     "token 19 at place 3");
         ids[3] = 18;
         sampling.top_p = 0;
         ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE, "top-p");
         model.params->value[5] = model.params->value[6] = __builtin_nanf("");
         sampling = greedy(1, 1);
         ids[0] = 0; /* the row of the embedding that is not a number */
-        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_DIVERGED, "not finite");
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_DIVERGED,
+                     "not finite");
         drop(&model);
     }
 }

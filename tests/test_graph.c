@@ -194,7 +194,10 @@ static void two_shapes(LsGraph *g)
     ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3});
     ls_linear(g, input(g, "x", 2, 4), ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3}), NULL, LS_NO_ACTIVATION);
 }
-static void activation_as_parameter(LsGraph *g) { ls_linear(g, input(g, "x", 2, 3), input(g, "w", 4, 3), NULL, LS_NO_ACTIVATION); }
+static void activation_as_parameter(LsGraph *g)
+{
+    ls_linear(g, input(g, "x", 2, 3), input(g, "w", 4, 3), NULL, LS_NO_ACTIVATION);
+}
 static void parameter_as_activation(LsGraph *g)
 {
     ls_add(g, input(g, "x", 2, 3), ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3}));

@@ -72,7 +72,8 @@ static LsConfig *load_run(const char *run, LsParams **params)
     return config;
 }
 
-/* The largest difference between this run's logits of the fixture's tokens and the expected ones, relative to their largest. */
+/* The largest difference between this run's logits of the fixture's tokens and the expected ones, relative to their
+ * largest. */
 static double logits_error(const char *run, const char *fixture)
 {
     char path[600];
@@ -201,9 +202,11 @@ static void refused(Path folder, const char *message)
 
 static void test_keys_refused(void)
 {
-    refused(with_key(GPT2, "scale_attn_by_inverse_layer_idx", "true"), "key scale_attn_by_inverse_layer_idx: true is not supported, only false is");
+    refused(with_key(GPT2, "scale_attn_by_inverse_layer_idx", "true"),
+            "key scale_attn_by_inverse_layer_idx: true is not supported, only false is");
     refused(with_key(GPT2, "scale_attn_weights", "false"), "key scale_attn_weights");
-    refused(with_key(GPT2, "activation_function", "\"quick_gelu\""), "key activation_function: 'quick_gelu' is not supported");
+    refused(with_key(GPT2, "activation_function", "\"quick_gelu\""),
+            "key activation_function: 'quick_gelu' is not supported");
     refused(with_key(GPT2, "rope_scaling", "{\"type\": \"linear\"}"), "key rope_scaling is not known");
     refused(with_key(GPT2, "quantization_config", "{\"bits\": 4}"), "key quantization_config is not known");
     refused(with_key(GPT2, "n_layer", NULL), "has no key n_layer");
@@ -225,10 +228,17 @@ static void test_keys_accepted(void)
 {
     static const struct {
         const char *fixture, *key, *value;
-    } cases[] = {{GPT2, "summary_type", "\"other\""}, {GPT2, "bos_token_id", "50256"}, {GPT2, "rope_scaling", "null"}, {GPT2, "pruned_heads", "{}"},
+    } cases[] = {{GPT2, "summary_type", "\"other\""},
+                 {GPT2, "bos_token_id", "50256"},
+                 {GPT2, "rope_scaling", "null"},
+                 {GPT2, "pruned_heads", "{}"},
                  {GPT2, "attn_pdrop", "0.3"},
-                 {GPT2, "n_inner", "80"},             {GPT2, "n_inner", NULL},         {GPT2, "layer_norm_epsilon", NULL},
-                 {GPT2, "activation_function", NULL}, {MAMBA, "time_step_rank", "3"},  {MAMBA, "intermediate_size", NULL}};
+                 {GPT2, "n_inner", "80"},
+                 {GPT2, "n_inner", NULL},
+                 {GPT2, "layer_norm_epsilon", NULL},
+                 {GPT2, "activation_function", NULL},
+                 {MAMBA, "time_step_rank", "3"},
+                 {MAMBA, "intermediate_size", NULL}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         char name[64];
         snprintf(name, sizeof name, "accepted-%d", (int)i);
@@ -237,7 +247,8 @@ static void test_keys_accepted(void)
         ASSERT_AT_MOST(logits_error(run.text, cases[i].fixture), 1e-5);
     }
     /* Other settings: other outputs. "auto" is width / 16 rounded up: 1 here, and the file has 3. */
-    refused(with_key(MAMBA, "time_step_rank", "\"auto\""), "backbone.layers.0.mixer.x_proj.weight has shape (13, 24), the settings ask for (11, 24)");
+    refused(with_key(MAMBA, "time_step_rank", "\"auto\""),
+            "backbone.layers.0.mixer.x_proj.weight has shape (13, 24), the settings ask for (11, 24)");
     Path folder = with_key(GPT2, "activation_function", "\"relu\""), run = in_tests("relu");
     ASSERT_OK(ls_hf_import(folder.text, run.text));
     CU_ASSERT(logits_error(run.text, GPT2) > 1e-3);
@@ -258,7 +269,8 @@ static const float *give(void *self, int i)
     return ls_safetensors_read(r->from, &r->from->list[i], r->values) == LS_OK ? r->values : NULL;
 }
 
-static Path rewritten(const char *fixture, const char *strip, const char *extra_name, int extra_rank, const int64_t *extra_dim, const float *extra)
+static Path rewritten(const char *fixture, const char *strip, const char *extra_name, int extra_rank,
+                      const int64_t *extra_dim, const float *extra)
 {
     Path folder = with_key(fixture, "use_cache", "true");
     char path[600];
@@ -306,9 +318,12 @@ static void test_tensors(void)
     ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
 
     embedding[5] += 1;
-    refused(rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding), "tensor lm_head.weight differs from the one that");
-    refused(rewritten(GPT2, NULL, "score.weight", 2, (int64_t[]){2, 20}, embedding), "score.weight (2, 20) is not a tensor of this model");
-    refused(rewritten(GPT2, NULL, "transformer.h.2.ln_1.weight", 1, (int64_t[]){20}, embedding), "transformer.h.2.ln_1.weight (20) is not a tensor");
+    refused(rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding),
+            "tensor lm_head.weight differs from the one that");
+    refused(rewritten(GPT2, NULL, "score.weight", 2, (int64_t[]){2, 20}, embedding),
+            "score.weight (2, 20) is not a tensor of this model");
+    refused(rewritten(GPT2, NULL, "transformer.h.2.ln_1.weight", 1, (int64_t[]){20}, embedding),
+            "transformer.h.2.ln_1.weight (20) is not a tensor");
     refused(with_key(GPT2, "n_layer", "3"), "transformer.h.2.attn.c_attn.weight (20, 60) is missing");
     refused(with_key(GPT2, "n_layer", "1"), "transformer.h.1.ln_1.weight (20) is not a tensor of this model");
     refused(with_key(GPT2, "vocab_size", "38"), "transformer.wte.weight has shape (37, 20), the settings ask for (38, 20)");
@@ -344,8 +359,10 @@ static void test_export_refused(void)
     static const struct {
         const char *yaml, *message;
     } cases[] = {
-        {"model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4, norm: rms}\n", "model.norm is rms"},
-        {"model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4, activation: swiglu}\n", "model.activation is swiglu"},
+        {"model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4, norm: rms}\n",
+         "model.norm is rms"},
+        {"model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4, activation: swiglu}\n",
+         "model.activation is swiglu"},
     };
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         Path run = in_tests("expressed"), out = in_tests("expressed-out");
@@ -371,7 +388,8 @@ static void test_tokenizer(void)
 {
     Path run = in_tests("spoken"), out = in_tests("spoken-out"), again = in_tests("spoken-again");
     char *path = ls_checkpoint_path(run.text, 1), *json = NULL, *text = NULL, *stored = NULL;
-    LsConfig *config = ls_config_parse("test", "model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4}\n", 0, NULL);
+    LsConfig *config = ls_config_parse(
+        "test", "model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4}\n", 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     LsParams *params = NULL;
     ASSERT_OK(ls_hf_params(config->model, config->model_config, &params));

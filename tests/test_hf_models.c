@@ -1,5 +1,5 @@
-/* Models of transformers against ours: two tiny random ones are imported; logits, loss and the gradients of all parameters must be those that
- * PyTorch computed (tests/fixtures/hf.py). */
+/* Models of transformers against ours: two tiny random ones are imported; logits, loss and the gradients of all
+ * parameters must be those that PyTorch computed (tests/fixtures/hf.py). */
 #include "harness.h"
 #include "config/config.h"
 #include "store/checkpoint.h"

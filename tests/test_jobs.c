@@ -1,4 +1,5 @@
-/* The job files: every one is read without complaint, plans on a small number of ranks, and has the sizes it is named after. */
+/* The job files: every one is read without complaint, plans on a small number of ranks, and has the sizes it is named
+ * after. */
 #include "harness.h"
 #include "config/config.h"
 
@@ -13,7 +14,8 @@ static int64_t parameters(LsConfig *config, int64_t vocabulary)
     LsParams *params = ls_params_new();
     LsGraph *g = params ? ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN}) : NULL;
     if (g && ls_config_set_model_int(config, "vocabulary", vocabulary)) {
-        config->model->build(g, config->model_config, &(LsShape){.batch = 1, .sequence = config->train.sequence, .want = LS_WANT_LOSS});
+        config->model->build(g, config->model_config,
+                             &(LsShape){.batch = 1, .sequence = config->train.sequence, .want = LS_WANT_LOSS});
         if (ls_graph_plan_dry(g) == LS_OK)
             elements = params->elements;
     }
@@ -42,7 +44,8 @@ static void test_all_load(void)
         CU_ASSERT_PTR_NOT_NULL(strstr(found.gl_pathv[i], config->model->name));
         /* each writes to a folder named after itself, so that no two share one */
         const char *base = strrchr(found.gl_pathv[i], '/') + 1, *folder = strrchr(config->output.path, '/');
-        CU_ASSERT(folder && strncmp(base, folder + 1, strlen(folder + 1)) == 0 && strcmp(base + strlen(folder + 1), ".yaml") == 0);
+        CU_ASSERT(folder && strncmp(base, folder + 1, strlen(folder + 1)) == 0 &&
+                  strcmp(base + strlen(folder + 1), ".yaml") == 0);
         ls_config_free(config);
     }
     CU_ASSERT(found.gl_pathc >= 6);
@@ -55,7 +58,8 @@ static void test_sizes(void)
     static const struct {
         const char *path;
         int64_t vocabulary, parameters;
-    } jobs[] = {{PROJECT_FOLDER "/jobs/gpt2-124m.yaml", 50257, 124439808}, {PROJECT_FOLDER "/jobs/mamba-130m.yaml", 50280, 129135360}};
+    } jobs[] = {{PROJECT_FOLDER "/jobs/gpt2-124m.yaml", 50257, 124439808},
+                {PROJECT_FOLDER "/jobs/mamba-130m.yaml", 50280, 129135360}};
     for (size_t i = 0; i < LS_COUNT_OF(jobs); i++) {
         LsConfig *config = ls_config_load(jobs[i].path, 0, NULL);
         CU_ASSERT_PTR_NOT_NULL_FATAL(config);
@@ -66,5 +70,7 @@ static void test_sizes(void)
 
 int main(void)
 {
-    return harness_run("jobs", (HarnessTest[]){{"every job file loads and plans", test_all_load}, {"published sizes", test_sizes}, {0}});
+    return harness_run(
+        "jobs",
+        (HarnessTest[]){{"every job file loads and plans", test_all_load}, {"published sizes", test_sizes}, {0}});
 }

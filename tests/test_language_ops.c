@@ -1,5 +1,5 @@
-/* Embedding, linear and the head with its loss, as a language model uses them: bad numbers and shapes, ignored targets, large logits,
- * a vocabulary whose logits take several blocks, and the same bits for any number of threads. */
+/* Embedding, linear and the head with its loss, as a language model uses them: bad numbers and shapes, ignored targets,
+ * large logits, a vocabulary whose logits take several blocks, and the same bits for any number of threads. */
 #include "harness.h"
 #include "lockstep/graph.h"
 #include "lockstep/model.h"
@@ -194,7 +194,8 @@ static void test_blocks(void)
         sum += head_step(&part, VOCABULARY, i * ROWS / PARTS, 0.5);
         for (int64_t j = 0; j < VOCABULARY * WIDTH; j++)
             dw[j] += part.params->grad[j];
-        CU_ASSERT_EQUAL(memcmp((float *)whole.x->grad + i * part.x->count, part.x->grad, (size_t)part.x->count * sizeof(float)), 0);
+        CU_ASSERT_EQUAL(
+            memcmp((float *)whole.x->grad + i * part.x->count, part.x->grad, (size_t)part.x->count * sizeof(float)), 0);
     }
     ASSERT_AT_MOST(fabs(loss - sum), 1e-6 * sum);
     for (int64_t j = 0; j < VOCABULARY * WIDTH; j++) {

@@ -1,5 +1,6 @@
-/* Every model of the list, tiny, under several settings: gradients of the loss against central differences, and decoding in pieces against
- * the whole sequence at once. A new model is covered with its default settings made small. */
+/* Every model of the list, tiny, under several settings: gradients of the loss against central differences, and
+ * decoding in pieces against the whole sequence at once. A new model is covered with its default settings made
+ * small. */
 #include "harness.h"
 #include "config/config.h"
 #include "graph/check.h"
@@ -19,7 +20,9 @@ typedef struct Variant {
 
 static const Variant variants[] = {
     {"gpt", {"layers=2", "width=12", "heads=3"}},
-    {"gpt", {"layers=2", "width=12", "heads=3", "norm=rms", "activation=swiglu", "position=rotary", "kv_heads=1", "bias=false", "tied=false"}},
+    {"gpt",
+     {"layers=2", "width=12", "heads=3", "norm=rms", "activation=swiglu", "position=rotary", "kv_heads=1", "bias=false",
+      "tied=false"}},
     {"gpt", {"layers=1", "width=8", "heads=2", "activation=relu", "position=none", "hidden=5", "dropout=0.2"}},
     {"mamba", {"layers=2", "width=6", "state=3", "rank=2"}},
     {"mamba", {"layers=1", "width=5", "state=16", "conv=3", "conv_bias=false", "bias=true", "tied=false", "expand=1"}},
@@ -114,8 +117,8 @@ static void run_piece(LsGraph *g, const int32_t *ids, int64_t first, int64_t len
     ASSERT_OK(ls_graph_forward(g, &(LsRun){0}));
 }
 
-/* In bfloat16 the ways differ where sums that differ in float round to neighbours of storage; each layer passes on and adds to that: an
- * element is then off by 2^-8 of its tensor's size, of which the output has a few. */
+/* In bfloat16 the ways differ where sums that differ in float round to neighbours of storage; each layer passes on and
+ * adds to that: an element is then off by 2^-8 of its tensor's size, of which the output has a few. */
 static void compare_rows(const LsGraph *whole, const LsGraph *piece, int64_t t, int64_t row, int64_t length)
 {
     float a[B * T * VOCABULARY], b[B * T * VOCABULARY], largest = 0;

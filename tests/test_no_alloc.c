@@ -39,7 +39,9 @@ static void test_threads(void)
         }
     }
     CU_ASSERT_EQUAL(loss[0], loss[1]);
-    CU_ASSERT_EQUAL(memcmp(trainer[0]->params->value, trainer[1]->params->value, (size_t)trainer[0]->params->total * sizeof(float)), 0);
+    CU_ASSERT_EQUAL(
+        memcmp(trainer[0]->params->value, trainer[1]->params->value, (size_t)trainer[0]->params->total * sizeof(float)),
+        0);
     ls_set_threads(threads);
     ls_trainer_free(trainer[0]);
     ls_trainer_free(trainer[1]);

@@ -1,5 +1,5 @@
-/* Every op's list of cases through the gradient check, the comparison with the plain reference, and the comparison of every build with
- * double. A new op is covered by being in the list. */
+/* Every op's list of cases through the gradient check, the comparison with the plain reference, and the comparison of
+ * every build with double. A new op is covered by being in the list. */
 #include "harness.h"
 #include "graph/check.h"
 
@@ -38,7 +38,10 @@ static LsStatus gradient(const LsSubject *subject, const LsOp *op)
     return ls_check_gradient(subject, 40);
 }
 
-static LsStatus reference(const LsSubject *subject, const LsOp *op) { return op->reference ? ls_check_reference(subject) : LS_OK; }
+static LsStatus reference(const LsSubject *subject, const LsOp *op)
+{
+    return op->reference ? ls_check_reference(subject) : LS_OK;
+}
 
 static LsStatus builds(const LsSubject *subject, const LsOp *op)
 {

@@ -7,7 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- A store made by hand: (5, 7), (9), (3, 4) with LS_NO_DECAY --------------------------------------------------- */
+/* ---- A store made by hand: (5, 7), (9), (3, 4) with LS_NO_DECAY
+ * --------------------------------------------------- */
 
 enum { VALUES = 56, TOTAL = 48 + 16 + 16 };
 
@@ -17,7 +18,8 @@ static LsParam list[] = {
     {.name = "c", .rank = 2, .dim = {3, 4}, .count = 12, .offset = 64, .flags = LS_NO_DECAY},
 };
 static float value[TOTAL], grad[TOTAL], m[TOTAL], v[TOTAL];
-static LsParams params = {.list = list, .count = 3, .total = TOTAL, .elements = VALUES, .value = value, .grad = grad, .sealed = true};
+static LsParams params = {
+    .list = list, .count = 3, .total = TOTAL, .elements = VALUES, .value = value, .grad = grad, .sealed = true};
 
 static void scatter(const float *from, float *to)
 {
@@ -40,7 +42,8 @@ static bool read_line(FILE *file, const char *name, float *numbers)
     return true;
 }
 
-/* Steps of one kind of the fixture, against values after each; gradients times `gain`, undone by the scale of update. */
+/* Steps of one kind of the fixture, against values after each; gradients times `gain`, undone by the scale of
+ * update. */
 static void compare(FILE *file, const char *name, const LsOptimizer *optimizer, const LsTrainSettings *settings,
                     const float *initial, float (*gradients)[VALUES], bool with_gradients, float gain)
 {
@@ -88,7 +91,8 @@ static void test_pytorch(void)
     CU_ASSERT_PTR_NULL(ls_optimizer_find("none"));
 }
 
-/* ---- Threads ------------------------------------------------------------------------------------------------------- */
+/* ---- Threads
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void test_threads(void)
 {
@@ -109,12 +113,14 @@ static void test_threads(void)
                 for (uint64_t i = 0; i < 99991; i++)
                     array[run][a][i] = a == 3 ? ls_uniform_at(5, 3, i) : ls_normal_at(5, (uint64_t)a, i);
             }
-            LsParams store = {.list = big, .count = 2, .total = COUNT, .value = array[run][0], .grad = array[run][1], .sealed = true};
+            LsParams store = {
+                .list = big, .count = 2, .total = COUNT, .value = array[run][0], .grad = array[run][1], .sealed = true};
             squares[run] = ls_sum_of_squares(store.grad, COUNT);
             if (run == 0) {
                 optimizer->update(&settings, &store, &array[run][2], NULL, 3, 1e-2, 0.5);
             } else { /* in two shards of uneven ranges: the same */
-                const LsRange first[] = {{50016, 20016}, {16, 33000}}, second[] = {{70032, COUNT - 70032}, {0, 16}, {33016, 17000}};
+                const LsRange first[] = {{50016, 20016}, {16, 33000}},
+                              second[] = {{70032, COUNT - 70032}, {0, 16}, {33016, 17000}};
                 optimizer->update(&settings, &store, &array[run][2], &(LsShard){2, first}, 3, 1e-2, 0.5);
                 optimizer->update(&settings, &store, &array[run][2], &(LsShard){3, second}, 3, 1e-2, 0.5);
             }

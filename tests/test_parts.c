@@ -1,5 +1,6 @@
-/* Recurrent ops on a sequence in parts, states carried forward and gradients back, against the same sequence in one: convolution and scan
- * behind each other as in Mamba, in 2, 3 and 4 parts of odd lengths. And what the graph says where that cannot be. */
+/* Recurrent ops on a sequence in parts, states carried forward and gradients back, against the same sequence in one:
+ * convolution and scan behind each other as in Mamba, in 2, 3 and 4 parts of odd lengths. And what the graph says where
+ * that cannot be. */
 #include "harness.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
@@ -40,7 +41,8 @@ static void build(Part *p, const Shape *s, bool conv)
     const int64_t width[LEAVES] = {2 * e, e, 2 * n, e};
     for (int i = 0; i < LEAVES; i++)
         p->leaf[i] = ls_input(g, leaves[i], LS_REAL, 3, (int64_t[]){b, t, width[i]});
-    LsTensor *w = ls_param(g, "w", ls_init_uniform(-1, 1), 2, (int64_t[]){e, TAPS}), *bias = ls_param(g, "b", ls_init_uniform(-1, 1), 1, &e);
+    LsTensor *w = ls_param(g, "w", ls_init_uniform(-1, 1), 2, (int64_t[]){e, TAPS}),
+             *bias = ls_param(g, "b", ls_init_uniform(-1, 1), 1, &e);
     LsTensor *delta_bias = ls_param_flags(g, "delta_bias", ls_init_uniform(-4, -1), LS_PRECISE, 1, &e);
     LsTensor *a = ls_param_flags(g, "a_log", ls_init_uniform(-1, 2.7), LS_PRECISE, 2, (int64_t[]){e, n});
     LsTensor *d = ls_param_flags(g, "d", ls_init_uniform(-1, 1), LS_PRECISE, 1, &e);
@@ -75,7 +77,10 @@ static Sequence sequence_new(Shape shape, LsPrecision precision, bool conv, cons
     for (int64_t first = 0; first < shape.steps; first += s.part[s.parts++].steps) {
         Part *p = &s.part[s.parts];
         *p = (Part){.first = first, .steps = steps[s.parts]};
-        p->g = ls_graph_new(s.params, &(LsGraphOptions){.mode = LS_TRAIN, .precision = precision, .grad_inputs = true, .poison = true,
+        p->g = ls_graph_new(s.params, &(LsGraphOptions){.mode = LS_TRAIN,
+                                                        .precision = precision,
+                                                        .grad_inputs = true,
+                                                        .poison = true,
                                                         .parts = steps[0] < shape.steps});
         CU_ASSERT_PTR_NOT_NULL_FATAL(p->g);
         build(p, &shape, conv);
@@ -139,8 +144,10 @@ static double difference(const Sequence *parts, const Sequence *whole, int leaf)
         const LsTensor *x = leaf < 0 ? p->y : p->leaf[leaf], *judge = leaf < 0 ? whole->part[0].y : whole->part[0].leaf[leaf];
         int64_t width = x->dim[2];
         for (int64_t j = 0; j < x->count; j++) {
-            int64_t row = j / width, at = (row / p->steps * whole->shape.steps + p->first + row % p->steps) * width + j % width;
-            double is = element(parts, leaf < 0 ? x->data : x->grad, j), should = element(whole, leaf < 0 ? judge->data : judge->grad, at);
+            int64_t row = j / width,
+                    at = (row / p->steps * whole->shape.steps + p->first + row % p->steps) * width + j % width;
+            double is = element(parts, leaf < 0 ? x->data : x->grad, j),
+                   should = element(whole, leaf < 0 ? judge->data : judge->grad, at);
             most = fabs(is - should) <= most ? most : fabs(is - should);
             largest = fmax(largest, fabs(should));
         }
@@ -191,7 +198,8 @@ static void check(Shape shape, LsPrecision precision, const int64_t *steps, doub
     sequence_free(&parts, true);
 }
 
-/* ---- Tests ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tests
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void test_parts(void)
 {
@@ -206,7 +214,8 @@ static void test_parts(void)
     }
 }
 
-/* Where parts are whole chunks of the scan, every channel goes through the same operations in the same order: the same bits. */
+/* Where parts are whole chunks of the scan, every channel goes through the same operations in the same order: the same
+ * bits. */
 static void test_same_bits(void)
 {
     Shape shape = {1, 160, 150, 6};
@@ -256,7 +265,8 @@ static LsStatus plan_parts(bool recurrent, int64_t steps)
 {
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL, .parts = true});
-    LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, steps, 6}), *w = ls_param(g, "w", ls_init_constant(1), 2, (int64_t[]){6, 4});
+    LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, steps, 6}),
+             *w = ls_param(g, "w", ls_init_constant(1), 2, (int64_t[]){6, 4});
     LsTensor *carry = recurrent ? ls_carry(g, "rows", LS_REAL, 3, (int64_t[]){2, 3, 6}) : NULL;
     ls_output(g, "y", ls_causal_conv(g, x, w, NULL, carry, LS_SILU));
     LsStatus status = ls_params_allocate(params, 1, false);

@@ -37,8 +37,8 @@ static void test_measured_and_kept(void)
     fclose(file);
 }
 
-/* Puts figures into the file as if they had been measured `age` seconds ago, and asks for them in a process of its own: one process asks
- * once. Returns what it was told of float products. */
+/* Puts figures into the file as if they had been measured `age` seconds ago, and asks for them in a process of its own:
+ * one process asks once. Returns what it was told of float products. */
 static double ask_kept(double gflops, double age, double undisturbed)
 {
     static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "reading", "measured", "undisturbed"};
@@ -65,7 +65,8 @@ static double ask_kept(double gflops, double age, double undisturbed)
     return told;
 }
 
-/* Good figures are believed for a month; those of a busy machine for ten minutes, and only raised; old ones give way. */
+/* Good figures are believed for a month; those of a busy machine for ten minutes, and only raised; old ones give
+ * way. */
 static void test_age(void)
 {
     LsPeak now; /* this process must not ask before the children do: they would know */

@@ -45,7 +45,8 @@ static void compare(const char *path, int sequence, const float *expected, int64
     LsSealed *file = ls_sealed_open(path, "output", LS_DATA, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     ASSERT_OK(ls_sealed_shape(file, "output", &exists, &type, &rank, dim));
-    CU_ASSERT_FATAL(exists && type == LS_FILE_FLOAT32 && rank == 3 && dim[0] == 1 && dim[1] == sequence && dim[2] == vocabulary);
+    CU_ASSERT_FATAL(exists && type == LS_FILE_FLOAT32 && rank == 3 && dim[0] == 1 && dim[1] == sequence &&
+                    dim[2] == vocabulary);
     float *output = ls_alloc_array(count, sizeof *output);
     ASSERT_OK(ls_sealed_read(file, "output", LS_FILE_FLOAT32, count, output));
     ls_sealed_close(file);
@@ -55,9 +56,9 @@ static void compare(const char *path, int sequence, const float *expected, int64
         double error = fabs((double)output[i] - expected[i]);
         worst = error > worst || isnan(error) ? error : worst;
     }
-    /* Sums of some hundred products in another order: a few times 2^-24 of the largest. In bfloat16, on the way through two layers about 20
-     * results and weights are rounded by up to 2^-9 of themselves, with random signs: sqrt(20) 2^-9 is typical, 5 times that for the worst of
-     * some hundred; and there must be an error that float does not have. */
+    /* Sums of some hundred products in another order: a few times 2^-24 of the largest. In bfloat16, on the way through
+     * two layers about 20 results and weights are rounded by up to 2^-9 of themselves, with random signs: sqrt(20) 2^-9
+     * is typical, 5 times that for the worst of some hundred; and there must be an error that float does not have. */
     ASSERT_AT_MOST(worst / largest, bfloat16 ? 5 * sqrt(20) * 0x1p-9 : 2e-6);
     CU_ASSERT(!bfloat16 || worst / largest > 2e-6);
     ls_free(output);
@@ -82,9 +83,11 @@ static void check_model(const char *name, bool bfloat16)
     snprintf(arguments, sizeof arguments, "import '%s/fixtures/%s' -o '%s'", TESTS_FOLDER, name, run);
     run_program(arguments);
     for (int row = 0; row < batch; row++) {
-        int used = snprintf(arguments, sizeof arguments, "predict '%s' train.precision=%s -o '%s' --ids ", run, bfloat16 ? "bfloat16" : "float", out);
+        int used = snprintf(arguments, sizeof arguments, "predict '%s' train.precision=%s -o '%s' --ids ", run,
+                            bfloat16 ? "bfloat16" : "float", out);
         for (int i = 0; i < sequence; i++)
-            used += snprintf(arguments + used, sizeof arguments - (size_t)used, "%s%d", i ? "," : "", ids[row * sequence + i]);
+            used += snprintf(arguments + used, sizeof arguments - (size_t)used, "%s%d", i ? "," : "",
+                             ids[row * sequence + i]);
         run_program(arguments);
         compare(out, sequence, expected + row * sequence * logits->dim[2], logits->dim[2], bfloat16);
     }

@@ -1,5 +1,5 @@
-/* What backward has made again: the same bits as without, for every op, every model and random graphs, with NaN in everything that must be
- * written; limits are kept; what deep chains take. */
+/* What backward has made again: the same bits as without, for every op, every model and random graphs, with NaN in
+ * everything that must be written; limits are kept; what deep chains take. */
 #include "harness.h"
 #include "config/config.h"
 #include "graph/check.h"
@@ -78,12 +78,13 @@ static void run_trial(Trial *t)
 
 static bool same(const Trial *a, const Trial *b)
 {
-    return a->losses == b->losses && memcmp(a->loss, b->loss, sizeof *a->loss * (size_t)a->losses) == 0 && a->params->total == b->params->total &&
+    return a->losses == b->losses && memcmp(a->loss, b->loss, sizeof *a->loss * (size_t)a->losses) == 0 &&
+           a->params->total == b->params->total &&
            memcmp(a->grads, b->grads, sizeof *a->grads * (size_t)a->params->total) == 0;
 }
 
-/* The plain plan against dropping everything, and against limits from nearly all of it down to what can no longer be kept to. Returns how
- * many limits were kept to by making something again. */
+/* The plain plan against dropping everything, and against limits from nearly all of it down to what can no longer be
+ * kept to. Returns how many limits were kept to by making something again. */
 static int compare(const char *name, bool (*build)(LsGraph *g, const void *self), const void *self)
 {
     Trial plain, other;
@@ -102,7 +103,8 @@ static int compare(const char *name, bool (*build)(LsGraph *g, const void *self)
             CU_ASSERT(other.g->arena_bytes <= limit && other.g->remakes > 0);
             run_trial(&other);
             if (!same(&plain, &other))
-                fprintf(stderr, "%s: other bits in %lld of %lld bytes\n", name, (long long)limit, (long long)plain.g->arena_bytes);
+                fprintf(stderr, "%s: other bits in %lld of %lld bytes\n", name, (long long)limit,
+                        (long long)plain.g->arena_bytes);
             CU_ASSERT(same(&plain, &other));
             kept++;
         } else
@@ -124,8 +126,9 @@ typedef struct Variant {
 
 static const Variant variants[] = {
     {"gpt", {"layers=4", "width=16", "heads=2", "dropout=0.2"}},
-    {"gpt", {"layers=3", "width=12", "heads=3", "norm=rms", "activation=swiglu", "position=rotary", "kv_heads=1", "bias=false", "dropout=0.1",
-             "tied=false"}},
+    {"gpt",
+     {"layers=3", "width=12", "heads=3", "norm=rms", "activation=swiglu", "position=rotary", "kv_heads=1", "bias=false",
+      "dropout=0.1", "tied=false"}},
     {"mamba", {"layers=4", "width=8", "state=3", "rank=2"}},
 };
 
@@ -255,9 +258,11 @@ static LsTensor *random_node(LsGraph *g, uint32_t kind, uint32_t option, LsTenso
     case 1:
         return ls_mul(g, x, y);
     case 2:
-        return ls_linear(g, x, parameter(g, "w", C, C), option % 2 ? parameter(g, "b", C, 0) : NULL, (LsActivation)(option % 5));
+        return ls_linear(g, x, parameter(g, "w", C, C), option % 2 ? parameter(g, "b", C, 0) : NULL,
+                         (LsActivation)(option % 5));
     case 3:
-        return ls_layer_norm(g, x, ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE, 1, (int64_t[]){C}), NULL, 1e-5);
+        return ls_layer_norm(g, x, ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE, 1, (int64_t[]){C}), NULL,
+                             1e-5);
     case 4:
         return option % 2 ? ls_tanh(g, x) : ls_relu(g, x);
     case 5:

@@ -57,7 +57,8 @@ static void test_types(void)
     CU_ASSERT_EQUAL(scalar[0], 2.5f);
     ls_free(scalar);
     float mask[3];
-    ASSERT_FAILS(ls_safetensors_read(tensors, ls_safetensors_find(tensors, "mask"), mask), LS_DATA, "mask has elements of type BOOL");
+    ASSERT_FAILS(ls_safetensors_read(tensors, ls_safetensors_find(tensors, "mask"), mask), LS_DATA,
+                 "mask has elements of type BOOL");
     CU_ASSERT_PTR_NULL(ls_safetensors_find(tensors, "absent"));
     ls_safetensors_close(tensors);
 }
@@ -105,7 +106,8 @@ static void test_bad_headers(void)
         int64_t data;
         const char *message;
     } cases[] = {
-        {"{" ENTRY("a", "F32", "[2,3]", "[0,24]") "}", 23, "tensor a: its elements are said to lie at 0 to 24, the file has 23 bytes"},
+        {"{" ENTRY("a", "F32", "[2,3]", "[0,24]") "}", 23,
+         "tensor a: its elements are said to lie at 0 to 24, the file has 23 bytes"},
         {"{" ENTRY("a", "F32", "[2,3]", "[0,24]") "}", 25, "1 bytes at its end belong to no tensor"},
         {"{" ENTRY("a", "F32", "[2,3]", "[-8,16]") "}", 24, "tensor a"},
         {"{" ENTRY("a", "F32", "[2,3]", "[24,0]") "}", 24, "tensor a"},
@@ -123,9 +125,12 @@ static void test_bad_headers(void)
         {"{" ENTRY("a", "F31", "[2,3]", "[0,24]") "}", 24, "tensor a: unknown type of elements 'F31'"},
         {"{\"a\":{}}", 24, "tensor a: unknown type"},
         {"{\"a\":7}", 24, "tensor a: unknown type"},
-        {"{" ENTRY("a", "F32", "[3]", "[0,12]") "," ENTRY("b", "F32", "[3]", "[8,20]") "}", 20, "tensor b overlaps with a"},
-        {"{" ENTRY("b", "F32", "[3]", "[4,16]") "," ENTRY("a", "F32", "[5]", "[0,20]") "}", 20, "tensor b overlaps with a"},
-        {"{" ENTRY("a", "F32", "[3]", "[0,12]") "," ENTRY("b", "F32", "[3]", "[16,28]") "}", 28, "tensor b: 4 bytes before it"},
+        {"{" ENTRY("a", "F32", "[3]", "[0,12]") "," ENTRY("b", "F32", "[3]", "[8,20]") "}", 20,
+         "tensor b overlaps with a"},
+        {"{" ENTRY("b", "F32", "[3]", "[4,16]") "," ENTRY("a", "F32", "[5]", "[0,20]") "}", 20,
+         "tensor b overlaps with a"},
+        {"{" ENTRY("a", "F32", "[3]", "[0,12]") "," ENTRY("b", "F32", "[3]", "[16,28]") "}", 28,
+         "tensor b: 4 bytes before it"},
         {"{" ENTRY("a", "F32", "[3]", "[0,12]") "," ENTRY("a", "F32", "[3]", "[12,24]") "}", 24, "duplicate"},
         {"[1,2]", 0, "not an object"},
         {"{\"a\":", 0, "not JSON"},
@@ -136,7 +141,10 @@ static void test_bad_headers(void)
         ASSERT_FAILS(try_open(path), LS_CHECKPOINT, cases[i].message);
         CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "bad.safetensors"));
     }
-    ASSERT_OK(try_open(make_file("good.safetensors", "{\"__metadata__\":{\"a\":\"b\"}," ENTRY("e", "F32", "[0]", "[0,0]") "," ENTRY("a", "F32", "[3]", "[0,12]") "}", 12)));
+    ASSERT_OK(try_open(make_file(
+        "good.safetensors",
+        "{\"__metadata__\":{\"a\":\"b\"}," ENTRY("e", "F32", "[0]", "[0,0]") "," ENTRY("a", "F32", "[3]", "[0,12]") "}",
+        12)));
 }
 
 static void test_bad_lengths(void)
@@ -174,7 +182,8 @@ static void test_damaged_files(void)
         if (ls_safetensors_open(path, LS_DATA, &tensors) == LS_OK)
             for (int t = 0; t < tensors->count; t++) {
                 float *values = ls_alloc_array(tensors->list[t].count, sizeof(float));
-                CU_ASSERT(ls_safetensors_read(tensors, &tensors->list[t], values) == LS_OK || strstr(ls_message(), "elements of type"));
+                CU_ASSERT(ls_safetensors_read(tensors, &tensors->list[t], values) == LS_OK ||
+                          strstr(ls_message(), "elements of type"));
                 ls_free(values);
             }
         ls_safetensors_close(tensors);
@@ -212,7 +221,8 @@ static void test_writing(void)
     const char *folder = harness_path("faults");
     ASSERT_OK(ls_make_folders(folder));
     ls_fault_arm(LS_FAULT_FULL, 3);
-    ASSERT_FAILS(ls_safetensors_write(harness_path("faults/out.safetensors"), 3, list, give, data), LS_RESOURCE, "disk is full");
+    ASSERT_FAILS(ls_safetensors_write(harness_path("faults/out.safetensors"), 3, list, give, data), LS_RESOURCE,
+                 "disk is full");
     ls_fault_arm(LS_FAULT_NONE, 0);
     CU_ASSERT_EQUAL(damage_count(folder, false), 0);
 }
@@ -225,8 +235,10 @@ static void test_shards(void)
     static const struct {
         const char *text, *message;
     } cases[] = {
-        {"{\"weight_map\":{\"a\":\"part-1.safetensors\",\"b\":\"part-1.safetensors\"}}", "tensor b is not in part-1.safetensors"},
-        {"{\"weight_map\":{\"a\":\"part-1.safetensors\",\"x\":\"part-2.safetensors\"}}", "tensor x is not in part-2.safetensors"},
+        {"{\"weight_map\":{\"a\":\"part-1.safetensors\",\"b\":\"part-1.safetensors\"}}",
+         "tensor b is not in part-1.safetensors"},
+        {"{\"weight_map\":{\"a\":\"part-1.safetensors\",\"x\":\"part-2.safetensors\"}}",
+         "tensor x is not in part-2.safetensors"},
         {"{\"weight_map\":{\"a\":\"part-3.safetensors\"}}", "part-3.safetensors"},
         {"{\"weight_map\":{\"a\":\"../part-1.safetensors\"}}", "is not the name of a file beside it"},
         {"{\"weight_map\":{\"a\":7}}", "is not the name of a file beside it"},
@@ -237,7 +249,8 @@ static void test_shards(void)
         damage_write(index, cases[i].text, (int64_t)strlen(cases[i].text));
         ASSERT_FAILS(try_open(index), LS_CHECKPOINT, cases[i].message);
     }
-    const char *good = "{\"metadata\":{},\"weight_map\":{\"c\":\"part-2.safetensors\",\"a\":\"part-1.safetensors\",\"b\":\"part-2.safetensors\"}}";
+    const char *good = "{\"metadata\":{},\"weight_map\":{\"c\":\"part-2.safetensors\",\"a\":\"part-1.safetensors\","
+                       "\"b\":\"part-2.safetensors\"}}";
     damage_write(index, good, (int64_t)strlen(good));
     LsSafetensors *tensors = NULL;
     ASSERT_OK(ls_safetensors_open(index, LS_DATA, &tensors));

@@ -1,4 +1,5 @@
-/* Drawing tokens: greedy, temperature, top-k, top-p, seeds; frequencies against the probabilities they are drawn from. */
+/* Drawing tokens: greedy, temperature, top-k, top-p, seeds; frequencies against the probabilities they are drawn
+ * from. */
 #include "harness.h"
 #include "train/generate.h"
 
@@ -12,7 +13,8 @@ static const float logits[V] = {0.5f, 2.0f, -1.0f, 1.5f, 0.0f, 2.0f, -3.0f, 1.0f
 
 static LsSampling sampling(double temperature, int64_t top_k, double top_p)
 {
-    return (LsSampling){.temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 5, .tokens = 1, .batch = 1, .stop = -1};
+    return (LsSampling){
+        .temperature = temperature, .top_k = top_k, .top_p = top_p, .seed = 5, .tokens = 1, .batch = 1, .stop = -1};
 }
 
 static int32_t draw(const LsSampling *s, const float *from, int64_t vocabulary, int64_t stream, int64_t index)

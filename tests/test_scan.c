@@ -1,5 +1,6 @@
-/* The selective scan and the causal convolution as models use them: against PyTorch's numbers; in one piece, in several and token by token
- * with their states; over parts of the time against in sequence; for any number of threads; over long sequences. */
+/* The selective scan and the causal convolution as models use them: against PyTorch's numbers; in one piece, in several
+ * and token by token with their states; over parts of the time against in sequence; for any number of threads; over
+ * long sequences. */
 #include "harness.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
@@ -11,7 +12,8 @@
 
 static const LsRun run = {.seed = 1, .training = true};
 
-/* ---- Graphs of one op -------------------------------------------------------------------------------------------------------- */
+/* ---- Graphs of one op
+ * -------------------------------------------------------------------------------------------------------- */
 
 typedef struct Shape {
     int64_t streams, steps, channels, states;
@@ -30,8 +32,10 @@ static void build_scan(LsGraph *g, const Shape *s)
 {
     int64_t b = s->streams, t = s->steps, e = s->channels, n = s->states;
     bool decodes = ls_graph_mode(g) == LS_DECODE;
-    LsTensor *u = ls_input(g, "u", LS_REAL, 3, (int64_t[]){b, t, e}), *delta = ls_input(g, "delta", LS_REAL, 3, (int64_t[]){b, t, e});
-    LsTensor *bc = ls_input(g, "bc", LS_REAL, 3, (int64_t[]){b, t, 2 * n}), *z = ls_input(g, "xz", LS_REAL, 3, (int64_t[]){b, t, 2 * e});
+    LsTensor *u = ls_input(g, "u", LS_REAL, 3, (int64_t[]){b, t, e}),
+             *delta = ls_input(g, "delta", LS_REAL, 3, (int64_t[]){b, t, e});
+    LsTensor *bc = ls_input(g, "bc", LS_REAL, 3, (int64_t[]){b, t, 2 * n}),
+             *z = ls_input(g, "xz", LS_REAL, 3, (int64_t[]){b, t, 2 * e});
     LsTensor *bias = ls_param_flags(g, "delta_bias", ls_init_uniform(-4, -1), LS_PRECISE, 1, &e);
     LsTensor *a = ls_param_flags(g, "a_log", ls_init_uniform(-1, 2.7), LS_PRECISE, 2, (int64_t[]){e, n});
     LsTensor *d = ls_param_flags(g, "d", ls_init_uniform(-1, 1), LS_PRECISE, 1, &e);
@@ -44,14 +48,16 @@ static void build_conv(LsGraph *g, const Shape *s)
     int64_t b = s->streams, t = s->steps, e = s->channels;
     bool decodes = ls_graph_mode(g) == LS_DECODE;
     LsTensor *x = ls_input(g, "xz", LS_REAL, 3, (int64_t[]){b, t, 2 * e});
-    LsTensor *w = ls_param(g, "w", ls_init_uniform(-1, 1), 2, (int64_t[]){e, TAPS}), *bias = ls_param(g, "bias", ls_init_uniform(-1, 1), 1, &e);
+    LsTensor *w = ls_param(g, "w", ls_init_uniform(-1, 1), 2, (int64_t[]){e, TAPS}),
+             *bias = ls_param(g, "bias", ls_init_uniform(-1, 1), 1, &e);
     LsTensor *state = decodes ? ls_state(g, "state", LS_REAL, 3, (int64_t[]){b, TAPS - 1, e}) : NULL;
     ls_output(g, "y", ls_causal_conv(g, x, w, bias, state, LS_SILU));
 }
 
 typedef void (*Build)(LsGraph *g, const Shape *shape);
 
-/* Parameters are the setup's own, or `params` where it is given. `states`: the setup whose states it shares, or NULL. */
+/* Parameters are the setup's own, or `params` where it is given. `states`: the setup whose states it shares, or
+ * NULL. */
 static Setup setup_new(Build build, Shape shape, LsGraphOptions options, LsParams *params, const Setup *states)
 {
     Setup s = {.params = params ? params : ls_params_new(), .shape = shape};
@@ -108,7 +114,8 @@ static void forward_backward(const Setup *s)
     ASSERT_OK(ls_graph_backward(s->g, &run, 1, false, NULL));
 }
 
-/* ---- PyTorch ------------------------------------------------------------------------------------------------------------------- */
+/* ---- PyTorch
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 /* The next line of the fixture, which must be called `name`: `count` numbers. */
 static void read_line(FILE *file, const char *name, int64_t count, double *to)
@@ -186,14 +193,17 @@ static void test_pytorch(void)
 {
     FILE *file = fopen(TESTS_FOLDER "/fixtures/scan.txt", "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    check_fixture(file, build_scan, "scan", (const char *const[]){"u", "delta", "delta_bias", "a_log", "bc", "d", "xz", NULL});
+    check_fixture(file, build_scan, "scan",
+                  (const char *const[]){"u", "delta", "delta_bias", "a_log", "bc", "d", "xz", NULL});
     check_fixture(file, build_conv, "conv", (const char *const[]){"xz", "w", "bias", NULL});
     fclose(file);
 }
 
-/* ---- States ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- States
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
-/* The whole at once, then in these pieces: the same bits, as every channel goes through the same operations in the same order. */
+/* The whole at once, then in these pieces: the same bits, as every channel goes through the same operations in the same
+ * order. */
 static void check_pieces(Build build, Shape shape, const int64_t *pieces)
 {
     Setup whole = setup_new(build, shape, (LsGraphOptions){.mode = LS_DECODE}, NULL, NULL);
@@ -236,7 +246,8 @@ static void test_states(void)
     }
 }
 
-/* ---- Parts of the time ------------------------------------------------------------------------------------------------------------ */
+/* ---- Parts of the time
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* Largest difference over the largest magnitude. */
 static double difference(const float *a, const float *b, int64_t count)
@@ -250,7 +261,8 @@ static double difference(const float *a, const float *b, int64_t count)
     return most / largest;
 }
 
-/* One stream of few channels is cut into parts of its time; eight streams are not. The first of eight, made equal, must agree. */
+/* One stream of few channels is cut into parts of its time; eight streams are not. The first of eight, made equal, must
+ * agree. */
 static void test_parts_of_time(void)
 {
     Shape one = {1, 3000, 7, 16}, eight = one;
@@ -284,7 +296,8 @@ static void test_parts_of_time(void)
     setup_free(&sequence, true);
 }
 
-/* ---- Threads, length ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Threads, length
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* FNV-1a of a tensor's or array's floats, continued from `hash`. */
 static uint64_t digest(uint64_t hash, const float *x, int64_t count)
@@ -343,18 +356,22 @@ static void test_long(void)
     setup_free(&fast, true);
 }
 
-/* ---- Shapes that do not fit ------------------------------------------------------------------------------------------------------------ */
+/* ---- Shapes that do not fit
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static LsStatus plan_with(int64_t delta_steps, int64_t bc_width, int64_t z_width, int64_t state_channels)
 {
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE});
     int64_t e = 6, n = 4;
-    ls_selective_scan(g, ls_input(g, "u", LS_REAL, 3, (int64_t[]){2, 5, e}), ls_input(g, "delta", LS_REAL, 3, (int64_t[]){2, delta_steps, e}),
+    ls_selective_scan(g, ls_input(g, "u", LS_REAL, 3, (int64_t[]){2, 5, e}),
+                      ls_input(g, "delta", LS_REAL, 3, (int64_t[]){2, delta_steps, e}),
                       ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE, 1, &e),
                       ls_param_flags(g, "a", ls_init_constant(0), LS_PRECISE, 2, (int64_t[]){e, n}),
-                      ls_input(g, "bc", LS_REAL, 3, (int64_t[]){2, 5, bc_width}), ls_param_flags(g, "d", ls_init_constant(0), LS_PRECISE, 1, &e),
-                      ls_input(g, "z", LS_REAL, 3, (int64_t[]){2, 5, z_width}), ls_state(g, "h", LS_ACC, 3, (int64_t[]){2, n, state_channels}));
+                      ls_input(g, "bc", LS_REAL, 3, (int64_t[]){2, 5, bc_width}),
+                      ls_param_flags(g, "d", ls_init_constant(0), LS_PRECISE, 1, &e),
+                      ls_input(g, "z", LS_REAL, 3, (int64_t[]){2, 5, z_width}),
+                      ls_state(g, "h", LS_ACC, 3, (int64_t[]){2, n, state_channels}));
     LsStatus status = ls_params_allocate(params, 1, false);
     if (status == LS_OK)
         status = ls_graph_plan(g);
@@ -367,9 +384,10 @@ static LsStatus plan_conv_with(int64_t x_width, int64_t bias_width, int64_t stat
 {
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE});
-    ls_causal_conv(g, ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, 5, x_width}), ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){6, 4}),
-                   ls_param(g, "bias", ls_init_constant(0), 1, &bias_width), ls_state(g, "h", LS_REAL, 3, (int64_t[]){2, state_steps, 6}),
-                   activation);
+    ls_causal_conv(g, ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, 5, x_width}),
+                   ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){6, 4}),
+                   ls_param(g, "bias", ls_init_constant(0), 1, &bias_width),
+                   ls_state(g, "h", LS_REAL, 3, (int64_t[]){2, state_steps, 6}), activation);
     LsStatus status = ls_params_allocate(params, 1, false);
     if (status == LS_OK)
         status = ls_graph_plan(g);

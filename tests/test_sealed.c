@@ -151,7 +151,8 @@ static void test_damage(void)
     CU_ASSERT(refuses(harness_path("absent.h5")));
 }
 
-/* With every call failing in turn, in every way: the older file stays, or the newer one is there whole; nothing else is left. */
+/* With every call failing in turn, in every way: the older file stays, or the newer one is there whole; nothing else is
+ * left. */
 static void test_every_call_fails(void)
 {
     const char *folder = harness_path("faults");
@@ -172,9 +173,10 @@ static void test_every_call_fails(void)
             bool synced_folder = n == calls; /* the last call comes after the rename: the newer file is there */
             LsStatus expected = kind == LS_FAULT_FULL ? LS_RESOURCE : kind == LS_FAULT_ERROR ? LS_DATA : LS_OK;
             int64_t mark = read_mark(path);
-            if (status != expected || mark != (status == LS_OK || synced_folder ? 2 : 1) || damage_count(folder, false) != 1) {
-                fprintf(stderr, "call %lld, kind %d: status %d (%s), mark %lld, %d files\n", (long long)n, (int)kind, (int)status,
-                        ls_message(), (long long)mark, damage_count(folder, false));
+            if (status != expected || mark != (status == LS_OK || synced_folder ? 2 : 1) ||
+                damage_count(folder, false) != 1) {
+                fprintf(stderr, "call %lld, kind %d: status %d (%s), mark %lld, %d files\n", (long long)n, (int)kind,
+                        (int)status, ls_message(), (long long)mark, damage_count(folder, false));
                 CU_FAIL("a failing call was not dealt with");
             }
         }
@@ -243,7 +245,8 @@ static void test_places_not_writable(void)
     CU_ASSERT(count > 100 && strstr(bytes, "VmPeak"));
     ls_free(bytes);
     CU_ASSERT(ls_replace_is_temporary("step-1.h5.tmp-17-0"));
-    CU_ASSERT_FALSE(ls_replace_is_temporary("step-1.h5.tmp-x") || ls_replace_is_temporary("step-1.h5") || ls_replace_is_temporary("a.tmp-1"));
+    CU_ASSERT_FALSE(ls_replace_is_temporary("step-1.h5.tmp-x") || ls_replace_is_temporary("step-1.h5") ||
+                    ls_replace_is_temporary("a.tmp-1"));
 }
 
 /* Foreign HDF5 files are opened with HDF5's own driver: a lock that fails must say what helps. */
@@ -264,7 +267,8 @@ static void test_lock_message(void)
     unsetenv("HDF5_USE_FILE_LOCKING");
 }
 
-/* A file system of 168 KiB, too small for two of them, of its own, where this user may make one (in namespaces of its own: it ends with the child). */
+/* A file system of 168 KiB, too small for two of them, of its own, where this user may make one (in namespaces of its
+ * own: it ends with the child). */
 static int on_a_small_disk(const char *folder)
 {
     ls_set_threads(1);

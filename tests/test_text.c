@@ -7,7 +7,8 @@
 
 static int32_t tokens[1 << 16];
 
-/* ---- Preparing ------------------------------------------------------------------------------------------------------- */
+/* ---- Preparing
+ * ------------------------------------------------------------------------------------------------------- */
 
 static void test_split(void)
 {
@@ -35,7 +36,8 @@ static void test_split(void)
 
 static void test_several_files(void)
 {
-    char *source[] = {write_file("one.txt", "the first", 9), write_file("two.txt", "second", 6), write_file("three.txt", "the last text", 13)};
+    char *source[] = {write_file("one.txt", "the first", 9), write_file("two.txt", "second", 6),
+                      write_file("three.txt", "the last text", 13)};
     const char *output = harness_path("several.h5");
     ASSERT_OK(prepare("gpt2", 0, 3, source, output));
     int64_t count = tokens_of(output, "train/tokens", LS_FILE_UINT16, tokens, 1 << 16);
@@ -114,7 +116,8 @@ static void test_bad_sources(void)
     ASSERT_FAILS(prepare("bytes", 0.1, 2, (char *[]){good, empty}, output), LS_DATA, "empty.txt: is empty");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &missing, output), LS_DATA, "missing.txt: No such file");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &folder, output), LS_DATA, "is not a regular file");
-    ASSERT_FAILS(prepare("characters", 0.1, 2, (char *[]){good, malformed}, output), LS_DATA, "malformed.txt: line 2, byte 9: malformed UTF-8");
+    ASSERT_FAILS(prepare("characters", 0.1, 2, (char *[]){good, malformed}, output), LS_DATA,
+                 "malformed.txt: line 2, byte 9: malformed UTF-8");
     ASSERT_FAILS(prepare("words", 0.1, 1, &good, output), LS_DATA, "no tokenizer 'words'");
     ASSERT_FAILS(prepare("bytes", 0.9, 1, (char *[]){write_file("one.txt", "1", 1)}, output), LS_DATA, "cannot be held out");
     ASSERT_FAILS(prepare("bytes", 0.1, 0, NULL, output), LS_USAGE, "at least one");
@@ -130,7 +133,8 @@ static void test_bad_sources(void)
     closedir(entries);
 }
 
-/* Whichever write fails, a whole data set stands there: the older one; the new one only where nothing but the folder's own sync failed. */
+/* Whichever write fails, a whole data set stands there: the older one; the new one only where nothing but the folder's
+ * own sync failed. */
 static void test_full_disk(void)
 {
     char *source = write_file("disk.txt", "some text for a small disk", 26);
@@ -166,7 +170,8 @@ static void test_full_disk(void)
     ls_free(before);
 }
 
-/* ---- Files that are not right ------------------------------------------------------------------------------------------------ */
+/* ---- Files that are not right
+ * ------------------------------------------------------------------------------------------------ */
 
 static void refuses(const char *path, const char *message)
 {
@@ -205,14 +210,15 @@ static void test_damaged(void)
 }
 
 /* A file that is sealed as it should be, with wrong content. */
-static const char *sealed_with(const char *kind, int version, int64_t vocabulary, const char *tokenizer, LsFileType type, const void *data,
-                               int64_t count)
+static const char *sealed_with(const char *kind, int version, int64_t vocabulary, const char *tokenizer,
+                               LsFileType type, const void *data, int64_t count)
 {
     const char *path = harness_path("odd.h5");
     LsSealed *file = ls_sealed_create(path, kind, version, LS_DATA);
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     if (tokenizer)
-        ASSERT_OK(ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, (int64_t[]){(int64_t)strlen(tokenizer)}, tokenizer, 0));
+        ASSERT_OK(ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, (int64_t[]){(int64_t)strlen(tokenizer)},
+                                  tokenizer, 0));
     ASSERT_OK(ls_sealed_set_int(file, "vocabulary", vocabulary));
     ASSERT_OK(ls_sealed_set_int(file, "train_bytes", count));
     ASSERT_OK(ls_sealed_write(file, "train/tokens", type, 1, &count, data, 64));
@@ -229,20 +235,23 @@ static void test_odd_content(void)
     LsSource *good = open_source(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20), "train", T, 1);
     ls_source_free(good);
     small[17] = 3;
-    refuses(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20), "train/tokens[17] is 3, outside the vocabulary of 3 tokens");
+    refuses(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20),
+            "train/tokens[17] is 3, outside the vocabulary of 3 tokens");
     LsSource *source = NULL;
     ASSERT_FAILS(ls_text_open_within(harness_path("odd.h5"), "train", T, 1, 0, &source), LS_DATA, "train/tokens[17] is 3");
     wide[5] = -1;
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_INT32, wide, 20), "train/tokens[5] is -1");
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_FLOAT32, real, 20), "is not a stream of tokens");
     small[17] = 2;
-    refuses(sealed_with("text", 1, 4, abc, LS_FILE_UINT8, small, 20), "says a vocabulary of 4 tokens, but its tokenizer has 3");
+    refuses(sealed_with("text", 1, 4, abc, LS_FILE_UINT8, small, 20),
+            "says a vocabulary of 4 tokens, but its tokenizer has 3");
     refuses(sealed_with("text", 1, 3, NULL, LS_FILE_UINT8, small, 20), "has no tokenizer");
     refuses(sealed_with("text", 1, 3, "{\"kind\":1}", LS_FILE_UINT8, small, 20), "odd.h5: the tokenizer's JSON");
     refuses(sealed_with("text", 2, 3, abc, LS_FILE_UINT8, small, 20), "newer version");
     refuses(sealed_with("checkpoint", 1, 3, abc, LS_FILE_UINT8, small, 20), "kind");
     json_t *object = NULL;
-    ASSERT_FAILS(ls_data_inspect(sealed_with("stones", 1, 3, abc, LS_FILE_UINT8, small, 20), &object), LS_DATA, "no kind of data 'stones'");
+    ASSERT_FAILS(ls_data_inspect(sealed_with("stones", 1, 3, abc, LS_FILE_UINT8, small, 20), &object), LS_DATA,
+                 "no kind of data 'stones'");
     ASSERT_FAILS(ls_data_inspect(harness_path("none.h5"), &object), LS_DATA, "none.h5");
     ASSERT_FAILS(ls_data_inspect(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20), &object), LS_DATA, "odd.h5");
     CU_ASSERT_PTR_NULL(object);

@@ -30,7 +30,8 @@ static void rows_free(Rows *rows)
     ls_params_free(rows->params);
 }
 
-/* ---- Samples ----------------------------------------------------------------------------------------------------------- */
+/* ---- Samples
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void test_validation_samples(void)
 {
@@ -107,12 +108,14 @@ static void test_training_samples(void)
     rows_free(&rows);
 }
 
-/* A sample depends on (seed, counter) only: not on how samples are put together into batches, on ranks, or on what was asked before. */
+/* A sample depends on (seed, counter) only: not on how samples are put together into batches, on ranks, or on what was
+ * asked before. */
 static void test_determinism(void)
 {
     const char *path = numbered(1000, 0.1);
     Rows whole = rows_new(24, T), part = rows_new(5, T);
-    LsSource *one = open_source(path, "train", T, 5), *two = open_source(path, "train", T, 5), *other = open_source(path, "train", T, 6);
+    LsSource *one = open_source(path, "train", T, 5), *two = open_source(path, "train", T, 5),
+             *other = open_source(path, "train", T, 6);
     int64_t targets = 0, first = 2 * one->samples - 10; /* over the border of an epoch */
     ASSERT_OK(one->fill(one, whole.g, first, 24, 0, &targets));
     for (int64_t ranks = 1; ranks <= 8; ranks++) { /* each rank takes an equal share, in pieces of at most 5 rows */
@@ -182,7 +185,8 @@ static void test_short_texts(void)
     CU_ASSERT_EQUAL(source->samples, 1);
     ls_source_free(source);
     CU_ASSERT_PTR_NULL(ls_text_source(path, "train", 50, 1));
-    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "train/tokens has 50 tokens, fewer than one window of train.sequence + 1 = 51"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(ls_message(), "train/tokens has 50 tokens, fewer than one window of train.sequence + 1 = 51"));
     CU_ASSERT_PTR_NULL(ls_text_source(path, "train", 0, 1));
     CU_ASSERT_PTR_NULL(ls_text_source(path, "tests", 4, 1));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "no split 'tests'"));
@@ -209,7 +213,8 @@ static void test_synthetic(void)
     rows_free(&one);
 }
 
-/* ---- What `train` opens ---------------------------------------------------------------------------------------------------- */
+/* ---- What `train` opens
+ * ---------------------------------------------------------------------------------------------------- */
 
 static void test_open(void)
 {
@@ -249,7 +254,8 @@ static void test_open(void)
     CU_ASSERT_EQUAL(validation->vocabulary, 3);
     ls_source_free(training);
     ls_source_free(validation);
-    ASSERT_FAILS(ls_text_prepare(&like, 1, (char *[]){write_file("x.txt", "abcx", 4)}, second), LS_DATA, "x.txt: line 1, byte 3: the character");
+    ASSERT_FAILS(ls_text_prepare(&like, 1, (char *[]){write_file("x.txt", "abcx", 4)}, second), LS_DATA,
+                 "x.txt: line 1, byte 3: the character");
     LsTextSettings apart = {.tokenizer = "characters", .validation = 0.5, .validation_file = other};
     ASSERT_OK(ls_text_prepare(&apart, 1, &text, second));
     CU_ASSERT_EQUAL(tokens_of(second, "train/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);

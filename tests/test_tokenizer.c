@@ -1,6 +1,7 @@
-/* Tokenizers. The ids of GPT-2's encoding in fixtures/gpt2_ids.json are those of transformers' GPT2Tokenizer (fixtures/gpt2_ids.py): with
- * a small vocabulary that is in fixtures/small_bpe, and with GPT-2's own where datasets/gpt2-bpe.sh has fetched it into data/ (or
- * LOCKSTEP_GPT2_BPE names its folder); where it has not, a line says that this part was not run. */
+/* Tokenizers. The ids of GPT-2's encoding in fixtures/gpt2_ids.json are those of transformers' GPT2Tokenizer
+ * (fixtures/gpt2_ids.py): with a small vocabulary that is in fixtures/small_bpe, and with GPT-2's own where
+ * datasets/gpt2-bpe.sh has fetched it into data/ (or LOCKSTEP_GPT2_BPE names its folder); where it has not, a line says
+ * that this part was not run. */
 #include "tokenizer_files.h"
 
 static void test_bytes(void)
@@ -40,7 +41,8 @@ static void test_characters(void)
     check_folder(characters);
     int32_t *ids = NULL;
     int64_t count = 0;
-    ASSERT_FAILS(ls_tokenizer_encode(characters, "a\nbX", 4, &ids, &count), LS_DATA, "line 2, byte 3: the character U+0058 X is not one of the 9");
+    ASSERT_FAILS(ls_tokenizer_encode(characters, "a\nbX", 4, &ids, &count), LS_DATA,
+                 "line 2, byte 3: the character U+0058 X is not one of the 9");
     CU_ASSERT_PTR_NULL(ids);
     ASSERT_FAILS(ls_tokenizer_encode(characters, "a\x01", 2, &ids, &count), LS_DATA, "the character U+0001 is not");
     ls_tokenizer_free(characters);
@@ -52,8 +54,9 @@ static void test_characters(void)
 static void test_malformed(void)
 {
     static const char *const bad[] = {
-        "\x80", "\xBF", "\xC0\x80", "\xC1\xBF", "\xE0\x80\x80", "\xE0\x9F\xBF", "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x80\x80\x80",
-        "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80", "\xFF", "\xC2z", "\xE2\x82z", "\xF0\x9F\x98z", "\xE2z\xAC"};
+        "\x80",         "\xBF",         "\xC0\x80",         "\xC1\xBF",         "\xE0\x80\x80",     "\xE0\x9F\xBF",
+        "\xED\xA0\x80", "\xED\xBF\xBF", "\xF0\x80\x80\x80", "\xF0\x8F\xBF\xBF", "\xF4\x90\x80\x80", "\xF5\x80\x80\x80",
+        "\xFF",         "\xC2z",        "\xE2\x82z",        "\xF0\x9F\x98z",    "\xE2z\xAC"};
     static const char *const cut[] = {"\xC2", "\xE2", "\xE2\x82", "\xF0", "\xF0\x9F", "\xF0\x9F\x98"};
     char text[32];
     for (size_t i = 0; i < LS_COUNT_OF(bad); i++) {
@@ -291,7 +294,8 @@ int main(void)
             count++;
         tests[count] = (HarnessTest){"ids of GPT-2's encoding, full vocabulary", test_gpt2_full};
     } else {
-        printf("NOT RUN: ids of GPT-2's full vocabulary, which is not in %s; datasets/gpt2-bpe.sh fetches it\n", full_folder());
+        printf("NOT RUN: ids of GPT-2's full vocabulary, which is not in %s; datasets/gpt2-bpe.sh fetches it\n",
+               full_folder());
     }
     return harness_run("tokenizer", tests);
 }

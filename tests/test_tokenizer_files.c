@@ -76,7 +76,8 @@ static void test_small_forms(void)
     char *text = NULL;
     int64_t count = 0;
     ASSERT_FAILS(ls_tokenizer_encode(tokenizer, "a\nc", 3, &ids, &count), LS_DATA, "no token for the byte 0x0A");
-    ASSERT_FAILS(ls_tokenizer_decode(tokenizer, (int32_t[]){1}, 1, &text, &count), LS_DATA, "token 1 is not in the vocabulary");
+    ASSERT_FAILS(ls_tokenizer_decode(tokenizer, (int32_t[]){1}, 1, &text, &count), LS_DATA,
+                 "token 1 is not in the vocabulary");
     ASSERT_OK(ls_tokenizer_decode(tokenizer, (int32_t[]){5}, 1, &text, &count));
     CU_ASSERT_STRING_EQUAL(text, "\xE2\x9F\xA8x y\xE2\x9F\xA9");
     ls_free(text);
@@ -95,23 +96,29 @@ static void test_small_forms(void)
 /* tokenizer.json alone: read, or refused where it would give other ids. */
 static void test_single_file(void)
 {
-    static const char form[] = "{\"normalizer\": %s, \"added_tokens\": %s, \"pre_tokenizer\": %s, \"model\": {\"type\": \"%s\", "
-                               "\"byte_fallback\": %s, \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, \"merges\": %s}}";
+    static const char form[] =
+        "{\"normalizer\": %s, \"added_tokens\": %s, \"pre_tokenizer\": %s, \"model\": {\"type\": \"%s\", "
+        "\"byte_fallback\": %s, \"vocab\": {\"a\": 0, \"b\": 1, \"ab\": 2}, \"merges\": %s}}";
     static const char level[] = "{\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"use_regex\": true}";
     static const struct {
         const char *normalizer, *added, *split, *model, *fallback, *merges, *message;
     } cases[] = {
         {"null", "[]", level, "BPE", "false", "[\"a b\"]", NULL},
-        {"null", "[{\"id\": 3, \"content\": \"<|endoftext|>\", \"special\": true}]", level, "BPE", "false", "[[\"a\", \"b\"]]", NULL},
-        {"{\"type\": \"NFC\"}", "[{\"id\": 3, \"content\": \"x y\", \"special\": false}]", level, "BPE", "false", "[\"a b\"]", NULL},
+        {"null", "[{\"id\": 3, \"content\": \"<|endoftext|>\", \"special\": true}]", level, "BPE", "false",
+         "[[\"a\", \"b\"]]", NULL},
+        {"{\"type\": \"NFC\"}", "[{\"id\": 3, \"content\": \"x y\", \"special\": false}]", level, "BPE", "false",
+         "[\"a b\"]", NULL},
         {"{\"type\": \"NFKC\"}", "[]", level, "BPE", "false", "[]", "has a normalizer other than NFC"},
         {"null", "[]", level, "Unigram", "false", "[]", "the model is not BPE"},
         {"null", "[]", level, "BPE", "true", "[]", "model.byte_fallback"},
         {"null", "[]", "null", "BPE", "false", "[]", "pre_tokenizer is not GPT-2's"},
-        {"null", "[]", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}", "BPE", "false", "[]", "pre_tokenizer is not GPT-2's"},
-        {"null", "[{\"id\": 3, \"content\": \"x\", \"lstrip\": true}]", level, "BPE", "false", "[]", "(\"x\") has lstrip set"},
+        {"null", "[]", "{\"type\": \"ByteLevel\", \"add_prefix_space\": true}", "BPE", "false", "[]",
+         "pre_tokenizer is not GPT-2's"},
+        {"null", "[{\"id\": 3, \"content\": \"x\", \"lstrip\": true}]", level, "BPE", "false", "[]",
+         "(\"x\") has lstrip set"},
         {"null", "[{\"id\": 3, \"content\": \"\"}]", level, "BPE", "false", "[]", "no content or no id"},
-        {"null", "[{\"id\": 3, \"content\": \"ab\", \"special\": true}]", level, "BPE", "false", "[]", "has two numbers, 2 and 3"},
+        {"null", "[{\"id\": 3, \"content\": \"ab\", \"special\": true}]", level, "BPE", "false", "[]",
+         "has two numbers, 2 and 3"},
         {"null", "[{\"content\": \"ab\", \"special\": true}]", level, "BPE", "false", "[]", "no content or no id"},
         {"null", "[]", level, "BPE", "false", "[[\"a\"]]", "model.merges 0: is not two tokens"},
         {"null", "[]", level, "BPE", "false", "[\"a b\", 3]", "model.merges 1: is not two tokens"},
@@ -120,7 +127,8 @@ static void test_single_file(void)
     char text[2048];
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         const char *folder = new_folder();
-        snprintf(text, sizeof text, form, cases[i].normalizer, cases[i].added, cases[i].split, cases[i].model, cases[i].fallback, cases[i].merges);
+        snprintf(text, sizeof text, form, cases[i].normalizer, cases[i].added, cases[i].split, cases[i].model,
+                 cases[i].fallback, cases[i].merges);
         write_file(in_folder(folder, "tokenizer.json"), text);
         LsTokenizer *tokenizer = ls_tokenizer_from_folder(folder);
         if (cases[i].message) {
@@ -157,8 +165,10 @@ static void test_broken_json(void)
         {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}}", "merge list: is missing"},
         {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [\"a a\"]}", "merge 0: the token \"aa\""},
         {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": {}}", "\"added\": is not a list"},
-        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": [\"b\"]}", "\"added\"[0]: is not a token"},
-        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": [1]}", "\"added\"[0]: is not a token"},
+        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": [\"b\"]}",
+         "\"added\"[0]: is not a token"},
+        {"{\"kind\": \"gpt2\", \"vocabulary\": {\"a\": 0}, \"merges\": [], \"added\": [1]}",
+         "\"added\"[0]: is not a token"},
     };
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         CU_ASSERT_PTR_NULL(ls_tokenizer_from_json(cases[i][0]));

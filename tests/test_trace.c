@@ -1,4 +1,5 @@
-/* The trace: a file that other programs read, of a size that is bounded, whatever the names; and what a training leaves in it. */
+/* The trace: a file that other programs read, of a size that is bounded, whatever the names; and what a training leaves
+ * in it. */
 #include "base/trace.h"
 #include "toy_model.h"
 
@@ -58,7 +59,8 @@ static void test_events(void)
             continue;
         CU_ASSERT_STRING_EQUAL(text(event, "name"), names[at]);
         CU_ASSERT_EQUAL(number(event, "tid"), at == 1 ? LS_TRACE_SUMS : LS_TRACE_STEP);
-        CU_ASSERT(number(event, "ts") >= 1e6 * (double)at - 0.001 && number(event, "ts") <= 1e6 * ((double)at + after - before) + 0.001);
+        CU_ASSERT(number(event, "ts") >= 1e6 * (double)at - 0.001 &&
+                  number(event, "ts") <= 1e6 * ((double)at + after - before) + 0.001);
         ASSERT_AT_MOST(fabs(number(event, "dur") - 250000), 0.01);
         at++;
     }
@@ -66,7 +68,8 @@ static void test_events(void)
     json_decref(all);
 }
 
-/* More events than are held, more names than there is room for: all events are there, those without room named by their category. */
+/* More events than are held, more names than there is room for: all events are there, those without room named by their
+ * category. */
 static void test_bounds(void)
 {
     enum { EVENTS = 40000 };
@@ -141,7 +144,8 @@ static void check_nesting(const json_t *all)
     {
         if (i >= j || !text(first, "cat") || !text(second, "cat") || number(first, "tid") != number(second, "tid"))
             continue;
-        double a = number(first, "ts"), a_end = a + number(first, "dur"), b = number(second, "ts"), b_end = b + number(second, "dur");
+        double a = number(first, "ts"), a_end = a + number(first, "dur"), b = number(second, "ts"),
+               b_end = b + number(second, "dur");
         bool apart = a_end <= b + slack || b_end <= a + slack;
         bool inside = (a >= b - slack && a_end <= b_end + slack) || (b >= a - slack && b_end <= a_end + slack);
         CU_ASSERT(apart || inside);

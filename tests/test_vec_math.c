@@ -1,4 +1,5 @@
-/* The ops' vector functions against the C library's in double, over all exponents and signs, in every build this machine can run. */
+/* The ops' vector functions against the C library's in double, over all exponents and signs, in every build this
+ * machine can run. */
 #include "harness.h"
 #include "lockstep/base.h"
 #include "lockstep/tensor.h"
@@ -41,9 +42,12 @@ static const struct Judge {
     {"sigmoid", sigmoid, -INFINITY, INFINITY, 2.2}, {"softplus", softplus, -INFINITY, INFINITY, 1.8},
 };
 
-static const float extremes[] = {0.0f, -0.0f, 1, -1, FLT_MIN, -FLT_MIN, FLT_TRUE_MIN, -FLT_TRUE_MIN, FLT_MAX, -FLT_MAX, 88.7228317f,
-                                 88.7228394f, -87.3365402f, -87.3365479f, -126, -126.00001f, -127, -150, 20, -20, 0.5f, 1.5f, 0.75f,
-                                 9.0f, 9.2f, 4, -4, 3.9f, FLT_EPSILON, -FLT_EPSILON, INFINITY, -INFINITY, NAN};
+static const float extremes[] = {
+    0.0f,          -0.0f,        1,        -1,          FLT_MIN,     -FLT_MIN,     FLT_TRUE_MIN,
+    -FLT_TRUE_MIN, FLT_MAX,      -FLT_MAX, 88.7228317f, 88.7228394f, -87.3365402f, -87.3365479f,
+    -126,          -126.00001f,  -127,     -150,        20,          -20,          0.5f,
+    1.5f,          0.75f,        9.0f,     9.2f,        4,           -4,           3.9f,
+    FLT_EPSILON,   -FLT_EPSILON, INFINITY, -INFINITY,   NAN};
 
 /* Error of y in units in the last place of the exact value; results below the least normal float may be flushed. */
 static double ulps(float y, double exact)
@@ -112,7 +116,8 @@ static void test_decayed(void)
 {
     LsIsa best;
     ASSERT_OK(ls_isa_choose(&best));
-    const float x[16] = {-64.52f, -65, -70, -100, -126, -127, -149, -150, -1e3f, -1e6f, -1e9f, -1e20f, -FLT_MAX, -INFINITY, -64.6f, -80};
+    const float x[16] = {-64.52f, -65,   -70,   -100,   -126,     -127,      -149,   -150,
+                         -1e3f,   -1e6f, -1e9f, -1e20f, -FLT_MAX, -INFINITY, -64.6f, -80};
     for (size_t b = 0; b < LS_COUNT_OF(builds); b++) {
         float y[16];
         if (builds[b].precision == LS_FLOAT64 || builds[b].isa > best)
@@ -133,7 +138,9 @@ static void test_double(void)
             for (int i = -400; i <= 400; i += 16) {
                 double x[16], y[16];
                 for (int j = 0; j < 16; j++)
-                    x[j] = judges[f].low == 0 ? (i + j + 400) / 8.0 : judges[f].high == 0 ? (i + j - 416) / 8.0 : (i + j) / 8.0;
+                    x[j] = judges[f].low == 0    ? (i + j + 400) / 8.0
+                           : judges[f].high == 0 ? (i + j - 416) / 8.0
+                                                 : (i + j) / 8.0;
                 builds[b].table->rows[f].apply(x, y, 16);
                 for (int j = 0; j < 16; j++) {
                     double exact = judges[f].exact(x[j]);

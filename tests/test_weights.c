@@ -1,10 +1,11 @@
 /* Generation with weights of 8 bits and in bfloat16 against float: logits, and what is refused.
  *
- * How far logits may move is derived from the model itself, not from what comes out: rounding weights is a small change dw of them, and to
- * first order moves the logits by the sum over weights of (d logit / d w) dw. The roundings are as good as independent, so their squares add
- * up; the derivatives' size is measured by moving the float weights at random: uniform noise of half a scale (8 bits), or of half a unit in
- * the last place (bfloat16), has at least the variance of the rounding. The test asks for at most 4 times the largest root mean square over a
- * few draws of noise. In bfloat16 the activations are rounded too: on every path through the model about as often as weights are met, so
+ * How far logits may move is derived from the model itself, not from what comes out: rounding weights is a small change
+ * dw of them, and to first order moves the logits by the sum over weights of (d logit / d w) dw. The roundings are as
+ * good as independent, so their squares add up; the derivatives' size is measured by moving the float weights at
+ * random: uniform noise of half a scale (8 bits), or of half a unit in the last place (bfloat16), has at least the
+ * variance of the rounding. The test asks for at most 4 times the largest root mean square over a few draws of noise.
+ * In bfloat16 the activations are rounded too: on every path through the model about as often as weights are met, so
  * twice as much is allowed. */
 #include "harness.h"
 #include "lockstep/model.h"
@@ -98,8 +99,9 @@ static double expected(const Model *m, bool eight, const float *right)
             const LsParam *param = &params->list[p];
             int64_t length = param->count / param->dim[0];
             for (int64_t i = 0; i < param->count && param->rank == 2; i++)
-                params->value[param->offset + i] += (float)noise_of(kept, param->offset + i / length * length, length, param->offset + i, eight,
-                                                                    ls_uniform_at(17, (uint64_t)draw, (uint64_t)(param->offset + i)));
+                params->value[param->offset + i] +=
+                    (float)noise_of(kept, param->offset + i / length * length, length, param->offset + i, eight,
+                                    ls_uniform_at(17, (uint64_t)draw, (uint64_t)(param->offset + i)));
         }
         logits_of(m, &(LsGraphOptions){.mode = LS_DECODE}, TOKENS, logits);
         largest = fmax(largest, distance(logits, right));
@@ -148,7 +150,8 @@ static void test_rounding(void)
     for (int64_t j = 0; j < param->dim[0]; j++) {
         double scale = (double)m.params->row_scale[param->row + j], largest = 0, worst = 0;
         for (int64_t k = 0; k < length; k++) {
-            double w = (double)m.params->value[param->offset + j * length + k], q = m.params->eighths[param->offset + j * length + k];
+            double w = (double)m.params->value[param->offset + j * length + k],
+                   q = m.params->eighths[param->offset + j * length + k];
             largest = fmax(largest, fabs(w));
             worst = fmax(worst, fabs(w - q * scale));
         }
@@ -174,7 +177,8 @@ static void test_frozen(void)
         for (size_t p = 0; p < LS_COUNT_OF(precisions); p++) {
             Model m = make(models[i]);
             LsParams *only = ls_params_new();
-            LsSampling sampling = {.temperature = 1, .top_p = 1, .tokens = TOKENS, .batch = 3, .stop = -1, .precision = precisions[p]};
+            LsSampling sampling = {
+                .temperature = 1, .top_p = 1, .tokens = TOKENS, .batch = 3, .stop = -1, .precision = precisions[p]};
             LsGenerationSpeed speed, less;
             ASSERT_OK(ls_generate(m.config, m.params, prompt, 4, &sampling, take, whole, &speed));
             ASSERT_OK(ls_generate_freeze(m.config, precisions[p], only));
@@ -191,7 +195,8 @@ static void test_frozen(void)
             double share = precisions[p] == LS_GENERATE_INT8 ? 0.45 : precisions[p] == LS_GENERATE_BFLOAT16 ? 0.6 : 1.1;
             ASSERT_AT_MOST((double)less.parameter_bytes, share * 4 * (double)m.params->total);
             sampling.precision = precisions[(p + 1) % 3];
-            ASSERT_FAILS(ls_generate(m.config, only, prompt, 4, &sampling, take, frozen, &less), LS_ERROR, "was not loaded in the precision");
+            ASSERT_FAILS(ls_generate(m.config, only, prompt, 4, &sampling, take, frozen, &less), LS_ERROR,
+                         "was not loaded in the precision");
             ls_params_free(only);
             drop(&m);
         }
@@ -206,7 +211,8 @@ static void test_streams(void)
     for (size_t i = 0; i < LS_COUNT_OF(models); i++)
         for (size_t p = 0; p < LS_COUNT_OF(precisions); p++) {
             Model m = make(models[i]);
-            LsSampling sampling = {.temperature = 1, .top_p = 1, .tokens = TOKENS, .batch = 1, .stop = -1, .precision = precisions[p]};
+            LsSampling sampling = {
+                .temperature = 1, .top_p = 1, .tokens = TOKENS, .batch = 1, .stop = -1, .precision = precisions[p]};
             LsGenerationSpeed speed;
             ls_set_threads(1);
             ASSERT_OK(ls_generate(m.config, m.params, prompt, 4, &sampling, take, one, &speed));

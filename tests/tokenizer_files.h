@@ -13,7 +13,10 @@
 
 #define SMALL TESTS_FOLDER "/fixtures/small_bpe"
 
-static inline void write_file(const char *path, const char *text) { ASSERT_OK(ls_file_replace(path, text, (int64_t)strlen(text))); }
+static inline void write_file(const char *path, const char *text)
+{
+    ASSERT_OK(ls_file_replace(path, text, (int64_t)strlen(text)));
+}
 
 /* A fresh folder below the test's. */
 static inline const char *new_folder(void)
@@ -34,8 +37,9 @@ static inline const char *in_folder(const char *folder, const char *name)
 }
 
 /* encode gives these ids, whole and in windows of `window` bytes (0: whole only), and decode gives `decoded`. */
-static inline void check_ids_and_text(const LsTokenizer *tokenizer, const char *text, int64_t bytes, const int32_t *expected, int64_t expected_count,
-                               const char *decoded, int64_t decoded_bytes, int64_t window)
+static inline void check_ids_and_text(const LsTokenizer *tokenizer, const char *text, int64_t bytes,
+                                      const int32_t *expected, int64_t expected_count, const char *decoded,
+                                      int64_t decoded_bytes, int64_t window)
 {
     int32_t *ids = NULL;
     int64_t count = 0, back_bytes = 0;
@@ -70,8 +74,8 @@ static inline void check_ids_and_text(const LsTokenizer *tokenizer, const char *
 }
 
 /* The same where decode gives the text back. */
-static inline void check_ids(const LsTokenizer *tokenizer, const char *text, int64_t bytes, const int32_t *expected, int64_t expected_count,
-                      int64_t window)
+static inline void check_ids(const LsTokenizer *tokenizer, const char *text, int64_t bytes, const int32_t *expected,
+                             int64_t expected_count, int64_t window)
 {
     check_ids_and_text(tokenizer, text, bytes, expected, expected_count, text, bytes, window);
 }

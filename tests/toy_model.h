@@ -1,4 +1,5 @@
-/* A model of two matrices and a source of made-up tokens, for tests of the trainer that should not depend on the real ones. */
+/* A model of two matrices and a source of made-up tokens, for tests of the trainer that should not depend on the real
+ * ones. */
 #ifndef TOY_MODEL_H
 #define TOY_MODEL_H
 
@@ -76,10 +77,24 @@ static inline ToySource toy_source(int64_t samples)
 static inline LsConfig toy_config(void)
 {
     return (LsConfig){.model = &toy_model,
-                      .train = {.steps = 50, .batch = 12, .sequence = TOY_SEQUENCE, .precision = "float", .optimizer = "adamw",
-                                .schedule = "cosine", .learning_rate = 1e-2, .min_learning_rate = 1e-3, .warmup = 5,
-                                .weight_decay = 0.1, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .clip = 1, .seed = 17,
-                                .bucket_bytes = 1024, .wire = "float", .overlap = true},
+                      .train = {.steps = 50,
+                                .batch = 12,
+                                .sequence = TOY_SEQUENCE,
+                                .precision = "float",
+                                .optimizer = "adamw",
+                                .schedule = "cosine",
+                                .learning_rate = 1e-2,
+                                .min_learning_rate = 1e-3,
+                                .warmup = 5,
+                                .weight_decay = 0.1,
+                                .beta1 = 0.9,
+                                .beta2 = 0.99,
+                                .epsilon = 1e-8,
+                                .clip = 1,
+                                .seed = 17,
+                                .bucket_bytes = 1024,
+                                .wire = "float",
+                                .overlap = true},
                       .output = {.log_every = 1}};
 }
 

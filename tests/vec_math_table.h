@@ -1,4 +1,5 @@
-/* The functions of ops/vec_math.h in one build of the ops, called on arrays; vec_math_table.c is compiled once per build. */
+/* The functions of ops/vec_math.h in one build of the ops, called on arrays; vec_math_table.c is compiled once per
+ * build. */
 #ifndef VEC_MATH_TABLE_H
 #define VEC_MATH_TABLE_H
 

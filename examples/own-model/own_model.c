@@ -1,4 +1,5 @@
-/* A program that is not Lockstep's: brings a model of its own, trains it, saves it, and reads it back. Uses installed headers only.
+/* A program that is not Lockstep's: brings a model of its own, trains it, saves it, and reads it back. Uses installed
+ * headers only.
  *
  *     own_model JOB.yaml CHECKPOINT.h5 [key=value …]        or: mpirun -np 2 own_model …
  */
@@ -7,8 +8,8 @@
 
 #include <stdio.h>
 
-/* Bengio et al. 2003 without the hidden layer's direct connections: the next token from a table of the current one alone,
- * through one hidden layer.
+/* Bengio et al. 2003 without the hidden layer's direct connections: the next token from a table of the current one
+ * alone, through one hidden layer.
  *
  *     logits = tanh(E[ids] W^T + b) H^T
  */

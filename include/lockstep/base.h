@@ -25,7 +25,8 @@ void *ls_alloc_array(int64_t count, size_t size);
 /* Frees what ls_alloc, ls_alloc_array, ls_strdup or ls_format gave. NULL is allowed. */
 void ls_free(void *block);
 
-/* A copy of `text`, and a printf into new memory. The caller frees with ls_free. NULL with a message when out of memory. */
+/* A copy of `text`, and a printf into new memory. The caller frees with ls_free. NULL with a message when out of
+ * memory. */
 char *ls_strdup(const char *text);
 char *ls_format(const char *format, ...) LS_PRINTF(1, 2);
 
@@ -91,8 +92,8 @@ typedef enum LsIsa {
     LS_ISA_LEVELS
 } LsIsa;
 
-/* The best level that processor and operating system support, or the lower one that LOCKSTEP_ISA names
- * ("baseline", "v3", "v4", "v4_bf16", "v4_amx"). A name that is unknown or above what the machine has is an error of use. */
+/* The best level that processor and operating system support, or the lower one that LOCKSTEP_ISA names ("baseline",
+ * "v3", "v4", "v4_bf16", "v4_amx"). A name that is unknown or above what the machine has is an error of use. */
 LsStatus ls_isa_choose(LsIsa *isa) LS_MUST_USE;
 const char *ls_isa_name(LsIsa isa);
 

@@ -60,10 +60,10 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
  * share states do it with ls_graph_share_states. */
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
-/* What a recurrent op takes over from the part of the sequence before its own and hands on to the next: the state it starts from, zero at
- * the sequence's beginning. While decoding this is ls_state. In training and evaluation it is NULL where a run sees whole sequences, and
- * with the option `parts` a tensor with gradient: data and grad belong to the state before the first step, end->data and end->grad to
- * that after the last. For use by one op. */
+/* What a recurrent op takes over from the part of the sequence before its own and hands on to the next: the state it
+ * starts from, zero at the sequence's beginning. While decoding this is ls_state. In training and evaluation it is NULL
+ * where a run sees whole sequences, and with the option `parts` a tensor with gradient: data and grad belong to the
+ * state before the first step, end->data and end->grad to that after the last. For use by one op. */
 LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
 /* Prefixes the names made until the matching ls_pop: scopes nest with dots, "layer.3" + "in_w" = "layer.3.in_w". */
@@ -87,9 +87,9 @@ typedef struct LsMemory {
     int64_t parameters, shadows, gradients, activations, scratch, states, inputs; /* bytes; shadows: copies in the graph's precision */
 } LsMemory;
 
-/* Orders, plans lifetimes, lays out the arena. `dry`: computes ls_graph_memory without allocating or binding.
- * Not dry: params must be allocated. Returns the first error of the build; LS_RESOURCE, with the least that would do, where no plan
- * keeps the arena to options.arena_limit. */
+/* Orders, plans lifetimes, lays out the arena. `dry`: computes ls_graph_memory without allocating or binding. Not dry:
+ * params must be allocated. Returns the first error of the build; LS_RESOURCE, with the least that would do, where no
+ * plan keeps the arena to options.arena_limit. */
 LsStatus ls_graph_plan(LsGraph *g) LS_MUST_USE;
 LsStatus ls_graph_plan_dry(LsGraph *g) LS_MUST_USE;
 LsMemory ls_graph_memory(const LsGraph *g);
@@ -101,8 +101,8 @@ typedef struct LsRecomputed {
 } LsRecomputed;
 LsRecomputed ls_graph_recomputed(const LsGraph *g);
 
-/* g computes in the arena of `from`, where that is large enough, instead of one of its own: what either of them made is lost when the other
- * runs. Call before ls_graph_plan of g; `from` is planned and lives longer. */
+/* g computes in the arena of `from`, where that is large enough, instead of one of its own: what either of them made is
+ * lost when the other runs. Call before ls_graph_plan of g; `from` is planned and lives longer. */
 LsStatus ls_graph_share_arena(LsGraph *g, const LsGraph *from) LS_MUST_USE;
 
 /* What a run depends on besides tensors. */
@@ -140,8 +140,8 @@ int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
 
-/* Brings copies of the parameters (the store's bfloat16 shadow, the double build's) up to date after their values changed other than by an
- * optimiser's step, which does it itself. */
+/* Brings copies of the parameters (the store's bfloat16 shadow, the double build's) up to date after their values
+ * changed other than by an optimiser's step, which does it itself. */
 void ls_graph_refresh(LsGraph *g);
 
 /* States: how many, each by index, all to zero, and shared: from now on g uses those of `from` with equal names. Call
@@ -153,7 +153,8 @@ LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from) LS_MUST_USE;
 
 /* ---- Sequences in parts ----------------------------------------------------------------------------------------
  *
- * A graph built with the option `parts` for T tokens trains on longer sequences exactly, with the activations of T tokens only:
+ * A graph built with the option `parts` for T tokens trains on longer sequences exactly, with the activations of T
+ * tokens only:
  *
  *     ls_carries_reset(g);
  *     for (part = 0; part < parts - 1; part++) { keep(part); fill inputs; ls_graph_forward_carries(g, run); ls_carries_advance(g, run); }
@@ -170,20 +171,21 @@ int64_t ls_carries_bytes(const LsGraph *g);
 void ls_carries_keep(const LsGraph *g, void *to);
 void ls_carries_restore(LsGraph *g, const void *from);
 
-/* Before the first part: data zero, and the gradient of the end, from which the last part's backward starts. clear: data alone. */
+/* Before the first part: data zero, and the gradient of the end, from which the last part's backward starts. clear:
+ * data alone. */
 void ls_carries_reset(LsGraph *g);
 void ls_carries_clear(LsGraph *g);
 
-/* The end of this part is the start of the next; the gradient of this part's start is that of the end of the part before. Collective
- * over run->sequence. */
+/* The end of this part is the start of the next; the gradient of this part's start is that of the end of the part
+ * before. Collective over run->sequence. */
 LsStatus ls_carries_advance(LsGraph *g, const LsRun *run) LS_MUST_USE;
 LsStatus ls_carries_retreat(LsGraph *g, const LsRun *run) LS_MUST_USE;
 
 /* Forward as far as the last op that carries something. Outputs are not valid after it. */
 LsStatus ls_graph_forward_carries(LsGraph *g, const LsRun *run) LS_MUST_USE;
 
-/* Checks every parameter gradient and every kept output for values that are not finite; on finding one, LS_DIVERGED with
- * the first bad tensor in graph order named in the message. Not collective. */
+/* Checks every parameter gradient and every kept output for values that are not finite; on finding one, LS_DIVERGED
+ * with the first bad tensor in graph order named in the message. Not collective. */
 LsStatus ls_graph_check_finite(LsGraph *g) LS_MUST_USE;
 
 /* ---- Reports ---------------------------------------------------------------------------------------------------- */

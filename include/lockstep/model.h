@@ -24,10 +24,11 @@ typedef struct LsShape {
 /* Target value that the loss skips. */
 #define LS_IGNORE (-1)
 
-/* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------------ */
+/* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors
+ * ------------ */
 
-/* One parameter. "{i}" stands for the layer's number in both names. Entries whose `ours` is not a parameter of the model under its
- * settings (an untied head, say) are passed over, so one table serves all settings.
+/* One parameter. "{i}" stands for the layer's number in both names. Entries whose `ours` is not a parameter of the
+ * model under its settings (an untied head, say) are passed over, so one table serves all settings.
  *
  *     {"embedding", "transformer.wte.weight"},
  *     {"layer.{i}.qkv.weight", "transformer.h.{i}.attn.c_attn.weight", LS_HF_TRANSPOSE},
@@ -83,8 +84,8 @@ typedef struct LsModel {
     const LsHf *hf; /* NULL: no Hugging Face layout */
 } LsModel;
 
-/* Makes a model known that is in no list: of a program that is not ours. Call it before any configuration is read; `model` must live on.
- * LS_USAGE where the name is taken, or after LS_MAX_ADDED_MODELS. */
+/* Makes a model known that is in no list: of a program that is not ours. Call it before any configuration is read;
+ * `model` must live on. LS_USAGE where the name is taken, or after LS_MAX_ADDED_MODELS. */
 #define LS_MAX_ADDED_MODELS 32
 LsStatus ls_model_add(const LsModel *model) LS_MUST_USE;
 

@@ -48,8 +48,9 @@ struct LsOp {
 
     void (*cost)(const LsNode *node, LsCost *forward, LsCost *backward);
 
-    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all. Where the users of a tensor share out
-     * its columns, each overwrites its own and leaves the others alone (node->own); otherwise an op that overwrites zeroes the rest. NULL: all. */
+    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all. Where the users
+     * of a tensor share out its columns, each overwrites its own and leaves the others alone (node->own); otherwise an
+     * op that overwrites zeroes the rest. NULL: all. */
     bool (*columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
@@ -62,29 +63,31 @@ struct LsOp {
     uint8_t early[LS_MAX_OUT]; /* early[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the upstream
                                 * gradient. Where that memory is free in forward, out[k]->data is in[i]->grad (LsGraphOptions.single_pass) */
 
-    /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the last. One
-     * list serves the gradient check, the comparison with the reference at every instruction set, and the benchmark. Keep each
-     * under some thousand elements; odd sizes and every option at least once. */
+    /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the
+     * last. One list serves the gradient check, the comparison with the reference at every instruction set, and the
+     * benchmark. Keep each under some thousand elements; odd sizes and every option at least once. */
     bool (*cases)(LsGraph *g, int which);
 
-    /* Relative error allowed in float against the double build, as a multiple of 2^-24; 0 means 64. Say why where it is set. */
+    /* Relative error allowed in float against the double build, as a multiple of 2^-24; 0 means 64. Say why where it is
+     * set. */
     double tolerance;
 
-    /* Error allowed in bfloat16 beside the rounding of each result and the above, as a multiple of 2^-8 of the result's largest magnitude:
-     * for what the op itself rounds on the way (a pre-activation that it keeps, say). 0 where it rounds results only. Say why where it is set. */
+    /* Error allowed in bfloat16 beside the rounding of each result and the above, as a multiple of 2^-8 of the result's
+     * largest magnitude: for what the op itself rounds on the way (a pre-activation that it keeps, say). 0 where it
+     * rounds results only. Say why where it is set. */
     double roundings;
 };
 
-/* Adds a node of the op called `op` with these inputs; runs its infer. attr: copied, attr_bytes long. Returns the node's
- * out[0], or the placeholder after an error. */
+/* Adds a node of the op called `op` with these inputs; runs its infer. attr: copied, attr_bytes long. Returns the
+ * node's out[0], or the placeholder after an error. */
 LsTensor *ls_node(LsGraph *g, const char *op, int inputs, LsTensor *const *in, const void *attr, size_t attr_bytes);
 
-/* For infer: declares the next output. For index 0 of an op with backward it gets a gradient where an input has one. Further
- * results that need gradients too: set ->needs_grad (all results of split, say). */
+/* For infer: declares the next output. For index 0 of an op with backward it gets a gradient where an input has one.
+ * Further results that need gradients too: set ->needs_grad (all results of split, say). */
 LsTensor *ls_node_output(LsNode *node, LsDtype dtype, int rank, const int64_t *dim);
 
-/* For builders, in graphs with int8_weights: parameter w: (N, K) in 8 bits, as a tensor of LS_I8; and for forward, the scales of its rows:
- * w_jk is about scale[j] x_jk, at most scale[j] / 2 off. */
+/* For builders, in graphs with int8_weights: parameter w: (N, K) in 8 bits, as a tensor of LS_I8; and for forward, the
+ * scales of its rows: w_jk is about scale[j] x_jk, at most scale[j] / 2 off. */
 bool ls_graph_int8_weights(const LsGraph *g);
 LsTensor *ls_param_int8(LsGraph *g, LsTensor *w);
 const float *ls_param_row_scale(const LsGraph *g, const LsTensor *w);
@@ -93,21 +96,21 @@ const float *ls_param_row_scale(const LsGraph *g, const LsTensor *w);
 LsStatus ls_node_fail(const LsNode *node, const char *format, ...) LS_PRINTF(2, 3);
 const char *ls_shape_text(const LsTensor *x);
 
-/* For cases: an input with values drawn uniformly from [low, high) (integers for LS_I32) when the checker fills it; a parameter
- * likewise; a state likewise. */
+/* For cases: an input with values drawn uniformly from [low, high) (integers for LS_I32) when the checker fills it; a
+ * parameter likewise; a state likewise. */
 LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
 LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank, const int64_t *dim);
 LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
 
-/* A carry, with values likewise before the first step; its end and its gradient are checked too. Switches the graph to parts. NULL while
- * decoding, which has cases with states. */
+/* A carry, with values likewise before the first step; its end and its gradient are checked too. Switches the graph to
+ * parts. NULL while decoding, which has cases with states. */
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
 
 /* Other ranks hold the rest of this part of the time. */
 static inline bool ls_over_ranks(const LsRun *run) { return run->sequence && run->sequence->size > 1; }
 
-/* All builds of all ops: the table for a precision and an instruction set, ended by NULL. A build that does not exist falls back
- * to the next lower instruction set. */
+/* All builds of all ops: the table for a precision and an instruction set, ended by NULL. A build that does not exist
+ * falls back to the next lower instruction set. */
 const LsOp *const *ls_op_table(LsPrecision precision, LsIsa isa);
 
 #endif

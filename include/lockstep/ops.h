@@ -1,5 +1,5 @@
-/* Builder calls of all ops: LsTensor *ls_NAME(LsGraph *g, ...), made from the list in ops.def. Shapes, formulas and options stand
- * above each builder in src/ops/NAME.c; `lockstep ops` prints them. */
+/* Builder calls of all ops: LsTensor *ls_NAME(LsGraph *g, ...), made from the list in ops.def. Shapes, formulas and
+ * options stand above each builder in src/ops/NAME.c; `lockstep ops` prints them. */
 #ifndef LOCKSTEP_OPS_H
 #define LOCKSTEP_OPS_H
 

@@ -39,8 +39,8 @@ LsStatus ls_fail_in(LsStatus status, const char *format, ...) LS_PRINTF(2, 3);
 /* This thread's message, "" if there is none. Owned by the library; valid until the thread's next failure. */
 const char *ls_message(void);
 
-/* The status that this thread's message came with, LS_ERROR if there is none: for callers of functions that return NULL, so that
- * `return ls_message_status();` never reads as success. */
+/* The status that this thread's message came with, LS_ERROR if there is none: for callers of functions that return
+ * NULL, so that `return ls_message_status();` never reads as success. */
 LsStatus ls_message_status(void);
 
 /* Forgets this thread's message, after an error that was dealt with. */

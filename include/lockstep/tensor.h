@@ -101,16 +101,18 @@ void ls_params_free(LsParams *params);
 /* Allocates the flat arrays and draws every value from (seed, name). Call once, after the first graph was built. */
 LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad) LS_MUST_USE;
 
-/* Instead of ls_params_allocate, for use without training: gives memory to each parameter in those forms only in which g reads it, a graph that
- * was built on params and planned dry. Graphs that read others cannot be planned later. Values come by ls_params_put or ls_params_draw. */
+/* Instead of ls_params_allocate, for use without training: gives memory to each parameter in those forms only in which
+ * g reads it, a graph that was built on params and planned dry. Graphs that read others cannot be planned later. Values
+ * come by ls_params_put or ls_params_draw. */
 LsStatus ls_params_freeze(LsParams *params, const LsGraph *g) LS_MUST_USE;
 
-/* All values of parameter `index` of a frozen store; or those that ls_params_allocate would draw, of every parameter. */
+/* All values of parameter `index` of a frozen store; or those that ls_params_allocate would draw, of every
+ * parameter. */
 void ls_params_put(LsParams *params, int index, const float *value);
 LsStatus ls_params_draw(LsParams *params, uint64_t seed) LS_MUST_USE;
 
-/* Rounds value[first] .. value[first + count - 1] into the shadow, if there is one: whoever changes values does it (the optimisers as they
- * write them; ls_graph_refresh for everything). On the calling thread. */
+/* Rounds value[first] .. value[first + count - 1] into the shadow, if there is one: whoever changes values does it (the
+ * optimisers as they write them; ls_graph_refresh for everything). On the calling thread. */
 void ls_params_shadow(const LsParams *params, int64_t first, int64_t count);
 
 /* Index of `name`, or -1. */
@@ -129,11 +131,12 @@ struct LsComm {
     LsStatus (*allreduce_max)(const LsComm *comm, int64_t *x, int64_t count);
     LsStatus (*broadcast)(const LsComm *comm, void *bytes, int64_t count, int root);
     LsStatus (*barrier)(const LsComm *comm);
-    /* x_{r+1} = decay_r x_r + add_r over the ranks r in order (reverse: from the last to the first), element by element: x is given on
-     * the first rank of that order, every other gets what the ranks before it make of it. add is overwritten. wide: double, else float. */
+    /* x_{r+1} = decay_r x_r + add_r over the ranks r in order (reverse: from the last to the first), element by
+     * element: x is given on the first rank of that order, every other gets what the ranks before it make of it. add is
+     * overwritten. wide: double, else float. */
     LsStatus (*scan)(const LsComm *comm, void *x, const void *decay, void *add, int64_t count, bool wide, bool reverse);
-    /* Sends bytes to the next rank (back: to the previous one) and receives as many from the other side; the last rank sends nothing,
-     * and what the first would receive into stays as it is. */
+    /* Sends bytes to the next rank (back: to the previous one) and receives as many from the other side; the last rank
+     * sends nothing, and what the first would receive into stays as it is. */
     LsStatus (*shift)(const LsComm *comm, const void *send, void *receive, int64_t bytes, bool back);
     /* Ends the whole job at once with this exit status, after the message was printed. Not collective. */
     void (*abort)(const LsComm *comm, LsStatus status);

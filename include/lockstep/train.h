@@ -9,8 +9,9 @@
  *         status = ls_session_save(session, "model.h5");        // for `lockstep eval`, `generate`, … where the model is not yours
  *     ls_session_close(session);
  *
- * Link with the CMake target lockstep::lockstep or with what `pkg-config --libs lockstep` says. Start it with mpirun for more ranks.
- * Functions named collective are called by every rank, and every rank returns the same status; ls_message() says what went wrong.
+ * Link with the CMake target lockstep::lockstep or with what `pkg-config --libs lockstep` says. Start it with mpirun
+ * for more ranks. Functions named collective are called by every rank, and every rank returns the same status;
+ * ls_message() says what went wrong.
  */
 #ifndef LOCKSTEP_TRAIN_H
 #define LOCKSTEP_TRAIN_H
@@ -19,23 +20,26 @@
 
 typedef struct LsSession LsSession;
 
-/* Starts MPI, reads a job file (override: "train.steps=500", NULL with count 0), opens its data set, builds the graphs and draws the
- * parameters from train.seed. argc and argv as main's, or NULL. *session is NULL after a failure, and MPI is ended. At most one
- * session at a time, and one a process. Collective. */
-LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override, LsSession **session) LS_MUST_USE;
+/* Starts MPI, reads a job file (override: "train.steps=500", NULL with count 0), opens its data set, builds the graphs
+ * and draws the parameters from train.seed. argc and argv as main's, or NULL. *session is NULL after a failure, and MPI
+ * is ended. At most one session at a time, and one a process. Collective. */
+LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override,
+                         LsSession **session) LS_MUST_USE;
 
 /* Frees everything and ends MPI. NULL is allowed. Collective. */
 void ls_session_close(LsSession *session);
 
-/* One optimisation step of train.batch sequences over all ranks. *loss: mean over the step's targets, in nats; *grad_norm: global, before
- * clipping; either may be NULL. LS_DIVERGED, with the first bad tensor in the message, where one is not finite. Collective. */
+/* One optimisation step of train.batch sequences over all ranks. *loss: mean over the step's targets, in nats;
+ * *grad_norm: global, before clipping; either may be NULL. LS_DIVERGED, with the first bad tensor in the message, where
+ * one is not finite. Collective. */
 LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm) LS_MUST_USE;
 
-/* Mean loss over train.evaluate_batches batches of the validation data (0: all of it). LS_USAGE where there is none. Collective. */
+/* Mean loss over train.evaluate_batches batches of the validation data (0: all of it). LS_USAGE where there is none.
+ * Collective. */
 LsStatus ls_session_evaluate(LsSession *session, double *loss) LS_MUST_USE;
 
-/* Saves parameters, moments, progress, configuration and tokenizer as a checkpoint at `path`, never half-written. Collective: rank 0
- * writes, all know the outcome. */
+/* Saves parameters, moments, progress, configuration and tokenizer as a checkpoint at `path`, never half-written.
+ * Collective: rank 0 writes, all know the outcome. */
 LsStatus ls_session_save(LsSession *session, const char *path) LS_MUST_USE;
 
 /* Goes on from a checkpoint of the same model, exactly. Collective: rank 0 reads. */

@@ -7,7 +7,8 @@
 #endif
 
 /* Without a branch, so that the loop becomes one of vectors; the same bits as ls_bfloat16_from_float. */
-static inline __attribute__((always_inline)) void round_body(const float *restrict from, LsBfloat16 *restrict to, int64_t count)
+static inline __attribute__((always_inline)) void round_body(const float *restrict from, LsBfloat16 *restrict to,
+                                                             int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         uint32_t bits;
@@ -17,7 +18,8 @@ static inline __attribute__((always_inline)) void round_body(const float *restri
     }
 }
 
-static inline __attribute__((always_inline)) void widen_body(const LsBfloat16 *restrict from, float *restrict to, int64_t count)
+static inline __attribute__((always_inline)) void widen_body(const LsBfloat16 *restrict from, float *restrict to,
+                                                             int64_t count)
 {
     for (int64_t i = 0; i < count; i++) {
         uint32_t bits = (uint32_t)from[i].bits << 16;

@@ -9,7 +9,8 @@
 
 #include "lockstep/base.h"
 
-/* Asks the memory for the line some way behind x, where a loop will be soon: the machine's own guesses end at each page of 4 KiB. */
+/* Asks the memory for the line some way behind x, where a loop will be soon: the machine's own guesses end at each page
+ * of 4 KiB. */
 #define LS_LINE_FLOATS ((int64_t)(LS_ALIGN / sizeof(float)))
 #define LS_ASK_AHEAD(x) __builtin_prefetch((x) + 8 * LS_LINE_FLOATS)
 
@@ -33,7 +34,8 @@
                                                                    name##_baseline, name##_baseline};
 #endif
 
-/* The level this process uses; LOCKSTEP_ISA was checked when the first graph was made, the baseline stands in for a wrong one. */
+/* The level this process uses; LOCKSTEP_ISA was checked when the first graph was made, the baseline stands in for a
+ * wrong one. */
 static inline LsIsa ls_clone_level(void)
 {
     LsIsa isa = LS_ISA_BASELINE;

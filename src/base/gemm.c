@@ -1,8 +1,8 @@
 /* The float product: how it is cut into pieces, one thread each.
  *
- * The order of the sum over k decides the bits. The kernel's depends on the range of k alone, so its pieces of the output may follow
- * the number of threads; oneDNN, which does the work where the kernel cannot run, chooses by the piece's shape, so its pieces follow
- * the product's shape. A cut of k itself follows the shape in both. */
+ * The order of the sum over k decides the bits. The kernel's depends on the range of k alone, so its pieces of the
+ * output may follow the number of threads; oneDNN, which does the work where the kernel cannot run, chooses by the
+ * piece's shape, so its pieces follow the product's shape. A cut of k itself follows the shape in both. */
 #include "base/gemm.h"
 #include "base/gemm_check.h"
 #include "base/gemm_few.h"
@@ -23,8 +23,9 @@
 /* Products below this many operations for each thread are shared out evenly. */
 #define EVEN_FLOPS 6e7
 #define ONEDNN_PIECES 16
-/* Operands this many times as large as a result that is small, and so deep: a thread multiplies a part of both from packing to its sums, so
- * that it needs nothing of what others read or packed. On few threads the sums of the parts cost less than that. */
+/* Operands this many times as large as a result that is small, and so deep: a thread multiplies a part of both from
+ * packing to its sums, so that it needs nothing of what others read or packed. On few threads the sums of the parts
+ * cost less than that. */
 #define DEEP 768
 #define DEEP_RATIO 6
 #define DEEP_OUTPUT (1 << 20)
@@ -34,13 +35,16 @@ LsStatus ls_gemm_check(const LsGemm *g)
     bool fits = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->ldc >= g->n && g->lda >= (g->transpose_a ? g->m : g->k) &&
                 g->ldb >= (g->transpose_b ? g->k : g->n);
     if (!fits)
-        return ls_fail(LS_ERROR, "matrix product of (%lld, %lld) and (%lld, %lld) with strides %lld, %lld, %lld: a stride is shorter than a row",
-                       (long long)g->m, (long long)g->k, (long long)g->k, (long long)g->n, (long long)g->lda, (long long)g->ldb,
-                       (long long)g->ldc);
+        return ls_fail(LS_ERROR,
+                       "matrix product of (%lld, %lld) and (%lld, %lld) with strides %lld, %lld, %lld: a stride is "
+                       "shorter than a row",
+                       (long long)g->m, (long long)g->k, (long long)g->k, (long long)g->n, (long long)g->lda,
+                       (long long)g->ldb, (long long)g->ldc);
     return LS_OK;
 }
 
-/* ---- The cut ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The cut
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 typedef enum By { BY_ONEDNN, BY_VECTORS, BY_TILES } By;
 
@@ -64,7 +68,8 @@ static double cut_output(const LsGemm *g, Cut *cut, int64_t pieces)
     for (int64_t row_pieces = 1; row_pieces <= pieces; row_pieces++) {
         if (pieces % row_pieces != 0)
             continue;
-        int64_t rows = ls_ceil_div(ls_ceil_div(g->m, row_pieces), 8) * 8, columns = ls_ceil_div(ls_ceil_div(g->n, pieces / row_pieces), 16) * 16;
+        int64_t rows = ls_ceil_div(ls_ceil_div(g->m, row_pieces), 8) * 8,
+                columns = ls_ceil_div(ls_ceil_div(g->n, pieces / row_pieces), 16) * 16;
         double time = piece_time(g, rows, columns);
         if (best == 0 || time < best) {
             best = time;
@@ -77,8 +82,8 @@ static double cut_output(const LsGemm *g, Cut *cut, int64_t pieces)
     return best;
 }
 
-/* One, two or four pieces for each thread: more of them cost more copying, fewer wait longer for a thread that came late (taken to be
- * a tenth of one piece of the fewest). */
+/* One, two or four pieces for each thread: more of them cost more copying, fewer wait longer for a thread that came
+ * late (taken to be a tenth of one piece of the fewest). */
 static void cut_for_threads(const LsGemm *g, Cut *cut)
 {
     int64_t threads = ls_threads();
@@ -119,12 +124,14 @@ static Cut cut_deep(const LsGemm *g)
     Cut cut = {.rows = g->m, .row_pieces = 1, .by = BY_TILES};
     cut.depth = ls_round_up(ls_ceil_div(g->k, 2), LS_FIXED_STEP);
     cut.ranges = ls_ceil_div(g->k, cut.depth);
-    cut.columns = ls_round_up(ls_ceil_div(g->n, ls_ceil_div(omp_in_parallel() ? 1 : ls_threads(), cut.ranges)), LS_FIXED_TILE);
+    cut.columns =
+        ls_round_up(ls_ceil_div(g->n, ls_ceil_div(omp_in_parallel() ? 1 : ls_threads(), cut.ranges)), LS_FIXED_TILE);
     cut.column_pieces = ls_ceil_div(g->n, cut.columns);
     return cut;
 }
 
-/* ---- The pieces --------------------------------------------------------------------------------------------------------------- */
+/* ---- The pieces
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static const float *part_of(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
 {
@@ -147,12 +154,14 @@ static void finish_region(const LsGemm *g, int64_t row, int64_t column, int64_t 
 
 static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
 {
-    dnnl_status_t status = dnnl_sgemm(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', r->rows, r->columns, r->depth, 1.0f,
-                                      part_of(g->a, g->lda, g->transpose_a, r->row, r->from), g->lda,
-                                      part_of(g->b, g->ldb, g->transpose_b, r->from, r->column), g->ldb, r->add ? 1.0f : 0.0f, r->c, r->ldc);
+    dnnl_status_t status = dnnl_sgemm(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', r->rows, r->columns,
+                                      r->depth, 1.0f, part_of(g->a, g->lda, g->transpose_a, r->row, r->from), g->lda,
+                                      part_of(g->b, g->ldb, g->transpose_b, r->from, r->column), g->ldb,
+                                      r->add ? 1.0f : 0.0f, r->c, r->ldc);
     if (status != dnnl_success)
-        return ls_fail(status == dnnl_out_of_memory ? LS_RESOURCE : LS_ERROR, "matrix product (%lld, %lld, %lld): oneDNN status %d",
-                       (long long)r->rows, (long long)r->columns, (long long)r->depth, (int)status);
+        return ls_fail(status == dnnl_out_of_memory ? LS_RESOURCE : LS_ERROR,
+                       "matrix product (%lld, %lld, %lld): oneDNN status %d", (long long)r->rows, (long long)r->columns,
+                       (long long)r->depth, (int)status);
     if (r->complete)
         finish_region(g, r->row, r->column, r->rows, r->columns);
     return LS_OK;
@@ -232,7 +241,8 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
         if (worst != LS_OK)
 #pragma omp atomic write
             complete = false;
-        /* Until all have theirs: a space given back early would serve two threads, and in a later product, where they meet, one would be missing. */
+        /* Until all have theirs: a space given back early would serve two threads, and in a later product, where they
+         * meet, one would be missing. */
 #pragma omp barrier
         ls_gemm_space_give(space);
         if (parts && complete) {
@@ -242,8 +252,9 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
         }
     }
     /* The message of another thread is lost. */
-    return worst == LS_OK ? LS_OK : ls_fail(worst, "matrix product (%lld, %lld, %lld): %s", (long long)g->m, (long long)g->n, (long long)g->k,
-                                            worst == LS_RESOURCE ? "out of memory" : "oneDNN failed");
+    return worst == LS_OK ? LS_OK
+                          : ls_fail(worst, "matrix product (%lld, %lld, %lld): %s", (long long)g->m, (long long)g->n,
+                                    (long long)g->k, worst == LS_RESOURCE ? "out of memory" : "oneDNN failed");
 }
 
 static double up_to(int64_t x, int64_t step)
@@ -251,12 +262,14 @@ static double up_to(int64_t x, int64_t step)
     return (double)(ls_ceil_div(x, step) * step);
 }
 
-/* Tiles do six products of a float's digits faster than vectors do the one, if each element, once split, meets enough others, and each sum is
- * long enough to be worth its end. Times in picoseconds, as measured on two cores; only their ratio matters, but for what starting costs. */
+/* Tiles do six products of a float's digits faster than vectors do the one, if each element, once split, meets enough
+ * others, and each sum is long enough to be worth its end. Times in picoseconds, as measured on two cores; only their
+ * ratio matters, but for what starting costs. */
 static bool tiles_pay(const LsGemm *g)
 {
     double m = (double)g->m, n = (double)g->n, k = (double)g->k;
-    double tiles = 2.35 * up_to(g->m, LS_FIXED_TILE) * up_to(g->n, LS_FIXED_TILE) * up_to(g->k, LS_FIXED_STEP) + 150 * (k * (m + n) + m * n) + 5e6;
+    double tiles = 2.35 * up_to(g->m, LS_FIXED_TILE) * up_to(g->n, LS_FIXED_TILE) * up_to(g->k, LS_FIXED_STEP) +
+                   150 * (k * (m + n) + m * n) + 5e6;
     double vectors = 6.06 * m * n * k + 130 * k * (m + n);
     return tiles < vectors && ls_fixed_usable();
 }
@@ -294,7 +307,9 @@ LsStatus ls_gemm_float32(const LsGemm *g)
 
 int64_t ls_gemm_space_most(int64_t columns, bool is_float)
 {
-    int64_t tiles = is_float ? ls_fixed_usable() ? ls_fixed_space(columns) : 0 : ls_panel_kernel() ? ls_panel_space(columns) : 0;
+    int64_t tiles = is_float            ? ls_fixed_usable() ? ls_fixed_space(columns) : 0
+                    : ls_panel_kernel() ? ls_panel_space(columns)
+                                        : 0;
     if (tiles > 0 && is_float) /* of deep products: their parts, and B once more, as ranges of k are packed side by side */
         tiles += ls_least(DEEP_OUTPUT, columns * columns) * (int64_t)sizeof(float) + ls_fixed_space(columns);
     return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;

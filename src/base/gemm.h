@@ -24,12 +24,13 @@ typedef struct LsGemm {
     int64_t ldc;
     bool accumulate;
     bool c_float; /* C of a bfloat16 product is float; no meaning elsewhere */
-    /* An error that is small beside the largest number of a row of op(A) is small enough, whatever the row's other numbers are: the caller
-     * knows that those meet no far larger numbers of B. Lets a float product be quicker (gemm_fixed.h). */
+    /* An error that is small beside the largest number of a row of op(A) is small enough, whatever the row's other
+     * numbers are: the caller knows that those meet no far larger numbers of B. Lets a float product be quicker
+     * (gemm_fixed.h). */
     bool a_by_largest;
     const void *bias; /* (n) or NULL */
-    /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that made it
-     * and while it is in that thread's cache. For epilogues. */
+    /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that
+     * made it and while it is in that thread's cache. For epilogues. */
     void (*finish)(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns);
     void *self;
 } LsGemm;
@@ -38,8 +39,8 @@ typedef struct LsGemm {
 LsStatus ls_gemm_float32(const LsGemm *gemm) LS_MUST_USE;
 /* A, B and bias are LsBfloat16; C too, or float with c_float. Products and sums are float, C is rounded once. */
 LsStatus ls_gemm_bfloat16(const LsGemm *gemm) LS_MUST_USE;
-/* B is (n, k) of int8_t, with transpose_b; its row j counts scale[j] times. A, bias and C are float, or LsBfloat16 with `bfloat16` (C float
- * with c_float). Products and sums are float. */
+/* B is (n, k) of int8_t, with transpose_b; its row j counts scale[j] times. A, bias and C are float, or LsBfloat16 with
+ * `bfloat16` (C float with c_float). Products and sums are float. */
 LsStatus ls_gemm_int8(const LsGemm *gemm, const float *scale, bool bfloat16) LS_MUST_USE;
 LsStatus ls_gemm_float64(const LsGemm *gemm) LS_MUST_USE; /* plain blocked loops: for gradient checks */
 

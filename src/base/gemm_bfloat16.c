@@ -1,4 +1,5 @@
-/* The bfloat16 product: of panels, or where the machine has no instruction for it, operands widened to float, the float product, C narrowed. */
+/* The bfloat16 product: of panels, or where the machine has no instruction for it, operands widened to float, the float
+ * product, C narrowed. */
 #include "base/bfloat16.h"
 #include "base/gemm.h"
 #include "base/gemm_check.h"

@@ -1,11 +1,13 @@
-/* Few rows of A: every element of B is used so rarely that the time is that of reading B, so B is read as it stands, once.
+/* Few rows of A: every element of B is used so rarely that the time is that of reading B, so B is read as it stands,
+ * once.
  *
- * A core that reads one place after the other waits for its memory: what one stream of addresses has under way at a time is limited by
- * the machine's own prefetching, which ends at every page. So each thread reads STREAMS rows that lie far apart, and asks for what
- * comes AHEAD bytes later in each. A thread's columns are one range, which no other thread reads.
+ * A core that reads one place after the other waits for its memory: what one stream of addresses has under way at a
+ * time is limited by the machine's own prefetching, which ends at every page. So each thread reads STREAMS rows that
+ * lie far apart, and asks for what comes AHEAD bytes later in each. A thread's columns are one range, which no other
+ * thread reads.
  *
- * Each element of C is one sum: lane l adds k = l, l + 16, ...; then the lanes are added. It depends on nothing but its row, its
- * column and k. */
+ * Each element of C is one sum: lane l adds k = l, l + 16, ...; then the lanes are added. It depends on nothing but its
+ * row, its column and k. */
 #include "base/gemm_few.h"
 
 #include "base/bfloat16.h"
@@ -15,7 +17,8 @@
 
 bool ls_gemm_few_usable(const LsGemm *g)
 {
-    return g->m <= LS_FEW_ROWS && !g->transpose_a && g->transpose_b && g->m > 0 && g->n > 0 && g->k > 0 && ls_gemm_kernel_usable();
+    return g->m <= LS_FEW_ROWS && !g->transpose_a && g->transpose_b && g->m > 0 && g->n > 0 && g->k > 0 &&
+           ls_gemm_kernel_usable();
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -94,8 +97,8 @@ INLINE void write1(const LsGemm *g, LsFewKind kind, int64_t i, int64_t j, float 
 }
 
 /* LANES of k. */
-INLINE void step(const LsFewKind kind, const char *a, int64_t a_row, const char *b, int64_t b_row, __mmask16 mask, const int rows,
-                 const int columns, __m512 sum[GROUP][STREAMS])
+INLINE void step(const LsFewKind kind, const char *a, int64_t a_row, const char *b, int64_t b_row, __mmask16 mask,
+                 const int rows, const int columns, __m512 sum[GROUP][STREAMS])
 {
     __m512 from_b[STREAMS];
 #pragma GCC unroll 8
@@ -110,8 +113,8 @@ INLINE void step(const LsFewKind kind, const char *a, int64_t a_row, const char 
     }
 }
 
-/* total[i] = the lanes of sum i added up, for 16 sums from `first` on: two at a time become one, in the order of _mm512_reduce_add_ps
- * (lanes 8 apart, 4, 2, 1), so that the bits are the same. */
+/* total[i] = the lanes of sum i added up, for 16 sums from `first` on: two at a time become one, in the order of
+ * _mm512_reduce_add_ps (lanes 8 apart, 4, 2, 1), so that the bits are the same. */
 INLINE void add_lanes(__m512 sum[GROUP][STREAMS], const int columns, const int first, const int count, float *total)
 {
     __m512 v[LANES];
@@ -139,7 +142,8 @@ INLINE void add_lanes(__m512 sum[GROUP][STREAMS], const int columns, const int f
 INLINE void dots(const Job *job, const LsFewKind kind, const int rows, const int columns)
 {
     const LsGemm *g = job->g;
-    const int64_t a_row = g->lda * (float_a(kind) ? 4 : 2), b_row = job->step * g->ldb * bytes_of_b(kind), fetch = LINE / bytes_of_b(kind);
+    const int64_t a_row = g->lda * (float_a(kind) ? 4 : 2), b_row = job->step * g->ldb * bytes_of_b(kind),
+                  fetch = LINE / bytes_of_b(kind);
     const char *a = (const char *)g->a + job->row * a_row, *b = (const char *)g->b + job->column * g->ldb * bytes_of_b(kind);
     __m512 sum[GROUP][STREAMS];
 #pragma GCC unroll 8
@@ -154,10 +158,12 @@ INLINE void dots(const Job *job, const LsFewKind kind, const int rows, const int
             _mm_prefetch(b + x * b_row + p * bytes_of_b(kind) + AHEAD, _MM_HINT_T0);
 #pragma GCC unroll 4
         for (int64_t q = 0; q < fetch; q += LANES)
-            step(kind, a + (p + q) * (float_a(kind) ? 4 : 2), a_row, b + (p + q) * bytes_of_b(kind), b_row, 0xffff, rows, columns, sum);
+            step(kind, a + (p + q) * (float_a(kind) ? 4 : 2), a_row, b + (p + q) * bytes_of_b(kind), b_row, 0xffff,
+                 rows, columns, sum);
     }
     for (; p < g->k; p += LANES)
-        step(kind, a + p * (float_a(kind) ? 4 : 2), a_row, b + p * bytes_of_b(kind), b_row, first_lanes(g->k - p), rows, columns, sum);
+        step(kind, a + p * (float_a(kind) ? 4 : 2), a_row, b + p * bytes_of_b(kind), b_row, first_lanes(g->k - p), rows,
+             columns, sum);
     float total[GROUP * STREAMS];
     if (rows * columns < 4)
 #pragma GCC unroll 4
@@ -188,10 +194,11 @@ ALL_DOTS(INT8)
 ALL_DOTS(INT8_OF_BFLOAT16)
 #define ENTRY(kind, rows) {dots_##kind##_##rows##_1, dots_##kind##_##rows##_4}
 #define ENTRIES(kind) {ENTRY(kind, 1), ENTRY(kind, 2), ENTRY(kind, 3), ENTRY(kind, 4), ENTRY(kind, 5), ENTRY(kind, 6)}
-static void (*const table[LS_FEW_KINDS][GROUP][2])(const Job *) = {ENTRIES(FLOAT32), ENTRIES(BFLOAT16), ENTRIES(INT8), ENTRIES(INT8_OF_BFLOAT16)};
+static void (*const table[LS_FEW_KINDS][GROUP][2])(const Job *) = {ENTRIES(FLOAT32), ENTRIES(BFLOAT16), ENTRIES(INT8),
+                                                                   ENTRIES(INT8_OF_BFLOAT16)};
 
-/* STREAMS rows of B, `step` apart, or one, from row j on, with all rows of A: what is read for the first of those is in the cache for the
- * others. */
+/* STREAMS rows of B, `step` apart, or one, from row j on, with all rows of A: what is read for the first of those is in
+ * the cache for the others. */
 static void columns_of(const LsGemm *g, LsFewKind kind, const float *scale, int64_t j, int64_t step)
 {
     int64_t groups = (g->m + GROUP - 1) / GROUP;

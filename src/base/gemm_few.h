@@ -1,4 +1,5 @@
-/* Products of up to LS_FEW_ROWS rows with a weight matrix: what generation runs. The time is that of reading the weights once. */
+/* Products of up to LS_FEW_ROWS rows with a weight matrix: what generation runs. The time is that of reading the
+ * weights once. */
 #ifndef LS_BASE_GEMM_FEW_H
 #define LS_BASE_GEMM_FEW_H
 
@@ -14,14 +15,16 @@ typedef enum LsFewKind {
     LS_FEW_KINDS
 } LsFewKind;
 
-/* The machine has AVX-512, LOCKSTEP_ISA does not forbid it, and the product is one of few rows: A as it stands, B transposed. */
+/* The machine has AVX-512, LOCKSTEP_ISA does not forbid it, and the product is one of few rows: A as it stands, B
+ * transposed. */
 bool ls_gemm_few_usable(const LsGemm *g);
 
 /* C = A B^T (+ C, + bias), all columns, by all threads. scale: (n), for int8. An element's bits depend on k alone. */
 void ls_gemm_few(const LsGemm *g, LsFewKind kind, const float *scale);
 
-/* The same for rows enough that tiles (AMX) are faster: from LS_FEW_TILE_FROM to LS_FEW_TILE_ROWS, of weights in bfloat16 or 8 bits. Ask first. An element's
- * bits depend on k alone here too, but are not those of ls_gemm_few. Of floats that are not finite NaN may come. LS_RESOURCE out of memory. */
+/* The same for rows enough that tiles (AMX) are faster: from LS_FEW_TILE_FROM to LS_FEW_TILE_ROWS, of weights in
+ * bfloat16 or 8 bits. Ask first. An element's bits depend on k alone here too, but are not those of ls_gemm_few. Of
+ * floats that are not finite NaN may come. LS_RESOURCE out of memory. */
 #define LS_FEW_TILE_FROM 5
 #define LS_FEW_TILE_ROWS 64
 bool ls_gemm_few_tile_usable(const LsGemm *g, LsFewKind kind);

@@ -1,8 +1,10 @@
-/* Few rows of A, but enough for tiles: C^T = B A^T, so that the rows of B, the weights, are loaded as tiles the way they lie in memory, once,
- * and only A, which is small, is packed. Memory still sets the time: while tiles multiply, the rows that come next are fetched.
+/* Few rows of A, but enough for tiles: C^T = B A^T, so that the rows of B, the weights, are loaded as tiles the way
+ * they lie in memory, once, and only A, which is small, is packed. Memory still sets the time: while tiles multiply,
+ * the rows that come next are fetched.
  *
- * A tile multiplies bfloat16. Weights of 8 bits are such numbers, made where they are needed and never stored for longer; a float of A is
- * three of them (see gemm_panel.h). Each element of C is one sum over k in steps of LS_STEP, whatever the other rows and columns. */
+ * A tile multiplies bfloat16. Weights of 8 bits are such numbers, made where they are needed and never stored for
+ * longer; a float of A is three of them (see gemm_panel.h). Each element of C is one sum over k in steps of LS_STEP,
+ * whatever the other rows and columns. */
 #include "base/bfloat16.h"
 #include "base/gemm_few.h"
 #include "base/gemm_panel.h"
@@ -14,8 +16,8 @@
 bool ls_gemm_few_tile_usable(const LsGemm *g, LsFewKind kind)
 {
     LsIsa isa;
-    return kind != LS_FEW_FLOAT32 && g->m >= LS_FEW_TILE_FROM && g->m <= LS_FEW_TILE_ROWS && !g->transpose_a && g->transpose_b && g->n > 0 &&
-           g->k > 0 && ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX;
+    return kind != LS_FEW_FLOAT32 && g->m >= LS_FEW_TILE_FROM && g->m <= LS_FEW_TILE_ROWS && !g->transpose_a &&
+           g->transpose_b && g->n > 0 && g->k > 0 && ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX;
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)
@@ -49,7 +51,8 @@ INLINE Stored stored_a(LsFewKind kind) { return kind == LS_FEW_INT8 ? FLOATS : H
 
 INLINE int parts_of_a(LsFewKind kind) { return stored_a(kind) == FLOATS ? LS_FLOAT_PARTS : 1; }
 
-/* ---- Tiles ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- Tiles
+ * ----------------------------------------------------------------------------------------------------------------------- */
 
 INLINE __m512i pairs_of(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 
@@ -67,7 +70,8 @@ INLINE void split(__m512 x, __m512 part[LS_FLOAT_PARTS])
     part[2] = _mm512_sub_ps(x, part[1]);
 }
 
-/* LS_STEP elements of a row, of which `count` exist, to a row of a tile; of floats, to a row in each of LS_FLOAT_PARTS tiles. */
+/* LS_STEP elements of a row, of which `count` exist, to a row of a tile; of floats, to a row in each of LS_FLOAT_PARTS
+ * tiles. */
 INLINE void make_row(const Stored stored, const char *from, int64_t count, char *to)
 {
     __mmask32 mask = count >= LS_STEP ? 0xffffffffu : (1u << count) - 1;
@@ -88,7 +92,8 @@ INLINE void make_row(const Stored stored, const char *from, int64_t count, char 
     }
 }
 
-/* The tiles of `blocks` blocks of 16 rows of B from row `row` on, of `steps` steps from `step` on; to: (steps, blocks). */
+/* The tiles of `blocks` blocks of 16 rows of B from row `row` on, of `steps` steps from `step` on; to: (steps,
+ * blocks). */
 INLINE void make_tiles(const LsGemm *g, const Stored stored, int64_t row, int blocks, int64_t step, int64_t steps, char *to)
 {
     for (int64_t i = 0; i < blocks * LS_TILE; i++) {
@@ -143,7 +148,8 @@ INLINE void pack_tile(const Job *job, const Stored stored, int64_t tile, int64_t
     }
 }
 
-/* ---- One step ------------------------------------------------------------------------------------------------------------------- */
+/* ---- One step
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 /* Sum number c gets tile 4 times the tile of A's rows number x: registers are part of the instruction. */
 #define MULTIPLY_INTO(c)                  \
@@ -178,10 +184,11 @@ INLINE void fetch(const char *from, int64_t bytes)
         _mm_prefetch(from + i, _MM_HINT_T1);
 }
 
-/* `blocks` tiles of B, at `weights` with `row_bytes` from row to row and `block_bytes` from tile to tile, times `columns` tiles of A, all
- * parts. `bytes` from `next` on are asked for meanwhile, for each tile some: all at once would wait for each other. */
-INLINE void one_step(const Job *job, const int blocks, const int columns, const int parts, const char *weights, int64_t row_bytes,
-                     int64_t block_bytes, int64_t step, const char *next, int64_t bytes)
+/* `blocks` tiles of B, at `weights` with `row_bytes` from row to row and `block_bytes` from tile to tile, times
+ * `columns` tiles of A, all parts. `bytes` from `next` on are asked for meanwhile, for each tile some: all at once
+ * would wait for each other. */
+INLINE void one_step(const Job *job, const int blocks, const int columns, const int parts, const char *weights,
+                     int64_t row_bytes, int64_t block_bytes, int64_t step, const char *next, int64_t bytes)
 {
     const char *right = job->right + step * parts * columns * LS_TILE_BYTES;
 #pragma GCC unroll 4
@@ -198,7 +205,8 @@ INLINE void one_step(const Job *job, const int blocks, const int columns, const 
     }
 }
 
-/* ---- Results -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Results
+ * -------------------------------------------------------------------------------------------------------------------- */
 
 INLINE __m512 load_part(bool is_float, const void *from, int64_t at, __mmask16 mask)
 {
@@ -235,7 +243,8 @@ static void give(const Job *job, const float *sum, int64_t row, int64_t column)
     }
 }
 
-/* ---- Blocks --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks
+ * --------------------------------------------------------------------------------------------------------------------- */
 
 /* `blocks` blocks of 16 rows of B from row `row` on times `columns` tiles of A. */
 INLINE void multiply_blocks(const Job *job, const LsFewKind kind, const int blocks, const int columns, int64_t row)
@@ -260,9 +269,11 @@ INLINE void multiply_blocks(const Job *job, const LsFewKind kind, const int bloc
             make_tiles(g, stored, row, blocks, step, count, made);
         for (int64_t s = step; s < step + count; s++)
             if (direct)
-                one_step(job, blocks, columns, parts, here + s * step_bytes, row_bytes, LS_TILE * row_bytes, s, next + s * each, each);
+                one_step(job, blocks, columns, parts, here + s * step_bytes, row_bytes, LS_TILE * row_bytes, s,
+                         next + s * each, each);
             else
-                one_step(job, blocks, columns, parts, made + (s - step) * blocks * LS_TILE_BYTES, LINE, LS_TILE_BYTES, s, next + s * each, each);
+                one_step(job, blocks, columns, parts, made + (s - step) * blocks * LS_TILE_BYTES, LINE, LS_TILE_BYTES,
+                         s, next + s * each, each);
     }
     _tile_stored(0, sums[0], LINE);
     _tile_stored(1, sums[1], LINE);
@@ -336,7 +347,11 @@ static void multiply_range(const Job *job, LsFewKind kind, int64_t first, int64_
 
 LsStatus ls_gemm_few_tile(const LsGemm *g, LsFewKind kind, const float *scale)
 {
-    Job job = {.g = g, .scale = scale, .steps = ls_panel_steps(g->k), .columns = (g->m + LS_TILE - 1) / LS_TILE, .a_float = stored_a(kind) == FLOATS};
+    Job job = {.g = g,
+               .scale = scale,
+               .steps = ls_panel_steps(g->k),
+               .columns = (g->m + LS_TILE - 1) / LS_TILE,
+               .a_float = stored_a(kind) == FLOATS};
     LsGemmSpace *space = ls_gemm_space_take(job.steps * job.columns * parts_of_a(kind) * LS_TILE_BYTES);
     if (!space)
         return LS_RESOURCE;
@@ -346,7 +361,8 @@ LsStatus ls_gemm_few_tile(const LsGemm *g, LsFewKind kind, const float *scale)
     {
         int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
         int64_t first = tiles * thread / threads * LS_TILE, end = ls_least(tiles * (thread + 1) / threads * LS_TILE, g->n);
-        fetch((const char *)g->b + first * row_bytes, ls_least(blocks_for(job.columns, tiles) * LS_TILE, end - first) * row_bytes);
+        fetch((const char *)g->b + first * row_bytes,
+              ls_least(blocks_for(job.columns, tiles) * LS_TILE, end - first) * row_bytes);
 #pragma omp for schedule(static)
         for (int64_t step = 0; step < job.steps; step++)
             for (int64_t tile = 0; tile < job.columns; tile++)

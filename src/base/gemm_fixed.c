@@ -1,6 +1,7 @@
-/* The product of fixed-point panels: B is packed by all threads together, block by block of columns and of k; then each thread takes blocks
- * of rows, packs them for itself, and multiplies them with all of B. So both operands are packed once, B for the third-level cache, A for
- * the second. Pairs of panels of which one is wide are left to float vectors. */
+/* The product of fixed-point panels: B is packed by all threads together, block by block of columns and of k; then
+ * each thread takes blocks of rows, packs them for itself, and multiplies them with all of B. So both operands are
+ * packed once, B for the third-level cache, A for the second. Pairs of panels of which one is wide are left to float
+ * vectors. */
 #include "base/gemm_fixed.h"
 #include "base/gemm_kernel.h"
 #include "base/gemm_space.h"
@@ -41,7 +42,9 @@ typedef struct Own {
 
 static Plan plan_of(const LsGemm *g, int64_t threads)
 {
-    Plan p = {.g = g, .a = {g->a, g->lda, !g->transpose_a, false, g->a_by_largest}, .b = {g->b, g->ldb, g->transpose_b, true, false}};
+    Plan p = {.g = g,
+              .a = {g->a, g->lda, !g->transpose_a, false, g->a_by_largest},
+              .b = {g->b, g->ldb, g->transpose_b, true, false}};
     p.depth = ls_even_piece(g->k, DEPTH, LS_FIXED_STEP);
     p.columns = ls_even_piece(g->n, B_BYTES / ls_fixed_bytes(p.depth) * TILE, TILE);
     p.task_rows = ls_even_piece(g->m, ROWS, TILE);
@@ -49,7 +52,8 @@ static Plan plan_of(const LsGemm *g, int64_t threads)
     bool by_columns = g->n > g->m && ls_ceil_div(g->m, p.task_rows) < threads;
     while (!by_columns && p.task_rows > LEAST_ROWS && ls_ceil_div(g->m, p.task_rows) < 2 * threads)
         p.task_rows = ls_round_up(p.task_rows / 2, TILE);
-    int64_t row_tasks = ls_ceil_div(g->m, p.task_rows), most = p.columns / LEAST_COLUMNS, idle = ls_ceil_div(threads, row_tasks);
+    int64_t row_tasks = ls_ceil_div(g->m, p.task_rows), most = p.columns / LEAST_COLUMNS,
+            idle = ls_ceil_div(threads, row_tasks);
     int64_t pieces = ls_least(ls_ceil_div(4 * threads, row_tasks), most > idle ? most : idle);
     p.task_columns = ls_round_up(ls_ceil_div(p.columns, pieces), TILE);
     return p;
@@ -66,14 +70,23 @@ typedef struct Piece {
     int64_t row, rows, column, columns;
 } Piece;
 
-/* ---- Wide panels ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Wide panels
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static void by_vectors(const Plan *p, const Block *b, const Piece *t, float *space)
 {
     LsGemm g = *p->g;
     g.finish = NULL;
-    LsGemmRegion region = {.row = t->row, .column = t->column, .from = b->from, .rows = t->rows, .columns = t->columns, .depth = b->depth,
-                           .c = (float *)g.c + t->row * g.ldc + t->column, .ldc = g.ldc, .add = !b->first || g.accumulate, .complete = b->last};
+    LsGemmRegion region = {.row = t->row,
+                           .column = t->column,
+                           .from = b->from,
+                           .rows = t->rows,
+                           .columns = t->columns,
+                           .depth = b->depth,
+                           .c = (float *)g.c + t->row * g.ldc + t->column,
+                           .ldc = g.ldc,
+                           .add = !b->first || g.accumulate,
+                           .complete = b->last};
     ls_gemm_kernel(&g, &region, space);
 }
 
@@ -87,7 +100,8 @@ static int64_t run_of(const LsFixedScale *scale, int64_t from, int64_t count)
 }
 
 /* All columns of wide rows, then wide columns of the other rows. */
-static void multiply_wide(const Plan *p, const Block *b, const Piece *t, const LsFixedScale *of_a, const LsFixedScale *of_b, float *space)
+static void multiply_wide(const Plan *p, const Block *b, const Piece *t, const LsFixedScale *of_a,
+                          const LsFixedScale *of_b, float *space)
 {
     int64_t down = ls_ceil_div(t->rows, TILE), across = ls_ceil_div(t->columns, TILE);
     for (int64_t i = 0, n; i < down; i += n) {
@@ -104,20 +118,26 @@ static void multiply_wide(const Plan *p, const Block *b, const Piece *t, const L
     }
 }
 
-/* ---- Tiles ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Tiles
+ * ---------------------------------------------------------------------------------------------------------------------- */
 
-static void give(const Plan *p, const Block *b, const Piece *t, const int32_t *sum, const LsFixedScale *of_a, const LsFixedScale *of_b)
+static void give(const Plan *p, const Block *b, const Piece *t, const int32_t *sum, const LsFixedScale *of_a,
+                 const LsFixedScale *of_b)
 {
     const LsGemm *g = p->g;
-    LsFixedTarget target = {.c = (float *)g->c + t->row * g->ldc + t->column, .ldc = g->ldc, .rows = t->rows, .columns = t->columns,
-                            .add = !b->first || g->accumulate, .bias = b->last && g->bias ? (const float *)g->bias + t->column : NULL};
+    LsFixedTarget target = {.c = (float *)g->c + t->row * g->ldc + t->column,
+                            .ldc = g->ldc,
+                            .rows = t->rows,
+                            .columns = t->columns,
+                            .add = !b->first || g->accumulate,
+                            .bias = b->last && g->bias ? (const float *)g->bias + t->column : NULL};
     ls_fixed_give(&target, sum, of_a, of_b);
 }
 
-/* All rows of a task by one panel of B, in chunks of k. A tile's sums are given away while the tiles are busy with the next. Returns whether
- * some pair is wide. */
-static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const uint8_t *a, const uint8_t *right, const LsFixedScale *of_a,
-                            const LsFixedScale *of_b)
+/* All rows of a task by one panel of B, in chunks of k. A tile's sums are given away while the tiles are busy with the
+ * next. Returns whether some pair is wide. */
+static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const uint8_t *a, const uint8_t *right,
+                            const LsFixedScale *of_a, const LsFixedScale *of_b)
 {
     _Alignas(64) int32_t sums[ROWS / TILE][SUM];
     int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ls_ceil_div(t->rows, TILE);
@@ -135,9 +155,14 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
             tile.row = t->row + i * TILE, tile.rows = ls_least(TILE, t->rows - i * TILE);
             /* Two in turn, where that is enough, leave the first-level cache to the panels. */
             int32_t *sum = sums[steps > CHUNK ? i : given == sums[0]];
-            LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES, .b = right + step * LS_FIXED_STEP_BYTES,
-                                      .steps = ls_least(CHUNK, steps - step), .add = step > 0, .sum = sum,
-                                      .next = right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN, .lines = lines};
+            LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES,
+                                      .b = right + step * LS_FIXED_STEP_BYTES,
+                                      .steps = ls_least(CHUNK, steps - step),
+                                      .add = step > 0,
+                                      .sum = sum,
+                                      .next =
+                                          right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN,
+                                      .lines = lines};
             if (complete) {
                 product.result = (const float *)p->g->c + tile.row * p->g->ldc + tile.column;
                 product.result_stride = p->g->ldc, product.result_rows = tile.rows;
@@ -156,17 +181,19 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
 static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, const Own *own)
 {
     const LsGemm *g = p->g;
-    Piece task = {row, ls_least(p->task_rows, g->m - row), b->column + column, ls_least(p->task_columns, b->columns - column)};
+    Piece task = {row, ls_least(p->task_rows, g->m - row), b->column + column,
+                  ls_least(p->task_columns, b->columns - column)};
     int64_t panel = ls_fixed_bytes(b->depth);
     LsFixedScale scale_a[ROWS / TILE];
     const LsFixedScale *scale_b = p->scale_b + column / TILE;
     for (int64_t i = 0; i < task.rows; i += TOGETHER)
-        ls_fixed_pack(&p->a, row + i, ls_least(TOGETHER, task.rows - i), b->from, b->depth, own->copy, own->packed_a + i / TILE * panel,
-                      scale_a + i / TILE);
+        ls_fixed_pack(&p->a, row + i, ls_least(TOGETHER, task.rows - i), b->from, b->depth, own->copy,
+                      own->packed_a + i / TILE * panel, scale_a + i / TILE);
     bool wide = false;
     for (int64_t j = 0; j < task.columns; j += TILE) {
         Piece strip = {row, task.rows, task.column + j, ls_least(TILE, task.columns - j)};
-        wide |= multiply_column(p, b, &strip, own->packed_a, p->packed_b + (column + j) / TILE * panel, scale_a, scale_b + j / TILE);
+        wide |= multiply_column(p, b, &strip, own->packed_a, p->packed_b + (column + j) / TILE * panel, scale_a,
+                                scale_b + j / TILE);
     }
     if (wide)
         multiply_wide(p, b, &task, scale_a, scale_b, own->vectors);
@@ -174,7 +201,8 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
         g->finish(g->self, task.row, task.column, task.rows, task.columns);
 }
 
-/* ---- The loops ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The loops
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* One thread's share of a block; called by all threads of the team. */
 static void run_block(const Plan *p, const Block *b, const Own *own)
@@ -197,7 +225,9 @@ static void run_blocks(const Plan *p, const Own *own)
     ls_tiles_begin();
     for (int64_t column = 0; column < g->n; column += p->columns)
         for (int64_t from = 0; from < g->k; from += p->depth) {
-            Block b = {column, ls_least(p->columns, g->n - column), from, ls_least(p->depth, g->k - from), from == 0, from + p->depth >= g->k};
+            Block b = {column,    ls_least(p->columns, g->n - column),
+                       from,      ls_least(p->depth, g->k - from),
+                       from == 0, from + p->depth >= g->k};
             run_block(p, &b, own);
         }
     ls_tiles_end();

@@ -1,22 +1,24 @@
 /* Float products by tiles of 8-bit integers.
  *
- * In a block of k, every row of A and every column of B has a power of two of its own, 2^e > max |x|, of which its numbers are fractions
- * of 24 bits, and these are three signed digits of 8 bits:
+ * In a block of k, every row of A and every column of B has a power of two of its own, 2^e > max |x|, of which its
+ * numbers are fractions of 24 bits, and these are three signed digits of 8 bits:
  *
  *     x = 2^(e - 23) (2^16 x1 + 2^8 x2 + x3) + at most half a unit,      -128 <= xi <= 127
  *     x y = 2^(e + f - 30) (2^16 x1 y1 + 2^8 (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1)) + what x2 y3 + x3 y2 and x3 y3 would add
  *
- * (Ootomo, Ozaki, Yokota 2024, "DGEMM on integer matrix multiplication unit"; Ozaki, Ogita, Oishi, Rump 2012 for the splitting). The tiles sum
- * each bracket over the block in 32 bits without any error, so that the float sum has as many roundings as there are blocks; six products of
- * 8 bits take half the time of the six of 16 bits that a float's three bfloat16 parts would need.
+ * (Ootomo, Ozaki, Yokota 2024, "DGEMM on integer matrix multiplication unit"; Ozaki, Ogita, Oishi, Rump 2012 for the
+ * splitting). The tiles sum each bracket over the block in 32 bits without any error, so that the float sum has as many
+ * roundings as there are blocks; six products of 8 bits take half the time of the six of 16 bits that a float's three
+ * bfloat16 parts would need.
  *
- * Error of an element, u = 2^-24: in every block at most 12.2 u max|a| max|b| for each of its k, and the float sum over blocks. Signs are
- * random in practice: for normal numbers and k from 128 to 50,257 the root mean square of the error is 1.4 to 2 times that of sums in float
- * vectors, most of it from the digits' products left out.
+ * Error of an element, u = 2^-24: in every block at most 12.2 u max|a| max|b| for each of its k, and the float sum over
+ * blocks. Signs are random in practice: for normal numbers and k from 128 to 50,257 the root mean square of the error
+ * is 1.4 to 2 times that of sums in float vectors, most of it from the digits' products left out.
  *
- * What one power of two for a row cannot carry are a few numbers of one size among many that are far smaller. So packing counts: where more
- * than a quarter of the numbers of a row, zeros aside, are below 2^-10 of its power of two, or one is not finite, its panel is `wide`, and float
- * vectors multiply it instead. LsGemm.a_by_largest says that this is not needed. Numbers below 2^-104 have fewer bits.
+ * What one power of two for a row cannot carry are a few numbers of one size among many that are far smaller. So
+ * packing counts: where more than a quarter of the numbers of a row, zeros aside, are below 2^-10 of its power of two,
+ * or one is not finite, its panel is `wide`, and float vectors multiply it instead. LsGemm.a_by_largest says that this
+ * is not needed. Numbers below 2^-104 have fewer bits.
  */
 #ifndef LS_BASE_GEMM_FIXED_H
 #define LS_BASE_GEMM_FIXED_H
@@ -51,14 +53,18 @@ static inline int64_t ls_fixed_steps(int64_t depth) { return (depth + LS_FIXED_S
 static inline int64_t ls_fixed_bytes(int64_t depth) { return ls_fixed_steps(depth) * LS_FIXED_STEP_BYTES; }
 
 /* Floats of copying space that ls_fixed_pack needs, aligned to LS_ALIGN. */
-static inline int64_t ls_fixed_copy(int64_t depth) { return ls_fixed_steps(depth) * LS_FIXED_STEP * LS_FIXED_TILE * LS_FIXED_TOGETHER; }
+static inline int64_t ls_fixed_copy(int64_t depth)
+{
+    return ls_fixed_steps(depth) * LS_FIXED_STEP * LS_FIXED_TILE * LS_FIXED_TOGETHER;
+}
 
-/* Packs `rows` (1 to 64) rows from `row` of k from `from`, `depth` long, in panels of 16; what lies beyond them is zero. scale: of each panel. */
-void ls_fixed_pack(const LsFixedSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy, uint8_t *out,
-                   LsFixedScale *scale);
+/* Packs `rows` (1 to 64) rows from `row` of k from `from`, `depth` long, in panels of 16; what lies beyond them is
+ * zero. scale: of each panel. */
+void ls_fixed_pack(const LsFixedSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
+                   uint8_t *out, LsFixedScale *scale);
 
-/* sum: (3 brackets, 16, 16), = a b or += a b over `steps` steps. While the tiles are busy, memory is asked for `lines` cache lines a step
- * from `next` on. Between ls_tiles_begin and ls_tiles_end. */
+/* sum: (3 brackets, 16, 16), = a b or += a b over `steps` steps. While the tiles are busy, memory is asked for `lines`
+ * cache lines a step from `next` on. Between ls_tiles_begin and ls_tiles_end. */
 typedef struct LsFixedProduct {
     const uint8_t *a, *b;
     int64_t steps;
@@ -88,8 +94,8 @@ bool ls_fixed_usable(void);
 /* The product; k > 0. An element's bits depend on the product alone, not on the number of threads. */
 LsStatus ls_fixed_gemm(const LsGemm *gemm) LS_MUST_USE;
 
-/* The same on the calling thread, inside a parallel region, in a space aligned to LS_ALIGN of as many bytes as a product takes whose m is the
- * same and whose n and k are no less. */
+/* The same on the calling thread, inside a parallel region, in a space aligned to LS_ALIGN of as many bytes as a
+ * product takes whose m is the same and whose n and k are no less. */
 int64_t ls_fixed_alone_space(const LsGemm *gemm);
 void ls_fixed_alone(const LsGemm *gemm, void *space);
 

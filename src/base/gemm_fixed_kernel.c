@@ -8,7 +8,8 @@
 
 void ls_tiles_begin(void)
 {
-    /* palette 1: 8 tiles of up to 16 rows of 64 bytes; all the same here (Intel's Software Developer's Manual, "LDTILECFG") */
+    /* palette 1: 8 tiles of up to 16 rows of 64 bytes; all the same here (Intel's Software Developer's Manual,
+     * "LDTILECFG") */
     struct {
         uint8_t palette, start_row, reserved[14];
         uint16_t row_bytes[16];
@@ -71,7 +72,8 @@ static inline __m512 bracket(const int32_t *sum, int number, int64_t row)
 void ls_fixed_give(const LsFixedTarget *t, const int32_t *sum, const LsFixedScale *a, const LsFixedScale *b)
 {
     const __mmask16 mask = (__mmask16)((1u << t->columns) - 1), add = t->add ? mask : 0;
-    const __m512 scale = _mm512_loadu_ps(b->scale), bias = t->bias ? _mm512_maskz_loadu_ps(mask, t->bias) : _mm512_setzero_ps();
+    const __m512 scale = _mm512_loadu_ps(b->scale),
+                 bias = t->bias ? _mm512_maskz_loadu_ps(mask, t->bias) : _mm512_setzero_ps();
     const __m512 first = _mm512_set1_ps(0x1p16f), second = _mm512_set1_ps(0x1p8f);
     for (int64_t i = 0; i < t->rows; i++) {
         float *c = t->c + i * t->ldc;
@@ -94,7 +96,10 @@ bool ls_fixed_usable(void)
 void ls_tiles_begin(void) {}
 void ls_tiles_end(void) {}
 void ls_fixed_multiply(const LsFixedProduct *p) { (void)p; }
-void ls_fixed_give(const LsFixedTarget *t, const int32_t *sum, const LsFixedScale *a, const LsFixedScale *b) { (void)t, (void)sum, (void)a, (void)b; }
+void ls_fixed_give(const LsFixedTarget *t, const int32_t *sum, const LsFixedScale *a, const LsFixedScale *b)
+{
+    (void)t, (void)sum, (void)a, (void)b;
+}
 bool ls_fixed_usable(void) { return false; }
 
 #endif

@@ -1,4 +1,5 @@
-/* Packing of fixed-point panels: the largest number of each row first, then its digits, 16 rows by 64 of k at a time. */
+/* Packing of fixed-point panels: the largest number of each row first, then its digits, 16 rows by 64 of k at a
+ * time. */
 #include "base/gemm_fixed.h"
 #include "base/pieces.h"
 
@@ -16,7 +17,8 @@ typedef struct Piece {
     int64_t stride; /* from row to row; lines of k are copies, TILE apart */
 } Piece;
 
-/* ---- The largest of each row ------------------------------------------------------------------------------------------------------ */
+/* ---- The largest of each row
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* As the bits of a float, in which order is that of the numbers, then infinity, then NaN. */
 static inline __m512i size_of(__m512i x) { return _mm512_and_si512(x, _mm512_set1_epi32(0x7fffffff)); }
@@ -52,9 +54,11 @@ static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t r
     return most[0];
 }
 
-/* Lines of k lie too far apart to be read twice: while their largest are found they are copied, (panels, k, 16), zeros beyond rows and depth. */
-static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth,
-                                                             const int panels, float *copy, __m512i largest[LS_FIXED_TOGETHER])
+/* Lines of k lie too far apart to be read twice: while their largest are found they are copied, (panels, k, 16), zeros
+ * beyond rows and depth. */
+static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource *s, const float *x, int64_t rows,
+                                                             int64_t depth, const int panels, float *copy,
+                                                             __m512i largest[LS_FIXED_TOGETHER])
 {
     enum { AHEAD = 24 };
     const int64_t stride = s->stride;
@@ -77,10 +81,11 @@ static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource
     }
 }
 
-/* ---- The rows' powers of two ---------------------------------------------------------------------------------------------------- */
+/* ---- The rows' powers of two
+ * ---------------------------------------------------------------------------------------------------- */
 
-/* 2^(23 - e) for each row, with which its numbers become integers whose first digit fits: |x| 2^(23 - e) <= 127 2^16 + 127 2^8 + 127. Notes rows that are
- * not finite. */
+/* 2^(23 - e) for each row, with which its numbers become integers whose first digit fits: |x| 2^(23 - e) <= 127 2^16 +
+ * 127 2^8 + 127. Notes rows that are not finite. */
 static __m512 multipliers(__m512i most, LsFixedScale *scale)
 {
     __m512 size = _mm512_mul_ps(_mm512_castsi512_ps(most), _mm512_set1_ps(1.00394f));
@@ -91,10 +96,14 @@ static __m512 multipliers(__m512i most, LsFixedScale *scale)
     return _mm512_scalef_ps(_mm512_set1_ps(1), _mm512_sub_ps(_mm512_set1_ps(23), e));
 }
 
-/* ---- Digits --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Digits
+ * --------------------------------------------------------------------------------------------------------------------- */
 
 /* x as an integer of 24 bits. */
-static inline __m512i integers(__m512i x, __m512 multiplier) { return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(x), multiplier)); }
+static inline __m512i integers(__m512i x, __m512 multiplier)
+{
+    return _mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(x), multiplier));
+}
 
 /* Those of few digits: below 2^-10 of the power of two. */
 static inline __mmask16 few_digits(__m512i n)
@@ -102,8 +111,8 @@ static inline __mmask16 few_digits(__m512i n)
     return _mm512_cmp_epi32_mask(_mm512_abs_epi32(n), _mm512_set1_epi32(1 << 13), _MM_CMPINT_LT);
 }
 
-/* x as an integer whose bytes are its digits: with half a unit added to the lower two, they are those of an unsigned number. Counts those
- * of few digits. */
+/* x as an integer whose bytes are its digits: with half a unit added to the lower two, they are those of an unsigned
+ * number. Counts those of few digits. */
 static inline __attribute__((always_inline)) __m512i digits(__m512i x, __m512 multiplier, __m512i *few)
 {
     const __m512i half = _mm512_set1_epi32(0x8080);
@@ -117,15 +126,17 @@ static inline __attribute__((always_inline)) void digits_of_row(const __m512i n[
 {
     /* bytes 2, 6, 10 ... of two vectors, then bytes 1, 5, 9 ...; and bytes 0, 4, 8 ... */
     _Alignas(64) static const uint8_t upper[64] = {
-        2,  6,  10, 14, 18, 22, 26, 30, 34, 38, 42, 46, 50, 54, 58, 62, 66, 70, 74, 78, 82, 86, 90, 94, 98, 102, 106, 110, 114, 118, 122, 126,
-        1,  5,  9,  13, 17, 21, 25, 29, 33, 37, 41, 45, 49, 53, 57, 61, 65, 69, 73, 77, 81, 85, 89, 93, 97, 101, 105, 109, 113, 117, 121, 125};
+        2,  6,  10, 14,  18,  22,  26,  30,  34,  38,  42, 46, 50, 54,  58,  62,  66,  70,  74,  78, 82, 86,
+        90, 94, 98, 102, 106, 110, 114, 118, 122, 126, 1,  5,  9,  13,  17,  21,  25,  29,  33,  37, 41, 45,
+        49, 53, 57, 61,  65,  69,  73,  77,  81,  85,  89, 93, 97, 101, 105, 109, 113, 117, 121, 125};
     _Alignas(64) static const uint8_t lower[64] = {0,  4,  8,  12, 16, 20, 24, 28, 32, 36, 40, 44, 48,  52,  56,  60,
                                                    64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 108, 112, 116, 120, 124};
     __m512i pick = _mm512_load_si512(upper), last = _mm512_load_si512(lower);
     __m512i a = _mm512_permutex2var_epi8(n[0], pick, n[1]), b = _mm512_permutex2var_epi8(n[2], pick, n[3]);
     out[0] = _mm512_shuffle_i64x2(a, b, 0x44);
     out[1] = _mm512_shuffle_i64x2(a, b, 0xee);
-    out[2] = _mm512_shuffle_i64x2(_mm512_permutex2var_epi8(n[0], last, n[1]), _mm512_permutex2var_epi8(n[2], last, n[3]), 0x44);
+    out[2] = _mm512_shuffle_i64x2(_mm512_permutex2var_epi8(n[0], last, n[1]),
+                                  _mm512_permutex2var_epi8(n[2], last, n[3]), 0x44);
 }
 
 /* From four neighbours in k of 16 rows: a unit of four bytes a row of each digit. */
@@ -147,7 +158,8 @@ typedef struct Work {
     __m512i few[TILE]; /* numbers of few digits; along k: of each row, over lanes of k; else in the first, a lane a row */
 } Work;
 
-static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool along_k, const bool right, Work *w, uint8_t *out)
+static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool along_k, const bool right, Work *w,
+                                                             uint8_t *out)
 {
     LsSquare digit[LS_FIXED_DIGITS]; /* units of four of k: along_k rows by fours; else fours by rows */
     __m512 all = _mm512_load_ps(w->multiplier);
@@ -158,7 +170,8 @@ static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool
         __m512i few = w->few[along_k ? i : 0];
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
-            n[j] = digits(_mm512_loadu_si512(along_k ? p.x + i * p.stride + TILE * j : p.x + (4 * i + j) * TILE), multiplier, &few);
+            n[j] = digits(_mm512_loadu_si512(along_k ? p.x + i * p.stride + TILE * j : p.x + (4 * i + j) * TILE),
+                          multiplier, &few);
         w->few[along_k ? i : 0] = few;
         if (along_k)
             digits_of_row(n, d);
@@ -195,14 +208,16 @@ static void begin_panel(Work *w, __m512i most, LsFixedScale *scale)
     _mm512_store_ps(w->multiplier, multipliers(most, scale));
 }
 
-/* ---- Wide panels ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Wide panels
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 /* Of a row's numbers, zeros aside, are more than a quarter of few digits? */
 static bool row_is_wide(const float *x, int64_t depth, float multiplier)
 {
     int64_t all = 0, few = 0;
     for (int64_t k = 0; k < depth; k += TILE) {
-        __m512i line = _mm512_maskz_loadu_epi32(depth - k < TILE ? (__mmask16)((1u << (depth - k)) - 1) : (__mmask16)0xffff, x + k);
+        __m512i line = _mm512_maskz_loadu_epi32(
+            depth - k < TILE ? (__mmask16)((1u << (depth - k)) - 1) : (__mmask16)0xffff, x + k);
         __mmask16 there = _mm512_test_epi32_mask(line, _mm512_set1_epi32(0x7fffffff));
         all += __builtin_popcount(there);
         few += __builtin_popcount(there & few_digits(integers(line, _mm512_set1_ps(multiplier))));
@@ -220,7 +235,8 @@ static bool rows_are_wide(const LsFixedSource *s, const float *x, int64_t rows, 
         return false;
     int64_t beyond = ls_fixed_steps(depth) * STEP - depth;
     for (int64_t i = 0; i < rows; i++)
-        if (4 * (_mm512_reduce_add_epi32(w->few[i]) - beyond) > depth && row_is_wide(x + i * s->stride, depth, w->multiplier[i]))
+        if (4 * (_mm512_reduce_add_epi32(w->few[i]) - beyond) > depth &&
+            row_is_wide(x + i * s->stride, depth, w->multiplier[i]))
             return true;
     return false;
 }
@@ -242,9 +258,11 @@ static bool lines_are_wide(const float *lines, int64_t rows, int64_t depth, cons
     return _mm512_cmp_epi32_mask(_mm512_slli_epi32(few, 2), all, _MM_CMPINT_NLE) != 0;
 }
 
-/* ---- Panels --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Panels
+ * --------------------------------------------------------------------------------------------------------------------- */
 
-static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out,
+                      LsFixedScale *scale)
 {
     Work w;
     begin_panel(&w, largest_of_rows(s, x, rows, depth), scale);
@@ -253,7 +271,8 @@ static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int6
     scale->wide = scale->wide || (!s->by_largest && rows_are_wide(s, x, rows, depth, &w));
 }
 
-static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out,
+                       LsFixedScale *scale)
 {
     __m512i most[LS_FIXED_TOGETHER];
     const int panels = (int)((rows + TILE - 1) / TILE);
@@ -267,11 +286,13 @@ static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int
         begin_panel(&w, most[j], scale + j);
         for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES, copy += STEP * TILE)
             (s->right ? k_right : k_left)((Piece){copy, TILE}, &w, out);
-        scale[j].wide = scale[j].wide || (!s->by_largest && lines_are_wide(lines, ls_least(TILE, rows - j * TILE), depth, &w));
+        scale[j].wide =
+            scale[j].wide || (!s->by_largest && lines_are_wide(lines, ls_least(TILE, rows - j * TILE), depth, &w));
     }
 }
 
-void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
+                   uint8_t *out, LsFixedScale *scale)
 {
     if (!s->along_k) {
         pack_lines(s, s->data + from * s->stride + row, rows, depth, copy, out, scale);
@@ -283,7 +304,8 @@ void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t fr
 
 #else
 
-void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy, uint8_t *out, LsFixedScale *scale)
+void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
+                   uint8_t *out, LsFixedScale *scale)
 {
     (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)copy, (void)out, (void)scale;
 }

@@ -8,17 +8,18 @@
 #define BLOCK 64
 
 /* out: (BLOCK, BLOCK): rows and columns of a block of op(matrix) that starts at (row, column). */
-static void copy_block(double *out, const double *matrix, int64_t stride, bool transposed, int64_t row, int64_t column, int64_t rows,
-                       int64_t columns)
+static void copy_block(double *out, const double *matrix, int64_t stride, bool transposed, int64_t row, int64_t column,
+                       int64_t rows, int64_t columns)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t j = 0; j < columns; j++)
-            out[i * BLOCK + j] = transposed ? matrix[(column + j) * stride + row + i] : matrix[(row + i) * stride + column + j];
+            out[i * BLOCK + j] =
+                transposed ? matrix[(column + j) * stride + row + i] : matrix[(row + i) * stride + column + j];
 }
 
 /* sum: (rows, columns) += x (rows, depth) y (depth, columns), all with BLOCK elements from row to row. */
-static void multiply_block(double *restrict sum, const double *restrict x, const double *restrict y, int64_t rows, int64_t columns,
-                           int64_t depth)
+static void multiply_block(double *restrict sum, const double *restrict x, const double *restrict y, int64_t rows,
+                           int64_t columns, int64_t depth)
 {
     for (int64_t i = 0; i < rows; i++)
         for (int64_t p = 0; p < depth; p++)

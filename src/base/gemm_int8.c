@@ -1,5 +1,5 @@
-/* Products with weights of 8 bits. Few rows of A read the weights as they stand; for many, blocks of them are widened, each used for all
- * rows of A while it is in the cache. */
+/* Products with weights of 8 bits. Few rows of A read the weights as they stand; for many, blocks of them are widened,
+ * each used for all rows of A while it is in the cache. */
 #include "base/bfloat16.h"
 #include "base/gemm.h"
 #include "base/gemm_check.h"
@@ -9,8 +9,8 @@
 /* Rows of B together: 256 of 3,072 are 3 MiB of floats, and enough columns of C for every thread. */
 #define BLOCK 256
 
-/* b: (rows, k) -> to: (rows, k), each times its scale. Every bfloat16 holds 8 bits exactly, but not their product with the scale: it is
- * rounded once. */
+/* b: (rows, k) -> to: (rows, k), each times its scale. Every bfloat16 holds 8 bits exactly, but not their product with
+ * the scale: it is rounded once. */
 static void widen(void *to, const int8_t *b, int64_t stride, const float *scale, int64_t rows, int64_t k, bool bfloat16)
 {
 #pragma omp parallel for schedule(static) if (rows * k > 16384)

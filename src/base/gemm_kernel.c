@@ -1,6 +1,6 @@
-/* The loops around the register tile follow Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication": a block of
- * A and a block of B are copied into the order in which the tile reads them; the block of A stays in the second-level cache while
- * the panels of B pass by.
+/* The loops around the register tile follow Goto and van de Geijn 2008, "Anatomy of high-performance matrix
+ * multiplication": a block of A and a block of B are copied into the order in which the tile reads them; the block of A
+ * stays in the second-level cache while the panels of B pass by.
  *
  * Every element of C is summed in one order: over k within a block of DEPTH in a register, then block after block. */
 #include "base/gemm_kernel.h"
@@ -53,7 +53,8 @@ static const float *part_of(const void *matrix, int64_t stride, bool transposed,
     return transposed ? x + column * stride + row : x + row * stride + column;
 }
 
-/* ---- Packing A: panels of TILE_ROWS rows, (depth, 8) each; rows beyond the last are zero ------------------------------------ */
+/* ---- Packing A: panels of TILE_ROWS rows, (depth, 8) each; rows beyond the last are zero
+ * ------------------------------------ */
 
 /* rows: (8, 16 of k) in registers -> out: (16 of k, 8). */
 static inline void transpose_8_16(const __m512 row[TILE_ROWS], float *out, int64_t depth)
@@ -99,7 +100,8 @@ static void pack_a(const float *a, int64_t stride, int64_t rows, int64_t depth, 
         for (; p < depth; p += LANES) {
             __m512 row[TILE_ROWS];
             for (int r = 0; r < TILE_ROWS; r++)
-                row[r] = i + r < rows ? _mm512_maskz_loadu_ps(first_lanes(depth - p), a + (i + r) * stride + p) : _mm512_setzero_ps();
+                row[r] = i + r < rows ? _mm512_maskz_loadu_ps(first_lanes(depth - p), a + (i + r) * stride + p)
+                                      : _mm512_setzero_ps();
             transpose_8_16(row, out + p * TILE_ROWS, depth - p);
         }
     }
@@ -121,7 +123,8 @@ static void pack_a_transposed(const float *a, int64_t stride, int64_t rows, int6
     }
 }
 
-/* ---- Packing B: panels of 1 to 3 vectors of columns, (depth, 16 vectors) each; columns beyond the last are zero -------------- */
+/* ---- Packing B: panels of 1 to 3 vectors of columns, (depth, 16 vectors) each; columns beyond the last are zero
+ * -------------- */
 
 /* Vectors in the panel that begins with `left` vectors to go: three, but two and two rather than three and one. */
 static int64_t panel_vectors(int64_t left)
@@ -130,8 +133,8 @@ static int64_t panel_vectors(int64_t left)
 }
 
 /* `depth` rows of one panel; b: (depth, 16 vectors), of which the last vector has the lanes `last`. */
-static inline __attribute__((always_inline)) void copy_panel(const float *b, int64_t stride, int64_t depth, const int64_t vectors, __mmask16 last,
-                                                             float *out)
+static inline __attribute__((always_inline)) void copy_panel(const float *b, int64_t stride, int64_t depth,
+                                                             const int64_t vectors, __mmask16 last, float *out)
 {
     for (int64_t p = 0; p < depth; p++, b += stride, out += vectors * LANES)
         for (int64_t v = 0; v < vectors; v++) {
@@ -210,14 +213,16 @@ static void pack_b_transposed(const float *b, int64_t stride, int64_t columns, i
             for (; p < depth; p += LANES) {
                 __m512 x[LANES];
                 for (int r = 0; r < LANES; r++)
-                    x[r] = column + r < columns ? _mm512_maskz_loadu_ps(first_lanes(depth - p), from + r * stride + p) : _mm512_setzero_ps();
+                    x[r] = column + r < columns ? _mm512_maskz_loadu_ps(first_lanes(depth - p), from + r * stride + p)
+                                                : _mm512_setzero_ps();
                 transpose_16_16(x, to + p * width * LANES, width * LANES, depth - p);
             }
         }
     }
 }
 
-/* ---- The register tile ------------------------------------------------------------------------------------------------------ */
+/* ---- The register tile
+ * ------------------------------------------------------------------------------------------------------ */
 
 typedef struct Tile {
     const float *a; /* lda floats from row to row; by columns: (depth, rows), packed ones with an lda of 8; else (rows, depth) */
@@ -230,7 +235,8 @@ typedef struct Tile {
 } Tile;
 
 /* c = or += a b for constant rows and vectors: the sums live in registers. */
-static inline __attribute__((always_inline)) void tile(const Tile *t, const int rows, const int vectors, const bool by_columns)
+static inline __attribute__((always_inline)) void tile(const Tile *t, const int rows, const int vectors,
+                                                       const bool by_columns)
 {
     __m512 sum[TILE_ROWS][TILE_VECTORS];
     const float *a = t->a, *b = t->b;
@@ -300,8 +306,8 @@ typedef struct Block {
 } Block;
 
 /* c: (rows, columns) from a block of A and a packed block of B. */
-static void multiply_blocks(const Block *a, const float *b, int64_t rows, int64_t columns, int64_t depth, float *c, int64_t ldc, bool add,
-                            const float *bias)
+static void multiply_blocks(const Block *a, const float *b, int64_t rows, int64_t columns, int64_t depth, float *c,
+                            int64_t ldc, bool add, const float *bias)
 {
     int64_t vectors = (columns + LANES - 1) / LANES;
     for (int64_t v = 0, width; v < vectors; v += width) {
@@ -314,7 +320,8 @@ static void multiply_blocks(const Block *a, const float *b, int64_t rows, int64_
     }
 }
 
-/* ---- One region ------------------------------------------------------------------------------------------------------------- */
+/* ---- One region
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* Blocks of equal size: `most` at most, a multiple of `step` each but the last. */
 static int64_t block_length(int64_t length, int64_t most, int64_t step)
@@ -324,8 +331,8 @@ static int64_t block_length(int64_t length, int64_t most, int64_t step)
     return least((each + step - 1) / step * step, most);
 }
 
-/* A tile can read A as it stands, which saves packing it, unless its lines would fall on each other in the first-level cache, or
- * (transposed) lie on many pages while many panels of B pass by. */
+/* A tile can read A as it stands, which saves packing it, unless its lines would fall on each other in the first-level
+ * cache, or (transposed) lie on many pages while many panels of B pass by. */
 static bool reads_direct(const LsGemm *g, const LsGemmRegion *r)
 {
     if (g->lda % PAGE_FLOATS == 0)
@@ -344,7 +351,8 @@ static Block block_of_a(const LsGemm *g, const float *a, int64_t rows, int64_t d
 void ls_gemm_kernel(const LsGemm *g, const LsGemmRegion *r, float *space)
 {
     float *packed_a = space, *packed_b = space + (int64_t)DEPTH * ROWS;
-    int64_t rows_each = block_length(r->rows, ROWS, TILE_ROWS), columns_each = block_length(r->columns, COLUMNS, TILE_VECTORS * LANES);
+    int64_t rows_each = block_length(r->rows, ROWS, TILE_ROWS),
+            columns_each = block_length(r->columns, COLUMNS, TILE_VECTORS * LANES);
     bool direct = reads_direct(g, r);
     for (int64_t j = 0; j < r->columns; j += columns_each) {
         int64_t columns = least(columns_each, r->columns - j);
@@ -355,7 +363,8 @@ void ls_gemm_kernel(const LsGemm *g, const LsGemmRegion *r, float *space)
             (g->transpose_b ? pack_b_transposed : pack_b)(b, g->ldb, columns, depth, packed_b);
             for (int64_t i = 0; i < r->rows; i += rows_each) {
                 int64_t rows = least(rows_each, r->rows - i);
-                Block a = block_of_a(g, part_of(g->a, g->lda, g->transpose_a, r->row + i, r->from + p), rows, depth, direct, packed_a);
+                Block a = block_of_a(g, part_of(g->a, g->lda, g->transpose_a, r->row + i, r->from + p), rows, depth,
+                                     direct, packed_a);
                 multiply_blocks(&a, packed_b, rows, columns, depth, r->c + i * r->ldc + j, r->ldc, r->add || p > 0,
                                 complete && g->bias ? (const float *)g->bias + r->column + j : NULL);
                 if (complete && g->finish)

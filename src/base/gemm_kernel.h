@@ -20,7 +20,8 @@ bool ls_gemm_kernel_usable(void);
 /* Floats of packing space that ls_gemm_kernel needs, aligned to LS_ALIGN. */
 int64_t ls_gemm_kernel_space(void);
 
-/* One region of the product, on the calling thread. An element's bits depend on the range of k, not on where the rectangles are cut. */
+/* One region of the product, on the calling thread. An element's bits depend on the range of k, not on where the
+ * rectangles are cut. */
 void ls_gemm_kernel(const LsGemm *g, const LsGemmRegion *region, float *space);
 
 #endif

@@ -1,6 +1,6 @@
-/* The product of panels: B is packed by all threads together, block by block of columns and of k; then each thread takes blocks of rows,
- * packs them for itself, and multiplies them with all of B. So both operands are packed once, B for the third-level cache, A for the
- * second.
+/* The product of panels: B is packed by all threads together, block by block of columns and of k; then each thread
+ * takes blocks of rows, packs them for itself, and multiplies them with all of B. So both operands are packed once, B
+ * for the third-level cache, A for the second.
  *
  * The order of an element's sum follows from k alone: blocks of k one after the other, added in float. */
 #include "base/bfloat16.h"
@@ -59,14 +59,21 @@ static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel)
     while (wanted > 1 && row_tasks * wanted % threads != 0)
         wanted++;
     if (wanted > 1)
-        p.task_columns = ls_even_piece(p.columns, p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted : ls_least(LEAST_COLUMNS, ls_ceil_div(p.columns, threads)), LS_PANEL);
+        p.task_columns =
+            ls_even_piece(p.columns,
+                          p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted
+                                                             : ls_least(LEAST_COLUMNS, ls_ceil_div(p.columns, threads)),
+                          LS_PANEL);
     return p;
 }
 
-/* ---- C ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- C
+ * ------------------------------------------------------------------------------------------------------------------------- */
 
-/* Where the sums over a block of k go that belong to the piece (rows, columns) of C from (row, column): there, or to the partial sums. */
-static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64_t rows, int64_t columns, bool first, bool last)
+/* Where the sums over a block of k go that belong to the piece (rows, columns) of C from (row, column): there, or to
+ * the partial sums. */
+static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64_t rows, int64_t columns, bool first,
+                               bool last)
 {
     const LsGemm *g = p->g;
     bool to_c = p->c_float || last;
@@ -86,7 +93,8 @@ static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64
     return t;
 }
 
-/* ---- The loops ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The loops
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* A block of columns and of k. */
 typedef struct Block {
@@ -159,8 +167,14 @@ static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
     int64_t row_tasks = ls_ceil_div(p->g->m, p->task_rows), column_tasks = ls_ceil_div(b->columns, p->task_columns);
 #pragma omp master
     ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
-    /* pieces whose lines in memory are long enough for the machine to guess the next, or that have a next panel to ask for */
-    int64_t wide = p->b.along_k ? ls_even_piece(b->columns, ls_least(PACK_COLUMNS, ls_ceil_div(b->columns, 2 * omp_get_num_threads())), LS_PANEL) : PACK_COLUMNS, deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ls_ceil_div(b->depth, deep);
+    /* pieces whose lines in memory are long enough for the machine to guess the next, or that have a next panel to ask
+     * for */
+    int64_t wide = p->b.along_k
+                       ? ls_even_piece(b->columns,
+                                       ls_least(PACK_COLUMNS, ls_ceil_div(b->columns, 2 * omp_get_num_threads())),
+                                       LS_PANEL)
+                       : PACK_COLUMNS,
+            deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ls_ceil_div(b->depth, deep);
 #pragma omp for schedule(static)
     for (int64_t piece = 0; piece < ls_ceil_div(b->columns, wide) * slices; piece++) {
         int64_t j = piece / slices * wide, k = piece % slices * deep;
@@ -192,7 +206,8 @@ LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel)
     Plan p = plan_of(g, kernel);
     bool partial = !p.c_float && g->k > p.depth;
     int64_t panel = ls_panel_bytes(p.depth, 1), b_bytes = p.columns / LS_PANEL * panel;
-    int64_t a_bytes = p.task_rows / LS_PANEL * panel, partial_bytes = partial ? ls_round_up(g->m * p.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
+    int64_t a_bytes = p.task_rows / LS_PANEL * panel,
+            partial_bytes = partial ? ls_round_up(g->m * p.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
     int64_t threads = ls_threads();
     LsGemmSpace *space = ls_gemm_space_take(b_bytes + partial_bytes + threads * a_bytes);
     if (!space)

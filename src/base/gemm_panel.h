@@ -1,13 +1,15 @@
-/* Products of bfloat16 pairs: operands packed in panels, which tile registers (AMX) or dot products of pairs (AVX512_BF16) multiply.
+/* Products of bfloat16 pairs: operands packed in panels, which tile registers (AMX) or dot products of pairs
+ * (AVX512_BF16) multiply.
  *
  * A float is the sum of three bfloat16 numbers, x = x1 + x2 + x3 with |x2| <= 2^-8 |x1| and |x3| <= 2^-8 |x2|, so that
  *
  *     x y = x1 y1 + (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1) + at most 2^-23 |x y|
  *
- * (Henry, Tang, Heinecke 2019, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision computations"). Tiles multiply so
- * much faster than vectors that these six products take less time than the one. A tile sums 32 products before it adds them to what there is, so
- * that the small terms cost few roundings: the error is no larger than that of a sum of float products. What the split cannot carry: an infinite operand may give NaN, and
- * of numbers below 2^-110 less than 24 bits count.
+ * (Henry, Tang, Heinecke 2019, "Leveraging the bfloat16 artificial intelligence datatype for higher-precision
+ * computations"). Tiles multiply so much faster than vectors that these six products take less time than the one. A
+ * tile sums 32 products before it adds them to what there is, so that the small terms cost few roundings: the error is
+ * no larger than that of a sum of float products. What the split cannot carry: an infinite operand may give NaN, and of
+ * numbers below 2^-110 less than 24 bits count.
  */
 #ifndef LS_BASE_GEMM_PANEL_H
 #define LS_BASE_GEMM_PANEL_H
@@ -32,9 +34,11 @@ typedef struct LsPanelSource {
     bool right;       /* pack as B, not as A */
 } LsPanelSource;
 
-/* Packs `rows` rows from `row` of k from `from`, `depth` long, in panels of 32, which come panel_bytes apart: out: (steps, parts, 2 tiles)
- * each, parts 3 for float, else 1; what lies beyond rows and depth is zero to the end of its tile. */
-void ls_panel_pack(const LsPanelSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes);
+/* Packs `rows` rows from `row` of k from `from`, `depth` long, in panels of 32, which come panel_bytes apart: out:
+ * (steps, parts, 2 tiles) each, parts 3 for float, else 1; what lies beyond rows and depth is zero to the end of its
+ * tile. */
+void ls_panel_pack(const LsPanelSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out,
+                   int64_t panel_bytes);
 
 static inline int64_t ls_panel_steps(int64_t depth) { return (depth + LS_STEP - 1) / LS_STEP; }
 static inline int64_t ls_panel_bytes(int64_t depth, int parts) { return ls_panel_steps(depth) * parts * LS_STEP_BYTES; }
@@ -59,8 +63,9 @@ void ls_panel_give(const LsPanelTarget *target, const float *sum);
 /* After gives past the caches, before other threads may read. */
 void ls_panel_settle(void);
 
-/* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is 1. While the tiles
- * are busy, memory is asked for what comes next: `lines` cache lines a step from `next` on, and those that `target` will write. */
+/* sum: (32, 32) = a b over all parts, or sum + a b; only the first 16 rows (columns) where row_tiles (column_tiles) is
+ * 1. While the tiles are busy, memory is asked for what comes next: `lines` cache lines a step from `next` on, and
+ * those that `target` will write. */
 typedef struct LsPanelProduct {
     const uint8_t *a, *b;
     int64_t steps;

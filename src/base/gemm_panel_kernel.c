@@ -22,7 +22,8 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
     }
 }
 
-/* ---- AMX: four tiles of sums, two of A, two of B --------------------------------------------------------------------------------- */
+/* ---- AMX: four tiles of sums, two of A, two of B
+ * --------------------------------------------------------------------------------- */
 
 /* For each tile register by its number: sums 0 to 3, tiles of A 4 and 5, of B 6 and 7. */
 #define IF_ROWS(what) \
@@ -47,7 +48,8 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
     IF_ROWS(_tile_dpbf16ps(2, 5, 6));                     \
     IF_BOTH(_tile_dpbf16ps(3, 5, 7))
 
-static inline __attribute__((always_inline)) void amx_tiles(const LsPanelProduct *p, const int parts, const int row_tiles, const int column_tiles)
+static inline __attribute__((always_inline)) void amx_tiles(const LsPanelProduct *p, const int parts,
+                                                            const int row_tiles, const int column_tiles)
 {
     const uint8_t *a = p->a, *b = p->b;
     float *sum = p->sum;
@@ -107,7 +109,8 @@ static void amx_multiply(const LsPanelProduct *p)
     }
 }
 
-/* ---- Dot products of pairs: 8 rows by 2 vectors of sums ------------------------------------------------------------------------- */
+/* ---- Dot products of pairs: 8 rows by 2 vectors of sums
+ * ------------------------------------------------------------------------- */
 
 enum { DOT_ROWS = 8 };
 
@@ -116,7 +119,8 @@ static const struct {
     int a, b;
 } part_pairs[] = {{2, 0}, {1, 1}, {0, 2}, {1, 0}, {0, 1}, {0, 0}};
 
-static inline __attribute__((always_inline)) void dot_step(const uint8_t *a, const uint8_t *b, const int column_tiles, __m512 s[DOT_ROWS][2])
+static inline __attribute__((always_inline)) void dot_step(const uint8_t *a, const uint8_t *b, const int column_tiles,
+                                                           __m512 s[DOT_ROWS][2])
 {
     for (int pair = 0; pair < LS_STEP / 2; pair++) {
         __m512bh near = (__m512bh)_mm512_load_si512(b + pair * 64);
@@ -131,8 +135,8 @@ static inline __attribute__((always_inline)) void dot_step(const uint8_t *a, con
     }
 }
 
-static inline __attribute__((always_inline)) void dot_rows(const uint8_t *a, const uint8_t *b, int64_t steps, int parts, const int column_tiles,
-                                                           bool add, float *sum)
+static inline __attribute__((always_inline)) void dot_rows(const uint8_t *a, const uint8_t *b, int64_t steps, int parts,
+                                                           const int column_tiles, bool add, float *sum)
 {
     __m512 s[DOT_ROWS][2];
 #pragma GCC unroll 8
@@ -166,7 +170,8 @@ static void dot_multiply(const LsPanelProduct *p)
         }
 }
 
-/* ---- C --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- C
+ * --------------------------------------------------------------------------------------------------------------------------- */
 
 static inline __mmask16 first_lanes(int64_t count)
 {

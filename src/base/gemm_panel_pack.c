@@ -9,7 +9,8 @@
 #include "base/gemm_square.h"
 
 
-/* ---- The split --------------------------------------------------------------------------------------------------------------- */
+/* ---- The split
+ * --------------------------------------------------------------------------------------------------------------- */
 
 /* The three parts of a vector, each a float whose lower half is zero. */
 typedef struct Parts {
@@ -26,10 +27,12 @@ static inline __m512i difference(__m512i x, __m512i y)
     return _mm512_castps_si512(_mm512_sub_ps(_mm512_castsi512_ps(x), _mm512_castsi512_ps(y)));
 }
 
-/* From 2^127 on rounding might overflow, so the first part is cut off instead; what is not finite has no other parts. */
+/* From 2^127 on rounding might overflow, so the first part is cut off instead; what is not finite has no other
+ * parts. */
 static __attribute__((noinline)) Parts split_large(__m512i x, __mmask16 large)
 {
-    __mmask16 not_finite = _mm512_fpclass_ps_mask(_mm512_castsi512_ps(x), 0x99), nan = _mm512_fpclass_ps_mask(_mm512_castsi512_ps(x), 0x81);
+    __mmask16 not_finite = _mm512_fpclass_ps_mask(_mm512_castsi512_ps(x), 0x99),
+              nan = _mm512_fpclass_ps_mask(_mm512_castsi512_ps(x), 0x81);
     __m512i first = _mm512_mask_and_epi32(nearest(x), large, x, _mm512_set1_epi32((int)0xffff0000));
     first = _mm512_mask_or_epi32(first, nan, first, _mm512_set1_epi32(0x00400000));
     __m512i rest = _mm512_maskz_mov_epi32((__mmask16)~not_finite, difference(x, first)), second = nearest(rest);
@@ -57,15 +60,16 @@ static inline __attribute__((always_inline)) __m512i in_pairs(__m512i x, __m512i
     return _mm512_or_epi32(_mm512_srli_epi32(x, 16), y);
 }
 
-/* ---- One tile: 16 rows by 32 of k --------------------------------------------------------------------------------------------- */
+/* ---- One tile: 16 rows by 32 of k
+ * --------------------------------------------------------------------------------------------- */
 
 static inline void store(uint8_t *out, int i, __m512i x)
 {
     _mm512_store_si512(out + i * 64, x);
 }
 
-static inline __attribute__((always_inline)) void tile_of_floats(const float *x, int64_t stride, const bool along_k, const bool right,
-                                                                 uint8_t *out)
+static inline __attribute__((always_inline)) void tile_of_floats(const float *x, int64_t stride, const bool along_k,
+                                                                 const bool right, uint8_t *out)
 {
     LsSquare first, second; /* along_k: rows by k = 0..15, 16..31; else k = 0..15, 16..31 by rows */
 #pragma GCC unroll 16
@@ -80,15 +84,16 @@ static inline __attribute__((always_inline)) void tile_of_floats(const float *x,
 #pragma GCC unroll 16
     for (int i = 0; i < LS_TILE; i++) { /* now right: k by rows; else rows by k */
         __m512i *from = i < LS_TILE / 2 ? first : second;
-        Parts a = right ? split(from[2 * i % LS_TILE]) : split(first[i]), b = right ? split(from[2 * i % LS_TILE + 1]) : split(second[i]);
+        Parts a = right ? split(from[2 * i % LS_TILE]) : split(first[i]),
+              b = right ? split(from[2 * i % LS_TILE + 1]) : split(second[i]);
 #pragma GCC unroll 3
         for (int p = 0; p < LS_FLOAT_PARTS; p++)
             store(out + p * LS_STEP_BYTES, i, right ? in_pairs(a.part[p], b.part[p]) : in_order(a.part[p], b.part[p]));
     }
 }
 
-static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_t *x, int64_t stride, const bool along_k, const bool right,
-                                                                   uint8_t *out)
+static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_t *x, int64_t stride,
+                                                                   const bool along_k, const bool right, uint8_t *out)
 {
     LsSquare pairs; /* along_k: rows by pairs of k; else pairs of k by rows */
 #pragma GCC unroll 16
@@ -108,15 +113,22 @@ static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_
         store(out, i, pairs[i]);
 }
 
-#define FORM(name, along_k, right)                                                                                        \
-    static void floats_##name(const void *x, int64_t stride, uint8_t *out) { tile_of_floats(x, stride, along_k, right, out); } \
-    static void bfloat16_##name(const void *x, int64_t stride, uint8_t *out) { tile_of_bfloat16(x, stride, along_k, right, out); }
+#define FORM(name, along_k, right)                                           \
+    static void floats_##name(const void *x, int64_t stride, uint8_t *out)   \
+    {                                                                        \
+        tile_of_floats(x, stride, along_k, right, out);                      \
+    }                                                                        \
+    static void bfloat16_##name(const void *x, int64_t stride, uint8_t *out) \
+    {                                                                        \
+        tile_of_bfloat16(x, stride, along_k, right, out);                    \
+    }
 FORM(rows_left, true, false)
 FORM(rows_right, true, true)
 FORM(k_left, false, false)
 FORM(k_right, false, true)
 
-/* ---- Panels ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Panels
+ * ------------------------------------------------------------------------------------------------------------------- */
 
 /* Packs a whole tile whose lines, rows or k, begin at x, `stride` elements apart. */
 typedef void (*PackTile)(const void *x, int64_t stride, uint8_t *out);
@@ -136,7 +148,8 @@ typedef struct Lines {
 static Lines lines_of(const LsPanelSource *s)
 {
     int64_t bytes = s->is_float ? 4 : 2, line = s->stride * bytes;
-    return s->along_k ? (Lines){bytes, line, LS_TILE * line, LS_STEP * bytes} : (Lines){bytes, line, LS_TILE * bytes, LS_STEP * line};
+    return s->along_k ? (Lines){bytes, line, LS_TILE * line, LS_STEP * bytes}
+                      : (Lines){bytes, line, LS_TILE * bytes, LS_STEP * line};
 }
 
 /* A tile of which only some rows and some of k exist, by way of a copy filled up with zeros. */
@@ -151,7 +164,8 @@ static void pack_edge(const LsPanelSource *s, const char *x, int64_t rows, int64
 }
 
 /* One step of a panel: up to 32 rows by up to 32 of k. */
-static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pack, const char *x, int64_t rows, int64_t depth, uint8_t *out)
+static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pack, const char *x, int64_t rows,
+                             int64_t depth, uint8_t *out)
 {
     for (int64_t tile = 0; tile * LS_TILE < rows; tile++) {
         int64_t have = ls_least(LS_TILE, rows - tile * LS_TILE);
@@ -162,8 +176,8 @@ static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pa
     }
 }
 
-/* A panel's share of the lines of memory that come next: `count` from number `first` on, `across` of them in a row, row after row, as the
- * machine's own guesses follow best. */
+/* A panel's share of the lines of memory that come next: `count` from number `first` on, `across` of them in a row, row
+ * after row, as the machine's own guesses follow best. */
 static inline void ask_for_rows(const char *x, int64_t stride, int64_t across, int64_t first, int64_t count)
 {
     int64_t row = first / across, at = first % across;
@@ -174,20 +188,22 @@ static inline void ask_for_rows(const char *x, int64_t stride, int64_t across, i
     }
 }
 
-void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)
+void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out,
+                   int64_t panel_bytes)
 {
     const Lines l = lines_of(s);
     const PackTile pack = pack_tile_of(s);
     const char *x = (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
-    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES, panels = (rows + LS_PANEL - 1) / LS_PANEL;
+    int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES,
+            panels = (rows + LS_PANEL - 1) / LS_PANEL;
     int64_t wide = LS_PANEL * l.bytes / LS_ALIGN, each = LS_PANEL * wide; /* lines of a panel's step: in a row, in all */
     if (s->along_k) {
         for (int64_t p = 0; p < panels; p++)
             for (int64_t step = 0; step < steps; step++) {
                 if (p + 1 < panels)
                     ask_for_rows(x + 2 * (p + 1) * l.tile, l.line, steps * wide, step * each, each);
-                pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP),
-                          out + p * panel_bytes + step * step_bytes);
+                pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, ls_least(LS_PANEL, rows - p * LS_PANEL),
+                          ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
             }
         return;
     }
@@ -196,13 +212,15 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
             const char *at = x + step * l.step + 2 * p * l.tile;
             if (step + 1 < steps)
                 ask_for_rows(x + (step + 1) * l.step, l.line, panels * wide, p * each, each);
-            pack_step(s, &l, pack, at, ls_least(LS_PANEL, rows - p * LS_PANEL), ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
+            pack_step(s, &l, pack, at, ls_least(LS_PANEL, rows - p * LS_PANEL),
+                      ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
         }
 }
 
 #else
 
-void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out, int64_t panel_bytes)
+void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out,
+                   int64_t panel_bytes)
 {
     (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)out, (void)panel_bytes;
 }

@@ -10,8 +10,8 @@ typedef struct LsGemmSpace {
     int64_t bytes;
 } LsGemmSpace;
 
-/* A block of at least this size, from a list that grows to as many blocks as were ever in use at once: a product of a shape seen before
- * allocates nothing. NULL with a message when out of memory. Any thread. */
+/* A block of at least this size, from a list that grows to as many blocks as were ever in use at once: a product of a
+ * shape seen before allocates nothing. NULL with a message when out of memory. Any thread. */
 LsGemmSpace *ls_gemm_space_take(int64_t bytes);
 void ls_gemm_space_give(LsGemmSpace *space); /* NULL is allowed */
 

@@ -22,8 +22,9 @@ int ls_gemm_watch_end(void)
 
 static bool same(const LsGemmShape *a, const LsGemmShape *b)
 {
-    return a->m == b->m && a->n == b->n && a->k == b->k && a->transpose_a == b->transpose_a && a->transpose_b == b->transpose_b &&
-           a->accumulate == b->accumulate && a->c_float == b->c_float && a->bias == b->bias && a->bfloat16 == b->bfloat16 && a->alone == b->alone;
+    return a->m == b->m && a->n == b->n && a->k == b->k && a->transpose_a == b->transpose_a &&
+           a->transpose_b == b->transpose_b && a->accumulate == b->accumulate && a->c_float == b->c_float &&
+           a->bias == b->bias && a->bfloat16 == b->bfloat16 && a->alone == b->alone;
 }
 
 void ls_gemm_note_always(const LsGemm *g, bool bfloat16)

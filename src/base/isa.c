@@ -66,8 +66,9 @@ LsStatus ls_isa_choose(LsIsa *isa)
     for (int level = 0; level < LS_ISA_LEVELS; level++)
         if (strcmp(forced, names[level]) == 0) {
             if (level > (int)*isa)
-                return ls_fail(LS_USAGE, "LOCKSTEP_ISA=%s: this machine supports at most %s; unset it or name a lower one", forced,
-                               names[*isa]);
+                return ls_fail(LS_USAGE,
+                               "LOCKSTEP_ISA=%s: this machine supports at most %s; unset it or name a lower one",
+                               forced, names[*isa]);
             *isa = (LsIsa)level;
             return LS_OK;
         }

@@ -11,8 +11,8 @@
 
 static atomic_int_fast64_t allocations;
 
-/* From this size on a block starts on a huge page's border and asks for huge pages: weights and the arena are swept from
- * end to end, where address translation of small pages costs several per cent. */
+/* From this size on a block starts on a huge page's border and asks for huge pages: weights and the arena are swept
+ * from end to end, where address translation of small pages costs several per cent. */
 #define HUGE_PAGE ((size_t)2 << 20)
 #define HUGE_FROM HUGE_PAGE
 
@@ -28,8 +28,10 @@ void *ls_alloc(size_t bytes)
     size_t rounded = bytes == 0 ? LS_ALIGN : (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
     void *block = NULL;
     if (posix_memalign(&block, alignment, rounded) != 0) {
-        ls_fail(LS_RESOURCE, "out of memory: %.1f MiB asked for, %.1f MiB in use; a smaller train.batch or train.micro_batch needs less",
-                (double)bytes / 1048576, (double)ls_resident_bytes() / 1048576);
+        ls_fail(
+            LS_RESOURCE,
+            "out of memory: %.1f MiB asked for, %.1f MiB in use; a smaller train.batch or train.micro_batch needs less",
+            (double)bytes / 1048576, (double)ls_resident_bytes() / 1048576);
         return NULL;
     }
     if (huge)

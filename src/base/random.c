@@ -50,7 +50,8 @@ float ls_uniform_at(uint64_t key, uint64_t counter, uint64_t index)
 
 float ls_normal_at(uint64_t key, uint64_t counter, uint64_t index)
 {
-    /* Box and Muller 1958: a pair of uniforms gives a pair of normals; in double, so that the tail reaches 6.6 sigma. */
+    /* Box and Muller 1958: a pair of uniforms gives a pair of normals; in double, so that the tail reaches 6.6
+     * sigma. */
     uint32_t block[4];
     ls_philox(key, counter, index / 4, block);
     uint32_t pair = (uint32_t)(index % 4) & 2u;
@@ -62,8 +63,8 @@ float ls_normal_at(uint64_t key, uint64_t counter, uint64_t index)
 
 int64_t ls_permute(uint64_t key, int64_t count, int64_t index)
 {
-    /* A balanced Feistel network on 2h bits permutes 0..4^h-1 (Luby and Rackoff 1988); values outside 0..count-1 are walked on
-     * until one falls inside, which takes fewer than four steps on average since 4^h < 4 count. */
+    /* A balanced Feistel network on 2h bits permutes 0..4^h-1 (Luby and Rackoff 1988); values outside 0..count-1 are
+     * walked on until one falls inside, which takes fewer than four steps on average since 4^h < 4 count. */
     int half = 1;
     while (half < 31 && ((int64_t)1 << (2 * half)) < count)
         half++;

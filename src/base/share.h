@@ -1,9 +1,9 @@
-/* Work that comes in numbered pieces, shared among the threads of a team: each begins with its own range of them, in order, and helps the
- * others when that is done.
+/* Work that comes in numbered pieces, shared among the threads of a team: each begins with its own range of them, in
+ * order, and helps the others when that is done.
  *
- * A thread that does the same part of every op finds in its own cache what it left there: so pieces are numbered in the order in which
- * activations lie in memory, rows first, and this is the dynamic schedule to use for them. What a piece computes must not depend on the
- * thread that does it.
+ * A thread that does the same part of every op finds in its own cache what it left there: so pieces are numbered in the
+ * order in which activations lie in memory, rows first, and this is the dynamic schedule to use for them. What a piece
+ * computes must not depend on the thread that does it.
  *
  *     LsShare share;
  *     ls_share_begin(&share, pieces, threads);

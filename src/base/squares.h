@@ -1,5 +1,5 @@
-/* Sums of squares in double, in an order that depends on the place of a number alone: the norm of a gradient is the same bits however its
- * parts were shared out. NaN or infinite where a number is. */
+/* Sums of squares in double, in an order that depends on the place of a number alone: the norm of a gradient is the
+ * same bits however its parts were shared out. NaN or infinite where a number is. */
 #ifndef LS_BASE_SQUARES_H
 #define LS_BASE_SQUARES_H
 

@@ -39,6 +39,7 @@ void ls_note(LsNotes *notes, const char *format, ...)
 const char *ls_notes_text(LsNotes *notes)
 {
     if (notes->listed < notes->count)
-        snprintf(notes->text + notes->used, sizeof notes->text - notes->used, "\n  and %d more", notes->count - notes->listed);
+        snprintf(notes->text + notes->used, sizeof notes->text - notes->used, "\n  and %d more",
+                 notes->count - notes->listed);
     return notes->text;
 }

@@ -86,15 +86,17 @@ static void put_meta(const Trace *t, int track, const char *key, const char *for
 {
     char text[64];
     snprintf(text, sizeof text, format, number);
-    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%s\",\"args\":{\"name\":\"%s\"}},\n", t->rank, track, key, text);
+    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"tid\":%d,\"name\":\"%s\",\"args\":{\"name\":\"%s\"}},\n", t->rank,
+            track, key, text);
 }
 
 static void write_events(Trace *t)
 {
     for (int i = 0; i < t->events; i++) {
         const Event *e = &t->event[i];
-        fprintf(t->file, "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"cat\":\"%s\",\"name\":", t->rank, e->track,
-                1e6 * (e->begin - t->zero), 1e6 * (e->end - e->begin), e->category);
+        fprintf(t->file,
+                "{\"ph\":\"X\",\"pid\":%d,\"tid\":%d,\"ts\":%.3f,\"dur\":%.3f,\"cat\":\"%s\",\"name\":", t->rank,
+                e->track, 1e6 * (e->begin - t->zero), 1e6 * (e->end - e->begin), e->category);
         put_text(t->file, e->name < 0 ? e->category : t->text + e->name);
         fputs("},\n", t->file);
     }
@@ -115,7 +117,8 @@ LsStatus ls_trace_open(const char *path, int rank)
     t->path = ls_strdup(path);
     t->file = t->path ? fopen(path, "w") : NULL;
     if (!t->file) {
-        LsStatus status = t->path ? ls_fail(LS_USAGE, "%s: %s; name a file that can be written", path, strerror(errno)) : LS_RESOURCE;
+        LsStatus status =
+            t->path ? ls_fail(LS_USAGE, "%s: %s; name a file that can be written", path, strerror(errno)) : LS_RESOURCE;
         ls_free(t->path);
         ls_free(t);
         return status;
@@ -161,14 +164,15 @@ LsStatus ls_trace_close(void)
         return LS_OK;
     trace = NULL;
     write_events(t);
-    fprintf(t->file, "{\"ph\":\"M\",\"pid\":%d,\"tid\":0,\"name\":\"process_labels\",\"args\":{\"labels\":\"%s\"}}\n]\n", t->rank,
-            t->full ? "the trace was full: what came later is missing" : "complete");
+    fprintf(t->file,
+            "{\"ph\":\"M\",\"pid\":%d,\"tid\":0,\"name\":\"process_labels\",\"args\":{\"labels\":\"%s\"}}\n]\n",
+            t->rank, t->full ? "the trace was full: what came later is missing" : "complete");
     errno = 0;
     if (fclose(t->file) != 0 && t->error == 0)
         t->error = errno ? errno : EIO;
     if (t->error)
-        status = ls_fail(t->error == ENOSPC || t->error == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s: %s; the trace is not complete", t->path,
-                         strerror(t->error));
+        status = ls_fail(t->error == ENOSPC || t->error == EDQUOT ? LS_RESOURCE : LS_ERROR,
+                         "%s: %s; the trace is not complete", t->path, strerror(t->error));
     else if (t->full)
         ls_warn("%s: full after %lld events; what came later is not in it", t->path, (long long)LS_TRACE_MOST);
     ls_free(t->path);

@@ -1,4 +1,5 @@
-/* What this process did when, as a file for chrome://tracing and Perfetto (JSON array of complete events, times in microseconds).
+/* What this process did when, as a file for chrome://tracing and Perfetto (JSON array of complete events, times in
+ * microseconds).
  *
  *     LS_TRY(ls_trace_open("trace.json", rank));
  *     double begin = ls_seconds();
@@ -7,9 +8,9 @@
  *     ls_trace_flush();                       // between steps: never in the middle of what is being timed
  *     LS_TRY(ls_trace_close());
  *
- * One trace a process, from the thread that opened it. Memory is taken when it is opened and does not grow; the file ends after
- * LS_TRACE_MOST events, and says so. Every event is in the file after the next flush, and a file that was not closed (the process was
- * killed) can still be read: the format does without its last bracket.
+ * One trace a process, from the thread that opened it. Memory is taken when it is opened and does not grow; the file
+ * ends after LS_TRACE_MOST events, and says so. Every event is in the file after the next flush, and a file that was
+ * not closed (the process was killed) can still be read: the format does without its last bracket.
  */
 #ifndef LS_BASE_TRACE_H
 #define LS_BASE_TRACE_H
@@ -21,12 +22,12 @@
 /* Rows of the picture. Events of one row lie one after the other or inside each other. */
 typedef enum LsTraceTrack { LS_TRACE_STEP, LS_TRACE_SUMS, LS_TRACE_TRACKS } LsTraceTrack;
 
-/* Opens the file of this rank, from now on time zero. LS_USAGE where it cannot be written. Ranks that wait for each other just before
- * have a common zero. */
+/* Opens the file of this rank, from now on time zero. LS_USAGE where it cannot be written. Ranks that wait for each
+ * other just before have a common zero. */
 LsStatus ls_trace_open(const char *path, int rank) LS_MUST_USE;
 
-/* FILE for a single rank; with more, their number goes before the ending: trace.json, trace.3.json. The caller frees it; NULL when out
- * of memory. */
+/* FILE for a single rank; with more, their number goes before the ending: trace.json, trace.3.json. The caller frees
+ * it; NULL when out of memory. */
 char *ls_trace_path(const char *file, int rank, int ranks);
 
 bool ls_trace_on(void);

@@ -24,21 +24,26 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static LsStatus print(const LsBenchOptions *o, const LsParams *params, const LsConfig *config, const LsGenerationSpeed *speed, double *seconds)
+static LsStatus print(const LsBenchOptions *o, const LsParams *params, const LsConfig *config,
+                      const LsGenerationSpeed *speed, double *seconds)
 {
     qsort(seconds, (size_t)o->steps, sizeof *seconds, by_value);
     double median = (seconds[(o->steps - 1) / 2] + seconds[o->steps / 2]) / 2;
     if (o->json)
-        return ls_print_json(json_pack("{s:s, s:I, s:s, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "model", config->model->name,
-                                       "parameters", (json_int_t)params->elements, "weights", o->weights, "threads", ls_threads(), "streams",
-                                       (json_int_t)o->streams, "prompt", (json_int_t)o->prompt, "prompt_seconds", speed->prompt_seconds,
-                                       "pass_seconds_median", median, "pass_seconds_min", seconds[0], "items_per_second",
-                                       (double)o->streams / median, "parameter_bytes", (json_int_t)speed->parameter_bytes, "state_bytes",
-                                       (json_int_t)speed->state_bytes, "memory_bytes", (json_int_t)ls_peak_resident_bytes()));
-    printf("%s, weights in %s, %lld streams after %lld tokens: median %.3f ms a pass, least %.3f; %.1f tokens per second\n", config->model->name,
-           o->weights, (long long)o->streams, (long long)o->prompt, 1e3 * median, 1e3 * seconds[0], (double)o->streams / median);
+        return ls_print_json(json_pack(
+            "{s:s, s:I, s:s, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "model", config->model->name,
+            "parameters", (json_int_t)params->elements, "weights", o->weights, "threads", ls_threads(), "streams",
+            (json_int_t)o->streams, "prompt", (json_int_t)o->prompt, "prompt_seconds", speed->prompt_seconds,
+            "pass_seconds_median", median, "pass_seconds_min", seconds[0], "items_per_second",
+            (double)o->streams / median, "parameter_bytes", (json_int_t)speed->parameter_bytes, "state_bytes",
+            (json_int_t)speed->state_bytes, "memory_bytes", (json_int_t)ls_peak_resident_bytes()));
+    printf("%s, weights in %s, %lld streams after %lld tokens: median %.3f ms a pass, least %.3f; %.1f tokens per "
+           "second\n",
+           config->model->name, o->weights, (long long)o->streams, (long long)o->prompt, 1e3 * median, 1e3 * seconds[0],
+           (double)o->streams / median);
     printf("prompt %.3f s; parameters %.1f MiB, states %.1f MiB, resident %.1f MiB\n", speed->prompt_seconds,
-           (double)speed->parameter_bytes / 1048576, (double)speed->state_bytes / 1048576, (double)ls_peak_resident_bytes() / 1048576);
+           (double)speed->parameter_bytes / 1048576, (double)speed->state_bytes / 1048576,
+           (double)ls_peak_resident_bytes() / 1048576);
     return LS_OK;
 }
 

@@ -22,17 +22,20 @@ static LsBucketTimes sums_of(const LsBenchRank *rank)
     return (LsBucketTimes){rank->part[LS_PART_SUMMING], rank->part[LS_PART_WAITING], rank->under_way};
 }
 
-/* ---- Text ------------------------------------------------------------------------------------------------------------- */
+/* ---- Text
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void print_head(const LsBench *b)
 {
     const LsTrainer *t = b->trainer;
     char parameters[32], speed[32];
     Summary s = summary_of(b);
-    printf("%s, %s parameters, %s; %d rank%s of %d thread%s; %lld sequences of %lld tokens a step\n", b->config->model->name,
-           ls_count_text((double)t->plan.parameters, parameters), b->config->train.precision, b->comm->size, b->comm->size == 1 ? "" : "s",
-           ls_threads(), ls_threads() == 1 ? "" : "s", (long long)b->config->train.batch, (long long)t->plan.sequence);
-    printf("step: median %.4f s, least %.4f s, mean %.4f s of %lld\n", b->median, b->least, s.mean, (long long)b->options->steps);
+    printf("%s, %s parameters, %s; %d rank%s of %d thread%s; %lld sequences of %lld tokens a step\n",
+           b->config->model->name, ls_count_text((double)t->plan.parameters, parameters), b->config->train.precision,
+           b->comm->size, b->comm->size == 1 ? "" : "s", ls_threads(), ls_threads() == 1 ? "" : "s",
+           (long long)b->config->train.batch, (long long)t->plan.sequence);
+    printf("step: median %.4f s, least %.4f s, mean %.4f s of %lld\n", b->median, b->least, s.mean,
+           (long long)b->options->steps);
     printf("%s tokens per second, %.1f GFLOP/s", ls_count_text(s.items, speed), s.gflops);
     if (s.peak > 0)
         printf(", %.0f %% of the measured peak of %.0f GFLOP/s", 100 * s.gflops / s.peak, s.peak);
@@ -60,9 +63,10 @@ static void print_side(const LsBenchSide *side)
 static void print_rows(const LsBench *b)
 {
     double sum = 0, step = b->rank[0].step;
-    printf("\n%-22s %5s %9s %7s %5s %9s %7s %5s %6s %9s %6s\n", "", "", "forward", "", "of", "backward", "", "of", "", "", "");
-    printf("%-22s %5s %9s %7s %5s %9s %7s %5s %6s %9s %6s\n", "a step of rank 0", "calls", "ms", "GFLOP/s", "roof", "ms", "GFLOP/s", "roof",
-           "GB/s", "ms", "share");
+    printf("\n%-22s %5s %9s %7s %5s %9s %7s %5s %6s %9s %6s\n", "", "", "forward", "", "of", "backward", "", "of", "",
+           "", "");
+    printf("%-22s %5s %9s %7s %5s %9s %7s %5s %6s %9s %6s\n", "a step of rank 0", "calls", "ms", "GFLOP/s", "roof",
+           "ms", "GFLOP/s", "roof", "GB/s", "ms", "share");
     for (int i = 0; i < b->rows; i++) {
         const LsBenchRow *r = &b->row[i];
         double bytes = r->forward.bytes + r->backward.bytes;
@@ -112,8 +116,9 @@ static void print_ranks(const LsBench *b)
         return;
     const LsBenchRank *slowest = &b->rank[b->slowest];
     LsBucketTimes sums = sums_of(slowest);
-    printf("sums of gradients, rank %d: %.3f ms under way a step, %.3f ms of them not hidden behind computing; %.0f %% hidden\n", b->slowest,
-           1e3 * sums.under_way, 1e3 * (sums.inside + sums.waited), 100 * ls_buckets_hidden(sums));
+    printf("sums of gradients, rank %d: %.3f ms under way a step, %.3f ms of them not hidden behind computing; %.0f %% "
+           "hidden\n",
+           b->slowest, 1e3 * sums.under_way, 1e3 * (sums.inside + sums.waited), 100 * ls_buckets_hidden(sums));
     if (b->plain_median > 0)
         printf("without overlap: step %.4f s, of which %.3f ms wait for sums\n", b->plain_median, 1e3 * b->plain_waited);
 }
@@ -127,9 +132,13 @@ static void print_memory(const LsBench *b)
     printf("\nmemory of a rank: planned %s, resident at most %s\n", ls_bytes_text(plan->total_bytes, text),
            ls_bytes_text((int64_t)b->rank[0].resident, resident));
     for (int i = 0; i < count; i++)
-        printf("%s%s %s%s", i % 5 == 0 ? "  " : " ", rows[i].name, ls_bytes_text(rows[i].bytes, text), i + 1 == count ? "\n" : i % 5 == 4 ? ",\n" : ",");
+        printf("%s%s %s%s", i % 5 == 0 ? "  " : " ", rows[i].name, ls_bytes_text(rows[i].bytes, text),
+               i + 1 == count ? "\n"
+               : i % 5 == 4   ? ",\n"
+                              : ",");
     if (plan->recomputed.nodes > 0)
-        printf("  backward makes %d results again, about %.0f %% of forward's time\n", plan->recomputed.nodes, 100 * plan->recomputed.share);
+        printf("  backward makes %d results again, about %.0f %% of forward's time\n", plan->recomputed.nodes,
+               100 * plan->recomputed.share);
 }
 
 static void print_products(const LsBench *b)
@@ -141,12 +150,14 @@ static void print_products(const LsBench *b)
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
         char name[96];
-        snprintf(name, sizeof name, "%lld x %lld x %lld%s%s%s%s", (long long)s->m, (long long)s->n, (long long)s->k, s->transpose_a ? " A'" : "",
-                 s->transpose_b ? " B'" : "", s->accumulate ? " +C" : "", s->c_float && s->bfloat16 ? " float" : "");
+        snprintf(name, sizeof name, "%lld x %lld x %lld%s%s%s%s", (long long)s->m, (long long)s->n, (long long)s->k,
+                 s->transpose_a ? " A'" : "", s->transpose_b ? " B'" : "", s->accumulate ? " +C" : "",
+                 s->c_float && s->bfloat16 ? " float" : "");
         printf("%-36s %6lld %9.3f %9.1f %9.3f\n", name, (long long)s->calls, 1e3 * p->seconds,
                2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds, 1e3 * p->seconds * (double)s->calls);
     }
-    printf("limit of the step by products alone: %.4f s; the step reaches %.0f %% of it\n", b->limit, 100 * b->limit / b->median);
+    printf("limit of the step by products alone: %.4f s; the step reaches %.0f %% of it\n", b->limit,
+           100 * b->limit / b->median);
 }
 
 LsStatus ls_bench_print(const LsBench *b)
@@ -160,13 +171,14 @@ LsStatus ls_bench_print(const LsBench *b)
     return LS_OK;
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static json_t *json_side(const LsBenchSide *side)
 {
     double rate = side->seconds > 0 ? 1e-9 / side->seconds : 0;
-    return json_pack("{s:f, s:f, s:f, s:o}", "seconds", side->seconds, "gflops", side->flops * rate, "gbytes", side->bytes * rate,
-                     "roofline_share", ls_json_number(side->roofline));
+    return json_pack("{s:f, s:f, s:f, s:o}", "seconds", side->seconds, "gflops", side->flops * rate, "gbytes",
+                     side->bytes * rate, "roofline_share", ls_json_number(side->roofline));
 }
 
 static json_t *json_ops(const LsBench *b)
@@ -175,11 +187,12 @@ static json_t *json_ops(const LsBench *b)
     for (int i = 0; i < b->rows; i++) {
         const LsBenchRow *r = &b->row[i];
         double rate = r->seconds > 0 ? 1e-9 / r->seconds : 0;
-        json_array_append_new(ops, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:o, s:o}", "name", r->name, "calls", (json_int_t)r->calls, "seconds",
-                                             r->seconds, "share", r->seconds / b->rank[0].step, "gflops",
+        json_array_append_new(ops, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:o, s:o}", "name", r->name, "calls",
+                                             (json_int_t)r->calls, "seconds", r->seconds, "share",
+                                             r->seconds / b->rank[0].step, "gflops",
                                              (r->forward.flops + r->backward.flops) * rate, "gbytes",
-                                             (r->forward.bytes + r->backward.bytes) * rate, "forward", json_side(&r->forward), "backward",
-                                             json_side(&r->backward)));
+                                             (r->forward.bytes + r->backward.bytes) * rate, "forward",
+                                             json_side(&r->forward), "backward", json_side(&r->backward)));
     }
     return ops;
 }
@@ -197,9 +210,10 @@ static json_t *json_ranks(const LsBench *b)
     json_t *ranks = json_array();
     for (int rank = 0; rank < b->comm->size; rank++) {
         const LsBenchRank *r = &b->rank[rank];
-        json_array_append_new(ranks, json_pack("{s:i, s:f, s:f, s:f, s:I, s:o}", "rank", rank, "step_seconds_mean", r->step, "sums_under_way",
-                                               r->under_way, "processor_share", r->processor_share, "resident_bytes", (json_int_t)r->resident,
-                                               "parts", json_parts(r->part)));
+        json_array_append_new(ranks,
+                              json_pack("{s:i, s:f, s:f, s:f, s:I, s:o}", "rank", rank, "step_seconds_mean", r->step,
+                                        "sums_under_way", r->under_way, "processor_share", r->processor_share,
+                                        "resident_bytes", (json_int_t)r->resident, "parts", json_parts(r->part)));
     }
     return ranks;
 }
@@ -209,9 +223,10 @@ static json_t *json_communication(const LsBench *b)
     if (b->comm->size == 1)
         return json_null();
     LsBucketTimes sums = sums_of(&b->rank[b->slowest]);
-    return json_pack("{s:f, s:f, s:f, s:o, s:o}", "under_way", sums.under_way, "exposed", sums.inside + sums.waited, "hidden_share",
-                     ls_buckets_hidden(sums), "without_overlap_step_seconds", ls_json_number(b->plain_median > 0 ? b->plain_median : NAN),
-                     "without_overlap_waiting", ls_json_number(b->plain_median > 0 ? b->plain_waited : NAN));
+    return json_pack("{s:f, s:f, s:f, s:o, s:o}", "under_way", sums.under_way, "exposed", sums.inside + sums.waited,
+                     "hidden_share", ls_buckets_hidden(sums), "without_overlap_step_seconds",
+                     ls_json_number(b->plain_median > 0 ? b->plain_median : NAN), "without_overlap_waiting",
+                     ls_json_number(b->plain_median > 0 ? b->plain_waited : NAN));
 }
 
 static json_t *json_memory(const LsBench *b)
@@ -219,8 +234,9 @@ static json_t *json_memory(const LsBench *b)
     const LsTrainPlan *plan = &b->trainer->plan;
     LsMemoryRow rows[LS_MEMORY_ROWS];
     int count = ls_train_memory_rows(plan, rows);
-    json_t *object = json_pack("{s:I, s:i, s:f, s:I}", "planned", (json_int_t)plan->total_bytes, "recomputed", plan->recomputed.nodes,
-                               "recomputed_share", plan->recomputed.share, "segments", (json_int_t)plan->segments);
+    json_t *object = json_pack("{s:I, s:i, s:f, s:I}", "planned", (json_int_t)plan->total_bytes, "recomputed",
+                               plan->recomputed.nodes, "recomputed_share", plan->recomputed.share, "segments",
+                               (json_int_t)plan->segments);
     for (int i = 0; object && i < count; i++)
         json_object_set_new(object, rows[i].name, json_integer(rows[i].bytes));
     return object;
@@ -234,10 +250,11 @@ static json_t *json_products(const LsBench *b)
     for (int i = 0; i < b->products; i++) {
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
-        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:f, s:f}", "m", (json_int_t)s->m, "n",
-                                              (json_int_t)s->n, "k", (json_int_t)s->k, "transpose_a", s->transpose_a, "transpose_b",
-                                              s->transpose_b, "accumulate", s->accumulate, "bfloat16", s->bfloat16, "one_thread", s->alone,
-                                              "calls", (json_int_t)s->calls, "seconds", p->seconds, "gflops",
+        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:f, s:f}", "m",
+                                              (json_int_t)s->m, "n", (json_int_t)s->n, "k", (json_int_t)s->k,
+                                              "transpose_a", s->transpose_a, "transpose_b", s->transpose_b,
+                                              "accumulate", s->accumulate, "bfloat16", s->bfloat16, "one_thread",
+                                              s->alone, "calls", (json_int_t)s->calls, "seconds", p->seconds, "gflops",
                                               2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds));
     }
     return json_pack("{s:f, s:f, s:o}", "seconds", b->limit, "step_share", b->limit / b->median, "shapes", list);
@@ -251,21 +268,25 @@ LsStatus ls_bench_print_json(const LsBench *b)
     for (int rank = 0; rank < b->comm->size; rank++)
         resident = fmax(resident, b->rank[rank].resident);
     json_t *all = json_pack("{s:s, s:I, s:s, s:i, s:i, s:I, s:I, s:I}", "model", b->config->model->name, "parameters",
-                            (json_int_t)t->plan.parameters, "precision", b->config->train.precision, "ranks", b->comm->size, "threads",
-                            ls_threads(), "steps", (json_int_t)b->options->steps, "batch", (json_int_t)b->config->train.batch, "sequence",
-                            (json_int_t)t->plan.sequence);
+                            (json_int_t)t->plan.parameters, "precision", b->config->train.precision, "ranks",
+                            b->comm->size, "threads", ls_threads(), "steps", (json_int_t)b->options->steps, "batch",
+                            (json_int_t)b->config->train.batch, "sequence", (json_int_t)t->plan.sequence);
     json_t *steps = json_array(); /* in order of time taken */
     for (int64_t i = 0; i < b->options->steps; i++)
         json_array_append_new(steps, json_real(b->seconds[i]));
-    json_t *speed = json_pack("{s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:I}", "step_seconds_median", b->median, "step_seconds_min", b->least,
-                              "step_seconds_mean", s.mean, "items_per_second", s.items, "gflops", s.gflops, "peak_gflops",
-                              ls_json_number(s.peak > 0 ? s.peak : NAN), "share_of_peak", ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN),
-                              "memory_bytes", (json_int_t)resident);
-    json_t *parts = json_pack("{s:{s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops", b->peak.gflops, "gflops_bfloat16",
-                              b->peak.gflops_bfloat16, "bandwidth", b->peak.bandwidth, "reading", b->peak.reading, "memory", json_memory(b), "ops", json_ops(b),
-                              "critical_path", "slowest_rank", b->slowest, "parts", json_parts(b->path), "rank_parts", json_ranks(b),
-                              "communication", json_communication(b), "products", json_products(b));
-    if (!all || json_object_set_new(all, "step_seconds", steps) != 0 || !speed || !parts || json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {
+    json_t *speed =
+        json_pack("{s:f, s:f, s:f, s:f, s:f, s:o, s:o, s:I}", "step_seconds_median", b->median, "step_seconds_min",
+                  b->least, "step_seconds_mean", s.mean, "items_per_second", s.items, "gflops", s.gflops, "peak_gflops",
+                  ls_json_number(s.peak > 0 ? s.peak : NAN), "share_of_peak",
+                  ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN), "memory_bytes", (json_int_t)resident);
+    json_t *parts =
+        json_pack("{s:{s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops", b->peak.gflops,
+                  "gflops_bfloat16", b->peak.gflops_bfloat16, "bandwidth", b->peak.bandwidth, "reading",
+                  b->peak.reading, "memory", json_memory(b), "ops", json_ops(b), "critical_path", "slowest_rank",
+                  b->slowest, "parts", json_parts(b->path), "rank_parts", json_ranks(b), "communication",
+                  json_communication(b), "products", json_products(b));
+    if (!all || json_object_set_new(all, "step_seconds", steps) != 0 || !speed || !parts ||
+        json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {
         json_decref(all);
         all = NULL;
     }

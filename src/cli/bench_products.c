@@ -26,7 +26,10 @@ static void *make(const LsGemmShape *s, int64_t rows, int64_t columns, bool wide
     return memory;
 }
 
-static LsStatus call(const LsGemmShape *s, const LsGemm *gemm) { return s->bfloat16 ? ls_gemm_bfloat16(gemm) : ls_gemm_float32(gemm); }
+static LsStatus call(const LsGemmShape *s, const LsGemm *gemm)
+{
+    return s->bfloat16 ? ls_gemm_bfloat16(gemm) : ls_gemm_float32(gemm);
+}
 
 /* The best of several calls. */
 static LsStatus time_calls(const LsGemmShape *s, const LsGemm *gemm, double *best)
@@ -42,7 +45,8 @@ static LsStatus time_calls(const LsGemmShape *s, const LsGemm *gemm, double *bes
     return status;
 }
 
-/* A call from inside a parallel region has one thread, while the others have products of their own: it costs the step its share. */
+/* A call from inside a parallel region has one thread, while the others have products of their own: it costs the step
+ * its share. */
 static LsStatus time_alone(const LsGemmShape *s, const LsGemm *gemm, double *best)
 {
     int threads = ls_threads();
@@ -56,8 +60,16 @@ static LsStatus time_alone(const LsGemmShape *s, const LsGemm *gemm, double *bes
 static LsStatus time_shape(LsBenchProduct *product)
 {
     const LsGemmShape *s = &product->shape;
-    LsGemm gemm = {.m = s->m, .n = s->n, .k = s->k, .transpose_a = s->transpose_a, .transpose_b = s->transpose_b, .accumulate = s->accumulate,
-                   .c_float = s->c_float, .lda = s->transpose_a ? s->m : s->k, .ldb = s->transpose_b ? s->k : s->n, .ldc = s->n};
+    LsGemm gemm = {.m = s->m,
+                   .n = s->n,
+                   .k = s->k,
+                   .transpose_a = s->transpose_a,
+                   .transpose_b = s->transpose_b,
+                   .accumulate = s->accumulate,
+                   .c_float = s->c_float,
+                   .lda = s->transpose_a ? s->m : s->k,
+                   .ldb = s->transpose_b ? s->k : s->n,
+                   .ldc = s->n};
     void *a = make(s, s->m, s->k, false), *b = make(s, s->k, s->n, false), *c = make(s, s->m, s->n, s->c_float);
     void *bias = s->bias ? make(s, 1, s->n, false) : NULL;
     LsStatus status = a && b && c && (bias || !s->bias) ? LS_OK : LS_RESOURCE;

@@ -7,12 +7,14 @@
 const char *const ls_bench_part_names[LS_PARTS] = {"samples", "forward", "backward", "summing", "waiting",
                                                    "agreeing", "norm", "optimizer", "other"};
 
-/* ---- Rows ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* Roofline (Williams, Waterman, Patterson 2009): no less than flops / peak, no less than bytes / bandwidth. */
 static double roofline(const LsBench *b, const LsBenchSide *side)
 {
-    double ranks = b->comm->size, peak = ls_job_products(&b->peak, ls_train_precision(b->config)) / ranks, bandwidth = b->peak.bandwidth / ranks;
+    double ranks = b->comm->size, peak = ls_job_products(&b->peak, ls_train_precision(b->config)) / ranks,
+           bandwidth = b->peak.bandwidth / ranks;
     if (!(peak > 0 && bandwidth > 0 && side->seconds > 0) || (side->flops == 0 && side->bytes == 0))
         return NAN;
     return fmax(side->flops / peak, side->bytes / bandwidth) * 1e-9 / side->seconds;
@@ -79,7 +81,8 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
     qsort(b->row, (size_t)b->rows, sizeof *b->row, by_seconds);
 }
 
-/* ---- Ranks ----------------------------------------------------------------------------------------------------------- */
+/* ---- Ranks
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void own_parts(const LsBench *b, LsBenchRank *own)
 {

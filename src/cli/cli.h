@@ -1,4 +1,5 @@
-/* The program's frame. A command is one file, src/cli/command_NAME.c, that fills in an LsCommand, and one line in commands.def.
+/* The program's frame. A command is one file, src/cli/command_NAME.c, that fills in an LsCommand, and one line in
+ * commands.def.
  *
  *     typedef struct { int64_t tokens; char *prompt; bool json; } Options;
  *     static const LsOption options[] = {
@@ -16,9 +17,10 @@
  *         .name = "generate", .summary = "samples from a model", .operands = "RUN", .least = 1, .most = 1,
  *         .options = options, .options_bytes = sizeof(Options), .example = "lockstep generate runs/a --prompt \"ROMEO:\"", .run = run};
  *
- * Options are declared as settings (lockstep/settings.h): a field top_k is written --top-k, with the setting's type, range, choices,
- * default and help. `--name VALUE`, `--name=VALUE` and `-o VALUE` are read anywhere on the line; `--` ends them; flags stand alone.
- * `--help` is there for every command. The status that run returns is the program's exit status.
+ * Options are declared as settings (lockstep/settings.h): a field top_k is written --top-k, with the setting's type,
+ * range, choices, default and help. `--name VALUE`, `--name=VALUE` and `-o VALUE` are read anywhere on the line; `--`
+ * ends them; flags stand alone. `--help` is there for every command. The status that run returns is the program's exit
+ * status.
  */
 #ifndef LS_CLI_CLI_H
 #define LS_CLI_CLI_H
@@ -77,10 +79,11 @@ typedef struct LsCommand {
 
 const LsCommand *const *ls_commands(void); /* all, ended by NULL */
 
-/* ---- The frame ---------------------------------------------------------------------------------------------------- */
+/* ---- The frame
+ * ---------------------------------------------------------------------------------------------------- */
 
-/* Parses argv[0..argc-1], what stands after the command's name, into *call: ->options is allocated, ->operand too. *help: --help was
- * among them, and nothing was checked. LS_USAGE with a message. */
+/* Parses argv[0..argc-1], what stands after the command's name, into *call: ->options is allocated, ->operand too.
+ * *help: --help was among them, and nothing was checked. LS_USAGE with a message. */
 LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsCall *call, bool *help) LS_MUST_USE;
 void ls_cli_release(LsCall *call);
 
@@ -90,15 +93,18 @@ void ls_cli_command_help(FILE *out, const LsCommand *command); /* lockstep NAME 
 /* lockstep --version: one "name  value" pair a line. LS_USAGE where LOCKSTEP_ISA is wrong. */
 LsStatus ls_cli_version(FILE *out) LS_MUST_USE;
 
-/* ---- Results ------------------------------------------------------------------------------------------------------ */
+/* ---- Results
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* Prints `text` indented, broken at spaces so that lines end before column 100, the first one continuing at `column`. */
+/* Prints `text` indented, broken at spaces so that lines end before column 100, the first one continuing at
+ * `column`. */
 void ls_print_wrapped(FILE *out, const char *text, int column, int indent);
 
 /* Prints an object to stdout and takes the caller's reference. LS_RESOURCE where object is NULL (out of memory). */
 LsStatus ls_print_json(json_t *object) LS_MUST_USE;
 
-/* Prints an object's texts and numbers to stdout, one "key   value" a line, objects in it indented below; lists are passed over. */
+/* Prints an object's texts and numbers to stdout, one "key   value" a line, objects in it indented below; lists are
+ * passed over. */
 void ls_print_fields(json_t *object, int indent);
 
 /* A number, or null where it is not finite (JSON has no NaN). */

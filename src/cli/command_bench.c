@@ -17,14 +17,21 @@
 static const LsOption options[] = {
     {.setting = LS_SETTING_BOOL(LsBenchOptions, synthetic, "false", "random tokens; no data set is needed")},
     {.setting = LS_SETTING_INT(LsBenchOptions, steps, "10", 1, 1e6, "steps to time"), .argument = "N"},
-    {.setting = LS_SETTING_INT(LsBenchOptions, warmup, "2", 0, 1e6, "steps before them that are not timed"), .argument = "N"},
-    {.setting = LS_SETTING_BOOL(LsBenchOptions, products, "false",
-                                "time the step's dense products alone too: the limit that they set, and the share of it reached")},
-    {.setting = LS_SETTING_BOOL(LsBenchOptions, generate, "false", "time generation instead, of a model that was not trained: tokens one by one")},
-    {.setting = LS_SETTING_INT(LsBenchOptions, streams, "1", 1, 4096, "with --generate: samples at once"), .argument = "B"},
-    {.setting = LS_SETTING_INT(LsBenchOptions, prompt, "100", 1, 1e9, "with --generate: tokens before the first that is timed"), .argument = "N"},
+    {.setting = LS_SETTING_INT(LsBenchOptions, warmup, "2", 0, 1e6, "steps before them that are not timed"),
+     .argument = "N"},
+    {.setting = LS_SETTING_BOOL(
+         LsBenchOptions, products, "false",
+         "time the step's dense products alone too: the limit that they set, and the share of it reached")},
+    {.setting = LS_SETTING_BOOL(LsBenchOptions, generate, "false",
+                                "time generation instead, of a model that was not trained: tokens one by one")},
+    {.setting = LS_SETTING_INT(LsBenchOptions, streams, "1", 1, 4096, "with --generate: samples at once"),
+     .argument = "B"},
+    {.setting = LS_SETTING_INT(LsBenchOptions, prompt, "100", 1, 1e9,
+                               "with --generate: tokens before the first that is timed"),
+     .argument = "N"},
     {.setting = LS_SETTING_CHOICE(LsBenchOptions, weights, "run", "run|float|bfloat16|int8",
-                                  "with --generate: what weights are read in; run: as train.precision says"), .argument = "P"},
+                                  "with --generate: what weights are read in; run: as train.precision says"),
+     .argument = "P"},
     {.setting = LS_SETTING_STRING(LsBenchOptions, trace, NULL, LS_TRACE_HELP), .argument = "FILE"},
     {.setting = LS_SETTING_BOOL(LsBenchOptions, json, "false", "one JSON object on stdout")},
     {{0}}};
@@ -70,7 +77,8 @@ static double processor_seconds(void)
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0)
         return NAN;
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
 /* `steps` steps, each one's seconds to `seconds` (may be NULL). */
@@ -113,7 +121,8 @@ static LsStatus mend_peak(LsBench *b)
     for (int i = 0; i < b->rows; i++) {
         double peak = ls_job_products(&b->peak, ls_train_precision(b->config)) / b->comm->size * 1e9;
         const LsBenchRow *r = &b->row[i];
-        exceeded |= peak > 0 && (r->forward.flops > peak * r->forward.seconds || r->backward.flops > peak * r->backward.seconds);
+        exceeded |= peak > 0 &&
+                    (r->forward.flops > peak * r->forward.seconds || r->backward.flops > peak * r->backward.seconds);
     }
     LS_TRY(b->comm->allreduce_max(b->comm, &exceeded, 1));
     if (!exceeded)
@@ -186,8 +195,10 @@ const LsCommand ls_command_bench = {
     .operands = "CONFIG.yaml [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "Nothing is written but the trace. Rows of the table are of one step of rank 0, and sum to it; 'roof' is the least time that "
-                   "the machine's measured peaks allow, over the time taken (more than 100 % where the caches served). 'GB/s' counts what an op "
+    .description = "Nothing is written but the trace. Rows of the table are of one step of rank 0, and sum to it; "
+                   "'roof' is the least time that "
+                   "the machine's measured peaks allow, over the time taken (more than 100 % where the caches served). "
+                   "'GB/s' counts what an op "
                    "must read and write.",
     .example = "lockstep bench jobs/shakespeare-mamba.yaml --synthetic --steps 20\n"
                "mpirun -np 2 lockstep bench jobs/gpt2-124m.yaml --synthetic --json train.batch=4 train.sequence=256",

@@ -19,10 +19,11 @@ typedef struct Options {
     char *output;
 } Options;
 
-static const LsOption options[] = {{LS_SETTING_BOOL(Options, fetch, "false", "run the recipe of NAME: fetches, checks size and SHA-256")},
-                                   {LS_SETTING_STRING(Options, output, "data", "with --fetch: folder to put it in"), "DIR", 'o'},
-                                   {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
-                                   {{0}}};
+static const LsOption options[] = {
+    {LS_SETTING_BOOL(Options, fetch, "false", "run the recipe of NAME: fetches, checks size and SHA-256")},
+    {LS_SETTING_STRING(Options, output, "data", "with --fetch: folder to put it in"), "DIR", 'o'},
+    {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
+    {{0}}};
 
 /* What the header lines "# name: ..." of a recipe say, and "recipe": its path. */
 typedef struct Recipes {
@@ -44,7 +45,8 @@ static LsStatus recipes_folder(char folder[PATH_MAX])
     }
     snprintf(folder, PATH_MAX, "%s", LOCKSTEP_SOURCE_FOLDER "/datasets");
     return ls_file_exists(folder) ? LS_OK
-                                  : ls_fail(LS_DATA, "%s: the recipes are neither there nor beside the program", LOCKSTEP_SOURCE_FOLDER "/datasets");
+                                  : ls_fail(LS_DATA, "%s: the recipes are neither there nor beside the program",
+                                            LOCKSTEP_SOURCE_FOLDER "/datasets");
 }
 
 /* Reads the header of one recipe; NULL where it has no name, or out of memory. */
@@ -124,7 +126,8 @@ static LsStatus print_list(const Recipes *recipes, bool json)
         if (json)
             json_array_append(list, recipes->list[i]);
         else {
-            printf("%-18s %12lld bytes  ", text_of(recipe, "name"), (long long)json_integer_value(json_object_get(recipe, "bytes")));
+            printf("%-18s %12lld bytes  ", text_of(recipe, "name"),
+                   (long long)json_integer_value(json_object_get(recipe, "bytes")));
             ls_print_wrapped(stdout, text_of(recipe, "what"), 39, 39);
         }
     }
@@ -139,7 +142,8 @@ static LsStatus run_on(LsCall *call, Recipes *recipes)
     const Options *o = call->options;
     LS_TRY(read_all(recipes));
     if (!call->operands)
-        return o->fetch ? ls_fail(LS_USAGE, "datasets: --fetch needs a NAME (lockstep datasets lists them)") : print_list(recipes, o->json);
+        return o->fetch ? ls_fail(LS_USAGE, "datasets: --fetch needs a NAME (lockstep datasets lists them)")
+                        : print_list(recipes, o->json);
     LsNearest near = ls_nearest_to(call->operand[0]);
     json_t *found = NULL;
     for (int i = 0; i < recipes->count; i++) {
@@ -149,7 +153,8 @@ static LsStatus run_on(LsCall *call, Recipes *recipes)
             found = recipes->list[i];
     }
     if (!found)
-        return ls_fail(LS_USAGE, "there is no data set '%s'%s (lockstep datasets lists them)", call->operand[0], ls_nearest_hint(near.best));
+        return ls_fail(LS_USAGE, "there is no data set '%s'%s (lockstep datasets lists them)", call->operand[0],
+                       ls_nearest_hint(near.best));
     if (o->fetch)
         return fetch(found, o->output);
     if (o->json)

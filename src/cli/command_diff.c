@@ -16,7 +16,9 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {LS_SETTING_FLOAT(Options, tolerance, "0", 0, 1, "relative difference that counts as equal; 0: every bit (losses: every digit)"), "X"},
+    {LS_SETTING_FLOAT(Options, tolerance, "0", 0, 1,
+                      "relative difference that counts as equal; 0: every bit (losses: every digit)"),
+     "X"},
     {LS_SETTING_BOOL(Options, all, "false", "every tensor that differs, not only the ten that differ most")},
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
@@ -38,7 +40,8 @@ static double relative(double a, double b)
     return fabs(a - b) / fmax(fabs(a), fabs(b));
 }
 
-/* ---- Metrics -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Metrics
+ * -------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct Row {
     int64_t step;
@@ -124,10 +127,11 @@ static void compare_column(Diff *d, const Rows rows[2], int column)
         if (first >= 0)
             json_object_set_new(one, "values", json_pack("[o, o]", ls_json_number(a), ls_json_number(b)));
     } else if (first < 0)
-        printf("%-16s equal at all %lld common steps%s\n", columns[column], (long long)common, largest > 0 ? " within the tolerance" : "");
+        printf("%-16s equal at all %lld common steps%s\n", columns[column], (long long)common,
+               largest > 0 ? " within the tolerance" : "");
     else
-        printf("%-16s differs first at step %lld: %.9g and %.9g; by at most %.3g relative over %lld common steps\n", columns[column],
-               (long long)first, a, b, largest, (long long)common);
+        printf("%-16s differs first at step %lld: %.9g and %.9g; by at most %.3g relative over %lld common steps\n",
+               columns[column], (long long)first, a, b, largest, (long long)common);
 }
 
 static LsStatus compare_metrics(Diff *d)
@@ -143,7 +147,8 @@ static LsStatus compare_metrics(Diff *d)
     return status;
 }
 
-/* ---- Checkpoints ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Checkpoints
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 /* How one tensor differs: relative is the largest difference over the largest value of either. */
 typedef struct Difference {
@@ -221,8 +226,9 @@ static void report(Diff *d, const char *what, Difference *list, int count, int t
     json_t *array = json_array();
     for (int i = 0; i < count; i++)
         json_array_append_new(array, difference_json(&list[i]));
-    json_array_append_new(json_object_get(d->result, "checkpoints"),
-                          json_pack("{s:s, s:i, s:i, s:o}", "what", what, "tensors", tensors, "different", count, "differences", array));
+    json_array_append_new(
+        json_object_get(d->result, "checkpoints"),
+        json_pack("{s:s, s:i, s:i, s:o}", "what", what, "tensors", tensors, "different", count, "differences", array));
     if (d->options->json)
         return;
     if (count == 0) {
@@ -235,7 +241,8 @@ static void report(Diff *d, const char *what, Difference *list, int count, int t
         if (list[i].what[0])
             printf("  %-50s %s\n", list[i].name, list[i].what);
         else
-            printf("  %-50s %12.4g %12.4g %12lld\n", list[i].name, list[i].absolute, list[i].relative, (long long)list[i].elements);
+            printf("  %-50s %12.4g %12.4g %12lld\n", list[i].name, list[i].absolute, list[i].relative,
+                   (long long)list[i].elements);
     if (!d->options->all && count > 10)
         printf("  and %d more (--all)\n", count - 10);
 }
@@ -285,7 +292,8 @@ static LsStatus compare_steps(Diff *d)
         for (int j = 0; j < count[1]; j++) {
             if (steps[0][i] != steps[1][j])
                 continue;
-            char what[64], *first = ls_checkpoint_path(d->run[0], steps[0][i]), *second = ls_checkpoint_path(d->run[1], steps[0][i]);
+            char what[64], *first = ls_checkpoint_path(d->run[0], steps[0][i]),
+                           *second = ls_checkpoint_path(d->run[1], steps[0][i]);
             snprintf(what, sizeof what, "checkpoints of step %lld", (long long)steps[0][i]);
             status = first && second ? compare_checkpoints(d, what, first, second) : LS_RESOURCE;
             ls_free(first);
@@ -309,15 +317,16 @@ static LsStatus compare(Diff *d)
         folder[r] = S_ISDIR(st.st_mode);
     }
     if (folder[0] != folder[1])
-        return ls_fail(LS_USAGE, "%s is a run folder and %s a file: name two run folders or two checkpoints", d->run[!folder[0]],
-                       d->run[folder[0]]);
+        return ls_fail(LS_USAGE, "%s is a run folder and %s a file: name two run folders or two checkpoints",
+                       d->run[!folder[0]], d->run[folder[0]]);
     if (!folder[0])
         return compare_checkpoints(d, "checkpoints", d->run[0], d->run[1]);
     LS_TRY(compare_metrics(d));
     LS_TRY(compare_steps(d));
     if (!d->compared)
-        return ls_fail(LS_CHECKPOINT, "%s and %s have no step of their metrics and no checkpoint in common: nothing can be compared", d->run[0],
-                       d->run[1]);
+        return ls_fail(LS_CHECKPOINT,
+                       "%s and %s have no step of their metrics and no checkpoint in common: nothing can be compared",
+                       d->run[0], d->run[1]);
     return LS_OK;
 }
 
@@ -349,8 +358,10 @@ const LsCommand ls_command_diff = {
     .operands = "RUN RUN",
     .least = 2,
     .most = 2,
-    .description = "Compares the metrics of common steps and the checkpoints of equal steps, parameters and moments, to the bit; or two checkpoint "
-                   "files. Exit status 0: equal, 1: different. \"relative\" is the largest difference of a tensor's elements over its largest "
+    .description = "Compares the metrics of common steps and the checkpoints of equal steps, parameters and moments, "
+                   "to the bit; or two checkpoint "
+                   "files. Exit status 0: equal, 1: different. \"relative\" is the largest difference of a tensor's "
+                   "elements over its largest "
                    "value.",
     .example = "lockstep diff runs/one-rank runs/two-ranks --tolerance 1e-5",
     .options = options,

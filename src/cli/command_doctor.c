@@ -11,9 +11,10 @@ typedef struct Options {
     bool forget, json;
 } Options;
 
-static const LsOption options[] = {{LS_SETTING_BOOL(Options, forget, "false", "keep only what is measured now, not the best of earlier")},
-                                   {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
-                                   {{0}}};
+static const LsOption options[] = {
+    {LS_SETTING_BOOL(Options, forget, "false", "keep only what is measured now, not the best of earlier")},
+    {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
+    {{0}}};
 
 static const char *const words[] = {"ok", "warn", "FAIL"};
 
@@ -27,7 +28,8 @@ void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char
     report->warnings += verdict == LS_WARNING;
     report->failures += verdict == LS_FAILURE;
     cure = verdict == LS_FINE ? NULL : cure;
-    json_array_append_new(report->lines, json_pack("{s:s, s:s, s:s, s:s?}", "name", name, "verdict", words[verdict], "found", text, "cure", cure));
+    json_array_append_new(report->lines, json_pack("{s:s, s:s, s:s, s:s?}", "name", name, "verdict", words[verdict],
+                                                   "found", text, "cure", cure));
     if (!report->prints)
         return;
     printf("%-5s %-18s ", words[verdict], name);
@@ -63,7 +65,8 @@ static LsStatus finish(LsCall *call, LsReport *report, bool json)
 {
     LsStatus status = LS_OK;
     if (json && report->prints == false && call->comm->rank == 0)
-        status = ls_print_json(json_pack("{s:O, s:i, s:i}", "lines", report->lines, "warnings", report->warnings, "failures", report->failures));
+        status = ls_print_json(json_pack("{s:O, s:i, s:i}", "lines", report->lines, "warnings", report->warnings,
+                                         "failures", report->failures));
     else if (report->prints)
         printf("%d warning%s, %d failure%s\n", report->warnings, report->warnings == 1 ? "" : "s", report->failures,
                report->failures == 1 ? "" : "s");
@@ -89,7 +92,8 @@ static LsStatus run(LsCall *call)
     report_versions(&report);
     ls_doctor_machine(&report);
     if (started != LS_OK)
-        ls_report(&report, LS_FAILURE, "launch", "see above", "%s", launch_message ? launch_message : "MPI could not be started");
+        ls_report(&report, LS_FAILURE, "launch", "see above", "%s",
+                  launch_message ? launch_message : "MPI could not be started");
     else if (launched)
         ls_doctor_launch(&report, comm);
     else
@@ -111,8 +115,10 @@ const LsCommand ls_command_doctor = {
     .summary = "checks the machine, the folder for runs and the launch; each line ok, warn or FAIL with its cure",
     .operands = "[FOLDER]",
     .most = 1,
-    .description = "FOLDER is where runs are to be written (default: here). Takes a few seconds; the speeds measured are kept, and train and bench "
-                   "show their share of them. Under mpirun it also checks the ranks. Exit status 1 where a line says FAIL.",
+    .description =
+        "FOLDER is where runs are to be written (default: here). Takes a few seconds; the speeds measured are kept, "
+        "and train and bench "
+        "show their share of them. Under mpirun it also checks the ranks. Exit status 1 where a line says FAIL.",
     .example = "lockstep doctor runs\nmpirun -np 2 lockstep doctor runs",
     .options = options,
     .options_bytes = sizeof(Options),

@@ -14,9 +14,14 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {.setting = LS_SETTING_CHOICE(Options, split, "validation", "validation|train", "the part of the data to evaluate on"), .argument = "SPLIT"},
-    {.setting = LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"), .argument = "N"},
-    {.setting = LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
+    {.setting =
+         LS_SETTING_CHOICE(Options, split, "validation", "validation|train", "the part of the data to evaluate on"),
+     .argument = "SPLIT"},
+    {.setting =
+         LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"),
+     .argument = "N"},
+    {.setting =
+         LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {.setting = LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
 
@@ -31,7 +36,8 @@ typedef struct Eval {
     double seconds;
 } Eval;
 
-/* Sequences at once: a rank's share of a step, made smaller where ranks do not divide the batch, for evaluation needs no equal shares. */
+/* Sequences at once: a rank's share of a step, made smaller where ranks do not divide the batch, for evaluation needs
+ * no equal shares. */
 static void choose_rows(Eval *e)
 {
     const LsTrainSettings *train = &e->model.config->train;
@@ -71,10 +77,11 @@ static LsStatus report(const Eval *e)
     double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
     double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN; /* of the raw text, whatever the tokenizer */
     if (e->options->json) {
-        json_t *object = json_pack("{s:s, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
-                                   (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity", ls_json_number(exp(loss)),
-                                   "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets, "seconds", e->seconds,
-                                   "tokens_per_second", speed);
+        json_t *object =
+            json_pack("{s:s, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
+                      (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity",
+                      ls_json_number(exp(loss)), "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets,
+                      "seconds", e->seconds, "tokens_per_second", speed);
         if (object && bytes > 0)
             json_object_set_new(object, "bits_per_byte", ls_json_number(bits_per_byte));
         return ls_print_json(object);
@@ -82,9 +89,9 @@ static LsStatus report(const Eval *e)
     char per_byte[64] = "";
     if (bytes > 0 && bytes != 1)
         snprintf(per_byte, sizeof per_byte, ", %.5f bits per byte", bits_per_byte);
-    printf("%s after step %lld, %s: loss %.5f, perplexity %.4g, %.5f bits per %s%s (%lld tokens, %.0f a second)\n", e->model.path,
-           (long long)e->evaluation.step, e->options->split, loss, exp(loss), bits, bytes == 1 ? "byte" : "token", per_byte,
-           (long long)e->evaluation.targets, speed);
+    printf("%s after step %lld, %s: loss %.5f, perplexity %.4g, %.5f bits per %s%s (%lld tokens, %.0f a second)\n",
+           e->model.path, (long long)e->evaluation.step, e->options->split, loss, exp(loss), bits,
+           bytes == 1 ? "byte" : "token", per_byte, (long long)e->evaluation.targets, speed);
     return LS_OK;
 }
 
@@ -111,9 +118,11 @@ const LsCommand ls_command_eval = {
     .operands = "RUN [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. key=value overrides its configuration: "
+    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. key=value overrides "
+                   "its configuration: "
                    "data.path=other.h5. Any number of ranks gives the same result.",
-    .example = "lockstep eval runs/shakespeare-gpt\nmpirun -np 2 lockstep eval runs/shakespeare-gpt --split train --batches 50 --json",
+    .example = "lockstep eval runs/shakespeare-gpt\nmpirun -np 2 lockstep eval runs/shakespeare-gpt --split train "
+               "--batches 50 --json",
     .launch = LS_PARALLEL,
     .options = options,
     .options_bytes = sizeof(Options),

@@ -22,7 +22,8 @@ const LsCommand ls_command_export = {
     .operands = "RUN -o DIR",
     .least = 1,
     .most = 1,
-    .description = "RUN is a run folder (its best checkpoint is taken) or a checkpoint. DIR gets config.json, model.safetensors and the tokenizer's "
+    .description = "RUN is a run folder (its best checkpoint is taken) or a checkpoint. DIR gets config.json, "
+                   "model.safetensors and the tokenizer's "
                    "files.",
     .example = "lockstep export runs/shakespeare-gpt -o exported",
     .options = options,

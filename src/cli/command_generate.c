@@ -16,16 +16,24 @@ typedef struct Options {
 
 static const LsOption options[] = {
     {.setting = LS_SETTING_STRING(Options, prompt, NULL, "text to continue"), .argument = "TEXT"},
-    {.setting = LS_SETTING_STRING(Options, ids, NULL, "token ids to continue, 1,2,3; ids are printed too"), .argument = "IDS"},
+    {.setting = LS_SETTING_STRING(Options, ids, NULL, "token ids to continue, 1,2,3; ids are printed too"),
+     .argument = "IDS"},
     {.setting = LS_SETTING_INT(Options, tokens, "100", 1, 1e12, "tokens to sample"), .argument = "N", .letter = 'n'},
-    {.setting = LS_SETTING_FLOAT(Options, temperature, "1", 0, 1e6, "divides the logits; 0: always the likeliest token"), .argument = "X"},
-    {.setting = LS_SETTING_INT(Options, top_k, "0", 0, 1e9, "sample among the K likeliest only; 0: all"), .argument = "K"},
-    {.setting = LS_SETTING_FLOAT(Options, top_p, "1", 1e-9, 1, "sample among the fewest whose probabilities sum to P"), .argument = "P"},
-    {.setting = LS_SETTING_INT(Options, seed, "1", 0, 9007199254740992.0, "the same seed gives the same text"), .argument = "S"},
+    {.setting =
+         LS_SETTING_FLOAT(Options, temperature, "1", 0, 1e6, "divides the logits; 0: always the likeliest token"),
+     .argument = "X"},
+    {.setting = LS_SETTING_INT(Options, top_k, "0", 0, 1e9, "sample among the K likeliest only; 0: all"),
+     .argument = "K"},
+    {.setting = LS_SETTING_FLOAT(Options, top_p, "1", 1e-9, 1, "sample among the fewest whose probabilities sum to P"),
+     .argument = "P"},
+    {.setting = LS_SETTING_INT(Options, seed, "1", 0, 9007199254740992.0, "the same seed gives the same text"),
+     .argument = "S"},
     {.setting = LS_SETTING_INT(Options, batch, "1", 1, 4096, "samples at once from the same prompt"), .argument = "B"},
     {.setting = LS_SETTING_CHOICE(Options, precision, "run", "run|float|bfloat16|int8",
-                                  "what the weights are read in: as the run was trained, or less for speed"), .argument = "P"},
-    {.setting = LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
+                                  "what the weights are read in: as the run was trained, or less for speed"),
+     .argument = "P"},
+    {.setting =
+         LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {.setting = LS_SETTING_BOOL(Options, no_stop, "false", "go on after the tokenizer's end token")},
     {{0}}};
 
@@ -43,7 +51,8 @@ typedef struct Printer {
     LsStatus status;
 } Printer;
 
-/* ---- Printing -------------------------------------------------------------------------------------------------------- */
+/* ---- Printing
+ * -------------------------------------------------------------------------------------------------------- */
 
 /* Bytes at the end that begin a UTF-8 character and do not complete it. */
 static int64_t incomplete(const char *bytes, int64_t count)
@@ -110,8 +119,8 @@ static bool on_token(void *self, int64_t stream, int64_t index, int32_t token)
     return printer->status == LS_OK;
 }
 
-/* Ends the stream that was printed at once, or prints all, one after the other. A character that the last token left incomplete is
- * left out. */
+/* Ends the stream that was printed at once, or prints all, one after the other. A character that the last token left
+ * incomplete is left out. */
 static void print_rest(Printer *printer)
 {
     for (int64_t b = 0; b < printer->streams; b++) {
@@ -122,7 +131,8 @@ static void print_rest(Printer *printer)
     }
 }
 
-/* ---- The command ------------------------------------------------------------------------------------------------------ */
+/* ---- The command
+ * ------------------------------------------------------------------------------------------------------ */
 
 static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int32_t **ids, int64_t *count)
 {
@@ -161,9 +171,11 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *p
     LS_TRY(ls_generate(model->config, model->params, prompt, count, &sampling, on_token, printer, &speed));
     LS_TRY(printer->status);
     print_rest(printer);
-    ls_log("prompt: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second", (long long)count, speed.prompt_seconds,
-           (long long)speed.tokens, speed.token_seconds, (double)speed.tokens / speed.token_seconds);
-    ls_log("memory: parameters %.1f MiB, states %.1f MiB", (double)speed.parameter_bytes / 1048576, (double)speed.state_bytes / 1048576);
+    ls_log("prompt: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second", (long long)count,
+           speed.prompt_seconds, (long long)speed.tokens, speed.token_seconds,
+           (double)speed.tokens / speed.token_seconds);
+    ls_log("memory: parameters %.1f MiB, states %.1f MiB", (double)speed.parameter_bytes / 1048576,
+           (double)speed.state_bytes / 1048576);
     return LS_OK;
 }
 
@@ -175,7 +187,8 @@ static LsStatus run(LsCall *call)
     int32_t *prompt = NULL;
     int64_t count = 0;
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1, ls_precision_named(o->precision), &model));
+    LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1,
+                                          ls_precision_named(o->precision), &model));
     LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
     printer.tokenizer = o->ids ? NULL : model.tokenizer;
     LS_TRY_CLEANUP(sample(o, &model, prompt, count, &printer));
@@ -194,9 +207,11 @@ const LsCommand ls_command_generate = {
     .operands = "RUN [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. Prints prompt and continuation as they come; "
+    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. Prints prompt and "
+                   "continuation as they come; "
                    "tokens per second go to stderr.",
-    .example = "lockstep generate runs/shakespeare-gpt --prompt \"ROMEO:\" --tokens 200 --temperature 0.8 --top-k 40 --seed 1",
+    .example =
+        "lockstep generate runs/shakespeare-gpt --prompt \"ROMEO:\" --tokens 200 --temperature 0.8 --top-k 40 --seed 1",
     .launch = LS_SERIAL,
     .options = options,
     .options_bytes = sizeof(Options),

@@ -22,7 +22,8 @@ const LsCommand ls_command_import = {
     .operands = "DIR -o RUN",
     .least = 1,
     .most = 1,
-    .description = "DIR holds config.json, model.safetensors (or several with their index), and perhaps tokenizer files; without those the run knows "
+    .description = "DIR holds config.json, model.safetensors (or several with their index), and perhaps tokenizer "
+                   "files; without those the run knows "
                    "token ids only. What cannot be carried over exactly is refused, by name.",
     .example = "lockstep import gpt2 -o runs/gpt2",
     .options = options,

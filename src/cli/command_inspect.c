@@ -17,12 +17,14 @@ typedef struct Options {
     bool tensors, config, json;
 } Options;
 
-static const LsOption options[] = {{LS_SETTING_BOOL(Options, tensors, "false", "a row for each tensor of a checkpoint")},
-                                   {LS_SETTING_BOOL(Options, config, "false", "a checkpoint's whole configuration")},
-                                   {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout, with tensors and configuration")},
-                                   {{0}}};
+static const LsOption options[] = {
+    {LS_SETTING_BOOL(Options, tensors, "false", "a row for each tensor of a checkpoint")},
+    {LS_SETTING_BOOL(Options, config, "false", "a checkpoint's whole configuration")},
+    {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout, with tensors and configuration")},
+    {{0}}};
 
-/* ---- Checkpoints ----------------------------------------------------------------------------------------------------------- */
+/* ---- Checkpoints
+ * ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct Totals {
     int64_t elements, moments, not_finite;
@@ -50,8 +52,9 @@ static json_t *tensor_json(const LsFileTensors *tensors, const LsFileTensor *ten
     *(parameter ? &totals->elements : &totals->moments) += tensor->count;
     totals->not_finite += bad;
     double rms = tensor->count > bad ? sqrt(sum / (double)(tensor->count - bad)) : 0;
-    return json_pack("{s:s, s:s, s:I, s:f, s:f, s:I}", "name", tensor->name, "shape", ls_dims_text(tensor->rank, tensor->dim), "count", (json_int_t)tensor->count, "rms", rms,
-                     "largest", largest, "not_finite", (json_int_t)bad);
+    return json_pack("{s:s, s:s, s:I, s:f, s:f, s:I}", "name", tensor->name, "shape",
+                     ls_dims_text(tensor->rank, tensor->dim), "count", (json_int_t)tensor->count, "rms", rms, "largest",
+                     largest, "not_finite", (json_int_t)bad);
 }
 
 static LsStatus add_progress(const LsProgress *progress, json_t *object)
@@ -74,7 +77,8 @@ static LsStatus add_summary(const LsCheckpoint *checkpoint, json_t *object)
     json_t *description = checkpoint->tokenizer ? json_loads(checkpoint->tokenizer, 0, NULL) : NULL;
     const char *kind = json_string_value(json_object_get(description, "kind"));
     json_object_set_new(object, "model", config ? json_string(config->model->name) : json_null());
-    json_object_set_new(object, "tokenizer", checkpoint->tokenizer ? json_string(kind ? kind : "of an unknown kind") : json_null());
+    json_object_set_new(object, "tokenizer",
+                        checkpoint->tokenizer ? json_string(kind ? kind : "of an unknown kind") : json_null());
     json_object_set_new(object, "config", json_string(checkpoint->config));
     json_decref(description);
     ls_config_free(config); /* a configuration of another version is no damage: it is shown as it is */
@@ -149,7 +153,8 @@ static LsStatus inspect_checkpoint(const char *path, const Options *o)
     return LS_OK;
 }
 
-/* ---- Run folders ------------------------------------------------------------------------------------------------------------ */
+/* ---- Run folders
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* The file's first word, NULL where there is none. */
 static json_t *first_word(const char *run, const char *name)
@@ -229,7 +234,8 @@ static void print_checkpoints(json_t *list)
     {
         printf("checkpoint          %s: ", json_string_value(json_object_get(one, "file")));
         if (json_is_true(json_object_get(one, "whole")))
-            printf("whole, %lld bytes, %lld values not finite\n", (long long)json_integer_value(json_object_get(one, "bytes")),
+            printf("whole, %lld bytes, %lld values not finite\n",
+                   (long long)json_integer_value(json_object_get(one, "bytes")),
                    (long long)json_integer_value(json_object_get(one, "not_finite")));
         else
             printf("DAMAGED: %s\n", json_string_value(json_object_get(one, "message")));
@@ -264,7 +270,8 @@ static LsStatus inspect_run(const char *path, const Options *o)
     return status;
 }
 
-/* ---- Which is it? -------------------------------------------------------------------------------------------------------------- */
+/* ---- Which is it?
+ * -------------------------------------------------------------------------------------------------------------- */
 
 /* A checkpoint by its first bytes, or where those are damaged by its name. */
 static bool is_checkpoint(const char *path)
@@ -273,7 +280,8 @@ static bool is_checkpoint(const char *path)
     const char *name = strrchr(path, '/');
     if (strstr(path, "checkpoints/"))
         return true;
-    return ls_sealed_head(path, &head) ? strcmp(head.kind, "checkpoint") == 0 : strncmp(name ? name + 1 : path, "step-", 5) == 0;
+    return ls_sealed_head(path, &head) ? strcmp(head.kind, "checkpoint") == 0
+                                       : strncmp(name ? name + 1 : path, "step-", 5) == 0;
 }
 
 static LsStatus run(LsCall *call)

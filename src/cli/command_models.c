@@ -25,7 +25,8 @@ static void value_text(const LsSetting *setting, char *text, size_t room)
     if (setting->type == LS_SETTING_TYPE_CHOICE)
         snprintf(text, room, "%s (%s)", fallback, setting->choices);
     else if (setting->type == LS_SETTING_TYPE_INT || setting->type == LS_SETTING_TYPE_FLOAT)
-        snprintf(text, room, setting->high >= 1e15 ? "%s (at least %.10g)" : "%s (%.10g to %.10g)", fallback, setting->low, setting->high);
+        snprintf(text, room, setting->high >= 1e15 ? "%s (at least %.10g)" : "%s (%.10g to %.10g)", fallback,
+                 setting->low, setting->high);
     else
         snprintf(text, room, "%s", fallback);
 }
@@ -45,8 +46,8 @@ static json_t *table_json(const LsSetting *table)
 {
     json_t *list = json_array();
     for (; table->name; table++) {
-        json_t *one = json_pack("{s:s, s:s, s:s?, s:s}", "name", table->name, "type", type_name(table), "default", table->fallback, "help",
-                                table->help);
+        json_t *one = json_pack("{s:s, s:s, s:s?, s:s}", "name", table->name, "type", type_name(table), "default",
+                                table->fallback, "help", table->help);
         if (table->type == LS_SETTING_TYPE_INT || table->type == LS_SETTING_TYPE_FLOAT) {
             json_object_set_new(one, "low", ls_json_number(table->low));
             json_object_set_new(one, "high", ls_json_number(table->high));
@@ -60,8 +61,9 @@ static json_t *table_json(const LsSetting *table)
 
 static json_t *model_json(const LsModel *model)
 {
-    return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "name", model->name, "summary", model->summary, "paper", model->paper, "hugging_face",
-                     model->hf ? model->hf->architecture : NULL, "settings", table_json(model->settings));
+    return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "name", model->name, "summary", model->summary, "paper",
+                     model->paper, "hugging_face", model->hf ? model->hf->architecture : NULL, "settings",
+                     table_json(model->settings));
 }
 
 static LsStatus all(bool json)

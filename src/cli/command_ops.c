@@ -76,16 +76,16 @@ static LsStatus print_case(const LsOp *op, int which)
 
 static json_t *op_json(const LsOp *op)
 {
-    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:i}", "name", op->name, "formula", op->formula, "arguments", builder(op->name),
-                     "has_gradient", op->backward != NULL, "has_reference", op->reference != NULL, "in_place", op->in_place != 0, "cases",
-                     count_cases(op));
+    return json_pack("{s:s, s:s, s:s, s:b, s:b, s:b, s:i}", "name", op->name, "formula", op->formula, "arguments",
+                     builder(op->name), "has_gradient", op->backward != NULL, "has_reference", op->reference != NULL,
+                     "in_place", op->in_place != 0, "cases", count_cases(op));
 }
 
 static LsStatus print_one(const LsOp *op)
 {
     printf("%s\n  %s\n\nls_%s%s\n\n", op->name, op->formula, op->name, builder(op->name));
-    printf("gradient: %s; plain reference: %s; works in place: %s\n", op->backward ? "yes" : "no", op->reference ? "yes" : "no",
-           op->in_place ? "yes" : "no");
+    printf("gradient: %s; plain reference: %s; works in place: %s\n", op->backward ? "yes" : "no",
+           op->reference ? "yes" : "no", op->in_place ? "yes" : "no");
     printf("cases that it is checked and timed with:\n");
     int cases = count_cases(op);
     for (int which = 0; which < cases; which++)

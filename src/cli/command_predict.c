@@ -35,7 +35,8 @@ typedef struct Prediction {
     int32_t *row_ids;                 /* (B, T); -1 there */
 } Prediction;
 
-/* ---- Input ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Input
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static bool is_data_set(const char *path)
 {
@@ -48,13 +49,15 @@ static bool is_data_set(const char *path)
 static LsStatus check_tokenizer(LsSealed *file, const LsTokenizer *expected)
 {
     LsTokenizer *tokenizer = ls_text_tokenizer(file);
-    char *one = tokenizer ? ls_tokenizer_to_json(tokenizer) : NULL, *other = one && expected ? ls_tokenizer_to_json(expected) : NULL;
+    char *one = tokenizer ? ls_tokenizer_to_json(tokenizer) : NULL,
+         *other = one && expected ? ls_tokenizer_to_json(expected) : NULL;
     LsStatus status = LS_OK;
     if (!one || (expected && !other))
         status = LS_DATA;
     else if (expected && strcmp(one, other) != 0)
-        status = ls_fail(LS_DATA, "%s: has another vocabulary than the model; prepare it with --like the data set of the training",
-                         ls_sealed_path(file));
+        status = ls_fail(
+            LS_DATA, "%s: has another vocabulary than the model; prepare it with --like the data set of the training",
+            ls_sealed_path(file));
     ls_tokenizer_free(tokenizer);
     ls_free(one);
     ls_free(other);
@@ -130,12 +133,14 @@ static LsStatus read_input(Prediction *p)
         return ls_fail(LS_USAGE, "predict: model %s has no vocabulary", p->model.config->model->name);
     for (int64_t i = 0; i < p->count; i++)
         if (p->ids[i] < 0 || p->ids[i] >= p->vocabulary)
-            return ls_fail(o->ids ? LS_USAGE : LS_DATA, "%s: token id %d at position %lld is outside the model's vocabulary, 0 to %lld",
+            return ls_fail(o->ids ? LS_USAGE : LS_DATA,
+                           "%s: token id %d at position %lld is outside the model's vocabulary, 0 to %lld",
                            o->ids ? "--ids" : o->input, (int)p->ids[i], (long long)i, (long long)p->vocabulary - 1);
     return LS_OK;
 }
 
-/* ---- Shapes and memory ------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes and memory
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Ids on the command line are one row, whose length the model may refuse; a file is cut into rows. */
 static LsStatus choose_shape(Prediction *p)
@@ -152,9 +157,11 @@ static LsStatus choose_shape(Prediction *p)
     double bytes = 4.0 * (double)p->rows * (double)p->length * (double)p->vocabulary;
     double memory = (double)ls_available_bytes(), disk = (double)ls_free_bytes(p->options->output);
     if ((memory >= 0 && bytes > 0.9 * memory) || (disk >= 0 && bytes > disk))
-        return ls_fail(LS_RESOURCE, "the output (%lld, %lld, %lld) takes %.1f GB; %.1f GB of memory and %.1f GB of disk are free. Predict a part of %s",
-                       (long long)p->rows, (long long)p->length, (long long)p->vocabulary, 1e-9 * bytes, 1e-9 * memory, 1e-9 * disk,
-                       p->options->input ? p->options->input : "the ids");
+        return ls_fail(LS_RESOURCE,
+                       "the output (%lld, %lld, %lld) takes %.1f GB; %.1f GB of memory and %.1f GB of disk are free. "
+                       "Predict a part of %s",
+                       (long long)p->rows, (long long)p->length, (long long)p->vocabulary, 1e-9 * bytes, 1e-9 * memory,
+                       1e-9 * disk, p->options->input ? p->options->input : "the ids");
     p->output = ls_alloc_array(p->rows * p->length * p->vocabulary, sizeof *p->output);
     p->row_ids = ls_alloc_array(p->rows * p->length, sizeof *p->row_ids);
     if (!p->output || !p->row_ids)
@@ -164,7 +171,8 @@ static LsStatus choose_shape(Prediction *p)
     return LS_OK;
 }
 
-/* ---- Computing ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Computing
+ * ---------------------------------------------------------------------------------------------------------------- */
 
 static LsStatus open_graph(const Prediction *p, int64_t length, LsGraph **graph)
 {
@@ -184,8 +192,8 @@ static LsStatus predict_rows(Prediction *p, int64_t first, int64_t last, int64_t
     for (int64_t row = first; row < last && status == LS_OK; row++) {
         LsTensor *ids = ls_graph_find(g, "ids"), *output = ls_graph_find(g, "output");
         if (!ids || !output || output->count != length * p->vocabulary)
-            status = ls_fail(LS_ERROR, "model %s has no output of shape (1, %lld, %lld)", p->model.config->model->name, (long long)length,
-                             (long long)p->vocabulary);
+            status = ls_fail(LS_ERROR, "model %s has no output of shape (1, %lld, %lld)", p->model.config->model->name,
+                             (long long)length, (long long)p->vocabulary);
         else {
             memcpy(ids->data, p->ids + row * p->length, (size_t)length * sizeof *p->ids);
             status = ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()});
@@ -233,8 +241,8 @@ static LsStatus run(LsCall *call)
     LS_TRY_CLEANUP(choose_shape(&p));
     LS_TRY_CLEANUP(compute(&p));
     LS_TRY_CLEANUP(write_output(&p));
-    printf("%s: /output (%lld, %lld, %lld) float32, logits of %lld tokens\n", p.options->output, (long long)p.rows, (long long)p.length,
-           (long long)p.vocabulary, (long long)p.count);
+    printf("%s: /output (%lld, %lld, %lld) float32, logits of %lld tokens\n", p.options->output, (long long)p.rows,
+           (long long)p.length, (long long)p.vocabulary, (long long)p.count);
 cleanup:
     ls_free(p.ids);
     ls_free(p.output);
@@ -249,8 +257,10 @@ const LsCommand ls_command_predict = {
     .operands = "RUN [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. /output is (B, T, V) float32, /ids (B, T) the tokens. "
-                   "--ids are one row; longer than the model's context they are refused. A file longer than the context is cut into rows, "
+    .description = "RUN is a run folder (its newest whole checkpoint is taken) or a checkpoint. /output is (B, T, V) "
+                   "float32, /ids (B, T) the tokens. "
+                   "--ids are one row; longer than the model's context they are refused. A file longer than the "
+                   "context is cut into rows, "
                    "each computed by itself; past its end the last row has zeros, and -1 in /ids.",
     .example = "lockstep predict runs/shakespeare-gpt --ids 1,2,3 -o logits.h5\n"
                "lockstep predict runs/shakespeare-gpt --input page.txt -o logits.h5",

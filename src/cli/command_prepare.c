@@ -77,8 +77,10 @@ const LsCommand ls_command_prepare = {
     .operands = "KIND SOURCE... -o FILE.h5",
     .least = 1,
     .most = -1,
-    .description = "Sources are joined in their order. The data set is written aside, verified and renamed: FILE.h5 is never half-written.",
-    .example = "lockstep prepare text data/tiny-shakespeare.txt -o data/shakespeare.h5 --tokenizer characters --validation 0.1",
+    .description = "Sources are joined in their order. The data set is written aside, verified and renamed: FILE.h5 is "
+                   "never half-written.",
+    .example = "lockstep prepare text data/tiny-shakespeare.txt -o data/shakespeare.h5 --tokenizer characters "
+               "--validation 0.1",
     .options = options,
     .options_bytes = sizeof(Options),
     .kinds = kinds,

@@ -19,14 +19,17 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {.setting = LS_SETTING_STRING(Options, resume, "auto",
-                                  "auto: go on from the newest checkpoint of output.path where there is one; never: start anew, in an empty "
-                                  "folder only; or a checkpoint to go on from"),
+    {.setting = LS_SETTING_STRING(
+         Options, resume, "auto",
+         "auto: go on from the newest checkpoint of output.path where there is one; never: start anew, in an empty "
+         "folder only; or a checkpoint to go on from"),
      .argument = "auto|never|FILE"},
-    {.setting = LS_SETTING_CHOICE(Options, progress, "auto", "auto|bar|lines|none", "auto: a bar on a terminal, lines elsewhere"),
+    {.setting = LS_SETTING_CHOICE(Options, progress, "auto", "auto|bar|lines|none",
+                                  "auto: a bar on a terminal, lines elsewhere"),
      .argument = "MODE"},
     {.setting = LS_SETTING_STRING(Options, trace, NULL, LS_TRACE_HELP), .argument = "FILE"},
-    {.setting = LS_SETTING_BOOL(Options, dry_run, "false", "print parameters, memory, disk and an estimate of the time; train nothing")},
+    {.setting = LS_SETTING_BOOL(Options, dry_run, "false",
+                                "print parameters, memory, disk and an estimate of the time; train nothing")},
     {{0}}};
 
 /* Everything of one run. folder, bar, text and tokenizer are rank 0's. */
@@ -45,7 +48,8 @@ typedef struct Run {
     bool accepted;        /* the folder is this run's: its status and log may be written */
 } Run;
 
-/* ---- Hooks of the loop --------------------------------------------------------------------------------------------- */
+/* ---- Hooks of the loop
+ * --------------------------------------------------------------------------------------------- */
 
 static LsStatus on_save(void *self, const LsTrainer *t)
 {
@@ -85,7 +89,8 @@ static void on_step(void *self, const LsMetrics *metrics)
     ls_progress_step(&run->bar, metrics);
 }
 
-/* ---- Preparations, one after the other; each rank for itself -------------------------------------------------------- */
+/* ---- Preparations, one after the other; each rank for itself
+ * -------------------------------------------------------- */
 
 static LsStatus read_config(Run *run, const LsCall *call)
 {
@@ -101,13 +106,15 @@ static LsStatus open_data(Run *run)
 {
     LsTrainPlan plan;
     LS_TRY(ls_train_shapes(run->config, run->comm->size, &plan));
-    LS_TRY(ls_data_open(&run->config->data, plan.sequence, (uint64_t)run->config->train.seed, &run->training, &run->validation));
+    LS_TRY(ls_data_open(&run->config->data, plan.sequence, (uint64_t)run->config->train.seed, &run->training,
+                        &run->validation));
     int64_t asked = 0, needed = run->training->vocabulary;
     if (!ls_config_model_int(run->config, "vocabulary", &asked))
         return LS_OK;
     if (asked != 0 && asked < needed)
-        return ls_fail(LS_USAGE, "model.vocabulary is %lld, but %s has %lld tokens: leave it out to take the data set's", (long long)asked,
-                       run->config->data.path, (long long)needed);
+        return ls_fail(LS_USAGE,
+                       "model.vocabulary is %lld, but %s has %lld tokens: leave it out to take the data set's",
+                       (long long)asked, run->config->data.path, (long long)needed);
     if (asked == 0)
         ls_config_set_model_int(run->config, "vocabulary", needed);
     return LS_OK;
@@ -122,8 +129,8 @@ static LsStatus check_disk(const Run *run)
         return ls_fail(LS_RESOURCE, "%s: a checkpoint takes %s, but only %s are free: make room or set another output.path",
                        run->folder.path, ls_bytes_text(bytes, need), ls_bytes_text(left, have));
     if (left >= 0 && left < bytes * files)
-        ls_warn("%s: up to %lld checkpoints take %s, and %s are free; a smaller output.keep takes less", run->folder.path, (long long)files,
-                ls_bytes_text(bytes * files, need), ls_bytes_text(left, have));
+        ls_warn("%s: up to %lld checkpoints take %s, and %s are free; a smaller output.keep takes less",
+                run->folder.path, (long long)files, ls_bytes_text(bytes * files, need), ls_bytes_text(left, have));
     return LS_OK;
 }
 
@@ -178,26 +185,30 @@ static LsStatus open_folder(Run *run)
     return LS_OK;
 }
 
-/* ---- The run --------------------------------------------------------------------------------------------------------- */
+/* ---- The run
+ * --------------------------------------------------------------------------------------------------------- */
 
 static void announce(const Run *run)
 {
     const LsTrainer *t = run->trainer;
     char parameters[32], memory[32];
-    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %lld sequences of %lld tokens a step; %s a rank", run->config->model->name,
-           ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s", ls_threads(),
-           ls_threads() == 1 ? "" : "s", (long long)run->config->train.batch, (long long)t->plan.sequence,
+    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %lld sequences of %lld tokens a step; %s a rank",
+           run->config->model->name, ls_count_text((double)t->plan.parameters, parameters), run->comm->size,
+           run->comm->size == 1 ? "" : "s", ls_threads(), ls_threads() == 1 ? "" : "s",
+           (long long)run->config->train.batch, (long long)t->plan.sequence,
            ls_bytes_text(t->plan.total_bytes, memory));
     if (t->config->train.segment == 0 && t->plan.segments > 1)
-        ls_log("to keep to the memory there is, sequences are computed in %lld segments; train.segment=%lld makes it the same elsewhere",
+        ls_log("to keep to the memory there is, sequences are computed in %lld segments; train.segment=%lld makes it "
+               "the same elsewhere",
                (long long)t->plan.segments, (long long)t->plan.segment);
     if (t->plan.recomputed.nodes > 0)
-        ls_log("to keep to the memory there is, backward makes %d results again: about %.0f %% of forward's time", t->plan.recomputed.nodes,
-               100 * t->plan.recomputed.share);
+        ls_log("to keep to the memory there is, backward makes %d results again: about %.0f %% of forward's time",
+               t->plan.recomputed.nodes, 100 * t->plan.recomputed.share);
     if (run->resumed)
         ls_log("going on from %s after step %lld", run->resumed, (long long)t->progress.step);
     if (t->progress.step >= run->config->train.steps)
-        ls_log("nothing to do: %lld of train.steps=%lld steps are done", (long long)t->progress.step, (long long)run->config->train.steps);
+        ls_log("nothing to do: %lld of train.steps=%lld steps are done", (long long)t->progress.step,
+               (long long)run->config->train.steps);
 }
 
 static LsStatus train(Run *run)
@@ -205,7 +216,8 @@ static LsStatus train(Run *run)
     LsTrainer *t = run->trainer;
     if (run->comm->rank == 0)
         announce(run);
-    ls_progress_begin(&run->bar, run->comm->rank == 0 ? run->mode : LS_PROGRESS_NONE, t->progress.step, run->config->train.steps);
+    ls_progress_begin(&run->bar, run->comm->rank == 0 ? run->mode : LS_PROGRESS_NONE, t->progress.step,
+                      run->config->train.steps);
     t->hooks = (LsTrainHooks){.self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step};
     LsStatus status = ls_trainer_run(t);
     ls_progress_end(&run->bar);
@@ -227,7 +239,8 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
     double peak = ls_job_products(&peaks, ls_train_precision(run->config));
     if (run->options->dry_run)
         return ls_dry_run(run->config, run->comm, run->training, run->validation, peak);
-    LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation, &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
+    LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation,
+                          &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
     LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_folder(run) : LS_OK));
     LS_TRY(ls_trainer_share(run->trainer));
     LS_TRY(ls_trace_file_open(run->comm, run->options->trace));
@@ -263,8 +276,10 @@ const LsCommand ls_command_train = {
     .operands = "CONFIG.yaml [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, SIGTERM or Ctrl-C the run is "
-                   "saved and ends with status 75: the same command goes on from there, on any number of ranks. A second Ctrl-C ends at once.",
+    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, "
+                   "SIGTERM or Ctrl-C the run is "
+                   "saved and ends with status 75: the same command goes on from there, on any number of ranks. A "
+                   "second Ctrl-C ends at once.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
     .options = options,

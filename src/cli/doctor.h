@@ -1,4 +1,5 @@
-/* What the doctor looks at: each check adds lines to a report. One file a field: doctor_machine.c, doctor_folder.c, doctor_launch.c. */
+/* What the doctor looks at: each check adds lines to a report. One file a field: doctor_machine.c, doctor_folder.c,
+ * doctor_launch.c. */
 #ifndef LS_CLI_DOCTOR_H
 #define LS_CLI_DOCTOR_H
 
@@ -15,12 +16,14 @@ typedef struct LsReport {
 } LsReport;
 
 /* One line. cure: what to do about it, NULL for a line that is fine. */
-void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char *cure, const char *found, ...) LS_PRINTF(5, 6);
+void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char *cure, const char *found, ...)
+    LS_PRINTF(5, 6);
 
 /* Processor, instruction set, threads, memory, and what may slow them. */
 void ls_doctor_machine(LsReport *report);
 
-/* Products and memory measured, on all ranks at the same time. forget: what was measured earlier does not count. Collective. */
+/* Products and memory measured, on all ranks at the same time. forget: what was measured earlier does not count.
+ * Collective. */
 void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget);
 
 /* The folder that runs are to be written to: free disk, fsync, HDF5's locks. */
@@ -29,7 +32,8 @@ void ls_doctor_folder(LsReport *report, const char *path);
 /* Whether a launcher started this process. */
 bool ls_doctor_launched(void);
 
-/* The world of ranks: its size against what the launcher says, cores against threads, speed and results of sums. Collective. */
+/* The world of ranks: its size against what the launcher says, cores against threads, speed and results of sums.
+ * Collective. */
 void ls_doctor_launch(LsReport *report, const LsComm *comm);
 
 #endif

@@ -67,7 +67,8 @@ static void check_space(LsReport *report, const char *path)
     if (bytes < 0)
         ls_report(report, LS_WARNING, "disk", "check with df", "%s: free space is not known", path);
     else if (bytes < 1000000000)
-        ls_report(report, LS_WARNING, "disk", "free some, or set output.path to another disk", "%s: %.2f GB free", path, 1e-9 * (double)bytes);
+        ls_report(report, LS_WARNING, "disk", "free some, or set output.path to another disk", "%s: %.2f GB free", path,
+                  1e-9 * (double)bytes);
     else
         ls_report(report, LS_FINE, "disk", NULL, "%s: %.1f GB free", path, 1e-9 * (double)bytes);
 }
@@ -80,7 +81,8 @@ void ls_doctor_folder(LsReport *report, const char *path)
     }
     double seconds = fsync_seconds(path);
     if (seconds < 0) {
-        ls_report(report, LS_FAILURE, "run folder", "name a folder that this user may write to", "%s: %s", path, strerror(errno));
+        ls_report(report, LS_FAILURE, "run folder", "name a folder that this user may write to", "%s: %s", path,
+                  strerror(errno));
         return;
     }
     check_space(report, path);
@@ -90,7 +92,8 @@ void ls_doctor_folder(LsReport *report, const char *path)
     else
         ls_report(report, LS_FINE, "fsync", NULL, "%d MiB in %.3f s", PROBE_BYTES >> 20, seconds);
     if (probe_hdf5(path) != LS_OK)
-        ls_report(report, LS_FAILURE, "HDF5", "export HDF5_USE_FILE_LOCKING=FALSE: some network file systems refuse locks", "%s", ls_message());
+        ls_report(report, LS_FAILURE, "HDF5",
+                  "export HDF5_USE_FILE_LOCKING=FALSE: some network file systems refuse locks", "%s", ls_message());
     else
         ls_report(report, LS_FINE, "HDF5", NULL, "a file was written, locked, verified and read back");
 }

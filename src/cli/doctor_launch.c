@@ -26,8 +26,8 @@ static void check_size(LsReport *report, const LsComm *comm)
     if (ls_dist_check_world(comm->size) != LS_OK)
         ls_report(report, LS_FAILURE, "ranks", "start it with the mpirun of the MPI library named below", "%s", ls_message());
     else if (tasks && atoi(tasks) > 0 && atoi(tasks) != comm->size)
-        ls_report(report, LS_WARNING, "ranks", "mpirun without -np takes as many as SLURM gives", "%d ranks, SLURM gives %d tasks", comm->size,
-                  atoi(tasks));
+        ls_report(report, LS_WARNING, "ranks", "mpirun without -np takes as many as SLURM gives",
+                  "%d ranks, SLURM gives %d tasks", comm->size, atoi(tasks));
     else
         ls_report(report, LS_FINE, "ranks", NULL, "%d", comm->size);
 }
@@ -48,9 +48,10 @@ static LsStatus check_share(LsReport *report, const LsComm *comm)
     LS_TRY(range_of(comm, ls_affinity_cores(), cores));
     LS_TRY(range_of(comm, ls_threads(), threads));
     if (threads[1] > cores[0])
-        ls_report(report, LS_WARNING, "cores of a rank", "mpirun --map-by slot:PE=THREADS --bind-to core, or fewer OMP_NUM_THREADS",
-                  "%lld to %lld cores for %lld to %lld threads", (long long)cores[0], (long long)cores[1], (long long)threads[0],
-                  (long long)threads[1]);
+        ls_report(report, LS_WARNING, "cores of a rank",
+                  "mpirun --map-by slot:PE=THREADS --bind-to core, or fewer OMP_NUM_THREADS",
+                  "%lld to %lld cores for %lld to %lld threads", (long long)cores[0], (long long)cores[1],
+                  (long long)threads[0], (long long)threads[1]);
     else if (threads[0] != threads[1])
         ls_report(report, LS_WARNING, "cores of a rank", "give every rank the same OMP_NUM_THREADS: all wait for the slowest",
                   "%lld to %lld threads", (long long)threads[0], (long long)threads[1]);
@@ -91,8 +92,9 @@ static LsStatus check_sums(LsReport *report, const LsComm *comm)
         ls_report(report, LS_FAILURE, "sums over ranks", "try another MPI library or transport (mpirun --mca btl self,tcp)",
                   "allreduce gives wrong sums: at least %lld of %d", (long long)wrong, SUM_FLOATS);
     else
-        ls_report(report, speed < 0.05 ? LS_WARNING : LS_FINE, "sums over ranks", "a faster network, or a larger train.micro_batch per sum",
-                  "right; %d MiB at %.2f GB/s", SUM_FLOATS >> 18, speed);
+        ls_report(report, speed < 0.05 ? LS_WARNING : LS_FINE, "sums over ranks",
+                  "a faster network, or a larger train.micro_batch per sum", "right; %d MiB at %.2f GB/s",
+                  SUM_FLOATS >> 18, speed);
     return LS_OK;
 }
 
@@ -100,7 +102,8 @@ static void check_shared_memory(LsReport *report)
 {
     int64_t bytes = ls_free_bytes("/dev/shm");
     if (bytes >= 0 && bytes < ((int64_t)64 << 20))
-        ls_report(report, LS_WARNING, "/dev/shm", "enlarge it (docker run --shm-size=1g), or mpirun --mca btl_vader_backing_directory /tmp",
+        ls_report(report, LS_WARNING, "/dev/shm",
+                  "enlarge it (docker run --shm-size=1g), or mpirun --mca btl_vader_backing_directory /tmp",
                   "%.0f MB free: ranks of a node talk through it", 1e-6 * (double)bytes);
 }
 

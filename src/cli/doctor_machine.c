@@ -35,8 +35,8 @@ static void check_isa(LsReport *report)
         snprintf(levels + used, sizeof levels - used, "%s%s", level ? ", " : "", ls_isa_name((LsIsa)level));
     }
     if (forced && *forced)
-        ls_report(report, LS_WARNING, "instruction set", "unset LOCKSTEP_ISA to use the best that the processor has", "%s, forced by LOCKSTEP_ISA",
-                  ls_isa_name(isa));
+        ls_report(report, LS_WARNING, "instruction set", "unset LOCKSTEP_ISA to use the best that the processor has",
+                  "%s, forced by LOCKSTEP_ISA", ls_isa_name(isa));
     else if (isa == LS_ISA_BASELINE)
         ls_report(report, LS_WARNING, "instruction set", "a processor with AVX2 is several times faster", "baseline only");
     else
@@ -73,20 +73,25 @@ static void check_threads(LsReport *report)
     const char *asked = getenv("OMP_NUM_THREADS"), *bind = getenv("OMP_PROC_BIND"), *places = getenv("OMP_PLACES");
     double quota = quota_cores();
     char cure[160];
-    snprintf(cure, sizeof cure, "set OMP_NUM_THREADS=%d, or give the process more cores (mpirun --map-by slot:PE=%d --bind-to core, or --bind-to none)",
+    snprintf(cure, sizeof cure,
+             "set OMP_NUM_THREADS=%d, or give the process more cores (mpirun --map-by slot:PE=%d --bind-to core, or "
+             "--bind-to none)",
              cores, threads);
     if (started < threads)
-        ls_report(report, LS_FAILURE, "threads", "unset OMP_THREAD_LIMIT and OMP_DYNAMIC", "%d wanted, %d start", threads, started);
+        ls_report(report, LS_FAILURE, "threads", "unset OMP_THREAD_LIMIT and OMP_DYNAMIC", "%d wanted, %d start",
+                  threads, started);
     else if (threads > cores)
         ls_report(report, LS_WARNING, "threads", cure, "%d threads on %d cores that this process may use", threads, cores);
     else if (threads < cores)
         ls_report(report, LS_WARNING, "threads", "unset OMP_NUM_THREADS to use all of them, unless other ranks share them",
                   "%d threads, %d cores may be used", threads, cores);
     else
-        ls_report(report, LS_FINE, "threads", NULL, "%d on %d cores (OMP_NUM_THREADS %s, OMP_PROC_BIND %s, OMP_PLACES %s)", threads, cores,
+        ls_report(report, LS_FINE, "threads", NULL,
+                  "%d on %d cores (OMP_NUM_THREADS %s, OMP_PROC_BIND %s, OMP_PLACES %s)", threads, cores,
                   asked ? asked : "unset", bind ? bind : "unset", places ? places : "unset");
     if (quota > 0 && quota < cores) {
-        snprintf(cure, sizeof cure, "set OMP_NUM_THREADS=%d: threads beyond the quota stand still part of the time", quota < 1 ? 1 : (int)quota);
+        snprintf(cure, sizeof cure, "set OMP_NUM_THREADS=%d: threads beyond the quota stand still part of the time",
+                 quota < 1 ? 1 : (int)quota);
         ls_report(report, LS_WARNING, "processor quota", cure, "the container may use %.1f of %d cores", quota, cores);
     }
 }
@@ -113,7 +118,8 @@ static void check_governor(LsReport *report)
     if (!governor[0])
         return;
     if (strcmp(governor, "powersave") == 0 && !scales_itself)
-        ls_report(report, LS_WARNING, "clock", "cpupower frequency-set -g performance (as root)", "governor powersave keeps the lowest clock");
+        ls_report(report, LS_WARNING, "clock", "cpupower frequency-set -g performance (as root)",
+                  "governor powersave keeps the lowest clock");
     else
         ls_report(report, LS_FINE, "clock", NULL, "governor %s (%s)", governor, driver[0] ? driver : "unknown driver");
 }
@@ -124,10 +130,12 @@ static void check_memory(LsReport *report)
     double total = (double)ls_meminfo("MemTotal"), available = (double)ls_available_bytes();
     first_line("/sys/fs/cgroup/memory.max", limit, sizeof limit);
     if (atof(limit) > 0 && atof(limit) < total)
-        ls_report(report, LS_WARNING, "memory limit", "lockstep train CONFIG --dry-run says what a job takes; it is killed beyond the limit",
+        ls_report(report, LS_WARNING, "memory limit",
+                  "lockstep train CONFIG --dry-run says what a job takes; it is killed beyond the limit",
                   "the container may use %.1f of %.1f GB", 1e-9 * atof(limit), 1e-9 * total);
-    ls_report(report, available < 1e9 ? LS_WARNING : LS_FINE, "memory", "end other programs; lockstep train CONFIG --dry-run says what a job takes",
-              "%.1f of %.1f GB available", 1e-9 * available, 1e-9 * total);
+    ls_report(report, available < 1e9 ? LS_WARNING : LS_FINE, "memory",
+              "end other programs; lockstep train CONFIG --dry-run says what a job takes", "%.1f of %.1f GB available",
+              1e-9 * available, 1e-9 * total);
     first_line("/sys/kernel/mm/transparent_hugepage/enabled", pages, sizeof pages);
     if (strstr(pages, "[never]"))
         ls_report(report, LS_WARNING, "huge pages", "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (as root)",
@@ -150,7 +158,8 @@ void ls_doctor_machine(LsReport *report)
 static void report_speed(LsReport *report, const char *name, const char *unit, double measured, double kept)
 {
     if (measured < 0.6 * kept)
-        ls_report(report, LS_WARNING, name, "end other programs and try again; lockstep doctor --forget if the machine has changed",
+        ls_report(report, LS_WARNING, name,
+                  "end other programs and try again; lockstep doctor --forget if the machine has changed",
                   "%.1f %s now, %.1f at best so far", measured, unit, kept);
     else
         ls_report(report, LS_FINE, name, NULL, "%.1f %s with %d thread%s (best so far %.1f)", measured, unit, ls_threads(),

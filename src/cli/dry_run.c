@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Measured steps reach between these shares of the matrix products' peak; an estimate before a step cannot be better than that. */
+/* Measured steps reach between these shares of the matrix products' peak; an estimate before a step cannot be better
+ * than that. */
 #define LOW_SHARE 0.5
 #define HIGH_SHARE 0.85
 
@@ -63,8 +64,8 @@ static void print_memory(const LsTrainPlan *plan, const LsTrainLimit *limit)
     for (int i = 0; i < count; i++)
         printf("  %-14s %10s\n", rows[i].name, ls_bytes_text(rows[i].bytes, row));
     if (plan->recomputed.nodes > 0)
-        printf("  backward makes %d results again, about %.0f %% of forward's time, to keep to the limit\n", plan->recomputed.nodes,
-               100 * plan->recomputed.share);
+        printf("  backward makes %d results again, about %.0f %% of forward's time, to keep to the limit\n",
+               plan->recomputed.nodes, 100 * plan->recomputed.share);
 }
 
 static void print_disk(const LsConfig *config, const LsTrainPlan *plan)
@@ -72,8 +73,9 @@ static void print_disk(const LsConfig *config, const LsTrainPlan *plan)
     char one[32], all[32], left[32];
     int64_t bytes = ls_dry_run_checkpoint_bytes(plan), files = ls_dry_run_checkpoints(config);
     int64_t free_bytes = ls_free_bytes(config->output.path);
-    printf("disk             %9s in %s: up to %lld checkpoints of %s%s%s\n", ls_bytes_text(bytes * files, all), config->output.path,
-           (long long)files, ls_bytes_text(bytes, one), free_bytes < 0 ? "" : "; free: ", free_bytes < 0 ? "" : ls_bytes_text(free_bytes, left));
+    printf("disk             %9s in %s: up to %lld checkpoints of %s%s%s\n", ls_bytes_text(bytes * files, all),
+           config->output.path, (long long)files, ls_bytes_text(bytes, one),
+           free_bytes < 0 ? "" : "; free: ", free_bytes < 0 ? "" : ls_bytes_text(free_bytes, left));
 }
 
 static void print_time(const LsConfig *config, const LsTrainPlan *plan, double peak_gflops)
@@ -82,9 +84,10 @@ static void print_time(const LsConfig *config, const LsTrainPlan *plan, double p
     double seconds = plan->flops * 1e-9 / peak_gflops, steps = (double)config->train.steps;
     printf("work of a step   %.3g GFLOP", plan->flops * 1e-9);
     if (peak_gflops > 0)
-        printf(": %.3g to %.3g s at %.0f to %.0f %% of the measured peak of %.0f GFLOP/s; %lld steps: %s to %s", seconds / HIGH_SHARE,
-               seconds / LOW_SHARE, 100 * LOW_SHARE, 100 * HIGH_SHARE, peak_gflops, (long long)config->train.steps,
-               ls_duration_text(steps * seconds / HIGH_SHARE, low), ls_duration_text(steps * seconds / LOW_SHARE, high));
+        printf(": %.3g to %.3g s at %.0f to %.0f %% of the measured peak of %.0f GFLOP/s; %lld steps: %s to %s",
+               seconds / HIGH_SHARE, seconds / LOW_SHARE, 100 * LOW_SHARE, 100 * HIGH_SHARE, peak_gflops,
+               (long long)config->train.steps, ls_duration_text(steps * seconds / HIGH_SHARE, low),
+               ls_duration_text(steps * seconds / LOW_SHARE, high));
     printf("\n");
 }
 
@@ -95,20 +98,23 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
     printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan->parameters,
            ls_count_text((double)plan->parameters, count));
     printf("ranks            %d with %d threads each\n", comm->size, ls_threads());
-    printf("step             %lld sequences of %lld tokens: %lld a rank, in %lld pass%s of %lld\n", (long long)config->train.batch,
-           (long long)plan->sequence, (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
-           (long long)plan->micro_batch);
+    printf("step             %lld sequences of %lld tokens: %lld a rank, in %lld pass%s of %lld\n",
+           (long long)config->train.batch, (long long)plan->sequence, (long long)plan->rank_batch,
+           (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es", (long long)plan->micro_batch);
     if (ls_train_parts(plan))
-        printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n", plan->sequence_ranks,
-               plan->sequence_ranks == 1 ? "" : "s", (long long)plan->segments, plan->segments == 1 ? "" : "s", (long long)plan->segment);
-    printf("data             %lld sequences to train on: %lld steps are %.3g epochs; %lld to validate on\n", (long long)training->samples,
-           (long long)config->train.steps, (double)config->train.steps * (double)config->train.batch / (double)training->samples,
+        printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n",
+               plan->sequence_ranks, plan->sequence_ranks == 1 ? "" : "s", (long long)plan->segments,
+               plan->segments == 1 ? "" : "s", (long long)plan->segment);
+    printf("data             %lld sequences to train on: %lld steps are %.3g epochs; %lld to validate on\n",
+           (long long)training->samples, (long long)config->train.steps,
+           (double)config->train.steps * (double)config->train.batch / (double)training->samples,
            (long long)(validation ? validation->samples : 0));
     print_memory(plan, limit);
     print_disk(config, plan);
 }
 
-LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation, double peak_gflops)
+LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
+                    double peak_gflops)
 {
     LsTrainPlan plan;
     LsTrainLimit limit;

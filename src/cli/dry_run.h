@@ -5,19 +5,20 @@
 #include "io/peak.h"
 #include "train/train.h"
 
-/* Prints the plan to stdout on rank 0: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of all ranks, 0 if
- * unknown. Collective. */
+/* Prints the plan to stdout on rank 0: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of
+ * all ranks, 0 if unknown. Collective. */
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                     double peak_gflops) LS_MUST_USE;
 
-/* The measured peaks of all ranks together, zeros where a rank's are unknown. Collective: all measure at the same time, as they
- * share the machine when they train. */
+/* The measured peaks of all ranks together, zeros where a rank's are unknown. Collective: all measure at the same time,
+ * as they share the machine when they train. */
 LsStatus ls_job_peak(const LsComm *comm, LsPeak *peak) LS_MUST_USE;
 
 /* Of those, what products of this precision can reach. */
 double ls_job_products(const LsPeak *peak, LsPrecision precision);
 
-/* Bytes of one checkpoint of this configuration, and the most of them that lie in the run folder at once (one being written). */
+/* Bytes of one checkpoint of this configuration, and the most of them that lie in the run folder at once (one being
+ * written). */
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan);
 int64_t ls_dry_run_checkpoints(const LsConfig *config);
 

@@ -15,7 +15,8 @@ LsStatus ls_parse_ids(const char *text, int32_t **ids, int64_t *count)
         errno = 0;
         long value = strtol(at, &end, 10);
         if (end == at || errno || value < 0 || value > INT32_MAX || !strchr(", \t\n", *end)) {
-            LsStatus status = ls_fail(LS_USAGE, "token ids: '%.20s' is not a number from 0 to %d; they are written 1,2,3", at, INT32_MAX);
+            LsStatus status = ls_fail(
+                LS_USAGE, "token ids: '%.20s' is not a number from 0 to %d; they are written 1,2,3", at, INT32_MAX);
             ls_free(*ids);
             *ids = NULL;
             return status;

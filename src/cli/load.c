@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-/* Declares the model's parameters by building its smallest graph, and gives them memory: what generation in this precision needs, or
- * (NULL) floats. */
+/* Declares the model's parameters by building its smallest graph, and gives them memory: what generation in this
+ * precision needs, or (NULL) floats. */
 static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
 {
     loaded->params = ls_params_new();
@@ -16,12 +16,14 @@ static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
     loaded->config->model->build(g, loaded->config->model_config, &(LsShape){1, 1, LS_WANT_LOSS});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK)
-        status = precision ? ls_generate_freeze(loaded->config, *precision, loaded->params) : ls_params_allocate(loaded->params, 0, false);
+        status = precision ? ls_generate_freeze(loaded->config, *precision, loaded->params)
+                           : ls_params_allocate(loaded->params, 0, false);
     ls_graph_free(g);
     return status;
 }
 
-static LsStatus load(const char *run, bool best, int overrides, char *const *override, const LsGeneratePrecision *precision, LsLoaded *loaded)
+static LsStatus load(const char *run, bool best, int overrides, char *const *override,
+                     const LsGeneratePrecision *precision, LsLoaded *loaded)
 {
     LsCheckpoint *checkpoint = NULL;
     LsStatus status = LS_OK;
@@ -54,7 +56,8 @@ LsStatus ls_load(const char *run, bool best, int overrides, char *const *overrid
     return load(run, best, overrides, override, NULL, loaded);
 }
 
-LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char *const *override, LsGeneratePrecision precision, LsLoaded *loaded)
+LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char *const *override,
+                                LsGeneratePrecision precision, LsLoaded *loaded)
 {
     return load(run, best, overrides, override, &precision, loaded);
 }
@@ -70,7 +73,8 @@ void ls_loaded_free(LsLoaded *loaded)
 
 LsGeneratePrecision ls_precision_named(const char *name)
 {
-    static const char *const names[] = {[LS_GENERATE_FLOAT] = "float", [LS_GENERATE_BFLOAT16] = "bfloat16", [LS_GENERATE_INT8] = "int8"};
+    static const char *const names[] = {
+        [LS_GENERATE_FLOAT] = "float", [LS_GENERATE_BFLOAT16] = "bfloat16", [LS_GENERATE_INT8] = "int8"};
     for (size_t i = LS_GENERATE_FLOAT; i < LS_COUNT_OF(names); i++)
         if (strcmp(name, names[i]) == 0)
             return (LsGeneratePrecision)i;

@@ -1,4 +1,5 @@
-/* What commands that use a trained model have in common: its configuration, parameters and tokenizer from a run or checkpoint. */
+/* What commands that use a trained model have in common: its configuration, parameters and tokenizer from a run or
+ * checkpoint. */
 #ifndef LS_CLI_LOAD_H
 #define LS_CLI_LOAD_H
 
@@ -15,14 +16,14 @@ typedef struct LsLoaded {
     LsTokenizer *tokenizer; /* NULL where the model has none */
 } LsLoaded;
 
-/* run: a run folder (its newest whole checkpoint, or the best by validation loss) or a checkpoint. overrides: "key=value", over the
- * configuration in the checkpoint; may be NULL with count 0. Not collective. LS_CHECKPOINT where there is none. Release with
- * ls_loaded_free, after a failure too. */
+/* run: a run folder (its newest whole checkpoint, or the best by validation loss) or a checkpoint. overrides:
+ * "key=value", over the configuration in the checkpoint; may be NULL with count 0. Not collective. LS_CHECKPOINT where
+ * there is none. Release with ls_loaded_free, after a failure too. */
 LsStatus ls_load(const char *run, bool best, int overrides, char *const *override, LsLoaded *loaded) LS_MUST_USE;
 
 /* The same for generation in this precision alone: parameters take the memory that it needs. */
-LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char *const *override, LsGeneratePrecision precision,
-                                LsLoaded *loaded) LS_MUST_USE;
+LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char *const *override,
+                                LsGeneratePrecision precision, LsLoaded *loaded) LS_MUST_USE;
 /* "run", "float", "bfloat16" or "int8", as options have them. */
 LsGeneratePrecision ls_precision_named(const char *name);
 void ls_loaded_free(LsLoaded *loaded);

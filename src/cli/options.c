@@ -50,7 +50,8 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
     snprintf(asked, sizeof asked, "%.*s", (int)strcspn(argument, "="), argument);
     LsNearest near = ls_nearest_to(asked);
     int count = 0;
-    for (const LsOption *option = call->command->options; option && option->setting.name && count < LS_MAX_OPTIONS; option++) {
+    for (const LsOption *option = call->command->options; option && option->setting.name && count < LS_MAX_OPTIONS;
+         option++) {
         written(option->setting.name, name);
         snprintf(names[count], sizeof names[0], "--%s", name);
         ls_nearest_offer(&near, names[count++]);
@@ -60,8 +61,8 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
         snprintf(names[count], sizeof names[0], "--%s", name);
         ls_nearest_offer(&near, names[count++]);
     }
-    return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s --help)", call->command->name, asked, ls_nearest_hint(near.best),
-                   call->command->name);
+    return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s --help)", call->command->name, asked,
+                   ls_nearest_hint(near.best), call->command->name);
 }
 
 static LsStatus set_option(const LsCall *call, const LsSetting *setting, const void *base, const char *value)
@@ -113,7 +114,8 @@ static int first_operand(const LsCommand *command, int argc, char *const *argv)
     for (int i = 0; i < argc; i++) {
         if (argv[i][0] != '-' || !argv[i][1])
             return i;
-        const LsOption *option = argv[i][1] == '-' ? by_name(command, argv[i] + 2, strlen(argv[i] + 2)) : by_letter(command, argv[i][1]);
+        const LsOption *option =
+            argv[i][1] == '-' ? by_name(command, argv[i] + 2, strlen(argv[i] + 2)) : by_letter(command, argv[i][1]);
         if (option && option->setting.type != LS_SETTING_TYPE_BOOL && (argv[i][1] == '-' || !argv[i][2]))
             i++; /* its value */
     }
@@ -136,19 +138,19 @@ static LsStatus choose_kind(LsCall *call, const char *name)
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", kind.name);
     }
-    return ls_fail(LS_USAGE, "%s: the first argument is the kind; there are: %s%s (lockstep %s --help)", call->command->name, names,
-                   ls_nearest_hint(near.best), call->command->name);
+    return ls_fail(LS_USAGE, "%s: the first argument is the kind; there are: %s%s (lockstep %s --help)",
+                   call->command->name, names, ls_nearest_hint(near.best), call->command->name);
 }
 
 static LsStatus check_complete(const LsCommand *command, int operands, const bool *given)
 {
     const char *usage = command->operands ? command->operands : "";
     if (operands < command->least)
-        return ls_fail(LS_USAGE, "%s: too few arguments; usage: lockstep %s %s (lockstep %s --help)", command->name, command->name, usage,
-                       command->name);
+        return ls_fail(LS_USAGE, "%s: too few arguments; usage: lockstep %s %s (lockstep %s --help)", command->name,
+                       command->name, usage, command->name);
     if (command->most >= 0 && operands > command->most)
-        return ls_fail(LS_USAGE, "%s: too many arguments; usage: lockstep %s %s (lockstep %s --help)", command->name, command->name, usage,
-                       command->name);
+        return ls_fail(LS_USAGE, "%s: too many arguments; usage: lockstep %s %s (lockstep %s --help)", command->name,
+                       command->name, usage, command->name);
     for (const LsOption *option = command->options; option && option->setting.name; option++)
         if (option->required && !given[option - command->options]) {
             char name[64];

@@ -11,7 +11,8 @@ LsStatus ls_check_stdout(void)
     if (flushed && !ferror(stdout))
         return LS_OK;
     LsStatus status = errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR;
-    return ls_fail(status, "standard output: %s; the results are not complete", errno ? strerror(errno) : "could not be written");
+    return ls_fail(status, "standard output: %s; the results are not complete",
+                   errno ? strerror(errno) : "could not be written");
 }
 
 LsStatus ls_print_json(json_t *object)

@@ -37,7 +37,8 @@ const char *ls_duration_text(double seconds, char text[32])
     }
     int64_t s = (int64_t)(seconds + 0.5), days = s / 86400;
     int used = days > 0 ? snprintf(text, 32, "%lld d ", (long long)days) : 0;
-    snprintf(text + used, 32 - (size_t)used, "%lld:%02lld:%02lld", (long long)(s / 3600 % 24), (long long)(s / 60 % 60), (long long)(s % 60));
+    snprintf(text + used, 32 - (size_t)used, "%lld:%02lld:%02lld", (long long)(s / 3600 % 24), (long long)(s / 60 % 60),
+             (long long)(s % 60));
     return text;
 }
 
@@ -63,8 +64,9 @@ static void describe(const LsProgressBar *bar, const LsMetrics *m, char *text, s
     double left = done > 0 ? spent / (double)done * (double)(bar->steps - m->step) : NAN;
     if (isfinite(m->share_of_peak))
         snprintf(peak, sizeof peak, "  %.0f%% of peak", 100 * m->share_of_peak);
-    snprintf(text, room, "loss %.4f  lr %.2e  |g| %.3f  %s tokens/s%s  %s, %s left", m->loss, m->learning_rate, m->grad_norm,
-             ls_count_text(m->tokens_per_second, speed), peak, ls_duration_text(spent, elapsed), ls_duration_text(left, rest));
+    snprintf(text, room, "loss %.4f  lr %.2e  |g| %.3f  %s tokens/s%s  %s, %s left", m->loss, m->learning_rate,
+             m->grad_norm, ls_count_text(m->tokens_per_second, speed), peak, ls_duration_text(spent, elapsed),
+             ls_duration_text(left, rest));
 }
 
 static void draw(LsProgressBar *bar, const LsMetrics *m)
@@ -110,7 +112,8 @@ void ls_progress_evaluated(LsProgressBar *bar, const LsMetrics *m)
     if (bar->mode == LS_PROGRESS_NONE)
         return;
     ls_progress_clear(bar);
-    ls_log("step %lld/%lld  loss %.4f  validation loss %.4f", (long long)m->step, (long long)bar->steps, m->loss, m->validation_loss);
+    ls_log("step %lld/%lld  loss %.4f  validation loss %.4f", (long long)m->step, (long long)bar->steps, m->loss,
+           m->validation_loss);
 }
 
 void ls_progress_clear(LsProgressBar *bar)

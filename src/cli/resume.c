@@ -4,13 +4,15 @@
 
 #include <string.h>
 
-LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConfig *config, const char *text, LsCheckpoint **checkpoint)
+LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConfig *config, const char *text,
+                          LsCheckpoint **checkpoint)
 {
     *checkpoint = NULL;
     if (strcmp(mode, "never") == 0) {
         if (ls_run_folder_empty(run))
             return LS_OK;
-        return ls_fail(LS_USAGE, "%s holds a run already: go on from it with --resume auto, or set another output.path", run->path);
+        return ls_fail(LS_USAGE, "%s holds a run already: go on from it with --resume auto, or set another output.path",
+                       run->path);
     }
     bool automatic = strcmp(mode, "auto") == 0;
     LS_TRY(ls_checkpoint_newest(automatic ? run->path : mode, checkpoint));

@@ -90,7 +90,8 @@ LsStatus ls_run_folder_config(const LsRunFolder *run, const char *yaml)
     return replace(run, "config.yaml", yaml, (int64_t)strlen(yaml));
 }
 
-/* ---- Metrics ------------------------------------------------------------------------------------------------------- */
+/* ---- Metrics
+ * ------------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the whole lines at the start whose step is at most `step`: rows are in order of steps. */
 static int64_t keep_bytes(const char *text, int64_t bytes, int64_t step)
@@ -154,7 +155,8 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return ls_fail(errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path, strerror(errno));
+            return ls_fail(errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s",
+                           run->path, strerror(errno));
         done += (int)written;
     }
     return LS_OK;
@@ -164,5 +166,6 @@ LsStatus ls_run_folder_sync(const LsRunFolder *run)
 {
     if (fsync(run->metrics) == 0)
         return LS_OK;
-    return ls_fail(errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path, strerror(errno));
+    return ls_fail(errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
+                   strerror(errno));
 }

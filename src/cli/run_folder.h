@@ -9,8 +9,8 @@ typedef struct LsRunFolder {
     int metrics; /* file descriptor of metrics.jsonl, -1 while closed */
 } LsRunFolder;
 
-/* Makes the folder and checkpoints/ where they are missing, and checks that files can be made in it. The folder is closed with
- * ls_run_folder_close. LS_USAGE where it cannot be written, LS_RESOURCE where the disk is full. */
+/* Makes the folder and checkpoints/ where they are missing, and checks that files can be made in it. The folder is
+ * closed with ls_run_folder_close. LS_USAGE where it cannot be written, LS_RESOURCE where the disk is full. */
 LsStatus ls_run_folder_open(LsRunFolder *run, const char *path) LS_MUST_USE;
 void ls_run_folder_close(LsRunFolder *run);
 
@@ -23,7 +23,8 @@ const char *ls_run_folder_word(LsStatus status);
 
 LsStatus ls_run_folder_config(const LsRunFolder *run, const char *yaml) LS_MUST_USE;
 
-/* Drops rows of steps past `step` (and a half-written last line) by a safe replace, and opens metrics.jsonl to go on. */
+/* Drops rows of steps past `step` (and a half-written last line) by a safe replace, and opens metrics.jsonl to go
+ * on. */
 LsStatus ls_run_folder_metrics(LsRunFolder *run, int64_t step) LS_MUST_USE;
 
 /* Appends a row in one write. Numbers are written so that they read back to the bit. */

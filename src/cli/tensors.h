@@ -17,8 +17,8 @@ typedef struct LsFileTensors {
     int count, room;
 } LsFileTensors;
 
-/* Opens a checkpoint, its digest verified, and lists its float arrays. LS_CHECKPOINT. Close with ls_file_tensors_close, after a
- * failure too. */
+/* Opens a checkpoint, its digest verified, and lists its float arrays. LS_CHECKPOINT. Close with ls_file_tensors_close,
+ * after a failure too. */
 LsStatus ls_file_tensors_open(const char *path, LsFileTensors *tensors) LS_MUST_USE;
 void ls_file_tensors_close(LsFileTensors *tensors);
 

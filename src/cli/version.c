@@ -28,6 +28,7 @@ LsStatus ls_cli_version(FILE *out)
 #else
             "GCC " __VERSION__,
 #endif
-            ls_isa_name(isa), ls_dist_library(), major, minor, release, dnnl->major, dnnl->minor, dnnl->patch, _OPENMP, ls_threads());
+            ls_isa_name(isa), ls_dist_library(), major, minor, release, dnnl->major, dnnl->minor, dnnl->patch, _OPENMP,
+            ls_threads());
     return LS_OK;
 }

@@ -42,9 +42,13 @@ void ls_config_free(LsConfig *config)
     ls_free(config);
 }
 
-/* ---- From entries ----------------------------------------------------------------------------------------------------- */
+/* ---- From entries
+ * ----------------------------------------------------------------------------------------------------- */
 
-static bool is_kind(const LsYamlEntry *entry) { return strcmp(entry->section, "model") == 0 && strcmp(entry->key, "kind") == 0; }
+static bool is_kind(const LsYamlEntry *entry)
+{
+    return strcmp(entry->section, "model") == 0 && strcmp(entry->key, "kind") == 0;
+}
 
 /* "gpt, mamba" */
 static void model_names(char *text, size_t room)
@@ -75,8 +79,8 @@ static LsStatus choose_model(LsConfig *config, const LsYamlEntries *entries, LsM
         ls_nearest_offer(&near, (*model)->name);
     }
     if (!config->model) {
-        ls_mistakes_add(mistakes, kind->line, "model.kind: there is no model '%s'%s (models: %s)", kind->value, ls_nearest_hint(near.best),
-                        names);
+        ls_mistakes_add(mistakes, kind->line, "model.kind: there is no model '%s'%s (models: %s)", kind->value,
+                        ls_nearest_hint(near.best), names);
         return LS_OK;
     }
     config->model_config = ls_alloc(config->model->config_bytes);
@@ -93,13 +97,14 @@ static void unknown_section(const LsYamlEntry *entry, const Section section[SECT
 }
 
 /* A name that this section lacks: the nearest here, else the section that has it. */
-static void unknown_key(const LsYamlEntry *entry, const Section section[SECTIONS], const LsSetting *table, LsMistakes *mistakes)
+static void unknown_key(const LsYamlEntry *entry, const Section section[SECTIONS], const LsSetting *table,
+                        LsMistakes *mistakes)
 {
     for (int i = 0; i < SECTIONS; i++)
         for (const LsSetting *setting = section[i].table; setting && setting->name; setting++)
             if (strcmp(setting->name, entry->key) == 0) {
-                ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; it belongs to the section %s", entry->section, entry->key,
-                                section[i].name);
+                ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; it belongs to the section %s", entry->section,
+                                entry->key, section[i].name);
                 return;
             }
     ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key,
@@ -189,7 +194,8 @@ LsConfig *ls_config_parse(const char *name, const char *text, int overrides, cha
     return parse(name, text, strlen(text), overrides, override);
 }
 
-/* ---- From a file --------------------------------------------------------------------------------------------------------- */
+/* ---- From a file
+ * --------------------------------------------------------------------------------------------------------- */
 
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override)
 {
@@ -221,7 +227,8 @@ cleanup:
     return config;
 }
 
-/* ---- To text --------------------------------------------------------------------------------------------------------------- */
+/* ---- To text
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static bool print_setting(FILE *out, const LsSetting *setting, const void *base)
 {
@@ -259,7 +266,8 @@ char *ls_config_yaml(const LsConfig *config)
     return text;
 }
 
-/* ---- The model's integers by name -------------------------------------------------------------------------------------------- */
+/* ---- The model's integers by name
+ * -------------------------------------------------------------------------------------------- */
 
 static int64_t *model_int(const LsConfig *config, const char *name)
 {

@@ -1,7 +1,7 @@
 /* The configuration: sections model, data, train, output, read from YAML, with key=value from the command line over it.
  *
- * Precedence: defaults, file, command line. All mistakes (unknown key, wrong type, out of range, bad choice) are listed at once with
- * line number and nearest name, LS_USAGE.
+ * Precedence: defaults, file, command line. All mistakes (unknown key, wrong type, out of range, bad choice) are listed
+ * at once with line number and nearest name, LS_USAGE.
  */
 #ifndef LS_CONFIG_CONFIG_H
 #define LS_CONFIG_CONFIG_H
@@ -39,19 +39,23 @@ typedef struct LsConfig {
     LsOutputSettings output;
 } LsConfig;
 
-/* From a file, and from text (a checkpoint's; `name` stands in messages). overrides: "train.steps=500", may be NULL with count 0. */
+/* From a file, and from text (a checkpoint's; `name` stands in messages). overrides: "train.steps=500", may be NULL
+ * with count 0. */
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override);
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override);
 void ls_config_free(LsConfig *config);
 
-/* The resolved configuration as YAML, every setting written out; the caller frees it. Parsing it gives the same configuration. */
+/* The resolved configuration as YAML, every setting written out; the caller frees it. Parsing it gives the same
+ * configuration. */
 char *ls_config_yaml(const LsConfig *config);
 
-/* Integer settings of the model by name (vocabulary, context, layers, width, ...); false where it has none of that name. */
+/* Integer settings of the model by name (vocabulary, context, layers, width, ...); false where it has none of that
+ * name. */
 bool ls_config_model_int(const LsConfig *config, const char *name, int64_t *value);
 bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value);
 
-/* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and choice checks. */
+/* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and
+ * choice checks. */
 LsStatus ls_settings_defaults(const LsSetting *table, void *base) LS_MUST_USE;
 LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, const char *text) LS_MUST_USE;
 void ls_settings_free(const LsSetting *table, void *base);

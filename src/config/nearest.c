@@ -11,8 +11,8 @@ static int min3(int a, int b, int c)
     return least < c ? least : c;
 }
 
-/* Damerau and Levenshtein's distance in its restricted form: no letter is moved twice. row[i % 3][j] is the distance of the
- * first i letters of a from the first j letters of b. */
+/* Damerau and Levenshtein's distance in its restricted form: no letter is moved twice. row[i % 3][j] is the distance of
+ * the first i letters of a from the first j letters of b. */
 int ls_edit_distance(const char *a, const char *b)
 {
     int length_a = (int)strnlen(a, LONGEST + 1), length_b = (int)strnlen(b, LONGEST + 1);

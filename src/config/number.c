@@ -17,8 +17,8 @@ static pthread_once_t plain_once = PTHREAD_ONCE_INIT;
 
 static void make_plain(void) { plain_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0); }
 
-/* Copies text without the underscores that stand between digits. False where one stands elsewhere, or text is too long or has
- * letters that no number has. */
+/* Copies text without the underscores that stand between digits. False where one stands elsewhere, or text is too long
+ * or has letters that no number has. */
 static bool strip(const char *text, char out[LONGEST + 1])
 {
     size_t used = 0;

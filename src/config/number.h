@@ -10,7 +10,8 @@ bool ls_number_int(const char *text, int64_t *value);
 /* 0.1, 1e-3, 1_000.5, .5. False where text is no number or not finite. */
 bool ls_number_float(const char *text, double *value);
 
-/* 4GiB, 4G (the same), 1.5MiB, 300MB (decimal), 512, 64B: bytes. False where text is none of these, not whole or does not fit. */
+/* 4GiB, 4G (the same), 1.5MiB, 300MB (decimal), 512, 64B: bytes. False where text is none of these, not whole or does
+ * not fit. */
 bool ls_number_bytes(const char *text, int64_t *value);
 
 /* "4GiB", "1536MiB", "1000": the largest unit that leaves a whole number. Writes at most 32 bytes. */

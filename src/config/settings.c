@@ -86,7 +86,8 @@ static LsStatus set_string(const LsSetting *setting, void *base, const char *tex
 
 static LsStatus set_bool(const LsSetting *setting, void *base, const char *text)
 {
-    static const char *const word[2][7] = {{"false", "False", "FALSE", "no", "off", "0", NULL}, {"true", "True", "TRUE", "yes", "on", "1", NULL}};
+    static const char *const word[2][7] = {{"false", "False", "FALSE", "no", "off", "0", NULL},
+                                           {"true", "True", "TRUE", "yes", "on", "1", NULL}};
     for (int value = 0; value < 2; value++)
         for (int i = 0; word[value][i]; i++)
             if (strcmp(text, word[value][i]) == 0) {

@@ -1,7 +1,8 @@
 /* The sections that are the same for every model. */
 #include "config/config.h"
 
-/* "|adamw|sgd", from the lists that the optimisers and the kinds of data sets themselves are made from; the first sign is cut off. */
+/* "|adamw|sgd", from the lists that the optimisers and the kinds of data sets themselves are made from; the first sign
+ * is cut off. */
 #define OPTIMIZER(name) "|" #name
 static const char optimizers[] =
 #include "config/optimizers.def"
@@ -21,7 +22,8 @@ static const char data_kinds[] =
 const LsSetting ls_data_settings[] = {
     LS_SETTING_CHOICE(LsDataSettings, kind, "text", data_kinds + 1, "kind of data set"),
     LS_SETTING_STRING(LsDataSettings, path, NULL, "data set to train on, as 'lockstep prepare' wrote it"),
-    LS_SETTING_STRING(LsDataSettings, validation_path, NULL, "data set to validate on; null: the validation part of data.path"),
+    LS_SETTING_STRING(LsDataSettings, validation_path, NULL,
+                      "data set to validate on; null: the validation part of data.path"),
     {0}};
 
 const LsSetting ls_train_settings[] = {
@@ -30,41 +32,54 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, micro_batch, "0", 0, 1 << 30,
                    "most sequences that a rank computes at once (less memory, the same step); 0: all of its share"),
     LS_SETTING_BYTES(LsTrainSettings, memory, "0", 0, MANY,
-                     "most memory that a rank takes, as 4GiB: what does not fit is made again in backward, the same bits in more time; 0: what "
+                     "most memory that a rank takes, as 4GiB: what does not fit is made again in backward, the same "
+                     "bits in more time; 0: what "
                      "the machine, its control group or the SLURM job has, shared among the ranks of the node"),
     LS_SETTING_INT(LsTrainSettings, sequence, "0", 0, 1 << 30, "tokens of a sequence; 0: model.context"),
     LS_SETTING_INT(LsTrainSettings, sequence_ranks, "1", 1, 1 << 20,
-                   "ranks that share each sequence, each a part of its time (recurrent models); the number of ranks is a multiple of it"),
+                   "ranks that share each sequence, each a part of its time (recurrent models); the number of ranks is "
+                   "a multiple of it"),
     LS_SETTING_INT(LsTrainSettings, segment, "0", 0, 1 << 30,
-                   "tokens of a sequence that a rank computes at once: gradients are exact over any length in the memory of one segment, for up to "
+                   "tokens of a sequence that a rank computes at once: gradients are exact over any length in the "
+                   "memory of one segment, for up to "
                    "a quarter more time (recurrent models); 0: all, or as many as train.memory has room for"),
-    LS_SETTING_CHOICE(LsTrainSettings, precision, "float", "float|bfloat16",
-                      "storage of activations and matrix operands; parameters, moments, gradients of parameters and sums are float"),
+    LS_SETTING_CHOICE(
+        LsTrainSettings, precision, "float", "float|bfloat16",
+        "storage of activations and matrix operands; parameters, moments, gradients of parameters and sums are float"),
     LS_SETTING_CHOICE(LsTrainSettings, optimizer, "adamw", optimizers + 1, "how gradients change parameters"),
     LS_SETTING_FLOAT(LsTrainSettings, learning_rate, "3e-4", SMALLEST, 1e6, "peak learning rate, after warm-up"),
     LS_SETTING_FLOAT(LsTrainSettings, min_learning_rate, "0", 0, 1e6, "learning rate at which the schedule ends"),
     LS_SETTING_CHOICE(LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
                       "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step"),
     LS_SETTING_INT(LsTrainSettings, warmup, "100", 0, MANY, "steps over which the learning rate rises from zero"),
-    LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3, "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),
+    LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3,
+                     "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),
     LS_SETTING_FLOAT(LsTrainSettings, beta1, "0.9", 0, BELOW_ONE, "AdamW: decay of the mean of gradients"),
     LS_SETTING_FLOAT(LsTrainSettings, beta2, "0.95", 0, BELOW_ONE, "AdamW: decay of the mean of squared gradients"),
     LS_SETTING_FLOAT(LsTrainSettings, epsilon, "1e-8", SMALLEST, 1, "AdamW: added to the root of the mean of squares"),
     LS_SETTING_FLOAT(LsTrainSettings, momentum, "0.9", 0, BELOW_ONE, "SGD: decay of the velocity; 0: none"),
     LS_SETTING_FLOAT(LsTrainSettings, clip, "1", 0, 1e30, "largest global norm of the gradient; 0: not clipped"),
-    LS_SETTING_INT(LsTrainSettings, seed, "1", 0, 9007199254740992.0, "of initial parameters, order of the data and dropout"),
-    LS_SETTING_INT(LsTrainSettings, evaluate_every, "250", 0, MANY, "steps between validations; 0: only after the last step"),
-    LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, 1e9, "batches of a validation; 0: the whole validation part"),
-    LS_SETTING_INT(LsTrainSettings, bucket_bytes, "0", 0, MANY,
-                   "bytes of gradients summed over the ranks at once; 0: from the measured latency and speed of such sums"),
+    LS_SETTING_INT(LsTrainSettings, seed, "1", 0, 9007199254740992.0,
+                   "of initial parameters, order of the data and dropout"),
+    LS_SETTING_INT(LsTrainSettings, evaluate_every, "250", 0, MANY,
+                   "steps between validations; 0: only after the last step"),
+    LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, 1e9,
+                   "batches of a validation; 0: the whole validation part"),
+    LS_SETTING_INT(
+        LsTrainSettings, bucket_bytes, "0", 0, MANY,
+        "bytes of gradients summed over the ranks at once; 0: from the measured latency and speed of such sums"),
     LS_SETTING_CHOICE(LsTrainSettings, wire, "float", "float|bfloat16",
-                      "how gradients travel between nodes (and between ranks that share no memory): bfloat16 is half the bytes, rounded to 2^-8; sums are in float"),
-    LS_SETTING_BOOL(LsTrainSettings, overlap, "true", "sum gradients while backward still works on others; the same bits either way"),
+                      "how gradients travel between nodes (and between ranks that share no memory): bfloat16 is half "
+                      "the bytes, rounded to 2^-8; sums are in float"),
+    LS_SETTING_BOOL(LsTrainSettings, overlap, "true",
+                    "sum gradients while backward still works on others; the same bits either way"),
     {0}};
 
 const LsSetting ls_output_settings[] = {
     LS_SETTING_STRING(LsOutputSettings, path, "runs/run", "run folder: configuration, metrics, checkpoints, log"),
-    LS_SETTING_INT(LsOutputSettings, save_every, "500", 0, MANY, "steps between checkpoints; 0: only after the last step"),
-    LS_SETTING_INT(LsOutputSettings, keep, "3", 1, MANY, "newest checkpoints that are kept, besides the best and the one resumed from"),
+    LS_SETTING_INT(LsOutputSettings, save_every, "500", 0, MANY,
+                   "steps between checkpoints; 0: only after the last step"),
+    LS_SETTING_INT(LsOutputSettings, keep, "3", 1, MANY,
+                   "newest checkpoints that are kept, besides the best and the one resumed from"),
     LS_SETTING_INT(LsOutputSettings, log_every, "1", 1, MANY, "steps between rows of metrics.jsonl"),
     {0}};

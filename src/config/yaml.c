@@ -113,7 +113,8 @@ static void syntax_mistake(const yaml_parser_t *parser, int base, LsMistakes *mi
         mistakes->failed = true;
         ls_fail(LS_RESOURCE, "out of memory in the YAML reader");
     } else if (parser->error == YAML_READER_ERROR)
-        ls_mistakes_add(mistakes, base ? -1 : 0, "%s at byte %zu: the text must be UTF-8", parser->problem, parser->problem_offset);
+        ls_mistakes_add(mistakes, base ? -1 : 0, "%s at byte %zu: the text must be UTF-8", parser->problem,
+                        parser->problem_offset);
     else
         ls_mistakes_add(mistakes, base ? (int)parser->problem_mark.line + base : 0, "%s%s%s", parser->problem,
                         parser->context ? " " : "", parser->context ? parser->context : "");
@@ -142,8 +143,8 @@ static const char *forbidden(const yaml_event_t *event, int depth, int documents
     return documents > 1 ? "a second document ('---') starts here; a configuration is one" : NULL;
 }
 
-/* One pass over the events, before any tree is built: aliases in it could make it endless. base: number of the first line, 0 for
- * a value of the command line. */
+/* One pass over the events, before any tree is built: aliases in it could make it endless. base: number of the first
+ * line, 0 for a value of the command line. */
 static bool scan(const char *text, size_t bytes, int base, LsMistakes *mistakes)
 {
     yaml_parser_t parser;
@@ -178,7 +179,8 @@ static bool scan(const char *text, size_t bytes, int base, LsMistakes *mistakes)
     return fine;
 }
 
-/* ---- The tree ------------------------------------------------------------------------------------------------------ */
+/* ---- The tree
+ * ------------------------------------------------------------------------------------------------------ */
 
 static int line_of(const yaml_node_t *node) { return (int)node->start_mark.line + 1; }
 
@@ -190,11 +192,15 @@ static const char *scalar(const yaml_node_t *node)
     const char *text = (const char *)node->data.scalar.value;
     if (node->data.scalar.style != YAML_PLAIN_SCALAR_STYLE)
         return text;
-    return !*text || !strcmp(text, "~") || !strcmp(text, "null") || !strcmp(text, "Null") || !strcmp(text, "NULL") ? NULL : text;
+    return !*text || !strcmp(text, "~") || !strcmp(text, "null") || !strcmp(text, "Null") || !strcmp(text, "NULL")
+               ? NULL
+               : text;
 }
 
-/* The key of a pair as text; NULL with a mistake where it is none. seen: line where the key stood before, 0 if it is new. */
-static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *first, const yaml_node_pair_t *pair, LsMistakes *mistakes)
+/* The key of a pair as text; NULL with a mistake where it is none. seen: line where the key stood before, 0 if it is
+ * new. */
+static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *first, const yaml_node_pair_t *pair,
+                            LsMistakes *mistakes)
 {
     const yaml_node_t *node = yaml_document_get_node(document, pair->key);
     if (node->type != YAML_SCALAR_NODE || strlen((const char *)node->data.scalar.value) != node->data.scalar.length) {
@@ -281,9 +287,11 @@ LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, Ls
     return status;
 }
 
-/* ---- Command line -------------------------------------------------------------------------------------------------- */
+/* ---- Command line
+ * -------------------------------------------------------------------------------------------------- */
 
-static LsStatus override_value(const char *section, const char *key, const char *value, LsYamlEntries *entries, LsMistakes *mistakes)
+static LsStatus override_value(const char *section, const char *key, const char *value, LsYamlEntries *entries,
+                               LsMistakes *mistakes)
 {
     yaml_parser_t parser;
     yaml_document_t document;
@@ -294,8 +302,10 @@ static LsStatus override_value(const char *section, const char *key, const char 
     if (yaml_parser_load(&parser, &document)) {
         const yaml_node_t *root = yaml_document_get_root_node(&document);
         if (root && root->type != YAML_SCALAR_NODE)
-            ls_mistakes_add(mistakes, 0, "%s.%s=%s: %s where one value belongs; a text with such characters needs quotes inside the shell's",
-                            section, key, value, kind_of(root));
+            ls_mistakes_add(
+                mistakes, 0,
+                "%s.%s=%s: %s where one value belongs; a text with such characters needs quotes inside the shell's",
+                section, key, value, kind_of(root));
         else
             status = append(entries, section, key, root ? scalar(root) : NULL, 0);
         yaml_document_delete(&document);

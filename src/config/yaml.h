@@ -1,7 +1,7 @@
 /* YAML of two levels, sections with scalars, to a list of entries with their line numbers; and the list of mistakes.
  *
- * Refused, each with its line: syntax errors, anchors and aliases, tags, several documents, keys that are no scalars, keys twice, values
- * that are lists or sections where a scalar belongs, bytes that are no text, more than 1 MiB.
+ * Refused, each with its line: syntax errors, anchors and aliases, tags, several documents, keys that are no scalars,
+ * keys twice, values that are lists or sections where a scalar belongs, bytes that are no text, more than 1 MiB.
  */
 #ifndef LS_CONFIG_YAML_H
 #define LS_CONFIG_YAML_H
@@ -22,7 +22,8 @@ typedef struct LsMistakes {
 /* line: 0 for the command line, -1 for none. */
 void ls_mistakes_add(LsMistakes *mistakes, int line, const char *format, ...) LS_PRINTF(3, 4);
 
-/* LS_OK where there are none; else LS_USAGE with all of them as the message, by line, the command line's last. Frees the texts. */
+/* LS_OK where there are none; else LS_USAGE with all of them as the message, by line, the command line's last. Frees
+ * the texts. */
 LsStatus ls_mistakes_status(LsMistakes *mistakes) LS_MUST_USE;
 
 typedef struct LsYamlEntry {

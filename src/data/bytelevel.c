@@ -28,8 +28,8 @@ int ls_bytelevel_byte(uint32_t code)
 
 static json_t *added_token(const char *content, json_int_t id, bool special)
 {
-    return json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", content, "single_word", 0, "lstrip", 0, "rstrip", 0,
-                     "normalized", special ? 0 : 1, "special", special ? 1 : 0);
+    return json_pack("{s:I, s:s, s:b, s:b, s:b, s:b, s:b}", "id", id, "content", content, "single_word", 0, "lstrip", 0,
+                     "rstrip", 0, "normalized", special ? 0 : 1, "special", special ? 1 : 0);
 }
 
 json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form)
@@ -45,19 +45,22 @@ json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelF
     if (form->level) {
         split = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex",
                           form->words ? 1 : 0);
-        decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex", 1);
+        decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1,
+                            "use_regex", 1);
     } else
         decoder = json_pack("{s:s}", "type", "Fuse");
     json_t *model = json_pack("{s:s, s:n, s:n, s:s, s:s, s:b, s:b, s:o, s:o}", "type", "BPE", "dropout", "unk_token",
-                              "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback", 0, "vocab",
-                              vocabulary, "merges", merges);
-    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding", "added_tokens", added,
-                     "normalizer", normalizer, "pre_tokenizer", split, "post_processor", "decoder", decoder, "model", model);
+                              "continuing_subword_prefix", "", "end_of_word_suffix", "", "fuse_unk", 0, "byte_fallback",
+                              0, "vocab", vocabulary, "merges", merges);
+    return json_pack("{s:s, s:n, s:n, s:o, s:o, s:o, s:n, s:o, s:o}", "version", "1.0", "truncation", "padding",
+                     "added_tokens", added, "normalizer", normalizer, "pre_tokenizer", split, "post_processor",
+                     "decoder", decoder, "model", model);
 }
 
 LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special)
 {
-    json_t *config = json_pack("{s:s, s:b, s:b}", "tokenizer_class", class, "add_prefix_space", 0, "clean_up_tokenization_spaces", 0);
+    json_t *config = json_pack("{s:s, s:b, s:b}", "tokenizer_class", class, "add_prefix_space", 0,
+                               "clean_up_tokenization_spaces", 0);
     LsStatus status = LS_OK;
     static const char *const roles[] = {"bos_token", "eos_token", "unk_token"};
     for (size_t i = 0; config && special && i < LS_COUNT_OF(roles); i++)

@@ -1,5 +1,5 @@
-/* The alphabet in which GPT-2 writes bytes: each of the 256 stands as one visible Unicode character, so that a vocabulary file
- * holds any byte and no white space. And the forms of other programs' tokenizer files that use it. */
+/* The alphabet in which GPT-2 writes bytes: each of the 256 stands as one visible Unicode character, so that a
+ * vocabulary file holds any byte and no white space. And the forms of other programs' tokenizer files that use it. */
 #ifndef LS_DATA_BYTELEVEL_H
 #define LS_DATA_BYTELEVEL_H
 
@@ -20,15 +20,16 @@ typedef struct LsBytelevelForm {
     int64_t special_id;
 } LsBytelevelForm;
 
-/* tokenizer.json of the `tokenizers` library: byte-pair encoding. Takes over vocabulary (object token: id) and merges (array of
- * "left right"). NULL when out of memory. */
+/* tokenizer.json of the `tokenizers` library: byte-pair encoding. Takes over vocabulary (object token: id) and merges
+ * (array of "left right"). NULL when out of memory. */
 json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form);
 
 /* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. */
 LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special) LS_MUST_USE;
 
-/* The files of a tokenizer without merges: its own description, and the vocabulary for other programs. vocabulary[id] is the character
- * that stands for token id: one of the alphabet above where `level`, else itself. */
-LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *vocabulary, bool level, const char *folder) LS_MUST_USE;
+/* The files of a tokenizer without merges: its own description, and the vocabulary for other programs. vocabulary[id]
+ * is the character that stands for token id: one of the alphabet above where `level`, else itself. */
+LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *vocabulary, bool level,
+                                  const char *folder) LS_MUST_USE;
 
 #endif

@@ -33,8 +33,10 @@ LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int6
 {
     const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
     if (!ids || ids->rank != 2 || ids->dim[1] > sequence || ids->dim[0] < count || (wanted && wanted->count != ids->count))
-        return ls_fail(LS_ERROR, "this graph has no input \"ids\" of %lld rows of at most %lld tokens, as the data set was opened for",
-                       (long long)count, (long long)sequence);
+        return ls_fail(
+            LS_ERROR,
+            "this graph has no input \"ids\" of %lld rows of at most %lld tokens, as the data set was opened for",
+            (long long)count, (long long)sequence);
     *length = ids->dim[1];
     return LS_OK;
 }
@@ -61,8 +63,8 @@ static LsStatus check_alike(const LsDataSettings *data, const LsSource *training
         ls_free(other);
     }
     if (!alike)
-        return ls_fail(LS_DATA, "%s and %s have different vocabularies; prepare the second with --like %s", data->path, data->validation_path,
-                       data->path);
+        return ls_fail(LS_DATA, "%s and %s have different vocabularies; prepare the second with --like %s", data->path,
+                       data->validation_path, data->path);
     return LS_OK;
 }
 
@@ -79,7 +81,8 @@ LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t see
     if (status == LS_OK && !*training)
         status = ls_fail(LS_DATA, "%s: has nothing to train on", data->path);
     if (status == LS_OK)
-        status = kind->open(apart ? data->validation_path : data->path, apart ? "held-out" : "validation", sequence, seed, validation);
+        status = kind->open(apart ? data->validation_path : data->path, apart ? "held-out" : "validation", sequence,
+                            seed, validation);
     if (status == LS_OK && apart)
         status = check_alike(data, *training, *validation);
     if (status != LS_OK) {
@@ -98,7 +101,8 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
         return ls_message_status();
     LsStatus status = LS_OK;
     const LsDataKind *kind = ls_data_kind(ls_sealed_kind(file));
-    json_t *made = json_pack("{s:s, s:s, s:i}", "file", path, "kind", ls_sealed_kind(file), "version", ls_sealed_version(file));
+    json_t *made =
+        json_pack("{s:s, s:s, s:i}", "file", path, "kind", ls_sealed_kind(file), "version", ls_sealed_version(file));
     if (!kind)
         status = ls_fail_in(LS_DATA, "%s", path);
     else if (!made)

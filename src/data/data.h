@@ -1,5 +1,5 @@
-/* Kinds of data sets: what `prepare KIND` makes, `train` reads (data.kind) and `inspect` describes. One file in src/data that fills in an
- * LsDataKind, and one line in config/data_kinds.def.
+/* Kinds of data sets: what `prepare KIND` makes, `train` reads (data.kind) and `inspect` describes. One file in
+ * src/data that fills in an LsDataKind, and one line in config/data_kinds.def.
  *
  *     LsSource *training = NULL, *validation = NULL;
  *     LS_TRY(ls_data_open(&config->data, sequence, seed, &training, &validation));
@@ -19,8 +19,9 @@ typedef struct LsDataKind {
     size_t settings_bytes;
     /* Turns raw files into the data set `output`. On failure (LS_DATA, LS_RESOURCE) `output` is as it was. */
     LsStatus (*prepare)(const void *settings, int sources, char *const *source, const char *output);
-    /* A source of samples: split "train" (shuffled), "validation", or "held-out" (the validation split of a file that has one, else all of
-     * it); the latter two in fixed order. *opened NULL with LS_OK where the file has no such split. */
+    /* A source of samples: split "train" (shuffled), "validation", or "held-out" (the validation split of a file that
+     * has one, else all of it); the latter two in fixed order. *opened NULL with LS_OK where the file has no such
+     * split. */
     LsStatus (*open)(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened);
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(LsSealed *file, json_t *object);
@@ -30,11 +31,14 @@ typedef struct LsDataKind {
 const LsDataKind *ls_data_kind(const char *name);
 const LsDataKind *const *ls_data_kinds(void);
 
-/* The sources that the section `data:` asks for. *validation: from validation_path where one is given, else the validation split of
- * path, NULL where it has none. Both must have the same tokenizer: LS_DATA. Freed with ls_source_free. */
-LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training, LsSource **validation) LS_MUST_USE;
+/* The sources that the section `data:` asks for. *validation: from validation_path where one is given, else the
+ * validation split of path, NULL where it has none. Both must have the same tokenizer: LS_DATA. Freed with
+ * ls_source_free. */
+LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training,
+                      LsSource **validation) LS_MUST_USE;
 
-/* Verifies a data set of any kind and describes it; *object is the caller's to json_decref. LS_DATA where it is damaged or none. */
+/* Verifies a data set of any kind and describes it; *object is the caller's to json_decref. LS_DATA where it is damaged
+ * or none. */
 LsStatus ls_data_inspect(const char *path, json_t **object) LS_MUST_USE;
 
 #endif

@@ -11,9 +11,11 @@ static const char tokenizers[] =
 
 static const LsSetting settings[] = {
     LS_SETTING_CHOICE(LsTextSettings, tokenizer, "bytes", tokenizers + 1, "how text becomes tokens"),
-    LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9, "share of the text held out for validation, from its end"),
+    LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
+                     "share of the text held out for validation, from its end"),
     LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file held out instead"),
-    LS_SETTING_STRING(LsTextSettings, vocabulary, NULL, "folder with the files of a gpt2 vocabulary (default: data/gpt2-bpe)"),
+    LS_SETTING_STRING(LsTextSettings, vocabulary, NULL,
+                      "folder with the files of a gpt2 vocabulary (default: data/gpt2-bpe)"),
     LS_SETTING_STRING(LsTextSettings, like, NULL, "a text data set (.h5) whose tokenizer is used"),
     {0}};
 

@@ -1,9 +1,11 @@
-/* The parts of GPT-2's tokenizer: Radford et al. 2019, "Language models are unsupervised multitask learners", section 2.2; byte-pair
- * encoding after Sennrich, Haddow and Birch 2016.
+/* The parts of GPT-2's tokenizer: Radford et al. 2019, "Language models are unsupervised multitask learners", section
+ * 2.2; byte-pair encoding after Sennrich, Haddow and Birch 2016.
  *
- * 1. Text is cut into words by a pattern (gpt2_words.c). Vocabularies of later models that are otherwise of this form (GPT-NeoX's, which
+ * 1. Text is cut into words by a pattern (gpt2_words.c). Vocabularies of later models that are otherwise of this form
+ * (GPT-NeoX's, which
  *    Mamba's are) bring text into Normalization Form C first, and take some strings out of it whole: added tokens (gpt2_added.c).
- * 2. A word starts as its bytes' tokens; then, while any neighbouring pair is in the list of merges, the pair that stands first in the list
+ * 2. A word starts as its bytes' tokens; then, while any neighbouring pair is in the list of merges, the pair that
+ * stands first in the list
  *    (its leftmost occurrence) becomes one token (gpt2_merge.c).
  */
 #ifndef LS_DATA_GPT2_H
@@ -49,12 +51,13 @@ typedef struct Gpt2 {
     bool added_spaced;     /* whether one has white space after something else: then texts are encoded whole */
 } Gpt2;
 
-/* ---- gpt2_vocabulary.c: reading, checking, writing ------------------------------------------------------------------ */
+/* ---- gpt2_vocabulary.c: reading, checking, writing
+ * ------------------------------------------------------------------ */
 
-/* From an object token: id and an array of "left right" (or [left, right]); `vocabulary_name` and `merges_name` stand in messages, the
- * number of a merge is counted from `first`. */
-LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, const json_t *merges, const char *merges_name, int64_t first,
-                     Gpt2 **tokenizer) LS_MUST_USE;
+/* From an object token: id and an array of "left right" (or [left, right]); `vocabulary_name` and `merges_name` stand
+ * in messages, the number of a merge is counted from `first`. */
+LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, const json_t *merges,
+                     const char *merges_name, int64_t first, Gpt2 **tokenizer) LS_MUST_USE;
 void ls_gpt2_free(Gpt2 *gpt2);
 
 /* Names tokens of the vocabulary as added ones; `added` is an array of names. */
@@ -69,7 +72,8 @@ json_t *ls_gpt2_merges_json(const Gpt2 *gpt2);
 LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer) LS_MUST_USE;
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder) LS_MUST_USE;
 
-/* ---- gpt2_words.c ---------------------------------------------------------------------------------------------------- */
+/* ---- gpt2_words.c
+ * ---------------------------------------------------------------------------------------------------- */
 
 LsStatus ls_gpt2_pattern_new(void **pattern) LS_MUST_USE;
 void ls_gpt2_pattern_free(void *pattern);
@@ -81,16 +85,19 @@ void ls_gpt2_words_free(Gpt2Words *words);
 /* End of the word that starts at `from` < bytes. */
 LsStatus ls_gpt2_word(Gpt2Words *words, const char *text, int64_t bytes, int64_t from, int64_t *end) LS_MUST_USE;
 
-/* ---- gpt2_added.c ---------------------------------------------------------------------------------------------------- */
+/* ---- gpt2_added.c
+ * ---------------------------------------------------------------------------------------------------- */
 
-/* The first added token in text[from .. end): its place, or `end` and *found NULL. The longest of those that start there. */
+/* The first added token in text[from .. end): its place, or `end` and *found NULL. The longest of those that start
+ * there. */
 int64_t ls_gpt2_find_added(const Gpt2 *gpt2, const char *text, int64_t from, int64_t end, const Gpt2Added **found);
 
-/* A place after `from`, at least some hundred bytes on, where the text can be cut in two that have the same tokens as the whole: in front
- * of a space or line's end after a character that is no white space. -1 where there is none. */
+/* A place after `from`, at least some hundred bytes on, where the text can be cut in two that have the same tokens as
+ * the whole: in front of a space or line's end after a character that is no white space. -1 where there is none. */
 int64_t ls_gpt2_cut(const Gpt2 *gpt2, const char *text, int64_t from, int64_t end);
 
-/* ---- gpt2_merge.c ------------------------------------------------------------------------------------------------------ */
+/* ---- gpt2_merge.c
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Rank of a pair, LS_NO_RANK where it does not merge. */
 int32_t ls_gpt2_rank(const Gpt2 *gpt2, int32_t left, int32_t right);

@@ -7,8 +7,9 @@
 
 static bool is_space(uint32_t code)
 {
-    return (code >= 9 && code <= 13) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 || (code >= 0x2000 && code <= 0x200A) ||
-           code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F || code == 0x3000;
+    return (code >= 9 && code <= 13) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
+           (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
+           code == 0x3000;
 }
 
 /* Whether a character that is no white space ends at text[at], where one starts. */
@@ -24,7 +25,8 @@ static bool after_word(const char *text, int64_t from, int64_t at)
 static int longest_first(const void *a, const void *b)
 {
     const Gpt2Added *one = a, *other = b;
-    return one->bytes != other->bytes ? (one->bytes < other->bytes) - (one->bytes > other->bytes) : (one->id > other->id) - (one->id < other->id);
+    return one->bytes != other->bytes ? (one->bytes < other->bytes) - (one->bytes > other->bytes)
+                                      : (one->id > other->id) - (one->id < other->id);
 }
 
 LsStatus ls_gpt2_set_added(Gpt2 *gpt2, const json_t *added, const char *name)
@@ -40,7 +42,8 @@ LsStatus ls_gpt2_set_added(Gpt2 *gpt2, const json_t *added, const char *name)
         int64_t id = -1;
         for (int64_t each = 0; text && each < gpt2->base.vocabulary && id < 0; each++) {
             int64_t bytes = gpt2->start[each + 1] - gpt2->start[each];
-            if (gpt2->form[each] != GPT2_HOLE && bytes == (int64_t)strlen(text) && memcmp(gpt2->bytes + gpt2->start[each], text, (size_t)bytes) == 0)
+            if (gpt2->form[each] != GPT2_HOLE && bytes == (int64_t)strlen(text) &&
+                memcmp(gpt2->bytes + gpt2->start[each], text, (size_t)bytes) == 0)
                 id = each;
         }
         if (id < 0)
@@ -71,7 +74,8 @@ int64_t ls_gpt2_find_added(const Gpt2 *gpt2, const char *text, int64_t from, int
         if (!gpt2->added_start[(unsigned char)text[at]])
             continue;
         for (int64_t i = 0; i < gpt2->added_count; i++)
-            if (gpt2->added[i].bytes <= end - at && memcmp(text + at, gpt2->added[i].text, (size_t)gpt2->added[i].bytes) == 0) {
+            if (gpt2->added[i].bytes <= end - at &&
+                memcmp(text + at, gpt2->added[i].text, (size_t)gpt2->added[i].bytes) == 0) {
                 *found = &gpt2->added[i];
                 return at;
             }

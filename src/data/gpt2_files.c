@@ -1,14 +1,16 @@
-/* The files in which vocabularies of GPT-2's form come: OpenAI's pair, Hugging Face's pair, and the `tokenizers` library's single one. */
+/* The files in which vocabularies of GPT-2's form come: OpenAI's pair, Hugging Face's pair, and the `tokenizers`
+ * library's single one. */
 #include "data/bytelevel.h"
 #include "data/gpt2.h"
 #include "io/file.h"
 
 #include <string.h>
 
-/* ---- Reading ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Reading
+ * ------------------------------------------------------------------------------------------------------------------ */
 
-/* The lines of merges.txt or vocab.bpe as an array; *first gets the number of the first that is a merge. Blank lines are only
- * allowed at the end, so that numbers in messages are lines. */
+/* The lines of merges.txt or vocab.bpe as an array; *first gets the number of the first that is a merge. Blank lines
+ * are only allowed at the end, so that numbers in messages are lines. */
 static LsStatus read_merges(const char *path, json_t **merges, int64_t *first)
 {
     char *text = NULL;
@@ -69,8 +71,8 @@ static bool is_off(const json_t *object, const char *key)
 static LsStatus check_form(const char *path, const json_t *root)
 {
     const json_t *model = json_object_get(root, "model"), *split = json_object_get(root, "pre_tokenizer");
-    static const char *const off[] = {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
-                                      "ignore_merges"};
+    static const char *const off[] = {
+        "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
     if (!is_type(model, "BPE"))
         return ls_fail(LS_DATA, "%s: the model is not BPE; only byte-pair encoding of GPT-2's form can be read", path);
     for (size_t i = 0; i < LS_COUNT_OF(off); i++)
@@ -78,12 +80,15 @@ static LsStatus check_form(const char *path, const json_t *root)
             return ls_fail(LS_DATA, "%s: model.%s is set, which this program does not know", path, off[i]);
     if (!is_off(root, "normalizer") && !is_type(json_object_get(root, "normalizer"), "NFC"))
         return ls_fail(LS_DATA, "%s: has a normalizer other than NFC, which this program does not know", path);
-    if (!is_type(split, "ByteLevel") || !is_off(split, "add_prefix_space") || json_is_false(json_object_get(split, "use_regex")))
-        return ls_fail(LS_DATA, "%s: the pre_tokenizer is not GPT-2's (ByteLevel, add_prefix_space false, use_regex true)", path);
+    if (!is_type(split, "ByteLevel") || !is_off(split, "add_prefix_space") ||
+        json_is_false(json_object_get(split, "use_regex")))
+        return ls_fail(
+            LS_DATA, "%s: the pre_tokenizer is not GPT-2's (ByteLevel, add_prefix_space false, use_regex true)", path);
     return LS_OK;
 }
 
-/* Added tokens join the vocabulary. Special ones are never looked for in texts; the names of the others go to the array `looked_for`. */
+/* Added tokens join the vocabulary. Special ones are never looked for in texts; the names of the others go to the array
+ * `looked_for`. */
 static LsStatus add_tokens(const char *path, const json_t *root, json_t *vocabulary, json_t *looked_for)
 {
     static const char *const off[] = {"single_word", "lstrip", "rstrip"};
@@ -96,12 +101,13 @@ static LsStatus add_tokens(const char *path, const json_t *root, json_t *vocabul
             return ls_fail(LS_DATA, "%s: added_tokens[%zu] has no content or no id", path, i);
         for (size_t j = 0; j < LS_COUNT_OF(off) && !special; j++)
             if (!is_off(entry, off[j]))
-                return ls_fail(LS_DATA, "%s: added_tokens[%zu] (\"%.80s\") has %s set, which this program does not know", path, i, content,
-                               off[j]);
+                return ls_fail(LS_DATA,
+                               "%s: added_tokens[%zu] (\"%.80s\") has %s set, which this program does not know", path,
+                               i, content, off[j]);
         const json_t *known = json_object_get(vocabulary, content);
         if (known && json_integer_value(known) != json_integer_value(id))
-            return ls_fail(LS_DATA, "%s: \"%.80s\" has two numbers, %lld and %lld", path, content, (long long)json_integer_value(known),
-                           (long long)json_integer_value(id));
+            return ls_fail(LS_DATA, "%s: \"%.80s\" has two numbers, %lld and %lld", path, content,
+                           (long long)json_integer_value(known), (long long)json_integer_value(id));
         if (!known && json_object_set_new(vocabulary, content, json_integer(json_integer_value(id))) != 0)
             return ls_fail(LS_DATA, "%s: the model has no vocabulary", path);
         if (!special)
@@ -166,7 +172,8 @@ LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer)
     return LS_OK;
 }
 
-/* ---- Writing ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Writing
+ * ------------------------------------------------------------------------------------------------------------------ */
 
 static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char *folder)
 {
@@ -193,17 +200,23 @@ static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char 
 
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder)
 {
-    json_t *vocabulary = ls_gpt2_vocabulary_json(gpt2), *merges = ls_gpt2_merges_json(gpt2), *added = ls_gpt2_added_json(gpt2), *single = NULL;
-    /* what the pair of files cannot say, and transformers' GPT2Tokenizer would not do, is only in tokenizer.json; and that class would add
-     * an end token of its own to a vocabulary without one */
+    json_t *vocabulary = ls_gpt2_vocabulary_json(gpt2), *merges = ls_gpt2_merges_json(gpt2),
+           *added = ls_gpt2_added_json(gpt2), *single = NULL;
+    /* what the pair of files cannot say, and transformers' GPT2Tokenizer would not do, is only in tokenizer.json; and
+     * that class would add an end token of its own to a vocabulary without one */
     bool has_end = gpt2->base.end >= 0, plain = !gpt2->nfc && gpt2->added_count == 0;
-    LsStatus status = vocabulary && merges && added ? LS_OK : ls_fail(LS_RESOURCE, "out of memory while writing the tokenizer");
+    LsStatus status =
+        vocabulary && merges && added ? LS_OK : ls_fail(LS_RESOURCE, "out of memory while writing the tokenizer");
     if (status == LS_OK && plain)
         status = ls_json_file_write(folder, "vocab.json", vocabulary);
     if (status == LS_OK && plain)
         status = write_merges(gpt2, merges, folder);
     if (status == LS_OK) {
-        LsBytelevelForm form = {.level = true, .words = true, .nfc = gpt2->nfc, .added = added, .special = has_end ? LS_GPT2_END : NULL,
+        LsBytelevelForm form = {.level = true,
+                                .words = true,
+                                .nfc = gpt2->nfc,
+                                .added = added,
+                                .special = has_end ? LS_GPT2_END : NULL,
                                 .special_id = gpt2->base.end};
         single = ls_bytelevel_json(json_incref(vocabulary), json_incref(merges), &form);
         status = ls_json_file_write(folder, "tokenizer.json", single);

@@ -22,10 +22,11 @@ void ls_gpt2_free(Gpt2 *gpt2)
     ls_free(gpt2);
 }
 
-/* ---- From JSON ------------------------------------------------------------------------------------------------------------ */
+/* ---- From JSON
+ * ------------------------------------------------------------------------------------------------------------ */
 
-/* The bytes that a token's name stands for into `to` (as many as the name at most). False where the name is not of the alphabet of bytes;
- * then it is copied as it is. */
+/* The bytes that a token's name stands for into `to` (as many as the name at most). False where the name is not of the
+ * alphabet of bytes; then it is copied as it is. */
 static bool token_from_name(const char *name, char *to, int64_t *bytes)
 {
     static int16_t byte_of[0x200];
@@ -87,8 +88,8 @@ static LsStatus fill_tokens(Gpt2 *gpt2, const json_t *object, const char *vocabu
     {
         const char **place = &name[json_integer_value(value)];
         if (*place) {
-            LsStatus status = ls_fail(LS_DATA, "%s: the tokens \"%.80s\" and \"%.80s\" have the same number %lld", vocabulary_name, *place,
-                                      key, (long long)json_integer_value(value));
+            LsStatus status = ls_fail(LS_DATA, "%s: the tokens \"%.80s\" and \"%.80s\" have the same number %lld",
+                                      vocabulary_name, *place, key, (long long)json_integer_value(value));
             ls_free(name);
             return status;
         }
@@ -134,28 +135,35 @@ static bool merge_parts(const json_t *entry, char *room, size_t size, const char
 
 #define LONGEST_MERGE 8192
 
-static LsStatus fill_merges(Gpt2 *gpt2, const json_t *vocabulary, const json_t *merges, const char *merges_name, int64_t first)
+static LsStatus fill_merges(Gpt2 *gpt2, const json_t *vocabulary, const json_t *merges, const char *merges_name,
+                            int64_t first)
 {
     char room[LONGEST_MERGE], joined[2 * LONGEST_MERGE];
     for (int64_t i = 0; i < gpt2->merges; i++) {
         const char *left, *right;
         if (!merge_parts(json_array_get(merges, (size_t)i), room, sizeof room, &left, &right) || !*left || !*right)
-            return ls_fail(LS_DATA, "%s %lld: is not two tokens with one space between them", merges_name, (long long)(first + i));
+            return ls_fail(LS_DATA, "%s %lld: is not two tokens with one space between them", merges_name,
+                           (long long)(first + i));
         if (snprintf(joined, sizeof joined, "%s%s", left, right) >= (int)sizeof joined)
-            return ls_fail(LS_DATA, "%s %lld: is longer than %zu bytes", merges_name, (long long)(first + i), sizeof joined - 1);
+            return ls_fail(LS_DATA, "%s %lld: is longer than %zu bytes", merges_name, (long long)(first + i),
+                           sizeof joined - 1);
         const json_t *left_id = json_object_get(vocabulary, left), *right_id = json_object_get(vocabulary, right);
         const json_t *result_id = json_object_get(vocabulary, joined);
         if (!left_id || !right_id || !result_id)
-            return ls_fail(LS_DATA, "%s %lld: the token \"%.80s\" is not in the vocabulary; the two files do not belong together", merges_name,
-                           (long long)(first + i), !left_id ? left : !right_id ? right : joined);
+            return ls_fail(
+                LS_DATA, "%s %lld: the token \"%.80s\" is not in the vocabulary; the two files do not belong together",
+                merges_name, (long long)(first + i),
+                !left_id    ? left
+                : !right_id ? right
+                            : joined);
         gpt2->merge[i] = (Gpt2Merge){(int32_t)json_integer_value(left_id), (int32_t)json_integer_value(right_id),
                                      (int32_t)json_integer_value(result_id)};
     }
     return LS_OK;
 }
 
-LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, const json_t *merges, const char *merges_name, int64_t first,
-                     Gpt2 **tokenizer)
+LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, const json_t *merges,
+                     const char *merges_name, int64_t first, Gpt2 **tokenizer)
 {
     LsStatus status = LS_OK;
     int64_t count = 0, bytes = 0;
@@ -186,7 +194,8 @@ cleanup:
     return status;
 }
 
-/* ---- Back to JSON ------------------------------------------------------------------------------------------------------------ */
+/* ---- Back to JSON
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* The name of a token, NUL-terminated, into room of at least twice its bytes and one. */
 static void token_name(const Gpt2 *gpt2, int64_t id, char *room)

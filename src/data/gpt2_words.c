@@ -4,8 +4,8 @@
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <pcre2.h>
 
-/* Letters and numbers that Unicode 15 and 16 added. They stand here so that the words do not depend on which version of Unicode the
- * PCRE2 library of the machine knows: to an older one they would be signs. */
+/* Letters and numbers that Unicode 15 and 16 added. They stand here so that the words do not depend on which version of
+ * Unicode the PCRE2 library of the machine knows: to an older one they would be signs. */
 #define LATER_LETTERS \
     "\\x{1C89}-\\x{1C8A}\\x{A7CB}-\\x{A7CD}\\x{A7DA}-\\x{A7DC}\\x{105C0}-\\x{105F3}\\x{10D4A}-\\x{10D65}" \
     "\\x{10D6F}-\\x{10D85}\\x{10EC2}-\\x{10EC4}\\x{1123F}-\\x{11240}\\x{11380}-\\x{11389}\\x{1138B}\\x{1138E}" \
@@ -19,11 +19,12 @@
 
 #define LETTER "\\p{L}" LATER_LETTERS
 #define NUMBER "\\p{N}" LATER_NUMBERS
-/* White space by Unicode's property: PCRE2's own \s also counts U+180E, which has not been white space since Unicode 6.3. */
+/* White space by Unicode's property: PCRE2's own \s also counts U+180E, which has not been white space since Unicode
+ * 6.3. */
 #define SPACE "\\x{9}-\\x{d}\\x{20}\\x{85}\\p{Z}"
 
-static const char pattern_text[] = "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]+| ?[" NUMBER "]+| ?[^" SPACE LETTER NUMBER "]+|[" SPACE
-                                   "]+(?![^" SPACE "])|[" SPACE "]+";
+static const char pattern_text[] = "'s|'t|'re|'ve|'m|'ll|'d| ?[" LETTER "]+| ?[" NUMBER "]+| ?[^" SPACE LETTER NUMBER
+                                   "]+|[" SPACE "]+(?![^" SPACE "])|[" SPACE "]+";
 
 struct Gpt2Words {
     const pcre2_code *code;
@@ -41,8 +42,8 @@ LsStatus ls_gpt2_pattern_new(void **pattern)
 {
     int error;
     PCRE2_SIZE at;
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern_text, PCRE2_ZERO_TERMINATED, PCRE2_UTF | PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE,
-                                     &error, &at, NULL);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern_text, PCRE2_ZERO_TERMINATED,
+                                     PCRE2_UTF | PCRE2_ANCHORED | PCRE2_NO_START_OPTIMIZE, &error, &at, NULL);
     if (!code)
         return fail_pcre2(error, "compiling the pattern of GPT-2's words");
     (void)pcre2_jit_compile(code, PCRE2_JIT_COMPLETE); /* where the machine has no just-in-time compiler, matching works without */
@@ -76,7 +77,8 @@ void ls_gpt2_words_free(Gpt2Words *words)
 
 LsStatus ls_gpt2_word(Gpt2Words *words, const char *text, int64_t bytes, int64_t from, int64_t *end)
 {
-    int result = pcre2_match(words->code, (PCRE2_SPTR)text, (PCRE2_SIZE)bytes, (PCRE2_SIZE)from, PCRE2_NO_UTF_CHECK, words->match, NULL);
+    int result = pcre2_match(words->code, (PCRE2_SPTR)text, (PCRE2_SIZE)bytes, (PCRE2_SIZE)from, PCRE2_NO_UTF_CHECK,
+                             words->match, NULL);
     if (result < 0)
         return fail_pcre2(result, "cutting a text into words");
     *end = (int64_t)pcre2_get_ovector_pointer(words->match)[1];

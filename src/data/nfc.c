@@ -6,7 +6,8 @@
 
 #include "data/nfc_tables.inc"
 
-/* Hangul syllables are computed (The Unicode Standard, section 3.12): L leading consonants, V vowels, T trailing consonants. */
+/* Hangul syllables are computed (The Unicode Standard, section 3.12): L leading consonants, V vowels, T trailing
+ * consonants. */
 enum { S_BASE = 0xAC00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28 };
 #define S_COUNT (L_COUNT * V_COUNT * T_COUNT)
 
@@ -93,13 +94,16 @@ static void add(Mark *mark, int64_t *count, uint32_t code)
     }
 }
 
-/* In place; returns what is left. A mark composes with the last starter unless one of its own class or above, or a starter, stands between. */
+/* In place; returns what is left. A mark composes with the last starter unless one of its own class or above, or a
+ * starter, stands between. */
 static int64_t compose_all(Mark *mark, int64_t count)
 {
     int64_t kept = 0, starter = -1;
     for (int64_t i = 0; i < count; i++) {
         bool next_to = starter == kept - 1, open = next_to || mark[kept - 1].class < mark[i].class;
-        uint32_t composed = starter >= 0 && open && (next_to || mark[kept - 1].class != 0) ? compose(mark[starter].code, mark[i].code) : 0;
+        uint32_t composed = starter >= 0 && open && (next_to || mark[kept - 1].class != 0)
+                                ? compose(mark[starter].code, mark[i].code)
+                                : 0;
         if (composed) {
             mark[starter].code = composed;
             continue;

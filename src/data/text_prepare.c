@@ -15,7 +15,8 @@
 #define CHUNK ((int64_t)1 << 16)   /* tokens a chunk of the file */
 #define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
 
-/* ---- Raw files ---------------------------------------------------------------------------------------------------------- */
+/* ---- Raw files
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static LsStatus map_file(const char *path, LsCorpusPart *part)
 {
@@ -56,7 +57,8 @@ static void unmap(LsCorpusPart *part, int parts)
             munmap((void *)(uintptr_t)part[i].text, (size_t)part[i].bytes);
 }
 
-/* ---- Splits ------------------------------------------------------------------------------------------------------------- */
+/* ---- Splits
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* A piece of a split: part of one file. */
 typedef struct Piece {
@@ -78,9 +80,10 @@ static void add_piece(Split *split, const LsCorpusPart *part, int64_t from, int6
     split->bytes += to - from;
 }
 
-/* Shares the files out: the last `share` of all their bytes is held out. The border moves back to the start of a character, unless
- * tokens are bytes anyway. */
-static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool whole_characters, Split *train, Split *validation)
+/* Shares the files out: the last `share` of all their bytes is held out. The border moves back to the start of a
+ * character, unless tokens are bytes anyway. */
+static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool whole_characters, Split *train,
+                       Split *validation)
 {
     int64_t total = 0, before = 0;
     for (int i = 0; i < parts; i++)
@@ -88,19 +91,22 @@ static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool w
     int64_t border = (int64_t)floor((double)total * (1 - share) + 1e-6); /* 1 - 0.1 is a little less than nine tenths */
     for (int i = 0; i < parts; i++) {
         int64_t cut = border - before < 0 ? 0 : border - before < part[i].bytes ? border - before : part[i].bytes;
-        for (int step = 0; whole_characters && step < 3 && cut > 0 && cut < part[i].bytes && (part[i].text[cut] & 0xC0) == 0x80; step++)
+        for (int step = 0;
+             whole_characters && step < 3 && cut > 0 && cut < part[i].bytes && (part[i].text[cut] & 0xC0) == 0x80;
+             step++)
             cut--;
         add_piece(train, &part[i], 0, cut);
         add_piece(validation, &part[i], cut, part[i].bytes);
         before += part[i].bytes;
     }
     if (train->bytes == 0 || (share > 0 && validation->bytes == 0))
-        return ls_fail(LS_DATA, "%s: a share of %g of %lld bytes cannot be held out; --validation 0 holds out nothing", part[0].name, share,
-                       (long long)total);
+        return ls_fail(LS_DATA, "%s: a share of %g of %lld bytes cannot be held out; --validation 0 holds out nothing",
+                       part[0].name, share, (long long)total);
     return LS_OK;
 }
 
-/* ---- Tokens ------------------------------------------------------------------------------------------------------------- */
+/* ---- Tokens
+ * ------------------------------------------------------------------------------------------------------------- */
 
 typedef struct Writer {
     LsSealedStream *stream;
@@ -141,7 +147,8 @@ static LsStatus write_tokens(Writer *writer, const LsTokens *tokens)
 }
 
 /* One piece, window by window; *tokens is emptied after each. */
-static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece, Writer *writer, LsTokens *tokens, int64_t *count)
+static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece, Writer *writer, LsTokens *tokens,
+                               int64_t *count)
 {
     LsStatus status = LS_OK;
     const char *text = piece->part->text;
@@ -191,7 +198,8 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
     return status != LS_OK ? status : ended;
 }
 
-/* ---- The whole --------------------------------------------------------------------------------------------------------- */
+/* ---- The whole
+ * --------------------------------------------------------------------------------------------------------- */
 
 LsTokenizer *ls_text_tokenizer(LsSealed *file)
 {
@@ -219,7 +227,8 @@ LsTokenizer *ls_text_tokenizer(LsSealed *file)
 static LsTokenizer *make_tokenizer(const LsTextSettings *settings, const LsCorpusPart *part, int parts)
 {
     if (!settings->like)
-        return ls_tokenizer_new_parts(settings->tokenizer, part, parts, settings->vocabulary ? settings->vocabulary : GPT2_FOLDER);
+        return ls_tokenizer_new_parts(settings->tokenizer, part, parts,
+                                      settings->vocabulary ? settings->vocabulary : GPT2_FOLDER);
     LsSealed *file = ls_sealed_open(settings->like, "text", LS_DATA, NULL);
     LsTokenizer *tokenizer = file ? ls_text_tokenizer(file) : NULL;
     if (file)
@@ -227,8 +236,8 @@ static LsTokenizer *make_tokenizer(const LsTextSettings *settings, const LsCorpu
     return tokenizer;
 }
 
-static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const Split *train, const Split *validation, int sources,
-                           char *const *source)
+static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const Split *train, const Split *validation,
+                           int sources, char *const *source)
 {
     LsStatus status = LS_OK;
     char *json = ls_tokenizer_to_json(tokenizer), *names = ls_strdup("");
@@ -303,8 +312,8 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
     if (apart)
         add_piece(&validation, &part[sources], 0, part[sources].bytes);
     LS_TRY_CLEANUP(write_file(output, tokenizer, &train, &validation, sources, source));
-    ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens, (long long)validation.tokens,
-           (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));
+    ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens,
+           (long long)validation.tokens, (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));
 cleanup:
     ls_tokenizer_free(tokenizer);
     unmap(part, part ? parts : 0);

@@ -28,10 +28,12 @@ static int32_t token_at(LsFileType type, const void *token, int64_t at)
     }
 }
 
-/* ---- Samples ---------------------------------------------------------------------------------------------------------------
- * N tokens, windows of T + 1 that share a token with the next. Training: an epoch has S = (N - T) / T windows, at least 1, that start
- * at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so that every border between windows
- * moves. Otherwise S = (N - 1) / T rounded up and o = 0: all tokens once, the last window partly empty. */
+/* ---- Samples
+ * --------------------------------------------------------------------------------------------------------------- N
+ * tokens, windows of T + 1 that share a token with the next. Training: an epoch has S = (N - T) / T windows, at least
+ * 1, that start at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so that every
+ * border between windows moves. Otherwise S = (N - 1) / T rounded up and o = 0: all tokens once, the last window partly
+ * empty. */
 
 static int64_t window_start(const TextSource *text, int64_t sample)
 {
@@ -47,8 +49,8 @@ static int64_t window_start(const TextSource *text, int64_t sample)
     return (int64_t)drawn + ls_permute(order, windows, index) * text->sequence;
 }
 
-/* ids[t] = x[start + from + t], targets[t] = x[start + from + t + 1], t < length; past the end of the window or the text id 0 and
- * LS_IGNORE. *targets_there grows by the number of targets there are. */
+/* ids[t] = x[start + from + t], targets[t] = x[start + from + t + 1], t < length; past the end of the window or the
+ * text id 0 and LS_IGNORE. *targets_there grows by the number of targets there are. */
 static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, int32_t *ids, int32_t *targets,
                          int64_t *targets_there)
 {
@@ -85,7 +87,8 @@ static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count,
     return LS_OK;
 }
 
-/* ---- Opening --------------------------------------------------------------------------------------------------------------- */
+/* ---- Opening
+ * --------------------------------------------------------------------------------------------------------------- */
 
 static void free_source(LsSource *source)
 {
@@ -108,8 +111,8 @@ static LsStatus check_tokens(const TextSource *text, const char *path, const voi
     for (int64_t i = 0; outside && i < count; i++) {
         int32_t id = token_at(text->type, token, i);
         if (id < 0 || id >= vocabulary)
-            return ls_fail(LS_DATA, "%s: %s[%lld] is %d, outside the vocabulary of %lld tokens", path, text->array, (long long)(first + i),
-                           id, (long long)vocabulary);
+            return ls_fail(LS_DATA, "%s: %s[%lld] is %d, outside the vocabulary of %lld tokens", path, text->array,
+                           (long long)(first + i), id, (long long)vocabulary);
     }
     return LS_OK;
 }
@@ -139,11 +142,14 @@ static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array,
     if (!*exists)
         return LS_OK;
     if (rank != 1 || (text->type != LS_FILE_UINT8 && text->type != LS_FILE_UINT16 && text->type != LS_FILE_INT32))
-        return ls_fail(LS_DATA, "%s: %s is not a stream of tokens (one dimension; 8 or 16 bits unsigned, or int32)", path, array);
+        return ls_fail(LS_DATA, "%s: %s is not a stream of tokens (one dimension; 8 or 16 bits unsigned, or int32)",
+                       path, array);
     if (dim[0] < text->sequence + 1)
-        return ls_fail(LS_DATA, "%s: %s has %lld tokens, fewer than one window of train.sequence + 1 = %lld; shorten train.sequence, or "
-                                "prepare more text",
-                       path, array, (long long)dim[0], (long long)text->sequence + 1);
+        return ls_fail(
+            LS_DATA,
+            "%s: %s has %lld tokens, fewer than one window of train.sequence + 1 = %lld; shorten train.sequence, or "
+            "prepare more text",
+            path, array, (long long)dim[0], (long long)text->sequence + 1);
     text->count = dim[0];
     bool stays = text->count * token_bytes(text->type) > memory;
     text->token = ls_alloc_array(stays ? text->sequence + 1 : text->count, (size_t)token_bytes(text->type));
@@ -183,7 +189,8 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
     return LS_OK;
 }
 
-LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequence, uint64_t seed, int64_t memory, LsSource **opened)
+LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequence, uint64_t seed, int64_t memory,
+                             LsSource **opened)
 {
     *opened = NULL;
     if (sequence < 1)

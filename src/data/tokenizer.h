@@ -1,4 +1,5 @@
-/* Text to token ids and back: bytes, characters, GPT-2's byte-pair encoding. One file each in src/data, one line each in tokenizers.def.
+/* Text to token ids and back: bytes, characters, GPT-2's byte-pair encoding. One file each in src/data, one line each
+ * in tokenizers.def.
  *
  *     LsTokenizer *tokenizer = ls_tokenizer_new("gpt2", NULL, 0, "data/gpt2-bpe");
  *     int32_t *ids = NULL;
@@ -14,9 +15,9 @@
 
 typedef struct LsTokenizer LsTokenizer;
 
-/* kind: "bytes"; "characters" (vocabulary: the distinct Unicode characters of `corpus`, in code point order; malformed UTF-8 is LS_DATA
- * with byte and line); "gpt2" (from DIR/encoder.json + DIR/vocab.bpe, or vocab.json + merges.txt, or tokenizer.json). corpus or folder
- * are NULL where a kind has no use for them. NULL with a message (LS_DATA). */
+/* kind: "bytes"; "characters" (vocabulary: the distinct Unicode characters of `corpus`, in code point order; malformed
+ * UTF-8 is LS_DATA with byte and line); "gpt2" (from DIR/encoder.json + DIR/vocab.bpe, or vocab.json + merges.txt, or
+ * tokenizer.json). corpus or folder are NULL where a kind has no use for them. NULL with a message (LS_DATA). */
 LsTokenizer *ls_tokenizer_new(const char *kind, const char *corpus, int64_t bytes, const char *folder);
 
 /* The same from a corpus in several parts (files), each named in messages. */
@@ -37,15 +38,17 @@ int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than 
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);        /* id that ends a text, -1 if it has none; encode never gives it */
 
 /* *ids is the caller's to free. A character outside the vocabulary is LS_DATA, with its place. */
-LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids, int64_t *count) LS_MUST_USE;
+LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
+                             int64_t *count) LS_MUST_USE;
 
-/* Bytes of the ids one after another (not always whole UTF-8 characters); *text is NUL-terminated and the caller's to free. An id
- * outside the vocabulary is LS_DATA. */
-LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text, int64_t *bytes) LS_MUST_USE;
+/* Bytes of the ids one after another (not always whole UTF-8 characters); *text is NUL-terminated and the caller's to
+ * free. An id outside the vocabulary is LS_DATA. */
+LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
+                             int64_t *bytes) LS_MUST_USE;
 
-/* Files of the Hugging Face layout (vocab.json, merges.txt, tokenizer_config.json, ...) into and from a folder that exists. Bytes and
- * characters write lockstep_tokenizer.json, and a tokenizer.json that gives the same ids. from: NULL with no message where the folder has
- * none of them. */
+/* Files of the Hugging Face layout (vocab.json, merges.txt, tokenizer_config.json, ...) into and from a folder that
+ * exists. Bytes and characters write lockstep_tokenizer.json, and a tokenizer.json that gives the same ids. from: NULL
+ * with no message where the folder has none of them. */
 LsStatus ls_tokenizer_write_folder(const LsTokenizer *tokenizer, const char *folder) LS_MUST_USE;
 LsTokenizer *ls_tokenizer_from_folder(const char *folder);
 
@@ -55,7 +58,8 @@ const LsTokenizerKind *const *ls_tokenizer_kinds(void);
 const char *ls_tokenizer_kind_name(const LsTokenizerKind *kind);
 const char *ls_tokenizer_kind_summary(const LsTokenizerKind *kind);
 
-/* ---- A text too large for one piece ------------------------------------------------------------------------------- */
+/* ---- A text too large for one piece
+ * ------------------------------------------------------------------------------- */
 
 /* Ids that grow at the end; id is the holder's to free with ls_free. */
 typedef struct LsTokens {
@@ -66,14 +70,16 @@ typedef struct LsTokens {
 /* Makes room for `more` further ids. */
 LsStatus ls_tokens_reserve(LsTokens *tokens, int64_t more) LS_MUST_USE;
 
-/* Reads one text window by window; the ids are those of the whole text at once, whatever the windows. Remembers frequent words, and
- * where in the text it is, for messages. Used by one thread. */
+/* Reads one text window by window; the ids are those of the whole text at once, whatever the windows. Remembers
+ * frequent words, and where in the text it is, for messages. Used by one thread. */
 typedef struct LsEncoder LsEncoder;
 LsEncoder *ls_encoder_new(const LsTokenizer *tokenizer);
 
-/* Appends the ids of text[0 .. *used) to *tokens. last: nothing follows, and all is used. Otherwise what the ids of may still depend on
- * the text to come stays unused: the caller gives it again at the start of the next window; *used may be 0, which asks for a longer one. */
-LsStatus ls_encoder_feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used) LS_MUST_USE;
+/* Appends the ids of text[0 .. *used) to *tokens. last: nothing follows, and all is used. Otherwise what the ids of may
+ * still depend on the text to come stays unused: the caller gives it again at the start of the next window; *used may
+ * be 0, which asks for a longer one. */
+LsStatus ls_encoder_feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens,
+                         int64_t *used) LS_MUST_USE;
 void ls_encoder_free(LsEncoder *encoder);
 
 #endif

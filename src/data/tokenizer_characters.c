@@ -49,10 +49,11 @@ static LsStatus fail_malformed(const LsEncoder *place, const char *text, int64_t
     uint32_t code;
     if (ls_utf8_decode(text + at, bytes - at, &code) < 0)
         return ls_encoder_fail(place, text, at, "malformed UTF-8: the text ends inside a character");
-    return ls_encoder_fail(place, text, at,
-                           "malformed UTF-8: no character starts with the byte 0x%02X here; convert the file to UTF-8 (iconv), or use the "
-                           "tokenizer bytes",
-                           (unsigned char)text[at]);
+    return ls_encoder_fail(
+        place, text, at,
+        "malformed UTF-8: no character starts with the byte 0x%02X here; convert the file to UTF-8 (iconv), or use the "
+        "tokenizer bytes",
+        (unsigned char)text[at]);
 }
 
 /* Marks the characters of one part of the corpus in seen: (LS_CODE_POINTS). */
@@ -157,7 +158,8 @@ static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool l
             return fail_malformed(encoder, text, bytes, at);
         int32_t found = code < characters->codes ? characters->id[code] : -1;
         if (found < 0)
-            return ls_encoder_fail(encoder, text, at, "the character U+%04X%s%.*s is not one of the %lld of the vocabulary", code,
+            return ls_encoder_fail(encoder, text, at,
+                                   "the character U+%04X%s%.*s is not one of the %lld of the vocabulary", code,
                                    is_shown(code) ? " " : "", is_shown(code) ? length : 0, text + at,
                                    (long long)characters->base.vocabulary);
         id[count++] = found;

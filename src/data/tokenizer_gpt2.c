@@ -1,7 +1,8 @@
 /* GPT-2's byte-pair encoding as a kind of tokenizer.
  *
- * Bytes that are no UTF-8 are kept: each longest run of bytes at which no character starts is a word of its own, and the text before and
- * after it is cut into words as if it stood alone. So every sequence of bytes has ids, and decoding gives it back.
+ * Bytes that are no UTF-8 are kept: each longest run of bytes at which no character starts is a word of its own, and
+ * the text before and after it is cut into words as if it stood alone. So every sequence of bytes has ids, and decoding
+ * gives it back.
  */
 #include "data/gpt2.h"
 #include "data/nfc.h"
@@ -10,8 +11,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* ---- Words seen before -------------------------------------------------------------------------------------------------
- * Most words of a text are frequent ones. A table with one place for each hash keeps the ids of the last word that fell there. */
+/* ---- Words seen before
+ * ------------------------------------------------------------------------------------------------- Most words of a
+ * text are frequent ones. A table with one place for each hash keeps the ids of the last word that fell there. */
 
 typedef struct KnownWord { /* a cache line */
     unsigned char bytes, count; /* bytes 0: none */
@@ -54,7 +56,8 @@ static Memory *memory_of(LsEncoder *encoder, int64_t bytes)
     return memory;
 }
 
-/* ---- Encoding ------------------------------------------------------------------------------------------------------------ */
+/* ---- Encoding
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* Appends the tokens of the word text[from .. end). */
 static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end, LsTokens *tokens)
@@ -76,7 +79,8 @@ static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text
     for (int64_t i = 0; i < bytes; i++) {
         id[i] = gpt2->byte_id[(unsigned char)word[i]];
         if (id[i] < 0)
-            return ls_encoder_fail(encoder, text, from + i, "the vocabulary has no token for the byte 0x%02X", (unsigned char)word[i]);
+            return ls_encoder_fail(encoder, text, from + i, "the vocabulary has no token for the byte 0x%02X",
+                                   (unsigned char)word[i]);
     }
     LS_TRY(ls_gpt2_merge(gpt2, memory->merger, id, &count));
     tokens->count += count;
@@ -89,11 +93,12 @@ static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text
     return LS_OK;
 }
 
-/* Bytes after its end that a word may depend on: one more character of white space given back, and the character after it (3 + 4). A
- * contraction is told by 3 bytes from its start. */
+/* Bytes after its end that a word may depend on: one more character of white space given back, and the character after
+ * it (3 + 4). A contraction is told by 3 bytes from its start. */
 #define LOOK_AHEAD 8
 
-/* The words of text[from .. end), whole characters. more: the text goes on behind `end`. *used: where the words that are certain end. */
+/* The words of text[from .. end), whole characters. more: the text goes on behind `end`. *used: where the words that
+ * are certain end. */
 static LsStatus encode_characters(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end, bool more,
                                   LsTokens *tokens, int64_t *used)
 {
@@ -111,7 +116,8 @@ static LsStatus encode_characters(LsEncoder *encoder, Memory *memory, const char
 }
 
 /* Text of a vocabulary without normal form and added tokens. */
-static LsStatus feed_plain(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+static LsStatus feed_plain(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, bool last,
+                           LsTokens *tokens, int64_t *used)
 {
     int64_t at = 0;
     while (at < bytes) {
@@ -164,7 +170,8 @@ static LsStatus encode_normalized(LsEncoder *encoder, Memory *memory, const char
 }
 
 /* Text of a vocabulary with normal form or added tokens: in parts whose tokens do not depend on each other. */
-static LsStatus feed_parts(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+static LsStatus feed_parts(LsEncoder *encoder, Memory *memory, const char *text, int64_t bytes, bool last,
+                           LsTokens *tokens, int64_t *used)
 {
     while (*used < bytes) {
         int64_t end = ls_gpt2_cut((const Gpt2 *)encoder->tokenizer, text, *used, bytes);
@@ -209,19 +216,23 @@ static const char *token(const LsTokenizer *tokenizer, int64_t id, char *room, i
     return gpt2->form[id] == GPT2_HOLE ? NULL : gpt2->bytes + gpt2->start[id];
 }
 
-/* ---- Making one ------------------------------------------------------------------------------------------------------------ */
+/* ---- Making one
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer)
 {
     (void)part, (void)parts;
     Gpt2 *gpt2 = NULL;
     if (!folder)
-        return ls_fail(LS_DATA, "the tokenizer gpt2 needs the folder of its vocabulary (encoder.json and vocab.bpe); datasets/gpt2-bpe.sh "
-                                "fetches it");
+        return ls_fail(
+            LS_DATA,
+            "the tokenizer gpt2 needs the folder of its vocabulary (encoder.json and vocab.bpe); datasets/gpt2-bpe.sh "
+            "fetches it");
     LS_TRY(ls_gpt2_read_folder(folder, &gpt2));
     if (!gpt2)
-        return ls_fail(LS_DATA, "%s: has neither encoder.json and vocab.bpe, nor vocab.json and merges.txt, nor tokenizer.json; "
-                                "datasets/gpt2-bpe.sh fetches GPT-2's",
+        return ls_fail(LS_DATA,
+                       "%s: has neither encoder.json and vocab.bpe, nor vocab.json and merges.txt, nor tokenizer.json; "
+                       "datasets/gpt2-bpe.sh fetches GPT-2's",
                        folder);
     *tokenizer = &gpt2->base;
     return LS_OK;
@@ -230,7 +241,8 @@ static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, Ls
 static json_t *describe(const LsTokenizer *tokenizer)
 {
     const Gpt2 *gpt2 = (const Gpt2 *)tokenizer;
-    json_t *object = json_pack("{s:o, s:o}", "vocabulary", ls_gpt2_vocabulary_json(gpt2), "merges", ls_gpt2_merges_json(gpt2));
+    json_t *object =
+        json_pack("{s:o, s:o}", "vocabulary", ls_gpt2_vocabulary_json(gpt2), "merges", ls_gpt2_merges_json(gpt2));
     if (object && gpt2->nfc)
         json_object_set_new(object, "nfc", json_true());
     if (object && gpt2->added_count > 0)
@@ -241,8 +253,8 @@ static json_t *describe(const LsTokenizer *tokenizer)
 static LsStatus parse(const json_t *object, LsTokenizer **tokenizer)
 {
     Gpt2 *gpt2 = NULL;
-    LS_TRY(ls_gpt2_new(json_object_get(object, "vocabulary"), "the tokenizer's JSON, \"vocabulary\"", json_object_get(object, "merges"),
-                       "the tokenizer's JSON, merge", 0, &gpt2));
+    LS_TRY(ls_gpt2_new(json_object_get(object, "vocabulary"), "the tokenizer's JSON, \"vocabulary\"",
+                       json_object_get(object, "merges"), "the tokenizer's JSON, merge", 0, &gpt2));
     gpt2->nfc = json_is_true(json_object_get(object, "nfc"));
     const json_t *added = json_object_get(object, "added");
     LsStatus status = added ? ls_gpt2_set_added(gpt2, added, "the tokenizer's JSON, \"added\"") : LS_OK;

@@ -1,4 +1,5 @@
-/* For those who add a tokenizer: one file in src/data that fills in an LsTokenizerKind, and one line in tokenizers.def. */
+/* For those who add a tokenizer: one file in src/data that fills in an LsTokenizerKind, and one line in
+ * tokenizers.def. */
 #ifndef LS_DATA_TOKENIZER_KIND_H
 #define LS_DATA_TOKENIZER_KIND_H
 
@@ -33,7 +34,8 @@ struct LsTokenizerKind {
      * 0..vocabulary-1, stands for nothing. */
     const char *(*token)(const LsTokenizer *tokenizer, int64_t id, char *room, int64_t *bytes);
     LsStatus (*write_folder)(const LsTokenizer *tokenizer, const char *folder);
-    /* *tokenizer NULL and LS_OK where the folder has no files of this kind. NULL for kinds that have no files of their own. */
+    /* *tokenizer NULL and LS_OK where the folder has no files of this kind. NULL for kinds that have no files of their
+     * own. */
     LsStatus (*from_folder)(const char *folder, LsTokenizer **tokenizer);
 };
 

@@ -14,8 +14,14 @@ int ls_utf8_decode(const char *text, int64_t bytes, uint32_t *code)
     if (first < 0xC2 || first > 0xF4) /* a continuation, an overlong form, or beyond U+10FFFF */
         return 0;
     uint32_t value = first & (0x7Fu >> length);
-    /* Only the second byte's range depends on the first: it rules out overlong forms, surrogates and too large values. */
-    unsigned low = first == 0xE0 ? 0xA0 : first == 0xF0 ? 0x90 : 0x80, high = first == 0xED ? 0x9F : first == 0xF4 ? 0x8F : 0xBF;
+    /* Only the second byte's range depends on the first: it rules out overlong forms, surrogates and too large
+     * values. */
+    unsigned low = first == 0xE0   ? 0xA0
+                   : first == 0xF0 ? 0x90
+                                   : 0x80,
+             high = first == 0xED   ? 0x9F
+                    : first == 0xF4 ? 0x8F
+                                    : 0xBF;
     for (int i = 1; i < length; i++) {
         if (i >= bytes)
             return -1;

@@ -6,8 +6,8 @@
 
 #define LS_CODE_POINTS 0x110000
 
-/* Bytes of the character at text[0], 1 to 4, and its code point; 0 where none starts there; -1 where the text ends inside
- * what may become one. bytes must be at least 1. */
+/* Bytes of the character at text[0], 1 to 4, and its code point; 0 where none starts there; -1 where the text ends
+ * inside what may become one. bytes must be at least 1. */
 int ls_utf8_decode(const char *text, int64_t bytes, uint32_t *code);
 
 /* Writes a code point that is not a surrogate; returns its bytes, 1 to 4. */

@@ -9,7 +9,8 @@
 
 #include <stdio.h>
 
-/* ---- The clock ----------------------------------------------------------------------------------------------------- */
+/* ---- The clock
+ * ----------------------------------------------------------------------------------------------------- */
 
 static void note_begun(LsBuckets *b, LsBucket *bucket)
 {
@@ -46,7 +47,8 @@ double ls_buckets_hidden(LsBucketTimes times)
 
 void ls_buckets_set_overlap(LsBuckets *buckets, bool overlap) { buckets->options.overlap = overlap; }
 
-/* ---- The way of a bucket --------------------------------------------------------------------------------------------- */
+/* ---- The way of a bucket
+ * --------------------------------------------------------------------------------------------- */
 
 /* The slice from all arrays of the node into this rank's, and its squares where that is the whole sum. */
 static void sum_slice(const LsBuckets *b, const LsRange *slice)
@@ -69,7 +71,8 @@ static void take_squares(const LsBuckets *b, int64_t first, int64_t count)
     double *square = b->square + first / LS_SQUARES_BLOCK;
 #pragma omp parallel for schedule(static) if (count > 4 * piece)
     for (int64_t at = 0; at < count; at += piece)
-        ls_squares_blocks(b->params->grad + first + at, count - at < piece ? count - at : piece, square + at / LS_SQUARES_BLOCK);
+        ls_squares_blocks(b->params->grad + first + at, count - at < piece ? count - at : piece,
+                          square + at / LS_SQUARES_BLOCK);
 }
 
 /* Every rank of the node has come so far? */
@@ -93,7 +96,8 @@ static void note_summed(LsBuckets *b)
     note_done(b);
     b->moved = true;
     if (b->shared)
-        atomic_store_explicit(&b->shared->header[b->shared->index]->done, b->earlier + (uint64_t)b->done, memory_order_release);
+        atomic_store_explicit(&b->shared->header[b->shared->index]->done, b->earlier + (uint64_t)b->done,
+                              memory_order_release);
 }
 
 /* Slices that are summed in the node travel, as long as there is room; those that have come are done. */
@@ -103,7 +107,8 @@ static LsStatus exchange(LsBuckets *b)
     while (b->done < b->summed && done) {
         for (; b->sent < b->summed && b->sent < b->done + b->exchanges; b->sent++) {
             const LsRange *slice = &b->bucket[b->sent].slice;
-            LS_TRY(ls_exchange_start(b->exchange[b->sent % b->exchanges], b->params->grad + slice->first, slice->count, b->sent));
+            LS_TRY(ls_exchange_start(b->exchange[b->sent % b->exchanges], b->params->grad + slice->first, slice->count,
+                                     b->sent));
         }
         for (int i = b->sent - 1; i >= b->done; i--) /* the oldest last: `done` is its */
             LS_TRY(ls_exchange_test(b->exchange[i % b->exchanges], &done, &b->moved));
@@ -188,7 +193,8 @@ double ls_buckets_squares(LsBuckets *b)
     return ls_squares_total(b->square, ls_squares_count(b->params->total));
 }
 
-/* ---- When ------------------------------------------------------------------------------------------------------------- */
+/* ---- When
+ * ------------------------------------------------------------------------------------------------------------- */
 
 static void begin_until(LsBuckets *b, int64_t from)
 {
@@ -196,7 +202,8 @@ static void begin_until(LsBuckets *b, int64_t from)
     for (; b->begun < b->count && b->bucket[b->begun].first >= from; b->begun++)
         note_begun(b, &b->bucket[b->begun]);
     if (b->shared && b->begun > before)
-        atomic_store_explicit(&b->shared->header[b->shared->index]->arrived, b->earlier + (uint64_t)b->begun, memory_order_release);
+        atomic_store_explicit(&b->shared->header[b->shared->index]->arrived, b->earlier + (uint64_t)b->begun,
+                              memory_order_release);
 }
 
 /* Keeps a failure, and tells the neighbours. Gives the status back. */

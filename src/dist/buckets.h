@@ -15,8 +15,8 @@ typedef struct LsBucket {
     double start;         /* when its sum began, this step */
 } LsBucket;
 
-/* A bucket's way: begun (its gradients are final here), summed (its slice, in the node), sent (its slice travels), done. Each count is of
- * this step and at most the one before it. */
+/* A bucket's way: begun (its gradients are final here), summed (its slice, in the node), sent (its slice travels),
+ * done. Each count is of this step and at most the one before it. */
 struct LsBuckets {
     const LsComm *comm;
     LsParams *params;

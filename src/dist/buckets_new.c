@@ -14,7 +14,8 @@
 
 static int64_t up_to_block(int64_t x) { return (x + BLOCK - 1) / BLOCK * BLOCK; }
 
-/* ---- The plan ------------------------------------------------------------------------------------------------------ */
+/* ---- The plan
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Cuts [first, end) into pieces of about `wanted` floats, the last of the array first. With bucket NULL only counts. */
 static int cut(int64_t first, int64_t end, int64_t wanted, LsBucket *bucket)
@@ -56,7 +57,8 @@ static LsRange slice_of(const LsBucket *bucket, int index, int ranks)
     return (LsRange){bucket->first + from, to - from};
 }
 
-/* ---- Memory ---------------------------------------------------------------------------------------------------------- */
+/* ---- Memory
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static int64_t shadow_at(const LsBuckets *b) { return b->params->total * b->options.arrays * (int64_t)sizeof(float); }
 
@@ -98,7 +100,9 @@ static LsStatus make_exchanges(LsBuckets *b)
     int64_t most = 1;
     if (b->shared ? b->shared->nodes == 1 : b->comm->size == 1)
         return LS_OK;
-    LS_TRY(ls_dist_agree(b->comm, ls_mpi_status(MPI_Comm_dup(b->shared ? b->shared->across : ls_dist_mpi(b->comm), &b->across), "MPI_Comm_dup")));
+    LS_TRY(ls_dist_agree(
+        b->comm,
+        ls_mpi_status(MPI_Comm_dup(b->shared ? b->shared->across : ls_dist_mpi(b->comm), &b->across), "MPI_Comm_dup")));
     for (int i = 0; i < b->count; i++)
         most = b->bucket[i].slice.count > most ? b->bucket[i].slice.count : most;
     int64_t room = MESSAGE_BYTES / ls_exchange_bytes(most, b->options.bfloat16);
@@ -163,7 +167,8 @@ void ls_buckets_free(LsBuckets *b)
     ls_free(b);
 }
 
-/* ---- What the node has once -------------------------------------------------------------------------------------------- */
+/* ---- What the node has once
+ * -------------------------------------------------------------------------------------------- */
 
 int ls_buckets_sharing(const LsBuckets *b) { return b->shared ? b->shared->ranks : 1; }
 

@@ -53,7 +53,8 @@ static LsStatus allreduce_float(const LsComm *comm, float *x, int64_t count)
     MPI_Request request;
     for (int64_t at = 0; at < count; at += LARGEST_CALL) {
         int part = (int)(count - at < LARGEST_CALL ? count - at : LARGEST_CALL);
-        LS_TRY(CALL(comm, "a sum over the ranks", MPI_Iallreduce, MPI_IN_PLACE, x + at, part, MPI_FLOAT, MPI_SUM, world_of(comm)->mpi));
+        LS_TRY(CALL(comm, "a sum over the ranks", MPI_Iallreduce, MPI_IN_PLACE, x + at, part, MPI_FLOAT, MPI_SUM,
+                    world_of(comm)->mpi));
     }
     return LS_OK;
 }
@@ -65,7 +66,8 @@ static LsStatus allreduce_double(const LsComm *comm, double *x, int64_t count)
     MPI_Request request;
     for (int64_t at = 0; at < count; at += GATHER) {
         int part = (int)(count - at < GATHER ? count - at : GATHER);
-        LS_TRY(CALL(comm, "a sum over the ranks", MPI_Iallgather, x + at, part, MPI_DOUBLE, gathered, part, MPI_DOUBLE, world_of(comm)->mpi));
+        LS_TRY(CALL(comm, "a sum over the ranks", MPI_Iallgather, x + at, part, MPI_DOUBLE, gathered, part, MPI_DOUBLE,
+                    world_of(comm)->mpi));
         for (int i = 0; i < part; i++) {
             double sum = gathered[i];
             for (int rank = 1; rank < comm->size; rank++)
@@ -81,7 +83,8 @@ static LsStatus allreduce_max(const LsComm *comm, int64_t *x, int64_t count)
     MPI_Request request;
     for (int64_t at = 0; at < count; at += LARGEST_CALL) {
         int part = (int)(count - at < LARGEST_CALL ? count - at : LARGEST_CALL);
-        LS_TRY(CALL(comm, "an agreement", MPI_Iallreduce, MPI_IN_PLACE, x + at, part, MPI_INT64_T, MPI_MAX, world_of(comm)->mpi));
+        LS_TRY(CALL(comm, "an agreement", MPI_Iallreduce, MPI_IN_PLACE, x + at, part, MPI_INT64_T, MPI_MAX,
+                    world_of(comm)->mpi));
     }
     return LS_OK;
 }
@@ -108,7 +111,8 @@ static void abort_job(const LsComm *comm, LsStatus status)
     exit((int)status);
 }
 
-/* ---- Start, finish, agree ----------------------------------------------------------------------------------------- */
+/* ---- Start, finish, agree
+ * ----------------------------------------------------------------------------------------- */
 
 /* The rest of a World whose communicator is made. */
 static LsStatus complete(World *w)
@@ -160,7 +164,8 @@ LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group)
     World *w = ls_alloc(sizeof *w);
     LS_TRY(ls_dist_agree(comm, w ? LS_OK : LS_RESOURCE));
     w->mpi = w->watch = MPI_COMM_NULL;
-    LsStatus status = ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), comm->rank / size, comm->rank, &w->mpi), "MPI_Comm_split");
+    LsStatus status =
+        ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), comm->rank / size, comm->rank, &w->mpi), "MPI_Comm_split");
     if (status == LS_OK)
         status = complete(w);
     status = ls_dist_agree(comm, status);
@@ -192,7 +197,8 @@ LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm)
         LS_TRY(ls_mpi_status(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread"));
         started = true;
         if (provided < MPI_THREAD_FUNNELED)
-            return ls_fail(LS_LAUNCH, "this MPI library cannot be used with threads (MPI_THREAD_FUNNELED); install one that can");
+            return ls_fail(LS_LAUNCH,
+                           "this MPI library cannot be used with threads (MPI_THREAD_FUNNELED); install one that can");
         LS_TRY(fill_world());
         LsStatus status = ls_dist_check_world(world.comm.size);
         if (status == LS_OK)

@@ -7,7 +7,8 @@
  *     ls_dist_finish();
  *
  * A rank that fails alone must not leave the others waiting: between two collectives every rank keeps its status, and
- * ls_dist_agree (or a flag that travels with a reduction) makes it everybody's. LsComm.abort is for where that cannot be.
+ * ls_dist_agree (or a flag that travels with a reduction) makes it everybody's. LsComm.abort is for where that cannot
+ * be.
  */
 #ifndef LS_DIST_DIST_H
 #define LS_DIST_DIST_H
@@ -29,12 +30,13 @@ void ls_dist_finish(void);
  * in front where that is another one). LS_STOPPED is the mildest after LS_OK. Collective. */
 LsStatus ls_dist_agree(const LsComm *comm, LsStatus mine);
 
-/* A call has failed since ranks did not come to it (LOCKSTEP_TIMEOUT), and they still have not: no agreement with them is possible, LsComm.abort
- * is the way out; ls_dist_finish takes it. */
+/* A call has failed since ranks did not come to it (LOCKSTEP_TIMEOUT), and they still have not: no agreement with them
+ * is possible, LsComm.abort is the way out; ls_dist_finish takes it. */
 bool ls_dist_given_up(void);
 
-/* The communicator of this rank's group, where every `size` consecutive ranks of comm are one: the ranks that share sequences. size must
- * divide comm->size. NULL for groups of one. Free it before ls_dist_finish. Collective over comm; so is ls_dist_group_free. */
+/* The communicator of this rank's group, where every `size` consecutive ranks of comm are one: the ranks that share
+ * sequences. size must divide comm->size. NULL for groups of one. Free it before ls_dist_finish. Collective over comm;
+ * so is ls_dist_group_free. */
 LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group) LS_MUST_USE;
 void ls_dist_group_free(LsComm *group); /* NULL is allowed */
 
@@ -51,27 +53,30 @@ int ls_dist_node_ranks(void);
 /* Name and version of the MPI library, one line. */
 const char *ls_dist_library(void);
 
-/* Ranks of a node that can have one copy of what all of them would have alike; 1: they cannot. Collective: the same on every rank. */
+/* Ranks of a node that can have one copy of what all of them would have alike; 1: they cannot. Collective: the same on
+ * every rank. */
 int ls_dist_sharing(const LsComm *comm);
 
 /* ---- Overlapped sum of gradients -------------------------------------------------------------------------------- */
 
-/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array: backward finishes gradients
- * from the end, so buckets can travel while it still works on the front.
+/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array: backward
+ * finishes gradients from the end, so buckets can travel while it still works on the front.
  *
  *     LsBuckets *buckets = ls_buckets_new(comm, params, &(LsBucketOptions){.bytes = 4 << 20, .overlap = true}); // makes params->grad
  *     ...
  *     LsStatus status = ls_graph_backward(g, run, 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
  *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one's part
  *
- * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then the ranks of a node share
- * the optimiser's work too: each sums its slice of every bucket straight from its neighbours' arrays, into its own; slices alone travel
- * between nodes; and `arrays` flat arrays, for values and moments, and a shadow lie in the node's memory once. Otherwise, and where
- * params->grad is there already, every rank gets the whole sum by messages, and has no such arrays.
+ * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then the
+ * ranks of a node share the optimiser's work too: each sums its slice of every bucket straight from its neighbours'
+ * arrays, into its own; slices alone travel between nodes; and `arrays` flat arrays, for values and moments, and a
+ * shadow lie in the node's memory once. Otherwise, and where params->grad is there already, every rank gets the whole
+ * sum by messages, and has no such arrays.
  *
- * A sum follows a tree over the ranks (dist/tree.h): its bits depend neither on the buckets, nor on overlap, nor on the way that the sums
- * take as long as nodes have 1, 2, 4, 8 ... ranks. With `bfloat16` what travels in messages is rounded (dist/exchange.h): half the bytes.
- * NULL with a message when out of memory. Collective; so is ls_buckets_free, which takes away the params->grad that ls_buckets_new made. */
+ * A sum follows a tree over the ranks (dist/tree.h): its bits depend neither on the buckets, nor on overlap, nor on the
+ * way that the sums take as long as nodes have 1, 2, 4, 8 ... ranks. With `bfloat16` what travels in messages is
+ * rounded (dist/exchange.h): half the bytes. NULL with a message when out of memory. Collective; so is ls_buckets_free,
+ * which takes away the params->grad that ls_buckets_new made. */
 typedef struct LsBucketOptions {
     int64_t bytes;
     bool overlap;
@@ -86,9 +91,10 @@ const struct LsHooks *ls_buckets_hooks(LsBuckets *buckets);
 /* Bytes of work space for messages, at most. */
 int64_t ls_buckets_message_bytes(const LsParams *params);
 
-/* Starts what has not started, waits for all; then params->grad is the sum (in this rank's ranges, where ranks share). Ready for the next
- * step. Collective. LS_LAUNCH where the library fails, a neighbour has failed, or nothing moves for LOCKSTEP_TIMEOUT seconds (default 1800;
- * 0: for ever): from then on these buckets do nothing but fail, the other ranks may still wait, and LsComm.abort is the way out. */
+/* Starts what has not started, waits for all; then params->grad is the sum (in this rank's ranges, where ranks share).
+ * Ready for the next step. Collective. LS_LAUNCH where the library fails, a neighbour has failed, or nothing moves for
+ * LOCKSTEP_TIMEOUT seconds (default 1800; 0: for ever): from then on these buckets do nothing but fail, the other ranks
+ * may still wait, and LsComm.abort is the way out. */
 LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
 
 /* Sum of squares of the whole sum, after ls_buckets_finish: blocks of a fixed size in order, whoever summed them. */
@@ -97,8 +103,8 @@ double ls_buckets_squares(LsBuckets *buckets);
 /* Ranks of the node that share the work; 1: this one has the whole sum. */
 int ls_buckets_sharing(const LsBuckets *buckets);
 
-/* Where they share: this rank's ranges (one a bucket), which together with its neighbours' make the whole array, and the node's arrays. All
- * of these are the library's, gone with the buckets. */
+/* Where they share: this rank's ranges (one a bucket), which together with its neighbours' make the whole array, and
+ * the node's arrays. All of these are the library's, gone with the buckets. */
 typedef struct LsRange {
     int64_t first, count;
 } LsRange;
@@ -109,14 +115,16 @@ uint16_t *ls_buckets_shadow(const LsBuckets *buckets); /* NULL where none was as
 /* Whether this rank is the first of its node, which fills the node's arrays. */
 bool ls_buckets_leads(const LsBuckets *buckets);
 
-/* This rank has written its ranges of the node's arrays; returns when its neighbours have, too. Errors as ls_buckets_finish. Collective. */
+/* This rank has written its ranges of the node's arrays; returns when its neighbours have, too. Errors as
+ * ls_buckets_finish. Collective. */
 LsStatus ls_buckets_updated(LsBuckets *buckets) LS_MUST_USE;
 
 /* What rank 0 has in the node's arrays goes to the other nodes; afterwards every rank may read them. Collective. */
 LsStatus ls_buckets_spread(LsBuckets *buckets) LS_MUST_USE;
 
-/* Where communication's time went, in seconds of this rank since new. Sums are under way from the start of a bucket until all are
- * done; what they took of that from computing is `inside` + `waited`, and the rest was hidden behind it. */
+/* Where communication's time went, in seconds of this rank since new. Sums are under way from the start of a bucket
+ * until all are done; what they took of that from computing is `inside` + `waited`, and the rest was hidden behind
+ * it. */
 typedef struct LsBucketTimes {
     double inside;    /* in the hooks, between nodes of backward: own slices summed, the library driven */
     double waited;    /* in ls_buckets_finish */
@@ -138,12 +146,12 @@ typedef struct LsLink {
     double bandwidth; /* bytes of gradients a second, of a large one */
 } LsLink;
 
-/* Of this launch, by the way that its buckets take: measured in a fraction of a second, kept for a month in the file of io/machine.h
- * of rank 0's machine. The same on every rank. Zeros where there is one rank. Collective. */
+/* Of this launch, by the way that its buckets take: measured in a fraction of a second, kept for a month in the file of
+ * io/machine.h of rank 0's machine. The same on every rank. Zeros where there is one rank. Collective. */
 LsStatus ls_link(const LsComm *comm, LsLink *link) LS_MUST_USE;
 
-/* A power of two of bytes at which latency is at most a twentieth of a bucket's time, from 256 KiB to 64 MiB: larger buckets would only
- * make the last one, which nothing hides, longer. */
+/* A power of two of bytes at which latency is at most a twentieth of a bucket's time, from 256 KiB to 64 MiB: larger
+ * buckets would only make the last one, which nothing hides, longer. */
 int64_t ls_link_bucket_bytes(const LsLink *link);
 
 int ls_buckets_count(const LsBuckets *buckets);

@@ -96,7 +96,8 @@ static LsStatus post(LsExchange *e, int party, char *from, int64_t in, char *to,
     if (in > 0)
         LS_TRY(ls_mpi_status(MPI_Irecv(from, (int)in, type, party, tag, e->mpi, &e->request[party]), "MPI_Irecv"));
     if (out > 0)
-        LS_TRY(ls_mpi_status(MPI_Isend(to, (int)out, type, party, tag, e->mpi, &e->request[e->parties + party]), "MPI_Isend"));
+        LS_TRY(ls_mpi_status(MPI_Isend(to, (int)out, type, party, tag, e->mpi, &e->request[e->parties + party]),
+                             "MPI_Isend"));
     return LS_OK;
 }
 

@@ -17,11 +17,12 @@ LsStatus ls_dist_check_world(int ranks)
         long promised = strtol(value, NULL, 10);
         if (ranks > 1 || promised <= 1)
             return LS_OK;
-        return ls_fail(LS_LAUNCH,
-                       "%s says %ld ranks, but MPI started a world of 1: every process would do the whole work. Start it with the "
-                       "mpirun of the MPI library it is linked with (%s), or with 'srun --mpi=pmix'; for one process on purpose "
-                       "use 'mpirun -np 1' or unset %s",
-                       variables[i], promised, ls_dist_library(), variables[i]);
+        return ls_fail(
+            LS_LAUNCH,
+            "%s says %ld ranks, but MPI started a world of 1: every process would do the whole work. Start it with the "
+            "mpirun of the MPI library it is linked with (%s), or with 'srun --mpi=pmix'; for one process on purpose "
+            "use 'mpirun -np 1' or unset %s",
+            variables[i], promised, ls_dist_library(), variables[i]);
     }
     return LS_OK;
 }
@@ -63,7 +64,8 @@ static LsStatus look(MPI_Comm world, Launch *launch)
     if (status == LS_OK && !all_have)
         status = have ? ls_fail(LS_RESOURCE, "a rank of this node is out of memory") : LS_RESOURCE;
     if (status == LS_OK)
-        status = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, masks, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
+        status = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, masks, sizeof mine, MPI_BYTE, node),
+                               "MPI_Allgather");
     if (status == LS_OK) {
         node_ranks = neighbours;
         cpu_set_t all = mine, both;
@@ -114,7 +116,8 @@ LsStatus ls_launch_threads(MPI_Comm world, int rank)
                 shown.threads);
     else if (!chosen && getenv("OMPI_COMM_WORLD_SIZE") && !getenv("SLURM_JOB_ID") && shown.used * 2 <= shown.online)
         ls_warn("the ranks of this node are bound to %d of its %d cores: 'mpirun --bind-to none', or '--map-by "
-                "ppr:N:socket:PE=threads --bind-to core', gives them the others (Open MPI binds a rank to one core where there "
+                "ppr:N:socket:PE=threads --bind-to core', gives them the others (Open MPI binds a rank to one core "
+                "where there "
                 "are at most 2)",
                 shown.used, shown.online);
     return LS_OK;

@@ -9,7 +9,8 @@
 /* LS_OK, or LS_LAUNCH with "MPI_Allreduce: <text of the library>". */
 LsStatus ls_mpi_status(int code, const char *call) LS_MUST_USE;
 
-/* Seconds that a rank waits for others without any progress before it gives the job up: LOCKSTEP_TIMEOUT, else half an hour. */
+/* Seconds that a rank waits for others without any progress before it gives the job up: LOCKSTEP_TIMEOUT, else half an
+ * hour. */
 double ls_dist_time_limit(void);
 
 /* The communicator behind `comm`, MPI_COMM_NULL where it is not one of MPI's. */

@@ -10,7 +10,8 @@ enum { TAG_SCAN = 1, TAG_SHIFT };
 /* Before and behind this rank, MPI_PROC_NULL at the ends. */
 static void neighbours(const LsComm *comm, bool reverse, int *before, int *behind)
 {
-    int lower = comm->rank > 0 ? comm->rank - 1 : MPI_PROC_NULL, upper = comm->rank + 1 < comm->size ? comm->rank + 1 : MPI_PROC_NULL;
+    int lower = comm->rank > 0 ? comm->rank - 1 : MPI_PROC_NULL,
+        upper = comm->rank + 1 < comm->size ? comm->rank + 1 : MPI_PROC_NULL;
     *before = reverse ? upper : lower;
     *behind = reverse ? lower : upper;
 }
@@ -31,8 +32,9 @@ static void advance(const void *x, const void *decay, void *add, int64_t count, 
     }
 }
 
-/* From rank to rank: the order of the sums, and so every bit, is that of the recurrence itself. What travels is x alone, half of what a
- * scan of (decay, add) pairs moves, and a rank waits for messages only: its own steps' summary is made before. */
+/* From rank to rank: the order of the sums, and so every bit, is that of the recurrence itself. What travels is x
+ * alone, half of what a scan of (decay, add) pairs moves, and a rank waits for messages only: its own steps' summary is
+ * made before. */
 LsStatus ls_mpi_scan(const LsComm *comm, void *x, const void *decay, void *add, int64_t count, bool wide, bool reverse)
 {
     MPI_Datatype type = wide ? MPI_DOUBLE : MPI_FLOAT;
@@ -61,8 +63,12 @@ LsStatus ls_mpi_shift(const LsComm *comm, const void *send, void *receive, int64
     neighbours(comm, back, &before, &behind);
     for (int64_t at = 0; at < bytes; at += LARGEST_CALL) {
         int part = (int)(bytes - at < LARGEST_CALL ? bytes - at : LARGEST_CALL);
-        LS_TRY(ls_mpi_status(MPI_Irecv((char *)receive + at, part, MPI_BYTE, before, TAG_SHIFT, ls_dist_mpi(comm), &request[0]), "MPI_Irecv"));
-        LS_TRY(ls_mpi_status(MPI_Isend((const char *)send + at, part, MPI_BYTE, behind, TAG_SHIFT, ls_dist_mpi(comm), &request[1]), "MPI_Isend"));
+        LS_TRY(ls_mpi_status(
+            MPI_Irecv((char *)receive + at, part, MPI_BYTE, before, TAG_SHIFT, ls_dist_mpi(comm), &request[0]),
+            "MPI_Irecv"));
+        LS_TRY(ls_mpi_status(
+            MPI_Isend((const char *)send + at, part, MPI_BYTE, behind, TAG_SHIFT, ls_dist_mpi(comm), &request[1]),
+            "MPI_Isend"));
         for (int i = 0; i < 2; i++)
             LS_TRY(ls_wait_for(comm, &request[i], "tokens of a neighbour"));
     }

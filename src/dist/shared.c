@@ -13,8 +13,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-/* A rank's anonymous file, for the others to open under /proc: no name in a file system, not bounded by the size of /dev/shm, gone
- * with the processes. The nonce tells a process of another container that has the same number. */
+/* A rank's anonymous file, for the others to open under /proc: no name in a file system, not bounded by the size of
+ * /dev/shm, gone with the processes. The nonce tells a process of another container that has the same number. */
 typedef struct Ticket {
     int64_t pid, file;
     uint64_t nonce;
@@ -34,7 +34,8 @@ typedef struct Ticket {
 /* The ranks of this machine, or of its LOCKSTEP_NODE_RANKS-th part. */
 static LsStatus split_node(MPI_Comm world, int world_rank, MPI_Comm *node)
 {
-    LS_TRY(ls_mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, world_rank, MPI_INFO_NULL, node), "MPI_Comm_split_type"));
+    LS_TRY(ls_mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, world_rank, MPI_INFO_NULL, node),
+                         "MPI_Comm_split_type"));
     const char *text = getenv("LOCKSTEP_NODE_RANKS");
     int wanted = text ? atoi(text) : 0, index = 0;
     if (wanted < 1)
@@ -46,7 +47,8 @@ static LsStatus split_node(MPI_Comm world, int world_rank, MPI_Comm *node)
     return status;
 }
 
-/* ---- One file, mapped -------------------------------------------------------------------------------------------------- */
+/* ---- One file, mapped
+ * -------------------------------------------------------------------------------------------------- */
 
 static size_t pages_of(size_t bytes)
 {
@@ -72,8 +74,8 @@ static void *map_file(int file, size_t bytes)
     return start;
 }
 
-/* Shared memory gets small pages by default. Where something lies in each of them, the system puts together huge ones when asked, a third
- * faster to sweep over. A hint: without it everything works as well, slower. */
+/* Shared memory gets small pages by default. Where something lies in each of them, the system puts together huge ones
+ * when asked, a third faster to sweep over. A hint: without it everything works as well, slower. */
 static void ask_for_huge_pages(char *mapping, size_t bytes)
 {
     double start = ls_seconds();
@@ -126,11 +128,14 @@ static char *open_file(size_t bytes, const Ticket *ticket)
         munmap(mapping, bytes);
     if (same)
         return mapping;
-    ls_fail(LS_RESOURCE, "memory of a neighbour cannot be opened at %s (other containers, or a stricter kernel.yama.ptrace_scope)", path);
+    ls_fail(LS_RESOURCE,
+            "memory of a neighbour cannot be opened at %s (other containers, or a stricter kernel.yama.ptrace_scope)",
+            path);
     return NULL;
 }
 
-/* ---- Everybody's files ------------------------------------------------------------------------------------------------- */
+/* ---- Everybody's files
+ * ------------------------------------------------------------------------------------------------- */
 
 /* All mappings of the node. all: (ranks). Collective over node, whatever fails. */
 static LsStatus map_all(LsShared *s, MPI_Comm node, Ticket *all)
@@ -141,7 +146,8 @@ static LsStatus map_all(LsShared *s, MPI_Comm node, Ticket *all)
     if (own)
         ask_for_huge_pages(own, s->bytes);
     LsStatus status = own ? LS_OK : LS_RESOURCE;
-    LsStatus told = ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
+    LsStatus told =
+        ls_mpi_status(MPI_Allgather(&mine, sizeof mine, MPI_BYTE, all, sizeof mine, MPI_BYTE, node), "MPI_Allgather");
     status = status == LS_OK ? told : status;
     for (int i = 0; i < s->ranks && status == LS_OK; i++)
         if (i != s->index && !(s->mapping[i] = open_file(s->bytes, &all[i])))
@@ -219,7 +225,8 @@ static LsStatus fill(LsShared *s, const LsComm *comm, MPI_Comm node, int64_t cou
         status = ls_dist_agree(comm, map_common(s, node));
     ls_free(ticket);
     if (status == LS_OK && s->nodes > 1)
-        status = ls_dist_agree(comm, ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), s->index, comm->rank, &s->across), "MPI_Comm_split"));
+        status = ls_dist_agree(
+            comm, ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), s->index, comm->rank, &s->across), "MPI_Comm_split"));
     return status;
 }
 
@@ -245,7 +252,8 @@ LsStatus ls_shared_new(const LsComm *comm, int64_t count, size_t common_bytes, L
     }
     ls_shared_free(s);
     if (status == LS_RESOURCE && comm->rank == 0)
-        ls_warn("the ranks of a node cannot share memory: %s. Each has parameters and moments of its own, and gradients are summed by messages",
+        ls_warn("the ranks of a node cannot share memory: %s. Each has parameters and moments of its own, and "
+                "gradients are summed by messages",
                 ls_message());
     if (status != LS_OK && status != LS_RESOURCE)
         return status;

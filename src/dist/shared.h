@@ -1,5 +1,5 @@
-/* Memory that all ranks of a node can read and write: a float array of each, and one block that is everybody's. Sums inside a node need no
- * messages, and what all ranks would have alike lies there once. */
+/* Memory that all ranks of a node can read and write: a float array of each, and one block that is everybody's. Sums
+ * inside a node need no messages, and what all ranks would have alike lies there once. */
 #ifndef LS_DIST_SHARED_H
 #define LS_DIST_SHARED_H
 
@@ -29,9 +29,10 @@ typedef struct LsShared {
     size_t common_bytes;
 } LsShared;
 
-/* *shared is NULL where memory is not to be shared: one rank a node, nodes with unlike numbers of ranks, LOCKSTEP_SHARED=off; and where
- * it cannot be had, which rank 0 warns of with the reason: use messages. Every rank gets one or none does. Collective.
- * LOCKSTEP_NODE_RANKS=N lets every N ranks of a machine take themselves for a node (tests). */
+/* *shared is NULL where memory is not to be shared: one rank a node, nodes with unlike numbers of ranks,
+ * LOCKSTEP_SHARED=off; and where it cannot be had, which rank 0 warns of with the reason: use messages. Every rank gets
+ * one or none does. Collective. LOCKSTEP_NODE_RANKS=N lets every N ranks of a machine take themselves for a node
+ * (tests). */
 LsStatus ls_shared_new(const LsComm *comm, int64_t count, size_t common_bytes, LsShared **shared) LS_MUST_USE;
 void ls_shared_free(LsShared *shared); /* NULL is allowed */
 

@@ -1,5 +1,6 @@
-/* Sums over ranks in an order that depends on their number alone: ((0 + 1) + (2 + 3)) + (4 + 5), halves of the largest power of two. Nodes of
- * 2, 4, 8 ... ranks that are summed first, and then with each other, come to the same bits as all ranks at once. */
+/* Sums over ranks in an order that depends on their number alone: ((0 + 1) + (2 + 3)) + (4 + 5), halves of the largest
+ * power of two. Nodes of 2, 4, 8 ... ranks that are summed first, and then with each other, come to the same bits as
+ * all ranks at once. */
 #ifndef LS_DIST_TREE_H
 #define LS_DIST_TREE_H
 
@@ -8,8 +9,8 @@
 
 #include <stdbool.h>
 
-/* to: (count), may be one of x. x: (parties), each (count) floats, or LsBfloat16 where `narrow`. squares: of the sum by blocks, or NULL; then
- * `to` begins at the border of a block. With all threads. */
+/* to: (count), may be one of x. x: (parties), each (count) floats, or LsBfloat16 where `narrow`. squares: of the sum by
+ * blocks, or NULL; then `to` begins at the border of a block. With all threads. */
 typedef struct LsTree {
     int parties;
     bool narrow;

@@ -16,7 +16,8 @@ double ls_dist_time_limit(void)
     return seconds > 0 ? seconds : HUGE_VAL;
 }
 
-/* ---- Who is missing ---------------------------------------------------------------------------------------------------- */
+/* ---- Who is missing
+ * ---------------------------------------------------------------------------------------------------- */
 
 /* A rank that has waited too long asks the others where they are; those that wait somewhere answer. */
 enum { TAG_ASK = 1, TAG_ANSWER };
@@ -47,7 +48,8 @@ static LsStatus listen(const LsWait *wait, int *from, char *text)
         LS_TRY(ls_mpi_status(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, watch, &there, &what), "MPI_Iprobe"));
         if (!there)
             return LS_OK;
-        LS_TRY(ls_mpi_status(MPI_Recv(text, TEXT_BYTES, MPI_CHAR, what.MPI_SOURCE, what.MPI_TAG, watch, MPI_STATUS_IGNORE), "MPI_Recv"));
+        LS_TRY(ls_mpi_status(
+            MPI_Recv(text, TEXT_BYTES, MPI_CHAR, what.MPI_SOURCE, what.MPI_TAG, watch, MPI_STATUS_IGNORE), "MPI_Recv"));
         if (what.MPI_TAG == TAG_ASK)
             LS_TRY(tell(watch, what.MPI_SOURCE, TAG_ANSWER, wait->what));
         else
@@ -95,10 +97,16 @@ static LsStatus give_up(const LsWait *wait, double seconds)
     ls_free(heard);
     const char *limit = "(LOCKSTEP_TIMEOUT sets this limit, 0 none)";
     if (missing > 0)
-        return ls_fail(LS_LAUNCH, "waiting for %s: nothing has moved for %.0f s, and nothing is heard of rank%s %s, which hang%s or stand%s still%s %s",
-                       wait->what, seconds, missing > 1 ? "s" : "", names, missing > 1 ? "" : "s", missing > 1 ? "" : "s", elsewhere, limit);
-    return ls_fail(LS_LAUNCH, "waiting for %s: nothing has moved for %.0f s, though all other ranks answer: the network does not deliver, or the "
-                              "ranks have lost step%s %s", wait->what, seconds, elsewhere, limit);
+        return ls_fail(LS_LAUNCH,
+                       "waiting for %s: nothing has moved for %.0f s, and nothing is heard of rank%s %s, which hang%s "
+                       "or stand%s still%s %s",
+                       wait->what, seconds, missing > 1 ? "s" : "", names, missing > 1 ? "" : "s",
+                       missing > 1 ? "" : "s", elsewhere, limit);
+    return ls_fail(LS_LAUNCH,
+                   "waiting for %s: nothing has moved for %.0f s, though all other ranks answer: the network does not "
+                   "deliver, or the "
+                   "ranks have lost step%s %s",
+                   wait->what, seconds, elsewhere, limit);
 }
 
 bool ls_dist_given_up(void)
@@ -107,9 +115,13 @@ bool ls_dist_given_up(void)
     return left != MPI_REQUEST_NULL && (MPI_Test(&left, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done);
 }
 
-/* ---- Waiting ------------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting
+ * ------------------------------------------------------------------------------------------------------------- */
 
-LsWait ls_wait_begin(const LsComm *comm, const char *what) { return (LsWait){.comm = comm, .what = what, .since = ls_seconds()}; }
+LsWait ls_wait_begin(const LsComm *comm, const char *what)
+{
+    return (LsWait){.comm = comm, .what = what, .since = ls_seconds()};
+}
 
 LsStatus ls_wait_more(LsWait *wait, bool moved)
 {

@@ -14,11 +14,12 @@ typedef struct LsWait {
 
 LsWait ls_wait_begin(const LsComm *comm, const char *what);
 
-/* Lets others use the core, and answers ranks that ask. moved: something has come since the last call. LS_LAUNCH after LOCKSTEP_TIMEOUT
- * seconds without that, with the ranks of which nothing is heard. */
+/* Lets others use the core, and answers ranks that ask. moved: something has come since the last call. LS_LAUNCH after
+ * LOCKSTEP_TIMEOUT seconds without that, with the ranks of which nothing is heard. */
 LsStatus ls_wait_more(LsWait *wait, bool moved) LS_MUST_USE;
 
-/* Until the request is complete. After a failure it still is the library's, with its buffers: end the job (ls_dist_given_up). */
+/* Until the request is complete. After a failure it still is the library's, with its buffers: end the job
+ * (ls_dist_given_up). */
 LsStatus ls_wait_for(const LsComm *comm, MPI_Request *request, const char *what) LS_MUST_USE;
 
 #endif

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Several orders are tried, and the best of them is changed a few times: an arena this near to the bound is good enough. */
+/* Several orders are tried, and the best of them is changed a few times: an arena this near to the bound is good
+ * enough. */
 #define GOOD 1.005
 #define CHANGES 24
 
@@ -39,8 +40,9 @@ static int by_key(const void *a, const void *b, void *self)
     return i - j;
 }
 
-/* The smallest gap that holds b between placed blocks that live at the same time, or the lowest place above them (greedy by size and best
- * fit: Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"). */
+/* The smallest gap that holds b between placed blocks that live at the same time, or the lowest place above them
+ * (greedy by size and best fit: Pisarchyk and Lee 2020, "Efficient memory management for deep neural net
+ * inference"). */
 static int64_t place_of(const Layout *l, const LsBlock *b, int placed)
 {
     int64_t end = 0, best = -1, least = INT64_MAX;

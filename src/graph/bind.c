@@ -84,7 +84,8 @@ static LsStatus check_frozen(const LsGraph *g)
         for (int i = 0; i < g->node[n]->inputs; i++) {
             const LsTensor *x = g->node[n]->in[i];
             if (x && x->role == LS_ROLE_PARAM && !x->data)
-                return ls_fail(LS_ERROR, "parameter %s was not loaded in the precision that %s reads", x->name, g->node[n]->name);
+                return ls_fail(LS_ERROR, "parameter %s was not loaded in the precision that %s reads", x->name,
+                               g->node[n]->name);
         }
     return LS_OK;
 }

@@ -171,8 +171,10 @@ LsTensor *ls_tensor_new(LsGraph *g, char *name, LsRole role, LsDtype dtype, int 
     for (int i = 0; i < rank; i++) {
         x->dim[i] = dim[i];
         if (dim[i] < 1 || __builtin_mul_overflow(x->count, dim[i], &x->count)) {
-            ls_graph_fail(g, LS_USAGE, "%s: dimension %d is %lld; every dimension must be at least 1 and the product must fit 63 bits",
-                          name, i, (long long)dim[i]);
+            ls_graph_fail(
+                g, LS_USAGE,
+                "%s: dimension %d is %lld; every dimension must be at least 1 and the product must fit 63 bits", name,
+                i, (long long)dim[i]);
             x->count = 1;
         }
     }
@@ -251,7 +253,9 @@ LsTensor *ls_param_int8(LsGraph *g, LsTensor *w)
         if (g->tensor[i]->role == LS_ROLE_PARAM && g->tensor[i]->dtype == LS_I8 && g->tensor[i]->param == w->param)
             return g->tensor[i];
     if (!g->options.int8_weights || w->role != LS_ROLE_PARAM || w->rank != 2)
-        return fail_build(g, ls_fail(LS_USAGE, "%s: 8-bit weights are made of parameters of rank 2, in graphs that ask for them", w->name));
+        return fail_build(g, ls_fail(LS_USAGE,
+                                     "%s: 8-bit weights are made of parameters of rank 2, in graphs that ask for them",
+                                     w->name));
     char *name = ls_strdup(w->name);
     LsTensor *x = name ? ls_tensor_new(g, name, LS_ROLE_PARAM, LS_I8, w->rank, w->dim) : NULL;
     if (!x || g->failed)
@@ -261,7 +265,10 @@ LsTensor *ls_param_int8(LsGraph *g, LsTensor *w)
     return x;
 }
 
-const float *ls_param_row_scale(const LsGraph *g, const LsTensor *w) { return g->params->row_scale + g->params->list[w->param].row; }
+const float *ls_param_row_scale(const LsGraph *g, const LsTensor *w)
+{
+    return g->params->row_scale + g->params->list[w->param].row;
+}
 
 bool ls_graph_int8_weights(const LsGraph *g) { return g->options.int8_weights; }
 

@@ -11,14 +11,19 @@ LsStatus ls_check_parts(const LsNode *node)
     for (int i = 0; i < node->inputs; i++)
         if (node->in[i] && node->in[i]->role == LS_ROLE_CARRY)
             return LS_OK;
-    return ls_node_fail(node, "%s needs whole sequences, so this model cannot be trained on parts of them: set train.segment to 0 and "
-                              "train.sequence_ranks to 1, or take a recurrent model (mamba)",
-                        node->op->name);
+    return ls_node_fail(
+        node,
+        "%s needs whole sequences, so this model cannot be trained on parts of them: set train.segment to 0 and "
+        "train.sequence_ranks to 1, or take a recurrent model (mamba)",
+        node->op->name);
 }
 
 static bool is_start(const LsTensor *x) { return x->role == LS_ROLE_CARRY && x->end; }
 
-static int64_t rounded_bytes(const LsGraph *g, const LsTensor *x) { return (ls_tensor_bytes(g, x) + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN; }
+static int64_t rounded_bytes(const LsGraph *g, const LsTensor *x)
+{
+    return (ls_tensor_bytes(g, x) + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
+}
 
 static int64_t start_bytes(const LsGraph *g)
 {

@@ -67,7 +67,10 @@ bool ls_subject_of_case(const LsOp *op, int which, LsOpCase *self, LsSubject *su
     snprintf(self->name, sizeof self->name, "%.40s, case %d", op->name, which);
     *subject = (LsSubject){.build = build_case, .self = self, .name = self->name};
     LsParams *params = ls_params_new();
-    LsGraph *g = params ? ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_FLOAT64, .int8_weights = true}) : NULL;
+    LsGraph *g =
+        params
+            ? ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_FLOAT64, .int8_weights = true})
+            : NULL;
     bool exists = g && op->cases && op->cases(g, which);
     ls_graph_free(g);
     ls_params_free(params);
@@ -94,7 +97,8 @@ static void fill_leaves(const Trial *trial)
         uint64_t key = ls_key(7, x->name);
         for (int64_t i = 0; i < x->count; i++) {
             double value = plan->low + (plan->high - plan->low) * (double)ls_uniform_at(key, 0, (uint64_t)i);
-            ls_set_element(g, x->data, x->dtype, i, x->dtype == LS_I32 ? floor(value) : coarsen(trial, x->dtype, (double)(float)value));
+            ls_set_element(g, x->data, x->dtype, i,
+                           x->dtype == LS_I32 ? floor(value) : coarsen(trial, x->dtype, (double)(float)value));
         }
     }
 }
@@ -125,7 +129,8 @@ static LsStatus project(const Trial *trial, double *loss, double *size)
     *loss = *size = 0;
     for (int t = 0; t < g->tensors; t++)
         for (int64_t i = 0; is_result(g, t) && i < g->tensor[t]->count; i++) {
-            double part = coarsen(trial, g->tensor[t]->dtype, projection(g->tensor[t], i)) * ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
+            double part = coarsen(trial, g->tensor[t]->dtype, projection(g->tensor[t], i)) *
+                          ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
             *loss += part;
             *size += fabs(part);
         }
@@ -137,7 +142,8 @@ static LsStatus backward(const Trial *trial, bool accumulate)
     LsGraph *g = trial->g;
     for (int t = 0; t < g->tensors; t++)
         for (int64_t i = 0; is_result(g, t) && i < g->tensor[t]->count; i++)
-            ls_set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, coarsen(trial, g->tensor[t]->dtype, projection(g->tensor[t], i)));
+            ls_set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i,
+                           coarsen(trial, g->tensor[t]->dtype, projection(g->tensor[t], i)));
     return ls_graph_backward_seeded(g, &run, accumulate, NULL);
 }
 
@@ -164,14 +170,18 @@ static void coarsen_parameters(const Trial *t, LsStatus allocated)
 }
 
 /* LS_TRAIN unless the subject has states; *decodes tells. */
-static LsStatus trial_new(const LsSubject *subject, LsPrecision precision, bool reference, bool coarse, Trial *t, bool *decodes)
+static LsStatus trial_new(const LsSubject *subject, LsPrecision precision, bool reference, bool coarse, Trial *t,
+                          bool *decodes)
 {
     *decodes = false;
     for (int attempt = 0; attempt < 2; attempt++) {
         LsMode mode = attempt == 0 ? LS_DECODE : LS_TRAIN;
         *t = (Trial){.params = ls_params_new(), .coarse = coarse};
-        t->g = t->params ? ls_graph_new(t->params, &(LsGraphOptions){.mode = mode, .precision = precision, .reference = reference,
-                                                                     .grad_inputs = true, .poison = true,
+        t->g = t->params ? ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
+                                                                     .precision = precision,
+                                                                     .reference = reference,
+                                                                     .grad_inputs = true,
+                                                                     .poison = true,
                                                                      .int8_weights = mode == LS_DECODE})
                          : NULL;
         if (!t->g || !subject->build(t->g, subject->self)) {
@@ -205,7 +215,8 @@ static double largest_gradient(const LsGraph *g, const LsTensor *x)
     return largest;
 }
 
-/* A leaf's data must survive project(), which refills inputs: the perturbation is applied between filling and running. */
+/* A leaf's data must survive project(), which refills inputs: the perturbation is applied between filling and
+ * running. */
 static LsStatus perturbed_loss(LsGraph *g, LsTensor *x, int64_t i, double value, double *loss)
 {
     double keep = ls_element(g, x->data, x->dtype, i);
@@ -219,7 +230,8 @@ static LsStatus perturbed_loss(LsGraph *g, LsTensor *x, int64_t i, double value,
     return status;
 }
 
-static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, const double *analytic, int samples, double size)
+static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, const double *analytic, int samples,
+                           double size)
 {
     double largest = 0;
     for (int64_t i = 0; i < x->count; i++)
@@ -232,10 +244,12 @@ static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, co
         for (int k = 0; k < 4; k++)
             LS_TRY(perturbed_loss(g, x, i, at + steps[k], &loss[k]));
         double numeric = (8 * (loss[1] - loss[2]) - (loss[0] - loss[3])) / (12 * h);
-        /* Fourth-order central differences: what is left is the rounding of L, 2^-53 size / h, of which sums make a few. */
+        /* Fourth-order central differences: what is left is the rounding of L, 2^-53 size / h, of which sums make a
+         * few. */
         double allowed = 1e-7 * fmax(fabs(numeric), largest) + 20 * 0x1p-53 * size / h;
         if (!(fabs(numeric - analytic[i]) <= allowed))
-            return ls_fail(LS_ERROR, "%s: gradient of %s[%lld] is %.10g, central difference says %.10g (allowed difference %.2g)",
+            return ls_fail(LS_ERROR,
+                           "%s: gradient of %s[%lld] is %.10g, central difference says %.10g (allowed difference %.2g)",
                            subject->name, x->name, (long long)i, analytic[i], numeric, allowed);
     }
     return LS_OK;
@@ -264,8 +278,10 @@ static LsStatus check_adding(const LsSubject *subject, const Trial *trial, doubl
         double allowed = 1e-12 * (largest_gradient(g, x) + fabs(start));
         for (int64_t i = 0; i < x->count; i++)
             if (!(fabs(ls_element(g, x->grad, x->dtype, i) - (start + analytic[t][i])) <= allowed))
-                return ls_fail(LS_ERROR, "%s: told to add its gradient of %s[%lld] to %g it gave %.10g instead of %.10g", subject->name,
-                               x->name, (long long)i, start, ls_element(g, x->grad, x->dtype, i), start + analytic[t][i]);
+                return ls_fail(LS_ERROR,
+                               "%s: told to add its gradient of %s[%lld] to %g it gave %.10g instead of %.10g",
+                               subject->name, x->name, (long long)i, start, ls_element(g, x->grad, x->dtype, i),
+                               start + analytic[t][i]);
     }
     return LS_OK;
 }
@@ -336,23 +352,25 @@ typedef struct Allowance {
     double own, shared;
 } Allowance;
 
-static LsStatus compare(const char *name, const char *what, const LsTensor *x, const LsGraph *g, const void *data, const LsGraph *judge,
-                        const void *expected, LsDtype dtype, Allowance a)
+static LsStatus compare(const char *name, const char *what, const LsTensor *x, const LsGraph *g, const void *data,
+                        const LsGraph *judge, const void *expected, LsDtype dtype, Allowance a)
 {
     double shared = a.shared * (largest_value(judge, expected, dtype, x->count) + 1e-30);
     for (int64_t i = 0; i < x->count; i++) {
         double have = ls_element(g, data, dtype, i), want = ls_element(judge, expected, dtype, i);
         double allowed = shared + (ls_graph_element_bytes(g, dtype) == 2 ? a.own * fabs(want) : 0);
         if (!(fabs(have - want) <= allowed))
-            return ls_fail(LS_ERROR, "%s: %s%s[%lld] is %.9g, should be %.9g (allowed difference %.2g, largest %.3g)", name, what, x->name,
-                           (long long)i, have, want, allowed, largest_value(judge, expected, dtype, x->count));
+            return ls_fail(LS_ERROR, "%s: %s%s[%lld] is %.9g, should be %.9g (allowed difference %.2g, largest %.3g)",
+                           name, what, x->name, (long long)i, have, want, allowed,
+                           largest_value(judge, expected, dtype, x->count));
     }
     return LS_OK;
 }
 
 static bool compared(const LsGraph *g, int t)
 {
-    return g->tensor_plan[t].kept || g->tensor[t]->role == LS_ROLE_STATE || (g->tensor[t]->role == LS_ROLE_CARRY && !g->tensor[t]->end);
+    return g->tensor_plan[t].kept || g->tensor[t]->role == LS_ROLE_STATE ||
+           (g->tensor[t]->role == LS_ROLE_CARRY && !g->tensor[t]->end);
 }
 
 static LsStatus compare_all(const LsSubject *subject, const Trial *t, const Trial *judge, Allowance a, bool gradients)

@@ -1,12 +1,13 @@
-/* Checks of ops and whole models: gradients against finite differences in double; float builds at every instruction set and number of
- * threads against double; fast kernels against plain ones. Tests and `lockstep ops --check` call these.
+/* Checks of ops and whole models: gradients against finite differences in double; float builds at every instruction set
+ * and number of threads against double; fast kernels against plain ones. Tests and `lockstep ops --check` call these.
  */
 #ifndef LS_GRAPH_CHECK_H
 #define LS_GRAPH_CHECK_H
 
 #include "lockstep/op.h"
 
-/* What is checked: builds a graph that ends in the node under test (or in outputs named "loss"); false where there is no such case. */
+/* What is checked: builds a graph that ends in the node under test (or in outputs named "loss"); false where there is
+ * no such case. */
 typedef struct LsSubject {
     bool (*build)(LsGraph *g, const void *self);
     const void *self;
@@ -21,21 +22,24 @@ typedef struct LsOpCase {
 } LsOpCase;
 bool ls_subject_of_case(const LsOp *op, int which, LsOpCase *self, LsSubject *subject);
 
-/* Values of input or state x are drawn from [low, high) when it is checked (for subjects that build whole models). Returns x. */
+/* Values of input or state x are drawn from [low, high) when it is checked (for subjects that build whole models).
+ * Returns x. */
 LsTensor *ls_case_range(LsGraph *g, LsTensor *x, double low, double high);
 
-/* Gradients of a random projection of the results, in double, against central differences at up to `samples` elements of every input and
- * parameter; then that backward adds where it is told to. Everything unwritten is NaN. Subjects with states (decoding) have no gradient: LS_OK.
- * LS_ERROR with the worst element in the message where a difference exceeds what central differences can tell. */
+/* Gradients of a random projection of the results, in double, against central differences at up to `samples` elements
+ * of every input and parameter; then that backward adds where it is told to. Everything unwritten is NaN. Subjects with
+ * states (decoding) have no gradient: LS_OK. LS_ERROR with the worst element in the message where a difference exceeds
+ * what central differences can tell. */
 LsStatus ls_check_gradient(const LsSubject *subject, int samples) LS_MUST_USE;
 
 /* The fast forward in double against the plain one: to 1e-12 of the largest magnitude. */
 LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 
-/* Results and gradients of a build (float or bfloat16, at this instruction set) against double, which gets the same inputs, parameters and
- * upstream gradients, rounded to bfloat16 first for that build. Allowed is tolerance * 2^-24 of the largest magnitude of each tensor; in
- * bfloat16 also 2^-8 of the result itself where it is stored so, and roundings * 2^-8 of the largest magnitude (LsOp.roundings says for
- * what). And the same bits with 1, 2 and 3 threads. */
-LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double roundings) LS_MUST_USE;
+/* Results and gradients of a build (float or bfloat16, at this instruction set) against double, which gets the same
+ * inputs, parameters and upstream gradients, rounded to bfloat16 first for that build. Allowed is tolerance * 2^-24 of
+ * the largest magnitude of each tensor; in bfloat16 also 2^-8 of the result itself where it is stored so, and roundings
+ * * 2^-8 of the largest magnitude (LsOp.roundings says for what). And the same bits with 1, 2 and 3 threads. */
+LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance,
+                        double roundings) LS_MUST_USE;
 
 #endif

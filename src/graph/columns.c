@@ -1,4 +1,5 @@
-/* Gradients whose columns are shared out among the ops that write them: a packed result that two ops take a part of each. */
+/* Gradients whose columns are shared out among the ops that write them: a packed result that two ops take a part of
+ * each. */
 #include "graph/graph_internal.h"
 
 /* One op's part of the columns of a tensor. */

@@ -7,8 +7,8 @@
 #define LS_SCOPE_BYTES 512
 #define LS_SCOPE_DEPTH 16
 
-/* Where a block of the arena lives, and when: forward of node i is time i; times of backward and of what is made again for it follow
- * (see lifetimes.c). */
+/* Where a block of the arena lives, and when: forward of node i is time i; times of backward and of what is made again
+ * for it follow (see lifetimes.c). */
 typedef struct LsBlock {
     int64_t bytes, offset;
     int first, last;
@@ -107,8 +107,8 @@ int64_t ls_plan_live(LsGraph *g);
 /* Gives the blocks their offsets. */
 LsStatus ls_plan_arena(LsGraph *g) LS_MUST_USE;
 
-/* Chooses what is dropped and made again so that the arena takes at most `limit` bytes, for little time; lays it out. LS_RESOURCE
- * with the least that would do where nothing does. */
+/* Chooses what is dropped and made again so that the arena takes at most `limit` bytes, for little time; lays it out.
+ * LS_RESOURCE with the least that would do where nothing does. */
 LsStatus ls_plan_fit(LsGraph *g, int64_t limit) LS_MUST_USE;
 
 /* May node n be dropped? Not with results that are kept or states that it changes. */
@@ -119,7 +119,10 @@ double ls_plan_seconds(const LsNode *node);
 
 /* Gradients of parameters are LS_ACC whatever the parameter is seen as; others are of their tensor's type. */
 static inline LsDtype ls_grad_dtype(const LsTensor *x) { return x->role == LS_ROLE_PARAM ? LS_ACC : x->dtype; }
-static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x) { return x->count * ls_graph_element_bytes(g, ls_grad_dtype(x)); }
+static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x)
+{
+    return x->count * ls_graph_element_bytes(g, ls_grad_dtype(x));
+}
 
 /* Element i of an array of this type, in this graph's precision. */
 double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i);
@@ -134,7 +137,8 @@ void ls_poison(void *data, int64_t bytes);
 /* One node's forward. */
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
 
-/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one would add to the zeros of another. */
+/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one would add to
+ * the zeros of another. */
 void ls_plan_columns(LsGraph *g);
 
 /* carry.c: refuses ops that cannot work on a part of the time; lays out and gives memory to carries. */

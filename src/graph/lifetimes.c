@@ -1,8 +1,8 @@
 /* When every value is made, last read and made again: the blocks of the arena and their lifetimes.
  *
- * Time counts the calls of ops in the order in which they run: forward of node n is time n; then, for n from the last to the first, what
- * backward of n needs again is made (in the order of the nodes, each at most once), and backward of n runs. A value made again lies in a
- * block of its own from then on; the executor turns the tensor's pointer. */
+ * Time counts the calls of ops in the order in which they run: forward of node n is time n; then, for n from the last
+ * to the first, what backward of n needs again is made (in the order of the nodes, each at most once), and backward of
+ * n runs. A value made again lies in a block of its own from then on; the executor turns the tensor's pointer. */
 #include "graph/graph_internal.h"
 
 #include <stdlib.h>
@@ -39,7 +39,8 @@ static void demand(LsGraph *g, const LsTensor *x)
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-/* What must be made again before backward of node n goes to the end of g->remake. Nodes are in an order in which they can run. */
+/* What must be made again before backward of node n goes to the end of g->remake. Nodes are in an order in which they
+ * can run. */
 static void demand_for(LsGraph *g, int n)
 {
     const LsNode *node = g->node[n];
@@ -183,11 +184,12 @@ static LsStatus place_results(LsGraph *g, int n, int time, bool again)
             return LS_RESOURCE;
         extend(g, *block, last);
     }
-    return place_scratch(g, node->scratch_forward, time, again ? &g->node_plan[n].again_block : &g->node_plan[n].forward_block);
+    return place_scratch(g, node->scratch_forward, time,
+                         again ? &g->node_plan[n].again_block : &g->node_plan[n].forward_block);
 }
 
-/* A result's gradient lives from its first contribution to its producer's backward. Where the op allows, the input's gradient, if this
- * is its first contribution, takes over the memory of the result's. */
+/* A result's gradient lives from its first contribution to its producer's backward. Where the op allows, the input's
+ * gradient, if this is its first contribution, takes over the memory of the result's. */
 static LsStatus place_grads_of(LsGraph *g, int n)
 {
     LsNode *node = g->node[n];
@@ -208,8 +210,10 @@ static LsStatus place_grads_of(LsGraph *g, int n)
         LsTensor *x = node->in[i];
         if (!((node->want >> i) & 1u) || x->role != LS_ROLE_ACTIVATION || plan_of(g, x)->grad_block >= 0)
             continue;
-        bool takes = free_to_take && ((node->op->in_place >> i) & 1u) && ls_tensor_bytes(g, x) == ls_tensor_bytes(g, node->out[0]);
-        plan_of(g, x)->grad_block = takes ? plan_of(g, node->out[0])->grad_block : new_block(g, ls_tensor_bytes(g, x), now, now);
+        bool takes = free_to_take && ((node->op->in_place >> i) & 1u) &&
+                     ls_tensor_bytes(g, x) == ls_tensor_bytes(g, node->out[0]);
+        plan_of(g, x)->grad_block =
+            takes ? plan_of(g, node->out[0])->grad_block : new_block(g, ls_tensor_bytes(g, x), now, now);
         free_to_take = free_to_take && !takes;
         if (plan_of(g, x)->grad_block < 0)
             return LS_RESOURCE;

@@ -60,8 +60,8 @@ void ls_params_free(LsParams *params)
     ls_free(params);
 }
 
-/* One row: the largest magnitude becomes 127; round to nearest, so that a weight is off by half a scale at most. A row with a value that is
- * not finite gets a scale that is not finite, and so do products with it. */
+/* One row: the largest magnitude becomes 127; round to nearest, so that a weight is off by half a scale at most. A row
+ * with a value that is not finite gets a scale that is not finite, and so do products with it. */
 static float quantise_row(const float *value, int8_t *to, int64_t count)
 {
     float largest = 0, bad = 0;
@@ -118,7 +118,8 @@ static int check_same(const LsParam *p, int rank, const int64_t *dim)
     LsTensor want = {.rank = rank}, have = {.rank = p->rank};
     memcpy(want.dim, dim, sizeof(int64_t) * (size_t)rank);
     memcpy(have.dim, p->dim, sizeof have.dim);
-    ls_fail(LS_USAGE, "parameter %s: asked for with shape %s but it has %s", p->name, ls_shape_text(&want), ls_shape_text(&have));
+    ls_fail(LS_USAGE, "parameter %s: asked for with shape %s but it has %s", p->name, ls_shape_text(&want),
+            ls_shape_text(&have));
     return -1;
 }
 
@@ -128,7 +129,9 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
     if (found >= 0)
         return check_same(&params->list[found], rank, dim) == 0 ? found : -1;
     if (params->sealed) {
-        ls_fail(LS_USAGE, "parameter %s: the model has none of this name; the graphs of one model must use the same parameters", name);
+        ls_fail(LS_USAGE,
+                "parameter %s: the model has none of this name; the graphs of one model must use the same parameters",
+                name);
         return -1;
     }
     int room = params->count % 64 == 0 ? params->count : params->count + 1; /* grows by 64 at a time */

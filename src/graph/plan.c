@@ -1,4 +1,5 @@
-/* Planning: what backward must visit, which gradients are written and which added to; then lifetimes, the arena (files of their own). */
+/* Planning: what backward must visit, which gradients are written and which added to; then lifetimes, the arena (files
+ * of their own). */
 #include "graph/graph_internal.h"
 
 #include <stdlib.h>
@@ -30,7 +31,9 @@ static LsStatus mark_seeds(LsGraph *g)
             plan_of(g, g->kept[i].tensor)->active = true;
             any = true;
         }
-    return any ? LS_OK : ls_fail(LS_USAGE, "a training graph needs an output named \"%s\" that depends on a parameter", g->options.loss);
+    return any ? LS_OK
+               : ls_fail(LS_USAGE, "a training graph needs an output named \"%s\" that depends on a parameter",
+                         g->options.loss);
 }
 
 static void mark_active(LsGraph *g)
@@ -48,8 +51,9 @@ static void mark_active(LsGraph *g)
     }
 }
 
-/* In the order of backward the first contribution to a gradient overwrites, later ones add. With micro-batches accumulated, every
- * contribution to a parameter adds. A tensor used twice by one node counts in the order of its inputs. */
+/* In the order of backward the first contribution to a gradient overwrites, later ones add. With micro-batches
+ * accumulated, every contribution to a parameter adds. A tensor used twice by one node counts in the order of its
+ * inputs. */
 static void mark_adds(LsGraph *g, bool *touched)
 {
     for (int i = 0; i < g->tensors; i++)
@@ -71,8 +75,9 @@ static void mark_adds(LsGraph *g, bool *touched)
     }
 }
 
-/* Backward goes from the last node to the first, so after node n all parameters are final whose first use is n or later. Offsets follow the
- * order of declaration; the watermark is the lowest offset from which on every parameter is final. */
+/* Backward goes from the last node to the first, so after node n all parameters are final whose first use is n or
+ * later. Offsets follow the order of declaration; the watermark is the lowest offset from which on every parameter is
+ * final. */
 static LsStatus mark_ready(LsGraph *g)
 {
     int count = g->params->count;

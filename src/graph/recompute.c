@@ -1,17 +1,20 @@
 /* What is let go of after forward and made again in backward, so that the arena keeps to a limit.
  *
- * A node that is dropped is made again at most once, just before the first backward that needs it, along with whatever dropped nodes it
- * needs itself. Two choices span the candidates. Cheap nodes go before dear ones: those whose forward costs at most so many seconds for
- * each byte of their results. And forward is cut into segments, whose borders stay: without borders a chain made again would be there as
- * a whole at one time, with one for every node nothing would be dropped; the square root of the nodes lies between (Chen, Xu, Zhang,
- * Guestrin 2016, "Training deep nets with sublinear memory cost"). Every pair of the two is judged by the bytes that then live at the
- * fullest time. The cheapest pair that fits is refined: node by node, from the dearest for its bytes, what need not be dropped is kept. */
+ * A node that is dropped is made again at most once, just before the first backward that needs it, along with
+ * whatever dropped nodes it needs itself. Two choices span the candidates. Cheap nodes go before dear ones: those
+ * whose forward costs at most so many seconds for each byte of their results. And forward is cut into segments,
+ * whose borders stay: without borders a chain made again would be there as a whole at one time, with one for every
+ * node nothing would be dropped; the square root of the nodes lies between (Chen, Xu, Zhang, Guestrin 2016,
+ * "Training deep nets with sublinear memory cost"). Every pair of the two is judged by the bytes that then live at
+ * the fullest time. The cheapest pair that fits is refined: node by node, from the dearest for its bytes, what need
+ * not be dropped is kept. */
 #include "graph/graph_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* The balance of a typical processor: its time for a node is that of the operations or of the bytes, whichever is more. */
+/* The balance of a typical processor: its time for a node is that of the operations or of the bytes, whichever is
+ * more. */
 #define OPERATIONS_PER_SECOND 2e11
 #define BYTES_PER_SECOND 2e10
 
@@ -125,7 +128,8 @@ static LsStatus prepare(Search *s)
     s->last = ls_alloc_array(count, sizeof *s->last);
     s->order = ls_alloc_array(count, sizeof *s->order);
     s->candidate = ls_alloc_array(MOST_THRESHOLDS * MOST_SEGMENTS, sizeof *s->candidate);
-    if (!s->can || !s->best || !s->base || !s->borders || !s->seconds || !s->dear || !s->bytes || !s->crossing || !s->last || !s->order || !s->candidate)
+    if (!s->can || !s->best || !s->base || !s->borders || !s->seconds || !s->dear || !s->bytes || !s->crossing ||
+        !s->last || !s->order || !s->candidate)
         return LS_RESOURCE;
     for (int n = 0; n < g->nodes; n++) {
         s->can[n] = ls_plan_can_drop(g, n);
@@ -172,8 +176,8 @@ static LsStatus judge(Search *s, int64_t *live, double *seconds)
     return LS_OK;
 }
 
-/* Drops all nodes up to a threshold, but for results that cross a border between segments. Borders lie where few bytes cross, each
- * segment with about an equal share of the bytes. */
+/* Drops all nodes up to a threshold, but for results that cross a border between segments. Borders lie where few bytes
+ * cross, each segment with about an equal share of the bytes. */
 static void mark(Search *s, int threshold, int segments)
 {
     LsGraph *g = s->g;
@@ -215,7 +219,8 @@ static void give(Search *s, const bool *from)
 
 /* ---- The search ---- */
 
-/* Keeps what need not be dropped, from the dearest: runs of nodes that grow while all of a run can be kept and shrink where not. */
+/* Keeps what need not be dropped, from the dearest: runs of nodes that grow while all of a run can be kept and shrink
+ * where not. */
 static LsStatus refine(Search *s, int64_t target, double *seconds)
 {
     LsGraph *g = s->g;
@@ -307,7 +312,9 @@ static LsStatus fit(Search *s, int64_t limit)
             return LS_OK;
         target -= g->arena_bytes - limit;
     }
-    return ls_fail(LS_RESOURCE, "activations and scratch take %.1f MiB at least, with all made again in backward that can be; %.1f MiB are left for them",
+    return ls_fail(LS_RESOURCE,
+                   "activations and scratch take %.1f MiB at least, with all made again in backward that can be; %.1f "
+                   "MiB are left for them",
                    (double)s->least / 1048576, (double)limit / 1048576);
 }
 
@@ -318,8 +325,8 @@ LsStatus ls_plan_fit(LsGraph *g, int64_t limit)
     if (status == LS_OK && g->options.mode == LS_TRAIN)
         status = fit(&s, limit);
     else if (status == LS_OK)
-        status = ls_fail(LS_RESOURCE, "activations and scratch take %.1f MiB; %.1f MiB are left for them", (double)g->arena_bytes / 1048576,
-                         (double)limit / 1048576);
+        status = ls_fail(LS_RESOURCE, "activations and scratch take %.1f MiB; %.1f MiB are left for them",
+                         (double)g->arena_bytes / 1048576, (double)limit / 1048576);
     release(&s);
     return status;
 }

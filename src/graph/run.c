@@ -16,7 +16,8 @@ static LsStatus check_run(const LsGraph *g)
     return g->arena ? LS_OK : ls_fail(LS_ERROR, "the graph must be planned before it runs");
 }
 
-/* Debugging: whatever this forward must write, or may not read, is NaN before it. Memory taken over from an input stays. */
+/* Debugging: whatever this forward must write, or may not read, is NaN before it. Memory taken over from an input
+ * stays. */
 static void poison_forward(const LsGraph *g, const LsNode *node)
 {
     if (node->scratch)
@@ -220,8 +221,10 @@ LsStatus ls_graph_check_finite(LsGraph *g)
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];
         const LsTensorPlan *plan = &g->tensor_plan[i];
-        if ((x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT || plan->kept) && !finite_values(g, x->data, x->dtype, x->count))
-            return ls_fail(LS_DIVERGED, "%s %s: a value is not finite", x->role == LS_ROLE_PARAM ? "parameter" : "tensor", x->name);
+        if ((x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT || plan->kept) &&
+            !finite_values(g, x->data, x->dtype, x->count))
+            return ls_fail(LS_DIVERGED, "%s %s: a value is not finite",
+                           x->role == LS_ROLE_PARAM ? "parameter" : "tensor", x->name);
     }
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];

@@ -21,7 +21,11 @@ static void read_environment(void)
     static const struct {
         const char *name;
         LsFault kind;
-    } kinds[] = {{"full", LS_FAULT_FULL}, {"error", LS_FAULT_ERROR}, {"short", LS_FAULT_SHORT}, {"kill", LS_FAULT_KILL}, {"read", LS_FAULT_READ}};
+    } kinds[] = {{"full", LS_FAULT_FULL},
+                 {"error", LS_FAULT_ERROR},
+                 {"short", LS_FAULT_SHORT},
+                 {"kill", LS_FAULT_KILL},
+                 {"read", LS_FAULT_READ}};
     const char *text = getenv("LOCKSTEP_FAULT");
     if (!text || !*text)
         return;
@@ -158,12 +162,16 @@ int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset)
 LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *doing)
 {
     if (error == EFBIG)
-        return ls_fail(LS_RESOURCE, "%s: larger than files may become here (%s: %s); raise the limit (ulimit -f), or write to another disk", path,
-                       doing, strerror(error));
+        return ls_fail(
+            LS_RESOURCE,
+            "%s: larger than files may become here (%s: %s); raise the limit (ulimit -f), or write to another disk",
+            path, doing, strerror(error));
     if (error == ENOSPC || error == EDQUOT)
-        return ls_fail(LS_RESOURCE, "%s: the disk is full (%s: %s); free some space, or write to another disk", path, doing, strerror(error));
+        return ls_fail(LS_RESOURCE, "%s: the disk is full (%s: %s); free some space, or write to another disk", path,
+                       doing, strerror(error));
     if (error == EROFS || error == EACCES || error == EPERM)
-        return ls_fail(code, "%s: not permitted (%s: %s); choose a folder that this user may write to, or change its permissions", path, doing,
-                       strerror(error));
+        return ls_fail(
+            code, "%s: not permitted (%s: %s); choose a folder that this user may write to, or change its permissions",
+            path, doing, strerror(error));
     return ls_fail(code, "%s: could not %s: %s", path, doing, strerror(error));
 }

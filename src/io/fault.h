@@ -2,14 +2,15 @@
  *
  * Each function is the system call of its name: -1 and errno on failure. ls_sys_write_all loops over short writes.
  *
- * For tests only: ls_fault_arm in a test's own process, or in the environment of the program LOCKSTEP_FAULT=KIND:N, where
- * KIND is one of
+ * For tests only: ls_fault_arm in a test's own process, or in the environment of the program LOCKSTEP_FAULT=KIND:N,
+ * where KIND is one of
  *     full    from the N-th call on, whatever needs space fails with ENOSPC
  *     error   the N-th call fails with EIO, later ones work
  *     short   the N-th call, if it writes, writes only half of what it was asked to (not an error: callers must go on)
  *     kill    the process kills itself (SIGKILL) instead of the N-th call
  *     read    the N-th reading call fails with EIO, later ones work; these are counted apart from the others
- * Calls are counted from 1 over the whole process. A LOCKSTEP_FAULT that is not of this form ends the process with a message.
+ * Calls are counted from 1 over the whole process. A LOCKSTEP_FAULT that is not of this form ends the process with a
+ * message.
  */
 #ifndef LS_IO_FAULT_H
 #define LS_IO_FAULT_H

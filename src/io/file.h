@@ -1,30 +1,34 @@
 /* Files that are never half-written.
  *
- * ls_replace_* follow the safe replace: write NAME.tmp-PID-N in the same folder, flush, fsync, verify, rename, fsync the folder.
- * All writing goes through a small layer of calls (io/fault.h) that tests can make fail at the n-th one (full disk, input-output error).
+ * ls_replace_* follow the safe replace: write NAME.tmp-PID-N in the same folder, flush, fsync, verify, rename, fsync
+ * the folder. All writing goes through a small layer of calls (io/fault.h) that tests can make fail at the n-th one
+ * (full disk, input-output error).
  */
 #ifndef LS_IO_FILE_H
 #define LS_IO_FILE_H
 
 #include "lockstep/base.h"
 
-/* Reads a whole file. *bytes gets a terminating NUL after its *count bytes; the caller frees it. `code` is the status of a failure. */
+/* Reads a whole file. *bytes gets a terminating NUL after its *count bytes; the caller frees it. `code` is the status
+ * of a failure. */
 LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
 
 /* Writes a whole file by the safe replace. */
 LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count) LS_MUST_USE;
 
 /* The same of a file that `write` writes; a failure of it, whose message names path, is passed on. */
-LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int fd, const char *path), void *self) LS_MUST_USE;
+LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int fd, const char *path),
+                            void *self) LS_MUST_USE;
 
-/* The name to write to before ls_replace_finish: PATH.tmp-PID-N in the same folder, free of clashes. The caller frees it. */
+/* The name to write to before ls_replace_finish: PATH.tmp-PID-N in the same folder, free of clashes. The caller frees
+ * it. */
 char *ls_replace_name(const char *path);
 
 /* Whether a file's name is one that ls_replace_name gives: what is left of it was left by a process that was killed. */
 bool ls_replace_is_temporary(const char *name);
 
-/* fsyncs the finished temporary file, renames it to path, fsyncs the folder. On failure the temporary file is removed, an
- * older file at path is whole. A full disk is LS_RESOURCE. */
+/* fsyncs the finished temporary file, renames it to path, fsyncs the folder. On failure the temporary file is removed,
+ * an older file at path is whole. A full disk is LS_RESOURCE. */
 LsStatus ls_replace_finish(const char *temporary, const char *path) LS_MUST_USE;
 
 LsStatus ls_make_folders(const char *path) LS_MUST_USE; /* like mkdir -p */

@@ -41,12 +41,13 @@ LsStatus ls_h5_fail(LsStatus code, const char *path, const char *format, ...)
     Reason reason = {.lock = false};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect_reason, &reason);
     H5Eclear2(H5E_DEFAULT);
-    return ls_fail(code, "%s: could not %s: %s%s", path, doing, reason.text[0] ? reason.text : "HDF5 gives no reason",
-                   reason.lock ? "; where the file system has no locks, set HDF5_USE_FILE_LOCKING=FALSE in the environment" : "");
+    return ls_fail(
+        code, "%s: could not %s: %s%s", path, doing, reason.text[0] ? reason.text : "HDF5 gives no reason",
+        reason.lock ? "; where the file system has no locks, set HDF5_USE_FILE_LOCKING=FALSE in the environment" : "");
 }
 
-/* Asking the system to begin writing to the disk each time so much has gathered overlaps that with our own work; left to itself it begins
- * when a tenth of the memory is dirty, and the sync at the end then waits for all of it. */
+/* Asking the system to begin writing to the disk each time so much has gathered overlaps that with our own work; left
+ * to itself it begins when a tenth of the memory is dirty, and the sync at the end then waits for all of it. */
 #define EAGER_BYTES (INT64_C(32) << 20)
 
 /* ---- Driver ------------------------------------------------------------------------------------------------- */
@@ -118,7 +119,8 @@ static herr_t disk_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t a
     if (ls_sys_read_all(file->disk->fd, bytes, (int64_t)have, (int64_t)at) == 0)
         return 0;
     file->disk->unread = errno ? errno : ENODATA;
-    H5Epush2(H5E_DEFAULT, __FILE__, __func__, __LINE__, H5E_ERR_CLS, H5E_IO, H5E_READERROR, "%s", errno ? strerror(errno) : "end of file");
+    H5Epush2(H5E_DEFAULT, __FILE__, __func__, __LINE__, H5E_ERR_CLS, H5E_IO, H5E_READERROR, "%s",
+             errno ? strerror(errno) : "end of file");
     return -1;
 }
 

@@ -1,5 +1,5 @@
-/* What was measured of this machine and is kept: $XDG_CACHE_HOME/lockstep/machine.json, else ~/.cache/lockstep/machine.json. A home that
- * cannot be written to only means measuring again.
+/* What was measured of this machine and is kept: $XDG_CACHE_HOME/lockstep/machine.json, else
+ * ~/.cache/lockstep/machine.json. A home that cannot be written to only means measuring again.
  */
 #ifndef LS_IO_MACHINE_H
 #define LS_IO_MACHINE_H

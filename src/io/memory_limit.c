@@ -93,7 +93,8 @@ int64_t ls_slurm_limit(void)
 
 LsMemoryLimit ls_memory_limit(int64_t held)
 {
-    int64_t machine = ls_available_bytes(), group = ls_cgroup_limit("/proc/self/cgroup", "/sys/fs/cgroup"), job = ls_slurm_limit();
+    int64_t machine = ls_available_bytes(), group = ls_cgroup_limit("/proc/self/cgroup", "/sys/fs/cgroup"),
+            job = ls_slurm_limit();
     LsMemoryLimit limit = {machine < 0 ? 0 : machine + held, "this machine has"};
     if (group > 0 && lesser(limit.bytes, group) == group)
         limit = (LsMemoryLimit){group, "the control group allows"};

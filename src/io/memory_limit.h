@@ -1,4 +1,5 @@
-/* How much memory there is to take: of the machine, of the control group that this process runs in, of the SLURM job. */
+/* How much memory there is to take: of the machine, of the control group that this process runs in, of the SLURM
+ * job. */
 #ifndef LS_IO_MEMORY_LIMIT_H
 #define LS_IO_MEMORY_LIMIT_H
 
@@ -15,12 +16,12 @@ typedef struct LsMemoryLimit {
     const char *source; /* "this machine has", "the control group allows", "the SLURM job has": for messages */
 } LsMemoryLimit;
 
-/* What the processes of this job may take together on this node: the least of what the three say. held: bytes that they have already,
- * which are available to them besides what the machine calls available. */
+/* What the processes of this job may take together on this node: the least of what the three say. held: bytes that they
+ * have already, which are available to them besides what the machine calls available. */
 LsMemoryLimit ls_memory_limit(int64_t held);
 
-/* The least limit of a control group and those above it, in bytes; 0: none. membership: a file like /proc/self/cgroup; mount:
- * /sys/fs/cgroup (version 2, or version 1 with its folder "memory"). For ls_memory_limit, and tests. */
+/* The least limit of a control group and those above it, in bytes; 0: none. membership: a file like /proc/self/cgroup;
+ * mount: /sys/fs/cgroup (version 2, or version 1 with its folder "memory"). For ls_memory_limit, and tests. */
 int64_t ls_cgroup_limit(const char *membership, const char *mount);
 
 /* SLURM_MEM_PER_NODE, or SLURM_MEM_PER_CPU times SLURM_CPUS_ON_NODE; 0: not a job with such a limit. */

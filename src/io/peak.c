@@ -22,18 +22,20 @@
 #define SECONDS_BEFORE_RETRY 600.0
 #define SECONDS_KEPT (30 * 86400.0)
 
-/* ---- Measuring ---------------------------------------------------------------------------------------------------------- */
+/* ---- Measuring
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static double processor_seconds(void)
 {
     struct rusage usage;
     if (getrusage(RUSAGE_SELF, &usage) != 0)
         return 0;
-    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) + 1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
+    return (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+           1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-/* Fills two square matrices and times their product: A B^T, as forward has it. *undisturbed: the share of its threads' time that this
- * process got. */
+/* Fills two square matrices and times their product: A B^T, as forward has it. *undisturbed: the share of its threads'
+ * time that this process got. */
 static LsStatus measure_products(bool bfloat16, double *gflops, double *undisturbed)
 {
     LsStatus status = LS_OK;
@@ -49,7 +51,16 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
         else
             a[i] = (float)(i % 13) / 13;
     }
-    LsGemm gemm = {.m = SIDE, .n = SIDE, .k = SIDE, .a = a, .lda = SIDE, .b = b, .ldb = SIDE, .transpose_b = true, .c = c, .ldc = SIDE};
+    LsGemm gemm = {.m = SIDE,
+                   .n = SIDE,
+                   .k = SIDE,
+                   .a = a,
+                   .lda = SIDE,
+                   .b = b,
+                   .ldb = SIDE,
+                   .transpose_b = true,
+                   .c = c,
+                   .ldc = SIDE};
     double begin = ls_seconds(), end = begin + PRODUCT_SECONDS, used = processor_seconds();
     for (int tries = 0; status == LS_OK && (tries < 1 || ls_seconds() < end); tries++) {
         double start = ls_seconds();
@@ -62,8 +73,8 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
     return status;
 }
 
-/* Elements of each of the triad's arrays, an even number: all three together are more than four times the largest cache, within reason: virtual machines
- * name the cache of a whole socket that they have a part of. */
+/* Elements of each of the triad's arrays, an even number: all three together are more than four times the largest
+ * cache, within reason: virtual machines name the cache of a whole socket that they have a part of. */
 static int64_t memory_count(void)
 {
     int64_t cache = 0;
@@ -92,7 +103,8 @@ static void triad_past(double *a, const double *b, const double *c, int64_t coun
     {
 #pragma omp for schedule(static)
         for (int64_t i = 0; i < count / 2; i++)
-            _mm_stream_pd(a + 2 * i, _mm_add_pd(_mm_loadu_pd(b + 2 * i), _mm_mul_pd(_mm_set1_pd(0.5), _mm_loadu_pd(c + 2 * i))));
+            _mm_stream_pd(a + 2 * i,
+                          _mm_add_pd(_mm_loadu_pd(b + 2 * i), _mm_mul_pd(_mm_set1_pd(0.5), _mm_loadu_pd(c + 2 * i))));
         _mm_sfence();
     }
 }
@@ -100,7 +112,8 @@ static void triad_past(double *a, const double *b, const double *c, int64_t coun
 #define triad_past triad
 #endif
 
-/* Each thread adds up its part of x, in STREAMS places at once: one place alone waits for the machine's own prefetching at every page. */
+/* Each thread adds up its part of x, in STREAMS places at once: one place alone waits for the machine's own prefetching
+ * at every page. */
 static double sum_of(const double *x, int64_t count)
 {
     enum { STREAMS = 4, LINE = 8, AHEAD = 128 };
@@ -157,7 +170,8 @@ static LsStatus measure_memory(double *bandwidth, double *reading)
     return right ? LS_OK : ls_fail(LS_ERROR, "the memory test read back wrong values");
 }
 
-/* ---- Kept ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Kept
+ * ----------------------------------------------------------------------------------------------------------------- */
 
 /* What the file has of a machine. */
 typedef struct Entry {
@@ -173,13 +187,15 @@ static bool read_entry(const char *key, Entry *entry)
     double value[LS_COUNT_OF(names)];
     bool found = ls_machine_read(key, LS_COUNT_OF(names), names, value);
     *entry = (Entry){{value[0], value[1], value[2], value[3]}, value[4], value[5]};
-    return found && entry->peak.gflops > 0 && entry->peak.gflops_bfloat16 > 0 && entry->peak.bandwidth > 0 && entry->peak.reading > 0;
+    return found && entry->peak.gflops > 0 && entry->peak.gflops_bfloat16 > 0 && entry->peak.bandwidth > 0 &&
+           entry->peak.reading > 0;
 }
 
 static void write_entry(const char *key, const Entry *entry)
 {
-    double value[LS_COUNT_OF(names)] = {entry->peak.gflops, entry->peak.gflops_bfloat16, entry->peak.bandwidth, entry->peak.reading,
-                                        entry->when, entry->undisturbed};
+    double value[LS_COUNT_OF(names)] = {entry->peak.gflops,    entry->peak.gflops_bfloat16,
+                                        entry->peak.bandwidth, entry->peak.reading,
+                                        entry->when,           entry->undisturbed};
     ls_machine_write(key, LS_COUNT_OF(names), names, value);
 }
 
@@ -212,7 +228,8 @@ LsStatus ls_peak_measure(bool forget, LsPeak *measured, LsPeak *kept)
     return LS_OK;
 }
 
-/* This process's figures, which do not change while it runs with one number of threads, but for what ls_peak_raise sees. */
+/* This process's figures, which do not change while it runs with one number of threads, but for what ls_peak_raise
+ * sees. */
 static LsPeak known;
 static int known_threads;
 

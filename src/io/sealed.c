@@ -19,7 +19,10 @@ void ls_digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT])
     snprintf(text, LS_DIGEST_TEXT, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
 }
 
-void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]) { ls_digest_format(XXH3_128bits(bytes, (size_t)count), text); }
+void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT])
+{
+    ls_digest_format(XXH3_128bits(bytes, (size_t)count), text);
+}
 
 int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT])
 {
@@ -52,17 +55,20 @@ int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TE
 
 #define MAGIC "LOCKSTEP "
 
-/* The whole block is a function of kind, version, size and digest; a reader makes it again and compares all 512 bytes. */
+/* The whole block is a function of kind, version, size and digest; a reader makes it again and compares all 512
+ * bytes. */
 static void make_block(char block[LS_SEAL_BYTES], const char *kind, int version, int64_t bytes, const char *digest)
 {
     memset(block, 0, LS_SEAL_BYTES);
     int used = snprintf(block, LS_SEAL_BYTES, MAGIC "%s %d\nbytes %" PRId64 "\nxxh3-128 %s\n", kind, version, bytes, digest);
-    snprintf(block + used, (size_t)(LS_SEAL_BYTES - used), "block %016" PRIx64 "\n", (uint64_t)XXH3_64bits(block, (size_t)used));
+    snprintf(block + used, (size_t)(LS_SEAL_BYTES - used), "block %016" PRIx64 "\n",
+             (uint64_t)XXH3_64bits(block, (size_t)used));
 }
 
 static bool parse_block(const char *block, LsSealedHead *head)
 {
-    return sscanf(block, MAGIC "%63s %d bytes %" SCNd64 " xxh3-128 %32s", head->kind, &head->version, &head->bytes, head->digest) == 4;
+    return sscanf(block, MAGIC "%63s %d bytes %" SCNd64 " xxh3-128 %32s", head->kind, &head->version, &head->bytes,
+                  head->digest) == 4;
 }
 
 bool ls_sealed_head(const char *path, LsSealedHead *head)
@@ -115,8 +121,8 @@ static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
     if (memcmp(block, again, LS_SEAL_BYTES) != 0)
         return ls_fail(file->code, "%s: damaged: its first %d bytes are not as they were written", file->path, LS_SEAL_BYTES);
     if (st.st_size != head->bytes)
-        return ls_fail(file->code, "%s: damaged: %" PRId64 " bytes where %" PRId64 " were written%s", file->path, (int64_t)st.st_size,
-                       head->bytes, st.st_size < head->bytes ? " (truncated)" : "");
+        return ls_fail(file->code, "%s: damaged: %" PRId64 " bytes where %" PRId64 " were written%s", file->path,
+                       (int64_t)st.st_size, head->bytes, st.st_size < head->bytes ? " (truncated)" : "");
     return LS_OK;
 }
 
@@ -247,10 +253,11 @@ static LsStatus verify(LsSealed *file, const char *kind, bool trusted, bool *at_
     if (!trusted && ls_digest_file(file->disk->fd, LS_SEAL_BYTES, head.bytes - LS_SEAL_BYTES, digest) != 0)
         return fail_read(file, errno, at_fault);
     if (!trusted && strcmp(digest, head.digest) != 0)
-        return ls_fail(file->code, "%s: damaged: the digest of its content is %s, but %s was written; use another copy", file->path, digest,
-                       head.digest);
+        return ls_fail(file->code, "%s: damaged: the digest of its content is %s, but %s was written; use another copy",
+                       file->path, digest, head.digest);
     if (kind && strcmp(kind, file->kind) != 0)
-        return ls_fail(file->code, "%s: this is a file of kind '%s', one of kind '%s' is needed", file->path, file->kind, kind);
+        return ls_fail(file->code, "%s: this is a file of kind '%s', one of kind '%s' is needed", file->path,
+                       file->kind, kind);
     *at_fault = false;
     return LS_OK;
 }
@@ -287,9 +294,10 @@ LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool
     return open_sealed(path, kind, code, false, at_fault ? at_fault : &ignored);
 }
 
-/* Everything is in the file but the block: digests the file as it reads back, writes the block, brings all to the disk, and compares every
- * array as it reads back with the checksum of what was in memory. The system may serve both from its cache: a disk that loses what it has
- * acknowledged is found by the digest at the next start, for which older checkpoints are kept. */
+/* Everything is in the file but the block: digests the file as it reads back, writes the block, brings all to the disk,
+ * and compares every array as it reads back with the checksum of what was in memory. The system may serve both from its
+ * cache: a disk that loses what it has acknowledged is found by the digest at the next start, for which older
+ * checkpoints are kept. */
 static LsStatus seal(LsSealed *file)
 {
     char block[LS_SEAL_BYTES], digest[LS_DIGEST_TEXT];
@@ -350,8 +358,10 @@ LsStatus ls_sealed_check_version(const LsSealed *file, int newest)
 {
     if (file->version <= newest)
         return LS_OK;
-    return ls_fail(file->code, "%s: written by a newer version of this program (%s format %d, this one reads up to %d); update the program",
-                   file->path, file->kind, file->version, newest);
+    return ls_fail(
+        file->code,
+        "%s: written by a newer version of this program (%s format %d, this one reads up to %d); update the program",
+        file->path, file->kind, file->version, newest);
 }
 
 hid_t ls_sealed_h5(const LsSealed *file) { return file->h5; }

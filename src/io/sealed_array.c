@@ -91,7 +91,8 @@ static hid_t make_array(LsSealed *file, const char *name, LsFileType type, hid_t
     return array;
 }
 
-LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim, const void *data, int64_t chunk)
+LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim,
+                         const void *data, int64_t chunk)
 {
     char digest[LS_DIGEST_TEXT];
     int64_t count = 1;
@@ -188,8 +189,8 @@ LsStatus ls_sealed_end(LsSealedStream *stream)
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
 
-/* The array of this name; below 0 where there is none (of each group on the way first: HDF5 fails on a missing one), and where the file
- * could not be read, which disk->unread tells apart. */
+/* The array of this name; below 0 where there is none (of each group on the way first: HDF5 fails on a missing one),
+ * and where the file could not be read, which disk->unread tells apart. */
 static hid_t open_array(LsSealed *file, const char *name)
 {
     char path[1024];
@@ -288,9 +289,10 @@ LsStatus ls_sealed_read(LsSealed *file, const char *name, LsFileType type, int64
     LsStatus status = LS_OK;
     char expected[LS_DIGEST_TEXT], digest[LS_DIGEST_TEXT];
     if (get_count(array) != count)
-        status = ls_fail(file->code, "%s: %s has %lld elements where %lld were expected", file->path, name, (long long)get_count(array),
-                         (long long)count);
-    else if ((count > 0 && H5Dread(array, file_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) || !read_checksum(array, expected))
+        status = ls_fail(file->code, "%s: %s has %lld elements where %lld were expected", file->path, name,
+                         (long long)get_count(array), (long long)count);
+    else if ((count > 0 && H5Dread(array, file_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) ||
+             !read_checksum(array, expected))
         status = ls_sealed_fail(file, "read %s", name);
     H5Dclose(array);
     if (status != LS_OK)
@@ -308,8 +310,8 @@ LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, 
         return file->code;
     LsStatus status = LS_OK;
     if (first < 0 || count < 0 || first + count > get_count(array)) {
-        status = ls_fail(file->code, "%s: elements %lld to %lld are asked of %s, which has %lld", file->path, (long long)first,
-                         (long long)(first + count), name, (long long)get_count(array));
+        status = ls_fail(file->code, "%s: elements %lld to %lld are asked of %s, which has %lld", file->path,
+                         (long long)first, (long long)(first + count), name, (long long)get_count(array));
     } else if (count > 0) {
         hsize_t start = (hsize_t)first, size = (hsize_t)count;
         space = H5Dget_space(array);

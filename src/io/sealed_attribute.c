@@ -73,7 +73,10 @@ LsStatus ls_sealed_get_int(LsSealed *file, const char *name, int64_t *value)
     return get(file, name, H5T_STD_I64LE, H5T_INTEGER, value);
 }
 
-LsStatus ls_sealed_set_double(LsSealed *file, const char *name, double value) { return set(file, name, H5T_IEEE_F64LE, &value); }
+LsStatus ls_sealed_set_double(LsSealed *file, const char *name, double value)
+{
+    return set(file, name, H5T_IEEE_F64LE, &value);
+}
 
 LsStatus ls_sealed_get_double(LsSealed *file, const char *name, double *value)
 {

@@ -1,5 +1,5 @@
-/* GPT: a decoder of pre-norm Transformer blocks. By default GPT-2 (Radford et al. 2019); settings reach the Llama family (RMS norm,
- * SwiGLU, rotary positions, grouped queries).
+/* GPT: a decoder of pre-norm Transformer blocks. By default GPT-2 (Radford et al. 2019); settings reach the Llama
+ * family (RMS norm, SwiGLU, rotary positions, grouped queries).
  *
  *     x = E[ids] + P[t]
  *     x = x + Attention(norm(x)) W_o;  x = x + MLP(norm(x))      for each layer
@@ -22,29 +22,36 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Gpt, context, "1024", 1, 1 << 24, "longest sequence, in tokens"),
     LS_SETTING_INT(Gpt, layers, "12", 1, 1000, "blocks"),
     LS_SETTING_INT(Gpt, heads, "12", 1, 1024, "attention heads; must divide width"),
-    LS_SETTING_INT(Gpt, kv_heads, "0", 0, 1024, "heads of keys and values (grouped queries); must divide heads; 0: as heads"),
+    LS_SETTING_INT(Gpt, kv_heads, "0", 0, 1024,
+                   "heads of keys and values (grouped queries); must divide heads; 0: as heads"),
     LS_SETTING_INT(Gpt, width, "768", 1, 1 << 20, "channels of the residual stream"),
     LS_SETTING_INT(Gpt, hidden, "0", 0, 1 << 22, "channels inside the MLP; 0: 4 times width"),
-    LS_SETTING_FLOAT(Gpt, dropout, "0", 0, 0.99, "probability of zeroing, after the embedding and in front of every residual addition"),
+    LS_SETTING_FLOAT(Gpt, dropout, "0", 0, 0.99,
+                     "probability of zeroing, after the embedding and in front of every residual addition"),
     LS_SETTING_CHOICE(Gpt, norm, "layer", "layer|rms", "normalisation in front of attention, MLP and head"),
     LS_SETTING_FLOAT(Gpt, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),
-    LS_SETTING_CHOICE(Gpt, activation, "gelu_tanh", "gelu_tanh|gelu|relu|silu|swiglu", "inside the MLP; swiglu has a gate of its own"),
+    LS_SETTING_CHOICE(Gpt, activation, "gelu_tanh", "gelu_tanh|gelu|relu|silu|swiglu",
+                      "inside the MLP; swiglu has a gate of its own"),
     LS_SETTING_CHOICE(Gpt, position, "learned", "learned|rotary|none", "how tokens know their position"),
     LS_SETTING_FLOAT(Gpt, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
     LS_SETTING_BOOL(Gpt, bias, "true", "biases in linear layers and layer norms"),
     LS_SETTING_BOOL(Gpt, tied, "true", "the head uses the token embedding"),
-    LS_SETTING_FLOAT(Gpt, init_std, "0.02", 0, 10, "standard deviation of initial weights; residual projections: over sqrt(2 layers)"),
+    LS_SETTING_FLOAT(Gpt, init_std, "0.02", 0, 10,
+                     "standard deviation of initial weights; residual projections: over sqrt(2 layers)"),
     {0}};
 
 static LsStatus check(const void *config)
 {
     const Gpt *m = config;
     if (m->width % m->heads)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width, (long long)m->heads);
+        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
+                       (long long)m->heads);
     if (m->kv_heads && m->heads % m->kv_heads)
-        return ls_fail(LS_USAGE, "model.heads %lld is not a multiple of model.kv_heads %lld", (long long)m->heads, (long long)m->kv_heads);
+        return ls_fail(LS_USAGE, "model.heads %lld is not a multiple of model.kv_heads %lld", (long long)m->heads,
+                       (long long)m->kv_heads);
     if (strcmp(m->position, "rotary") == 0 && m->width / m->heads % 2)
-        return ls_fail(LS_USAGE, "model.position rotary needs an even head size; width / heads is %lld", (long long)(m->width / m->heads));
+        return ls_fail(LS_USAGE, "model.position rotary needs an even head size; width / heads is %lld",
+                       (long long)(m->width / m->heads));
     return LS_OK;
 }
 
@@ -56,7 +63,8 @@ static LsTensor *norm(LsGraph *g, const Gpt *m, const char *name, LsTensor *x)
     if (strcmp(m->norm, "rms") == 0) {
         y = ls_rms_norm(g, x, scale, m->epsilon);
     } else {
-        LsTensor *bias = m->bias ? ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width) : NULL;
+        LsTensor *bias =
+            m->bias ? ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width) : NULL;
         y = ls_layer_norm(g, x, scale, bias, m->epsilon);
     }
     ls_pop(g);
@@ -70,7 +78,8 @@ static LsTensor *attention(LsGraph *g, const Gpt *m, LsTensor *x, LsTensor *posi
 {
     int64_t size = m->width / m->heads, kv_heads = m->kv_heads ? m->kv_heads : m->heads;
     ls_push(g, "attention");
-    LsTensor *qkv = ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION);
+    LsTensor *qkv =
+        ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION);
     if (strcmp(m->position, "rotary") == 0)
         qkv = ls_rotary(g, qkv, position, m->heads + kv_heads, size, m->rotary_base);
     LsTensor *cache = NULL;
@@ -121,7 +130,8 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
     if (strcmp(m->position, "learned") == 0)
         x = ls_position_embedding(
-            g, x, ls_param(g, "position_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->context, m->width}), position);
+            g, x, ls_param(g, "position_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->context, m->width}),
+            position);
     x = drop(g, m, x);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
@@ -130,7 +140,8 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
         ls_pop(g);
     }
     x = norm(g, m, "norm", x);
-    LsTensor *head = m->tied ? table : ls_param(g, "head", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
+    LsTensor *head =
+        m->tied ? table : ls_param(g, "head", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
     ls_language_head(g, shape, x, head);
 }
 
@@ -164,7 +175,8 @@ static const LsHfKey hf_keys[] = {
     {"layers", "n_layer"},
     {"heads", "n_head"},
     {"hidden", "n_inner", .words = "null=0", .absent = "null"},
-    {"activation", "activation_function", .words = "gelu_new=gelu_tanh|gelu_pytorch_tanh=gelu_tanh|gelu=gelu|relu=relu|silu=silu|swish=silu",
+    {"activation", "activation_function",
+     .words = "gelu_new=gelu_tanh|gelu_pytorch_tanh=gelu_tanh|gelu=gelu|relu=relu|silu=silu|swish=silu",
      .absent = "gelu_new"},
     {"dropout", "resid_pdrop", .absent = "0.1"},
     {"dropout", "embd_pdrop", .absent = "0.1"},

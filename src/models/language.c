@@ -22,7 +22,8 @@ void ls_language_head(LsGraph *g, const LsShape *shape, LsTensor *x, LsTensor *w
     ls_output(g, "output", ls_linear(g, x, w, NULL, LS_NO_ACTIVATION));
 }
 
-LsTensor *ls_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, bool bias, LsActivation activation)
+LsTensor *ls_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, bool bias,
+                   LsActivation activation)
 {
     ls_push(g, "%s", name);
     LsTensor *w = ls_param(g, "weight", init, 2, (int64_t[]){outputs, x->dim[x->rank - 1]});

@@ -7,13 +7,16 @@
 /* Input "ids": (B, T). */
 LsTensor *ls_language_ids(LsGraph *g, const LsShape *shape);
 
-/* Input "position": (B), the tokens each stream has seen, in a graph that decodes; else NULL: positions count from 0. */
+/* Input "position": (B), the tokens each stream has seen, in a graph that decodes; else NULL: positions count from
+ * 0. */
 LsTensor *ls_language_position(LsGraph *g, const LsShape *shape);
 
-/* What shape->want asks for, from the last hidden states x: (B, T, C) and the head's weight w: (V, C): "loss" or "output". */
+/* What shape->want asks for, from the last hidden states x: (B, T, C) and the head's weight w: (V, C): "loss" or
+ * "output". */
 void ls_language_head(LsGraph *g, const LsShape *shape, LsTensor *x, LsTensor *w);
 
 /* x times the transpose of a parameter "NAME.weight": (outputs, inputs of x), plus "NAME.bias" where wanted. */
-LsTensor *ls_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, bool bias, LsActivation activation);
+LsTensor *ls_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, bool bias,
+                   LsActivation activation);
 
 #endif

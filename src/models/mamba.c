@@ -49,8 +49,8 @@ static void fill_a_log(float *value, int rank, const int64_t *dim, uint64_t key,
             value[e * dim[1] + n] = logf((float)(n + 1));
 }
 
-/* softplus(bias) is log-uniform in [delta_min, delta_max): bias = d + log(1 - e^-d), the inverse of softplus. The floor is already
- * applied to a, so that a, b are the range. */
+/* softplus(bias) is log-uniform in [delta_min, delta_max): bias = d + log(1 - e^-d), the inverse of softplus. The floor
+ * is already applied to a, so that a, b are the range. */
 static void fill_delta_bias(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
 {
     (void)rank;
@@ -75,7 +75,8 @@ static LsTensor *norm(LsGraph *g, const Mamba *m, const char *name, LsTensor *x)
     return ls_rms_norm(g, x, scale, m->epsilon);
 }
 
-/* delta before the bias and softplus, from its low rank. The bias belongs to the scan, which wants it exact. x: (B, T, R) -> (B, T, E) */
+/* delta before the bias and softplus, from its low rank. The bias belongs to the scan, which wants it exact. x: (B, T,
+ * R) -> (B, T, E) */
 static LsTensor *delta_of(LsGraph *g, const Mamba *m, LsTensor *x, int64_t inner, LsTensor **bias)
 {
     double bound = m->delta_scale / sqrt((double)x->dim[2]);
@@ -100,10 +101,12 @@ static LsTensor *mixer(LsGraph *g, const Mamba *m, LsTensor *x)
     LsTensor *u = ls_causal_conv(g, xz, conv_w, conv_b, conv_state, LS_SILU); /* (B, T, E) */
 
     LsTensor *dbc = ls_dense(g, "x_proj", u, rank + 2 * m->state, fan_in_init(inner, 1), false, LS_NO_ACTIVATION); /* (B, T, R + 2N) */
-    LsTensor *low_rank = ls_split(g, dbc, 2, (int64_t[]){rank, 2 * m->state}), *bc = ls_tensor_sibling(low_rank, 1), *delta_bias;
+    LsTensor *low_rank = ls_split(g, dbc, 2, (int64_t[]){rank, 2 * m->state}), *bc = ls_tensor_sibling(low_rank, 1),
+             *delta_bias;
     LsTensor *delta = delta_of(g, m, low_rank, inner, &delta_bias);
 
-    LsTensor *a_log = ls_param_flags(g, "A_log", (LsInit){fill_a_log, 0, 0}, LS_PRECISE | LS_NO_DECAY, 2, (int64_t[]){inner, m->state});
+    LsTensor *a_log = ls_param_flags(g, "A_log", (LsInit){fill_a_log, 0, 0}, LS_PRECISE | LS_NO_DECAY, 2,
+                                     (int64_t[]){inner, m->state});
     LsTensor *d = ls_param_flags(g, "D", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &inner);
     LsTensor *y = ls_selective_scan(g, u, delta, delta_bias, a_log, bc, d, xz, state); /* (B, T, E) */
     return ls_dense(g, "out_proj", y, m->width, fan_in_init(inner, sqrt((double)m->layers)), m->bias, LS_NO_ACTIVATION);

@@ -5,7 +5,8 @@
 #include "lockstep/ops.h"
 #include "ops/vec_math.h"
 
-/* GPT-2's approximation: gelu(x) = x s, s = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), as tanh(u) = 2 sigmoid(2 u) - 1. */
+/* GPT-2's approximation: gelu(x) = x s, s = sigmoid(2 u), u = sqrt(2 / pi) (x + 0.044715 x^3), as tanh(u) = 2 sigmoid(2
+ * u) - 1. */
 #define LS_GELU_2_ROOT_2_PI ((acc)1.5957691216057307118)
 #define LS_GELU_CUBE ((acc)0.044715)
 #define LS_ROOT_HALF ((acc)0.70710678118654752440)
@@ -21,7 +22,10 @@ LS_INLINE vacc act_gelu_slope(vacc x) /* Phi(x) + x phi(x) */
 }
 
 LS_INLINE double act_gelu_plain(double x) { return x * 0.5 * (1 + erf(x / sqrt(2))); }
-LS_INLINE double act_gelu_slope_plain(double x) { return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * acos(-1)); }
+LS_INLINE double act_gelu_slope_plain(double x)
+{
+    return 0.5 * (1 + erf(x / sqrt(2))) + x * exp(-x * x / 2) / sqrt(2 * acos(-1));
+}
 
 LS_INLINE vacc act_gelu_tanh(vacc x) { return x * ls_vsigmoid(LS_GELU_2_ROOT_2_PI * x * (1 + LS_GELU_CUBE * x * x)); }
 
@@ -31,7 +35,10 @@ LS_INLINE vacc act_gelu_tanh_slope(vacc x) /* s + x s (1 - s) d(2 u)/dx */
     return s + x * s * (1 - s) * LS_GELU_2_ROOT_2_PI * (1 + 3 * LS_GELU_CUBE * x * x);
 }
 
-LS_INLINE double act_gelu_tanh_plain(double x) { return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x))); }
+LS_INLINE double act_gelu_tanh_plain(double x)
+{
+    return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
 
 LS_INLINE double act_gelu_tanh_slope_plain(double x)
 {

@@ -1,4 +1,5 @@
-/* Causal multi-head attention with grouped queries (Vaswani et al. 2017, "Attention is all you need"; Ainslie et al. 2023, "GQA").
+/* Causal multi-head attention with grouped queries (Vaswani et al. 2017, "Attention is all you need"; Ainslie et al.
+ * 2023, "GQA").
  *
  *     s_tj = q_t . k_j / sqrt(D)  for j <= t      p_t = softmax(s_t)      o_t = sum_j p_tj v_j
  *
@@ -21,14 +22,16 @@ typedef struct Attention {
     int64_t heads, kv_heads;
 } Attention;
 
-/* ---- The two ways of multiplying blocks ------------------------------------------------------------------------------ */
+/* ---- The two ways of multiplying blocks
+ * ------------------------------------------------------------------------------ */
 
 typedef struct Way {
     int64_t (*forward_scratch)(const Shape *s);
-    void (*forward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse, acc *scratch);
+    void (*forward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse,
+                    acc *scratch);
     int64_t (*backward_scratch)(const Shape *s);
-    void (*backward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o, const real *d,
-                     const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch);
+    void (*backward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o,
+                     const real *d, const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch);
     const Products *by;
 } Way;
 
@@ -101,11 +104,14 @@ static LsStatus check_state(const LsNode *node, const Shape *s)
         return LS_OK;
     if (ls_graph_mode(node->graph) != LS_DECODE)
         return ls_node_fail(node, "attention: a cache is for graphs of mode LS_DECODE only");
-    if (cache->rank != 3 || cache->dtype != LS_REAL || cache->dim[0] != s->batch || cache->dim[2] != 2 * s->kv_heads * s->size)
-        return ls_node_fail(node, "attention: cache %s does not fit qkv %s: it must be (%lld, context, %lld)", ls_shape_text(cache),
-                            ls_shape_text(node->in[0]), (long long)s->batch, (long long)(2 * s->kv_heads * s->size));
+    if (cache->rank != 3 || cache->dtype != LS_REAL || cache->dim[0] != s->batch ||
+        cache->dim[2] != 2 * s->kv_heads * s->size)
+        return ls_node_fail(node, "attention: cache %s does not fit qkv %s: it must be (%lld, context, %lld)",
+                            ls_shape_text(cache), ls_shape_text(node->in[0]), (long long)s->batch,
+                            (long long)(2 * s->kv_heads * s->size));
     if (position->rank != 1 || position->dtype != LS_I32 || position->dim[0] != s->batch)
-        return ls_node_fail(node, "attention: position %s must be (%lld) of LS_I32", ls_shape_text(position), (long long)s->batch);
+        return ls_node_fail(node, "attention: position %s must be (%lld) of LS_I32", ls_shape_text(position),
+                            (long long)s->batch);
     return LS_OK;
 }
 
@@ -118,8 +124,8 @@ static LsStatus infer(LsNode *node)
                             (long long)a->kv_heads);
     int64_t parts = a->heads + 2 * a->kv_heads;
     if (qkv->rank != 3 || qkv->dtype != LS_REAL || qkv->dim[2] % parts != 0)
-        return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld", ls_shape_text(qkv),
-                            (long long)a->heads, (long long)a->kv_heads);
+        return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld",
+                            ls_shape_text(qkv), (long long)a->heads, (long long)a->kv_heads);
     Shape s = shape_of(node);
     LS_TRY(check_state(node, &s));
     node->scratch_forward = ls_threads() * way_of(&s)->forward_scratch(&s) * (int64_t)sizeof(acc);
@@ -131,14 +137,16 @@ static LsStatus infer(LsNode *node)
     return made ? LS_OK : LS_RESOURCE;
 }
 
-/* Threads of a team: not more than there is scratch for, should the number have been raised since the graph was planned. */
+/* Threads of a team: not more than there is scratch for, should the number have been raised since the graph was
+ * planned. */
 static int team(int64_t scratch_bytes, int64_t each)
 {
     int64_t room = scratch_bytes / (each * (int64_t)sizeof(acc));
     return ls_threads() < room ? ls_threads() : (int)room;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------ */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------ */
 
 /* Puts the new keys and values into their rows of the cache: (B, context, 2 Hkv D). */
 static LsStatus append(const LsNode *node, const Shape *s)
@@ -149,7 +157,8 @@ static LsStatus append(const LsNode *node, const Shape *s)
     for (int64_t b = 0; b < s->batch; b++)
         if (position[b] < 0 || position[b] + s->queries > context)
             return ls_fail(LS_USAGE,
-                           "%s: stream %lld has seen %d tokens and gets %lld more, but the context is %lld; use a model with a longer "
+                           "%s: stream %lld has seen %d tokens and gets %lld more, but the context is %lld; use a "
+                           "model with a longer "
                            "context or fewer tokens",
                            node->name, (long long)b, (int)position[b], (long long)s->queries, (long long)context);
 #pragma omp parallel for collapse(2) schedule(static) if (s->batch * s->queries * row > 65536)
@@ -179,8 +188,9 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     if (node->in[1])
         LS_TRY(append(node, &s));
     if (node->in[1] && s.queries == 1) {
-        ls_attend_one(&s, &(OneRun){node->in[0]->data, node->in[1]->data, node->in[1]->dim[1], node->in[2]->data, node->out[0]->data,
-                                    node->out[1]->data, node->scratch, node->scratch_forward / (int64_t)sizeof(acc)});
+        ls_attend_one(&s, &(OneRun){node->in[0]->data, node->in[1]->data, node->in[1]->dim[1], node->in[2]->data,
+                                    node->out[0]->data, node->out[1]->data, node->scratch,
+                                    node->scratch_forward / (int64_t)sizeof(acc)});
         return LS_OK;
     }
     const Way *way = way_of(&s);
@@ -204,11 +214,12 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------------------- */
+/* ---- Backward
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* Keys' and values' gradients are sums over queries. A part is a range of query blocks, whose sums are formed together; parts
- * of a (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not depend on the
- * number of threads: one where there are enough (stream, key head) pairs to keep a processor busy. */
+/* Keys' and values' gradients are sums over queries. A part is a range of query blocks, whose sums are formed together;
+ * parts of a (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not
+ * depend on the number of threads: one where there are enough (stream, key head) pairs to keep a processor busy. */
 static int64_t part_count(const Shape *s)
 {
     int64_t blocks = (s->queries + ls_task_queries(s) - 1) / ls_task_queries(s), pairs = s->batch * s->kv_heads;
@@ -223,7 +234,8 @@ static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
     return part == parts ? blocks : (int64_t)((double)blocks * sqrt((double)part / (double)parts) + 0.5);
 }
 
-/* Part `part` of a pair: the queries' gradient, and their share of dk, dv: (T, D), which lie at scratch. Returns how many keys there are. */
+/* Part `part` of a pair: the queries' gradient, and their share of dk, dv: (T, D), which lie at scratch. Returns how
+ * many keys there are. */
 static int64_t backward_part(const LsNode *node, const Shape *s, int64_t pair, int64_t part, int64_t parts, acc *scratch)
 {
     const Way *way = way_of(s);
@@ -249,7 +261,8 @@ static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *d
 {
     const Products *by = way_of(s)->by;
     const acc *dv = dk + LS_ROUND_UP(s->queries, KEYS) * by->sizes(s).rows;
-    real *to_k = (real *)node->in[0]->grad + pair / s->kv_heads * s->queries * s->row + (s->heads + pair % s->kv_heads) * s->size;
+    real *to_k = (real *)node->in[0]->grad + pair / s->kv_heads * s->queries * s->row +
+                 (s->heads + pair % s->kv_heads) * s->size;
     by->write_sum(s, to_k, dk, count, s->scale, add);
     by->write_sum(s, to_k + s->kv_heads * s->size, dv, count, 1, add);
 }
@@ -284,7 +297,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Reference ---------------------------------------------------------------------------------------------------- */
+/* ---- Reference
+ * ---------------------------------------------------------------------------------------------------- */
 
 static double score(const Shape *s, const real *q, const real *k)
 {
@@ -314,7 +328,8 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
                 for (int64_t d = 0; d < s.size; d++) {
                     double result = 0;
                     for (int64_t j = 0; j <= keys.offset + t; j++)
-                        result += exp(score(&s, q, keys.k + j * keys.stride) - top) / sum * (double)ls_load1(keys.v + j * keys.stride + d);
+                        result += exp(score(&s, q, keys.k + j * keys.stride) - top) / sum *
+                                  (double)ls_load1(keys.v + j * keys.stride + d);
                     ls_store1(o + d, (acc)result);
                 }
                 ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] = (acc)(top + log(sum));
@@ -322,7 +337,8 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Cost, cases, builder ------------------------------------------------------------------------------------------- */
+/* ---- Cost, cases, builder
+ * ------------------------------------------------------------------------------------------- */
 
 /* Scores and results: 2 products of 2 D operations for each pair of query and key in sight; backward has 5. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
@@ -331,7 +347,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     double pairs = (double)s.queries * ((double)s.queries + 1) / 2;
     if (node->in[1]) /* the cache half full, on average */
         pairs = (double)s.queries * (double)(node->in[1]->dim[1] + s.queries) / 2;
-    double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, qkv = (double)node->in[0]->count, o = (double)node->out[0]->count;
+    double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, qkv = (double)node->in[0]->count,
+           o = (double)node->out[0]->count;
     double cache = node->in[1] ? (double)node->in[1]->count / 2 : 0;
     *fwd = (LsCost){2 * product, (qkv + o + cache) * sizeof(real)};
     *bwd = (LsCost){5 * product, (2 * qkv + 2 * o) * sizeof(real)};
@@ -339,15 +356,16 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 
 /* ls_attention(g, qkv, cache, position, heads, kv_heads): qkv: (B, T, (H + 2 Hkv) D) -> (B, T, H D).
  *
- * A token's row of qkv holds its H queries, then its Hkv keys, then its Hkv values, D numbers each: one packed linear layer makes
- * it, and ls_rotary turns its first H + Hkv heads in place. H = heads must be a multiple of Hkv = kv_heads; query head h looks at
- * key head h / (H / Hkv).
+ * A token's row of qkv holds its H queries, then its Hkv keys, then its Hkv values, D numbers each: one packed linear
+ * layer makes it, and ls_rotary turns its first H + Hkv heads in place. H = heads must be a multiple of Hkv = kv_heads;
+ * query head h looks at key head h / (H / Hkv).
  *
- * Without cache (NULL, and position NULL): token t sees tokens 0..t of this run. With cache, in graphs of mode LS_DECODE only:
- * cache is a state (B, context, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream has seen before this run.
- * The new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. A run that
- * would pass the end of the context fails with LS_USAGE. */
-LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *qkv, LsTensor *cache, LsTensor *position, int64_t heads, int64_t kv_heads)
+ * Without cache (NULL, and position NULL): token t sees tokens 0..t of this run. With cache, in graphs of mode
+ * LS_DECODE only: cache is a state (B, context, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream
+ * has seen before this run. The new keys and values become rows position..position + T - 1 of the cache, and token t
+ * sees rows 0..position + t. A run that would pass the end of the context fails with LS_USAGE. */
+LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *qkv, LsTensor *cache, LsTensor *position, int64_t heads,
+                                  int64_t kv_heads)
 {
     return ls_node(g, "attention", 3, (LsTensor *[]){qkv, cache, position}, &(Attention){heads, kv_heads}, sizeof(Attention));
 }
@@ -356,18 +374,20 @@ static bool cases(LsGraph *g, int which)
 {
     static const struct {
         int64_t b, t, heads, kv_heads, size, context; /* context 0: no cache */
-    } list[] = {{1, 1, 1, 1, 1, 0},  {2, 5, 2, 2, 3, 0},  {2, 33, 4, 2, 5, 0},  {1, 70, 1, 1, 16, 0}, {1, 37, 6, 1, 8, 0},
-                {2, 130, 1, 1, 4, 0}, {1, 300, 1, 1, 2, 0}, {2, 1, 4, 2, 5, 9}, {3, 1, 2, 2, 16, 140}, {2, 7, 2, 1, 3, 11}, {1, 40, 1, 1, 20, 90},
-              {1, 100, 2, 1, 36, 0}, {1, 70, 1, 1, 50, 100},
-              {1, 150, 2, 1, 17, 0}, {2, 129, 1, 1, 50, 0},  {1, 131, 2, 1, 40, 200}};
+    } list[] = {{1, 1, 1, 1, 1, 0},     {2, 5, 2, 2, 3, 0},    {2, 33, 4, 2, 5, 0},   {1, 70, 1, 1, 16, 0},
+                {1, 37, 6, 1, 8, 0},    {2, 130, 1, 1, 4, 0},  {1, 300, 1, 1, 2, 0},  {2, 1, 4, 2, 5, 9},
+                {3, 1, 2, 2, 16, 140},  {2, 7, 2, 1, 3, 11},   {1, 40, 1, 1, 20, 90}, {1, 100, 2, 1, 36, 0},
+                {1, 70, 1, 1, 50, 100}, {1, 150, 2, 1, 17, 0}, {2, 129, 1, 1, 50, 0}, {1, 131, 2, 1, 40, 200}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     int64_t heads = list[which].heads, kv = list[which].kv_heads, size = list[which].size, context = list[which].context;
-    LsTensor *qkv = ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, (heads + 2 * kv) * size});
+    LsTensor *qkv =
+        ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, (heads + 2 * kv) * size});
     LsTensor *cache = NULL, *position = NULL;
     if (context) {
         cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, context, 2 * kv * size});
-        position = ls_case_input(g, "position", LS_I32, 0, (double)(context - list[which].t + 1), 1, (int64_t[]){list[which].b});
+        position = ls_case_input(g, "position", LS_I32, 0, (double)(context - list[which].t + 1), 1,
+                                 (int64_t[]){list[which].b});
     }
     ls_attention(g, qkv, cache, position, heads, kv);
     return true;
@@ -385,7 +405,7 @@ LS_OP(attention) = {
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,
-    /* delta_t = do_t . o_t takes o as it was stored, and weights and slopes are rounded for the products after them: two errors of at most
-     * 2^-8 in every term of the gradients. Those of random sign grow no faster than the sums. */
+    /* delta_t = do_t . o_t takes o as it was stored, and weights and slopes are rounded for the products after them:
+     * two errors of at most 2^-8 in every term of the gradients. Those of random sign grow no faster than the sums. */
     .roundings = 2,
 };

@@ -1,5 +1,5 @@
-/* The products of attention's blocks by vectors: blocks are row-major floats, padded so that they have no tails (ops/tile.h); a part of
- * src/ops/attention.c. */
+/* The products of attention's blocks by vectors: blocks are row-major floats, padded so that they have no tails
+ * (ops/tile.h); a part of src/ops/attention.c. */
 #ifndef LS_OPS_ATTENTION_BLOCK_H
 #define LS_OPS_ATTENTION_BLOCK_H
 
@@ -42,8 +42,8 @@ LS_INLINE void ls_block_put_both(acc *left, acc *right, int64_t i, TwoRows x)
 
 static void block_against_keys(const Shape *s, const Reach *r, const acc *keys, const acc *queries, acc *score)
 {
-    ls_block_product(LS_TILE_PLAIN, false, LS_ROUND_UP(r->keys, LS_TILE_ROWS), COLUMNS, s->size, keys, s->padded, queries, COLUMNS,
-                     score, COLUMNS);
+    ls_block_product(LS_TILE_PLAIN, false, LS_ROUND_UP(r->keys, LS_TILE_ROWS), COLUMNS, s->size, keys, s->padded,
+                     queries, COLUMNS, score, COLUMNS);
 }
 
 static void block_over_keys(const Shape *s, const Reach *r, const acc *keys, const acc *weights, acc *sum)
@@ -54,8 +54,8 @@ static void block_over_keys(const Shape *s, const Reach *r, const acc *keys, con
 /* sums: (T, padded D) */
 static void block_over_queries(const Shape *s, const Reach *r, const acc *weights, const acc *over, acc *sums)
 {
-    ls_block_product(LS_TILE_PLAIN, true, LS_ROUND_UP(r->keys, LS_TILE_ROWS), s->padded, r->lanes, weights, COLUMNS, over, s->padded, sums,
-                     s->padded);
+    ls_block_product(LS_TILE_PLAIN, true, LS_ROUND_UP(r->keys, LS_TILE_ROWS), s->padded, r->lanes, weights, COLUMNS,
+                     over, s->padded, sums, s->padded);
 }
 
 static void block_write_sum(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add)

@@ -1,8 +1,9 @@
 /* Attention of one new token to its cache; a part of src/ops/attention.c.
  *
- * The time is that of reading the cache once, so the cache is read as it lies: row after row, all heads of a row together, by
- * chunks of keys that threads share, and while a thread works on one chunk it asks for the bytes of its next. Each chunk gives maximum, sum and result of its own; these are put together in order (the
- * "split" of Dao et al. 2023, "Flash-Decoding"), so that the bits do not depend on the number of threads. */
+ * The time is that of reading the cache once, so the cache is read as it lies: row after row, all heads of a row
+ * together, by chunks of keys that threads share, and while a thread works on one chunk it asks for the bytes of its
+ * next. Each chunk gives maximum, sum and result of its own; these are put together in order (the "split" of Dao et al.
+ * 2023, "Flash-Decoding"), so that the bits do not depend on the number of threads. */
 #ifndef LS_OPS_ATTENTION_ONE_H
 #define LS_OPS_ATTENTION_ONE_H
 
@@ -33,8 +34,8 @@ typedef struct OneChunk {
     acc *part;
 } OneChunk;
 
-/* The next chunk's bytes, fetched evenly: some for every score and some for every weighted value, since all at once would wait for each
- * other. */
+/* The next chunk's bytes, fetched evenly: some for every score and some for every weighted value, since all at once
+ * would wait for each other. */
 typedef struct OneFetch {
     const char *at;
     int64_t each;
@@ -53,8 +54,10 @@ LS_INLINE void one_fetch(OneFetch *fetch)
     fetch->at += fetch->each;
 }
 
-/* q . k of a vector's worth of keys from k on, of which `rows` exist; of heads of just `vectors` vectors, or 0: of any size. */
-LS_INLINE vacc one_square(const Shape *s, const real *q, const real *k, int64_t stride, int64_t rows, const int vectors, OneFetch *fetch)
+/* q . k of a vector's worth of keys from k on, of which `rows` exist; of heads of just `vectors` vectors, or 0: of any
+ * size. */
+LS_INLINE vacc one_square(const Shape *s, const real *q, const real *k, int64_t stride, int64_t rows, const int vectors,
+                          OneFetch *fetch)
 {
     vacc square[LS_LANE_COUNT], sum = {0}, query[4];
     for (int j = 0; j < vectors; j++)
@@ -94,9 +97,10 @@ static void one_scores(const Shape *s, const OneChunk *c, acc *weight, OneFetch 
     }
 }
 
-/* o: (padded D) += weight: (count) times the rows of v, for `vectors` vectors from number d on, which stay in registers. */
-LS_INLINE void one_sums(const Shape *s, const acc *weight, const real *v, int64_t stride, int64_t count, acc *o, int64_t d, const int vectors,
-                        OneFetch *fetch)
+/* o: (padded D) += weight: (count) times the rows of v, for `vectors` vectors from number d on, which stay in
+ * registers. */
+LS_INLINE void one_sums(const Shape *s, const acc *weight, const real *v, int64_t stride, int64_t count, acc *o,
+                        int64_t d, const int vectors, OneFetch *fetch)
 {
     vacc sum[4];
 #pragma GCC unroll 4
@@ -151,7 +155,8 @@ static void one_chunk(const Shape *s, const OneChunk *c, const OneChunk *next, a
     one_values(s, c, weight, &fetch);
 }
 
-/* Puts the chunks of one head together: o = sum_c w_c o_c / l, l = sum_c w_c l_c, w_c = exp(m_c - m), which takes the place of m_c. */
+/* Puts the chunks of one head together: o = sum_c w_c o_c / l, l = sum_c w_c l_c, w_c = exp(m_c - m), which takes the
+ * place of m_c. */
 static void one_finish(const Shape *s, acc *part, int64_t chunks, int64_t head, real *out, acc *lse)
 {
     int64_t size = ls_one_part(s), top_at = s->heads * s->padded + head, sum_at = top_at + s->heads;
@@ -172,7 +177,8 @@ static void one_finish(const Shape *s, acc *part, int64_t chunks, int64_t head, 
     *lse = top + (acc)log((double)sum);
 }
 
-/* One token for every stream. qkv: (B, 1, row), cache: (B, context, 2 Hkv D), position: (B) -> out: (B, 1, H D), lse: (B, H, 1). */
+/* One token for every stream. qkv: (B, 1, row), cache: (B, context, 2 Hkv D), position: (B) -> out: (B, 1, H D), lse:
+ * (B, H, 1). */
 typedef struct OneRun {
     const real *qkv, *cache;
     int64_t context;

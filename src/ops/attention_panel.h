@@ -1,9 +1,9 @@
-/* The products of attention's blocks by panels of bfloat16 numbers (base/gemm_panel.h), for processors that multiply those; a part of
- * src/ops/attention.c. Floats are split in their three parts, so that products lose nothing against those of floats; bfloat16 operands are
- * one part, and weights and slopes are rounded to it.
+/* The products of attention's blocks by panels of bfloat16 numbers (base/gemm_panel.h), for processors that multiply
+ * those; a part of src/ops/attention.c. Floats are split in their three parts, so that products lose nothing against
+ * those of floats; bfloat16 operands are one part, and weights and slopes are rounded to it.
  *
- * Weights and slopes become operands as they come: rows of 32 queries are a left operand, pairs of rows a right one. Sums over queries
- * (dK, dV) stay in blocks of 32 keys by 32 of D until all is summed. */
+ * Weights and slopes become operands as they come: rows of 32 queries are a left operand, pairs of rows a right one.
+ * Sums over queries (dK, dV) stay in blocks of 32 keys by 32 of D until all is summed. */
 #ifndef LS_OPS_ATTENTION_PANEL_H
 #define LS_OPS_ATTENTION_PANEL_H
 
@@ -32,7 +32,10 @@ LS_INLINE uint8_t *ls_bytes(acc *x) { return (uint8_t *)x; }
 static Sizes panel_sizes(const Shape *s)
 {
     int64_t depth = ls_depth(s);
-    return (Sizes){.rows = depth * SIDE, .queries = depth * STEP_ACC, .keys = KEY_PANELS * depth * STEP_ACC, .weights = KEY_PANELS * STEP_ACC};
+    return (Sizes){.rows = depth * SIDE,
+                   .queries = depth * STEP_ACC,
+                   .keys = KEY_PANELS * depth * STEP_ACC,
+                   .weights = KEY_PANELS * STEP_ACC};
 }
 
 static void panel_begin(const Shape *s)
@@ -47,11 +50,13 @@ static void panel_end(const Shape *s)
         s->kernel->end();
 }
 
-/* ---- Operands in memory ------------------------------------------------------------------------------------------- */
+/* ---- Operands in memory
+ * ------------------------------------------------------------------------------------------- */
 
-/* Packs all panels of `rows` rows by `depth` of k, panel by panel, `steps` steps apart; of a last panel of at most 16 rows the other tile is
- * zero. */
-static void panel_pack(acc *to, int64_t steps, const real *x, int64_t stride, bool along_k, bool right, int64_t rows, int64_t depth)
+/* Packs all panels of `rows` rows by `depth` of k, panel by panel, `steps` steps apart; of a last panel of at most 16
+ * rows the other tile is zero. */
+static void panel_pack(acc *to, int64_t steps, const real *x, int64_t stride, bool along_k, bool right, int64_t rows,
+                       int64_t depth)
 {
     LsPanelSource source = {.data = x, .stride = stride, .along_k = along_k, .right = right, .is_float = PARTS > 1};
     acc *last = to + (rows - 1) / SIDE * steps * STEP_ACC;
@@ -80,7 +85,8 @@ static void panel_pack_turned(const Shape *s, acc *to, const real *x, int64_t st
     panel_pack(to, KEY_PANELS, x, stride, false, false, s->size, count);
 }
 
-/* ---- Operands in registers ---------------------------------------------------------------------------------------- */
+/* ---- Operands in registers
+ * ---------------------------------------------------------------------------------------- */
 
 /* 32 neighbours of a row in bfloat16, part by part. */
 typedef struct Row {
@@ -89,11 +95,15 @@ typedef struct Row {
 
 #if PARTS == 1
 
-LS_INLINE Row ls_row_of(const vacc x[LS_TILE_VECTORS]) { return (Row){{(__m512i)_mm512_cvtne2ps_pbh((__m512)x[1], (__m512)x[0])}}; }
+LS_INLINE Row ls_row_of(const vacc x[LS_TILE_VECTORS])
+{
+    return (Row){{(__m512i)_mm512_cvtne2ps_pbh((__m512)x[1], (__m512)x[0])}};
+}
 
 #else
 
-/* The parts of a vector as in base/gemm_panel.h, in the upper halves of the lanes: x but for |x| >= 2^127, which may become infinite. */
+/* The parts of a vector as in base/gemm_panel.h, in the upper halves of the lanes: x but for |x| >= 2^127, which may
+ * become infinite. */
 LS_INLINE void ls_split(vacc x, vbits part[PARTS])
 {
     const vbits half = (vbits){0} + 0x8000, upper = (vbits){0} + 0xffff0000;
@@ -106,8 +116,8 @@ LS_INLINE void ls_split(vacc x, vbits part[PARTS])
 
 LS_INLINE Row ls_row_of(const vacc x[LS_TILE_VECTORS])
 {
-    const __m512i upper = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27, 25, 23, 21, 19, 17, 15,
-                                           13, 11, 9, 7, 5, 3, 1);
+    const __m512i upper = _mm512_set_epi16(63, 61, 59, 57, 55, 53, 51, 49, 47, 45, 43, 41, 39, 37, 35, 33, 31, 29, 27,
+                                           25, 23, 21, 19, 17, 15, 13, 11, 9, 7, 5, 3, 1);
     vbits first[PARTS], second[PARTS];
     Row row;
     ls_split(x[0], first);
@@ -122,8 +132,8 @@ LS_INLINE Row ls_row_of(const vacc x[LS_TILE_VECTORS])
 
 LS_INLINE void ls_store_pairs(uint8_t *to, __m512i even, __m512i odd)
 {
-    const __m512i lane = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6, 37, 5, 36, 4, 35, 3, 34,
-                                          2, 33, 1, 32, 0);
+    const __m512i lane = _mm512_set_epi16(47, 15, 46, 14, 45, 13, 44, 12, 43, 11, 42, 10, 41, 9, 40, 8, 39, 7, 38, 6,
+                                          37, 5, 36, 4, 35, 3, 34, 2, 33, 1, 32, 0);
     __m512i high = _mm512_add_epi16(lane, _mm512_set1_epi16(16));
     _mm512_store_si512(to, _mm512_permutex2var_epi16(even, lane, odd));
     _mm512_store_si512(to + LS_TILE_BYTES, _mm512_permutex2var_epi16(even, high, odd));
@@ -146,10 +156,12 @@ LS_INLINE void ls_put_rows(acc *left, acc *right, int64_t i, TwoRows x)
 LS_INLINE void ls_panel_put_right(acc *to, int64_t i, TwoRows x) { ls_put_rows(NULL, to, i, x); }
 LS_INLINE void ls_panel_put_left(acc *to, int64_t i, TwoRows x) { ls_put_rows(to, NULL, i, x); }
 
-/* ---- Products ----------------------------------------------------------------------------------------------------- */
+/* ---- Products
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* sum: (32, 32) = or += left right. */
-LS_INLINE void ls_multiply(const Shape *s, const acc *left, const acc *right, int64_t steps, int row_tiles, int column_tiles, bool add, acc *sum)
+LS_INLINE void ls_multiply(const Shape *s, const acc *left, const acc *right, int64_t steps, int row_tiles,
+                           int column_tiles, bool add, acc *sum)
 {
     s->kernel->multiply(&(LsPanelProduct){.a = (const uint8_t *)left,
                                           .b = (const uint8_t *)right,
@@ -170,8 +182,8 @@ static void panel_against_keys(const Shape *s, const Reach *r, const acc *keys, 
 static void panel_over_keys(const Shape *s, const Reach *r, const acc *turned, const acc *weights, acc *sum)
 {
     for (int64_t panel = 0; panel < ls_depth(s); panel++)
-        ls_multiply(s, turned + panel * KEY_PANELS * STEP_ACC, weights, ls_panel_steps(r->keys), ls_tiles_of(s->size, panel), 2, true,
-                    sum + panel * SUM);
+        ls_multiply(s, turned + panel * KEY_PANELS * STEP_ACC, weights, ls_panel_steps(r->keys),
+                    ls_tiles_of(s->size, panel), 2, true, sum + panel * SUM);
 }
 
 /* sums: (key panels, D panels, 32, 32) */
@@ -179,8 +191,8 @@ static void panel_over_queries(const Shape *s, const Reach *r, const acc *weight
 {
     for (int64_t panel = 0; panel * SIDE < r->keys; panel++)
         for (int64_t j = 0; j < ls_depth(s); j++)
-            ls_multiply(s, weights + panel * STEP_ACC, over + j * STEP_ACC, 1, ls_tiles_of(r->keys, panel), ls_tiles_of(s->size, j), true,
-                        sums + (panel * ls_depth(s) + j) * SUM);
+            ls_multiply(s, weights + panel * STEP_ACC, over + j * STEP_ACC, 1, ls_tiles_of(r->keys, panel),
+                        ls_tiles_of(s->size, j), true, sums + (panel * ls_depth(s) + j) * SUM);
 }
 
 static void panel_write_sum(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add)

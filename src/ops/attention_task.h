@@ -1,11 +1,12 @@
-/* Attention in blocks that stay in cache: the order of work, whatever multiplies the blocks; a part of src/ops/attention.c.
+/* Attention in blocks that stay in cache: the order of work, whatever multiplies the blocks; a part of
+ * src/ops/attention.c.
  *
- * Queries lie on the lanes: a panel is LS_TILE_COLUMNS queries of one head, stored transposed, (D, queries). A block of keys
- * times a panel gives scores (keys, queries), so that maximum, exponential and sum run down the lanes with no operation across
- * them, and V^T times the weights gives the panel's result, again transposed.
+ * Queries lie on the lanes: a panel is LS_TILE_COLUMNS queries of one head, stored transposed, (D, queries). A block of
+ * keys times a panel gives scores (keys, queries), so that maximum, exponential and sum run down the lanes with no
+ * operation across them, and V^T times the weights gives the panel's result, again transposed.
  *
- * Scores are kept without the factor 1 / sqrt(D); with c = log2(e) / sqrt(D) a weight is 2^(c s - c m). The products are those of
- * attention_block.h, by vectors, or of attention_panel.h, by tiles.
+ * Scores are kept without the factor 1 / sqrt(D); with c = log2(e) / sqrt(D) a weight is 2^(c s - c m). The products
+ * are those of attention_block.h, by vectors, or of attention_panel.h, by tiles.
  *
  * Sources: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"; Dao 2023, "FlashAttention-2".
  */
@@ -17,12 +18,12 @@
 #include "ops/tile.h"
 #include "ops/vec_math.h"
 
-/* Keys of a block: with D = 64 the block's keys, its values and a panel's scores take 16 KiB or less each, so that the two
- * that a product reads stay in the first-level cache. */
+/* Keys of a block: with D = 64 the block's keys, its values and a panel's scores take 16 KiB or less each, so that the
+ * two that a product reads stay in the first-level cache. */
 #define KEYS ((int64_t)64)
 
-/* Queries, over all heads that share keys, for which a block of keys is packed once: some hundred KiB, the second-level cache. Long
- * sequences, whose keys come from further away, take twice as many. */
+/* Queries, over all heads that share keys, for which a block of keys is packed once: some hundred KiB, the second-level
+ * cache. Long sequences, whose keys come from further away, take twice as many. */
 #define QUERIES ((int64_t)256)
 #define LONG_SEQUENCE 4096
 
@@ -40,7 +41,8 @@ typedef struct Shape {
     const LsPanelKernel *kernel; /* what multiplies tiles; NULL: vectors do */
 } Shape;
 
-/* Where the keys and values of one stream and key head lie: key j at k + j * stride. Query t sees keys 0..offset + t. */
+/* Where the keys and values of one stream and key head lie: key j at k + j * stride. Query t sees keys 0..offset +
+ * t. */
 typedef struct Keys {
     const real *k, *v;
     int64_t stride, offset;
@@ -140,9 +142,11 @@ typedef struct Products {
     void (*write_sum)(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add);            /* (count, D) = or += */
 } Products;
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------ */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------ */
 
-/* What a panel carries from key block to key block. q: operand; o: (D, columns); top: largest score so far, sum: (columns) */
+/* What a panel carries from key block to key block. q: operand; o: (D, columns); top: largest score so far, sum:
+ * (columns) */
 typedef struct Panel {
     acc *q, *o, *top, *sum;
 } Panel;
@@ -166,9 +170,10 @@ LS_INLINE int64_t ls_forward_scratch(const Products *by, const Shape *s)
  *
  *     m' = max(m, max_j s_j)      p_j = 2^(c (s_j - m'))      l' = l 2^(c (m - m')) + sum_j p_j
  *
- * score: (keys, columns), of which `rows` become weights. rescale: 2^(c (m - m')). Returns whether any maximum moved. */
-LS_INLINE bool ls_online_softmax(const Products *by, acc c, const Panel *p, const Reach *r, int64_t rows, acc *score, acc *weights,
-                                 vacc rescale[LS_TILE_VECTORS])
+ * score: (keys, columns), of which `rows` become weights. rescale: 2^(c (m - m')). Returns whether any maximum
+ * moved. */
+LS_INLINE bool ls_online_softmax(const Products *by, acc c, const Panel *p, const Reach *r, int64_t rows, acc *score,
+                                 acc *weights, vacc rescale[LS_TILE_VECTORS])
 {
     vacc top[LS_TILE_VECTORS], from[LS_TILE_VECTORS], sum[LS_TILE_VECTORS];
     ls_hide(r, rows, score);
@@ -205,8 +210,8 @@ LS_INLINE bool ls_online_softmax(const Products *by, acc c, const Panel *p, cons
 }
 
 /* One block of keys for one panel: s = K q, online softmax, o' = o 2^(c (m - m')) + V^T p. */
-LS_INLINE void ls_forward_tile(const Products *by, const Shape *s, const Sizes *z, const Panel *p, const Reach *r, const acc *k, const acc *v,
-                               acc *score, acc *weights)
+LS_INLINE void ls_forward_tile(const Products *by, const Shape *s, const Sizes *z, const Panel *p, const Reach *r,
+                               const acc *k, const acc *v, acc *score, acc *weights)
 {
     vacc rescale[LS_TILE_VECTORS];
     by->against_keys(s, r, k, p->q, score);
@@ -232,10 +237,10 @@ static void forward_finish(const Shape *s, const Panel *p, int64_t lanes, real *
     memcpy(lse, sums, (size_t)lanes * sizeof *lse);
 }
 
-/* All keys for queries first..end-1 of the heads of one group. q, out, lse: of the group's first head and query 0; lse rows
- * of T queries, head by head. */
-LS_INLINE void ls_forward_task(const Products *by, const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out,
-                               acc *lse, acc *scratch)
+/* All keys for queries first..end-1 of the heads of one group. q, out, lse: of the group's first head and query 0; lse
+ * rows of T queries, head by head. */
+LS_INLINE void ls_forward_task(const Products *by, const Shape *s, const Keys *keys, int64_t first, int64_t end,
+                               const real *q, real *out, acc *lse, acc *scratch)
 {
     Queries all = ls_queries(first, end);
     Sizes z = by->sizes(s);
@@ -267,14 +272,16 @@ LS_INLINE void ls_forward_task(const Products *by, const Shape *s, const Keys *k
     for (int64_t n = 0; n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = first + panel * COLUMNS;
         Panel p = ls_panel(&z, panels, n);
-        forward_finish(s, &p, ls_reach(&all, panel, 0, 0).lanes, out + (at * s->heads + head) * s->size, lse + head * s->queries + at);
+        forward_finish(s, &p, ls_reach(&all, panel, 0, 0).lanes, out + (at * s->heads + head) * s->size,
+                       lse + head * s->queries + at);
     }
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------------------- */
+/* ---- Backward
+ * ----------------------------------------------------------------------------------------------------- */
 
-/* What backward reads of a panel, and the gradient of its queries. Queries and upstream gradients as operands of sums over D (q, d) and
- * over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns) */
+/* What backward reads of a panel, and the gradient of its queries. Queries and upstream gradients as operands of sums
+ * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns) */
 typedef struct BackPanel {
     acc *q, *d, *over_q, *over_d, *dq, *lse, *delta;
 } BackPanel;
@@ -307,8 +314,8 @@ LS_INLINE vacc ls_deltas(const Shape *s, const real *o, const real *d, int64_t r
     return ls_hsums(sum);
 }
 
-LS_INLINE void ls_backward_pack(const Products *by, const Shape *s, const Sizes *z, const BackPanel *p, int64_t lanes, const real *q,
-                                const real *o, const real *d, const acc *lse)
+LS_INLINE void ls_backward_pack(const Products *by, const Shape *s, const Sizes *z, const BackPanel *p, int64_t lanes,
+                                const real *q, const real *o, const real *d, const acc *lse)
 {
     int64_t row = s->heads * s->size;
     by->pack_queries(s, p->q, q, s->row, lanes);
@@ -324,7 +331,8 @@ LS_INLINE void ls_backward_pack(const Products *by, const Shape *s, const Sizes 
     }
 }
 
-/* What the products of a block are made of: scores and their gradients, (keys, columns), and weights and slopes as operands. */
+/* What the products of a block are made of: scores and their gradients, (keys, columns), and weights and slopes as
+ * operands. */
 typedef struct Slopes {
     acc *score, *slope, *p, *ds, *ds_right;
 } Slopes;
@@ -359,8 +367,8 @@ LS_INLINE void ls_slopes(const Products *by, acc c, const BackPanel *b, const Re
  *     dV += p dO^T                      dK += ds q^T   dq += K^T ds
  *
  * The scale of dK and dq is applied where they are written out. */
-LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPanel *b, const Reach *r, const acc *k, const acc *v,
-                                const acc *turned, acc *dk, acc *dv, const Slopes *to)
+LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPanel *b, const Reach *r, const acc *k,
+                                const acc *v, const acc *turned, acc *dk, acc *dv, const Slopes *to)
 {
     by->against_keys(s, r, k, b->q, to->score);
     by->against_keys(s, r, v, b->d, to->slope);
@@ -370,22 +378,25 @@ LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPa
     by->over_keys(s, r, turned, to->ds_right, b->dq);
 }
 
-/* Queries first..end-1 of a group's heads against all their keys: adds to dk, dv: (T, D), and writes (or adds to) the queries'
- * gradient dq, which lies like q. */
-LS_INLINE void ls_backward_task(const Products *by, const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o,
-                                const real *d, const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch)
+/* Queries first..end-1 of a group's heads against all their keys: adds to dk, dv: (T, D), and writes (or adds to) the
+ * queries' gradient dq, which lies like q. */
+LS_INLINE void ls_backward_task(const Products *by, const Shape *s, const Keys *keys, int64_t first, int64_t end,
+                                const real *q, const real *o, const real *d, const acc *lse, real *dq, bool add,
+                                acc *dk, acc *dv, acc *scratch)
 {
     Queries all = ls_queries(first, end);
     Sizes z = by->sizes(s);
     int64_t count = s->group * all.per_head;
     acc *k = scratch, *v = k + z.keys, *turned = v + z.keys, *score = turned + z.keys, *slope = score + KEYS * COLUMNS;
     acc *p = slope + KEYS * COLUMNS, *panels = p + 3 * z.weights;
-    Slopes to = by->plain ? (Slopes){score, slope, score, slope, slope} : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
+    Slopes to = by->plain ? (Slopes){score, slope, score, slope, slope}
+                          : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
     for (int64_t n = 0; n < count; n++) {
-        int64_t head = n / all.per_head, panel = n % all.per_head, at = first + panel * COLUMNS, from = (at * s->heads + head) * s->size;
+        int64_t head = n / all.per_head, panel = n % all.per_head, at = first + panel * COLUMNS,
+                from = (at * s->heads + head) * s->size;
         BackPanel b = ls_back_panel(&z, panels, n);
-        ls_backward_pack(by, s, &z, &b, ls_reach(&all, panel, 0, 0).lanes, q + at * s->row + head * s->size, o + from, d + from,
-                         lse + head * s->queries + at);
+        ls_backward_pack(by, s, &z, &b, ls_reach(&all, panel, 0, 0).lanes, q + at * s->row + head * s->size, o + from,
+                         d + from, lse + head * s->queries + at);
     }
     by->begin(s);
     for (int64_t key0 = 0; key0 < end; key0 += KEYS) {
@@ -408,7 +419,8 @@ LS_INLINE void ls_backward_task(const Products *by, const Shape *s, const Keys *
     for (int64_t n = 0; n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = first + panel * COLUMNS;
         BackPanel b = ls_back_panel(&z, panels, n);
-        ls_unpack_transposed(dq + at * s->row + head * s->size, s->row, ls_reach(&all, panel, 0, 0).lanes, s->size, b.dq, scale, add);
+        ls_unpack_transposed(dq + at * s->row + head * s->size, s->row, ls_reach(&all, panel, 0, 0).lanes, s->size,
+                             b.dq, scale, add);
     }
 }
 

@@ -1,4 +1,5 @@
-/* Depthwise causal convolution over time, each channel with its own K taps, as before Mamba's scan (Gu and Dao 2023, section 3.4):
+/* Depthwise causal convolution over time, each channel with its own K taps, as before Mamba's scan (Gu and Dao 2023,
+ * section 3.4):
  *
  *     h_t = bias + sum_k w[k] x_{t-K+1+k},   y_t = act(h_t),   x before the first step zero, or from the state
  *
@@ -13,7 +14,8 @@ typedef struct Conv {
     LsActivation activation;
 } Conv;
 
-/* Sizes, and the cut of all rows into segments of one stream's time; each of `groups` sums parameter gradients over its segments. */
+/* Sizes, and the cut of all rows into segments of one stream's time; each of `groups` sums parameter gradients over its
+ * segments. */
 typedef struct Shape {
     int64_t streams, steps, columns, channels, padded, taps; /* B, T, columns of x, E, E rounded up to whole vectors, K */
     int64_t clear;                                           /* columns of x that are not convolved and whose gradient is zeroed here */
@@ -37,8 +39,8 @@ static Shape shape_of(const LsNode *node)
     return s;
 }
 
-/* Accumulators in scratch, in this order: taps by channel (K, padded), bias (padded); zeros (padded) of real; then for each group in
- * backward a ring of the last K rows of g (K, padded) and the sums (K + 1, padded). */
+/* Accumulators in scratch, in this order: taps by channel (K, padded), bias (padded); zeros (padded) of real; then for
+ * each group in backward a ring of the last K rows of g (K, padded) and the sums (K + 1, padded). */
 static acc *taps_of(const LsNode *node) { return node->scratch; }
 static acc *bias_of(const LsNode *node, const Shape *s) { return taps_of(node) + s->taps * s->padded; }
 static real *zeros_of(const LsNode *node, const Shape *s) { return (real *)(bias_of(node, s) + s->padded); }
@@ -46,7 +48,10 @@ static acc *ring_of(const LsNode *node, const Shape *s, int64_t group)
 {
     return bias_of(node, s) + 2 * s->padded + group * (2 * s->taps + 1) * s->padded;
 }
-static acc *sums_of(const LsNode *node, const Shape *s, int64_t group) { return ring_of(node, s, group) + s->taps * s->padded; }
+static acc *sums_of(const LsNode *node, const Shape *s, int64_t group)
+{
+    return ring_of(node, s, group) + s->taps * s->padded;
+}
 
 /* The state is a carry: other parts of the time, maybe of other ranks, come before and after this one. */
 static bool carries_over(const LsNode *node) { return node->in[3] && node->in[3]->role == LS_ROLE_CARRY; }
@@ -55,21 +60,25 @@ static LsStatus infer(LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2], *state = node->in[3];
     const Conv *conv = node->attr;
-    if (x->rank != 3 || x->dtype != LS_REAL || w->rank != 2 || w->dtype != LS_REAL || x->dim[2] < w->dim[0] || w->dim[1] > MOST_TAPS)
+    if (x->rank != 3 || x->dtype != LS_REAL || w->rank != 2 || w->dtype != LS_REAL || x->dim[2] < w->dim[0] ||
+        w->dim[1] > MOST_TAPS)
         return ls_node_fail(node, "causal_conv: x %s does not fit w %s: x must be (B, T, at least E), w (E, K), K at most %d",
                             ls_shape_text(x), ls_shape_text(w), MOST_TAPS);
     if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
-        return ls_node_fail(node, "causal_conv: bias %s does not fit w %s: it must be (E)", ls_shape_text(bias), ls_shape_text(w));
-    if (state && (state->rank != 3 || state->dtype != LS_REAL || state->dim[0] != x->dim[0] || state->dim[1] != w->dim[1] - 1 ||
-                  state->dim[2] != w->dim[0]))
-        return ls_node_fail(node, "causal_conv: state %s does not fit x %s and w %s: it must be (B, K - 1, E)", ls_shape_text(state),
-                            ls_shape_text(x), ls_shape_text(w));
+        return ls_node_fail(node, "causal_conv: bias %s does not fit w %s: it must be (E)", ls_shape_text(bias),
+                            ls_shape_text(w));
+    if (state && (state->rank != 3 || state->dtype != LS_REAL || state->dim[0] != x->dim[0] ||
+                  state->dim[1] != w->dim[1] - 1 || state->dim[2] != w->dim[0]))
+        return ls_node_fail(node, "causal_conv: state %s does not fit x %s and w %s: it must be (B, K - 1, E)",
+                            ls_shape_text(state), ls_shape_text(x), ls_shape_text(w));
     if (conv->activation != LS_NO_ACTIVATION && conv->activation != LS_SILU)
         return ls_node_fail(node, "causal_conv: its activation is none or silu");
     if (carries_over(node) && x->dim[1] < w->dim[1] - 1)
-        return ls_node_fail(node, "causal_conv: a part of the sequence has %lld tokens, fewer than the %lld that the next one's convolution "
-                                  "looks back: set a longer train.segment, or fewer train.sequence_ranks",
-                            (long long)x->dim[1], (long long)w->dim[1] - 1);
+        return ls_node_fail(
+            node,
+            "causal_conv: a part of the sequence has %lld tokens, fewer than the %lld that the next one's convolution "
+            "looks back: set a longer train.segment, or fewer train.sequence_ranks",
+            (long long)x->dim[1], (long long)w->dim[1] - 1);
     Shape s = shape_of(node);
     node->scratch_forward = (s.taps + 2) * s.padded * (int64_t)sizeof(acc);
     node->scratch_backward = node->scratch_forward + s.groups * (2 * s.taps + 1) * s.padded * (int64_t)sizeof(acc);
@@ -86,7 +95,8 @@ LS_INLINE vacc lanes_of_two(vacc a, vacc b, int first)
     return __builtin_shuffle(a, b, from);
 }
 
-/* w: (E, 4) of LS_LANES channels, into four rows of `padded`: the square of 4 x LANES is turned by two perfect shuffles. */
+/* w: (E, 4) of LS_LANES channels, into four rows of `padded`: the square of 4 x LANES is turned by two perfect
+ * shuffles. */
 LS_INLINE void turn_four(const real *w, acc *to, int64_t padded)
 {
     vacc v[4], half[4];
@@ -138,7 +148,8 @@ static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, co
 }
 
 /* h of channels j to j + LS_LANES - 1, of which n exist. */
-LS_INLINE vacc pre_activation(const real *const *row, const acc *w, const acc *bias, int64_t padded, int64_t taps, int64_t j, int64_t n)
+LS_INLINE vacc pre_activation(const real *const *row, const acc *w, const acc *bias, int64_t padded, int64_t taps,
+                              int64_t j, int64_t n)
 {
     vacc h = ls_load_acc(bias + j);
 #pragma GCC unroll 4
@@ -147,7 +158,8 @@ LS_INLINE vacc pre_activation(const real *const *row, const acc *w, const acc *b
     return h;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------------ */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------------ */
 
 LS_INLINE void forward_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, real *y, int64_t taps,
                            LsActivation kind)
@@ -175,14 +187,16 @@ static void update_state(const LsNode *node, const Shape *s)
     }
 }
 
-/* The rows before the first step, which the carry brings or the rank before this one has: they are its last, whatever comes before. */
+/* The rows before the first step, which the carry brings or the rank before this one has: they are its last, whatever
+ * comes before. */
 static LsStatus take_rows(const LsNode *node, const LsRun *run, const Shape *s)
 {
     const LsTensor *state = node->in[3];
     if (!carries_over(node))
         return LS_OK;
     update_state(node, s);
-    return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->end->data, state->data, state->count * (int64_t)sizeof(real), false)
+    return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->end->data, state->data,
+                                                     state->count * (int64_t)sizeof(real), false)
                               : LS_OK;
 }
 
@@ -231,11 +245,13 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
+/* ---- Backward
+ * ----------------------------------------------------------------------------------------------------------- */
 
-/* g of one step into `g`; its part of the sums for w and the bias, unless the step belongs to the next segment (sums NULL). */
-LS_INLINE void slope_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, const real *dy, acc *g, acc *sums,
-                         int64_t taps, LsActivation kind)
+/* g of one step into `g`; its part of the sums for w and the bias, unless the step belongs to the next segment (sums
+ * NULL). */
+LS_INLINE void slope_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, const real *dy, acc *g,
+                         acc *sums, int64_t taps, LsActivation kind)
 {
     for (int64_t j = 0; j < s->channels; j += LS_LANES) {
         int64_t n = s->channels - j;
@@ -255,7 +271,8 @@ LS_INLINE void slope_row(const Shape *s, const real *const *row, const acc *w, c
     }
 }
 
-/* dx_t = sum_k w[k] g_{t+K-1-k}, where the ring holds the row of step i at i mod K; zero to the columns that are not convolved, unless another op writes them. */
+/* dx_t = sum_k w[k] g_{t+K-1-k}, where the ring holds the row of step i at i mod K; zero to the columns that are not
+ * convolved, unless another op writes them. */
 LS_INLINE void input_row(const Shape *s, const acc *ring, const acc *w, int64_t t, real *dx, bool add, int64_t taps)
 {
     const acc *g[MOST_TAPS];
@@ -297,7 +314,8 @@ LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segm
     }
 }
 
-/* The gradient of the rows before the first step, from g of the first K - 1 steps; it belongs to the last rows of the rank before. */
+/* The gradient of the rows before the first step, from g of the first K - 1 steps; it belongs to the last rows of the
+ * rank before. */
 static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, LsActivation kind)
 {
     LsTensor *state = node->in[3];
@@ -313,10 +331,12 @@ static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, 
             rows_at(node, s, b, t, row);
             slope_row(s, row, taps_of(node), bias_of(node, s), dy, ring + t % s->taps * s->padded, NULL, s->taps, kind);
             /* step t - K + 1, numbered K later so that it is not negative */
-            input_row(&rows, ring, taps_of(node), t + 1, (real *)state->grad + (b * (s->taps - 1) + t) * s->channels, false, s->taps);
+            input_row(&rows, ring, taps_of(node), t + 1, (real *)state->grad + (b * (s->taps - 1) + t) * s->channels,
+                      false, s->taps);
         }
     }
-    return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->grad, state->end->grad, state->count * (int64_t)sizeof(real), true)
+    return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->grad, state->end->grad,
+                                                     state->count * (int64_t)sizeof(real), true)
                               : LS_OK;
 }
 
@@ -387,10 +407,12 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){(6 * taps + act) * count, 3 * count * sizeof(real)};
 }
 
-/* ls_causal_conv(g, x, w, bias, state, activation): x: (B, T, at least E), of which the first E columns are convolved, so that it may be a
- * packed result of one linear layer (the gradient of the others is zero); w: (E, K) and bias: (E) or NULL, parameters; state: (B, K - 1, E)
- * of LS_REAL or NULL: the inputs before the first step and the last ones (ls_state, ls_carry); activation: LS_NO_ACTIVATION or LS_SILU. -> (B, T, E) */
-LS_BUILDER LsTensor *ls_causal_conv(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsTensor *state, LsActivation activation)
+/* ls_causal_conv(g, x, w, bias, state, activation): x: (B, T, at least E), of which the first E columns are convolved,
+ * so that it may be a packed result of one linear layer (the gradient of the others is zero); w: (E, K) and bias: (E)
+ * or NULL, parameters; state: (B, K - 1, E) of LS_REAL or NULL: the inputs before the first step and the last ones
+ * (ls_state, ls_carry); activation: LS_NO_ACTIVATION or LS_SILU. -> (B, T, E) */
+LS_BUILDER LsTensor *ls_causal_conv(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsTensor *state,
+                                    LsActivation activation)
 {
     return ls_node(g, "causal_conv", 4, (LsTensor *[]){x, w, bias, state}, &(Conv){activation}, sizeof(Conv));
 }
@@ -400,10 +422,17 @@ static bool cases(LsGraph *g, int which)
     static const struct {
         int64_t streams, steps, columns, channels, taps;
         bool bias, state, silu, carry;
-    } table[] = {{1, 1, 1, 1, 1, true, false, true},   {2, 7, 5, 5, 4, true, false, true},    {3, 5, 40, 19, 4, true, false, false},
-                 {1, 70, 17, 17, 3, false, false, true}, {2, 3, 6, 3, 5, true, false, true},  {1, 130, 33, 20, 2, true, false, true},
-                 {2, 1, 36, 18, 4, true, true, true},  {2, 2, 18, 18, 4, false, true, false}, {1, 9, 5, 5, 4, true, true, true},
-                 {2, 5, 9, 7, 4, true, false, true, true}, {1, 70, 20, 20, 3, false, false, false, true},
+    } table[] = {{1, 1, 1, 1, 1, true, false, true},
+                 {2, 7, 5, 5, 4, true, false, true},
+                 {3, 5, 40, 19, 4, true, false, false},
+                 {1, 70, 17, 17, 3, false, false, true},
+                 {2, 3, 6, 3, 5, true, false, true},
+                 {1, 130, 33, 20, 2, true, false, true},
+                 {2, 1, 36, 18, 4, true, true, true},
+                 {2, 2, 18, 18, 4, false, true, false},
+                 {1, 9, 5, 5, 4, true, true, true},
+                 {2, 5, 9, 7, 4, true, false, true, true},
+                 {1, 70, 20, 20, 3, false, false, false, true},
                  {1, 3, 3, 3, 4, true, false, true, true}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;

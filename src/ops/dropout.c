@@ -1,8 +1,9 @@
 /* y = x m / (1 - p), m 0 with probability p, else 1 (Srivastava et al. 2014, "Dropout").
  *
- * m is a function of (seed, step, node's name, sample, element), sample being the global number of the row of the first dimension, element
- * counted from the beginning of the sample's sequence (run->token): the same on any number of ranks and threads, and drawn again in backward instead of stored. Element e of a sample takes a word of a Philox
- * block (see ls_philox): with e = 64 g + 16 w + b, word w of the block numbered 16 g + b, so that 16 blocks fill whole vectors. */
+ * m is a function of (seed, step, node's name, sample, element), sample being the global number of the row of the first
+ * dimension, element counted from the beginning of the sample's sequence (run->token): the same on any number of ranks
+ * and threads, and drawn again in backward instead of stored. Element e of a sample takes a word of a Philox block (see
+ * ls_philox): with e = 64 g + 16 w + b, word w of the block numbered 16 g + b, so that 16 blocks fill whole vectors. */
 #include "ops/pass.h"
 #include "ops/philox.h"
 
@@ -130,8 +131,9 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = *fwd;
 }
 
-/* ls_dropout(g, x, probability): x: (B, ...) -> the same; B are the samples that run->sample numbers. In graphs of other modes than
- * LS_TRAIN, and with probability 0, it is x itself; in runs that are not training, a copy. May take over x's memory. */
+/* ls_dropout(g, x, probability): x: (B, ...) -> the same; B are the samples that run->sample numbers. In graphs of
+ * other modes than LS_TRAIN, and with probability 0, it is x itself; in runs that are not training, a copy. May take
+ * over x's memory. */
 LS_BUILDER LsTensor *ls_dropout(LsGraph *g, LsTensor *x, double probability)
 {
     if (probability == 0 || (probability > 0 && probability < 1 && ls_graph_mode(g) != LS_TRAIN))

@@ -1,7 +1,8 @@
 /* y[b,t] = table[ids[b,t]]: rows of a table, by number.
  *
- * Backward: dL/dtable[v] = sum of dL/dy over the places where ids = v. The places are sorted by id (a counting sort, which
- * keeps their order), so every row of the table is summed by one thread in one order: no atomics, the same bits always. */
+ * Backward: dL/dtable[v] = sum of dL/dy over the places where ids = v. The places are sorted by id (a counting sort,
+ * which keeps their order), so every row of the table is summed by one thread in one order: no atomics, the same bits
+ * always. */
 #include "ops/op_build.h"
 
 /* Columns that one piece of the backward sums: short enough to share a small table among many threads. */
@@ -13,7 +14,8 @@ static LsStatus infer(LsNode *node)
     if (table->rank != 2 || table->dtype != LS_REAL)
         return ls_node_fail(node, "embedding: the table must be (V, C), got %s", ls_shape_text(table));
     if (ids->dtype != LS_I32 || ids->rank < 1 || ids->rank >= LS_MAX_RANK)
-        return ls_node_fail(node, "embedding: ids must be 32-bit integers of 1 to %d dimensions, got %s", LS_MAX_RANK - 1, ls_shape_text(ids));
+        return ls_node_fail(node, "embedding: ids must be 32-bit integers of 1 to %d dimensions, got %s",
+                            LS_MAX_RANK - 1, ls_shape_text(ids));
     int64_t dim[LS_MAX_RANK];
     memcpy(dim, ids->dim, sizeof dim);
     dim[ids->rank] = table->dim[1];
@@ -27,8 +29,8 @@ static LsStatus check_ids(const LsNode *node)
     int64_t rows = node->in[0]->dim[0];
     for (int64_t i = 0; i < node->in[1]->count; i++)
         if (ids[i] < 0 || ids[i] >= rows)
-            return ls_fail(LS_DATA, "%s: id %d at position %lld of %s is outside the table's 0..%lld", node->name, (int)ids[i], (long long)i,
-                           ls_shape_text(node->in[1]), (long long)(rows - 1));
+            return ls_fail(LS_DATA, "%s: id %d at position %lld of %s is outside the table's 0..%lld", node->name,
+                           (int)ids[i], (long long)i, ls_shape_text(node->in[1]), (long long)(rows - 1));
     return LS_OK;
 }
 
@@ -63,7 +65,8 @@ static void sort_by_id(const int32_t *ids, int64_t count, int64_t rows, int32_t 
 }
 
 /* dtable[from..to) of one row += or = the sum of dy at `places`. */
-static void sum_row(acc *restrict row, const real *dy, const int32_t *place, int64_t places, int64_t columns, int64_t from, int64_t to, bool add)
+static void sum_row(acc *restrict row, const real *dy, const int32_t *place, int64_t places, int64_t columns,
+                    int64_t from, int64_t to, bool add)
 {
     if (!add)
         memset(row + from, 0, (size_t)(to - from) * sizeof *row);
@@ -105,8 +108,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){elements, elements * sizeof(real) + 2 * elements * sizeof(acc)};
 }
 
-/* ls_embedding(g, table, ids): table: (V, C) parameter, ids: (B, T) LS_I32 in 0..V-1 -> (B, T, C). Forward fails with LS_DATA on
- * an id outside the table. */
+/* ls_embedding(g, table, ids): table: (V, C) parameter, ids: (B, T) LS_I32 in 0..V-1 -> (B, T, C). Forward fails with
+ * LS_DATA on an id outside the table. */
 LS_BUILDER LsTensor *ls_embedding(LsGraph *g, LsTensor *table, LsTensor *ids)
 {
     if (ls_graph_int8_weights(g) && table->role == LS_ROLE_PARAM)

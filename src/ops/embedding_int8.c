@@ -1,12 +1,14 @@
-/* y[b,t] = scale[v] q[v], v = ids[b,t]: rows of a table kept in 8 bits (see linear_int8), for graphs with int8_weights. Forward only; ls_embedding
- * makes it. Each element is off by half a scale at most. */
+/* y[b,t] = scale[v] q[v], v = ids[b,t]: rows of a table kept in 8 bits (see linear_int8), for graphs with int8_weights.
+ * Forward only; ls_embedding makes it. Each element is off by half a scale at most. */
 #include "ops/op_build.h"
 
 static LsStatus infer(LsNode *node)
 {
     const LsTensor *table = node->in[0], *ids = node->in[1];
     if (table->rank != 2 || table->dtype != LS_I8 || ids->dtype != LS_I32 || ids->rank < 1 || ids->rank >= LS_MAX_RANK)
-        return ls_node_fail(node, "embedding: a table (V, C) of 8 bits and ids, 32-bit integers of 1 to %d dimensions, are asked for; got %s, %s",
+        return ls_node_fail(node,
+                            "embedding: a table (V, C) of 8 bits and ids, 32-bit integers of 1 to %d dimensions, are "
+                            "asked for; got %s, %s",
                             LS_MAX_RANK - 1, ls_shape_text(table), ls_shape_text(ids));
     int64_t dim[LS_MAX_RANK];
     memcpy(dim, ids->dim, sizeof dim);
@@ -23,8 +25,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     int64_t rows = node->in[0]->dim[0], columns = node->in[0]->dim[1], count = node->in[1]->count;
     for (int64_t i = 0; i < count; i++)
         if (ids[i] < 0 || ids[i] >= rows)
-            return ls_fail(LS_DATA, "%s: id %d at position %lld is outside the table's 0..%lld", node->name, (int)ids[i], (long long)i,
-                           (long long)(rows - 1));
+            return ls_fail(LS_DATA, "%s: id %d at position %lld is outside the table's 0..%lld", node->name,
+                           (int)ids[i], (long long)i, (long long)(rows - 1));
 #pragma omp parallel for schedule(static) if (count * columns > 16384)
     for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < columns; j++)
@@ -39,7 +41,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){0};
 }
 
-/* ls_embedding_int8(g, table, ids): table: parameter (V, C), ids: LS_I32 in 0..V-1 -> (..., C). Of graphs with int8_weights only. */
+/* ls_embedding_int8(g, table, ids): table: parameter (V, C), ids: LS_I32 in 0..V-1 -> (..., C). Of graphs with
+ * int8_weights only. */
 LS_BUILDER LsTensor *ls_embedding_int8(LsGraph *g, LsTensor *table, LsTensor *ids)
 {
     return ls_node(g, "embedding_int8", 2, (LsTensor *[]){ls_param_int8(g, table), ids}, NULL, 0);

@@ -1,5 +1,5 @@
-/* y = x Phi(x), Phi the normal distribution's (Hendrycks and Gimpel 2016), by erf; or their approximation, which GPT-2 uses:
- * y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
+/* y = x Phi(x), Phi the normal distribution's (Hendrycks and Gimpel 2016), by erf; or their approximation, which GPT-2
+ * uses: y = x / 2 (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))). */
 #include "ops/activation.h"
 #include "ops/op_build.h"
 

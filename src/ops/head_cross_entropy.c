@@ -3,13 +3,14 @@
  * With z = x w^T: (T, V) and p = softmax(z), L = sum_t (log sum_v exp z[t,v]) - z[t, target t], and
  *     g = p - onehot(target),   dL/dx = g w,   dL/dw = g^T x
  *
- * z is made, turned into g and used up in blocks of rows, so it never exists at once. The upstream gradient is one number, so the
- * training forward already makes both gradients, without it, and keeps them in out[1] and out[2]: three matrix products instead
- * of the four of a backward that makes z again, for V C numbers of memory (none where out[2] lies in the gradient of w itself). */
+ * z is made, turned into g and used up in blocks of rows, so it never exists at once. The upstream gradient is one
+ * number, so the training forward already makes both gradients, without it, and keeps them in out[1] and out[2]: three
+ * matrix products instead of the four of a backward that makes z again, for V C numbers of memory (none where out[2]
+ * lies in the gradient of w itself). */
 #include "ops/op_build.h"
 
-/* The block of logits takes at most this much: 1,024 rows of GPT-2's vocabulary. Blocks of half the size make the op 8 % slower, as
- * the table and its gradient pass by more often. */
+/* The block of logits takes at most this much: 1,024 rows of GPT-2's vocabulary. Blocks of half the size make the op 8
+ * % slower, as the table and its gradient pass by more often. */
 #define BLOCK_BYTES ((int64_t)200 << 20)
 /* Sums of exponentials are kept in acc over this many columns, then in double. */
 #define SUM_COLUMNS 1024
@@ -38,8 +39,8 @@ static LsStatus infer(LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *targets = node->in[2];
     if (x->dtype != LS_REAL || w->dtype != LS_REAL || w->rank != 2 || x->rank < 2 || x->dim[x->rank - 1] != w->dim[1])
-        return ls_node_fail(node, "head_cross_entropy: x %s does not fit w %s: x must be (B, T, C), w (V, C)", ls_shape_text(x),
-                            ls_shape_text(w));
+        return ls_node_fail(node, "head_cross_entropy: x %s does not fit w %s: x must be (B, T, C), w (V, C)",
+                            ls_shape_text(x), ls_shape_text(w));
     bool fits = targets->dtype == LS_I32 && targets->rank == x->rank - 1;
     for (int i = 0; fits && i < targets->rank; i++)
         fits = targets->dim[i] == x->dim[i];
@@ -63,12 +64,14 @@ static LsStatus check_targets(const LsNode *node)
     int64_t classes = node->in[1]->dim[0];
     for (int64_t i = 0; i < targets->count; i++)
         if (target[i] != LS_IGNORE && (target[i] < 0 || target[i] >= classes))
-            return ls_fail(LS_DATA, "%s: target %d at row %lld of %s is outside 0..%lld (and is not %d, which is skipped)", node->name,
-                           (int)target[i], (long long)i, ls_shape_text(targets), (long long)(classes - 1), LS_IGNORE);
+            return ls_fail(
+                LS_DATA, "%s: target %d at row %lld of %s is outside 0..%lld (and is not %d, which is skipped)",
+                node->name, (int)target[i], (long long)i, ls_shape_text(targets), (long long)(classes - 1), LS_IGNORE);
     return LS_OK;
 }
 
-/* ---- One row of logits --------------------------------------------------------------------------------------------------- */
+/* ---- One row of logits
+ * --------------------------------------------------------------------------------------------------- */
 
 static acc row_maximum(const acc *z, int64_t count)
 {
@@ -107,7 +110,8 @@ LS_INLINE double row_exponentials(acc *z, acc most, int64_t count, bool keep)
     return total;
 }
 
-/* g = e scale - onehot(target) as the products take it, in the place of e: what is narrower is written behind what is read. */
+/* g = e scale - onehot(target) as the products take it, in the place of e: what is narrower is written behind what is
+ * read. */
 LS_INLINE void row_gradient(acc *e, acc scale, int64_t count, int32_t target)
 {
     real *g = (real *)(void *)e;
@@ -136,7 +140,8 @@ static double row_loss(acc *z, int64_t count, int32_t target, bool keep)
     return log(sum) + (double)most - at_target;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* dL/dx of a block of rows and its share of dL/dw, from g: (rows, V), rows as far apart as those of the logits were. */
 static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g, int64_t from, int64_t rows)
@@ -209,7 +214,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------------------ */
+/* ---- Backward
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
@@ -238,7 +244,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Reference ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reference
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* One token: its loss; and its part of both gradients where they are kept. */
 static double reference_row(const LsNode *node, int64_t i)
@@ -283,15 +290,17 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
 
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
-    double x = (double)node->in[0]->count, w = (double)node->in[1]->count, z = (double)node->in[2]->count * (double)node->in[1]->dim[0];
+    double x = (double)node->in[0]->count, w = (double)node->in[1]->count,
+           z = (double)node->in[2]->count * (double)node->in[1]->dim[0];
     double product = 2 * x * (double)node->in[1]->dim[0];
     bool keep = node->outputs > 1;
     *fwd = (LsCost){(keep ? 3 : 1) * product + 8 * z, (keep ? 3 : 1) * (x + w) * sizeof(real) + (keep ? 4 : 2) * z * sizeof(acc)};
     *bwd = (LsCost){x + w, 2 * (x + w) * sizeof(acc)};
 }
 
-/* ls_head_cross_entropy(g, x, w, targets): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in 0..V-1 or LS_IGNORE
- * -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails with LS_DATA on any other target. */
+/* ls_head_cross_entropy(g, x, w, targets): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in 0..V-1 or
+ * LS_IGNORE -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails with LS_DATA on any other
+ * target. */
 LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *targets)
 {
     return ls_node(g, "head_cross_entropy", 3, (LsTensor *[]){x, w, targets}, NULL, 0);
@@ -300,13 +309,15 @@ LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w,
 static bool cases(LsGraph *g, int which)
 {
     /* B, T, C, V, lowest target: some ignored, or none */
-    static const int64_t list[][5] = {{1, 1, 1, 1, 0}, {2, 3, 5, 7, -1}, {1, 7, 16, 65, -1}, {3, 4, 9, 130, 0}, {1, 2, 3, 1100, 0}};
+    static const int64_t list[][5] = {
+        {1, 1, 1, 1, 0}, {2, 3, 5, 7, -1}, {1, 7, 16, 65, -1}, {3, 4, 9, 130, 0}, {1, 2, 3, 1100, 0}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     const int64_t *d = list[which];
     LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){d[0], d[1], d[2]});
     LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){d[3], d[2]});
-    ls_head_cross_entropy(g, x, w, ls_case_input(g, "targets", LS_I32, (double)d[4], (double)d[3], 2, (int64_t[]){d[0], d[1]}));
+    ls_head_cross_entropy(g, x, w,
+                          ls_case_input(g, "targets", LS_I32, (double)d[4], (double)d[3], 2, (int64_t[]){d[0], d[1]}));
     return true;
 }
 

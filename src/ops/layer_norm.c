@@ -1,5 +1,6 @@
-/* y = (x - mean) / sqrt(variance + eps) scale + bias over the last dimension (Ba, Kiros, Hinton 2016, "Layer normalization").
- * Forward and backward are in src/ops/norm.h; out[1] and out[2] keep mean and 1 / sqrt(variance + eps) of each row. */
+/* y = (x - mean) / sqrt(variance + eps) scale + bias over the last dimension (Ba, Kiros, Hinton 2016, "Layer
+ * normalization"). Forward and backward are in src/ops/norm.h; out[1] and out[2] keep mean and 1 / sqrt(variance + eps)
+ * of each row. */
 #include "ops/norm.h"
 
 static LsStatus infer(LsNode *node) { return ls_norm_infer(node, 2); }
@@ -69,8 +70,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){15 * count, 3 * count * sizeof(real)};
 }
 
-/* ls_layer_norm(g, x, scale, bias, eps): x: (..., C), scale: (C), bias: (C) or NULL -> (..., C). Declare scale and bias with
- * LS_PRECISE | LS_NO_DECAY. */
+/* ls_layer_norm(g, x, scale, bias, eps): x: (..., C), scale: (C), bias: (C) or NULL -> (..., C). Declare scale and bias
+ * with LS_PRECISE | LS_NO_DECAY. */
 LS_BUILDER LsTensor *ls_layer_norm(LsGraph *g, LsTensor *x, LsTensor *scale, LsTensor *bias, double eps)
 {
     return ls_node(g, "layer_norm", 3, (LsTensor *[]){x, scale, bias}, &(Norm){eps}, sizeof(Norm));

@@ -32,7 +32,8 @@ static LsStatus infer(LsNode *node)
     return !keep || ls_node_output(node, LS_REAL, x->rank, dim) ? LS_OK : LS_RESOURCE;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------------ */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
@@ -42,7 +43,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return ls_gemm(&product);
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
+/* ---- Backward
+ * ----------------------------------------------------------------------------------------------------------- */
 
 /* One row of g: dy becomes g = dy act'(h) in place (slope NULL: stays), and is added to sum (NULL: not wanted). */
 LS_INLINE void slope_row(const real *slope, real *dy, acc *sum, int64_t count)
@@ -130,7 +132,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Reference ---------------------------------------------------------------------------------------------------------- */
+/* ---- Reference
+ * ---------------------------------------------------------------------------------------------------------- */
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
@@ -164,7 +167,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 LS_BUILDER LsTensor *ls_linear(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsActivation activation)
 {
     if (ls_graph_int8_weights(g) && w->role == LS_ROLE_PARAM)
-        return ls_node(g, "linear_int8", 3, (LsTensor *[]){x, ls_param_int8(g, w), bias}, &(Linear){activation}, sizeof(Linear));
+        return ls_node(g, "linear_int8", 3, (LsTensor *[]){x, ls_param_int8(g, w), bias}, &(Linear){activation},
+                       sizeof(Linear));
     return ls_node(g, "linear", 3, (LsTensor *[]){x, w, bias}, &(Linear){activation}, sizeof(Linear));
 }
 
@@ -199,7 +203,8 @@ LS_OP(linear) = {
     .saves_out = 2,
     .param_in = 6,
     .cases = cases,
-    /* In bfloat16 act'(h) is made of an h that was rounded, and is rounded, as is g: an element of g is off by (|act''(h) h| + 2 |act'(h)|) 2^-9 dy,
-     * of which the brackets stay below 3; in sums over them errors of random sign grow no faster than the sums. */
+    /* In bfloat16 act'(h) is made of an h that was rounded, and is rounded, as is g: an element of g is off by
+     * (|act''(h) h| + 2 |act'(h)|) 2^-9 dy, of which the brackets stay below 3; in sums over them errors of random sign
+     * grow no faster than the sums. */
     .roundings = 2,
 };

@@ -1,5 +1,5 @@
-/* What dense layers have in common, whatever their weights are stored in: shapes, the product, and the activation of each piece of it while
- * that is in the cache. */
+/* What dense layers have in common, whatever their weights are stored in: shapes, the product, and the activation of
+ * each piece of it while that is in the cache. */
 #ifndef LS_OPS_LINEAR_H
 #define LS_OPS_LINEAR_H
 
@@ -71,7 +71,8 @@ static LsStatus ls_linear_shape(const LsNode *node, LsDtype weights, int64_t dim
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
     if (x->dtype != LS_REAL || w->dtype != weights || w->rank != 2 || x->rank < 1 || x->dim[x->rank - 1] != w->dim[1])
-        return ls_node_fail(node, "linear: x %s does not fit w %s: x must be (..., K), w (N, K)", ls_shape_text(x), ls_shape_text(w));
+        return ls_node_fail(node, "linear: x %s does not fit w %s: x must be (..., K), w (N, K)", ls_shape_text(x),
+                            ls_shape_text(w));
     if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
         return ls_node_fail(node, "linear: bias %s does not fit w %s: it must be (N)", ls_shape_text(bias), ls_shape_text(w));
     memcpy(dim, x->dim, LS_MAX_RANK * sizeof *dim);
@@ -79,8 +80,8 @@ static LsStatus ls_linear_shape(const LsNode *node, LsDtype weights, int64_t dim
     return LS_OK;
 }
 
-/* The product h = x w^T + bias, (M, N), with the activation from h to out[0] as its epilogue, which must live as long; it leaves act'(h) in h
- * where that is another array. */
+/* The product h = x w^T + bias, (M, N), with the activation from h to out[0] as its epilogue, which must live as long;
+ * it leaves act'(h) in h where that is another array. */
 __attribute__((unused)) static LsGemm ls_linear_product(const LsNode *node, real *h, Epilogue *epilogue)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];

@@ -1,7 +1,9 @@
-/* y = act(x w^T + bias) with the weights in 8 bits: w_jk = scale_j q_jk, q_jk = round(w_jk / scale_j), scale_j = max_k |w_jk| / 127.
+/* y = act(x w^T + bias) with the weights in 8 bits: w_jk = scale_j q_jk, q_jk = round(w_jk / scale_j), scale_j = max_k
+ * |w_jk| / 127.
  *
- * Row j of the exact layer is off by at most scale_j / 2 times sum_k |x_k|. The layer is forward only; ls_linear makes it in graphs with
- * int8_weights. Where the rows of x are few, the time is that of reading the weights: a fourth of those in float. */
+ * Row j of the exact layer is off by at most scale_j / 2 times sum_k |x_k|. The layer is forward only; ls_linear makes
+ * it in graphs with int8_weights. Where the rows of x are few, the time is that of reading the weights: a fourth of
+ * those in float. */
 #include "ops/linear.h"
 
 static LsStatus infer(LsNode *node)
@@ -49,8 +51,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){0};
 }
 
-/* ls_linear_int8(g, x, w, bias, activation): x: (..., K), w: parameter (N, K), bias: parameter (N) or NULL -> (..., N). Of graphs with
- * int8_weights only. */
+/* ls_linear_int8(g, x, w, bias, activation): x: (..., K), w: parameter (N, K), bias: parameter (N) or NULL -> (..., N).
+ * Of graphs with int8_weights only. */
 LS_BUILDER LsTensor *ls_linear_int8(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsActivation activation)
 {
     return ls_node(g, "linear_int8", 3, (LsTensor *[]){x, ls_param_int8(g, w), bias}, &(Linear){activation}, sizeof(Linear));

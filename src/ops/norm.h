@@ -6,8 +6,8 @@
  *
  *     dx = rstd (g - avg(g) - h avg(g h))       dscale = sum over rows of dy h       dbias = sum over rows of dy
  *
- * RMS norm is the same without mean, avg(g) and bias: `centered` false. Rows are read from memory once: the later sweeps over a
- * row find it in the first-level cache. */
+ * RMS norm is the same without mean, avg(g) and bias: `centered` false. Rows are read from memory once: the later
+ * sweeps over a row find it in the first-level cache. */
 #ifndef LS_OPS_NORM_H
 #define LS_OPS_NORM_H
 
@@ -25,7 +25,8 @@ LS_INLINE int64_t ls_norm_chunk(int64_t rows)
 }
 LS_INLINE int64_t ls_norm_chunks(int64_t rows) { return (rows + ls_norm_chunk(rows) - 1) / ls_norm_chunk(rows); }
 
-/* Checks x: (..., C), scale and bias: (C) LS_ACC; declares y and `statistics` results (...) of LS_ACC; asks for scratch. */
+/* Checks x: (..., C), scale and bias: (C) LS_ACC; declares y and `statistics` results (...) of LS_ACC; asks for
+ * scratch. */
 LS_INLINE LsStatus ls_norm_infer(LsNode *node, int statistics)
 {
     const LsTensor *x = node->in[0];
@@ -35,8 +36,8 @@ LS_INLINE LsStatus ls_norm_infer(LsNode *node, int statistics)
     for (int i = 1; i < node->inputs; i++) {
         const LsTensor *p = node->in[i];
         if (p && (p->rank != 1 || p->dim[0] != columns))
-            return ls_node_fail(node, "%s: %s %s does not fit x %s: it must be (%lld)", node->op->name, i == 1 ? "scale" : "bias",
-                                ls_shape_text(p), ls_shape_text(x), (long long)columns);
+            return ls_node_fail(node, "%s: %s %s does not fit x %s: it must be (%lld)", node->op->name,
+                                i == 1 ? "scale" : "bias", ls_shape_text(p), ls_shape_text(x), (long long)columns);
         if (p && p->dtype != LS_ACC)
             return ls_node_fail(node, "%s: declare %s with LS_PRECISE", node->op->name, i == 1 ? "scale" : "bias");
     }
@@ -92,8 +93,8 @@ LS_INLINE void ls_norm_statistics(bool centered, const real *x, int64_t columns,
 }
 
 /* y = (x - mean) rstd scale + bias for all rows. mean, rstd: (R); mean NULL: not centered. */
-LS_INLINE void ls_norm_forward(const real *x, const acc *scale, const acc *bias, int64_t rows, int64_t columns, double eps, real *y,
-                               acc *mean, acc *rstd)
+LS_INLINE void ls_norm_forward(const real *x, const acc *scale, const acc *bias, int64_t rows, int64_t columns,
+                               double eps, real *y, acc *mean, acc *rstd)
 {
 #pragma omp parallel for schedule(static) if (rows * columns > 8192)
     for (int64_t r = 0; r < rows; r++) {
@@ -156,10 +157,12 @@ LS_INLINE void ls_norm_back_row(const NormBack *b, int64_t r, acc *part)
     }
     if (!b->dx)
         return;
-    acc avg_g = b->mean ? ls_hsum(sum_g[0] + sum_g[1]) / (acc)columns : 0, avg_gh = ls_hsum(sum_gh[0] + sum_gh[1]) / (acc)columns;
+    acc avg_g = b->mean ? ls_hsum(sum_g[0] + sum_g[1]) / (acc)columns : 0,
+        avg_gh = ls_hsum(sum_gh[0] + sum_gh[1]) / (acc)columns;
     real *dx = b->dx + r * columns;
     for (j = 0; j + LS_LANES <= columns; j += LS_LANES) {
-        vacc h = (ls_load(x + j) - mean) * rstd, d = rstd * (ls_load(dy + j) * ls_load_acc(b->scale + j) - avg_g - h * avg_gh);
+        vacc h = (ls_load(x + j) - mean) * rstd,
+             d = rstd * (ls_load(dy + j) * ls_load_acc(b->scale + j) - avg_g - h * avg_gh);
         ls_store(dx + j, b->add ? ls_load(dx + j) + d : d);
     }
     for (; j < columns; j++) {

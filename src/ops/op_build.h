@@ -1,14 +1,15 @@
-/* What every op's file includes first. The file is compiled several times: once for each element type and instruction set.
+/* What every op's file includes first. The file is compiled several times: once for each element type and instruction
+ * set.
  *
  *   real   element type in memory of activations (float, double; bfloat16 as a structure, see ops/vec.h)
  *   acc    arithmetic, statistics, gradients of parameters (float or double)
  *   vacc   a vector of LS_LANES acc; loads and stores convert from and to real
  *
- * A file ends with its table entry, LS_OP(name) = {...}, and defines its builder with LS_BUILDER; both come out under the right
- * linkage in every build.
+ * A file ends with its table entry, LS_OP(name) = {...}, and defines its builder with LS_BUILDER; both come out under
+ * the right linkage in every build.
  *
- * CMake defines LS_OP_BUILD (suffix of the symbols), and one of LS_BUILD_FLOAT32, LS_BUILD_BFLOAT16, LS_BUILD_FLOAT64; in one
- * build also LS_OP_PRIMARY, which alone exports the builders.
+ * CMake defines LS_OP_BUILD (suffix of the symbols), and one of LS_BUILD_FLOAT32, LS_BUILD_BFLOAT16, LS_BUILD_FLOAT64;
+ * in one build also LS_OP_PRIMARY, which alone exports the builders.
  */
 #ifndef LS_OPS_OP_BUILD_H
 #define LS_OPS_OP_BUILD_H

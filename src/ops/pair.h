@@ -8,7 +8,8 @@
 static LsStatus ls_pair_infer(LsNode *node)
 {
     const LsTensor *a = node->in[0], *b = node->in[1];
-    if (a->dtype != LS_REAL || b->dtype != LS_REAL || a->rank != b->rank || memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->rank) != 0)
+    if (a->dtype != LS_REAL || b->dtype != LS_REAL || a->rank != b->rank ||
+        memcmp(a->dim, b->dim, sizeof *a->dim * (size_t)a->rank) != 0)
         return ls_node_fail(node, "%s: shapes differ: %s and %s", node->op->name, ls_shape_text(a), ls_shape_text(b));
     return ls_node_output(node, LS_REAL, a->rank, a->dim) ? LS_OK : LS_RESOURCE;
 }

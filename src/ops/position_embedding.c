@@ -10,11 +10,11 @@ static LsStatus infer(LsNode *node)
         return ls_node_fail(node, "position_embedding: x %s does not fit table %s: x must be (B, T, C), table (context, C)",
                             ls_shape_text(x), ls_shape_text(table));
     if (position && (position->rank != 1 || position->dim[0] != x->dim[0] || position->dtype != LS_I32))
-        return ls_node_fail(node, "position_embedding: position %s does not fit x %s: it must be (B) of LS_I32", ls_shape_text(position),
-                            ls_shape_text(x));
+        return ls_node_fail(node, "position_embedding: position %s does not fit x %s: it must be (B) of LS_I32",
+                            ls_shape_text(position), ls_shape_text(x));
     if (x->dim[1] > table->dim[0])
-        return ls_node_fail(node, "position_embedding: x %s is longer than table %s: at most %lld positions", ls_shape_text(x),
-                            ls_shape_text(table), (long long)table->dim[0]);
+        return ls_node_fail(node, "position_embedding: x %s is longer than table %s: at most %lld positions",
+                            ls_shape_text(x), ls_shape_text(table), (long long)table->dim[0]);
     return ls_node_output(node, LS_REAL, 3, x->dim) ? LS_OK : LS_RESOURCE;
 }
 
@@ -25,7 +25,8 @@ static LsStatus check_positions(const LsNode *node)
     for (int64_t b = 0; position && b < x->dim[0]; b++)
         if (position[b] < 0 || position[b] + x->dim[1] > table->dim[0])
             return ls_fail(LS_USAGE,
-                           "%s: stream %lld has seen %d tokens and gets %lld more, but the context is %lld; use a model with a longer "
+                           "%s: stream %lld has seen %d tokens and gets %lld more, but the context is %lld; use a "
+                           "model with a longer "
                            "context or fewer tokens",
                            node->name, (long long)b, (int)position[b], (long long)x->dim[1], (long long)table->dim[0]);
     return LS_OK;
@@ -111,8 +112,9 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){count, count * sizeof(real) + table * sizeof(acc)};
 }
 
-/* ls_position_embedding(g, x, table, position): x: (B, T, C), table: (context, C) parameter, position: (B) LS_I32 input, the tokens
- * each stream has seen before, or NULL (none) -> (B, T, C). May take over x's memory. Past the end of the table: LS_USAGE. */
+/* ls_position_embedding(g, x, table, position): x: (B, T, C), table: (context, C) parameter, position: (B) LS_I32
+ * input, the tokens each stream has seen before, or NULL (none) -> (B, T, C). May take over x's memory. Past the end of
+ * the table: LS_USAGE. */
 LS_BUILDER LsTensor *ls_position_embedding(LsGraph *g, LsTensor *x, LsTensor *table, LsTensor *position)
 {
     return ls_node(g, "position_embedding", 3, (LsTensor *[]){x, table, position}, NULL, 0);
@@ -129,7 +131,8 @@ static bool cases(LsGraph *g, int which)
     int64_t b = list[which].b, t = list[which].t, c = list[which].c, context = list[which].context;
     LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){b, t, c});
     LsTensor *table = ls_case_param(g, "table", 0, -1, 1, 2, (int64_t[]){context, c});
-    LsTensor *position = list[which].position ? ls_case_input(g, "position", LS_I32, 0, (double)(context - t + 1), 1, &b) : NULL;
+    LsTensor *position =
+        list[which].position ? ls_case_input(g, "position", LS_I32, 0, (double)(context - t + 1), 1, &b) : NULL;
     ls_position_embedding(g, x, table, position);
     return true;
 }

@@ -1,5 +1,5 @@
-/* y = x / sqrt(mean(x^2) + eps) scale over the last dimension (Zhang and Sennrich 2019, "Root mean square layer normalization").
- * Forward and backward are in src/ops/norm.h; out[1] keeps 1 / sqrt(mean(x^2) + eps) of each row. */
+/* y = x / sqrt(mean(x^2) + eps) scale over the last dimension (Zhang and Sennrich 2019, "Root mean square layer
+ * normalization"). Forward and backward are in src/ops/norm.h; out[1] keeps 1 / sqrt(mean(x^2) + eps) of each row. */
 #include "ops/norm.h"
 
 static LsStatus infer(LsNode *node) { return ls_norm_infer(node, 1); }

@@ -23,8 +23,8 @@ static LsStatus infer(LsNode *node)
         return ls_node_fail(node, "rotary: %lld heads of %lld with base %g: it needs heads of even size and a base above 1",
                             (long long)r->heads, (long long)r->size, r->base);
     if (x->rank != 3 || x->dtype != LS_REAL || x->dim[2] < r->heads * r->size)
-        return ls_node_fail(node, "rotary: x %s must be (B, T, W) with W >= %lld heads of %lld", ls_shape_text(x), (long long)r->heads,
-                            (long long)r->size);
+        return ls_node_fail(node, "rotary: x %s must be (B, T, W) with W >= %lld heads of %lld", ls_shape_text(x),
+                            (long long)r->heads, (long long)r->size);
     if (position && (position->rank != 1 || position->dim[0] != x->dim[0] || position->dtype != LS_I32))
         return ls_node_fail(node, "rotary: position %s does not fit x %s: it must be (B) of LS_I32", ls_shape_text(position),
                             ls_shape_text(x));
@@ -147,9 +147,10 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = *fwd;
 }
 
-/* ls_rotary(g, x, position, heads, head_dim, base): x: (B, T, W) -> (B, T, W). Turns the first heads * head_dim numbers of each token,
- * head by head, and passes the rest on: with the packed qkv of ls_attention, heads = H + Hkv turns queries and keys. position: (B)
- * LS_I32 input, the tokens each stream has seen before, or NULL (none). base: 10000 in most models. May take over x's memory. */
+/* ls_rotary(g, x, position, heads, head_dim, base): x: (B, T, W) -> (B, T, W). Turns the first heads * head_dim numbers
+ * of each token, head by head, and passes the rest on: with the packed qkv of ls_attention, heads = H + Hkv turns
+ * queries and keys. position: (B) LS_I32 input, the tokens each stream has seen before, or NULL (none). base: 10000 in
+ * most models. May take over x's memory. */
 LS_BUILDER LsTensor *ls_rotary(LsGraph *g, LsTensor *x, LsTensor *position, int64_t heads, int64_t head_dim, double base)
 {
     return ls_node(g, "rotary", 2, (LsTensor *[]){x, position}, &(Rotary){heads, head_dim, base}, sizeof(Rotary));

@@ -1,9 +1,10 @@
 /* The selective scan's kernels on a block: some channels of one stream, one chunk of time.
  *
- * A block is staged: what does not depend on the state is computed row by row into vectors ordered by time, then the recurrences run on
- * those, then the results leave row by row. Lanes are channels, so sums over the states need no sums of lanes; states are taken a few at
- * a time with their h in registers, and time runs inside. In backward a and h of those few states are kept for the chunk in the first
- * cache level. Meanwhile the next block's rows, which lie too far apart for the hardware to foresee, are fetched. */
+ * A block is staged: what does not depend on the state is computed row by row into vectors ordered by time, then the
+ * recurrences run on those, then the results leave row by row. Lanes are channels, so sums over the states need no sums
+ * of lanes; states are taken a few at a time with their h in registers, and time runs inside. In backward a and h of
+ * those few states are kept for the chunk in the first cache level. Meanwhile the next block's rows, which lie too far
+ * apart for the hardware to foresee, are fetched. */
 #ifndef LS_OPS_SCAN_BLOCK_H
 #define LS_OPS_SCAN_BLOCK_H
 
@@ -36,9 +37,9 @@ typedef struct ScanBlock {
     int64_t lines[SCAN_LINES], gate_lines[SCAN_LINES];
 } ScanBlock;
 
-/* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and dx collect the
- * gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read together lies together, so that with
- * trace and pairs it just fits the first cache level, whose sets repeat every 4 KiB. */
+/* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and dx
+ * collect the gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read together
+ * lies together, so that with trace and pairs it just fits the first cache level, whose sets repeat every 4 KiB. */
 typedef vacc ScanColumn[SCAN_CHUNK];
 typedef struct ScanStage {
     ScanColumn d, x, y;
@@ -59,7 +60,8 @@ typedef vacc ScanPairs[SCAN_CHUNK][2][SCAN_GROUP];
 /* B and C of some states at every step, as numbers to spread over the lanes. */
 typedef acc ScanShared[SCAN_CHUNK][2][SCAN_GROUP];
 
-/* ---- Fetching ------------------------------------------------------------------------------------------------------------ */
+/* ---- Fetching
+ * ------------------------------------------------------------------------------------------------------------ */
 
 /* The next block lies next_steps and next_channels from this one. */
 static inline void scan_foresee(ScanBlock *k, int64_t next_steps, int64_t next_channels)
@@ -124,7 +126,8 @@ LS_INLINE void scan_fetch_states(const ScanBlock *k, int64_t call, int64_t vecto
         __builtin_prefetch(k->next_h + i / vectors * k->padded + i % vectors * LS_LANES, 0, 2);
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------------- */
 
 LS_INLINE int64_t scan_vectors(const ScanBlock *k) { return (k->channels + LS_LANES - 1) / LS_LANES; }
 
@@ -153,7 +156,8 @@ LS_INLINE void scan_share(const ScanBlock *k, int64_t n, int count, ScanShared s
 }
 
 /* `count` states from number n of vector v; h is taken from before the chunk to after it. */
-LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, acc *h_at, ScanStage *s, ScanFetch fetch)
+LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, acc *h_at,
+                           ScanStage *s, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -212,7 +216,8 @@ static inline void scan_forward(const ScanBlock *k, acc *h)
         }
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------------------ */
+/* ---- Backward
+ * ------------------------------------------------------------------------------------------------------------ */
 
 static inline void scan_load_backward(const ScanBlock *k, ScanBackStage *g)
 {
@@ -241,8 +246,8 @@ static inline void scan_load_backward(const ScanBlock *k, ScanBackStage *g)
 }
 
 /* a and h of `count` states at every step again, from h before the chunk; and y, for the gate's gradient. */
-LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, const acc *h_at, ScanStage *s,
-                              ScanTrace *trace, ScanFetch fetch)
+LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared,
+                              const acc *h_at, ScanStage *s, ScanTrace *trace, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -270,7 +275,9 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
 /* With w_t = a_{t+1} dL/dh_{t+1} carried from the step after:
  *     dL/dh_t = C_t dL/dy_t + w_t,  dL/dC_t = h_t dL/dy_t,  dL/dB_t = x_t dL/dh_t,  dL/dx_t = sum_n B_t dL/dh_t,
  *     q = a_t h_{t-1} dL/dh_t:  dL/dA = sum_t delta'_t q,  dL/ddelta'_t = sum_n A q (here with A log2 e) */
-LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, ScanBackStage *restrict g, const ScanTrace *restrict trace, acc *carry, acc *sums, ScanPairs pairs, ScanFetch fetch)
+LS_INLINE void scan_reverse(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared,
+                            ScanBackStage *restrict g, const ScanTrace *restrict trace, acc *carry, acc *sums,
+                            ScanPairs pairs, ScanFetch fetch)
 {
     vacc rate[SCAN_GROUP], w[SCAN_GROUP], sum[SCAN_GROUP], h[SCAN_GROUP];
     int64_t at = n * k->padded + v * LS_LANES;
@@ -321,7 +328,10 @@ static inline void scan_sum_pairs(const ScanBlock *k, int64_t n, int64_t count, 
             }
 }
 
-LS_INLINE void scan_give(real *grad, vacc g, bool add, int64_t lanes) { ls_store_upto(grad, add ? ls_load_upto(grad, lanes) + g : g, lanes); }
+LS_INLINE void scan_give(real *grad, vacc g, bool add, int64_t lanes)
+{
+    ls_store_upto(grad, add ? ls_load_upto(grad, lanes) + g : g, lanes);
+}
 
 /* The gradients of the block's inputs; sums: (N + 2, padded) with those of D and bias at the end. */
 static inline void scan_store_backward(const ScanBlock *k, const ScanBackStage *g, acc *sums)
@@ -343,8 +353,9 @@ static inline void scan_store_backward(const ScanBlock *k, const ScanBackStage *
         }
 }
 
-/* h: (N, padded) before the chunk; carry: (N, padded) is taken from after the chunk to before it; sums: (N + 2, padded) are added to, for A,
- * D and bias; dbc: (steps, 2 N) is written or, for all but the first block of its channels, added to. */
+/* h: (N, padded) before the chunk; carry: (N, padded) is taken from after the chunk to before it; sums: (N + 2, padded)
+ * are added to, for A, D and bias; dbc: (steps, 2 N) is written or, for all but the first block of its channels, added
+ * to. */
 static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, acc *sums, acc *dbc, bool add)
 {
     ScanBackStage g[SCAN_VECTORS];
@@ -376,7 +387,8 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
     scan_store_backward(k, g, sums);
 }
 
-/* ---- Summaries, for scans over parts of the time -------------------------------------------------------------------------- */
+/* ---- Summaries, for scans over parts of the time
+ * -------------------------------------------------------------------------- */
 
 LS_INLINE void scan_add_deltas(const ScanBlock *k, const ScanStage *s, acc *delta_sum)
 {
@@ -413,7 +425,8 @@ static inline void scan_load_reverse(const ScanBlock *k, ScanStage *s)
         }
 }
 
-/* w of `count` states from number n of vector v, from after the chunk to before it: scan_reverse without the gradients. */
+/* w of `count` states from number n of vector v, from after the chunk to before it: scan_reverse without the
+ * gradients. */
 LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, acc *carry)
 {
     vacc rate[SCAN_GROUP], w[SCAN_GROUP];

@@ -1,4 +1,5 @@
-/* How the selective scan's work is cut: a function of the shape only, so that results are the same bits for any number of threads. */
+/* How the selective scan's work is cut: a function of the shape only, so that results are the same bits for any number
+ * of threads. */
 #ifndef LS_OPS_SCAN_CUT_H
 #define LS_OPS_SCAN_CUT_H
 
@@ -37,7 +38,8 @@ static Cut cut_of(const LsTensor *u, int64_t states)
     c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
     c.parts = divide_up(c.chunks, c.part_chunks);
     /* tiles cost less side by side: only where parts are no pieces enough, or rows are long, are they cut too */
-    int64_t groups = divide_up(c.parts > 1 ? FEW_PIECES : WANTED_PIECES, c.batches * c.parts), least = divide_up(c.streams * c.tiles, LEAST_PIECES);
+    int64_t groups = divide_up(c.parts > 1 ? FEW_PIECES : WANTED_PIECES, c.batches * c.parts),
+            least = divide_up(c.streams * c.tiles, LEAST_PIECES);
     int64_t most = divide_up(c.tiles, least < WIDE_TILES ? least : WIDE_TILES);
     c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
     c.groups = divide_up(c.tiles, c.group_tiles);
@@ -50,7 +52,8 @@ static int64_t chunk_steps(const Cut *c, int64_t chunk)
     return left < SCAN_CHUNK ? left : SCAN_CHUNK;
 }
 
-/* One piece of the work: streams from first_stream, chunks from first_chunk, channels from first_channel, to before the ends. */
+/* One piece of the work: streams from first_stream, chunks from first_chunk, channels from first_channel, to before the
+ * ends. */
 typedef struct Piece {
     int64_t batch, part, group;
     int64_t first_stream, end_stream, first_chunk, end_chunk, first_channel, end_channel;

@@ -1,5 +1,6 @@
-/* One step of the selective scan for every stream: what a generated token costs. The states change where they lie. Channels do not meet, so
- * each thread has a range of them, and a result does not depend on how many threads there are. */
+/* One step of the selective scan for every stream: what a generated token costs. The states change where they lie.
+ * Channels do not meet, so each thread has a range of them, and a result does not depend on how many threads there
+ * are. */
 #ifndef LS_OPS_SCAN_ONE_H
 #define LS_OPS_SCAN_ONE_H
 
@@ -46,9 +47,10 @@ static inline void scan_one_rates(const Cut *c, const acc *a_log, acc *rate, int
         }
 }
 
-/* `count` states from number n of one stream; h: (N, E), bc: (2 N); d, x, y: (padded). What is read next is fetched meanwhile. */
-LS_INLINE void scan_one_states(const Cut *c, int64_t n, int count, const real *bc, const acc *rate, acc *h, const acc *d, const acc *x,
-                               acc *y, int64_t first, int64_t end)
+/* `count` states from number n of one stream; h: (N, E), bc: (2 N); d, x, y: (padded). What is read next is fetched
+ * meanwhile. */
+LS_INLINE void scan_one_states(const Cut *c, int64_t n, int count, const real *bc, const acc *rate, acc *h,
+                               const acc *d, const acc *x, acc *y, int64_t first, int64_t end)
 {
     acc b[SCAN_GROUP], to_y[SCAN_GROUP];
     for (int i = 0; i < count; i++) {
@@ -62,7 +64,9 @@ LS_INLINE void scan_one_states(const Cut *c, int64_t n, int count, const real *b
         for (int i = 0; i < count; i++) {
             acc *at = h + (n + i) * c->channels + e;
             __builtin_prefetch(at + count * c->channels, 1);
-            vacc state = ls_decay_of(delta, ls_load_acc(rate + (n + i) * c->padded + e)) * scan_load_acc_upto(at, lanes) + in * b[i];
+            vacc state =
+                ls_decay_of(delta, ls_load_acc(rate + (n + i) * c->padded + e)) * scan_load_acc_upto(at, lanes) +
+                in * b[i];
             out += state * to_y[i];
             scan_store_acc_upto(at, state, lanes);
         }
@@ -78,13 +82,15 @@ static inline void scan_one_range(const LsNode *node, const Cut *c, acc *room, i
     acc *rate = room, *d = rate + c->states * c->padded, *x = d + c->padded, *y = x + c->padded;
     scan_one_rates(c, node->in[A_LOG]->data, rate, first, end);
     for (int64_t b = 0; b < c->streams; b++) {
-        const real *u = (const real *)node->in[U]->data + b * c->channels, *delta = (const real *)node->in[DELTA]->data + b * c->channels;
+        const real *u = (const real *)node->in[U]->data + b * c->channels,
+                   *delta = (const real *)node->in[DELTA]->data + b * c->channels;
         const real *bc = (const real *)node->in[BC]->data + b * 2 * c->states;
         const real *z = gate ? (const real *)gate->data + (b + 1) * gate->dim[2] - c->channels : NULL;
         acc *h = (acc *)node->in[STATE]->data + b * c->states * c->channels;
         for (int64_t e = first; e < end; e += LS_LANES) {
             int64_t lanes = c->channels - e;
-            vacc in = ls_load_upto(u + e, lanes), step = ls_vsoftplus(ls_load_upto(delta + e, lanes) + scan_load_acc_upto(bias + e, lanes));
+            vacc in = ls_load_upto(u + e, lanes),
+                 step = ls_vsoftplus(ls_load_upto(delta + e, lanes) + scan_load_acc_upto(bias + e, lanes));
             ls_store_acc(d + e, step);
             ls_store_acc(x + e, step * in);
             ls_store_acc(y + e, scan_load_acc_upto(skip + e, lanes) * in);

@@ -1,25 +1,29 @@
-/* The selective state space scan of Mamba (S6; Gu and Dao 2023, "Mamba: linear-time sequence modeling with selective state spaces",
- * section 3 and algorithm 2), with its discretisation, skip and gate:
+/* The selective state space scan of Mamba (S6; Gu and Dao 2023, "Mamba: linear-time sequence modeling with selective
+ * state spaces", section 3 and algorithm 2), with its discretisation, skip and gate:
  *
  *     delta' = softplus(delta + bias),  A = -exp(A_log)
  *     h_t = exp(delta'_t A) h_{t-1} + delta'_t B_t u_t,   y_t = C_t . h_t + D u_t,   out_t = y_t silu(z_t)
  *
- * each channel with its own A, D, delta', u, z and N states, B and C shared by the channels. The backward stands in scan_block.h. Nothing
- * of size T E N exists: out[1] keeps h at the start of every chunk of SCAN_CHUNK steps, backward recomputes inside.
+ * each channel with its own A, D, delta', u, z and N states, B and C shared by the channels. The backward stands in
+ * scan_block.h. Nothing of size T E N exists: out[1] keeps h at the start of every chunk of SCAN_CHUNK steps, backward
+ * recomputes inside.
  *
- * Work is cut by stream and group of channels; where those are few, also into parts of the time: each part's end state from zero and its
- * decay product first, then the states at the parts' starts by the recurrence over parts, then all parts. The cut is a function of the
- * shape. Sums over channels and streams go over its pieces in order. */
+ * Work is cut by stream and group of channels; where those are few, also into parts of the time: each part's end state
+ * from zero and its decay product first, then the states at the parts' starts by the recurrence over parts, then all
+ * parts. The cut is a function of the shape. Sums over channels and streams go over its pieces in order. */
 #include "ops/op_build.h"
 #include "ops/scan_one.h"
+#include "ops/scan_chain.h"
 #include "ops/scan_scratch.h"
 #include "ops/vec_stream.h"
 
-/* ---- Shapes -------------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes
+ * -------------------------------------------------------------------------------------------------------------- */
 
 static bool is(const LsTensor *x, LsDtype dtype, int rank, int64_t a, int64_t b, int64_t c)
 {
-    return x->dtype == dtype && x->rank == rank && x->dim[0] == a && (rank < 2 || x->dim[1] == b) && (rank < 3 || x->dim[2] == c);
+    return x->dtype == dtype && x->rank == rank && x->dim[0] == a && (rank < 2 || x->dim[1] == b) &&
+           (rank < 3 || x->dim[2] == c);
 }
 
 static LsStatus infer(LsNode *node)
@@ -31,18 +35,20 @@ static LsStatus infer(LsNode *node)
                             ls_shape_text(u), ls_shape_text(a));
     int64_t b = u->dim[0], t = u->dim[1], e = u->dim[2], n = a->dim[1];
     if (!is(in[DELTA], LS_REAL, 3, b, t, e))
-        return ls_node_fail(node, "selective_scan: delta %s must have the shape of u %s", ls_shape_text(in[DELTA]), ls_shape_text(u));
+        return ls_node_fail(node, "selective_scan: delta %s must have the shape of u %s", ls_shape_text(in[DELTA]),
+                            ls_shape_text(u));
     if (!is(in[BIAS], LS_ACC, 1, e, 0, 0) || !is(in[SKIP], LS_ACC, 1, e, 0, 0))
-        return ls_node_fail(node, "selective_scan: delta_bias %s and D %s must be (E), precise, for u %s", ls_shape_text(in[BIAS]),
-                            ls_shape_text(in[SKIP]), ls_shape_text(u));
+        return ls_node_fail(node, "selective_scan: delta_bias %s and D %s must be (E), precise, for u %s",
+                            ls_shape_text(in[BIAS]), ls_shape_text(in[SKIP]), ls_shape_text(u));
     if (!is(in[BC], LS_REAL, 3, b, t, 2 * n))
-        return ls_node_fail(node, "selective_scan: bc %s must be (B, T, 2 N) for u %s and A_log %s", ls_shape_text(in[BC]), ls_shape_text(u),
-                            ls_shape_text(a));
+        return ls_node_fail(node, "selective_scan: bc %s must be (B, T, 2 N) for u %s and A_log %s",
+                            ls_shape_text(in[BC]), ls_shape_text(u), ls_shape_text(a));
     if (gate && (gate->rank != 3 || gate->dtype != LS_REAL || gate->dim[0] != b || gate->dim[1] != t || gate->dim[2] < e))
-        return ls_node_fail(node, "selective_scan: z %s must be (B, T, at least E) for u %s", ls_shape_text(gate), ls_shape_text(u));
+        return ls_node_fail(node, "selective_scan: z %s must be (B, T, at least E) for u %s", ls_shape_text(gate),
+                            ls_shape_text(u));
     if (state && !is(state, LS_ACC, 3, b, n, e))
-        return ls_node_fail(node, "selective_scan: state %s must be (B, N, E) for u %s and A_log %s", ls_shape_text(state), ls_shape_text(u),
-                            ls_shape_text(a));
+        return ls_node_fail(node, "selective_scan: state %s must be (B, N, E) for u %s and A_log %s",
+                            ls_shape_text(state), ls_shape_text(u), ls_shape_text(a));
     Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
     node->scratch_forward = scratch_of(node, &c, false).count * (int64_t)sizeof(acc);
     node->scratch_backward = scratch_of(node, &c, true).count * (int64_t)sizeof(acc);
@@ -52,10 +58,8 @@ static LsStatus infer(LsNode *node)
     return !keep || ls_node_output(node, LS_ACC, 4, (int64_t[]){b, c.chunks, n, c.padded}) ? LS_OK : LS_RESOURCE;
 }
 
-/* ---- Common to both directions ------------------------------------------------------------------------------------------- */
-
-/* Elements above which a loop is shared: one step of 1,536 channels, which a token of a stream costs, is. */
-#define WORTH_THREADS 8192
+/* ---- Common to both directions
+ * ------------------------------------------------------------------------------------------- */
 
 /* A by state, padded with zeros: a decay of 1 there keeps the lanes that do not exist at zero. */
 static void prepare(const LsNode *node, const Cut *c, const Scratch *s)
@@ -87,7 +91,8 @@ static real *grad_rows(const LsNode *node, int i, int64_t row, int64_t width, in
 }
 
 /* Channels from number `channel` to before `end`, at most SCAN_WIDE, in one chunk of stream b. */
-static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk, int64_t channel, int64_t end)
+static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk, int64_t channel,
+                          int64_t end)
 {
     const LsTensor *gate = node->in[GATE];
     int64_t row = b * c->steps + chunk * SCAN_CHUNK, width = gate ? gate->dim[2] : 0;
@@ -107,8 +112,8 @@ static ScanBlock block_of(const LsNode *node, const Cut *c, const Scratch *s, in
     return k;
 }
 
-static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk, int64_t channel,
-                                   int64_t end)
+static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scratch *s, int64_t b, int64_t chunk,
+                                   int64_t channel, int64_t end)
 {
     ScanBlock k = block_of(node, c, s, b, chunk, channel, end);
     int64_t row = b * c->steps + chunk * SCAN_CHUNK, width = k.gate_stride;
@@ -122,23 +127,21 @@ static ScanBlock backward_block_of(const LsNode *node, const Cut *c, const Scrat
     return k;
 }
 
-/* Tells the block which one comes after it: the next channels of the chunk, or the piece's first in the chunk `step` chunks on. */
+/* Tells the block which one comes after it: the next channels of the chunk, or the piece's first in the chunk `step`
+ * chunks on. */
 static void foresee(ScanBlock *k, const Piece *p, int64_t channel, int64_t step)
 {
     bool more = channel + SCAN_WIDE < p->end_channel;
     scan_foresee(k, more ? 0 : step * SCAN_CHUNK, more ? SCAN_WIDE : p->first_channel - channel);
 }
 
-static acc *h_of(const Cut *c, const Scratch *s, int64_t b, int64_t part) { return s->h + (b * c->parts + part) * c->states * c->padded; }
-
 static acc *border_of(const LsNode *node, const Cut *c, int64_t b, int64_t chunk)
 {
     return node->outputs > 1 ? (acc *)node->out[1]->data + (b * c->chunks + chunk) * c->states * c->padded : NULL;
 }
 
-static bool worth_threads(const Cut *c) { return c->streams * c->steps * c->padded * c->states > WORTH_THREADS; }
-
-/* What the first part starts from, into s->start: (B, N, padded): h before the first step or, in reverse, dL/dh after the last one. */
+/* What the first part starts from, into s->start: (B, N, padded): h before the first step or, in reverse, dL/dh after
+ * the last one. */
 static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
 {
     const LsTensor *state = node->in[STATE];
@@ -149,74 +152,16 @@ static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool
         memcpy(s->start + i * c->padded, from + i * c->channels, (size_t)c->channels * sizeof(acc));
 }
 
-/* One vector of channels of one state of one stream. */
-typedef struct Lane {
-    int64_t b, channel, at, place; /* stream; first channel; in a (N, padded) array; in a (B, N, padded) array */
-} Lane;
-
-static int64_t lanes_of(const Cut *c) { return c->streams * c->states * (c->padded / LS_LANES); }
-
-static Lane lane_at(const Cut *c, int64_t i)
-{
-    int64_t vectors = c->padded / LS_LANES, n = i / vectors % c->states;
-    Lane lane = {.b = i / vectors / c->states, .channel = i % vectors * LS_LANES};
-    lane.at = n * c->padded + lane.channel;
-    lane.place = lane.b * c->states * c->padded + lane.at;
-    return lane;
-}
-
-static vacc deltas_of(const Cut *c, const Scratch *s, const Lane *lane, int64_t part)
-{
-    return ls_load_acc(s->delta_sum + (lane->b * c->parts + part) * c->padded + lane->channel);
-}
-
-/* h of every part from its summary (what it makes of zero) to what it starts from: x_p = P_{p-1} x_{p-1} + summary_{p-1} with decay
- * products P, in the parts' order from s->start or, in reverse, from the last part to the first. */
-static void chain_parts(const Cut *c, const Scratch *s, bool reverse)
-{
-#pragma omp parallel for schedule(static) if (worth_threads(c))
-    for (int64_t i = 0; i < lanes_of(c); i++) {
-        Lane lane = lane_at(c, i);
-        vacc rate = ls_load_acc(s->rate + lane.at), x = ls_load_acc(s->start + lane.place);
-        for (int64_t j = 0; j < c->parts; j++) {
-            int64_t part = reverse ? c->parts - 1 - j : j;
-            acc *h = h_of(c, s, lane.b, part) + lane.at;
-            vacc summary = ls_load_acc(h);
-            ls_store_acc(h, x);
-            if (j + 1 < c->parts)
-                x = summary + x * ls_decay(rate * deltas_of(c, s, &lane, part));
-        }
-    }
-}
-
-/* Over the ranks that share this part of the time: every rank's parts together are one step of the same recurrence; it turns s->start,
- * right on the rank that is the first, into what each rank starts from. */
-static LsStatus chain_ranks(const LsRun *run, const Cut *c, const Scratch *s, bool reverse)
-{
-#pragma omp parallel for schedule(static) if (worth_threads(c))
-    for (int64_t i = 0; i < lanes_of(c); i++) {
-        Lane lane = lane_at(c, i);
-        vacc rate = ls_load_acc(s->rate + lane.at), x = {0}, all = {0};
-        for (int64_t j = 0; j < c->parts; j++) {
-            int64_t part = reverse ? c->parts - 1 - j : j;
-            vacc deltas = deltas_of(c, s, &lane, part);
-            x = ls_load_acc(h_of(c, s, lane.b, part) + lane.at) + x * ls_decay(rate * deltas);
-            all += deltas;
-        }
-        ls_store_acc(s->sum + lane.place, x);
-        ls_store_acc(s->decay + lane.place, ls_decay(rate * all));
-    }
-    return run->sequence->scan(run->sequence, s->start, s->decay, s->sum, c->streams * c->states * c->padded, sizeof(acc) == 8, reverse);
-}
-
-/* ---- Forward ------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward
+ * ------------------------------------------------------------------------------------------------------------- */
 
 /* h of one part into `to`: (B, N, E). */
 static void store_states(const Cut *c, const Scratch *s, int64_t part, acc *to)
 {
 #pragma omp parallel for schedule(static) if (c->streams * c->states * c->padded > WORTH_THREADS)
     for (int64_t i = 0; i < c->streams * c->states; i++)
-        memcpy(to + i * c->channels, h_of(c, s, i / c->states, part) + i % c->states * c->padded, (size_t)c->channels * sizeof(acc));
+        memcpy(to + i * c->channels, h_of(c, s, i / c->states, part) + i % c->states * c->padded,
+               (size_t)c->channels * sizeof(acc));
 }
 
 /* Borders that no cache keeps until backward, in bytes: they are written past the caches. */
@@ -257,7 +202,8 @@ static void summarise_piece(const LsNode *node, const Cut *c, const Scratch *s, 
         for (int64_t i = p->first_chunk; i < p->end_chunk; i++)
             for (int64_t channel = p->first_channel; channel < p->end_channel; channel += SCAN_WIDE) {
                 int64_t chunk = reverse ? p->end_chunk - 1 - (i - p->first_chunk) : i;
-                acc *h = h_of(c, s, b, p->part) + channel, *sum = s->delta_sum + (b * c->parts + p->part) * c->padded + channel;
+                acc *h = h_of(c, s, b, p->part) + channel,
+                    *sum = s->delta_sum + (b * c->parts + p->part) * c->padded + channel;
                 if (reverse) {
                     ScanBlock k = backward_block_of(node, c, s, b, chunk, channel, p->end_channel);
                     foresee(&k, p, channel, -1);
@@ -311,7 +257,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward ----------------------------------------------------------------------------------------------------------- */
+/* ---- Backward
+ * ----------------------------------------------------------------------------------------------------------- */
 
 static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p)
 {
@@ -326,9 +273,10 @@ static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, c
                 foresee(&k, p, channel, -1);
                 bool more = channel + SCAN_WIDE < p->end_channel;
                 if (more || chunk > p->first_chunk)
-                    k.next_h = border_of(node, c, b, more ? chunk : chunk - 1) + (more ? channel + SCAN_WIDE : p->first_channel);
-                scan_backward(&k, border_of(node, c, b, chunk) + channel, h_of(c, s, b, p->part) + channel, sums + channel, dbc,
-                              channel > p->first_channel);
+                    k.next_h = border_of(node, c, b, more ? chunk : chunk - 1) +
+                               (more ? channel + SCAN_WIDE : p->first_channel);
+                scan_backward(&k, border_of(node, c, b, chunk) + channel, h_of(c, s, b, p->part) + channel,
+                              sums + channel, dbc, channel > p->first_channel);
             }
         }
 }
@@ -348,8 +296,8 @@ static void finish_bc(const LsNode *node, const Cut *c, const Scratch *s)
     }
 }
 
-static void finish_parameter(const LsNode *node, int input, const Cut *c, const Scratch *s, int64_t row, int64_t channel, int64_t at,
-                             acc factor)
+static void finish_parameter(const LsNode *node, int input, const Cut *c, const Scratch *s, int64_t row,
+                             int64_t channel, int64_t at, acc factor)
 {
     if (!ls_wants(node, input))
         return;
@@ -402,7 +350,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Plain, cost, cases -------------------------------------------------------------------------------------------------- */
+/* ---- Plain, cost, cases
+ * -------------------------------------------------------------------------------------------------- */
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
@@ -418,7 +367,8 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     for (int64_t i = 0; i < c.streams * c.steps * c.channels; i++) {
         int64_t row = i / c.channels, b = row / c.steps, t = row % c.steps, e = i % c.channels;
         const real *bc = rows(node->in[BC], row, 2 * c.states, 0);
-        double u = (double)ls_load1((const real *)node->in[U]->data + i), raw = (double)ls_load1((const real *)node->in[DELTA]->data + i);
+        double u = (double)ls_load1((const real *)node->in[U]->data + i),
+               raw = (double)ls_load1((const real *)node->in[DELTA]->data + i);
         double delta = log1p(exp(raw + (double)bias[e])), y = (double)skip[e] * u;
         for (int64_t n = 0; n < c.states; n++) {
             acc *h = s.h + (b * c.states + n) * c.padded + e, *border = border_of(node, &c, b, t / SCAN_CHUNK);
@@ -457,13 +407,13 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){count * (states * 32 + 70 + 30 * gate), (5 + 2 * gate) * count * sizeof(real) + borders};
 }
 
-/* ls_selective_scan(g, u, delta, delta_bias, A_log, bc, D, z, state):
- * u, delta: (B, T, E); A_log: (E, N), delta_bias, D: (E), parameters with LS_PRECISE; bc: (B, T, 2 N), in each row B, then C;
- * z: (B, T, at least E), of which the last E columns are the gate, so that it may be the packed result of the linear layer whose first E
- * columns ls_causal_conv took (the gradient of the others is zero), or NULL for no gate;
- * state: (B, N, E) of LS_ACC, h before the first step and after the last (ls_state, ls_carry), or NULL for zero. -> (B, T, E) */
-LS_BUILDER LsTensor *ls_selective_scan(LsGraph *g, LsTensor *u, LsTensor *delta, LsTensor *delta_bias, LsTensor *A_log, LsTensor *bc,
-                                       LsTensor *D, LsTensor *z, LsTensor *state)
+/* ls_selective_scan(g, u, delta, delta_bias, A_log, bc, D, z, state): u, delta: (B, T, E); A_log: (E, N), delta_bias,
+ * D: (E), parameters with LS_PRECISE; bc: (B, T, 2 N), in each row B, then C; z: (B, T, at least E), of which the last
+ * E columns are the gate, so that it may be the packed result of the linear layer whose first E columns ls_causal_conv
+ * took (the gradient of the others is zero), or NULL for no gate; state: (B, N, E) of LS_ACC, h before the first step
+ * and after the last (ls_state, ls_carry), or NULL for zero. -> (B, T, E) */
+LS_BUILDER LsTensor *ls_selective_scan(LsGraph *g, LsTensor *u, LsTensor *delta, LsTensor *delta_bias, LsTensor *A_log,
+                                       LsTensor *bc, LsTensor *D, LsTensor *z, LsTensor *state)
 {
     return ls_node(g, "selective_scan", 8, (LsTensor *[]){u, delta, delta_bias, A_log, bc, D, z, state}, NULL, 0);
 }
@@ -497,7 +447,8 @@ static bool cases(LsGraph *g, int which)
 
 LS_OP(selective_scan) = {
     .name = "selective_scan",
-    .formula = "h_t = exp(d_t A) h_{t-1} + d_t B_t u_t, y_t = (C_t . h_t + D u_t) silu(z_t), d = softplus(delta + bias), A = -exp(A_log)",
+    .formula = "h_t = exp(d_t A) h_{t-1} + d_t B_t u_t, y_t = (C_t . h_t + D u_t) silu(z_t), d = softplus(delta + "
+               "bias), A = -exp(A_log)",
     .infer = infer,
     .forward = forward,
     .backward = backward,

@@ -1,4 +1,5 @@
-/* y = log(1 + e^x), and y = x for x > 20 (PyTorch's softplus with beta 1 and threshold 20); dy/dx = sigmoid(x), and 1 for x > 20. */
+/* y = log(1 + e^x), and y = x for x > 20 (PyTorch's softplus with beta 1 and threshold 20); dy/dx = sigmoid(x), and 1
+ * for x > 20. */
 #include "ops/op_build.h"
 #include "ops/vec_math.h"
 

@@ -14,8 +14,8 @@ static LsStatus infer(LsNode *node)
     for (int k = 0; k < split->parts && k < LS_MAX_OUT; k++)
         sum += split->width[k];
     if (x->dtype != LS_REAL || split->parts < 1 || split->parts > LS_MAX_OUT || sum != x->dim[x->rank - 1])
-        return ls_node_fail(node, "split: %d parts (at most %d) of widths that sum to %lld do not fit x %s", split->parts, LS_MAX_OUT,
-                            (long long)sum, ls_shape_text(x));
+        return ls_node_fail(node, "split: %d parts (at most %d) of widths that sum to %lld do not fit x %s",
+                            split->parts, LS_MAX_OUT, (long long)sum, ls_shape_text(x));
     memcpy(dim, x->dim, sizeof dim);
     for (int k = 0; k < split->parts; k++) {
         dim[x->rank - 1] = split->width[k];
@@ -71,8 +71,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){0, 2 * count * sizeof(real)};
 }
 
-/* ls_split(g, x, parts, width): x: (..., C) -> the first of `parts` (at most LS_MAX_OUT) tensors (..., width[k]); the widths sum to C. The
- * others are ls_tensor_sibling(first, 1), (first, 2), ... All have gradients. */
+/* ls_split(g, x, parts, width): x: (..., C) -> the first of `parts` (at most LS_MAX_OUT) tensors (..., width[k]); the
+ * widths sum to C. The others are ls_tensor_sibling(first, 1), (first, 2), ... All have gradients. */
 LS_BUILDER LsTensor *ls_split(LsGraph *g, LsTensor *x, int parts, const int64_t *width)
 {
     Split split = {.parts = parts};

@@ -1,5 +1,5 @@
-/* y = silu(gate) up: the gated linear unit of feed-forward layers (Shazeer 2020, "GLU variants improve Transformer"), one pass over memory
- * where silu and mul would make two and keep their product's factor.
+/* y = silu(gate) up: the gated linear unit of feed-forward layers (Shazeer 2020, "GLU variants improve Transformer"),
+ * one pass over memory where silu and mul would make two and keep their product's factor.
  *
  * With s = sigmoid(gate): dL/dup = silu(gate) dL/dy, dL/dgate = up s (1 + gate (1 - s)) dL/dy. */
 #include "ops/pair.h"

@@ -55,19 +55,21 @@ LS_INLINE void ls_tile(LsTileLeft left, int vectors, bool add, int64_t inner, co
 }
 
 /* c (rows, columns) = a (rows, inner) b (inner, columns), or c + a b. */
-LS_INLINE void ls_block_product(LsTileLeft left, bool add, int64_t rows, int64_t columns, int64_t inner, const acc *a, int64_t a_stride,
-                                const acc *b, int64_t b_stride, acc *c, int64_t c_stride)
+LS_INLINE void ls_block_product(LsTileLeft left, bool add, int64_t rows, int64_t columns, int64_t inner, const acc *a,
+                                int64_t a_stride, const acc *b, int64_t b_stride, acc *c, int64_t c_stride)
 {
     int64_t step = left == LS_TILE_PLAIN ? a_stride : 1;
     int64_t whole = columns / LS_TILE_COLUMNS * LS_TILE_COLUMNS;
     for (int64_t j = 0; j < whole; j += LS_TILE_COLUMNS)
         for (int64_t i = 0; i < rows; i += LS_TILE_ROWS)
-            ls_tile(left, LS_TILE_VECTORS, add, inner, a + i * step, a_stride, b + j, b_stride, c + i * c_stride + j, c_stride);
+            ls_tile(left, LS_TILE_VECTORS, add, inner, a + i * step, a_stride, b + j, b_stride, c + i * c_stride + j,
+                    c_stride);
     for (int64_t i = 0; whole < columns && i < rows; i += LS_TILE_ROWS)
         ls_tile(left, 1, add, inner, a + i * step, a_stride, b + whole, b_stride, c + i * c_stride + whole, c_stride);
 }
 
-/* ---- Transposition ------------------------------------------------------------------------------------------------ */
+/* ---- Transposition
+ * ------------------------------------------------------------------------------------------------ */
 
 #if defined(LS_BUILD_FLOAT64)
 #define LS_LANE_COUNT (LS_VEC_BYTES / 8)
@@ -142,8 +144,10 @@ LS_INLINE void ls_pack_transposed(acc *y, const real *x, int64_t stride, int64_t
         }
 }
 
-/* The way back, lane i of row j times scale[i]: x: (rows, size) from y: (size rounded up, LS_TILE_COLUMNS), written or added. */
-LS_INLINE void ls_unpack_transposed(real *x, int64_t stride, int64_t rows, int64_t size, const acc *y, const acc *scale, bool add)
+/* The way back, lane i of row j times scale[i]: x: (rows, size) from y: (size rounded up, LS_TILE_COLUMNS), written or
+ * added. */
+LS_INLINE void ls_unpack_transposed(real *x, int64_t stride, int64_t rows, int64_t size, const acc *y, const acc *scale,
+                                    bool add)
 {
     for (int64_t row = 0; row < rows; row += LS_LANES)
         for (int64_t j = 0; j < size; j += LS_LANES) {

@@ -1,7 +1,9 @@
-/* Vectors of the build's arithmetic type, on GCC's vector extensions: the same source for every instruction set and type.
+/* Vectors of the build's arithmetic type, on GCC's vector extensions: the same source for every instruction set and
+ * type.
  *
- * In the build for bfloat16 `real` is a structure, so that the compiler refuses whatever takes it for a number: values pass through the
- * loads and stores here, which widen exactly and round to the nearest, ties to even (NaN stays NaN, made quiet). */
+ * In the build for bfloat16 `real` is a structure, so that the compiler refuses whatever takes it for a number: values
+ * pass through the loads and stores here, which widen exactly and round to the nearest, ties to even (NaN stays NaN,
+ * made quiet). */
 #ifndef LS_OPS_VEC_H
 #define LS_OPS_VEC_H
 
@@ -65,8 +67,8 @@ LS_INLINE vacc ls_load_acc_part(const acc *x, int64_t n)
 }
 LS_INLINE void ls_store_acc_part(acc *x, vacc v, int64_t n) { memcpy(x, &v, (size_t)n * sizeof(acc)); }
 
-/* Activations (real): one; a whole vector; one in every lane; the first n < LS_LANES lanes with the others zero, and only those lanes
- * written, for tails. */
+/* Activations (real): one; a whole vector; one in every lane; the first n < LS_LANES lanes with the others zero, and
+ * only those lanes written, for tails. */
 #if defined(LS_BUILD_BFLOAT16)
 
 typedef uint16_t ls_halves __attribute__((vector_size(LS_VEC_BYTES / 2)));
@@ -169,13 +171,13 @@ LS_INLINE vacc ls_vmin(vacc a, vacc b) { return ls_select(a < b, a, b); }
 LS_INLINE vacc ls_vmax(vacc a, vacc b) { return ls_select(a > b, a, b); }
 #endif
 
-/* 1 / x for 2^-126 <= |x| <= 2^126, to 1 unit in the last place: division keeps AVX-512's units busy for longer than an estimate of 14
- * bits and one step of Newton's. */
+/* 1 / x for 2^-126 <= |x| <= 2^126, to 1 unit in the last place: division keeps AVX-512's units busy for longer than an
+ * estimate of 14 bits and one step of Newton's. */
 LS_INLINE vacc ls_reciprocal(vacc x)
 {
 #if defined(__AVX512F__) && !defined(LS_BUILD_FLOAT64)
-    vacc y = (vacc)_mm512_rcp14_ps((__m512)x);
-    return y + y * (1 - x * y);
+    __m512 y = _mm512_rcp14_ps((__m512)x), rest = _mm512_fnmadd_ps((__m512)x, y, _mm512_set1_ps(1)); /* not rounded twice, whatever the compiler does */
+    return (vacc)_mm512_fmadd_ps(y, rest, y);
 #else
     return (acc)1 / x;
 #endif
@@ -213,8 +215,8 @@ LS_INLINE acc ls_hmax(vacc v)
     return v[0];
 }
 
-/* Lane i of the result is the sum of the lanes of v[i], for LS_LANES vectors: at every distance two vectors become one whose lanes with
- * that bit clear go on with the first's sums, the others with the second's. */
+/* Lane i of the result is the sum of the lanes of v[i], for LS_LANES vectors: at every distance two vectors become one
+ * whose lanes with that bit clear go on with the first's sums, the others with the second's. */
 LS_INLINE vacc ls_join_lanes(vacc a, vacc b, int distance)
 {
     vint near = {0}, far = {0};
@@ -280,9 +282,9 @@ LS_INLINE vacc ls_exp_small(vacc x)
 #endif
 }
 
-/* exp, whole range. Float: Cody and Waite's reduction x = n ln 2 + r, |r| <= ln 2 / 2, then e^r = 1 + r + r^2 s(r) with a minimax s
- * of degree 4 (error 3e-9), and n added to the exponent. At most 1.1 units in the last place; results
- * below the least normal float are 0, above the greatest infinite; NaN stays NaN. Double: the library's. */
+/* exp, whole range. Float: Cody and Waite's reduction x = n ln 2 + r, |r| <= ln 2 / 2, then e^r = 1 + r + r^2 s(r) with
+ * a minimax s of degree 4 (error 3e-9), and n added to the exponent. At most 1.1 units in the last place; results below
+ * the least normal float are 0, above the greatest infinite; NaN stays NaN. Double: the library's. */
 LS_INLINE vacc ls_exp(vacc x)
 {
 #if defined(LS_BUILD_FLOAT64)

@@ -1,8 +1,8 @@
 /* Elementary functions of vectors, beside ls_exp of vec.h.
  *
- * Float: polynomials fitted by Remez exchange with the stated weight (tests/fixtures/minimax.py makes them again); the errors, in units
- * in the last place of the result (ulp), are what tests/test_vec_math.c holds them to on every instruction set. Results below the
- * least normal float may be 0. Double: the library's, lane by lane.
+ * Float: polynomials fitted by Remez exchange with the stated weight (tests/fixtures/minimax.py makes them again); the
+ * errors, in units in the last place of the result (ulp), are what tests/test_vec_math.c holds them to on every
+ * instruction set. Results below the least normal float may be 0. Double: the library's, lane by lane.
  */
 #ifndef LS_OPS_VEC_MATH_H
 #define LS_OPS_VEC_MATH_H
@@ -35,21 +35,22 @@ LS_LANEWISE(ls_verf, erf)
 
 #else
 
-/* 2^(d rate) for a product <= 0, as short as it can be, for recurrences. 1.9 ulp; 0 below about 2^-64, where nothing is left of what
- * decays and products with the result would be denormal, which processors are slow at. For a positive product of 1 or more the result is
- * undefined, NaN stays NaN.
+/* 2^(d rate) for a product <= 0, as short as it can be, for recurrences. 1.9 ulp; 0 below about 2^-64, where nothing is
+ * left of what decays and products with the result would be denormal, which processors are slow at. For a positive
+ * product of 1 or more the result is undefined, NaN stays NaN.
  *
- * AVX-512: the product to the nearest 32nd, whose power is a table's entry with the integer part in the exponent, and 2^r = 1 + r (c1 +
- * c2 r), |r| <= 1/64, with the least relative error, 5.3e-8 (0.9 ulp, and a half each for the entry and the sum). The entries are less by
- * what the shifted index adds.
- * Elsewhere: 2^r = 1 + r q(r), |r| <= 1/2, minimax q of degree 5 (relative error 1e-8). */
+ * AVX-512: the product to the nearest 32nd, whose power is a table's entry with the integer part in the exponent, and
+ * 2^r = 1 + r (c1 + c2 r), |r| <= 1/64, with the least relative error, 5.3e-8 (0.9 ulp, and a half each for the entry
+ * and the sum). The entries are less by what the shifted index adds. Elsewhere: 2^r = 1 + r q(r), |r| <= 1/2, minimax q
+ * of degree 5 (relative error 1e-8). */
 #if defined(__AVX512F__)
 LS_INLINE vacc ls_decay_of(vacc d, vacc rate)
 {
     static const vbits low = {0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
                               0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6};
-    static const vbits high = {0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be, 0x3f76248c, 0x3f76a81e,
-                               0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907, 0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3};
+    static const vbits high = {0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be,
+                               0x3f76248c, 0x3f76a81e, 0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907,
+                               0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3};
     const vacc shift = ls_splat(393216.0f); /* 1.5 * 2^18: the last bits of a sum are a 32nd */
     vacc t = d * rate + shift;
     vacc r = d * rate - (t - shift);
@@ -127,7 +128,8 @@ LS_INLINE vacc ls_vlog1p(vacc x)
     return ls_select(x < INFINITY, y, x);
 }
 
-/* tanh x = (e^2x - 1) / (e^2x + 1), with e^2x - 1 formed without cancellation; clamped where it rounds to 1. 2.6 ulp. */
+/* tanh x = (e^2x - 1) / (e^2x + 1), with e^2x - 1 formed without cancellation; clamped where it rounds to 1. 2.6
+ * ulp. */
 LS_INLINE vacc ls_vtanh(vacc x)
 {
     vacc y = ls_vmin(ls_splat(9.1f), ls_abs(x)) * 2.0f; /* NaN passes: it is the second */
@@ -137,8 +139,8 @@ LS_INLINE vacc ls_vtanh(vacc x)
     return ls_copysign(e / (e + 2.0f), x);
 }
 
-/* erf x: x P(x^2) for |x| <= 1 (degree 6, 1.3e-9), and 1 - e^-Q(|x|) above (-log erfc, degree 7, weighted so that erf's error is
- * 3e-11). 2.6 ulp. */
+/* erf x: x P(x^2) for |x| <= 1 (degree 6, 1.3e-9), and 1 - e^-Q(|x|) above (-log erfc, degree 7, weighted so that erf's
+ * error is 3e-11). 2.6 ulp. */
 LS_INLINE vacc ls_verf(vacc x)
 {
     vacc a = ls_vmin(ls_splat(4.0f), ls_abs(x)), v = x * x;

@@ -4,8 +4,8 @@
 
 #include "ops/vec.h"
 
-/* A whole vector to an address that is a multiple of its size, past the caches: for what is read much later. Others may read it after
- * ls_stream_end. */
+/* A whole vector to an address that is a multiple of its size, past the caches: for what is read much later. Others may
+ * read it after ls_stream_end. */
 LS_INLINE void ls_stream_acc(acc *x, vacc v)
 {
 #if defined(LS_BUILD_FLOAT64) || !defined(__AVX2__)

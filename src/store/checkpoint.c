@@ -24,8 +24,10 @@ static LsStatus check_free(const char *path, int64_t needed)
     int64_t available = ls_free_bytes(path);
     if (available < 0 || available >= needed)
         return LS_OK;
-    return ls_fail(LS_RESOURCE, "%s: not saved: it takes %.1f MB and %.1f MB are free on its disk; free some space or lower output.keep", path,
-                   1e-6 * (double)needed, 1e-6 * (double)available);
+    return ls_fail(
+        LS_RESOURCE,
+        "%s: not saved: it takes %.1f MB and %.1f MB are free on its disk; free some space or lower output.keep", path,
+        1e-6 * (double)needed, 1e-6 * (double)available);
 }
 
 static LsStatus make_folder_of(const char *path)
@@ -44,14 +46,16 @@ static LsStatus write_arrays(LsSealed *file, const char *group, const LsParams *
     for (int i = 0; i < params->count; i++) {
         const LsParam *p = &params->list[i];
         char *name = ls_format("%s/%s", group, p->name);
-        LsStatus status = name ? ls_sealed_write(file, name, LS_FILE_FLOAT32, p->rank, p->dim, value + p->offset, 0) : LS_RESOURCE;
+        LsStatus status =
+            name ? ls_sealed_write(file, name, LS_FILE_FLOAT32, p->rank, p->dim, value + p->offset, 0) : LS_RESOURCE;
         ls_free(name);
         LS_TRY(status);
     }
     return LS_OK;
 }
 
-static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *moment, const LsProgress *progress, const char *config)
+static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *moment, const LsProgress *progress,
+                                 const char *config)
 {
     char kinds[256] = "";
     for (int i = 0, used = 0; i < moments && used < (int)sizeof kinds; i++)
@@ -69,8 +73,8 @@ static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *mo
     return ls_sealed_set_text(file, "config", config);
 }
 
-static LsStatus write_content(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
-                              const char *config, const char *tokenizer)
+static LsStatus write_content(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment,
+                              const LsProgress *progress, const char *config, const char *tokenizer)
 {
     LS_TRY(write_attributes(file, moments, moment, progress, config));
     LS_TRY(write_arrays(file, "parameters", params, params->value));
@@ -85,8 +89,8 @@ static LsStatus write_content(LsSealed *file, const LsParams *params, int moment
     return ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, &count, tokenizer, 0);
 }
 
-LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
-                            const char *config, const char *tokenizer)
+LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment,
+                            const LsProgress *progress, const char *config, const char *tokenizer)
 {
     int64_t texts = (int64_t)strlen(config) + (tokenizer ? (int64_t)strlen(tokenizer) : 0);
     LS_TRY(make_folder_of(path));
@@ -217,7 +221,8 @@ static LsStatus compare_group(LsSealed *file, const char *group, const LsParams 
     if (status == LS_OK)
         status = ls_sealed_each(file, group, find_extra, c);
     if (status == LS_OK && c->differences.count > 0)
-        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s", ls_sealed_path(file), group, ls_notes_text(&c->differences));
+        status = ls_fail(LS_CHECKPOINT, "%s: %s of another model:%s", ls_sealed_path(file), group,
+                         ls_notes_text(&c->differences));
     ls_free(c);
     return status;
 }
@@ -268,7 +273,8 @@ static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments
         else if (step == 0 && !kinds[0])
             memset(moment[i].value, 0, sizeof(float) * (size_t)params->total);
         else
-            status = ls_fail(LS_CHECKPOINT, "%s: holds no optimiser state %s (it has: %s); go on with the optimiser it was saved with",
+            status = ls_fail(LS_CHECKPOINT,
+                             "%s: holds no optimiser state %s (it has: %s); go on with the optimiser it was saved with",
                              ls_sealed_path(file), moment[i].kind, kinds[0] ? kinds : "none");
     }
     ls_free(kinds);
@@ -277,7 +283,8 @@ static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments
 
 LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment)
 {
-    LS_TRY(params->frozen ? read_frozen(checkpoint->file, params) : read_group(checkpoint->file, "parameters", params, params->value));
+    LS_TRY(params->frozen ? read_frozen(checkpoint->file, params)
+                          : read_group(checkpoint->file, "parameters", params, params->value));
     return read_moments(checkpoint->file, params, moments, moment, checkpoint->progress.step);
 }
 

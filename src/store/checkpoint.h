@@ -1,8 +1,10 @@
-/* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer (JSON as bytes), and
- * the attributes format_version, program_version, step, samples, tokens, seed, metrics_rows, best_loss, best_step, optimizer ("m v") and
- * config (YAML). Names' dots become slashes of HDF5 nowhere: "/parameters/layer.3.in_w" is one data set.
+/* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer
+ * (JSON as bytes), and the attributes format_version, program_version, step, samples, tokens, seed, metrics_rows,
+ * best_loss, best_step, optimizer ("m v") and config (YAML). Names' dots become slashes of HDF5 nowhere:
+ * "/parameters/layer.3.in_w" is one data set.
  *
- * Nothing here is collective: rank 0 calls and broadcasts. Failures are LS_CHECKPOINT, and LS_RESOURCE for a full disk or out of memory.
+ * Nothing here is collective: rank 0 calls and broadcasts. Failures are LS_CHECKPOINT, and LS_RESOURCE for a full disk
+ * or out of memory.
  */
 #ifndef LS_STORE_CHECKPOINT_H
 #define LS_STORE_CHECKPOINT_H
@@ -23,11 +25,11 @@ typedef struct LsProgress {
     int64_t best_step;           /* -1 before the first */
 } LsProgress;
 
-/* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first: LS_RESOURCE. Makes the folder.
- * The file is read back and compared with the checksums of what is in memory before it gets its name; on failure nothing is left and
- * an older file of this name is whole. */
-LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment, const LsProgress *progress,
-                            const char *config, const char *tokenizer) LS_MUST_USE;
+/* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first:
+ * LS_RESOURCE. Makes the folder. The file is read back and compared with the checksums of what is in memory before it
+ * gets its name; on failure nothing is left and an older file of this name is whole. */
+LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment,
+                            const LsProgress *progress, const char *config, const char *tokenizer) LS_MUST_USE;
 
 /* A checkpoint that is open for reading and whole: its digest was verified. */
 typedef struct LsCheckpoint {
@@ -41,32 +43,35 @@ typedef struct LsCheckpoint {
 LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **checkpoint) LS_MUST_USE;
 void ls_checkpoint_close(LsCheckpoint *checkpoint); /* NULL is allowed */
 
-/* Reads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters). A file of step 0
- * without moments (an imported model) gives zeros for them. On failure the arrays' content is undefined. */
+/* Reads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters).
+ * A file of step 0 without moments (an imported model) gives zeros for them. On failure the arrays' content is
+ * undefined. */
 LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment) LS_MUST_USE;
 
 /* ls_checkpoint_open, _read and _close. progress may be NULL. */
-LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress) LS_MUST_USE;
+LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment,
+                            LsProgress *progress) LS_MUST_USE;
 
 /* RUN/checkpoints/step-00001000.h5 of a run folder; the caller frees it. */
 char *ls_checkpoint_path(const char *run, int64_t step);
 
-/* Opens the newest checkpoint of `run` that is whole; damaged ones are named in a warning and passed over. One that the system does not let
- * us read, or of a newer version of this program, is a failure: it may be whole, and nothing older must take its place unasked. `run` may
- * also be a checkpoint file. *checkpoint is the caller's to close; NULL where there is none at all, LS_CHECKPOINT where there are only
- * damaged ones. */
+/* Opens the newest checkpoint of `run` that is whole; damaged ones are named in a warning and passed over. One that the
+ * system does not let us read, or of a newer version of this program, is a failure: it may be whole, and nothing older
+ * must take its place unasked. `run` may also be a checkpoint file. *checkpoint is the caller's to close; NULL where
+ * there is none at all, LS_CHECKPOINT where there are only damaged ones. */
 LsStatus ls_checkpoint_newest(const char *run, LsCheckpoint **checkpoint) LS_MUST_USE;
 
 /* The best by validation loss if the newest one knows it and it still exists, else the newest. */
 LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint) LS_MUST_USE;
 
-/* To be called by a training that begins, before its first save, with the step it goes on from (-1: from the beginning): removes temporary
- * files that a killed process left in the run folder, and renames checkpoints of later steps to NAME.aside, with a warning. They are
- * damaged or belong to a course of the training that was given up; they must not be taken for the newest ones later. */
+/* To be called by a training that begins, before its first save, with the step it goes on from (-1: from the
+ * beginning): removes temporary files that a killed process left in the run folder, and renames checkpoints of later
+ * steps to NAME.aside, with a warning. They are damaged or belong to a course of the training that was given up; they
+ * must not be taken for the newest ones later. */
 LsStatus ls_checkpoint_begin(const char *run, int64_t step) LS_MUST_USE;
 
-/* Removes all but the `keep` newest, the one of best_step, and the one of `resumed_step` (-1: none); and temporary files that a killed
- * process left. keep counts from 1. What cannot be removed is a warning. */
+/* Removes all but the `keep` newest, the one of best_step, and the one of `resumed_step` (-1: none); and temporary
+ * files that a killed process left. keep counts from 1. What cannot be removed is a warning. */
 LsStatus ls_checkpoint_prune(const char *run, int64_t keep, int64_t best_step, int64_t resumed_step) LS_MUST_USE;
 
 int64_t ls_checkpoint_bytes(const LsParams *params, int moments); /* about what a file will take */

@@ -49,7 +49,10 @@ static LsStatus open_tensors(const char *folder, LsSafetensors **tensors)
         if (there)
             return status;
     }
-    return ls_fail(LS_DATA, "%s: has neither model.safetensors nor model.safetensors.index.json; save the model as safetensors first", folder);
+    return ls_fail(
+        LS_DATA,
+        "%s: has neither model.safetensors nor model.safetensors.index.json; save the model as safetensors first",
+        folder);
 }
 
 /* JSON of the folder's tokenizer, NULL where it has none; its ids must fit the model. */
@@ -63,7 +66,8 @@ static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char 
     int64_t vocabulary = 0, tokens = ls_tokenizer_vocabulary(tokenizer);
     LsStatus status = LS_OK;
     if (ls_config_model_int(config, "vocabulary", &vocabulary) && tokens > vocabulary)
-        status = ls_fail(LS_DATA, "%s: its tokenizer has %lld tokens, its model %lld", folder, (long long)tokens, (long long)vocabulary);
+        status = ls_fail(LS_DATA, "%s: its tokenizer has %lld tokens, its model %lld", folder, (long long)tokens,
+                         (long long)vocabulary);
     else if (!(*json = ls_tokenizer_to_json(tokenizer)))
         status = LS_RESOURCE;
     ls_tokenizer_free(tokenizer);
@@ -168,7 +172,8 @@ static LsStatus write_config(const char *folder, const json_t *keys)
 {
     char *text = json_dumps(keys, JSON_INDENT(2) | JSON_SORT_KEYS | (size_t)JSON_REAL_PRECISION(digits_needed(keys)));
     char *path = in_folder(folder, "config.json");
-    LsStatus status = text && path ? ls_file_replace(path, text, (int64_t)strlen(text)) : ls_fail(LS_RESOURCE, "out of memory for config.json");
+    LsStatus status = text && path ? ls_file_replace(path, text, (int64_t)strlen(text))
+                                   : ls_fail(LS_RESOURCE, "out of memory for config.json");
     free(text);
     ls_free(path);
     return status;

@@ -5,14 +5,18 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Keys of every model that say nothing about what it computes: names, versions, special tokens, how texts are sampled, training of
- * other tasks. */
+/* Keys of every model that say nothing about what it computes: names, versions, special tokens, how texts are sampled,
+ * training of other tasks. */
 static const char common_keys[] =
-    "architectures|model_type|transformers_version|torch_dtype|dtype|_name_or_path|_commit_hash|_attn_implementation*|auto_map|"
+    "architectures|model_type|transformers_version|torch_dtype|dtype|_name_or_path|_commit_hash|_attn_implementation*|"
+    "auto_map|"
     "bos_token_id|eos_token_id|pad_token_id|sep_token_id|unk_token_id|decoder_start_token_id|tokenizer_class|prefix|"
-    "use_cache|output_attentions|output_hidden_states|output_scores|return_dict|return_dict_in_generate|torchscript|use_bfloat16|"
-    "gradient_checkpointing|chunk_size_feed_forward|is_decoder|id2label|label2id|num_labels|problem_type|finetuning_task|"
-    "max_length|min_length|do_sample|early_stopping|num_beams|temperature|top_k|top_p|typical_p|repetition_penalty|length_penalty|"
+    "use_cache|output_attentions|output_hidden_states|output_scores|return_dict|return_dict_in_generate|torchscript|"
+    "use_bfloat16|"
+    "gradient_checkpointing|chunk_size_feed_forward|is_decoder|id2label|label2id|num_labels|problem_type|finetuning_"
+    "task|"
+    "max_length|min_length|do_sample|early_stopping|num_beams|temperature|top_k|top_p|typical_p|repetition_penalty|"
+    "length_penalty|"
     "no_repeat_ngram_size|num_return_sequences";
 
 /* Is `name` matched by one of "a|b_*|c"? */
@@ -59,7 +63,8 @@ static const LsSetting *find_setting(const LsModel *model, const char *name)
 
 /* ---- Words: "theirs=ours|..." ------------------------------------------------------------------------------------ */
 
-/* The other side of `word`, looked for on side 0 (theirs) or 1 (ours). The caller frees it; NULL where it is not there. */
+/* The other side of `word`, looked for on side 0 (theirs) or 1 (ours). The caller frees it; NULL where it is not
+ * there. */
 static char *translate(const char *words, const char *word, int side)
 {
     for (const char *at = words; at && *at;) {
@@ -119,11 +124,15 @@ static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
             key++;
         if (only && !json_equal(only, value)) {
             char *have = json_dumps(value, JSON_ENCODE_ANY), *want = json_dumps(only, JSON_ENCODE_ANY);
-            status = ls_fail(LS_DATA, "%s: key %s: %s is not supported, only %s is", path, name, have ? have : "?", want ? want : "?");
+            status = ls_fail(LS_DATA, "%s: key %s: %s is not supported, only %s is", path, name, have ? have : "?",
+                             want ? want : "?");
             free(have);
             free(want);
-        } else if (!only && !key->key && !json_object_get(written, name) && !says_nothing(value) && !listed(hf->ignored, name) && !listed(common_keys, name)) {
-            status = ls_fail(LS_DATA, "%s: key %s is not known; if it does not change what the model computes, remove it", path, name);
+        } else if (!only && !key->key && !json_object_get(written, name) && !says_nothing(value) &&
+                   !listed(hf->ignored, name) && !listed(common_keys, name)) {
+            status =
+                ls_fail(LS_DATA, "%s: key %s is not known; if it does not change what the model computes, remove it",
+                        path, name);
         }
         if (status != LS_OK)
             break;
@@ -151,7 +160,8 @@ static char *setting_text(const char *path, const LsHfKey *key, const json_t *va
     char *ours = translate(key->words, theirs, 0);
     bool word = value ? json_is_string(value) || json_is_null(value) : false;
     if (!ours && key->words && word)
-        ls_fail(LS_DATA, "%s: key %s: '%s' is not supported; supported are (theirs=ours) %s", path, key->key, theirs, key->words);
+        ls_fail(LS_DATA, "%s: key %s: '%s' is not supported; supported are (theirs=ours) %s", path, key->key, theirs,
+                key->words);
     else if (!ours)
         ours = ls_strdup(theirs);
     ls_free(theirs);
@@ -164,7 +174,8 @@ static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfK
     const LsSetting *setting = find_setting(model, key->setting);
     if (!setting)
         return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name, key->setting);
-    char *text = setting_text(path, key, json_object_get(keys, key->key)), *before = ls_setting_text(setting, base), *after = NULL;
+    char *text = setting_text(path, key, json_object_get(keys, key->key)), *before = ls_setting_text(setting, base),
+         *after = NULL;
     LsStatus status = text && before ? LS_OK : ls_message_status();
     if (status == LS_OK) {
         status = ls_settings_set(model->settings, base, key->setting, text);
@@ -175,8 +186,8 @@ static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfK
         status = ls_message_status();
     for (const LsHfKey *other = model->hf->keys; status == LS_OK && other != key; other++)
         if (other->setting && strcmp(other->setting, key->setting) == 0 && strcmp(before, after) != 0) {
-            status = ls_fail(LS_DATA, "%s: keys %s and %s differ (%s, %s); one setting, %s, stands for both here", path, other->key, key->key,
-                             before, after, key->setting);
+            status = ls_fail(LS_DATA, "%s: keys %s and %s differ (%s, %s); one setting, %s, stands for both here", path,
+                             other->key, key->key, before, after, key->setting);
         }
     ls_free(text);
     ls_free(before);
@@ -212,8 +223,10 @@ static LsStatus check_products(const char *path, const LsModel *model, const jso
     for (const LsHfKey *key = model->hf->keys; key->key; key++) {
         const json_t *value = json_object_get(keys, key->key);
         int64_t expected = key->product ? product_of(model, key->product, base) : 0;
-        if (key->product && value && !json_is_null(value) && (!json_is_integer(value) || json_integer_value(value) != expected))
-            return ls_fail(LS_DATA, "%s: key %s: only %s = %lld is supported", path, key->key, key->product, (long long)expected);
+        if (key->product && value && !json_is_null(value) &&
+            (!json_is_integer(value) || json_integer_value(value) != expected))
+            return ls_fail(LS_DATA, "%s: key %s: only %s = %lld is supported", path, key->key, key->product,
+                           (long long)expected);
     }
     return LS_OK;
 }
@@ -223,7 +236,8 @@ static LsStatus set_presets(const LsModel *model, void *base)
 {
     for (const char *const *preset = model->hf->preset; preset && *preset; preset++) {
         char *name = ls_format("%.*s", (int)strcspn(*preset, "="), *preset);
-        LsStatus status = name ? ls_settings_set(model->settings, base, name, *preset + strcspn(*preset, "=") + 1) : LS_RESOURCE;
+        LsStatus status =
+            name ? ls_settings_set(model->settings, base, name, *preset + strcspn(*preset, "=") + 1) : LS_RESOURCE;
         ls_free(name);
         LS_TRY(status);
     }
@@ -277,9 +291,9 @@ static LsStatus check_presets(const LsModel *model, const void *config)
                 continue;
             char *value = ls_setting_text(s, config);
             bool same = value && strcmp(value, *preset + length + 1) == 0;
-            LsStatus status = same ? LS_OK
-                              : value ? ls_fail(LS_USAGE, "model.%s is %s; the layout of %s holds only %s", s->name, value, model->hf->architecture,
-                                                *preset + length + 1)
+            LsStatus status = same    ? LS_OK
+                              : value ? ls_fail(LS_USAGE, "model.%s is %s; the layout of %s holds only %s", s->name,
+                                                value, model->hf->architecture, *preset + length + 1)
                                       : LS_RESOURCE;
             ls_free(value);
             LS_TRY(status);
@@ -306,8 +320,8 @@ static json_t *key_value(const LsModel *model, const LsHfKey *key, const void *c
     else if (s && s->type == LS_SETTING_TYPE_BOOL)
         value = json_boolean(*(const bool *)(const void *)field);
     else
-        ls_fail(LS_USAGE, "model.%s is %s; the layout of %s has no word for it in its key %s", key->setting, text ? text : "not there",
-                model->hf->architecture, key->key);
+        ls_fail(LS_USAGE, "model.%s is %s; the layout of %s has no word for it in its key %s", key->setting,
+                text ? text : "not there", model->hf->architecture, key->key);
     ls_free(text);
     ls_free(word);
     return value;

@@ -86,7 +86,8 @@ static void transpose(const float *from, int64_t rows, int64_t columns, float *t
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
 /* Sees to all of our parameters; used[i] is set where tensor i of the file is one of them. */
-static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, const LsParams *params, bool *used, LsNotes *all)
+static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, const LsParams *params, bool *used,
+                           LsNotes *all)
 {
     for (int i = 0; i < params->count; i++) {
         const LsParam *p = &params->list[i];
@@ -121,11 +122,13 @@ static void check_theirs(const LsModel *model, const LsSafetensors *tensors, con
         while (e->theirs && !fits(e->theirs, name, &layer) && !fits(without_prefix(model->hf, e->theirs), name, &layer))
             e++;
         if (!used[i] && (!e->theirs || (e->ours && !e->tied)))
-            ls_note(all, "%s %s is not a tensor of this model", name, ls_dims_text(tensors->list[i].rank, tensors->list[i].dim));
+            ls_note(all, "%s %s is not a tensor of this model", name,
+                    ls_dims_text(tensors->list[i].rank, tensors->list[i].dim));
     }
 }
 
-static LsStatus read_one(const LsSafetensors *tensors, const LsSafeTensor *t, const LsParam *p, const LsHfTensor *e, float *to)
+static LsStatus read_one(const LsSafetensors *tensors, const LsSafeTensor *t, const LsParam *p, const LsHfTensor *e,
+                         float *to)
 {
     if (!t) {
         memset(to, 0, sizeof(float) * (size_t)p->count);
@@ -152,9 +155,10 @@ static LsStatus check_copies(const LsModel *model, const LsSafetensors *tensors,
         const LsParam *p = &params->list[original];
         float *copy = ls_alloc_array(t->count, sizeof *copy);
         LsStatus status = copy ? ls_safetensors_read(tensors, t, copy) : LS_RESOURCE;
-        if (status == LS_OK && (t->count != p->count || memcmp(copy, params->value + p->offset, sizeof(float) * (size_t)p->count) != 0))
-            status = ls_fail(tensors->code, "%s: tensor %s differs from the one that the settings tie it to (%s)", tensors->files[t->file].path,
-                             t->name, p->name);
+        if (status == LS_OK &&
+            (t->count != p->count || memcmp(copy, params->value + p->offset, sizeof(float) * (size_t)p->count) != 0))
+            status = ls_fail(tensors->code, "%s: tensor %s differs from the one that the settings tie it to (%s)",
+                             tensors->files[t->file].path, t->name, p->name);
         ls_free(copy);
         LS_TRY(status);
     }
@@ -171,7 +175,8 @@ LsStatus ls_hf_tensors_in(const LsModel *model, const LsSafetensors *tensors, Ls
     if (status == LS_OK)
         check_theirs(model, tensors, used, all);
     if (status == LS_OK && all->count)
-        status = ls_fail(tensors->code, "%s: does not fit the settings in config.json:%s", tensors->files[0].path, ls_notes_text(all));
+        status = ls_fail(tensors->code, "%s: does not fit the settings in config.json:%s", tensors->files[0].path,
+                         ls_notes_text(all));
     ls_free(used);
     ls_free(all);
     LS_TRY(status);

@@ -11,7 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-char *ls_checkpoint_path(const char *run, int64_t step) { return ls_format("%s/checkpoints/step-%08" PRId64 ".h5", run, step); }
+char *ls_checkpoint_path(const char *run, int64_t step)
+{
+    return ls_format("%s/checkpoints/step-%08" PRId64 ".h5", run, step);
+}
 
 static int newest_first(const void *a, const void *b)
 {
@@ -80,7 +83,8 @@ static LsStatus open_whole(const char *path, LsCheckpoint **checkpoint)
         return LS_OK;
     }
     if (status == LS_CHECKPOINT)
-        return ls_fail(status, "%s; no older checkpoint is taken in its place: try again, or name the one to use", ls_message());
+        return ls_fail(status, "%s; no older checkpoint is taken in its place: try again, or name the one to use",
+                       ls_message());
     return status;
 }
 
@@ -100,7 +104,8 @@ LsStatus ls_checkpoint_newest(const char *run, LsCheckpoint **checkpoint)
     }
     ls_free(steps);
     if (status == LS_OK && count > 0 && !*checkpoint)
-        return ls_fail(LS_CHECKPOINT, "%s: none of its %d checkpoints is whole; the last looked at: %s", run, count, ls_message());
+        return ls_fail(LS_CHECKPOINT, "%s: none of its %d checkpoints is whole; the last looked at: %s", run, count,
+                       ls_message());
     return status;
 }
 
@@ -125,7 +130,8 @@ LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint)
     return status;
 }
 
-/* Temporary files in one folder; what was written by a living process of this name scheme is ours alone, and we are not writing now. */
+/* Temporary files in one folder; what was written by a living process of this name scheme is ours alone, and we are not
+ * writing now. */
 static void remove_temporaries(const char *folder)
 {
     DIR *entries = opendir(folder);
@@ -162,9 +168,11 @@ LsStatus ls_checkpoint_begin(const char *run, int64_t step)
         if (!to)
             status = LS_RESOURCE;
         else if (rename(from, to) != 0)
-            status = ls_fail(LS_CHECKPOINT, "%s: could not set it aside: %s; remove it, or train into another folder", from, strerror(errno));
+            status = ls_fail(LS_CHECKPOINT, "%s: could not set it aside: %s; remove it, or train into another folder",
+                             from, strerror(errno));
         else
-            ls_warn("%s: later than step %" PRId64 ", from which this training goes on; renamed to %s", from, step < 0 ? 0 : step, to);
+            ls_warn("%s: later than step %" PRId64 ", from which this training goes on; renamed to %s", from,
+                    step < 0 ? 0 : step, to);
         ls_free(from);
         ls_free(to);
     }

@@ -43,7 +43,8 @@ static bool parse_shape(const json_t *shape, LsSafeTensor *t)
 }
 
 /* One entry of the header; data_bytes: what follows the header in the file. */
-static LsStatus parse_tensor(const LsSafetensors *all, const char *path, const char *name, const json_t *entry, int64_t data_bytes, LsSafeTensor *t)
+static LsStatus parse_tensor(const LsSafetensors *all, const char *path, const char *name, const json_t *entry,
+                             int64_t data_bytes, LsSafeTensor *t)
 {
     const char *dtype = json_string_value(json_object_get(entry, "dtype"));
     const json_t *shape = json_object_get(entry, "shape"), *offsets = json_object_get(entry, "data_offsets");
@@ -56,14 +57,17 @@ static LsStatus parse_tensor(const LsSafetensors *all, const char *path, const c
     if (!json_is_object(entry) || size == 0)
         return ls_fail(all->code, "%s: tensor %s: unknown type of elements '%s'", path, name, dtype ? dtype : "");
     if (!parse_shape(shape, t) || t->count > INT64_MAX / 8)
-        return ls_fail(all->code, "%s: tensor %s: its shape is not a list of at most %d sensible lengths", path, name, LS_SAFE_RANK);
+        return ls_fail(all->code, "%s: tensor %s: its shape is not a list of at most %d sensible lengths", path, name,
+                       LS_SAFE_RANK);
     const json_t *first = json_array_get(offsets, 0), *last = json_array_get(offsets, 1);
     if (json_array_size(offsets) != 2 || !json_is_integer(first) || !json_is_integer(last))
         return ls_fail(all->code, "%s: tensor %s: data_offsets are not two whole numbers", path, name);
     int64_t from = json_integer_value(first), to = json_integer_value(last);
     if (from < 0 || to < from || to > data_bytes)
-        return ls_fail(all->code, "%s: tensor %s: its elements are said to lie at %" PRId64 " to %" PRId64 ", the file has %" PRId64
-                       " bytes of them (truncated, or a damaged header)", path, name, from, to, data_bytes);
+        return ls_fail(all->code,
+                       "%s: tensor %s: its elements are said to lie at %" PRId64 " to %" PRId64
+                       ", the file has %" PRId64 " bytes of them (truncated, or a damaged header)",
+                       path, name, from, to, data_bytes);
     if (to - from != t->count * size)
         return ls_fail(all->code, "%s: tensor %s: shape %s of %s takes %" PRId64 " bytes, not %" PRId64, path, name,
                        ls_dims_text(t->rank, t->dim), dtype, t->count * size, to - from);
@@ -81,8 +85,10 @@ static int by_offset(const void *a, const void *b)
     return x->bytes < y->bytes ? -1 : x->bytes > y->bytes; /* empty ones first */
 }
 
-/* Elements of one file must fill it without overlaps or holes: what is in a hole would be unseen, and bytes at the end as well. */
-static LsStatus check_layout(const LsSafetensors *all, const char *path, const LsSafeTensor *list, int count, int64_t data_bytes)
+/* Elements of one file must fill it without overlaps or holes: what is in a hole would be unseen, and bytes at the end
+ * as well. */
+static LsStatus check_layout(const LsSafetensors *all, const char *path, const LsSafeTensor *list, int count,
+                             int64_t data_bytes)
 {
     const LsSafeTensor **order = ls_alloc_array(count, sizeof *order);
     if (!order)
@@ -97,8 +103,8 @@ static LsStatus check_layout(const LsSafetensors *all, const char *path, const L
         if (order[i]->offset < end)
             status = ls_fail(all->code, "%s: tensor %s overlaps with %s", path, order[i]->name, order[i - 1]->name);
         else if (order[i]->offset > end)
-            status = ls_fail(all->code, "%s: tensor %s: %" PRId64 " bytes before it belong to no tensor", path, order[i]->name,
-                             order[i]->offset - end);
+            status = ls_fail(all->code, "%s: tensor %s: %" PRId64 " bytes before it belong to no tensor", path,
+                             order[i]->name, order[i]->offset - end);
         end = order[i]->offset + order[i]->bytes;
     }
     if (status == LS_OK && end != data_bytes)
@@ -172,7 +178,9 @@ static LsStatus open_one(LsSafetensors *all, const char *path)
     for (int i = 7; i >= 0; i--)
         length = length << 8 | start[i];
     if (length < 2 || length > LONGEST_HEADER || length > (uint64_t)st.st_size - 8)
-        return ls_fail(all->code, "%s: not a safetensors file, or truncated: its header is said to have %" PRIu64 " bytes, the file has %" PRId64,
+        return ls_fail(all->code,
+                       "%s: not a safetensors file, or truncated: its header is said to have %" PRIu64
+                       " bytes, the file has %" PRId64,
                        path, length, (int64_t)st.st_size);
     char *text = ls_alloc((size_t)length + 1);
     if (!text)
@@ -204,7 +212,8 @@ static LsStatus open_index(LsSafetensors *all, const char *path)
     json_object_foreach((json_t *)map, name, value) {
         const char *shard = json_string_value(value);
         if (!shard || strchr(shard, '/') || !shard[0])
-            LS_TRY_CLEANUP(ls_fail(all->code, "%s: tensor %s: '%s' is not the name of a file beside it", path, name, shard ? shard : ""));
+            LS_TRY_CLEANUP(ls_fail(all->code, "%s: tensor %s: '%s' is not the name of a file beside it", path, name,
+                                   shard ? shard : ""));
         char *full = ls_format("%.*s%s", folder, path, shard);
         bool known = false;
         for (int i = 0; full && i < all->file_count; i++)
@@ -319,7 +328,8 @@ LsStatus ls_safetensors_read(const LsSafetensors *tensors, const LsSafeTensor *t
     bool direct = strcmp(t->dtype, "F32") == 0;
     int64_t size = direct ? 4 : strcmp(t->dtype, "F64") == 0 ? 8 : 2, piece = 1 << 18;
     if (!direct && strcmp(t->dtype, "F16") != 0 && strcmp(t->dtype, "BF16") != 0 && strcmp(t->dtype, "F64") != 0)
-        return ls_fail(tensors->code, "%s: tensor %s has elements of type %s; F32, F16, BF16 and F64 are read", file->path, t->name, t->dtype);
+        return ls_fail(tensors->code, "%s: tensor %s has elements of type %s; F32, F16, BF16 and F64 are read",
+                       file->path, t->name, t->dtype);
     char *buffer = direct ? NULL : ls_alloc((size_t)(piece * size));
     if (!direct && !buffer)
         return LS_RESOURCE;
@@ -328,7 +338,8 @@ LsStatus ls_safetensors_read(const LsSafetensors *tensors, const LsSafeTensor *t
         int64_t count = t->count - at < piece ? t->count - at : piece;
         char *into = direct ? (char *)(to + at) : buffer;
         if (ls_sys_read_all(file->fd, into, count * size, t->offset + at * size) != 0)
-            status = ls_fail(tensors->code, "%s: tensor %s: could not read: %s", file->path, t->name, errno ? strerror(errno) : "the file ends");
+            status = ls_fail(tensors->code, "%s: tensor %s: could not read: %s", file->path, t->name,
+                             errno ? strerror(errno) : "the file ends");
         else if (size == 8)
             convert_doubles(buffer, count, to + at);
         else if (size == 2)
@@ -354,8 +365,8 @@ static LsStatus make_header(int count, const LsSafeOut *list, char **bytes, int6
             failed |= json_array_append_new(shape, json_integer(list[i].dim[d]));
         }
         failed |= json_object_set_new(header, list[i].name,
-                                      json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets", (json_int_t)offset,
-                                                (json_int_t)(offset + size)));
+                                      json_pack("{s:s, s:o, s:[I, I]}", "dtype", "F32", "shape", shape, "data_offsets",
+                                                (json_int_t)offset, (json_int_t)(offset + size)));
         offset += size;
     }
     char *text = failed ? NULL : json_dumps(header, JSON_COMPACT);
@@ -403,7 +414,8 @@ static LsStatus write_all(void *self, int fd, const char *path)
     return failed ? ls_fail_errno(LS_ERROR, errno, path, "write") : LS_OK;
 }
 
-LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list, const float *(*get)(void *self, int i), void *self)
+LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list,
+                              const float *(*get)(void *self, int i), void *self)
 {
     return ls_file_replace_by(path, write_all, &(Writing){count, list, get, self});
 }

@@ -2,7 +2,8 @@
  *
  *     {"__metadata__": {"format": "pt"}, "wte.weight": {"dtype": "F32", "shape": [37, 20], "data_offsets": [0, 2960]}, ...}
  *
- * Everything in a header is checked before it is used: lengths, shapes, types, offsets in range, no overlaps, no duplicates.
+ * Everything in a header is checked before it is used: lengths, shapes, types, offsets in range, no overlaps, no
+ * duplicates.
  */
 #ifndef LS_STORE_SAFETENSORS_H
 #define LS_STORE_SAFETENSORS_H
@@ -34,8 +35,8 @@ typedef struct LsSafetensors {
     LsStatus code;
 } LsSafetensors;
 
-/* path: a .safetensors file, or the .index.json of a model in several files (weight_map; the files stand beside it). `code` is the status of
- * a failure. The caller closes. */
+/* path: a .safetensors file, or the .index.json of a model in several files (weight_map; the files stand beside it).
+ * `code` is the status of a failure. The caller closes. */
 LsStatus ls_safetensors_open(const char *path, LsStatus code, LsSafetensors **tensors) LS_MUST_USE;
 void ls_safetensors_close(LsSafetensors *tensors); /* NULL is allowed */
 
@@ -52,8 +53,9 @@ typedef struct LsSafeOut {
     int64_t dim[LS_SAFE_RANK];
 } LsSafeOut;
 
-/* Writes them as F32 by the safe replace. get(self, i) gives the elements of tensor i, valid until its next call, NULL with a message where it
- * fails. Of each other file in the folder nothing is touched. */
-LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list, const float *(*get)(void *self, int i), void *self) LS_MUST_USE;
+/* Writes them as F32 by the safe replace. get(self, i) gives the elements of tensor i, valid until its next call, NULL
+ * with a message where it fails. Of each other file in the folder nothing is touched. */
+LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list,
+                              const float *(*get)(void *self, int i), void *self) LS_MUST_USE;
 
 #endif

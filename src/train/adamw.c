@@ -65,8 +65,8 @@ static void range(void *self, int param, int64_t first, int64_t count)
     adamw_clones[s->isa](s, keep, params->value + first, params->grad + first, s->m + first, s->v + first, count);
 }
 
-static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard, int64_t step,
-                   double learning_rate, double scale)
+static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
+                   int64_t step, double learning_rate, double scale)
 {
     Step s = {.scale = (float)scale,
               .beta1 = (float)settings->beta1,

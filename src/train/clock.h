@@ -4,7 +4,8 @@
 
 #include "base/trace.h"
 
-/* Adds what has passed since *clock to *part (NULL: to none), sets *clock to now, and puts it into the trace where it has a name. */
+/* Adds what has passed since *clock to *part (NULL: to none), sets *clock to now, and puts it into the trace where it
+ * has a name. */
 static inline void ls_charge(double *clock, double *part, const char *category, const char *name)
 {
     double now = ls_seconds();

@@ -78,7 +78,9 @@ static LsStatus check_sampling(const Generator *gen, int64_t count)
     if (count < 1)
         return ls_fail(LS_USAGE, "the prompt is empty: a model needs at least one token to go on from");
     if (s->tokens < 0 || s->batch < 1 || s->temperature < 0 || s->top_k < 0 || !(s->top_p > 0 && s->top_p <= 1))
-        return ls_fail(LS_USAGE, "sampling: tokens >= 0, batch >= 1, temperature >= 0, top-k >= 0 and 0 < top-p <= 1 are asked for");
+        return ls_fail(
+            LS_USAGE,
+            "sampling: tokens >= 0, batch >= 1, temperature >= 0, top-k >= 0 and 0 < top-p <= 1 are asked for");
     return LS_OK;
 }
 
@@ -135,7 +137,8 @@ static LsStatus make_one(Generator *gen)
     gen->position = ls_graph_find(gen->one, "position");
     gen->output = ls_graph_find(gen->one, "output"); /* (B, 1, V) */
     if (!gen->ids || !gen->output)
-        return ls_fail(LS_USAGE, "model %s cannot generate: it has no input \"ids\" or output \"output\"", gen->config->model->name);
+        return ls_fail(LS_USAGE, "model %s cannot generate: it has no input \"ids\" or output \"output\"",
+                       gen->config->model->name);
     gen->vocabulary = gen->output->dim[gen->output->rank - 1];
     if (!gen->position || !ls_config_model_int(gen->config, "context", &gen->context))
         gen->context = 0;
@@ -169,8 +172,8 @@ static LsStatus read_prompt(Generator *gen, const int32_t *prompt, int64_t count
 
 static int64_t kept_of(const Generator *gen) { return (gen->context + 1) / 2; }
 
-/* Every stream's newest token to its history, and through the model. *g gets the graph that then has the logits. A full context starts
- * again with its newer half: positions count from 0 there, as in training. */
+/* Every stream's newest token to its history, and through the model. *g gets the graph that then has the logits. A full
+ * context starts again with its newer half: positions count from 0 there, as in training. */
 static LsStatus step(Generator *gen, LsGraph **g)
 {
     int64_t batch = gen->sampling->batch, keep = kept_of(gen);
@@ -202,7 +205,8 @@ static const float *logits_of(Generator *gen, const LsGraph *g, const LsTensor *
     return to;
 }
 
-/* Draws every stream's token number `index` from logits: (B, 1, V), or (1, 1, V) for all. *more: some stream goes on. */
+/* Draws every stream's token number `index` from logits: (B, 1, V), or (1, 1, V) for all. *more: some stream goes
+ * on. */
 static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, int64_t index, LsTokenSink sink, void *self,
                      LsGenerationSpeed *speed, bool *more)
 {
@@ -211,7 +215,8 @@ static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, i
 #pragma omp parallel for schedule(static) num_threads(gen->threads) if (s->batch > 1)
     for (int64_t b = 0; b < s->batch; b++) /* the message of another thread would be lost: it is made again below */
         gen->drawn[b] = gen->ended[b] ? LS_OK
-                                      : ls_sampler_draw(gen->sampler[omp_get_thread_num()], s, logits_of(gen, g, output, b), b, index, &gen->last[b]);
+                                      : ls_sampler_draw(gen->sampler[omp_get_thread_num()], s,
+                                                        logits_of(gen, g, output, b), b, index, &gen->last[b]);
     for (int64_t b = 0; b < s->batch; b++) {
         if (gen->ended[b])
             continue;
@@ -243,7 +248,8 @@ static LsStatus make_room(Generator *gen)
     return enough ? LS_OK : LS_RESOURCE;
 }
 
-static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsTokenSink sink, void *self, LsGenerationSpeed *speed)
+static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsTokenSink sink, void *self,
+                    LsGenerationSpeed *speed)
 {
     double start = ls_seconds();
     LS_TRY(check_sampling(gen, count));
@@ -270,8 +276,8 @@ static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsToke
     return LS_OK;
 }
 
-LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *prompt, int64_t count, const LsSampling *sampling,
-                     LsTokenSink sink, void *self, LsGenerationSpeed *speed)
+LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *prompt, int64_t count,
+                     const LsSampling *sampling, LsTokenSink sink, void *self, LsGenerationSpeed *speed)
 {
     Generator gen = {.config = config, .params = params, .sampling = sampling};
     *speed = (LsGenerationSpeed){0};

@@ -15,8 +15,8 @@ static const LsOptimizer *const optimizers[] = {
 #undef OPTIMIZER
 };
 
-/* Floats of one piece of work: with four arrays of it a core's second-level cache is not exceeded, and the threads' shares
- * of a large model are even. */
+/* Floats of one piece of work: with four arrays of it a core's second-level cache is not exceeded, and the threads'
+ * shares of a large model are even. */
 #define PIECE ((int64_t)16384)
 
 const LsOptimizer *ls_optimizer_find(const char *name)
@@ -59,8 +59,8 @@ static void update_piece(const LsParams *params, int64_t begin, int64_t end,
     }
 }
 
-void ls_optimizer_each(const LsParams *params, const LsShard *shard, void (*update)(void *self, int param, int64_t first, int64_t count),
-                       void *self)
+void ls_optimizer_each(const LsParams *params, const LsShard *shard,
+                       void (*update)(void *self, int param, int64_t first, int64_t count), void *self)
 {
     if (params->count == 0)
         return;

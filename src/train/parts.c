@@ -1,6 +1,7 @@
-/* Sequences in parts: forward over the segments, keeping what each starts from; then, from the last to the first, forward again and
- * backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of one segment. The first forward runs
- * in a graph of its own, without what backward reads and of few tokens at once, so that its activations stay in the caches. */
+/* Sequences in parts: forward over the segments, keeping what each starts from; then, from the last to the first,
+ * forward again and backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of
+ * one segment. The first forward runs in a graph of its own, without what backward reads and of few tokens at once, so
+ * that its activations stay in the caches. */
 #include "train/clock.h"
 #include "train/train.h"
 
@@ -16,7 +17,10 @@ static LsStatus read_loss(const LsPass *pass)
 }
 
 /* A rank that fails ends the others of its group, before they wait for it inside an op. */
-static LsStatus agree(const LsPass *pass, LsStatus status) { return pass->run.sequence ? ls_dist_agree(pass->run.sequence, status) : status; }
+static LsStatus agree(const LsPass *pass, LsStatus status)
+{
+    return pass->run.sequence ? ls_dist_agree(pass->run.sequence, status) : status;
+}
 
 /* Inputs of `g` from token number `offset` of a segment on. */
 static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset, int64_t *targets)

@@ -39,7 +39,8 @@ static LsStatus sequence_of(const LsConfig *config, LsTrainPlan *plan)
 {
     *plan = (LsTrainPlan){.sequence = config->train.sequence};
     if (plan->sequence == 0 && !ls_config_model_int(config, "context", &plan->sequence))
-        return ls_fail(LS_USAGE, "train.sequence: must be set, since model %s has no context to take it from", config->model->name);
+        return ls_fail(LS_USAGE, "train.sequence: must be set, since model %s has no context to take it from",
+                       config->model->name);
     return LS_OK;
 }
 
@@ -54,12 +55,13 @@ static void cut_sequence(LsTrainPlan *plan, int64_t ranks, int64_t longest)
     plan->segments = divide_up(plan->sequence, ranks * plan->segment);
 }
 
-/* Where states are only carried forward, few tokens at once: a divisor of the segment, of whole chunks of the scan so that states come out
- * the same. Ranks that share the segment go through it together: it cannot be divided for each. */
+/* Where states are only carried forward, few tokens at once: a divisor of the segment, of whole chunks of the scan so
+ * that states come out the same. Ranks that share the segment go through it together: it cannot be divided for each. */
 static void cut_segment(LsTrainPlan *plan)
 {
     plan->carry_steps = plan->segment;
-    for (int64_t steps = CARRY_TOKENS / plan->micro_batch / 32 * 32; steps * plan->micro_batch >= CARRY_TOKENS / 4 && plan->sequence_ranks == 1; steps -= 32)
+    for (int64_t steps = CARRY_TOKENS / plan->micro_batch / 32 * 32;
+         steps * plan->micro_batch >= CARRY_TOKENS / 4 && plan->sequence_ranks == 1; steps -= 32)
         if (steps < plan->segment && plan->segment % steps == 0) {
             plan->carry_steps = steps;
             return;
@@ -81,17 +83,23 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
     int64_t sharing = train->sequence_ranks > 1 ? train->sequence_ranks : 1, groups = ranks / sharing;
     LS_TRY(sequence_of(config, plan));
     if (ranks % sharing != 0)
-        return ls_fail(LS_USAGE, "train.sequence_ranks=%lld: %d rank%s cannot be put into groups of %lld: start %lld, %lld, ... ranks, or set "
-                                 "train.sequence_ranks to a divisor of %d",
-                       (long long)sharing, ranks, ranks == 1 ? "" : "s", (long long)sharing, (long long)sharing, 2 * (long long)sharing, ranks);
+        return ls_fail(LS_USAGE,
+                       "train.sequence_ranks=%lld: %d rank%s cannot be put into groups of %lld: start %lld, %lld, ... "
+                       "ranks, or set "
+                       "train.sequence_ranks to a divisor of %d",
+                       (long long)sharing, ranks, ranks == 1 ? "" : "s", (long long)sharing, (long long)sharing,
+                       2 * (long long)sharing, ranks);
     if (train->batch % groups != 0) {
         char divisors[512], among[64] = "";
         list_divisors(train->batch, sharing, divisors, sizeof divisors);
         if (sharing > 1)
             snprintf(among, sizeof among, "%lld groups of %lld of ", (long long)groups, (long long)sharing);
-        return ls_fail(LS_USAGE, "train.batch=%lld cannot be divided among %s%d ranks: start %s ranks, or set train.batch to %lld or %lld",
-                       (long long)train->batch, among, ranks, divisors, (long long)(train->batch / groups + (train->batch < groups)) * groups,
-                       (long long)(train->batch / groups + 1 + (train->batch < groups)) * groups);
+        return ls_fail(
+            LS_USAGE,
+            "train.batch=%lld cannot be divided among %s%d ranks: start %s ranks, or set train.batch to %lld or %lld",
+            (long long)train->batch, among, ranks, divisors,
+            (long long)(train->batch / groups + (train->batch < groups)) * groups,
+            (long long)(train->batch / groups + 1 + (train->batch < groups)) * groups);
     }
     plan->groups = (int)groups;
     cut_sequence(plan, sharing, train->segment);
@@ -107,9 +115,10 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
     return LS_OK;
 }
 
-/* Of `steps` tokens at once, options.arena_limit and arena_room as given; *memory and *flops get what a dry plan says. */
-static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps, LsGraphOptions options,
-                           LsMemory *memory, double *flops, LsRecomputed *recomputed)
+/* Of `steps` tokens at once, options.arena_limit and arena_room as given; *memory and *flops get what a dry plan
+ * says. */
+static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
+                           LsGraphOptions options, LsMemory *memory, double *flops, LsRecomputed *recomputed)
 {
     options.precision = ls_train_precision(config);
     options.parts = ls_train_parts(plan);
@@ -128,8 +137,8 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
     return status;
 }
 
-/* Work space of the products and what the threads and HDF5 take: the widest result of a product is as wide as the longest side of a
- * parameter. */
+/* Work space of the products and what the threads and HDF5 take: the widest result of a product is as wide as the
+ * longest side of a parameter. */
 static int64_t library_bytes(const LsConfig *config, const LsParams *params)
 {
     int64_t widest = 1;
@@ -139,7 +148,8 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
     return ls_gemm_space_most(widest, ls_train_precision(config) == LS_FLOAT32) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
 }
 
-/* A graph that runs forward only, in the training graph's arena: *all gets the largest arena, and what each has for itself. */
+/* A graph that runs forward only, in the training graph's arena: *all gets the largest arena, and what each has for
+ * itself. */
 static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps, LsMemory *all)
 {
     LsRecomputed none;
@@ -156,20 +166,25 @@ static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsT
 }
 
 /* Training graph with this limit of its arena (0: none), and sums; forward: the other graphs'. */
-static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *forward, int64_t limit, LsTrainPlan *plan)
+static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *forward,
+                              int64_t limit, LsTrainPlan *plan)
 {
     LsMemory *m = &plan->memory;
     double flops = 0;
     plan->arena_limit = limit;
     plan->arena_room = forward->activations + forward->scratch;
-    LsGraphOptions options = {.mode = LS_TRAIN, .single_pass = ls_train_single_pass(plan), .arena_limit = limit, .arena_room = plan->arena_room};
+    LsGraphOptions options = {.mode = LS_TRAIN,
+                              .single_pass = ls_train_single_pass(plan),
+                              .arena_limit = limit,
+                              .arena_room = plan->arena_room};
     LS_TRY(plan_graph(config, params, plan, plan->segment, options, m, &flops, &plan->recomputed));
     m->states += forward->states;
     m->inputs += forward->inputs;
     plan->flops = flops * (double)plan->micro_batches * (double)plan->segments * ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
-    plan->moment_bytes = divide_up(ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float), plan->sharing);
+    plan->moment_bytes = divide_up(
+        ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float), plan->sharing);
     m->parameters = divide_up(m->parameters, plan->sharing);
     m->shadows = divide_up(m->shadows, plan->sharing);
     plan->message_bytes = ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
@@ -207,7 +222,8 @@ cleanup:
 }
 
 /* The largest number of sequences at once, below the plan's, with which the limit can be kept to; 0: none. */
-static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, const LsTrainPlan *plan)
+static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit,
+                                     const LsTrainPlan *plan)
 {
     for (int64_t rows = plan->micro_batch - 1; rows >= 1; rows--) {
         LsTrainPlan other = *plan;
@@ -220,13 +236,14 @@ static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool eva
     return 0;
 }
 
-/* The cut of sequences too long for the limit that asks least of forward to be done twice: all but the last segment, and what backward makes
- * again. False where there is none: it is no recurrent model, or the limit too low. */
+/* The cut of sequences too long for the limit that asks least of forward to be done twice: all but the last segment,
+ * and what backward makes again. False where there is none: it is no recurrent model, or the limit too low. */
 static bool cut_to_fit(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, LsTrainPlan *plan)
 {
     double least = HUGE_VAL;
     LsTrainPlan best;
-    for (int64_t segments = 2; plan->sequence / segments >= LEAST_SEGMENT * plan->sequence_ranks; segments += segments < 4 ? 1 : segments / 4) {
+    for (int64_t segments = 2; plan->sequence / segments >= LEAST_SEGMENT * plan->sequence_ranks;
+         segments += segments < 4 ? 1 : segments / 4) {
         LsTrainPlan other = *plan;
         int64_t tokens = divide_up(plan->sequence, segments * plan->sequence_ranks);
         cut_sequence(&other, plan->sequence_ranks, divide_up(tokens, LEAST_SEGMENT) * LEAST_SEGMENT);
@@ -253,13 +270,15 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
     LsStatus status = plan_shape(config, ranks, evaluation, limit, plan);
     if (status != LS_RESOURCE || !limit || limit->bytes == 0)
         return status;
-    char reason[512], least[128] = "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
+    char reason[512],
+        least[128] =
+            "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
     if (config->train.segment == 0 && cut_to_fit(config, ranks, evaluation, limit, plan))
         return LS_OK;
     int64_t rows = micro_batch_that_fits(config, ranks, evaluation, limit, plan);
     if (rows > 0)
         snprintf(least, sizeof least, "train.micro_batch=%lld fits", (long long)rows);
-    return ls_fail(LS_RESOURCE, "a rank does not fit into the %.0f MiB that %s: %s; %s", (double)limit->bytes / 1048576, limit->source, reason,
-                   least);
+    return ls_fail(LS_RESOURCE, "a rank does not fit into the %.0f MiB that %s: %s; %s", (double)limit->bytes / 1048576,
+                   limit->source, reason, least);
 }

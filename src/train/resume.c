@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* ---- Data sets by their digest -------------------------------------------------------------------------------------- */
+/* ---- Data sets by their digest
+ * -------------------------------------------------------------------------------------- */
 
 char *ls_resume_text(const LsConfig *config)
 {
@@ -15,8 +16,8 @@ char *ls_resume_text(const LsConfig *config)
         return NULL;
     bool one = config->data.path && ls_sealed_head(config->data.path, &training);
     bool other = config->data.validation_path && ls_sealed_head(config->data.validation_path, &validation);
-    char *text = ls_format("%s# digest of data.path: %s\n# digest of data.validation_path: %s\n", yaml, one ? training.digest : "",
-                           other ? validation.digest : "");
+    char *text = ls_format("%s# digest of data.path: %s\n# digest of data.validation_path: %s\n", yaml,
+                           one ? training.digest : "", other ? validation.digest : "");
     ls_free(yaml);
     return text;
 }
@@ -28,7 +29,8 @@ static const char *digests_in(const char *text)
     return at ? at : "";
 }
 
-/* ---- Differences ----------------------------------------------------------------------------------------------------- */
+/* ---- Differences
+ * ----------------------------------------------------------------------------------------------------- */
 
 /* Names listed, separated by spaces? */
 static bool listed(const char *names, const char *name)
@@ -41,14 +43,14 @@ static bool listed(const char *names, const char *name)
 }
 
 /* Settings of a section that differ: those named in `strict` (NULL: all) to *refused, the others to *changed. */
-static void compare(const char *section, const LsSetting *table, const void *old, const void *new, const char *strict, LsNotes *refused,
-                    LsNotes *changed)
+static void compare(const char *section, const LsSetting *table, const void *old, const void *new, const char *strict,
+                    LsNotes *refused, LsNotes *changed)
 {
     for (const LsSetting *setting = table; setting->name; setting++) {
         char *before = ls_setting_text(setting, old), *after = ls_setting_text(setting, new);
         if (before && after && strcmp(before, after) != 0)
-            ls_note(!strict || listed(strict, setting->name) ? refused : changed, "%s.%s: %s in the checkpoint, %s now", section,
-                    setting->name, before, after);
+            ls_note(!strict || listed(strict, setting->name) ? refused : changed, "%s.%s: %s in the checkpoint, %s now",
+                    section, setting->name, before, after);
         ls_free(before);
         ls_free(after);
     }
@@ -74,9 +76,11 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
         compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer", &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
-        status = ls_fail(LS_USAGE, "%s cannot be gone on from, for this is another training:%s%s\nSet these as they were, or start anew "
-                         "with another output.path",
-                         checkpoint->path, ls_notes_text(&refused), ls_notes_text(&changed));
+        status = ls_fail(
+            LS_USAGE,
+            "%s cannot be gone on from, for this is another training:%s%s\nSet these as they were, or start anew "
+            "with another output.path",
+            checkpoint->path, ls_notes_text(&refused), ls_notes_text(&changed));
     else if (changed.count > 0)
         ls_log("changed since the checkpoint:%s", ls_notes_text(&changed));
     ls_config_free(old);

@@ -5,13 +5,14 @@
 #include "config/config.h"
 #include "store/checkpoint.h"
 
-/* The text that goes into every checkpoint (and config.yaml): the resolved configuration, and as comments the digests of the data sets, by
- * which a resumed run knows its data wherever it lies. The caller frees it; NULL with a message. */
+/* The text that goes into every checkpoint (and config.yaml): the resolved configuration, and as comments the
+ * digests of the data sets, by which a resumed run knows its data wherever it lies. The caller frees it; NULL with a
+ * message. */
 char *ls_resume_text(const LsConfig *config);
 
-/* Refuses (LS_USAGE), with all differences in one message, what is another training than `text` (of ls_resume_text) says: another model,
- * other data, another sequence length, seed or optimiser. Other changes are logged. A checkpoint of step 0 (an imported model) is held to
- * the model alone. */
+/* Refuses (LS_USAGE), with all differences in one message, what is another training than `text` (of ls_resume_text)
+ * says: another model, other data, another sequence length, seed or optimiser. Other changes are logged. A checkpoint
+ * of step 0 (an imported model) is held to the model alone. */
 LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config, const char *text) LS_MUST_USE;
 
 #endif

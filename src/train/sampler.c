@@ -71,7 +71,8 @@ static int32_t pop(int32_t *heap, int64_t size, const float *logits)
     return top;
 }
 
-/* Puts the candidates at the end of the heap, the likeliest last; their number, and their weights' sum for that of all. */
+/* Puts the candidates at the end of the heap, the likeliest last; their number, and their weights' sum for that of
+ * all. */
 static int64_t restrict_candidates(LsSampler *s, const LsSampling *sampling, const float *logits, double *total)
 {
     int64_t size = s->vocabulary, count = 0;
@@ -94,7 +95,8 @@ static int64_t restrict_candidates(LsSampler *s, const LsSampling *sampling, con
     return count;
 }
 
-/* The id at which the running sum of weights passes `goal`: candidates from the heap's end if restricted, else all in order. */
+/* The id at which the running sum of weights passes `goal`: candidates from the heap's end if restricted, else all in
+ * order. */
 static int32_t pick(const LsSampler *s, int64_t candidates, bool restricted, double goal)
 {
     double sum = 0;
@@ -108,7 +110,8 @@ static int32_t pick(const LsSampler *s, int64_t candidates, bool restricted, dou
     return id; /* rounding: the sum of all ended just below its own value */
 }
 
-LsStatus ls_sampler_draw(LsSampler *s, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index, int32_t *token)
+LsStatus ls_sampler_draw(LsSampler *s, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index,
+                         int32_t *token)
 {
     float largest = logits[0], bad = 0;
 #pragma omp simd reduction(max : largest) reduction(+ : bad)

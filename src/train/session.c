@@ -116,7 +116,8 @@ LsStatus ls_session_save(LsSession *session, const char *path)
     LsStatus status = LS_OK;
     LS_TRY(session->comm->barrier(session->comm)); /* nobody is still in a step */
     if (session->comm->rank == 0)
-        status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, session->text, session->tokenizer);
+        status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, session->text,
+                                    session->tokenizer);
     return ls_dist_agree(session->comm, status);
 }
 

@@ -37,8 +37,8 @@ static void range(void *self, int param, int64_t first, int64_t count)
     sgd_clones[s->isa](s, decay, params->value + first, params->grad + first, s->m + first, count);
 }
 
-static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard, int64_t step,
-                   double learning_rate, double scale)
+static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
+                   int64_t step, double learning_rate, double scale)
 {
     (void)step;
     Step s = {.scale = (float)scale,

@@ -1,4 +1,5 @@
-/* What one step of supervised training computes: sums over micro-batches and ranks, clipping, the optimiser; and evaluation. */
+/* What one step of supervised training computes: sums over micro-batches and ranks, clipping, the optimiser; and
+ * evaluation. */
 #include "train/clock.h"
 #include "train/train.h"
 
@@ -11,9 +12,14 @@ enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUM_SQUARES,
 /* All micro-batches of this rank: losses and gradients of the sum over targets. */
 static LsStatus passes(LsTrainer *t, double *sum)
 {
-    LsPass pass = {.g = t->train_graph, .source = t->training, .plan = &t->plan, .count = t->plan.micro_batch, .borders = t->borders};
+    LsPass pass = {.g = t->train_graph,
+                   .source = t->training,
+                   .plan = &t->plan,
+                   .count = t->plan.micro_batch,
+                   .borders = t->borders};
     pass.carry_graph = t->carry_graph;
-    pass.run = (LsRun){.seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm, .sequence = t->sequence};
+    pass.run = (LsRun){
+        .seed = t->progress.seed, .step = t->progress.step, .training = true, .comm = t->comm, .sequence = t->sequence};
     pass.loss = &sum[SUM_LOSS];
     pass.targets = &sum[SUM_TARGETS];
     pass.times = &t->times;
@@ -26,7 +32,8 @@ static LsStatus passes(LsTrainer *t, double *sum)
     return LS_OK;
 }
 
-/* The first bad tensor, by a rank whose own loss was bad, where there is one: the sum has carried its gradients to all. */
+/* The first bad tensor, by a rank whose own loss was bad, where there is one: the sum has carried its gradients to
+ * all. */
 static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_t step, const char *what)
 {
     LsStatus found = own ? ls_graph_check_finite(g) : LS_OK;
@@ -109,7 +116,8 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     LsStatus status = one_step(t, stop, result);
     if (status != LS_LAUNCH || t->comm->size == 1)
         return status;
-    ls_log_error("rank %d: step %lld: %s; the job is ended on all ranks", t->comm->rank, (long long)t->progress.step + 1, ls_message());
+    ls_log_error("rank %d: step %lld: %s; the job is ended on all ranks", t->comm->rank,
+                 (long long)t->progress.step + 1, ls_message());
     t->comm->abort(t->comm, status);
     return status;
 }
@@ -118,7 +126,8 @@ static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source,
 {
     LsPass pass = {.g = g, .source = source, .plan = evaluation->plan, .loss = &sum[SUM_LOSS], .targets = &sum[SUM_TARGETS]};
     pass.run = (LsRun){.step = evaluation->step, .comm = comm, .sequence = evaluation->sequence};
-    int64_t rows = evaluation->rows, samples = evaluation->samples, sharing = evaluation->sequence ? evaluation->sequence->size : 1;
+    int64_t rows = evaluation->rows, samples = evaluation->samples,
+            sharing = evaluation->sequence ? evaluation->sequence->size : 1;
     for (int64_t first = comm->rank / sharing * rows; first < samples; first += comm->size / sharing * rows) {
         pass.run.sample = first;
         pass.count = samples - first < rows ? samples - first : rows;

@@ -1,5 +1,5 @@
-/* The step loop. It sees named parameters in flat arrays, a graph that gives a loss, a source of samples and a communicator;
- * files stand behind LsTrainHooks, MPI behind LsComm.
+/* The step loop. It sees named parameters in flat arrays, a graph that gives a loss, a source of samples and a
+ * communicator; files stand behind LsTrainHooks, MPI behind LsComm.
  *
  *     LsTrainer *trainer = NULL;
  *     LS_TRY(ls_trainer_new(config, comm, training, validation, NULL, &trainer));
@@ -8,9 +8,9 @@
  *     LsStatus status = ls_trainer_run(trainer); // the same on every rank
  *     ls_trainer_free(trainer);
  *
- * The samples of a step are numbers progress.samples .. + train.batch - 1 of the source's endless stream; rank r of n takes the
- * r-th n-th of them, in micro-batches. Gradients are summed over micro-batches and ranks and divided by the number of targets
- * of the whole step, so that the result depends on neither but for rounding.
+ * The samples of a step are numbers progress.samples .. + train.batch - 1 of the source's endless stream; rank r of n
+ * takes the r-th n-th of them, in micro-batches. Gradients are summed over micro-batches and ranks and divided by the
+ * number of targets of the whole step, so that the result depends on neither but for rounding.
  */
 #ifndef LS_TRAIN_TRAIN_H
 #define LS_TRAIN_TRAIN_H
@@ -23,9 +23,11 @@
 
 typedef struct LsTrainer LsTrainer;
 
-/* ---- Plan ---------------------------------------------------------------------------------------------------------- */
+/* ---- Plan
+ * ---------------------------------------------------------------------------------------------------------- */
 
-/* What a run will be and take, known before anything is allocated. Bytes are one rank's: of what the ranks of a node share, its share. */
+/* What a run will be and take, known before anything is allocated. Bytes are one rank's: of what the ranks of a node
+ * share, its share. */
 typedef struct LsTrainPlan {
     int64_t sequence;                              /* train.sequence, or model.context where that is 0 */
     int sequence_ranks, groups;                    /* ranks that share each sequence; such groups of consecutive ranks */
@@ -45,10 +47,11 @@ typedef struct LsTrainPlan {
     double flops;                                  /* of a step, all ranks */
 } LsTrainPlan;
 
-/* The shapes only. LS_USAGE where train.sequence_ranks does not divide the ranks, or the groups do not divide train.batch, with the
- * numbers that do. A sequence is cut into segments, and each of these into one part a rank: part p of T tokens of the rank at place r
- * holds the tokens from (p train.sequence_ranks + r) T on; what the last ones have too many are ignored. train.micro_batch is the most that
- * is done at once: the largest divisor of the rank's share that does not exceed it is taken. Not collective. */
+/* The shapes only. LS_USAGE where train.sequence_ranks does not divide the ranks, or the groups do not divide
+ * train.batch, with the numbers that do. A sequence is cut into segments, and each of these into one part a rank: part
+ * p of T tokens of the rank at place r holds the tokens from (p train.sequence_ranks + r) T on; what the last ones have
+ * too many are ignored. train.micro_batch is the most that is done at once: the largest divisor of the rank's share
+ * that does not exceed it is taken. Not collective. */
 LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) LS_MUST_USE;
 
 /* What a rank may take: train.memory, or its share of what the node has. */
@@ -59,17 +62,19 @@ typedef struct LsTrainLimit {
     const char *source; /* "train.memory allows", "this machine has": for messages */
 } LsTrainLimit;
 
-/* Call when data is open and before graphs are made: what the process holds then is its base. Collective: the same on every rank, the
- * least limit and the largest base. */
+/* Call when data is open and before graphs are made: what the process holds then is its base. Collective: the same on
+ * every rank, the least limit and the largest base. */
 LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit) LS_MUST_USE;
 
-/* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE, with the
- * train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward makes again all it can. Where
- * train.segment is 0, sequences of recurrent models that would not fit are cut into segments. Not collective. */
-LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan) LS_MUST_USE;
+/* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE,
+ * with the train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward makes
+ * again all it can. Where train.segment is 0, sequences of recurrent models that would not fit are cut into segments.
+ * Not collective. */
+LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit,
+                       LsTrainPlan *plan) LS_MUST_USE;
 
-/* The plan's bytes by class, largest possible number of rows LS_MEMORY_ROWS: names as in reports. Returns the number of rows, all of which
- * add up to total_bytes. */
+/* The plan's bytes by class, largest possible number of rows LS_MEMORY_ROWS: names as in reports. Returns the number of
+ * rows, all of which add up to total_bytes. */
 #define LS_MEMORY_ROWS 12
 typedef struct LsMemoryRow {
     const char *name;
@@ -77,8 +82,8 @@ typedef struct LsMemoryRow {
 } LsMemoryRow;
 int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROWS]);
 
-/* The shapes of evaluation on any number of ranks, each with whole sequences of its own: what the ranks of a group would hold at once
- * one rank takes segment by segment. */
+/* The shapes of evaluation on any number of ranks, each with whole sequences of its own: what the ranks of a group
+ * would hold at once one rank takes segment by segment. */
 LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan) LS_MUST_USE;
 
 /* Whether runs see parts of sequences only. */
@@ -90,7 +95,8 @@ static inline bool ls_train_single_pass(const LsTrainPlan *plan) { return plan->
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);
 
-/* ---- Loop ---------------------------------------------------------------------------------------------------------- */
+/* ---- Loop
+ * ---------------------------------------------------------------------------------------------------------- */
 
 /* A row of metrics.jsonl. Everything but the last five depends on configuration and data only, not on time. */
 typedef struct LsMetrics {
@@ -105,8 +111,8 @@ typedef struct LsMetrics {
     double communication_hidden;           /* ls_buckets_hidden of the steps since the last row; NAN where there is one rank */
 } LsMetrics;
 
-/* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is agreed on
- * by all ranks. */
+/* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is
+ * agreed on by all ranks. */
 typedef struct LsTrainHooks {
     void *self;
     LsStatus (*save)(void *self, const LsTrainer *trainer); /* everything of trainer->progress, params and moments */
@@ -121,7 +127,8 @@ typedef struct LsTrainOptions {
     double peak_gflops; /* of all ranks together; 0: unknown */
 } LsTrainOptions;
 
-/* Where the steps' time went, in seconds of this rank since ls_trainer_new. The parts make up `total` but for a few microseconds. */
+/* Where the steps' time went, in seconds of this rank since ls_trainer_new. The parts make up `total` but for a few
+ * microseconds. */
 typedef struct LsTrainTimes {
     int64_t steps;
     double data;              /* samples */
@@ -155,17 +162,20 @@ struct LsTrainer {
     LsTrainTimes times;
 };
 
-/* Builds graphs and parameters (drawn from train.seed) for this configuration; config, sources and comm are the caller's and
- * outlive it. options may be NULL. Collective: every rank returns the same status. LS_USAGE as ls_train_shapes. */
+/* Builds graphs and parameters (drawn from train.seed) for this configuration; config, sources and comm are the
+ * caller's and outlive it. options may be NULL. Collective: every rank returns the same status. LS_USAGE as
+ * ls_train_shapes. */
 LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *training, LsSource *validation,
                         const LsTrainOptions *options, LsTrainer **trainer) LS_MUST_USE;
 void ls_trainer_free(LsTrainer *trainer);
 
-/* Parameters, moments and progress of rank 0 to all; until then the others must not read their parameters. Collective. */
+/* Parameters, moments and progress of rank 0 to all; until then the others must not read their parameters.
+ * Collective. */
 LsStatus ls_trainer_share(LsTrainer *trainer) LS_MUST_USE;
 
-/* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved after a stop
- * was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or what failed. */
+/* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved
+ * after a stop was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or
+ * what failed. */
 LsStatus ls_trainer_run(LsTrainer *trainer) LS_MUST_USE;
 
 /* Lets trainer->times and the times of its buckets begin anew. */
@@ -178,11 +188,12 @@ typedef struct LsStepResult {
     bool stop;                             /* some rank's stop flag */
 } LsStepResult;
 
-/* One optimisation step: advances parameters, moments and progress. stop: this rank's flag. Collective, the same status on every
- * rank. Allocates nothing. */
+/* One optimisation step: advances parameters, moments and progress. stop: this rank's flag. Collective, the same status
+ * on every rank. Allocates nothing. */
 LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS_MUST_USE;
 
-/* ---- Parts of sequences --------------------------------------------------------------------------------------------- */
+/* ---- Parts of sequences
+ * --------------------------------------------------------------------------------------------- */
 
 /* Samples that go through a graph together, segment after segment. Sums of losses and targets are added to. */
 typedef struct LsPass {
@@ -197,11 +208,13 @@ typedef struct LsPass {
     LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
-/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective over run.sequence. */
+/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective
+ * over run.sequence. */
 LsStatus ls_pass_forward(LsPass *pass) LS_MUST_USE;
 LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
 
-/* ---- Evaluation ---------------------------------------------------------------------------------------------------- */
+/* ---- Evaluation
+ * ---------------------------------------------------------------------------------------------------- */
 
 typedef struct LsEvaluation {
     int64_t samples; /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
@@ -213,8 +226,8 @@ typedef struct LsEvaluation {
     int64_t targets; /* out */
 } LsEvaluation;
 
-/* Mean loss of a graph in mode LS_EVAL. Collective, the same status and results on every rank, to rounding the same on any number
- * of ranks. LS_DIVERGED where the loss is not finite. */
+/* Mean loss of a graph in mode LS_EVAL. Collective, the same status and results on every rank, to rounding the same on
+ * any number of ranks. LS_DIVERGED where the loss is not finite. */
 LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluation *evaluation) LS_MUST_USE;
 
 #endif

@@ -36,7 +36,8 @@ static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
-/* Sums of gradients; parameters and moments go to where the ranks of the node have them once, if they can. Collective. */
+/* Sums of gradients; parameters and moments go to where the ranks of the node have them once, if they can.
+ * Collective. */
 static LsStatus share_work(LsTrainer *t, int64_t bucket_bytes)
 {
     bool shadowed = ls_train_precision(t->config) == LS_BFLOAT16;
@@ -69,7 +70,8 @@ static LsStatus complete(LsTrainer *t)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
             return LS_RESOURCE;
     LS_TRY(ls_graph_plan(t->train_graph));
-    if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
+    if (t->plan.segments > 1 &&
+        !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
         return LS_RESOURCE;
     LsGraph *others[] = {t->carry_graph, t->eval_graph};
     for (size_t i = 0; i < LS_COUNT_OF(others); i++)
