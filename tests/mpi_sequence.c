@@ -11,8 +11,7 @@
 
 enum { VOCABULARY = 29, SEQUENCE = 203, STEPS = 24 }; /* no number of ranks but 1 divides 203 */
 
-/* ---- A job
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- A job ------------------------------------------------------------------------------------------------------- */
 
 /* Token t is the one 40 before it, so that a part needs what came long before it; some are noise, some are not asked
  * for. */
@@ -139,8 +138,7 @@ static bool same_values(const LsTrainer *a, const LsTrainer *b)
     return memcmp(a->params->value, b->params->value, (size_t)a->params->total * sizeof(float)) == 0;
 }
 
-/* ---- Tests
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
 /* Whole sequences on one rank; then shared by all ranks, in one segment and in several of an odd length; twice each:
  * the same bits. */

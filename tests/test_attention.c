@@ -12,8 +12,7 @@
 
 static const LsRun run = {.seed = 1, .training = true};
 
-/* ---- A graph with one input x, and its output y projected on r: loss = sum r y
- * --------------------------------------------------------- */
+/* ---- A graph with one input x, and its output y projected on r: loss = sum r y ----------------------------------- */
 
 typedef struct Setup {
     LsParams *params;
@@ -79,8 +78,7 @@ static double difference(const float *x, const float *expected, int64_t count)
     return worst / largest;
 }
 
-/* ---- PyTorch
- * -------------------------------------------------------------------------------------------------------------------------- */
+/* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
 
 static void expect(FILE *file, const float *x, int64_t count)
 {
@@ -133,8 +131,7 @@ static void test_pytorch(void)
     fclose(file);
 }
 
-/* ---- Cache
- * ---------------------------------------------------------------------------------------------------------------------------- */
+/* ---- Cache ------------------------------------------------------------------------------------------------------- */
 
 enum { STREAMS = 2, HEADS = 4, KV = 2, SIZE = 6, WIDTH = (HEADS + 2 * KV) * SIZE, CONTEXT = 150, LENGTH = 141 };
 
@@ -244,8 +241,7 @@ static void test_shapes(void)
     refuse(LS_DECODE, 24, 4, 2, 13, true, "cache (2, 10, 13) does not fit qkv (2, 3, 24)");
 }
 
-/* ---- Long sequences, threads
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Long sequences, threads ------------------------------------------------------------------------------------- */
 
 static Setup plain_attention(bool reference, int64_t b, int64_t t, int64_t heads, int64_t kv, int64_t size)
 {

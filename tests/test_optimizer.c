@@ -7,8 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- A store made by hand: (5, 7), (9), (3, 4) with LS_NO_DECAY
- * --------------------------------------------------- */
+/* ---- A store made by hand: (5, 7), (9), (3, 4) with LS_NO_DECAY -------------------------------------------------- */
 
 enum { VALUES = 56, TOTAL = 48 + 16 + 16 };
 
@@ -91,8 +90,7 @@ static void test_pytorch(void)
     CU_ASSERT_PTR_NULL(ls_optimizer_find("none"));
 }
 
-/* ---- Threads
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
 static void test_threads(void)
 {

@@ -198,8 +198,7 @@ static void check(Shape shape, LsPrecision precision, const int64_t *steps, doub
     sequence_free(&parts, true);
 }
 
-/* ---- Tests
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
 static void test_parts(void)
 {

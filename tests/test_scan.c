@@ -12,8 +12,7 @@
 
 static const LsRun run = {.seed = 1, .training = true};
 
-/* ---- Graphs of one op
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Graphs of one op -------------------------------------------------------------------------------------------- */
 
 typedef struct Shape {
     int64_t streams, steps, channels, states;
@@ -114,8 +113,7 @@ static void forward_backward(const Setup *s)
     ASSERT_OK(ls_graph_backward(s->g, &run, 1, false, NULL));
 }
 
-/* ---- PyTorch
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
 
 /* The next line of the fixture, which must be called `name`: `count` numbers. */
 static void read_line(FILE *file, const char *name, int64_t count, double *to)
@@ -199,8 +197,7 @@ static void test_pytorch(void)
     fclose(file);
 }
 
-/* ---- States
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- States ------------------------------------------------------------------------------------------------------ */
 
 /* The whole at once, then in these pieces: the same bits, as every channel goes through the same operations in the same
  * order. */
@@ -246,8 +243,7 @@ static void test_states(void)
     }
 }
 
-/* ---- Parts of the time
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Parts of the time ------------------------------------------------------------------------------------------- */
 
 /* Largest difference over the largest magnitude. */
 static double difference(const float *a, const float *b, int64_t count)
@@ -296,8 +292,7 @@ static void test_parts_of_time(void)
     setup_free(&sequence, true);
 }
 
-/* ---- Threads, length
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Threads, length --------------------------------------------------------------------------------------------- */
 
 /* FNV-1a of a tensor's or array's floats, continued from `hash`. */
 static uint64_t digest(uint64_t hash, const float *x, int64_t count)
@@ -356,8 +351,7 @@ static void test_long(void)
     setup_free(&fast, true);
 }
 
-/* ---- Shapes that do not fit
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Shapes that do not fit -------------------------------------------------------------------------------------- */
 
 static LsStatus plan_with(int64_t delta_steps, int64_t bc_width, int64_t z_width, int64_t state_channels)
 {

@@ -24,8 +24,7 @@ typedef struct LsShape {
 /* Target value that the loss skips. */
 #define LS_IGNORE (-1)
 
-/* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors
- * ------------ */
+/* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------- */
 
 /* One parameter. "{i}" stands for the layer's number in both names. Entries whose `ours` is not a parameter of the
  * model under its settings (an untied head, say) are passed over, so one table serves all settings.

@@ -43,8 +43,7 @@ LsStatus ls_gemm_check(const LsGemm *g)
     return LS_OK;
 }
 
-/* ---- The cut
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The cut ----------------------------------------------------------------------------------------------------- */
 
 typedef enum By { BY_ONEDNN, BY_VECTORS, BY_TILES } By;
 
@@ -130,8 +129,7 @@ static Cut cut_deep(const LsGemm *g)
     return cut;
 }
 
-/* ---- The pieces
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- The pieces -------------------------------------------------------------------------------------------------- */
 
 static const float *part_of(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
 {
@@ -307,10 +305,14 @@ LsStatus ls_gemm_float32(const LsGemm *g)
 
 int64_t ls_gemm_space_most(int64_t columns, bool is_float)
 {
-    int64_t tiles = is_float            ? ls_fixed_usable() ? ls_fixed_space(columns) : 0
-                    : ls_panel_kernel() ? ls_panel_space(columns)
-                                        : 0;
-    if (tiles > 0 && is_float) /* of deep products: their parts, and B once more, as ranges of k are packed side by side */
-        tiles += ls_least(DEEP_OUTPUT, columns * columns) * (int64_t)sizeof(float) + ls_fixed_space(columns);
+    int64_t tiles = 0;
+    if (is_float)
+        tiles = ls_fixed_usable() ? ls_fixed_space(columns) : 0;
+    else
+        tiles = ls_panel_kernel() ? ls_panel_space(columns) : 0;
+    /* deep ones: B once more, and a part of a result, one side of which is mostly a few times the other */
+    if (tiles > 0 && is_float)
+        tiles +=
+            ls_fixed_space_of_right(columns) + ls_least(DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
     return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;
 }

@@ -51,8 +51,7 @@ INLINE Stored stored_a(LsFewKind kind) { return kind == LS_FEW_INT8 ? FLOATS : H
 
 INLINE int parts_of_a(LsFewKind kind) { return stored_a(kind) == FLOATS ? LS_FLOAT_PARTS : 1; }
 
-/* ---- Tiles
- * ----------------------------------------------------------------------------------------------------------------------- */
+/* ---- Tiles ------------------------------------------------------------------------------------------------------- */
 
 INLINE __m512i pairs_of(__m512 low, __m512 high) { return (__m512i)_mm512_cvtne2ps_pbh(high, low); }
 
@@ -148,8 +147,7 @@ INLINE void pack_tile(const Job *job, const Stored stored, int64_t tile, int64_t
     }
 }
 
-/* ---- One step
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- One step ---------------------------------------------------------------------------------------------------- */
 
 /* Sum number c gets tile 4 times the tile of A's rows number x: registers are part of the instruction. */
 #define MULTIPLY_INTO(c)                  \
@@ -205,8 +203,7 @@ INLINE void one_step(const Job *job, const int blocks, const int columns, const 
     }
 }
 
-/* ---- Results
- * -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Results ----------------------------------------------------------------------------------------------------- */
 
 INLINE __m512 load_part(bool is_float, const void *from, int64_t at, __mmask16 mask)
 {
@@ -243,8 +240,7 @@ static void give(const Job *job, const float *sum, int64_t row, int64_t column)
     }
 }
 
-/* ---- Blocks
- * --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks ------------------------------------------------------------------------------------------------------ */
 
 /* `blocks` blocks of 16 rows of B from row `row` on times `columns` tiles of A. */
 INLINE void multiply_blocks(const Job *job, const LsFewKind kind, const int blocks, const int columns, int64_t row)

@@ -70,8 +70,7 @@ typedef struct Piece {
     int64_t row, rows, column, columns;
 } Piece;
 
-/* ---- Wide panels
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Wide panels ------------------------------------------------------------------------------------------------- */
 
 static void by_vectors(const Plan *p, const Block *b, const Piece *t, float *space)
 {
@@ -118,8 +117,7 @@ static void multiply_wide(const Plan *p, const Block *b, const Piece *t, const L
     }
 }
 
-/* ---- Tiles
- * ---------------------------------------------------------------------------------------------------------------------- */
+/* ---- Tiles ------------------------------------------------------------------------------------------------------- */
 
 static void give(const Plan *p, const Block *b, const Piece *t, const int32_t *sum, const LsFixedScale *of_a,
                  const LsFixedScale *of_b)
@@ -201,8 +199,7 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
         g->finish(g->self, task.row, task.column, task.rows, task.columns);
 }
 
-/* ---- The loops
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The loops --------------------------------------------------------------------------------------------------- */
 
 /* One thread's share of a block; called by all threads of the team. */
 static void run_block(const Plan *p, const Block *b, const Own *own)
@@ -302,7 +299,12 @@ void ls_fixed_alone(const LsGemm *g, void *space)
     run_plan(&p, 1, space);
 }
 
+int64_t ls_fixed_space_of_right(int64_t columns)
+{
+    return ls_least(ls_ceil_div(columns, TILE) * ls_fixed_bytes(DEPTH), B_BYTES);
+}
+
 int64_t ls_fixed_space(int64_t columns)
 {
-    return ls_least(ls_ceil_div(columns, TILE) * ls_fixed_bytes(DEPTH), B_BYTES) + ls_threads() * shares_of(DEPTH, ROWS).all;
+    return ls_fixed_space_of_right(columns) + ls_threads() * shares_of(DEPTH, ROWS).all;
 }

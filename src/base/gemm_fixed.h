@@ -101,5 +101,6 @@ void ls_fixed_alone(const LsGemm *gemm, void *space);
 
 /* Most bytes of work space that a product takes whose result has this many columns. */
 int64_t ls_fixed_space(int64_t columns);
+int64_t ls_fixed_space_of_right(int64_t columns); /* that of B alone */
 
 #endif

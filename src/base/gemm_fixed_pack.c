@@ -17,8 +17,7 @@ typedef struct Piece {
     int64_t stride; /* from row to row; lines of k are copies, TILE apart */
 } Piece;
 
-/* ---- The largest of each row
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- The largest of each row ------------------------------------------------------------------------------------- */
 
 /* As the bits of a float, in which order is that of the numbers, then infinity, then NaN. */
 static inline __m512i size_of(__m512i x) { return _mm512_and_si512(x, _mm512_set1_epi32(0x7fffffff)); }
@@ -81,8 +80,7 @@ static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource
     }
 }
 
-/* ---- The rows' powers of two
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- The rows' powers of two ------------------------------------------------------------------------------------- */
 
 /* 2^(23 - e) for each row, with which its numbers become integers whose first digit fits: |x| 2^(23 - e) <= 127 2^16 +
  * 127 2^8 + 127. Notes rows that are not finite. */
@@ -96,8 +94,7 @@ static __m512 multipliers(__m512i most, LsFixedScale *scale)
     return _mm512_scalef_ps(_mm512_set1_ps(1), _mm512_sub_ps(_mm512_set1_ps(23), e));
 }
 
-/* ---- Digits
- * --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Digits ------------------------------------------------------------------------------------------------------ */
 
 /* x as an integer of 24 bits. */
 static inline __m512i integers(__m512i x, __m512 multiplier)
@@ -208,8 +205,7 @@ static void begin_panel(Work *w, __m512i most, LsFixedScale *scale)
     _mm512_store_ps(w->multiplier, multipliers(most, scale));
 }
 
-/* ---- Wide panels
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Wide panels ------------------------------------------------------------------------------------------------- */
 
 /* Of a row's numbers, zeros aside, are more than a quarter of few digits? */
 static bool row_is_wide(const float *x, int64_t depth, float multiplier)
@@ -258,8 +254,7 @@ static bool lines_are_wide(const float *lines, int64_t rows, int64_t depth, cons
     return _mm512_cmp_epi32_mask(_mm512_slli_epi32(few, 2), all, _MM_CMPINT_NLE) != 0;
 }
 
-/* ---- Panels
- * --------------------------------------------------------------------------------------------------------------------- */
+/* ---- Panels ------------------------------------------------------------------------------------------------------ */
 
 static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out,
                       LsFixedScale *scale)

@@ -53,8 +53,7 @@ static const float *part_of(const void *matrix, int64_t stride, bool transposed,
     return transposed ? x + column * stride + row : x + row * stride + column;
 }
 
-/* ---- Packing A: panels of TILE_ROWS rows, (depth, 8) each; rows beyond the last are zero
- * ------------------------------------ */
+/* ---- Packing A: panels of TILE_ROWS rows, (depth, 8) each; rows beyond the last are zero ------------------------- */
 
 /* rows: (8, 16 of k) in registers -> out: (16 of k, 8). */
 static inline void transpose_8_16(const __m512 row[TILE_ROWS], float *out, int64_t depth)
@@ -123,8 +122,7 @@ static void pack_a_transposed(const float *a, int64_t stride, int64_t rows, int6
     }
 }
 
-/* ---- Packing B: panels of 1 to 3 vectors of columns, (depth, 16 vectors) each; columns beyond the last are zero
- * -------------- */
+/* ---- Packing B: panels of 1 to 3 vectors of columns, (depth, 16 vectors) each; columns beyond the last are zero -- */
 
 /* Vectors in the panel that begins with `left` vectors to go: three, but two and two rather than three and one. */
 static int64_t panel_vectors(int64_t left)
@@ -221,8 +219,7 @@ static void pack_b_transposed(const float *b, int64_t stride, int64_t columns, i
     }
 }
 
-/* ---- The register tile
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- The register tile ------------------------------------------------------------------------------------------- */
 
 typedef struct Tile {
     const float *a; /* lda floats from row to row; by columns: (depth, rows), packed ones with an lda of 8; else (rows, depth) */
@@ -320,8 +317,7 @@ static void multiply_blocks(const Block *a, const float *b, int64_t rows, int64_
     }
 }
 
-/* ---- One region
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- One region -------------------------------------------------------------------------------------------------- */
 
 /* Blocks of equal size: `most` at most, a multiple of `step` each but the last. */
 static int64_t block_length(int64_t length, int64_t most, int64_t step)

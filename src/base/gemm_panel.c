@@ -67,8 +67,7 @@ static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel)
     return p;
 }
 
-/* ---- C
- * ------------------------------------------------------------------------------------------------------------------------- */
+/* ---- C ----------------------------------------------------------------------------------------------------------- */
 
 /* Where the sums over a block of k go that belong to the piece (rows, columns) of C from (row, column): there, or to
  * the partial sums. */
@@ -93,8 +92,7 @@ static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64
     return t;
 }
 
-/* ---- The loops
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- The loops --------------------------------------------------------------------------------------------------- */
 
 /* A block of columns and of k. */
 typedef struct Block {

@@ -22,8 +22,7 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
     }
 }
 
-/* ---- AMX: four tiles of sums, two of A, two of B
- * --------------------------------------------------------------------------------- */
+/* ---- AMX: four tiles of sums, two of A, two of B ----------------------------------------------------------------- */
 
 /* For each tile register by its number: sums 0 to 3, tiles of A 4 and 5, of B 6 and 7. */
 #define IF_ROWS(what) \
@@ -109,8 +108,7 @@ static void amx_multiply(const LsPanelProduct *p)
     }
 }
 
-/* ---- Dot products of pairs: 8 rows by 2 vectors of sums
- * ------------------------------------------------------------------------- */
+/* ---- Dot products of pairs: 8 rows by 2 vectors of sums ---------------------------------------------------------- */
 
 enum { DOT_ROWS = 8 };
 
@@ -170,8 +168,7 @@ static void dot_multiply(const LsPanelProduct *p)
         }
 }
 
-/* ---- C
- * --------------------------------------------------------------------------------------------------------------------------- */
+/* ---- C ----------------------------------------------------------------------------------------------------------- */
 
 static inline __mmask16 first_lanes(int64_t count)
 {

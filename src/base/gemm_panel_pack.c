@@ -9,8 +9,7 @@
 #include "base/gemm_square.h"
 
 
-/* ---- The split
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- The split --------------------------------------------------------------------------------------------------- */
 
 /* The three parts of a vector, each a float whose lower half is zero. */
 typedef struct Parts {
@@ -60,8 +59,7 @@ static inline __attribute__((always_inline)) __m512i in_pairs(__m512i x, __m512i
     return _mm512_or_epi32(_mm512_srli_epi32(x, 16), y);
 }
 
-/* ---- One tile: 16 rows by 32 of k
- * --------------------------------------------------------------------------------------------- */
+/* ---- One tile: 16 rows by 32 of k -------------------------------------------------------------------------------- */
 
 static inline void store(uint8_t *out, int i, __m512i x)
 {
@@ -127,8 +125,7 @@ FORM(rows_right, true, true)
 FORM(k_left, false, false)
 FORM(k_right, false, true)
 
-/* ---- Panels
- * ------------------------------------------------------------------------------------------------------------------- */
+/* ---- Panels ------------------------------------------------------------------------------------------------------ */
 
 /* Packs a whole tile whose lines, rows or k, begin at x, `stride` elements apart. */
 typedef void (*PackTile)(const void *x, int64_t stride, uint8_t *out);

@@ -22,8 +22,7 @@ static LsBucketTimes sums_of(const LsBenchRank *rank)
     return (LsBucketTimes){rank->part[LS_PART_SUMMING], rank->part[LS_PART_WAITING], rank->under_way};
 }
 
-/* ---- Text
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Text -------------------------------------------------------------------------------------------------------- */
 
 static void print_head(const LsBench *b)
 {
@@ -171,8 +170,7 @@ LsStatus ls_bench_print(const LsBench *b)
     return LS_OK;
 }
 
-/* ---- JSON
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 static json_t *json_side(const LsBenchSide *side)
 {

@@ -7,8 +7,7 @@
 const char *const ls_bench_part_names[LS_PARTS] = {"samples", "forward", "backward", "summing", "waiting",
                                                    "agreeing", "norm", "optimizer", "other"};
 
-/* ---- Rows
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Rows -------------------------------------------------------------------------------------------------------- */
 
 /* Roofline (Williams, Waterman, Patterson 2009): no less than flops / peak, no less than bytes / bandwidth. */
 static double roofline(const LsBench *b, const LsBenchSide *side)
@@ -81,8 +80,7 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
     qsort(b->row, (size_t)b->rows, sizeof *b->row, by_seconds);
 }
 
-/* ---- Ranks
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Ranks ------------------------------------------------------------------------------------------------------- */
 
 static void own_parts(const LsBench *b, LsBenchRank *own)
 {

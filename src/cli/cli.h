@@ -79,8 +79,7 @@ typedef struct LsCommand {
 
 const LsCommand *const *ls_commands(void); /* all, ended by NULL */
 
-/* ---- The frame
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- The frame --------------------------------------------------------------------------------------------------- */
 
 /* Parses argv[0..argc-1], what stands after the command's name, into *call: ->options is allocated, ->operand too.
  * *help: --help was among them, and nothing was checked. LS_USAGE with a message. */
@@ -93,8 +92,7 @@ void ls_cli_command_help(FILE *out, const LsCommand *command); /* lockstep NAME 
 /* lockstep --version: one "name  value" pair a line. LS_USAGE where LOCKSTEP_ISA is wrong. */
 LsStatus ls_cli_version(FILE *out) LS_MUST_USE;
 
-/* ---- Results
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Results ----------------------------------------------------------------------------------------------------- */
 
 /* Prints `text` indented, broken at spaces so that lines end before column 100, the first one continuing at
  * `column`. */

@@ -40,8 +40,7 @@ static double relative(double a, double b)
     return fabs(a - b) / fmax(fabs(a), fabs(b));
 }
 
-/* ---- Metrics
- * -------------------------------------------------------------------------------------------------------------------- */
+/* ---- Metrics ----------------------------------------------------------------------------------------------------- */
 
 typedef struct Row {
     int64_t step;
@@ -147,8 +146,7 @@ static LsStatus compare_metrics(Diff *d)
     return status;
 }
 
-/* ---- Checkpoints
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Checkpoints ------------------------------------------------------------------------------------------------- */
 
 /* How one tensor differs: relative is the largest difference over the largest value of either. */
 typedef struct Difference {

@@ -51,8 +51,7 @@ typedef struct Printer {
     LsStatus status;
 } Printer;
 
-/* ---- Printing
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- Printing ---------------------------------------------------------------------------------------------------- */
 
 /* Bytes at the end that begin a UTF-8 character and do not complete it. */
 static int64_t incomplete(const char *bytes, int64_t count)
@@ -131,8 +130,7 @@ static void print_rest(Printer *printer)
     }
 }
 
-/* ---- The command
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- The command ------------------------------------------------------------------------------------------------- */
 
 static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int32_t **ids, int64_t *count)
 {

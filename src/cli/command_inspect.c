@@ -23,8 +23,7 @@ static const LsOption options[] = {
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout, with tensors and configuration")},
     {{0}}};
 
-/* ---- Checkpoints
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Checkpoints ------------------------------------------------------------------------------------------------- */
 
 typedef struct Totals {
     int64_t elements, moments, not_finite;
@@ -153,8 +152,7 @@ static LsStatus inspect_checkpoint(const char *path, const Options *o)
     return LS_OK;
 }
 
-/* ---- Run folders
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Run folders ------------------------------------------------------------------------------------------------- */
 
 /* The file's first word, NULL where there is none. */
 static json_t *first_word(const char *run, const char *name)
@@ -270,8 +268,7 @@ static LsStatus inspect_run(const char *path, const Options *o)
     return status;
 }
 
-/* ---- Which is it?
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Which is it? ------------------------------------------------------------------------------------------------ */
 
 /* A checkpoint by its first bytes, or where those are damaged by its name. */
 static bool is_checkpoint(const char *path)

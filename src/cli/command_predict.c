@@ -35,8 +35,7 @@ typedef struct Prediction {
     int32_t *row_ids;                 /* (B, T); -1 there */
 } Prediction;
 
-/* ---- Input
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Input ------------------------------------------------------------------------------------------------------- */
 
 static bool is_data_set(const char *path)
 {
@@ -139,8 +138,7 @@ static LsStatus read_input(Prediction *p)
     return LS_OK;
 }
 
-/* ---- Shapes and memory
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes and memory ------------------------------------------------------------------------------------------- */
 
 /* Ids on the command line are one row, whose length the model may refuse; a file is cut into rows. */
 static LsStatus choose_shape(Prediction *p)
@@ -171,8 +169,7 @@ static LsStatus choose_shape(Prediction *p)
     return LS_OK;
 }
 
-/* ---- Computing
- * ---------------------------------------------------------------------------------------------------------------- */
+/* ---- Computing --------------------------------------------------------------------------------------------------- */
 
 static LsStatus open_graph(const Prediction *p, int64_t length, LsGraph **graph)
 {

@@ -48,8 +48,7 @@ typedef struct Run {
     bool accepted;        /* the folder is this run's: its status and log may be written */
 } Run;
 
-/* ---- Hooks of the loop
- * --------------------------------------------------------------------------------------------- */
+/* ---- Hooks of the loop ------------------------------------------------------------------------------------------- */
 
 static LsStatus on_save(void *self, const LsTrainer *t)
 {
@@ -89,8 +88,7 @@ static void on_step(void *self, const LsMetrics *metrics)
     ls_progress_step(&run->bar, metrics);
 }
 
-/* ---- Preparations, one after the other; each rank for itself
- * -------------------------------------------------------- */
+/* ---- Preparations, one after the other; each rank for itself ----------------------------------------------------- */
 
 static LsStatus read_config(Run *run, const LsCall *call)
 {
@@ -185,8 +183,7 @@ static LsStatus open_folder(Run *run)
     return LS_OK;
 }
 
-/* ---- The run
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- The run ----------------------------------------------------------------------------------------------------- */
 
 static void announce(const Run *run)
 {

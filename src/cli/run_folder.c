@@ -90,8 +90,7 @@ LsStatus ls_run_folder_config(const LsRunFolder *run, const char *yaml)
     return replace(run, "config.yaml", yaml, (int64_t)strlen(yaml));
 }
 
-/* ---- Metrics
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- Metrics ----------------------------------------------------------------------------------------------------- */
 
 /* Bytes of the whole lines at the start whose step is at most `step`: rows are in order of steps. */
 static int64_t keep_bytes(const char *text, int64_t bytes, int64_t step)

@@ -42,8 +42,7 @@ void ls_config_free(LsConfig *config)
     ls_free(config);
 }
 
-/* ---- From entries
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- From entries ------------------------------------------------------------------------------------------------ */
 
 static bool is_kind(const LsYamlEntry *entry)
 {
@@ -194,8 +193,7 @@ LsConfig *ls_config_parse(const char *name, const char *text, int overrides, cha
     return parse(name, text, strlen(text), overrides, override);
 }
 
-/* ---- From a file
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- From a file ------------------------------------------------------------------------------------------------- */
 
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override)
 {
@@ -227,8 +225,7 @@ cleanup:
     return config;
 }
 
-/* ---- To text
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- To text ----------------------------------------------------------------------------------------------------- */
 
 static bool print_setting(FILE *out, const LsSetting *setting, const void *base)
 {
@@ -266,8 +263,7 @@ char *ls_config_yaml(const LsConfig *config)
     return text;
 }
 
-/* ---- The model's integers by name
- * -------------------------------------------------------------------------------------------- */
+/* ---- The model's integers by name -------------------------------------------------------------------------------- */
 
 static int64_t *model_int(const LsConfig *config, const char *name)
 {

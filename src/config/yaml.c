@@ -179,8 +179,7 @@ static bool scan(const char *text, size_t bytes, int base, LsMistakes *mistakes)
     return fine;
 }
 
-/* ---- The tree
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- The tree ---------------------------------------------------------------------------------------------------- */
 
 static int line_of(const yaml_node_t *node) { return (int)node->start_mark.line + 1; }
 
@@ -287,8 +286,7 @@ LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, Ls
     return status;
 }
 
-/* ---- Command line
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Command line ------------------------------------------------------------------------------------------------ */
 
 static LsStatus override_value(const char *section, const char *key, const char *value, LsYamlEntries *entries,
                                LsMistakes *mistakes)

@@ -51,8 +51,7 @@ typedef struct Gpt2 {
     bool added_spaced;     /* whether one has white space after something else: then texts are encoded whole */
 } Gpt2;
 
-/* ---- gpt2_vocabulary.c: reading, checking, writing
- * ------------------------------------------------------------------ */
+/* ---- gpt2_vocabulary.c: reading, checking, writing --------------------------------------------------------------- */
 
 /* From an object token: id and an array of "left right" (or [left, right]); `vocabulary_name` and `merges_name` stand
  * in messages, the number of a merge is counted from `first`. */
@@ -72,8 +71,7 @@ json_t *ls_gpt2_merges_json(const Gpt2 *gpt2);
 LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer) LS_MUST_USE;
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder) LS_MUST_USE;
 
-/* ---- gpt2_words.c
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- gpt2_words.c ------------------------------------------------------------------------------------------------ */
 
 LsStatus ls_gpt2_pattern_new(void **pattern) LS_MUST_USE;
 void ls_gpt2_pattern_free(void *pattern);
@@ -85,8 +83,7 @@ void ls_gpt2_words_free(Gpt2Words *words);
 /* End of the word that starts at `from` < bytes. */
 LsStatus ls_gpt2_word(Gpt2Words *words, const char *text, int64_t bytes, int64_t from, int64_t *end) LS_MUST_USE;
 
-/* ---- gpt2_added.c
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- gpt2_added.c ------------------------------------------------------------------------------------------------ */
 
 /* The first added token in text[from .. end): its place, or `end` and *found NULL. The longest of those that start
  * there. */
@@ -96,8 +93,7 @@ int64_t ls_gpt2_find_added(const Gpt2 *gpt2, const char *text, int64_t from, int
  * the whole: in front of a space or line's end after a character that is no white space. -1 where there is none. */
 int64_t ls_gpt2_cut(const Gpt2 *gpt2, const char *text, int64_t from, int64_t end);
 
-/* ---- gpt2_merge.c
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- gpt2_merge.c ------------------------------------------------------------------------------------------------ */
 
 /* Rank of a pair, LS_NO_RANK where it does not merge. */
 int32_t ls_gpt2_rank(const Gpt2 *gpt2, int32_t left, int32_t right);

@@ -6,8 +6,7 @@
 
 #include <string.h>
 
-/* ---- Reading
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
 /* The lines of merges.txt or vocab.bpe as an array; *first gets the number of the first that is a merge. Blank lines
  * are only allowed at the end, so that numbers in messages are lines. */
@@ -172,8 +171,7 @@ LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer)
     return LS_OK;
 }
 
-/* ---- Writing
- * ------------------------------------------------------------------------------------------------------------------ */
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
 static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char *folder)
 {

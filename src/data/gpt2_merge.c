@@ -3,8 +3,7 @@
 
 #include <string.h>
 
-/* ---- Ranks
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Ranks ------------------------------------------------------------------------------------------------------- */
 
 static uint64_t hash_pair(int32_t left, int32_t right)
 {
@@ -45,8 +44,7 @@ LsStatus ls_gpt2_index_merges(Gpt2 *gpt2)
     return LS_OK;
 }
 
-/* ---- Short words: look at all pairs each time
- * -------------------------------------------------------------------------- */
+/* ---- Short words: look at all pairs each time -------------------------------------------------------------------- */
 
 #define SHORT 48
 
@@ -75,8 +73,7 @@ static int64_t merge_short(const Gpt2 *gpt2, int32_t *id, int64_t count)
     return count;
 }
 
-/* ---- Long words: a heap of pairs, n log n
- * ------------------------------------------------------------------------------ */
+/* ---- Long words: a heap of pairs, n log n ------------------------------------------------------------------------ */
 
 typedef struct Pair {
     int32_t rank;

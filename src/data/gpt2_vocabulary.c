@@ -22,8 +22,7 @@ void ls_gpt2_free(Gpt2 *gpt2)
     ls_free(gpt2);
 }
 
-/* ---- From JSON
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- From JSON --------------------------------------------------------------------------------------------------- */
 
 /* The bytes that a token's name stands for into `to` (as many as the name at most). False where the name is not of the
  * alphabet of bytes; then it is copied as it is. */
@@ -194,8 +193,7 @@ cleanup:
     return status;
 }
 
-/* ---- Back to JSON
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Back to JSON ------------------------------------------------------------------------------------------------ */
 
 /* The name of a token, NUL-terminated, into room of at least twice its bytes and one. */
 static void token_name(const Gpt2 *gpt2, int64_t id, char *room)

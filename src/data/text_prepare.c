@@ -15,8 +15,7 @@
 #define CHUNK ((int64_t)1 << 16)   /* tokens a chunk of the file */
 #define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
 
-/* ---- Raw files
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Raw files --------------------------------------------------------------------------------------------------- */
 
 static LsStatus map_file(const char *path, LsCorpusPart *part)
 {
@@ -57,8 +56,7 @@ static void unmap(LsCorpusPart *part, int parts)
             munmap((void *)(uintptr_t)part[i].text, (size_t)part[i].bytes);
 }
 
-/* ---- Splits
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Splits ------------------------------------------------------------------------------------------------------ */
 
 /* A piece of a split: part of one file. */
 typedef struct Piece {
@@ -105,8 +103,7 @@ static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool w
     return LS_OK;
 }
 
-/* ---- Tokens
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Tokens ------------------------------------------------------------------------------------------------------ */
 
 typedef struct Writer {
     LsSealedStream *stream;
@@ -198,8 +195,7 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
     return status != LS_OK ? status : ended;
 }
 
-/* ---- The whole
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 LsTokenizer *ls_text_tokenizer(LsSealed *file)
 {

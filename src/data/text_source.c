@@ -28,12 +28,11 @@ static int32_t token_at(LsFileType type, const void *token, int64_t at)
     }
 }
 
-/* ---- Samples
- * --------------------------------------------------------------------------------------------------------------- N
- * tokens, windows of T + 1 that share a token with the next. Training: an epoch has S = (N - T) / T windows, at least
- * 1, that start at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so that every
- * border between windows moves. Otherwise S = (N - 1) / T rounded up and o = 0: all tokens once, the last window partly
- * empty. */
+/* ---- Samples ----------------------------------------------------------------------------------------------------
+ * N tokens, windows of T + 1 that share a token with the next. Training: an epoch has S = (N - T) / T windows, at
+ * least 1, that start at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so
+ * that every border between windows moves. Otherwise S = (N - 1) / T rounded up and o = 0: all tokens once, the last
+ * window partly empty. */
 
 static int64_t window_start(const TextSource *text, int64_t sample)
 {
@@ -87,8 +86,7 @@ static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count,
     return LS_OK;
 }
 
-/* ---- Opening
- * --------------------------------------------------------------------------------------------------------------- */
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static void free_source(LsSource *source)
 {

@@ -57,8 +57,7 @@ void ls_tokenizer_free(LsTokenizer *tokenizer)
         tokenizer->kind->free(tokenizer);
 }
 
-/* ---- JSON
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 char *ls_tokenizer_to_json(const LsTokenizer *tokenizer)
 {
@@ -121,8 +120,7 @@ LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *
     return status;
 }
 
-/* ---- Texts
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Texts ------------------------------------------------------------------------------------------------------- */
 
 LsStatus ls_tokens_reserve(LsTokens *tokens, int64_t more)
 {
@@ -247,8 +245,7 @@ LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, i
     return LS_OK;
 }
 
-/* ---- Folders
- * --------------------------------------------------------------------------------------------------------- */
+/* ---- Folders ----------------------------------------------------------------------------------------------------- */
 
 LsStatus ls_tokenizer_write_folder(const LsTokenizer *tokenizer, const char *folder)
 {

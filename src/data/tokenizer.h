@@ -58,8 +58,7 @@ const LsTokenizerKind *const *ls_tokenizer_kinds(void);
 const char *ls_tokenizer_kind_name(const LsTokenizerKind *kind);
 const char *ls_tokenizer_kind_summary(const LsTokenizerKind *kind);
 
-/* ---- A text too large for one piece
- * ------------------------------------------------------------------------------- */
+/* ---- A text too large for one piece ------------------------------------------------------------------------------ */
 
 /* Ids that grow at the end; id is the holder's to free with ls_free. */
 typedef struct LsTokens {

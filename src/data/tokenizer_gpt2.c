@@ -11,9 +11,9 @@
 #include <string.h>
 #include <xxhash.h>
 
-/* ---- Words seen before
- * ------------------------------------------------------------------------------------------------- Most words of a
- * text are frequent ones. A table with one place for each hash keeps the ids of the last word that fell there. */
+/* ---- Words seen before ------------------------------------------------------------------------------------------
+ * Most words of a text are frequent ones. A table with one place for each hash keeps the ids of the last word that
+ * fell there. */
 
 typedef struct KnownWord { /* a cache line */
     unsigned char bytes, count; /* bytes 0: none */
@@ -56,8 +56,7 @@ static Memory *memory_of(LsEncoder *encoder, int64_t bytes)
     return memory;
 }
 
-/* ---- Encoding
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Encoding ---------------------------------------------------------------------------------------------------- */
 
 /* Appends the tokens of the word text[from .. end). */
 static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end, LsTokens *tokens)
@@ -216,8 +215,7 @@ static const char *token(const LsTokenizer *tokenizer, int64_t id, char *room, i
     return gpt2->form[id] == GPT2_HOLE ? NULL : gpt2->bytes + gpt2->start[id];
 }
 
-/* ---- Making one
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Making one -------------------------------------------------------------------------------------------------- */
 
 static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer)
 {

@@ -9,8 +9,7 @@
 
 #include <stdio.h>
 
-/* ---- The clock
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- The clock --------------------------------------------------------------------------------------------------- */
 
 static void note_begun(LsBuckets *b, LsBucket *bucket)
 {
@@ -47,8 +46,7 @@ double ls_buckets_hidden(LsBucketTimes times)
 
 void ls_buckets_set_overlap(LsBuckets *buckets, bool overlap) { buckets->options.overlap = overlap; }
 
-/* ---- The way of a bucket
- * --------------------------------------------------------------------------------------------- */
+/* ---- The way of a bucket ----------------------------------------------------------------------------------------- */
 
 /* The slice from all arrays of the node into this rank's, and its squares where that is the whole sum. */
 static void sum_slice(const LsBuckets *b, const LsRange *slice)
@@ -193,8 +191,7 @@ double ls_buckets_squares(LsBuckets *b)
     return ls_squares_total(b->square, ls_squares_count(b->params->total));
 }
 
-/* ---- When
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- When -------------------------------------------------------------------------------------------------------- */
 
 static void begin_until(LsBuckets *b, int64_t from)
 {

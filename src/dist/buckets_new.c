@@ -14,8 +14,7 @@
 
 static int64_t up_to_block(int64_t x) { return (x + BLOCK - 1) / BLOCK * BLOCK; }
 
-/* ---- The plan
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- The plan ---------------------------------------------------------------------------------------------------- */
 
 /* Cuts [first, end) into pieces of about `wanted` floats, the last of the array first. With bucket NULL only counts. */
 static int cut(int64_t first, int64_t end, int64_t wanted, LsBucket *bucket)
@@ -57,8 +56,7 @@ static LsRange slice_of(const LsBucket *bucket, int index, int ranks)
     return (LsRange){bucket->first + from, to - from};
 }
 
-/* ---- Memory
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 static int64_t shadow_at(const LsBuckets *b) { return b->params->total * b->options.arrays * (int64_t)sizeof(float); }
 
@@ -167,8 +165,7 @@ void ls_buckets_free(LsBuckets *b)
     ls_free(b);
 }
 
-/* ---- What the node has once
- * -------------------------------------------------------------------------------------------- */
+/* ---- What the node has once -------------------------------------------------------------------------------------- */
 
 int ls_buckets_sharing(const LsBuckets *b) { return b->shared ? b->shared->ranks : 1; }
 

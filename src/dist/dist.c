@@ -111,8 +111,7 @@ static void abort_job(const LsComm *comm, LsStatus status)
     exit((int)status);
 }
 
-/* ---- Start, finish, agree
- * ----------------------------------------------------------------------------------------- */
+/* ---- Start, finish, agree ---------------------------------------------------------------------------------------- */
 
 /* The rest of a World whose communicator is made. */
 static LsStatus complete(World *w)

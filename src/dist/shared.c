@@ -47,8 +47,7 @@ static LsStatus split_node(MPI_Comm world, int world_rank, MPI_Comm *node)
     return status;
 }
 
-/* ---- One file, mapped
- * -------------------------------------------------------------------------------------------------- */
+/* ---- One file, mapped -------------------------------------------------------------------------------------------- */
 
 static size_t pages_of(size_t bytes)
 {
@@ -134,8 +133,7 @@ static char *open_file(size_t bytes, const Ticket *ticket)
     return NULL;
 }
 
-/* ---- Everybody's files
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Everybody's files ------------------------------------------------------------------------------------------- */
 
 /* All mappings of the node. all: (ranks). Collective over node, whatever fails. */
 static LsStatus map_all(LsShared *s, MPI_Comm node, Ticket *all)

@@ -16,8 +16,7 @@ double ls_dist_time_limit(void)
     return seconds > 0 ? seconds : HUGE_VAL;
 }
 
-/* ---- Who is missing
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Who is missing ---------------------------------------------------------------------------------------------- */
 
 /* A rank that has waited too long asks the others where they are; those that wait somewhere answer. */
 enum { TAG_ASK = 1, TAG_ANSWER };
@@ -115,8 +114,7 @@ bool ls_dist_given_up(void)
     return left != MPI_REQUEST_NULL && (MPI_Test(&left, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done);
 }
 
-/* ---- Waiting
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Waiting ----------------------------------------------------------------------------------------------------- */
 
 LsWait ls_wait_begin(const LsComm *comm, const char *what)
 {

@@ -22,8 +22,7 @@
 #define SECONDS_BEFORE_RETRY 600.0
 #define SECONDS_KEPT (30 * 86400.0)
 
-/* ---- Measuring
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Measuring --------------------------------------------------------------------------------------------------- */
 
 static double processor_seconds(void)
 {
@@ -170,8 +169,7 @@ static LsStatus measure_memory(double *bandwidth, double *reading)
     return right ? LS_OK : ls_fail(LS_ERROR, "the memory test read back wrong values");
 }
 
-/* ---- Kept
- * ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Kept -------------------------------------------------------------------------------------------------------- */
 
 /* What the file has of a machine. */
 typedef struct Entry {

@@ -22,8 +22,7 @@ typedef struct Attention {
     int64_t heads, kv_heads;
 } Attention;
 
-/* ---- The two ways of multiplying blocks
- * ------------------------------------------------------------------------------ */
+/* ---- The two ways of multiplying blocks -------------------------------------------------------------------------- */
 
 typedef struct Way {
     int64_t (*forward_scratch)(const Shape *s);
@@ -145,8 +144,7 @@ static int team(int64_t scratch_bytes, int64_t each)
     return ls_threads() < room ? ls_threads() : (int)room;
 }
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 /* Puts the new keys and values into their rows of the cache: (B, context, 2 Hkv D). */
 static LsStatus append(const LsNode *node, const Shape *s)
@@ -214,8 +212,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 /* Keys' and values' gradients are sums over queries. A part is a range of query blocks, whose sums are formed together;
  * parts of a (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not
@@ -297,8 +294,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Reference
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Reference --------------------------------------------------------------------------------------------------- */
 
 static double score(const Shape *s, const real *q, const real *k)
 {
@@ -337,8 +333,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Cost, cases, builder
- * ------------------------------------------------------------------------------------------- */
+/* ---- Cost, cases, builder ---------------------------------------------------------------------------------------- */
 
 /* Scores and results: 2 products of 2 D operations for each pair of query and key in sight; backward has 5. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)

@@ -50,8 +50,7 @@ static void panel_end(const Shape *s)
         s->kernel->end();
 }
 
-/* ---- Operands in memory
- * ------------------------------------------------------------------------------------------- */
+/* ---- Operands in memory ------------------------------------------------------------------------------------------ */
 
 /* Packs all panels of `rows` rows by `depth` of k, panel by panel, `steps` steps apart; of a last panel of at most 16
  * rows the other tile is zero. */
@@ -85,8 +84,7 @@ static void panel_pack_turned(const Shape *s, acc *to, const real *x, int64_t st
     panel_pack(to, KEY_PANELS, x, stride, false, false, s->size, count);
 }
 
-/* ---- Operands in registers
- * ---------------------------------------------------------------------------------------- */
+/* ---- Operands in registers --------------------------------------------------------------------------------------- */
 
 /* 32 neighbours of a row in bfloat16, part by part. */
 typedef struct Row {
@@ -156,8 +154,7 @@ LS_INLINE void ls_put_rows(acc *left, acc *right, int64_t i, TwoRows x)
 LS_INLINE void ls_panel_put_right(acc *to, int64_t i, TwoRows x) { ls_put_rows(NULL, to, i, x); }
 LS_INLINE void ls_panel_put_left(acc *to, int64_t i, TwoRows x) { ls_put_rows(to, NULL, i, x); }
 
-/* ---- Products
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Products ---------------------------------------------------------------------------------------------------- */
 
 /* sum: (32, 32) = or += left right. */
 LS_INLINE void ls_multiply(const Shape *s, const acc *left, const acc *right, int64_t steps, int row_tiles,

@@ -142,8 +142,7 @@ typedef struct Products {
     void (*write_sum)(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add);            /* (count, D) = or += */
 } Products;
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------ */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 /* What a panel carries from key block to key block. q: operand; o: (D, columns); top: largest score so far, sum:
  * (columns) */
@@ -277,8 +276,7 @@ LS_INLINE void ls_forward_task(const Products *by, const Shape *s, const Keys *k
     }
 }
 
-/* ---- Backward
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 /* What backward reads of a panel, and the gradient of its queries. Queries and upstream gradients as operands of sums
  * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns) */

@@ -158,8 +158,7 @@ LS_INLINE vacc pre_activation(const real *const *row, const acc *w, const acc *b
     return h;
 }
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 LS_INLINE void forward_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, real *y, int64_t taps,
                            LsActivation kind)
@@ -245,8 +244,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 /* g of one step into `g`; its part of the sums for w and the bias, unless the step belongs to the next segment (sums
  * NULL). */

@@ -70,8 +70,7 @@ static LsStatus check_targets(const LsNode *node)
     return LS_OK;
 }
 
-/* ---- One row of logits
- * --------------------------------------------------------------------------------------------------- */
+/* ---- One row of logits ------------------------------------------------------------------------------------------- */
 
 static acc row_maximum(const acc *z, int64_t count)
 {
@@ -140,8 +139,7 @@ static double row_loss(acc *z, int64_t count, int32_t target, bool keep)
     return log(sum) + (double)most - at_target;
 }
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 /* dL/dx of a block of rows and its share of dL/dw, from g: (rows, V), rows as far apart as those of the logits were. */
 static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g, int64_t from, int64_t rows)
@@ -214,8 +212,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
@@ -244,8 +241,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Reference
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Reference --------------------------------------------------------------------------------------------------- */
 
 /* One token: its loss; and its part of both gradients where they are kept. */
 static double reference_row(const LsNode *node, int64_t i)

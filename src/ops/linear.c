@@ -32,8 +32,7 @@ static LsStatus infer(LsNode *node)
     return !keep || ls_node_output(node, LS_REAL, x->rank, dim) ? LS_OK : LS_RESOURCE;
 }
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
@@ -43,8 +42,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return ls_gemm(&product);
 }
 
-/* ---- Backward
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 /* One row of g: dy becomes g = dy act'(h) in place (slope NULL: stays), and is added to sum (NULL: not wanted). */
 LS_INLINE void slope_row(const real *slope, real *dy, acc *sum, int64_t count)
@@ -132,8 +130,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Reference
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Reference --------------------------------------------------------------------------------------------------- */
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {

@@ -60,8 +60,7 @@ typedef vacc ScanPairs[SCAN_CHUNK][2][SCAN_GROUP];
 /* B and C of some states at every step, as numbers to spread over the lanes. */
 typedef acc ScanShared[SCAN_CHUNK][2][SCAN_GROUP];
 
-/* ---- Fetching
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Fetching ---------------------------------------------------------------------------------------------------- */
 
 /* The next block lies next_steps and next_channels from this one. */
 static inline void scan_foresee(ScanBlock *k, int64_t next_steps, int64_t next_channels)
@@ -126,8 +125,7 @@ LS_INLINE void scan_fetch_states(const ScanBlock *k, int64_t call, int64_t vecto
         __builtin_prefetch(k->next_h + i / vectors * k->padded + i % vectors * LS_LANES, 0, 2);
 }
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 LS_INLINE int64_t scan_vectors(const ScanBlock *k) { return (k->channels + LS_LANES - 1) / LS_LANES; }
 
@@ -216,8 +214,7 @@ static inline void scan_forward(const ScanBlock *k, acc *h)
         }
 }
 
-/* ---- Backward
- * ------------------------------------------------------------------------------------------------------------ */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 static inline void scan_load_backward(const ScanBlock *k, ScanBackStage *g)
 {
@@ -387,8 +384,7 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
     scan_store_backward(k, g, sums);
 }
 
-/* ---- Summaries, for scans over parts of the time
- * -------------------------------------------------------------------------- */
+/* ---- Summaries, for scans over parts of the time ----------------------------------------------------------------- */
 
 LS_INLINE void scan_add_deltas(const ScanBlock *k, const ScanStage *s, acc *delta_sum)
 {

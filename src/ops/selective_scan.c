@@ -17,8 +17,7 @@
 #include "ops/scan_scratch.h"
 #include "ops/vec_stream.h"
 
-/* ---- Shapes
- * -------------------------------------------------------------------------------------------------------------- */
+/* ---- Shapes ------------------------------------------------------------------------------------------------------ */
 
 static bool is(const LsTensor *x, LsDtype dtype, int rank, int64_t a, int64_t b, int64_t c)
 {
@@ -58,8 +57,7 @@ static LsStatus infer(LsNode *node)
     return !keep || ls_node_output(node, LS_ACC, 4, (int64_t[]){b, c.chunks, n, c.padded}) ? LS_OK : LS_RESOURCE;
 }
 
-/* ---- Common to both directions
- * ------------------------------------------------------------------------------------------- */
+/* ---- Common to both directions ----------------------------------------------------------------------------------- */
 
 /* A by state, padded with zeros: a decay of 1 there keeps the lanes that do not exist at zero. */
 static void prepare(const LsNode *node, const Cut *c, const Scratch *s)
@@ -152,8 +150,7 @@ static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool
         memcpy(s->start + i * c->padded, from + i * c->channels, (size_t)c->channels * sizeof(acc));
 }
 
-/* ---- Forward
- * ------------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 /* h of one part into `to`: (B, N, E). */
 static void store_states(const Cut *c, const Scratch *s, int64_t part, acc *to)
@@ -257,8 +254,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Backward
- * ----------------------------------------------------------------------------------------------------------- */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 static void backward_piece(const LsNode *node, const Cut *c, const Scratch *s, const Piece *p)
 {
@@ -350,8 +346,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* ---- Plain, cost, cases
- * -------------------------------------------------------------------------------------------------- */
+/* ---- Plain, cost, cases ------------------------------------------------------------------------------------------ */
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {

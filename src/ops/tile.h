@@ -68,8 +68,7 @@ LS_INLINE void ls_block_product(LsTileLeft left, bool add, int64_t rows, int64_t
         ls_tile(left, 1, add, inner, a + i * step, a_stride, b + whole, b_stride, c + i * c_stride + whole, c_stride);
 }
 
-/* ---- Transposition
- * ------------------------------------------------------------------------------------------------ */
+/* ---- Transposition ----------------------------------------------------------------------------------------------- */
 
 #if defined(LS_BUILD_FLOAT64)
 #define LS_LANE_COUNT (LS_VEC_BYTES / 8)

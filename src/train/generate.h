@@ -50,8 +50,7 @@ LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *pr
  * (ls_params_freeze). params: those that a graph of this configuration's model declared, or none yet. */
 LsStatus ls_generate_freeze(const LsConfig *config, LsGeneratePrecision precision, LsParams *params) LS_MUST_USE;
 
-/* ---- One draw
- * -------------------------------------------------------------------------------------------------------- */
+/* ---- One draw ---------------------------------------------------------------------------------------------------- */
 
 /* Work space for a vocabulary. NULL with a message. */
 typedef struct LsSampler LsSampler;

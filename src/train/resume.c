@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* ---- Data sets by their digest
- * -------------------------------------------------------------------------------------- */
+/* ---- Data sets by their digest ----------------------------------------------------------------------------------- */
 
 char *ls_resume_text(const LsConfig *config)
 {
@@ -29,8 +28,7 @@ static const char *digests_in(const char *text)
     return at ? at : "";
 }
 
-/* ---- Differences
- * ----------------------------------------------------------------------------------------------------- */
+/* ---- Differences ------------------------------------------------------------------------------------------------- */
 
 /* Names listed, separated by spaces? */
 static bool listed(const char *names, const char *name)

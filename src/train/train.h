@@ -23,8 +23,7 @@
 
 typedef struct LsTrainer LsTrainer;
 
-/* ---- Plan
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Plan -------------------------------------------------------------------------------------------------------- */
 
 /* What a run will be and take, known before anything is allocated. Bytes are one rank's: of what the ranks of a node
  * share, its share. */
@@ -95,8 +94,7 @@ static inline bool ls_train_single_pass(const LsTrainPlan *plan) { return plan->
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);
 
-/* ---- Loop
- * ---------------------------------------------------------------------------------------------------------- */
+/* ---- Loop -------------------------------------------------------------------------------------------------------- */
 
 /* A row of metrics.jsonl. Everything but the last five depends on configuration and data only, not on time. */
 typedef struct LsMetrics {
@@ -192,8 +190,7 @@ typedef struct LsStepResult {
  * on every rank. Allocates nothing. */
 LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS_MUST_USE;
 
-/* ---- Parts of sequences
- * --------------------------------------------------------------------------------------------- */
+/* ---- Parts of sequences ------------------------------------------------------------------------------------------ */
 
 /* Samples that go through a graph together, segment after segment. Sums of losses and targets are added to. */
 typedef struct LsPass {
@@ -213,8 +210,7 @@ typedef struct LsPass {
 LsStatus ls_pass_forward(LsPass *pass) LS_MUST_USE;
 LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
 
-/* ---- Evaluation
- * ---------------------------------------------------------------------------------------------------- */
+/* ---- Evaluation -------------------------------------------------------------------------------------------------- */
 
 typedef struct LsEvaluation {
     int64_t samples; /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
