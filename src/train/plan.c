@@ -13,7 +13,7 @@
 /* Tokens at once, of all streams, whose activations the caches hold. */
 #define CARRY_TOKENS ((int64_t)2048)
 /* Of HDF5 and of the check that follows a save, measured. */
-#define SAVING_BYTES ((int64_t)12 << 20)
+#define SAVING_BYTES ((int64_t)6 << 20)
 
 LsPrecision ls_train_precision(const LsConfig *config)
 {
