@@ -167,12 +167,13 @@ static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
     ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
     /* pieces whose lines in memory are long enough for the machine to guess the next, or that have a next panel to ask
      * for */
-    int64_t wide = p->b.along_k
-                       ? ls_even_piece(b->columns,
-                                       ls_least(PACK_COLUMNS, ls_ceil_div(b->columns, 2 * omp_get_num_threads())),
-                                       LS_PANEL)
-                       : PACK_COLUMNS,
-            deep = p->b.along_k ? b->depth : PACK_DEPTH, slices = ls_ceil_div(b->depth, deep);
+    int64_t wide = PACK_COLUMNS, deep = PACK_DEPTH;
+    if (p->b.along_k) {
+        wide = ls_least(PACK_COLUMNS, ls_ceil_div(b->columns, 2 * omp_get_num_threads()));
+        wide = ls_even_piece(b->columns, wide, LS_PANEL);
+        deep = b->depth;
+    }
+    int64_t slices = ls_ceil_div(b->depth, deep);
 #pragma omp for schedule(static)
     for (int64_t piece = 0; piece < ls_ceil_div(b->columns, wide) * slices; piece++) {
         int64_t j = piece / slices * wide, k = piece % slices * deep;

@@ -192,7 +192,7 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
     const PackTile pack = pack_tile_of(s);
     const char *x = (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
     int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES,
-            panels = (rows + LS_PANEL - 1) / LS_PANEL;
+            panels = ls_ceil_div(rows, LS_PANEL);
     int64_t wide = LS_PANEL * l.bytes / LS_ALIGN, each = LS_PANEL * wide; /* lines of a panel's step: in a row, in all */
     if (s->along_k) {
         for (int64_t p = 0; p < panels; p++)

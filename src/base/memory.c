@@ -14,7 +14,6 @@ static atomic_int_fast64_t allocations;
 /* From this size on a block starts on a huge page's border and asks for huge pages: weights and the arena are swept
  * from end to end, where address translation of small pages costs several per cent. */
 #define HUGE_PAGE ((size_t)2 << 20)
-#define HUGE_FROM HUGE_PAGE
 
 void *ls_alloc(size_t bytes)
 {
@@ -23,7 +22,7 @@ void *ls_alloc(size_t bytes)
         ls_fail(LS_RESOURCE, "out of memory: %zu bytes asked for", bytes);
         return NULL;
     }
-    bool huge = bytes >= HUGE_FROM;
+    bool huge = bytes >= HUGE_PAGE;
     size_t alignment = huge ? HUGE_PAGE : LS_ALIGN;
     size_t rounded = bytes == 0 ? LS_ALIGN : (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN;
     void *block = NULL;
