@@ -192,6 +192,7 @@ LsStatus ls_graph_check_finite(LsGraph *g) LS_MUST_USE;
 
 typedef struct LsCost {
     double flops, bytes;
+    double products; /* of the flops, those of dense products, which run several times as fast as others */
 } LsCost;
 
 typedef struct LsProfile {

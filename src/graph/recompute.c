@@ -14,8 +14,9 @@
 #include <string.h>
 
 /* The balance of a typical processor: its time for a node is that of the operations or of the bytes, whichever is
- * more. */
-#define OPERATIONS_PER_SECOND 2e11
+ * more. One for all processors, since ranks on unlike ones are to plan alike. */
+#define PRODUCTS_PER_SECOND 6e11 /* operations of dense products in float; twice as many in bfloat16 */
+#define OTHERS_PER_SECOND 1.6e11
 #define BYTES_PER_SECOND 2e10
 
 #define MOST_THRESHOLDS 24
@@ -56,7 +57,9 @@ double ls_plan_seconds(const LsNode *node)
     LsCost forward = {0}, backward = {0};
     if (node->op->cost)
         node->op->cost(node, &forward, &backward);
-    double compute = forward.flops / OPERATIONS_PER_SECOND, move = forward.bytes / BYTES_PER_SECOND;
+    double products = node->graph->options.precision == LS_BFLOAT16 ? 2 * PRODUCTS_PER_SECOND : PRODUCTS_PER_SECOND;
+    double compute = forward.products / products + (forward.flops - forward.products) / OTHERS_PER_SECOND;
+    double move = forward.bytes / BYTES_PER_SECOND;
     return compute > move ? compute : move;
 }
 

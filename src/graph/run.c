@@ -243,9 +243,11 @@ static void add_cost(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
         g->node[n]->op->cost(g->node[n], &f, &b);
     forward->flops += f.flops;
     forward->bytes += f.bytes;
+    forward->products += f.products;
     if (g->node_plan[n].active) {
         backward->flops += b.flops;
         backward->bytes += b.bytes;
+        backward->products += b.products;
     }
 }
 
@@ -254,7 +256,9 @@ LsCost ls_graph_cost(const LsGraph *g)
     LsCost forward = {0}, backward = {0};
     for (int n = 0; n < g->nodes; n++)
         add_cost(g, n, &forward, &backward);
-    return (LsCost){forward.flops + backward.flops, forward.bytes + backward.bytes};
+    return (LsCost){.flops = forward.flops + backward.flops,
+                    .bytes = forward.bytes + backward.bytes,
+                    .products = forward.products + backward.products};
 }
 
 int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)

@@ -345,8 +345,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, qkv = (double)node->in[0]->count,
            o = (double)node->out[0]->count;
     double cache = node->in[1] ? (double)node->in[1]->count / 2 : 0;
-    *fwd = (LsCost){2 * product, (qkv + o + cache) * sizeof(real)};
-    *bwd = (LsCost){5 * product, (2 * qkv + 2 * o) * sizeof(real)};
+    *fwd = (LsCost){.flops = 2 * product, .bytes = (qkv + o + cache) * sizeof(real), .products = 2 * product};
+    *bwd = (LsCost){.flops = 5 * product, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = 5 * product};
 }
 
 /* ls_attention(g, qkv, cache, position, heads, kv_heads): qkv: (B, T, (H + 2 Hkv) D) -> (B, T, H D).

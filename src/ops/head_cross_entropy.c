@@ -290,8 +290,10 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
            z = (double)node->in[2]->count * (double)node->in[1]->dim[0];
     double product = 2 * x * (double)node->in[1]->dim[0];
     bool keep = node->outputs > 1;
-    *fwd = (LsCost){(keep ? 3 : 1) * product + 8 * z, (keep ? 3 : 1) * (x + w) * sizeof(real) + (keep ? 4 : 2) * z * sizeof(acc)};
-    *bwd = (LsCost){x + w, 2 * (x + w) * sizeof(acc)};
+    *fwd = (LsCost){.flops = (keep ? 3 : 1) * product + 8 * z,
+                    .bytes = (keep ? 3 : 1) * (x + w) * sizeof(real) + (keep ? 4 : 2) * z * sizeof(acc),
+                    .products = (keep ? 3 : 1) * product};
+    *bwd = (LsCost){.flops = x + w, .bytes = 2 * (x + w) * sizeof(acc)};
 }
 
 /* ls_head_cross_entropy(g, x, w, targets): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in 0..V-1 or

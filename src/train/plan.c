@@ -12,6 +12,8 @@
 #define LEAST_SEGMENT ((int64_t)512)
 /* Tokens at once, of all streams, whose activations the caches hold. */
 #define CARRY_TOKENS ((int64_t)2048)
+/* Of forward, that a cut must spare where the whole sequence fits too: sums over segments round otherwise. */
+#define WORTH_A_CUT 0.1
 /* Of HDF5 and of the check that follows a save, measured. */
 #define SAVING_BYTES ((int64_t)6 << 20)
 
@@ -236,8 +238,11 @@ static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool eva
     return 0;
 }
 
-/* The cut of sequences too long for the limit that asks least of forward to be done twice: all but the last segment,
- * and what backward makes again. False where there is none: it is no recurrent model, or the limit too low. */
+/* The share of forward that is done twice: all but the last segment, and what backward makes again. */
+static double done_twice(const LsTrainPlan *plan) { return 1 - 1 / (double)plan->segments + plan->recomputed.share; }
+
+/* The cut of sequences too long for the limit of which least is done twice. False where there is none: it is no
+ * recurrent model, or the limit too low. */
 static bool cut_to_fit(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, LsTrainPlan *plan)
 {
     double least = HUGE_VAL;
@@ -251,9 +256,8 @@ static bool cut_to_fit(const LsConfig *config, int ranks, bool evaluates, const 
         LsStatus status = plan_shape(config, ranks, evaluates, limit, &other);
         if (status != LS_OK && status != LS_RESOURCE)
             return false;
-        double twice = 1 - 1 / (double)other.segments + other.recomputed.share;
-        if (status == LS_OK && twice < least) {
-            least = twice;
+        if (status == LS_OK && done_twice(&other) < least) {
+            least = done_twice(&other);
             best = other;
         }
         if (status == LS_OK && other.recomputed.nodes == 0)
@@ -268,6 +272,11 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
 {
     LS_TRY(ls_train_shapes(config, ranks, plan));
     LsStatus status = plan_shape(config, ranks, evaluation, limit, plan);
+    if (status == LS_OK && config->train.segment == 0 && plan->recomputed.share > WORTH_A_CUT) {
+        LsTrainPlan cut = *plan;
+        if (cut_to_fit(config, ranks, evaluation, limit, &cut) && done_twice(&cut) < done_twice(plan) - WORTH_A_CUT)
+            *plan = cut;
+    }
     if (status != LS_RESOURCE || !limit || limit->bytes == 0)
         return status;
     char reason[512],
