@@ -22,7 +22,11 @@ typedef struct Shape {
     int64_t cuts, rows, segments, groups;                    /* segments of `rows` steps a stream, of all streams, groups of them */
 } Shape;
 
-enum { LEAST_ROWS = 32, MOST_TAPS = 64 };
+enum {
+    LEAST_ROWS = 32,
+    MOST_TAPS = 64,
+    BLOCK_ROWS = 4, /* steps together */
+};
 
 static Shape shape_of(const LsNode *node)
 {
@@ -33,6 +37,7 @@ static Shape shape_of(const LsNode *node)
     int64_t cuts = LS_REDUCE_CHUNKS / s.streams, most = (s.steps + LEAST_ROWS - 1) / LEAST_ROWS;
     cuts = cuts > most ? most : cuts;
     s.rows = cuts < 1 ? s.steps : (s.steps + cuts - 1) / cuts;
+    s.rows = (s.rows + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
     s.cuts = (s.steps + s.rows - 1) / s.rows;
     s.segments = s.streams * s.cuts;
     s.groups = s.segments < LS_REDUCE_CHUNKS ? s.segments : LS_REDUCE_CHUNKS;
@@ -40,17 +45,22 @@ static Shape shape_of(const LsNode *node)
 }
 
 /* Accumulators in scratch, in this order: taps by channel (K, padded), bias (padded); zeros (padded) of real; then for
- * each group in backward a ring of the last K rows of g (K, padded) and the sums (K + 1, padded). */
+ * each group in backward a ring of the last K rows of g (K, padded), the sums (K + 1, padded) and a row for what nobody
+ * wants (padded). */
 static acc *taps_of(const LsNode *node) { return node->scratch; }
 static acc *bias_of(const LsNode *node, const Shape *s) { return taps_of(node) + s->taps * s->padded; }
 static real *zeros_of(const LsNode *node, const Shape *s) { return (real *)(bias_of(node, s) + s->padded); }
 static acc *ring_of(const LsNode *node, const Shape *s, int64_t group)
 {
-    return bias_of(node, s) + 2 * s->padded + group * (2 * s->taps + 1) * s->padded;
+    return bias_of(node, s) + 2 * s->padded + group * (2 * s->taps + 2) * s->padded;
 }
 static acc *sums_of(const LsNode *node, const Shape *s, int64_t group)
 {
     return ring_of(node, s, group) + s->taps * s->padded;
+}
+static real *waste_of(const LsNode *node, const Shape *s, int64_t group)
+{
+    return (real *)(sums_of(node, s, group) + (s->taps + 1) * s->padded);
 }
 
 /* The state is a carry: other parts of the time, maybe of other ranks, come before and after this one. */
@@ -81,7 +91,7 @@ static LsStatus infer(LsNode *node)
             (long long)x->dim[1], (long long)w->dim[1] - 1);
     Shape s = shape_of(node);
     node->scratch_forward = (s.taps + 2) * s.padded * (int64_t)sizeof(acc);
-    node->scratch_backward = node->scratch_forward + s.groups * (2 * s.taps + 1) * s.padded * (int64_t)sizeof(acc);
+    node->scratch_backward = node->scratch_forward + s.groups * (2 * s.taps + 2) * s.padded * (int64_t)sizeof(acc);
     return ls_node_output(node, LS_REAL, 3, (int64_t[]){x->dim[0], x->dim[1], w->dim[0]}) ? LS_OK : LS_RESOURCE;
 }
 
@@ -133,13 +143,14 @@ static void prepare(const LsNode *node, const Shape *s)
     memset(zeros_of(node, s), 0, (size_t)s->padded * sizeof(real));
 }
 
-/* row[k]: x_{t-K+1+k} of stream b. */
-static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, const real **row)
+/* row[k]: x_{t-K+1+k} of stream b, for the K rows that step t needs and those of the `more` steps after it; zeros
+ * past the last step. */
+static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, int64_t more, const real **row)
 {
-    for (int64_t k = 0; k < s->taps; k++) {
+    for (int64_t k = 0; k < s->taps + more; k++) {
         int64_t at = t - s->taps + 1 + k;
         if (at >= 0)
-            row[k] = (const real *)node->in[0]->data + (b * s->steps + at) * s->columns;
+            row[k] = at < s->steps ? (const real *)node->in[0]->data + (b * s->steps + at) * s->columns : zeros_of(node, s);
         else if (node->in[3])
             row[k] = (const real *)node->in[3]->data + (b * (s->taps - 1) + at + s->taps - 1) * s->channels;
         else
@@ -147,25 +158,40 @@ static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, co
     }
 }
 
-/* h of channels j to j + LS_LANES - 1, of which n exist. */
-LS_INLINE vacc pre_activation(const real *const *row, const acc *w, const acc *bias, int64_t padded, int64_t taps,
-                              int64_t j, int64_t n)
+/* h of one step, for channels j to j + LS_LANES - 1; x[k] is their row of tap k. */
+LS_INLINE vacc pre_activation(const vacc *x, const acc *w, const acc *bias, int64_t padded, int64_t taps, int64_t j)
 {
     vacc h = ls_load_acc(bias + j);
 #pragma GCC unroll 4
     for (int64_t k = 0; k < taps; k++)
-        h += ls_load_acc(w + k * padded + j) * ls_load_upto(row[k] + j, n);
+        h += ls_load_acc(w + k * padded + j) * x[k];
     return h;
+}
+
+/* Rows that no hardware foresees, since each starts on another page. */
+LS_INLINE void fetch_ahead(const real *const *row, int64_t j, int64_t count)
+{
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < count; i++)
+        __builtin_prefetch(row[i] + j);
 }
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
-LS_INLINE void forward_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, real *y, int64_t taps,
-                           LsActivation kind)
+/* `rows` steps together: each row of x is loaded once. row: (rows + K - 1, and as many as `rows` to come); y: (rows, E) */
+LS_INLINE void forward_rows(const Shape *s, const real *const *row, const acc *w, const acc *bias, real *y,
+                            int64_t taps, int64_t rows, LsActivation kind)
 {
     for (int64_t j = 0; j < s->channels; j += LS_LANES) {
         int64_t n = s->channels - j;
-        ls_store_upto(y + j, ls_activate(kind, pre_activation(row, w, bias, s->padded, taps, j, n)), n);
+        vacc x[MOST_TAPS + BLOCK_ROWS - 1];
+#pragma GCC unroll 8
+        for (int64_t k = 0; k < taps + rows - 1; k++)
+            x[k] = ls_load_upto(row[k] + j, n);
+        fetch_ahead(row + taps + rows - 1, j, rows);
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < rows; i++)
+            ls_store_upto(y + i * s->channels + j, ls_activate(kind, pre_activation(x + i, w, bias, s->padded, taps, j)), n);
     }
 }
 
@@ -199,22 +225,31 @@ static LsStatus take_rows(const LsNode *node, const LsRun *run, const Shape *s)
                               : LS_OK;
 }
 
+/* Steps from number t of stream b on. */
+LS_INLINE void forward_block(const LsNode *node, const Shape *s, int64_t b, int64_t t, int64_t taps, int64_t rows,
+                             LsActivation kind)
+{
+    const real *row[MOST_TAPS + 2 * BLOCK_ROWS];
+    rows_at(node, s, b, t, 2 * rows - 1, row);
+    forward_rows(s, row, taps_of(node), bias_of(node, s), (real *)node->out[0]->data + (b * s->steps + t) * s->channels, taps,
+                 rows, kind);
+}
+
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     Shape s = shape_of(node);
-    const Conv *conv = node->attr;
-    const acc *w = taps_of(node), *bias = bias_of(node, &s);
+    LsActivation kind = ((const Conv *)node->attr)->activation;
+    int64_t blocks = (s.steps + BLOCK_ROWS - 1) / BLOCK_ROWS;
     prepare(node, &s);
     LS_TRY(take_rows(node, run, &s));
 #pragma omp parallel for schedule(static) if (s.streams * s.steps * s.channels > 16384)
-    for (int64_t i = 0; i < s.streams * s.steps; i++) {
-        const real *row[MOST_TAPS];
-        real *y = (real *)node->out[0]->data + i * s.channels;
-        rows_at(node, &s, i / s.steps, i % s.steps, row);
-        if (s.taps == 4 && conv->activation == LS_SILU)
-            forward_row(&s, row, w, bias, y, 4, LS_SILU);
+    for (int64_t i = 0; i < s.streams * blocks; i++) {
+        int64_t b = i / blocks, t = i % blocks * BLOCK_ROWS, left = s.steps - t;
+        if (s.taps == 4 && kind == LS_SILU && left >= BLOCK_ROWS)
+            forward_block(node, &s, b, t, 4, BLOCK_ROWS, LS_SILU);
         else
-            forward_row(&s, row, w, bias, y, s.taps, conv->activation);
+            for (int64_t end = t + (left < BLOCK_ROWS ? left : BLOCK_ROWS); t < end; t++)
+                forward_block(node, &s, b, t, s.taps, 1, kind);
     }
     if (node->in[3] && !carries_over(node))
         update_state(node, &s);
@@ -229,7 +264,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     LS_TRY(take_rows(node, run, &s));
     for (int64_t i = 0; i < s.streams * s.steps; i++) {
         const real *row[MOST_TAPS];
-        rows_at(node, &s, i / s.steps, i % s.steps, row);
+        rows_at(node, &s, i / s.steps, i % s.steps, 0, row);
         for (int64_t e = 0; e < s.channels; e++) {
             acc h = bias_of(node, &s)[e];
             for (int64_t k = 0; k < s.taps; k++)
@@ -246,69 +281,91 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
-/* g of one step into `g`; its part of the sums for w and the bias, unless the step belongs to the next segment (sums
- * NULL). */
-LS_INLINE void slope_row(const Shape *s, const real *const *row, const acc *w, const acc *bias, const real *dy, acc *g,
-                         acc *sums, int64_t taps, LsActivation kind)
+/* `rows` steps from number t on, of which row: (rows + K - 1, and as many as `rows` to come) are the inputs and dy the
+ * gradients of the results. Their g goes to the ring, which holds that of the K - 1 steps before, step i's at i mod K.
+ * Their part of the sums for w and the bias is added, where sums is given; and dx gets the gradients that are complete
+ * with them, those of the steps K - 1 before, where `want`. */
+typedef struct BackRows {
+    const real *row[MOST_TAPS + 2 * BLOCK_ROWS], *dy[2 * BLOCK_ROWS];
+    real *dx[2 * BLOCK_ROWS];
+    acc *ring, *sums;
+    int64_t t;
+    bool want, add;
+} BackRows;
+
+LS_INLINE void backward_rows(const Shape *s, const BackRows *r, const acc *w, const acc *bias, int64_t taps,
+                             int64_t rows, LsActivation kind)
 {
+    bool sums = r->sums != NULL, want = r->want;
     for (int64_t j = 0; j < s->channels; j += LS_LANES) {
         int64_t n = s->channels - j;
-        vacc v = ls_load_upto(dy + j, n);
-        if (kind != LS_NO_ACTIVATION)
-            v *= ls_activate_slope(kind, pre_activation(row, w, bias, s->padded, taps, j, n));
-        ls_store_acc(g + j, v);
-        if (!sums)
-            continue;
+        vacc x[MOST_TAPS + BLOCK_ROWS - 1], g[MOST_TAPS + BLOCK_ROWS - 1]; /* g[K - 1 + i]: of step t + i */
+#pragma GCC unroll 8
+        for (int64_t k = 0; k < taps + rows - 1; k++)
+            x[k] = ls_load_upto(r->row[k] + j, n);
 #pragma GCC unroll 4
-        for (int64_t k = 0; k < taps; k++) {
-            acc *sum = sums + k * s->padded + j;
-            ls_store_acc(sum, ls_load_acc(sum) + v * ls_load_upto(row[k] + j, n));
+        for (int64_t k = 0; k < taps - 1; k++)
+            g[k] = ls_load_acc(r->ring + (r->t + 1 + k) % taps * s->padded + j);
+        fetch_ahead(r->row + taps + rows - 1, j, rows);
+        fetch_ahead(r->dy + rows, j, rows);
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < rows; i++) {
+            vacc v = ls_load_upto(r->dy[i] + j, n);
+            if (kind != LS_NO_ACTIVATION)
+                v *= ls_activate_slope(kind, pre_activation(x + i, w, bias, s->padded, taps, j));
+            g[taps - 1 + i] = v;
+            if (i > rows - taps)
+                ls_store_acc(r->ring + (r->t + i) % taps * s->padded + j, v);
         }
-        acc *sum = sums + taps * s->padded + j;
-        ls_store_acc(sum, ls_load_acc(sum) + v);
-    }
-}
-
-/* dx_t = sum_k w[k] g_{t+K-1-k}, where the ring holds the row of step i at i mod K; zero to the columns that are not
- * convolved, unless another op writes them. */
-LS_INLINE void input_row(const Shape *s, const acc *ring, const acc *w, int64_t t, real *dx, bool add, int64_t taps)
-{
-    const acc *g[MOST_TAPS];
-    for (int64_t k = 0; k < taps; k++)
-        g[k] = ring + (t + taps - 1 - k) % taps * s->padded;
-    for (int64_t j = 0; j < s->channels; j += LS_LANES) {
-        int64_t n = s->channels - j;
-        vacc v = {0};
-        if (add)
-            v = ls_load_upto(dx + j, n);
+#pragma GCC unroll 5
+        for (int64_t k = 0; sums && k <= taps; k++) {
+            acc *at = r->sums + k * s->padded + j;
+            vacc sum = ls_load_acc(at);
 #pragma GCC unroll 4
-        for (int64_t k = 0; k < taps; k++)
-            v += ls_load_acc(w + k * s->padded + j) * ls_load_acc(g[k] + j);
-        ls_store_upto(dx + j, v, n);
+            for (int64_t i = 0; i < rows; i++)
+                sum += k < taps ? g[taps - 1 + i] * x[k + i] : g[taps - 1 + i];
+            ls_store_acc(at, sum);
+        }
+#pragma GCC unroll 4
+        for (int64_t i = 0; want && i < rows; i++) {
+            vacc v = {0};
+            if (r->add)
+                v = ls_load_upto(r->dx[i] + j, n);
+#pragma GCC unroll 4
+            for (int64_t k = 0; k < taps; k++)
+                v += ls_load_acc(w + k * s->padded + j) * g[taps - 1 + i - k];
+            ls_store_upto(r->dx[i] + j, v, n);
+        }
     }
-    if (!add && s->clear > 0)
-        memset(dx + s->channels, 0, (size_t)s->clear * sizeof(real));
 }
 
-LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segment, acc *ring, acc *sums, int64_t taps,
+/* Steps first to end of stream b, and g of the K - 1 steps after them, with which the last gradients of x are complete.
+ */
+LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segment, int64_t group, int64_t taps,
                                 LsActivation kind)
 {
-    const acc *w = taps_of(node), *bias = bias_of(node, s);
     int64_t b = segment / s->cuts, first = segment % s->cuts * s->rows;
     int64_t end = first + s->rows < s->steps ? first + s->rows : s->steps;
-    bool want = ls_wants(node, 0), add = ls_adds(node, 0);
-    for (int64_t t = first; t < (want ? end + taps - 1 : end); t++) {
-        acc *g = ring + t % taps * s->padded;
-        if (t < s->steps) {
-            const real *row[MOST_TAPS], *dy = (const real *)node->out[0]->grad + (b * s->steps + t) * s->channels;
-            rows_at(node, s, b, t, row);
-            slope_row(s, row, w, bias, dy, g, t < end ? sums : NULL, taps, kind);
-        } else {
-            memset(g, 0, (size_t)s->padded * sizeof(acc));
+    real *waste = waste_of(node, s, group);
+    BackRows r = {.ring = ring_of(node, s, group), .want = ls_wants(node, 0), .add = ls_adds(node, 0)};
+    for (int64_t t = first, rows; t < (r.want ? end + taps - 1 : end); t += rows) {
+        rows = taps == 4 && (t >= end || t + BLOCK_ROWS <= end) ? BLOCK_ROWS : 1;
+        r.t = t;
+        r.sums = t < end ? sums_of(node, s, group) : NULL;
+        rows_at(node, s, b, t, 2 * rows - 1, r.row);
+        for (int64_t i = 0; i < 2 * rows; i++)
+            r.dy[i] = t + i < s->steps ? (const real *)node->out[0]->grad + (b * s->steps + t + i) * s->channels
+                                       : zeros_of(node, s);
+        for (int64_t i = 0, at = t - taps + 1; r.want && i < rows; i++, at++) {
+            bool own = at >= first && at < end;
+            r.dx[i] = own ? (real *)node->in[0]->grad + (b * s->steps + at) * s->columns : waste;
+            if (own && !r.add && s->clear > 0)
+                memset(r.dx[i] + s->channels, 0, (size_t)s->clear * sizeof(real));
         }
-        int64_t done = t - taps + 1;
-        if (want && done >= first)
-            input_row(s, ring, w, done, (real *)node->in[0]->grad + (b * s->steps + done) * s->columns, add, taps);
+        if (rows == BLOCK_ROWS)
+            backward_rows(s, &r, taps_of(node), bias_of(node, s), 4, BLOCK_ROWS, kind);
+        else
+            backward_rows(s, &r, taps_of(node), bias_of(node, s), taps, 1, kind);
     }
 }
 
@@ -319,18 +376,14 @@ static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, 
     LsTensor *state = node->in[3];
     if (!carries_over(node) || !ls_wants(node, 3))
         return LS_OK;
-    Shape rows = *s;
-    rows.clear = 0;
-    acc *ring = ring_of(node, s, 0);
+    BackRows r = {.ring = ring_of(node, s, 0), .want = true};
     for (int64_t b = 0; b < s->streams; b++) {
-        memset(ring, 0, (size_t)(s->taps * s->padded) * sizeof(acc));
-        for (int64_t t = 0; t < s->taps - 1; t++) {
-            const real *row[MOST_TAPS], *dy = (const real *)node->out[0]->grad + (b * s->steps + t) * s->channels;
-            rows_at(node, s, b, t, row);
-            slope_row(s, row, taps_of(node), bias_of(node, s), dy, ring + t % s->taps * s->padded, NULL, s->taps, kind);
-            /* step t - K + 1, numbered K later so that it is not negative */
-            input_row(&rows, ring, taps_of(node), t + 1, (real *)state->grad + (b * (s->taps - 1) + t) * s->channels,
-                      false, s->taps);
+        memset(r.ring, 0, (size_t)(s->taps * s->padded) * sizeof(acc));
+        for (r.t = 0; r.t < s->taps - 1; r.t++) {
+            rows_at(node, s, b, r.t, 1, r.row);
+            r.dy[0] = r.dy[1] = (const real *)node->out[0]->grad + (b * s->steps + r.t) * s->channels;
+            r.dx[0] = (real *)state->grad + (b * (s->taps - 1) + r.t) * s->channels;
+            backward_rows(s, &r, taps_of(node), bias_of(node, s), s->taps, 1, kind);
         }
     }
     return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->grad, state->end->grad,
@@ -371,18 +424,17 @@ static void finish_sums(const LsNode *node, const Shape *s)
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     Shape s = shape_of(node);
-    const Conv *conv = node->attr;
+    LsActivation kind = ((const Conv *)node->attr)->activation;
     prepare(node, &s);
-    LS_TRY(give_rows(node, run, &s, conv->activation));
+    LS_TRY(give_rows(node, run, &s, kind));
 #pragma omp parallel for schedule(dynamic, 1)
     for (int64_t group = 0; group < s.groups; group++) {
-        acc *ring = ring_of(node, &s, group), *sums = sums_of(node, &s, group);
-        memset(sums, 0, (size_t)((s.taps + 1) * s.padded) * sizeof(acc));
+        memset(sums_of(node, &s, group), 0, (size_t)((s.taps + 1) * s.padded) * sizeof(acc));
         for (int64_t i = group * s.segments / s.groups; i < (group + 1) * s.segments / s.groups; i++) {
-            if (s.taps == 4 && conv->activation == LS_SILU)
-                backward_segment(node, &s, i, ring, sums, 4, LS_SILU);
+            if (s.taps == 4 && kind == LS_SILU)
+                backward_segment(node, &s, i, group, 4, LS_SILU);
             else
-                backward_segment(node, &s, i, ring, sums, s.taps, conv->activation);
+                backward_segment(node, &s, i, group, s.taps, kind);
         }
     }
     add_rows(node, &s);
@@ -431,7 +483,9 @@ static bool cases(LsGraph *g, int which)
                  {1, 9, 5, 5, 4, true, true, true},
                  {2, 5, 9, 7, 4, true, false, true, true},
                  {1, 70, 20, 20, 3, false, false, false, true},
-                 {1, 3, 3, 3, 4, true, false, true, true}};
+                 {1, 3, 3, 3, 4, true, false, true, true},
+                 {2, 70, 21, 18, 4, true, false, true},
+                 {1, 41, 20, 19, 4, false, false, true, true}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     int64_t b = table[which].streams, e = table[which].channels, k = table[which].taps;
