@@ -12,8 +12,6 @@
 #define LEAST_SEGMENT ((int64_t)512)
 /* Tokens at once, of all streams, whose activations the caches hold. */
 #define CARRY_TOKENS ((int64_t)2048)
-/* Of forward, that a cut must spare where the whole sequence fits too: sums over segments round otherwise. */
-#define WORTH_A_CUT 0.1
 /* Of HDF5 and of the check that follows a save, measured. */
 #define SAVING_BYTES ((int64_t)6 << 20)
 
@@ -272,11 +270,6 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
 {
     LS_TRY(ls_train_shapes(config, ranks, plan));
     LsStatus status = plan_shape(config, ranks, evaluation, limit, plan);
-    if (status == LS_OK && config->train.segment == 0 && plan->recomputed.share > WORTH_A_CUT) {
-        LsTrainPlan cut = *plan;
-        if (cut_to_fit(config, ranks, evaluation, limit, &cut) && done_twice(&cut) < done_twice(plan) - WORTH_A_CUT)
-            *plan = cut;
-    }
     if (status != LS_RESOURCE || !limit || limit->bytes == 0)
         return status;
     char reason[512],
