@@ -17,7 +17,7 @@ enum {
     DEPTH = 1024,      /* of a block of k at most: a longer one rounds fewer sums to float, but shares a power of two among more numbers */
     ROWS = 128,        /* of a block of A */
     B_BYTES = 12 << 20, /* of a packed block of B at most */
-    CHUNK = 6,         /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    CHUNK = 12,        /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
     LEAST_ROWS = 64,   /* of a task where there are few */
     LEAST_COLUMNS = 512, /* of a task, for packing A again for the next columns to be cheap */
     SUM = LS_FIXED_DIGITS * TILE * TILE
@@ -140,26 +140,27 @@ static bool multiply_column(const Plan *p, const Block *b, const Piece *t, const
     _Alignas(64) int32_t sums[ROWS / TILE][SUM];
     int64_t panel = ls_fixed_bytes(b->depth), steps = ls_fixed_steps(b->depth), panels = ls_ceil_div(t->rows, TILE);
     int64_t lines = LS_FIXED_STEP_BYTES / LS_ALIGN / panels, kept = -1;
+    int64_t chunk = ls_even_piece(steps, CHUNK, 1);
     const int32_t *given = NULL; /* the sums of the tile before */
     bool wide = of_b->wide;
     Piece tile = *t, before = tile;
-    for (int64_t step = 0; step < steps; step += CHUNK)
+    for (int64_t step = 0; step < steps; step += chunk)
         for (int64_t i = 0; i < panels; i++) {
             if (of_b->wide || of_a[i].wide) {
                 wide = true;
                 continue;
             }
-            bool complete = step + CHUNK >= steps;
+            bool complete = step + chunk >= steps;
             tile.row = t->row + i * TILE, tile.rows = ls_least(TILE, t->rows - i * TILE);
             /* Two in turn, where that is enough, leave the first-level cache to the panels. */
-            int32_t *sum = sums[steps > CHUNK ? i : given == sums[0]];
+            int32_t *sum = sums[steps > chunk ? i : given == sums[0]];
             LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES,
                                       .b = right + step * LS_FIXED_STEP_BYTES,
-                                      .steps = ls_least(CHUNK, steps - step),
+                                      .steps = ls_least(chunk, steps - step),
                                       .add = step > 0,
                                       .sum = sum,
                                       .next =
-                                          right + (step + CHUNK) * LS_FIXED_STEP_BYTES + i * CHUNK * lines * LS_ALIGN,
+                                          right + (step + chunk) * LS_FIXED_STEP_BYTES + i * chunk * lines * LS_ALIGN,
                                       .lines = lines};
             if (complete) {
                 product.result = (const float *)p->g->c + tile.row * p->g->ldc + tile.column;

@@ -46,15 +46,15 @@ void ls_fixed_multiply(const LsFixedProduct *p)
             __builtin_prefetch(next, 0, 2);
         for (int64_t i = 0; i < rows && result < end; i++, result += p->result_stride)
             __builtin_prefetch(result, 1);
-        _tile_loadd(3, a, 64);
+        _tile_stream_loadd(3, a, 64);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 3, 6);
-        _tile_loadd(4, a + TILE, 64);
+        _tile_stream_loadd(4, a + TILE, 64);
         _tile_dpbssd(1, 4, 6);
         _tile_loadd(7, b + TILE, 64);
         _tile_dpbssd(2, 4, 7);
         _tile_dpbssd(1, 3, 7);
-        _tile_loadd(5, a + 2 * TILE, 64);
+        _tile_stream_loadd(5, a + 2 * TILE, 64);
         _tile_dpbssd(2, 5, 6);
         _tile_loadd(6, b + 2 * TILE, 64);
         _tile_dpbssd(2, 3, 6);
