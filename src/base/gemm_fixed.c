@@ -13,7 +13,6 @@
 
 enum {
     TILE = LS_FIXED_TILE,
-    TOGETHER = LS_FIXED_TOGETHER * TILE,
     DEPTH = 1024,      /* of a block of k at most: a longer one rounds fewer sums to float, but shares a power of two among more numbers */
     ROWS = 128,        /* of a block of A */
     B_BYTES = 12 << 20, /* of a packed block of B at most */
@@ -185,9 +184,7 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
     int64_t panel = ls_fixed_bytes(b->depth);
     LsFixedScale scale_a[ROWS / TILE];
     const LsFixedScale *scale_b = p->scale_b + column / TILE;
-    for (int64_t i = 0; i < task.rows; i += TOGETHER)
-        ls_fixed_pack(&p->a, row + i, ls_least(TOGETHER, task.rows - i), b->from, b->depth, own->copy,
-                      own->packed_a + i / TILE * panel, scale_a + i / TILE);
+    ls_fixed_pack(&p->a, row, task.rows, b->from, b->depth, own->copy, own->packed_a, scale_a);
     bool wide = false;
     for (int64_t j = 0; j < task.columns; j += TILE) {
         Piece strip = {row, task.rows, task.column + j, ls_least(TILE, task.columns - j)};
@@ -208,9 +205,10 @@ static void run_block(const Plan *p, const Block *b, const Own *own)
     int64_t row_tasks = ls_ceil_div(p->g->m, p->task_rows), column_tasks = ls_ceil_div(b->columns, p->task_columns);
 #pragma omp master
     ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
+    const int64_t wide = ls_round_up(ls_ceil_div(b->columns, omp_get_num_threads()), TILE);
 #pragma omp for schedule(static)
-    for (int64_t j = 0; j < b->columns; j += TOGETHER)
-        ls_fixed_pack(&p->b, b->column + j, ls_least(TOGETHER, b->columns - j), b->from, b->depth, own->copy,
+    for (int64_t j = 0; j < b->columns; j += wide)
+        ls_fixed_pack(&p->b, b->column + j, ls_least(wide, b->columns - j), b->from, b->depth, own->copy,
                       p->packed_b + j / TILE * ls_fixed_bytes(b->depth), p->scale_b + j / TILE);
     for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
         multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, own);

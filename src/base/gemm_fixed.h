@@ -58,7 +58,7 @@ static inline int64_t ls_fixed_copy(int64_t depth)
     return ls_fixed_steps(depth) * LS_FIXED_STEP * LS_FIXED_TILE * LS_FIXED_TOGETHER;
 }
 
-/* Packs `rows` (1 to 64) rows from `row` of k from `from`, `depth` long, in panels of 16; what lies beyond them is
+/* Packs `rows` rows from `row` of k from `from`, `depth` long, in panels of 16; what lies beyond them is
  * zero. scale: of each panel. */
 void ls_fixed_pack(const LsFixedSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
                    uint8_t *out, LsFixedScale *scale);

@@ -1,5 +1,6 @@
 /* Packing of fixed-point panels: the largest number of each row first, then its digits, 16 rows by 64 of k at a
  * time. */
+#include "base/gemm_ask.h"
 #include "base/gemm_fixed.h"
 #include "base/pieces.h"
 
@@ -14,7 +15,7 @@ enum { TILE = LS_FIXED_TILE, STEP = LS_FIXED_STEP, LEAST_EXPONENT = -104 };
 /* 16 rows by 64 of k that are there whole: the source's own numbers or a copy filled up with zeros. */
 typedef struct Piece {
     const float *x;
-    int64_t stride; /* from row to row; lines of k are copies, TILE apart */
+    int64_t stride; /* from row to row, or line to line */
 } Piece;
 
 /* ---- The largest of each row ------------------------------------------------------------------------------------- */
@@ -53,31 +54,27 @@ static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t r
     return most[0];
 }
 
-/* Lines of k lie too far apart to be read twice: while their largest are found they are copied, (panels, k, 16), zeros
- * beyond rows and depth. */
+/* Lines of k may lie too far apart to be read twice: while their largest are found they are copied, (k, panels, 16),
+ * zeros beyond rows and depth. */
 static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource *s, const float *x, int64_t rows,
                                                              int64_t depth, const int panels, float *copy,
                                                              __m512i largest[LS_FIXED_TOGETHER])
 {
-    enum { AHEAD = 24 };
-    const int64_t stride = s->stride;
-    __m512i most[LS_FIXED_TOGETHER];
-    const int64_t length = ls_fixed_steps(depth) * STEP * TILE;
+    enum { AHEAD = 12 };
+    const int64_t stride = s->stride, beyond = ls_fixed_steps(depth) * STEP - depth;
     const __mmask16 last = (__mmask16)((1u << (rows - (panels - 1) * TILE)) - 1);
-    for (int j = 0; j < panels; j++)
-        most[j] = _mm512_setzero_si512();
-    for (int64_t k = 0; k < depth; k++, x += stride)
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a; /* no array: it would go through memory */
+    for (int64_t k = 0; k < depth; k++, x += stride, copy += panels * TILE)
 #pragma GCC unroll 4
         for (int j = 0; j < panels; j++) {
             _mm_prefetch((const char *)(x + AHEAD * stride + j * TILE), _MM_HINT_T0);
             __m512i line = j == panels - 1 ? _mm512_maskz_loadu_epi32(last, x + j * TILE) : _mm512_loadu_si512(x + j * TILE);
-            most[j] = larger(most[j], line);
-            _mm512_store_si512(copy + j * length + k * TILE, line);
+            __m512i *most = j == 0 ? &a : j == 1 ? &b : j == 2 ? &c : &d;
+            *most = larger(*most, line);
+            _mm512_store_si512(copy + j * TILE, line);
         }
-    for (int j = 0; j < panels; j++) {
-        largest[j] = most[j];
-        memset(copy + j * length + depth * TILE, 0, (size_t)(length - depth * TILE) * sizeof *copy);
-    }
+    largest[0] = a, largest[1] = b, largest[2] = c, largest[3] = d;
+    memset(copy, 0, (size_t)(beyond * panels * TILE) * sizeof *copy);
 }
 
 /* ---- The rows' powers of two ------------------------------------------------------------------------------------- */
@@ -108,72 +105,51 @@ static inline __mmask16 few_digits(__m512i n)
     return _mm512_cmp_epi32_mask(_mm512_abs_epi32(n), _mm512_set1_epi32(1 << 13), _MM_CMPINT_LT);
 }
 
-/* x as an integer whose bytes are its digits: with half a unit added to the lower two, they are those of an unsigned
- * number. Counts those of few digits. */
-static inline __attribute__((always_inline)) __m512i digits(__m512i x, __m512 multiplier, __m512i *few)
+/* The integers of a vector with half a unit added to the lower two digits: these are those of an unsigned number then,
+ * 128 too large, and the first is as it should be. */
+static inline __m512i with_halves(const float *x, __m512 multiplier)
 {
-    const __m512i half = _mm512_set1_epi32(0x8080);
-    __m512i n = integers(x, multiplier);
-    *few = _mm512_mask_add_epi32(*few, few_digits(n), *few, _mm512_set1_epi32(1));
-    return _mm512_xor_si512(_mm512_add_epi32(n, half), half);
+    return _mm512_add_epi32(integers(_mm512_loadu_si512(x), multiplier), _mm512_set1_epi32(0x8080));
 }
 
-/* From 64 numbers of a row, in order, a vector of bytes of each digit, the first digit first. */
-static inline __attribute__((always_inline)) void digits_of_row(const __m512i n[4], __m512i out[LS_FIXED_DIGITS])
+/* From four vectors a unit of four bytes a lane of each digit. */
+static inline __attribute__((always_inline)) void digits_of(const __m512i n[4], __m512i out[LS_FIXED_DIGITS])
 {
-    /* bytes 2, 6, 10 ... of two vectors, then bytes 1, 5, 9 ...; and bytes 0, 4, 8 ... */
-    _Alignas(64) static const uint8_t upper[64] = {
-        2,  6,  10, 14,  18,  22,  26,  30,  34,  38,  42, 46, 50, 54,  58,  62,  66,  70,  74,  78, 82, 86,
-        90, 94, 98, 102, 106, 110, 114, 118, 122, 126, 1,  5,  9,  13,  17,  21,  25,  29,  33,  37, 41, 45,
-        49, 53, 57, 61,  65,  69,  73,  77,  81,  85,  89, 93, 97, 101, 105, 109, 113, 117, 121, 125};
-    _Alignas(64) static const uint8_t lower[64] = {0,  4,  8,  12, 16, 20, 24, 28, 32, 36, 40, 44, 48,  52,  56,  60,
-                                                   64, 68, 72, 76, 80, 84, 88, 92, 96, 100, 104, 108, 112, 116, 120, 124};
-    __m512i pick = _mm512_load_si512(upper), last = _mm512_load_si512(lower);
-    __m512i a = _mm512_permutex2var_epi8(n[0], pick, n[1]), b = _mm512_permutex2var_epi8(n[2], pick, n[3]);
-    out[0] = _mm512_shuffle_i64x2(a, b, 0x44);
-    out[1] = _mm512_shuffle_i64x2(a, b, 0xee);
-    out[2] = _mm512_shuffle_i64x2(_mm512_permutex2var_epi8(n[0], last, n[1]),
-                                  _mm512_permutex2var_epi8(n[2], last, n[3]), 0x44);
-}
-
-/* From four neighbours in k of 16 rows: a unit of four bytes a row of each digit. */
-static inline __attribute__((always_inline)) void digits_of_k(const __m512i n[4], __m512i out[LS_FIXED_DIGITS])
-{
-    const __m512i even = _mm512_set1_epi32(0x00ff00ff);
+    const __m512i even = _mm512_set1_epi32(0x00ff00ff), sign = _mm512_set1_epi8(-128);
     enum { CHOOSE = 0xca }; /* where the first operand has a one the second, else the third */
     __m512i a = _mm512_ternarylogic_epi32(even, n[0], _mm512_slli_epi32(n[1], 8), CHOOSE);
     __m512i b = _mm512_ternarylogic_epi32(even, n[2], _mm512_slli_epi32(n[3], 8), CHOOSE);
     __m512i c = _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(n[0], 8), n[1], CHOOSE);
     __m512i d = _mm512_ternarylogic_epi32(even, _mm512_srli_epi32(n[2], 8), n[3], CHOOSE);
     out[0] = _mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(a, 16), b);
-    out[1] = _mm512_mask_blend_epi16(0xaaaaaaaa, c, _mm512_slli_epi32(d, 16));
-    out[2] = _mm512_mask_blend_epi16(0xaaaaaaaa, a, _mm512_slli_epi32(b, 16));
+    out[1] = _mm512_xor_si512(_mm512_mask_blend_epi16(0xaaaaaaaa, c, _mm512_slli_epi32(d, 16)), sign);
+    out[2] = _mm512_xor_si512(_mm512_mask_blend_epi16(0xaaaaaaaa, a, _mm512_slli_epi32(b, 16)), sign);
 }
 
 typedef struct Work {
     _Alignas(64) float multiplier[TILE];
-    __m512i few[TILE]; /* numbers of few digits; along k: of each row, over lanes of k; else in the first, a lane a row */
+    /* Numbers whose first digit is nought, at most 255 of each of a step's sixty-four of k (or rows): along k bytes of
+     * a row; else in the first, four bytes a row. */
+    __m512i few[TILE];
 } Work;
 
+/* A tile's 64 of k come in fours that lie 16 apart, which takes the fewest instructions along k: 0 16 32 48, 1 17 ... */
 static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool along_k, const bool right, Work *w,
                                                              uint8_t *out)
 {
-    LsSquare digit[LS_FIXED_DIGITS]; /* units of four of k: along_k rows by fours; else fours by rows */
-    __m512 all = _mm512_load_ps(w->multiplier);
+    LsSquare digit[LS_FIXED_DIGITS]; /* fours of k: along_k rows by fours; else fours by rows */
+    const __m512 all = _mm512_load_ps(w->multiplier);
+    const __m512i one = _mm512_set1_epi8(1);
 #pragma GCC unroll 1
     for (int i = 0; i < TILE; i++) {
         __m512i n[4], d[LS_FIXED_DIGITS];
         __m512 multiplier = along_k ? _mm512_set1_ps(w->multiplier[i]) : all;
-        __m512i few = w->few[along_k ? i : 0];
 #pragma GCC unroll 4
         for (int j = 0; j < 4; j++)
-            n[j] = digits(_mm512_loadu_si512(along_k ? p.x + i * p.stride + TILE * j : p.x + (4 * i + j) * TILE),
-                          multiplier, &few);
-        w->few[along_k ? i : 0] = few;
-        if (along_k)
-            digits_of_row(n, d);
-        else
-            digits_of_k(n, d);
+            n[j] = with_halves(along_k ? p.x + i * p.stride + TILE * j : p.x + (i + TILE * j) * p.stride, multiplier);
+        digits_of(n, d);
+        __m512i *few = &w->few[along_k ? i : 0];
+        *few = _mm512_mask_adds_epu8(*few, _mm512_testn_epi8_mask(d[0], d[0]), *few, one);
 #pragma GCC unroll 3
         for (int j = 0; j < LS_FIXED_DIGITS; j++) {
             if (along_k == right)
@@ -221,32 +197,30 @@ static bool row_is_wide(const float *x, int64_t depth, float multiplier)
     return 4 * few > all;
 }
 
-/* Zeros count as of few digits while packing: only where those are many, a row is looked at again. */
+/* Zeros and others below 2^-8 of the power of two count as of few digits while packing: only where those are many, a row is looked at
+ * again. */
 static bool rows_are_wide(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, const Work *w)
 {
-    __m512i most = w->few[0];
-    for (int i = 1; i < TILE; i++)
-        most = _mm512_max_epi32(most, w->few[i]);
-    if (4 * _mm512_reduce_add_epi32(most) <= depth)
-        return false;
     int64_t beyond = ls_fixed_steps(depth) * STEP - depth;
-    for (int64_t i = 0; i < rows; i++)
-        if (4 * (_mm512_reduce_add_epi32(w->few[i]) - beyond) > depth &&
-            row_is_wide(x + i * s->stride, depth, w->multiplier[i]))
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t few = _mm512_reduce_add_epi64(_mm512_sad_epu8(w->few[i], _mm512_setzero_si512())) - beyond;
+        if (4 * few > depth && row_is_wide(x + i * s->stride, depth, w->multiplier[i]))
             return true;
+    }
     return false;
 }
 
-/* The same of lines: (depth, 16) */
-static bool lines_are_wide(const float *lines, int64_t rows, int64_t depth, const Work *w)
+/* The same of lines: (depth, 16), `stride` apart. */
+static bool lines_are_wide(const float *lines, int64_t stride, int64_t rows, int64_t depth, const Work *w)
 {
     const __mmask16 exist = (__mmask16)((1u << rows) - 1);
-    __m512i limit = _mm512_set1_epi32((int)(depth + 4 * (ls_fixed_steps(depth) * STEP - depth)));
-    if (_mm512_mask_cmp_epi32_mask(exist, _mm512_slli_epi32(w->few[0], 2), limit, _MM_CMPINT_NLE) == 0)
+    const __m512i limit = _mm512_set1_epi32((int)(depth + 4 * (ls_fixed_steps(depth) * STEP - depth)));
+    __m512i fours = _mm512_madd_epi16(_mm512_maddubs_epi16(w->few[0], _mm512_set1_epi8(1)), _mm512_set1_epi16(4));
+    if (_mm512_mask_cmp_epi32_mask(exist, fours, limit, _MM_CMPINT_NLE) == 0)
         return false;
     __m512i all = _mm512_setzero_si512(), few = all, one = _mm512_set1_epi32(1);
     for (int64_t k = 0; k < depth; k++) {
-        __m512i line = _mm512_load_si512(lines + k * TILE);
+        __m512i line = _mm512_load_si512(lines + k * stride);
         __mmask16 there = _mm512_test_epi32_mask(line, _mm512_set1_epi32(0x7fffffff));
         all = _mm512_mask_add_epi32(all, there, all, one);
         few = _mm512_mask_add_epi32(few, there & few_digits(integers(line, _mm512_load_ps(w->multiplier))), few, one);
@@ -256,45 +230,58 @@ static bool lines_are_wide(const float *lines, int64_t rows, int64_t depth, cons
 
 /* ---- Panels ------------------------------------------------------------------------------------------------------ */
 
-static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out,
-                      LsFixedScale *scale)
+enum { LINE = LS_ALIGN / sizeof(float), STEP_LINES = TILE * STEP / LINE };
+
+/* One panel; memory is asked for the next, if there is one. */
+static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, bool more, float *copy,
+                      uint8_t *out, LsFixedScale *scale)
 {
     Work w;
     begin_panel(&w, largest_of_rows(s, x, rows, depth), scale);
-    for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES)
+    for (int64_t k = 0, asked = 0; k < depth; k += STEP, asked += STEP_LINES, out += LS_FIXED_STEP_BYTES) {
+        if (more)
+            ls_ask_for_rows(x + TILE * s->stride, s->stride * (int64_t)sizeof *x, (depth + LINE - 1) / LINE, asked,
+                            STEP_LINES);
         (s->right ? rows_right : rows_left)(rows_at(s, x + k, rows, depth - k, copy), &w, out);
+    }
     scale->wide = scale->wide || (!s->by_largest && rows_are_wide(s, x, rows, depth, &w));
 }
 
-static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, float *copy, uint8_t *out,
-                       LsFixedScale *scale)
+/* The same of up to four panels. */
+static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, bool more, float *copy,
+                       uint8_t *out, LsFixedScale *scale)
 {
     __m512i most[LS_FIXED_TOGETHER];
     const int panels = (int)((rows + TILE - 1) / TILE);
+    const int64_t stride = panels * TILE;
     if (panels == LS_FIXED_TOGETHER)
         copy_lines(s, x, rows, depth, LS_FIXED_TOGETHER, copy, most);
     else
         copy_lines(s, x, rows, depth, panels, copy, most);
-    for (int j = 0; j < panels; j++) {
-        const float *lines = copy;
+    int64_t asked = 0;
+    for (int j = 0; j < panels; j++, copy += TILE) {
         Work w;
         begin_panel(&w, most[j], scale + j);
-        for (int64_t k = 0; k < depth; k += STEP, out += LS_FIXED_STEP_BYTES, copy += STEP * TILE)
-            (s->right ? k_right : k_left)((Piece){copy, TILE}, &w, out);
-        scale[j].wide =
-            scale[j].wide || (!s->by_largest && lines_are_wide(lines, ls_least(TILE, rows - j * TILE), depth, &w));
+        for (int64_t k = 0; k < depth; k += STEP, asked += STEP_LINES, out += LS_FIXED_STEP_BYTES) {
+            if (more)
+                ls_ask_for_rows(x + rows, s->stride * (int64_t)sizeof *x, stride / LINE, asked, STEP_LINES);
+            (s->right ? k_right : k_left)((Piece){copy + k * stride, stride}, &w, out);
+        }
+        scale[j].wide = scale[j].wide ||
+                        (!s->by_largest && lines_are_wide(copy, stride, ls_least(TILE, rows - j * TILE), depth, &w));
     }
 }
 
 void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
                    uint8_t *out, LsFixedScale *scale)
 {
-    if (!s->along_k) {
-        pack_lines(s, s->data + from * s->stride + row, rows, depth, copy, out, scale);
-        return;
+    const float *x = s->data + (s->along_k ? row * s->stride + from : from * s->stride + row);
+    const int64_t together = s->along_k ? TILE : TILE * LS_FIXED_TOGETHER;
+    for (int64_t i = 0, here; i < rows; i += here) {
+        here = ls_least(together, rows - i);
+        (s->along_k ? pack_rows : pack_lines)(s, x + i * (s->along_k ? s->stride : 1), here, depth, i + here < rows, copy,
+                                              out + i / TILE * ls_fixed_bytes(depth), scale + i / TILE);
     }
-    for (int64_t i = 0; i < rows; i += TILE, out += ls_fixed_bytes(depth), scale++)
-        pack_rows(s, s->data + (row + i) * s->stride + from, ls_least(TILE, rows - i), depth, copy, out, scale);
 }
 
 #else

@@ -1,4 +1,5 @@
 /* Packing of panels: whole steps of 32 rows by 32 of k in registers, through a step's copy in memory at the edges. */
+#include "base/gemm_ask.h"
 #include "base/gemm_panel.h"
 #include "base/pieces.h"
 
@@ -173,18 +174,6 @@ static inline void pack_step(const LsPanelSource *s, const Lines *l, PackTile pa
     }
 }
 
-/* A panel's share of the lines of memory that come next: `count` from number `first` on, `across` of them in a row, row
- * after row, as the machine's own guesses follow best. */
-static inline void ask_for_rows(const char *x, int64_t stride, int64_t across, int64_t first, int64_t count)
-{
-    int64_t row = first / across, at = first % across;
-    for (int64_t i = 0; i < count; i++) {
-        _mm_prefetch(x + row * stride + at * LS_ALIGN, _MM_HINT_T1);
-        if (++at == across)
-            at = 0, row++;
-    }
-}
-
 void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, uint8_t *out,
                    int64_t panel_bytes)
 {
@@ -198,7 +187,7 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
         for (int64_t p = 0; p < panels; p++)
             for (int64_t step = 0; step < steps; step++) {
                 if (p + 1 < panels)
-                    ask_for_rows(x + 2 * (p + 1) * l.tile, l.line, steps * wide, step * each, each);
+                    ls_ask_for_rows(x + 2 * (p + 1) * l.tile, l.line, steps * wide, step * each, each);
                 pack_step(s, &l, pack, x + 2 * p * l.tile + step * l.step, ls_least(LS_PANEL, rows - p * LS_PANEL),
                           ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
             }
@@ -208,7 +197,7 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
         for (int64_t p = 0; p < panels; p++) {
             const char *at = x + step * l.step + 2 * p * l.tile;
             if (step + 1 < steps)
-                ask_for_rows(x + (step + 1) * l.step, l.line, panels * wide, p * each, each);
+                ls_ask_for_rows(x + (step + 1) * l.step, l.line, panels * wide, p * each, each);
             pack_step(s, &l, pack, at, ls_least(LS_PANEL, rows - p * LS_PANEL),
                       ls_least(LS_STEP, depth - step * LS_STEP), out + p * panel_bytes + step * step_bytes);
         }
