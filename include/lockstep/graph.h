@@ -35,6 +35,7 @@ typedef struct LsGraphOptions {
     const char *loss; /* the output that backward starts from; NULL: "loss" */
     bool poison;      /* debugging: fill everything that must be written with NaN before each node runs */
     bool remake;        /* debugging: drop every result that can be made again, whatever that saves */
+    bool apart;         /* debugging: no op does another's work along with its own (LsOp.joins): the same bits in more time */
     const LsComm *comm; /* NULL: ls_comm_self() */
     bool parts; /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried (ls_carry) */
     bool single_pass;    /* backward is never told to accumulate: forward may work in the memory of the parameters' gradients */

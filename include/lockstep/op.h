@@ -26,6 +26,7 @@ struct LsNode {
     uint32_t add;           /* bit i: backward adds to in[i]->grad; else it overwrites */
     uint32_t own;           /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
     uint64_t key;           /* of the node's name, for counter-based random numbers */
+    const LsNode *before;   /* whose forward, or backward, this call does as well (LsOp.joins); NULL: it does its own alone */
 };
 
 struct LsOp {
@@ -62,6 +63,14 @@ struct LsOp {
 
     uint8_t early[LS_MAX_OUT]; /* early[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the upstream
                                 * gradient. Where that memory is free in forward, out[k]->data is in[i]->grad (LsGraphOptions.single_pass) */
+
+    /* Name of an op whose work this op's calls can do as well, in one pass over memory, where its result is in[0] and it runs
+     * just before: node->before is that node then. forward writes its result too. backward, which is told so only where the
+     * other would overwrite every gradient, writes these from the sum of its own gradient of in[0] and in[0]->grad (which is
+     * left out where it would be overwritten: node->add), and leaves in[0]->grad alone, unless it lies where one of them
+     * does. Both to the same bits as one after the other. The other's backward reads no data, its gradients are of
+     * in[0]'s shape. NULL: none. */
+    const char *joins;
 
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the
      * last. One list serves the gradient check, the comparison with the reference at every instruction set, and the

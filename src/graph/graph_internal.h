@@ -37,6 +37,7 @@ typedef struct LsTensorPlan {
 typedef struct LsNodePlan {
     bool active;
     uint32_t add_first, add_more; /* node->add for the first micro-batch and for those after */
+    bool joined, joined_back;     /* forward, backward of the node before are part of this node's (LsOp.joins) */
     int forward_block, backward_block, again_block; /* scratch */
     bool dropped;                 /* results are let go of after forward; backward has them made again where it needs them */
     int backward_time, again_time; /* again_time -1: forward is made once */
@@ -113,6 +114,10 @@ LsStatus ls_plan_fit(LsGraph *g, int64_t limit) LS_MUST_USE;
 
 /* May node n be dropped? Not with results that are kept or states that it changes. */
 bool ls_plan_can_drop(const LsGraph *g, int n);
+
+/* Forward, backward of node n are done by the node after it. */
+static inline bool ls_plan_left(const LsGraph *g, int n) { return n + 1 < g->nodes && g->node_plan[n + 1].joined; }
+static inline bool ls_plan_left_back(const LsGraph *g, int n) { return n + 1 < g->nodes && g->node_plan[n + 1].joined_back; }
 
 /* Seconds of a node's forward on a typical machine: for comparing nodes. */
 double ls_plan_seconds(const LsNode *node);

@@ -2,7 +2,8 @@
  *
  * Time counts the calls of ops in the order in which they run: forward of node n is time n; then, for n from the last
  * to the first, what backward of n needs again is made (in the order of the nodes, each at most once), and backward of
- * n runs. A value made again lies in a block of its own from then on; the executor turns the tensor's pointer. */
+ * n runs. A value made again lies in a block of its own from then on; the executor turns the tensor's pointer. A node
+ * whose work another's call does (LsOp.joins) has that one's times; what is made again is made one by one. */
 #include "graph/graph_internal.h"
 
 #include <stdlib.h>
@@ -23,6 +24,8 @@ static void forget(LsGraph *g)
         plan->forward_block = plan->backward_block = plan->again_block = plan->again_time = -1;
     }
 }
+
+static int forward_time(const LsGraph *g, int n) { return n + ls_plan_left(g, n); }
 
 /* ---- The order of work ---- */
 
@@ -63,6 +66,11 @@ static void order_work(LsGraph *g)
     int time = g->nodes;
     for (int n = g->nodes - 1; n >= 0; n--) {
         int from = g->remakes;
+        if (ls_plan_left_back(g, n)) { /* reads no data that might have to be made again */
+            g->node_plan[n].remakes = from;
+            g->node_plan[n].backward_time = g->node_plan[n + 1].backward_time;
+            continue;
+        }
         if (g->node_plan[n].active)
             demand_for(g, n);
         for (int at = from; at < g->remakes; at++)
@@ -109,7 +117,7 @@ static void read_backward(LsGraph *g, int n)
 static void find_last_uses(LsGraph *g)
 {
     for (int n = 0; n < g->nodes; n++)
-        read_forward(g, n, n);
+        read_forward(g, n, forward_time(g, n));
     for (int at = 0; at < g->remakes; at++)
         read_forward(g, g->remake[at], g->node_plan[g->remake[at]].again_time);
     for (int n = 0; n < g->nodes; n++)
@@ -239,7 +247,7 @@ LsStatus ls_plan_blocks(LsGraph *g)
     order_work(g);
     find_last_uses(g);
     for (int n = 0; n < g->nodes; n++)
-        LS_TRY(place_results(g, n, n, false));
+        LS_TRY(place_results(g, n, forward_time(g, n), false));
     for (int at = 0; at < g->remakes; at++)
         LS_TRY(place_results(g, g->remake[at], g->node_plan[g->remake[at]].again_time, true));
     LS_TRY(place_seeds(g));

@@ -102,6 +102,18 @@ static LsStatus mark_ready(LsGraph *g)
     return LS_OK;
 }
 
+/* Ops that do the work of the node before along with their own. Another user of that result would come later in
+ * forward, earlier in backward. */
+static void mark_joined(LsGraph *g)
+{
+    for (int n = 1; n < g->nodes && !g->options.reference && !g->options.apart; n++) {
+        const LsNode *node = g->node[n], *before = g->node[n - 1];
+        LsNodePlan *plan = &g->node_plan[n];
+        plan->joined = node->op->joins && strcmp(node->op->joins, before->op->name) == 0 && node->in[0] == before->out[0];
+        plan->joined_back = plan->joined && plan->active && g->node_plan[n - 1].active && g->node_plan[n - 1].add_more == 0;
+    }
+}
+
 /* ---- Memory report ---- */
 
 static void count_memory(LsGraph *g)
@@ -187,6 +199,7 @@ static LsStatus plan_layout(LsGraph *g)
     ls_plan_columns(g);
     ls_free(touched);
     mark_early(g);
+    mark_joined(g);
     for (int n = 0; n < g->nodes && g->options.remake; n++)
         g->node_plan[n].dropped = ls_plan_can_drop(g, n);
     LS_TRY(ls_plan_blocks(g));

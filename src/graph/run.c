@@ -60,8 +60,7 @@ static void turn_results(LsGraph *g, int n, bool again)
     }
 }
 
-/* again: in backward, for what was let go of. */
-static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
+static void prepare_forward(LsGraph *g, int n, bool again)
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
@@ -70,6 +69,17 @@ static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
         turn_results(g, n, again);
     if (g->options.poison)
         poison_forward(g, node);
+}
+
+/* again: in backward, for what was let go of. */
+static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
+{
+    LsNode *node = g->node[n];
+    LsNodePlan *plan = &g->node_plan[n];
+    node->before = plan->joined && !again ? g->node[n - 1] : NULL;
+    if (node->before)
+        prepare_forward(g, n - 1, again);
+    prepare_forward(g, n, again);
     bool timed = g->options.profile || ls_trace_on();
     double start = timed ? ls_seconds() : 0;
     bool plain = g->options.reference && node->op->reference;
@@ -82,7 +92,10 @@ static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", node->name);
 }
 
-LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) { return run_forward(g, n, run, false); }
+LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run)
+{
+    return ls_plan_left(g, n) ? LS_OK : run_forward(g, n, run, false);
+}
 
 LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
 {
@@ -94,7 +107,7 @@ LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
     return LS_OK;
 }
 
-static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulate)
+static void prepare_backward(LsGraph *g, int n, bool accumulate)
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
@@ -105,6 +118,16 @@ static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulat
             memset(node->out[i]->grad, 0, (size_t)ls_tensor_bytes(g, node->out[i]));
     if (g->options.poison)
         poison_backward(g, node);
+}
+
+static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulate)
+{
+    LsNode *node = g->node[n];
+    LsNodePlan *plan = &g->node_plan[n];
+    node->before = plan->joined_back ? g->node[n - 1] : NULL;
+    prepare_backward(g, n, accumulate);
+    if (node->before)
+        prepare_backward(g, n - 1, accumulate);
     bool timed = g->options.profile || ls_trace_on();
     double start = timed ? ls_seconds() : 0;
     LsStatus status = node->op->backward(node, run);
@@ -126,7 +149,7 @@ LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate,
             if (hooks && hooks->poll)
                 LS_TRY(hooks->poll(hooks->self));
         }
-        if (g->node_plan[n].active)
+        if (g->node_plan[n].active && !ls_plan_left_back(g, n))
             LS_TRY(run_backward(g, n, run, accumulate));
         if (hooks && hooks->ready && g->node_plan[n].ready < told) {
             told = g->node_plan[n].ready;
@@ -236,29 +259,51 @@ LsStatus ls_graph_check_finite(LsGraph *g)
 
 /* ---- Reports ---- */
 
-static void add_cost(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
+static void cost_alone(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
 {
-    LsCost f = {0}, b = {0};
+    *forward = *backward = (LsCost){0};
     if (g->node[n]->op->cost)
-        g->node[n]->op->cost(g->node[n], &f, &b);
-    forward->flops += f.flops;
-    forward->bytes += f.bytes;
-    forward->products += f.products;
-    if (g->node_plan[n].active) {
-        backward->flops += b.flops;
-        backward->bytes += b.bytes;
-        backward->products += b.products;
-    }
+        g->node[n]->op->cost(g->node[n], forward, backward);
+    if (!g->node_plan[n].active)
+        *backward = (LsCost){0};
+}
+
+static void add_cost(LsCost *to, LsCost cost)
+{
+    to->flops += cost.flops;
+    to->bytes += cost.bytes;
+    to->products += cost.products;
+}
+
+/* With that of the node before where it is done along with it, which spares a reading of what lies between. */
+static void cost_of(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
+{
+    LsCost first, first_back;
+    cost_alone(g, n, forward, backward);
+    if (ls_plan_left(g, n))
+        *forward = (LsCost){0};
+    if (ls_plan_left_back(g, n))
+        *backward = (LsCost){0};
+    if (!g->node_plan[n].joined)
+        return;
+    double spared = (double)ls_tensor_bytes(g, g->node[n]->in[0]);
+    cost_alone(g, n - 1, &first, &first_back);
+    first.bytes -= spared;
+    add_cost(forward, first);
+    first_back.bytes -= spared;
+    if (g->node_plan[n].joined_back)
+        add_cost(backward, first_back);
 }
 
 LsCost ls_graph_cost(const LsGraph *g)
 {
-    LsCost forward = {0}, backward = {0};
-    for (int n = 0; n < g->nodes; n++)
-        add_cost(g, n, &forward, &backward);
-    return (LsCost){.flops = forward.flops + backward.flops,
-                    .bytes = forward.bytes + backward.bytes,
-                    .products = forward.products + backward.products};
+    LsCost forward, backward, all = {0};
+    for (int n = 0; n < g->nodes; n++) {
+        cost_of(g, n, &forward, &backward);
+        add_cost(&all, forward);
+        add_cost(&all, backward);
+    }
+    return all;
 }
 
 int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
@@ -267,6 +312,8 @@ int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
     for (int n = 0; n < g->nodes; n++) {
         const LsNodePlan *plan = &g->node_plan[n];
         int at = 0;
+        if (ls_plan_left(g, n) && (ls_plan_left_back(g, n) || !plan->active))
+            continue;
         while (at < count && strcmp(rows[at].name, g->node[n]->op->name) != 0)
             at++;
         if (at == room)
@@ -274,8 +321,8 @@ int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
         if (at == count)
             rows[count++] = (LsProfile){.name = g->node[n]->op->name};
         LsProfile *row = &rows[at];
-        LsCost forward = {0}, backward = {0};
-        add_cost(g, n, &forward, &backward);
+        LsCost forward, backward;
+        cost_of(g, n, &forward, &backward);
         double calls = (double)plan->calls;
         row->calls += plan->calls;
         row->forward_seconds += plan->forward_seconds;

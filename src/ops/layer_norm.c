@@ -8,33 +8,13 @@ static LsStatus infer(LsNode *node) { return ls_norm_infer(node, 2); }
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const LsTensor *x = node->in[0], *bias = node->in[2];
-    int64_t columns = x->dim[x->rank - 1];
-    ls_norm_forward(x->data, node->in[1]->data, bias ? bias->data : NULL, x->count / columns, columns,
-                    ((const Norm *)node->attr)->eps, node->out[0]->data, node->out[1]->data, node->out[2]->data);
-    return LS_OK;
+    return ls_norm_forward(node, true);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const LsTensor *x = node->in[0], *bias = node->in[2];
-    int64_t columns = x->dim[x->rank - 1];
-    ls_norm_backward(&(NormBack){.x = x->data,
-                                 .dy = node->out[0]->grad,
-                                 .scale = node->in[1]->data,
-                                 .mean = node->out[1]->data,
-                                 .rstd = node->out[2]->data,
-                                 .rows = x->count / columns,
-                                 .columns = columns,
-                                 .dx = ls_wants(node, 0) ? x->grad : NULL,
-                                 .add = ls_adds(node, 0),
-                                 .dscale = ls_wants(node, 1) ? node->in[1]->grad : NULL,
-                                 .add_scale = ls_adds(node, 1),
-                                 .dbias = bias && ls_wants(node, 2) ? bias->grad : NULL,
-                                 .add_bias = ls_adds(node, 2),
-                                 .parts = node->scratch});
-    return LS_OK;
+    return ls_norm_backward(node, true);
 }
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
@@ -103,5 +83,6 @@ LS_OP(layer_norm) = {
     .saves_in = 3,
     .saves_out = 6,
     .param_in = 6,
+    .joins = "add",
     .cases = cases,
 };

@@ -1,4 +1,5 @@
-/* What layer_norm.c and rms_norm.c share: rows of x: (R, C) brought to unit size, forward and backward.
+/* What layer_norm.c and rms_norm.c share: rows of x: (R, C) brought to unit size, forward and backward; also of x = a + b,
+ * the residual connection, which a norm makes along the way where it follows it (LsOp.joins).
  *
  *     h = (x - mean) rstd       y = h scale + bias
  *
@@ -92,16 +93,34 @@ LS_INLINE void ls_norm_statistics(bool centered, const real *x, int64_t columns,
     *rstd = (acc)(1 / sqrt(variance + eps));
 }
 
-/* y = (x - mean) rstd scale + bias for all rows. mean, rstd: (R); mean NULL: not centered. */
-LS_INLINE void ls_norm_forward(const real *x, const acc *scale, const acc *bias, int64_t rows, int64_t columns,
-                               double eps, real *y, acc *mean, acc *rstd)
+/* x = a + b, one row. x may be a or b. */
+LS_INLINE void ls_norm_sum(const real *a, const real *b, real *x, int64_t columns)
 {
+    int64_t j = 0;
+    for (; j + LS_LANES <= columns; j += LS_LANES)
+        ls_store(x + j, ls_load(a + j) + ls_load(b + j));
+    for (; j < columns; j++)
+        ls_store1(x + j, ls_load1(a + j) + ls_load1(b + j));
+}
+
+/* The whole forward of node: x, scale, bias (or none) -> y, mean where `centered`, rstd; and x = a + b before it where
+ * the node before is joined. */
+LS_INLINE LsStatus ls_norm_forward(const LsNode *node, bool centered)
+{
+    const real *a = node->before ? node->before->in[0]->data : NULL, *b = a ? node->before->in[1]->data : NULL;
+    real *x = node->in[0]->data, *y = node->out[0]->data; /* (R, C) */
+    const acc *scale = node->in[1]->data, *bias = node->inputs > 2 && node->in[2] ? node->in[2]->data : NULL; /* (C) */
+    acc *mean = centered ? node->out[1]->data : NULL, *rstd = node->out[1 + centered]->data; /* (R) */
+    int64_t columns = node->in[1]->count, rows = node->in[0]->count / columns;
+    double eps = ((const Norm *)node->attr)->eps;
 #pragma omp parallel for schedule(static) if (rows * columns > 8192)
     for (int64_t r = 0; r < rows; r++) {
         const real *from = x + r * columns;
         real *to = y + r * columns;
         acc center, factor;
-        ls_norm_statistics(mean != NULL, from, columns, eps, &center, &factor);
+        if (a)
+            ls_norm_sum(a + r * columns, b + r * columns, x + r * columns, columns);
+        ls_norm_statistics(centered, from, columns, eps, &center, &factor);
         if (mean)
             mean[r] = center;
         rstd[r] = factor;
@@ -113,6 +132,7 @@ LS_INLINE void ls_norm_forward(const real *x, const acc *scale, const acc *bias,
         for (; j < columns; j++)
             ls_store1(to + j, (ls_load1(from + j) - center) * factor * scale[j] + (bias ? bias[j] : 0));
     }
+    return LS_OK;
 }
 
 typedef struct NormBack {
@@ -121,8 +141,8 @@ typedef struct NormBack {
     const acc *mean;    /* (R), NULL: not centered */
     const acc *rstd;    /* (R) */
     int64_t rows, columns;
-    real *dx; /* (R, C) or NULL */
-    bool add; /* to dx */
+    const real *plus;     /* (R, C) to add to the gradient of x, or NULL */
+    real *dx, *too;       /* (R, C) or NULL: get the gradient of x. dx, else too, may be plus. */
     acc *dscale, *dbias; /* (C) or NULL */
     bool add_scale, add_bias;
     acc *parts; /* (chunks, 2, C): sums of dy h and of dy */
@@ -155,24 +175,34 @@ LS_INLINE void ls_norm_back_row(const NormBack *b, int64_t r, acc *part)
         sum_g[0] += g;
         sum_gh[0] += g * h;
     }
-    if (!b->dx)
+    if (!b->dx && !b->too)
         return;
     acc avg_g = b->mean ? ls_hsum(sum_g[0] + sum_g[1]) / (acc)columns : 0,
         avg_gh = ls_hsum(sum_gh[0] + sum_gh[1]) / (acc)columns;
-    real *dx = b->dx + r * columns;
+    const real *plus = b->plus ? b->plus + r * columns : NULL;
+    real *dx = b->dx ? b->dx + r * columns : NULL, *too = b->too ? b->too + r * columns : NULL;
     for (j = 0; j + LS_LANES <= columns; j += LS_LANES) {
         vacc h = (ls_load(x + j) - mean) * rstd,
              d = rstd * (ls_load(dy + j) * ls_load_acc(b->scale + j) - avg_g - h * avg_gh);
-        ls_store(dx + j, b->add ? ls_load(dx + j) + d : d);
+        if (plus)
+            d = ls_load(plus + j) + d;
+        if (dx)
+            ls_store(dx + j, d);
+        if (too)
+            ls_store(too + j, d);
     }
     for (; j < columns; j++) {
         acc h = (ls_load1(x + j) - mean) * rstd, d = rstd * (ls_load1(dy + j) * b->scale[j] - avg_g - h * avg_gh);
-        ls_store1(dx + j, b->add ? ls_load1(dx + j) + d : d);
+        if (plus)
+            d = ls_load1(plus + j) + d;
+        if (dx)
+            ls_store1(dx + j, d);
+        if (too)
+            ls_store1(too + j, d);
     }
 }
 
-/* The whole backward. */
-LS_INLINE void ls_norm_backward(const NormBack *b)
+LS_INLINE void ls_norm_back(const NormBack *b)
 {
     int64_t each = ls_norm_chunk(b->rows), chunks = ls_norm_chunks(b->rows), columns = b->columns;
 #pragma omp parallel if (b->rows * columns > 8192)
@@ -197,6 +227,30 @@ LS_INLINE void ls_norm_backward(const NormBack *b)
                 b->dbias[j] = bias;
         }
     }
+}
+
+/* The whole backward of node. Where the sum before it is joined, the gradient goes to both summands. */
+LS_INLINE LsStatus ls_norm_backward(const LsNode *node, bool centered)
+{
+    const LsNode *sum = node->before;
+    const LsTensor *x = node->in[0], *bias = node->inputs > 2 ? node->in[2] : NULL;
+    int64_t columns = node->in[1]->count;
+    ls_norm_back(&(NormBack){.x = x->data,
+                          .dy = node->out[0]->grad,
+                          .scale = node->in[1]->data,
+                          .mean = centered ? node->out[1]->data : NULL,
+                          .rstd = node->out[1 + centered]->data,
+                          .rows = x->count / columns,
+                          .columns = columns,
+                          .plus = ls_adds(node, 0) ? x->grad : NULL,
+                          .dx = sum ? (ls_wants(sum, 0) ? sum->in[0]->grad : NULL) : ls_wants(node, 0) ? x->grad : NULL,
+                          .too = sum && ls_wants(sum, 1) ? sum->in[1]->grad : NULL,
+                          .dscale = ls_wants(node, 1) ? node->in[1]->grad : NULL,
+                          .add_scale = ls_adds(node, 1),
+                          .dbias = bias && ls_wants(node, 2) ? bias->grad : NULL,
+                          .add_bias = ls_adds(node, 2),
+                          .parts = node->scratch});
+    return LS_OK;
 }
 
 #endif

@@ -7,30 +7,13 @@ static LsStatus infer(LsNode *node) { return ls_norm_infer(node, 1); }
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const LsTensor *x = node->in[0];
-    int64_t columns = x->dim[x->rank - 1];
-    ls_norm_forward(x->data, node->in[1]->data, NULL, x->count / columns, columns, ((const Norm *)node->attr)->eps,
-                    node->out[0]->data, NULL, node->out[1]->data);
-    return LS_OK;
+    return ls_norm_forward(node, false);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    const LsTensor *x = node->in[0];
-    int64_t columns = x->dim[x->rank - 1];
-    ls_norm_backward(&(NormBack){.x = x->data,
-                                 .dy = node->out[0]->grad,
-                                 .scale = node->in[1]->data,
-                                 .rstd = node->out[1]->data,
-                                 .rows = x->count / columns,
-                                 .columns = columns,
-                                 .dx = ls_wants(node, 0) ? x->grad : NULL,
-                                 .add = ls_adds(node, 0),
-                                 .dscale = ls_wants(node, 1) ? node->in[1]->grad : NULL,
-                                 .add_scale = ls_adds(node, 1),
-                                 .parts = node->scratch});
-    return LS_OK;
+    return ls_norm_backward(node, false);
 }
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
@@ -87,5 +70,6 @@ LS_OP(rms_norm) = {
     .saves_in = 3,
     .saves_out = 2,
     .param_in = 2,
+    .joins = "add",
     .cases = cases,
 };
