@@ -1,13 +1,9 @@
-/* The product of panels: B is packed by all threads together, block by block of columns and of k; then each thread
- * takes blocks of rows, packs them for itself, and multiplies them with all of B. So both operands are packed once, B
- * for the third-level cache, A for the second.
- *
- * The order of an element's sum follows from k alone: blocks of k one after the other, added in float. */
+/* The product of panels, gone through as gemm_tasks.h says. */
 #include "base/bfloat16.h"
 #include "base/gemm_panel.h"
 #include "base/gemm_space.h"
+#include "base/gemm_tasks.h"
 #include "base/pieces.h"
-#include "base/share.h"
 
 #include <omp.h>
 
@@ -21,49 +17,60 @@ enum {
     PACK_COLUMNS = 256,  /* of a piece of B that is packed at once where its rows are those of k, and how many of these */
     PACK_DEPTH = 128,
     LARGE_BYTES = 2 << 20, /* a result from this size on was in no near cache, and waits for none to be written */
-    LEAST_COLUMNS = 512  /* of a task, for packing A again for the next columns to be cheap */
+    LEAST_COLUMNS = 512  /* of a task */
 };
 
 typedef struct Plan {
-    const LsGemm *g;
+    LsGemmTasks tasks;
     const LsPanelKernel *kernel;
     LsPanelSource a, b;
     bool c_float;
     bool large, past_caches; /* C; see LsPanelTarget */
-    int64_t depth, columns;           /* of a block of k, and of columns of B */
-    int64_t task_rows, task_columns;  /* of one thread's piece */
-    uint8_t *packed_b;                /* (columns / 32) panels */
-    float *partial;                   /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and there are several; else NULL */
-    LsShare *share;                   /* of a block's tasks */
+    uint8_t *packed_b;       /* (columns / 32) panels */
+    float *partial;          /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and there are several; else NULL */
 } Plan;
+
+/* The pieces of a thread. */
+static void plan_tasks(LsGemmTasks *t, int64_t panel, int64_t threads)
+{
+    const LsGemm *g = t->g;
+    int64_t rows = ls_least(MOST_ROWS, A_BYTES / panel * LS_PANEL);
+    t->task_rows = ls_even_piece(g->m, rows, LS_PANEL);
+    bool near = t->columns / LS_PANEL * panel <= NEAR_BYTES; /* then B may pass by more often */
+    while (t->task_rows > 2 * LS_PANEL && ls_ceil_div(g->m, t->task_rows) < (near ? 4 : 2) * threads)
+        t->task_rows = ls_round_up(t->task_rows / 2, LS_PANEL);
+    int64_t row_tasks = ls_ceil_div(g->m, t->task_rows), wanted = ls_ceil_div((near ? 2 : 4) * threads, row_tasks);
+    t->task_columns = t->columns;
+    while (wanted > 1 && row_tasks * wanted % threads != 0)
+        wanted++;
+    if (wanted > 1) {
+        int64_t least = ls_least(LEAST_COLUMNS, ls_ceil_div(t->columns, threads)), even = t->columns / wanted;
+        t->task_columns = ls_even_piece(t->columns, even > LEAST_COLUMNS ? even : least, LS_PANEL);
+    }
+}
 
 static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel)
 {
-    Plan p = {.g = g, .kernel = kernel, .c_float = g->c_float};
+    Plan p = {.tasks.g = g, .kernel = kernel, .c_float = g->c_float};
     p.a = (LsPanelSource){g->a, g->lda, !g->transpose_a, false, false};
     p.b = (LsPanelSource){g->b, g->ldb, g->transpose_b, false, true};
     int64_t bytes = p.c_float ? (int64_t)sizeof(float) : (int64_t)sizeof(LsBfloat16);
     bool lines = (uintptr_t)g->c % LS_ALIGN == 0 && g->ldc * bytes % LS_ALIGN == 0;
     p.large = g->m * g->n * bytes >= LARGE_BYTES;
     p.past_caches = p.large && lines && (p.c_float || !g->finish);
-    p.depth = ls_even_piece(g->k, DEPTH, LS_STEP);
-    int64_t panel = ls_panel_bytes(p.depth, 1), threads = ls_threads();
-    p.columns = ls_even_piece(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
-    int64_t rows = ls_least(MOST_ROWS, A_BYTES / panel * LS_PANEL);
-    p.task_rows = ls_even_piece(g->m, rows, LS_PANEL);
-    bool near = p.columns / LS_PANEL * panel <= NEAR_BYTES; /* then B may pass by more often, and a cut of the columns, which packs A again, is saved */
-    while (p.task_rows > 2 * LS_PANEL && ls_ceil_div(g->m, p.task_rows) < (near ? 4 : 2) * threads)
-        p.task_rows = ls_round_up(p.task_rows / 2, LS_PANEL);
-    int64_t row_tasks = ls_ceil_div(g->m, p.task_rows), wanted = ls_ceil_div((near ? 2 : 4) * threads, row_tasks);
-    p.task_columns = p.columns;
-    while (wanted > 1 && row_tasks * wanted % threads != 0)
-        wanted++;
-    if (wanted > 1)
-        p.task_columns =
-            ls_even_piece(p.columns,
-                          p.columns / wanted > LEAST_COLUMNS ? p.columns / wanted
-                                                             : ls_least(LEAST_COLUMNS, ls_ceil_div(p.columns, threads)),
-                          LS_PANEL);
+    LsGemmTasks *t = &p.tasks;
+    t->depth = ls_even_piece(g->k, DEPTH, LS_STEP);
+    int64_t panel = ls_panel_bytes(t->depth, 1), threads = ls_threads();
+    t->columns = ls_even_piece(g->n, B_BYTES / panel * LS_PANEL, LS_PANEL);
+    plan_tasks(t, panel, threads);
+    /* pieces whose lines in memory are long enough for the machine to guess the next, or that have a next panel to ask
+     * for */
+    t->pack_columns = PACK_COLUMNS, t->pack_depth = PACK_DEPTH;
+    if (p.b.along_k) {
+        int64_t wide = ls_least(PACK_COLUMNS, ls_ceil_div(t->columns, 2 * threads));
+        t->pack_columns = ls_even_piece(t->columns, wide, LS_PANEL);
+        t->pack_depth = t->depth;
+    }
     return p;
 }
 
@@ -74,14 +81,15 @@ static Plan plan_of(const LsGemm *g, const LsPanelKernel *kernel)
 static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64_t rows, int64_t columns, bool first,
                                bool last)
 {
-    const LsGemm *g = p->g;
+    const LsGemm *g = p->tasks.g;
     bool to_c = p->c_float || last;
-    float *partial = p->partial ? p->partial + row * p->columns + column % p->columns : NULL;
+    float *partial = p->partial ? p->partial + row * p->tasks.columns + column % p->tasks.columns : NULL;
     float *c = (float *)g->c + row * g->ldc + column;
-    LsPanelTarget t = {.to = p->c_float ? (void *)c : to_c ? (void *)((LsBfloat16 *)g->c + row * g->ldc + column) : partial,
-                       .to_stride = to_c ? g->ldc : p->columns,
+    LsBfloat16 *half = (LsBfloat16 *)g->c + row * g->ldc + column;
+    LsPanelTarget t = {.to = p->c_float ? (void *)c : to_c ? (void *)half : partial,
+                       .to_stride = to_c ? g->ldc : p->tasks.columns,
                        .from = first || p->c_float ? NULL : partial,
-                       .from_stride = p->columns,
+                       .from_stride = p->tasks.columns,
                        .rows = rows,
                        .columns = columns,
                        .to_float = p->c_float || !to_c,
@@ -92,52 +100,50 @@ static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64
     return t;
 }
 
-/* ---- The loops --------------------------------------------------------------------------------------------------- */
-
-/* A block of columns and of k. */
-typedef struct Block {
-    int64_t column, columns, from, depth;
-} Block;
+/* ---- A task ------------------------------------------------------------------------------------------------------ */
 
 static int tiles_of(int64_t rows) { return rows > LS_TILE ? 2 : 1; }
 
 /* Row by row: in the order of tiles, a line here and there, it comes at a third of the speed. */
-static void ask_for_result(const Plan *p, int64_t row, int64_t column, int64_t rows, int64_t columns)
+static void ask_for_result(const LsGemm *g, const LsGemmTask *task)
 {
-    const LsBfloat16 *c = (const LsBfloat16 *)p->g->c + row * p->g->ldc + column;
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j += LS_ALIGN / (int64_t)sizeof *c)
-            __builtin_prefetch(c + i * p->g->ldc + j, 0, 2);
+    const LsBfloat16 *c = (const LsBfloat16 *)g->c + task->row * g->ldc + task->column;
+    for (int64_t i = 0; i < task->rows; i++)
+        for (int64_t j = 0; j < task->columns; j += LS_ALIGN / (int64_t)sizeof *c)
+            __builtin_prefetch(c + i * g->ldc + j, 0, 2);
 }
 
-/* A thread's block of A: rows from `row` on, -1: none yet. */
-typedef struct Left {
-    uint8_t *packed;
-    int64_t row;
-} Left;
-
-static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t column, Left *left)
+static void pack_right(void *self, const LsGemmBlock *b, int64_t column, int64_t columns, int64_t from, int64_t depth,
+                       void *own)
 {
-    const LsGemm *g = p->g;
-    int64_t rows = ls_least(p->task_rows, g->m - row), columns = ls_least(p->task_columns, b->columns - column);
+    (void)own;
+    const Plan *p = self;
+    int64_t panel = ls_panel_bytes(b->depth, 1);
+    ls_panel_pack(&p->b, b->column + column, columns, b->from + from, depth,
+                  p->packed_b + column / LS_PANEL * panel + from / LS_STEP * LS_STEP_BYTES, panel);
+}
+
+static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *task, bool new_rows, void *own)
+{
+    const Plan *p = self;
+    uint8_t *left = own;
+    const int64_t rows = task->rows, columns = task->columns, step_bytes = LS_STEP_BYTES;
     int64_t panel = ls_panel_bytes(b->depth, 1), steps = ls_panel_steps(b->depth);
-    bool first = b->from == 0, last = b->from + b->depth == g->k;
-    int64_t chunk = ls_even_piece(steps, CHUNK_STEPS, 1), step_bytes = LS_STEP_BYTES;
+    const uint8_t *packed_b = p->packed_b + (task->column - b->column) / LS_PANEL * panel;
+    int64_t chunk = ls_even_piece(steps, CHUNK_STEPS, 1), lines = step_bytes / LS_ALIGN / ls_ceil_div(rows, LS_PANEL);
+    if (b->last && p->large && !p->past_caches && !p->c_float)
+        ask_for_result(p->tasks.g, task);
+    if (new_rows)
+        ls_panel_pack(&p->a, task->row, rows, b->from, b->depth, left, panel);
     _Alignas(64) float sums[MOST_ROWS / LS_PANEL][LS_PANEL * LS_PANEL];
-    if (last && p->large && !p->past_caches && !p->c_float)
-        ask_for_result(p, row, b->column + column, rows, columns);
-    if (left->row != row) /* else the task before had the same rows, and other columns */
-        ls_panel_pack(&p->a, row, rows, b->from, b->depth, left->packed, panel);
-    left->row = row;
-    int64_t lines = step_bytes / LS_ALIGN / ls_ceil_div(rows, LS_PANEL);
     for (int64_t j = 0; j < columns; j += LS_PANEL)
         for (int64_t step = 0; step < steps; step += chunk)
             for (int64_t i = 0; i < rows; i += LS_PANEL) {
                 int64_t here = ls_least(LS_PANEL, rows - i), wide = ls_least(LS_PANEL, columns - j);
-                const uint8_t *right = p->packed_b + (column + j) / LS_PANEL * panel + step * step_bytes;
-                LsPanelTarget t = target_of(p, row + i, b->column + column + j, here, wide, first, last);
+                const uint8_t *right = packed_b + j / LS_PANEL * panel + step * step_bytes;
+                LsPanelTarget t = target_of(p, task->row + i, task->column + j, here, wide, b->first, b->last);
                 bool complete = step + chunk >= steps;
-                LsPanelProduct product = {.a = left->packed + i / LS_PANEL * panel + step * step_bytes,
+                LsPanelProduct product = {.a = left + i / LS_PANEL * panel + step * step_bytes,
                                           .b = right,
                                           .steps = ls_least(chunk, steps - step),
                                           .parts = 1,
@@ -154,59 +160,17 @@ static void multiply_task(const Plan *p, const Block *b, int64_t row, int64_t co
             }
     if (p->past_caches)
         ls_panel_settle();
-    if (last && g->finish)
-        g->finish(g->self, row, b->column + column, rows, columns);
 }
 
-/* One thread's share of a block; called by all threads of the team. */
-static void run_block(const Plan *p, const Block *b, uint8_t *packed_a)
-{
-    int64_t panel = ls_panel_bytes(b->depth, 1);
-    int64_t row_tasks = ls_ceil_div(p->g->m, p->task_rows), column_tasks = ls_ceil_div(b->columns, p->task_columns);
-#pragma omp master
-    ls_share_begin(p->share, row_tasks * column_tasks, omp_get_num_threads());
-    /* pieces whose lines in memory are long enough for the machine to guess the next, or that have a next panel to ask
-     * for */
-    int64_t wide = PACK_COLUMNS, deep = PACK_DEPTH;
-    if (p->b.along_k) {
-        wide = ls_least(PACK_COLUMNS, ls_ceil_div(b->columns, 2 * omp_get_num_threads()));
-        wide = ls_even_piece(b->columns, wide, LS_PANEL);
-        deep = b->depth;
-    }
-    int64_t slices = ls_ceil_div(b->depth, deep);
-#pragma omp for schedule(static)
-    for (int64_t piece = 0; piece < ls_ceil_div(b->columns, wide) * slices; piece++) {
-        int64_t j = piece / slices * wide, k = piece % slices * deep;
-        ls_panel_pack(&p->b, b->column + j, ls_least(wide, b->columns - j), b->from + k, ls_least(deep, b->depth - k),
-                      p->packed_b + j / LS_PANEL * panel + k / LS_STEP * LS_STEP_BYTES, panel);
-    }
-    Left left = {packed_a, -1};
-    for (int64_t task; (task = ls_share_next(p->share, omp_get_thread_num())) >= 0;)
-        multiply_task(p, b, task / column_tasks * p->task_rows, task % column_tasks * p->task_columns, &left);
-#pragma omp barrier
-}
-
-static void run_blocks(const Plan *p, uint8_t *packed_a)
-{
-    const LsGemm *g = p->g;
-    if (p->kernel->begin)
-        p->kernel->begin();
-    for (int64_t column = 0; column < g->n; column += p->columns)
-        for (int64_t from = 0; from < g->k; from += p->depth) {
-            Block b = {column, ls_least(p->columns, g->n - column), from, ls_least(p->depth, g->k - from)};
-            run_block(p, &b, packed_a);
-        }
-    if (p->kernel->end)
-        p->kernel->end();
-}
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel)
 {
     Plan p = plan_of(g, kernel);
-    bool partial = !p.c_float && g->k > p.depth;
-    int64_t panel = ls_panel_bytes(p.depth, 1), b_bytes = p.columns / LS_PANEL * panel;
-    int64_t a_bytes = p.task_rows / LS_PANEL * panel,
-            partial_bytes = partial ? ls_round_up(g->m * p.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
+    bool partial = !p.c_float && g->k > p.tasks.depth;
+    int64_t panel = ls_panel_bytes(p.tasks.depth, 1), b_bytes = p.tasks.columns / LS_PANEL * panel;
+    int64_t a_bytes = p.tasks.task_rows / LS_PANEL * panel,
+            partial_bytes = partial ? ls_round_up(g->m * p.tasks.columns * (int64_t)sizeof(float), LS_ALIGN) : 0;
     int64_t threads = ls_threads();
     LsGemmSpace *space = ls_gemm_space_take(b_bytes + partial_bytes + threads * a_bytes);
     if (!space)
@@ -214,10 +178,15 @@ LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel)
     p.packed_b = space->data;
     p.partial = partial ? (float *)(void *)(p.packed_b + b_bytes) : NULL;
     uint8_t *packed_a = p.packed_b + b_bytes + partial_bytes;
-    LsShare share;
-    p.share = &share;
+    p.tasks.self = &p, p.tasks.pack_right = pack_right, p.tasks.multiply = multiply_task;
 #pragma omp parallel num_threads((int)threads)
-    run_blocks(&p, packed_a + omp_get_thread_num() * a_bytes);
+    {
+        if (kernel->begin)
+            kernel->begin();
+        ls_gemm_tasks_run(&p.tasks, packed_a + omp_get_thread_num() * a_bytes);
+        if (kernel->end)
+            kernel->end();
+    }
     ls_gemm_space_give(space);
     return LS_OK;
 }
