@@ -13,6 +13,9 @@
 enum {
     SCAN_CHUNK = 32, /* steps between kept states: the trace of a chunk fits the first cache level */
     SCAN_GROUP = 4,  /* states at a time */
+    SCAN_RUN = LS_LANES >= 16 && sizeof(real) == 2 ? 8 : SCAN_GROUP, /* in forward: twice as many where registers are enough
+                                                                      * and the next block's rows, of half the lines, can be
+                                                                      * fetched in half the steps */
     SCAN_TILE = 16,  /* channels: a multiple of LS_LANES in every build; the partition is made of these */
     SCAN_WIDE = 128, /* channels of a block at most: its stage fits the second cache level */
     SCAN_LINES = 8,  /* cache lines fetched of each of four arrays while SCAN_CHUNK steps run */
@@ -58,7 +61,7 @@ typedef struct ScanTrace {
 typedef vacc ScanPairs[SCAN_CHUNK][2][SCAN_GROUP];
 
 /* B and C of some states at every step, as numbers to spread over the lanes. */
-typedef acc ScanShared[SCAN_CHUNK][2][SCAN_GROUP];
+typedef acc ScanShared[SCAN_CHUNK][2][SCAN_RUN];
 
 /* ---- Fetching ---------------------------------------------------------------------------------------------------- */
 
@@ -148,7 +151,7 @@ LS_INLINE void scan_share(const ScanBlock *k, int64_t n, int count, ScanShared s
     for (int64_t t = 0; t < k->steps; t++)
 #pragma GCC unroll 2
         for (int64_t j = 0; j < 2; j++)
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int i = 0; i < count; i++)
                 shared[t][j][i] = ls_load1(k->bc + (2 * t + j) * k->states + n + i);
 }
@@ -157,9 +160,9 @@ LS_INLINE void scan_share(const ScanBlock *k, int64_t n, int count, ScanShared s
 LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanShared shared, acc *h_at,
                            ScanStage *s, ScanFetch fetch)
 {
-    vacc rate[SCAN_GROUP], h[SCAN_GROUP];
+    vacc rate[SCAN_RUN], h[SCAN_RUN];
     int64_t at = n * k->padded + v * LS_LANES;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < count; i++) {
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         h[i] = ls_load_acc(h_at + at + i * k->padded);
@@ -167,7 +170,7 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
     for (int64_t run = 0, t = 0; t < k->steps; run++)
         for (int64_t end = scan_run_end(k, run); t < end; t++) {
             vacc d = s->d[t], x = s->x[t], y = s->y[t];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int i = 0; i < count; i++) {
                 h[i] = ls_decay_of(d, rate[i]) * h[i] + x * shared[t][0][i];
                 y += h[i] * shared[t][1][i];
@@ -175,7 +178,7 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
             s->y[t] = y;
             scan_fetch(&fetch, run, t);
         }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int i = 0; i < count; i++)
         ls_store_acc(h_at + at + i * k->padded, h[i]);
 }
@@ -184,10 +187,10 @@ static inline void scan_run(const ScanBlock *k, acc *h, ScanStage *s)
 {
     int64_t call = 0, n = 0;
     ScanShared shared;
-    for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP) {
-        scan_share(k, n, SCAN_GROUP, shared);
+    for (; n + SCAN_RUN <= k->states; n += SCAN_RUN) {
+        scan_share(k, n, SCAN_RUN, shared);
         for (int64_t v = 0; v < scan_vectors(k); v++)
-            scan_states(k, v, n, SCAN_GROUP, shared, h, s + v, scan_fetch_inputs(k, call++));
+            scan_states(k, v, n, SCAN_RUN, shared, h, s + v, scan_fetch_inputs(k, call++));
     }
     for (; n < k->states; n++) {
         scan_share(k, n, 1, shared);
