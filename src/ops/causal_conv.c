@@ -317,17 +317,21 @@ LS_INLINE void backward_rows(const Shape *s, const BackRows *r, const acc *w, co
             if (i > rows - taps)
                 ls_store_acc(r->ring + (r->t + i) % taps * s->padded + j, v);
         }
+        if (sums) {
 #pragma GCC unroll 5
-        for (int64_t k = 0; sums && k <= taps; k++) {
-            acc *at = r->sums + k * s->padded + j;
-            vacc sum = ls_load_acc(at);
+            for (int64_t k = 0; k <= taps; k++) {
+                acc *at = r->sums + k * s->padded + j;
+                vacc sum = ls_load_acc(at);
 #pragma GCC unroll 4
-            for (int64_t i = 0; i < rows; i++)
-                sum += k < taps ? g[taps - 1 + i] * x[k + i] : g[taps - 1 + i];
-            ls_store_acc(at, sum);
+                for (int64_t i = 0; i < rows; i++)
+                    sum += k < taps ? g[taps - 1 + i] * x[k + i] : g[taps - 1 + i];
+                ls_store_acc(at, sum);
+            }
         }
+        if (!want)
+            continue;
 #pragma GCC unroll 4
-        for (int64_t i = 0; want && i < rows; i++) {
+        for (int64_t i = 0; i < rows; i++) {
             vacc v = {0};
             if (r->add)
                 v = ls_load_upto(r->dx[i] + j, n);
