@@ -293,10 +293,38 @@ typedef struct BackRows {
     bool want, add;
 } BackRows;
 
+/* The sums for w and the bias of LS_LANES channels, to which g: (rows) and x: (rows + K - 1) contribute. */
+LS_INLINE void add_sums(const Shape *s, acc *sums, const vacc *g, const vacc *x, int64_t taps, int64_t rows)
+{
+#pragma GCC unroll 5
+    for (int64_t k = 0; k <= taps; k++) {
+        vacc sum = ls_load_acc(sums + k * s->padded);
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < rows; i++)
+            sum += k < taps ? g[i] * x[k + i] : g[i];
+        ls_store_acc(sums + k * s->padded, sum);
+    }
+}
+
+/* dx of channels j to j + LS_LANES - 1 of the steps K - 1 before, from g: (K - 1 + rows). */
+LS_INLINE void give_inputs(const Shape *s, const BackRows *r, const acc *w, const vacc *g, int64_t j, int64_t taps,
+                           int64_t rows)
+{
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < rows; i++) {
+        vacc v = {0};
+        if (r->add)
+            v = ls_load_upto(r->dx[i] + j, s->channels - j);
+#pragma GCC unroll 4
+        for (int64_t k = 0; k < taps; k++)
+            v += ls_load_acc(w + k * s->padded) * g[taps - 1 + i - k];
+        ls_store_upto(r->dx[i] + j, v, s->channels - j);
+    }
+}
+
 LS_INLINE void backward_rows(const Shape *s, const BackRows *r, const acc *w, const acc *bias, int64_t taps,
                              int64_t rows, LsActivation kind)
 {
-    bool sums = r->sums != NULL, want = r->want;
     for (int64_t j = 0; j < s->channels; j += LS_LANES) {
         int64_t n = s->channels - j;
         vacc x[MOST_TAPS + BLOCK_ROWS - 1], g[MOST_TAPS + BLOCK_ROWS - 1]; /* g[K - 1 + i]: of step t + i */
@@ -317,29 +345,10 @@ LS_INLINE void backward_rows(const Shape *s, const BackRows *r, const acc *w, co
             if (i > rows - taps)
                 ls_store_acc(r->ring + (r->t + i) % taps * s->padded + j, v);
         }
-        if (sums) {
-#pragma GCC unroll 5
-            for (int64_t k = 0; k <= taps; k++) {
-                acc *at = r->sums + k * s->padded + j;
-                vacc sum = ls_load_acc(at);
-#pragma GCC unroll 4
-                for (int64_t i = 0; i < rows; i++)
-                    sum += k < taps ? g[taps - 1 + i] * x[k + i] : g[taps - 1 + i];
-                ls_store_acc(at, sum);
-            }
-        }
-        if (!want)
-            continue;
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < rows; i++) {
-            vacc v = {0};
-            if (r->add)
-                v = ls_load_upto(r->dx[i] + j, n);
-#pragma GCC unroll 4
-            for (int64_t k = 0; k < taps; k++)
-                v += ls_load_acc(w + k * s->padded + j) * g[taps - 1 + i - k];
-            ls_store_upto(r->dx[i] + j, v, n);
-        }
+        if (r->sums)
+            add_sums(s, r->sums + j, g + taps - 1, x, taps, rows);
+        if (r->want)
+            give_inputs(s, r, w + j, g, j, taps, rows);
     }
 }
 
