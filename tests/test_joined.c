@@ -13,6 +13,7 @@ typedef enum Uses {
     SUM_KEPT,   /* the sum is a result too */
     SUM_PASSED, /* it goes on to another sum, as a residual stream does */
     FIRST_USED, /* backward adds to the gradient of a summand */
+    SECOND_USED,
     TWICE,      /* x + x */
     USES
 } Uses;
@@ -36,8 +37,8 @@ static bool build(LsGraph *g, const void *self)
     LsTensor *y = t->centered ? ls_layer_norm(g, sum, scale, shift, 1e-5) : ls_rms_norm(g, sum, scale, 1e-5);
     if (t->uses == SUM_PASSED)
         y = ls_add(g, sum, ls_silu(g, y));
-    if (t->uses == FIRST_USED)
-        y = ls_add(g, a, y);
+    if (t->uses == FIRST_USED || t->uses == SECOND_USED)
+        y = ls_add(g, t->uses == FIRST_USED ? a : b, y);
     ls_output(g, "loss", y);
     if (t->uses == SUM_KEPT)
         ls_output(g, "loss", sum);
@@ -142,7 +143,7 @@ static void test_joined(void)
         LsParams *params = ls_params_new();
         LsGraph *g = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true});
         CU_ASSERT(g->node_plan[1].joined);
-        CU_ASSERT_EQUAL(g->node_plan[1].joined_back, uses != FIRST_USED && uses != TWICE);
+        CU_ASSERT_EQUAL(g->node_plan[1].joined_back, uses != FIRST_USED && uses != SECOND_USED && uses != TWICE);
         for (int n = 0; n < g->nodes; n++)
             CU_ASSERT(n == 1 || !g->node_plan[n].joined);
         ls_graph_free(g);
@@ -158,10 +159,10 @@ static void test_cost(void)
 {
     Trial t = {.dim = {2, 3, 8}, .centered = true, .bias = true, .uses = SUM_PASSED};
     LsParams *params = ls_params_new();
-    LsGraph *joined = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .profile = true});
-    LsGraph *apart = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .apart = true});
+    LsGraph *joined = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .profile = true});
+    LsGraph *apart = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .apart = true});
     CU_ASSERT_EQUAL(ls_graph_cost(joined).flops, ls_graph_cost(apart).flops);
-    CU_ASSERT_EQUAL(ls_graph_cost(joined).bytes, ls_graph_cost(apart).bytes - 1 * 2 * 3 * 8 * 4.0);
+    CU_ASSERT_EQUAL(ls_graph_cost(joined).bytes, ls_graph_cost(apart).bytes - 2 * 2 * 3 * 8 * 4.0);
     LsProfile rows[8];
     ASSERT_OK(ls_graph_forward(joined, &(LsRun){.training = true}));
     int count = ls_graph_profile(joined, rows, 8);

@@ -1,6 +1,7 @@
 /* For those who add an op: one file in src/ops that fills in an LsOp, and one line in ops.def.
  *
- * An op is a constant table entry that nodes point to. Nothing outside the op's file asks which op it is.
+ * An op is a constant table entry that nodes point to. Nothing outside the op's file asks which op it is,
+ * but that an op may name the one before it whose work it can do as well (joins).
  */
 #ifndef LOCKSTEP_OP_H
 #define LOCKSTEP_OP_H
@@ -69,7 +70,7 @@ struct LsOp {
      * other would overwrite every gradient, writes these from the sum of its own gradient of in[0] and in[0]->grad (which is
      * left out where it would be overwritten: node->add), and leaves in[0]->grad alone, unless it lies where one of them
      * does. Both to the same bits as one after the other. The other's backward reads no data, its gradients are of
-     * in[0]'s shape. NULL: none. */
+     * in[0]'s shape; its result may lie in one of its inputs (in_place). NULL: none. */
     const char *joins;
 
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the

@@ -223,7 +223,9 @@ static Layout layout_of(const Plan *p, int64_t threads)
 
 static void run_plan(Plan *p, int64_t threads, uint8_t *space)
 {
+    LsShare share;
     Layout l = layout_of(p, threads);
+    p->tasks.share = &share;
     p->packed_b = space;
     p->scale_b = (LsFixedScale *)(void *)(space + l.b);
     p->tasks.self = p, p->tasks.pack_right = pack_right, p->tasks.multiply = multiply_task;

@@ -28,7 +28,7 @@
 enum {
     LS_FIXED_TILE = 16,         /* rows of a panel of A, columns of a panel of B */
     LS_FIXED_STEP = 64,         /* of k, in a tile */
-    LS_FIXED_TILE_BYTES = 1024, /* A: (16 rows, 64 of k); B: (16 fours of k, 16 columns, 4) */
+    LS_FIXED_TILE_BYTES = 1024, /* A: (16 rows, 16 fours of k, 4); B: (16 fours of k, 16 columns, 4); four i is of k = i, 16 + i, 32 + i, 48 + i */
     LS_FIXED_DIGITS = 3,
     LS_FIXED_TOGETHER = 4, /* panels that are packed at once */
     LS_FIXED_STEP_BYTES = LS_FIXED_DIGITS * LS_FIXED_TILE_BYTES

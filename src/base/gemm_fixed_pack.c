@@ -197,8 +197,8 @@ static bool row_is_wide(const float *x, int64_t depth, float multiplier)
     return 4 * few > all;
 }
 
-/* Zeros and others below 2^-8 of the power of two count as of few digits while packing: only where those are many, a row is looked at
- * again. */
+/* Zeros and others below 2^-8 of the power of two count as of few digits while packing: only where those are many, a
+ * row is looked at again. */
 static bool rows_are_wide(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, const Work *w)
 {
     int64_t beyond = ls_fixed_steps(depth) * STEP - depth;

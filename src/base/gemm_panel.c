@@ -167,6 +167,8 @@ static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *ta
 LsStatus ls_panel_gemm(const LsGemm *g, const LsPanelKernel *kernel)
 {
     Plan p = plan_of(g, kernel);
+    LsShare share;
+    p.tasks.share = &share;
     bool partial = !p.c_float && g->k > p.tasks.depth;
     int64_t panel = ls_panel_bytes(p.tasks.depth, 1), b_bytes = p.tasks.columns / LS_PANEL * panel;
     int64_t a_bytes = p.tasks.task_rows / LS_PANEL * panel,

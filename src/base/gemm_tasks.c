@@ -1,3 +1,4 @@
+/* The loops over blocks and tasks. */
 #include "base/gemm_tasks.h"
 #include "base/pieces.h"
 
@@ -19,9 +20,9 @@ static void run_block(LsGemmTasks *t, const LsGemmBlock *b, void *own)
     const LsGemm *g = t->g;
     int64_t down = ls_ceil_div(g->m, t->task_rows), across = ls_ceil_div(b->columns, t->task_columns), kept = -1;
 #pragma omp master
-    ls_share_begin(&t->share, down * across, omp_get_num_threads());
+    ls_share_begin(t->share, down * across, omp_get_num_threads());
     pack_right(t, b, own);
-    for (int64_t i; (i = ls_share_next(&t->share, omp_get_thread_num())) >= 0;) {
+    for (int64_t i; (i = ls_share_next(t->share, omp_get_thread_num())) >= 0;) {
         int64_t row = i / across * t->task_rows, column = i % across * t->task_columns;
         LsGemmTask task = {row, ls_least(t->task_rows, g->m - row), b->column + column,
                            ls_least(t->task_columns, b->columns - column)};

@@ -24,7 +24,7 @@ typedef struct LsGemmTasks {
     int64_t depth, columns;           /* of a block at most */
     int64_t task_rows, task_columns;  /* of a task */
     int64_t pack_columns, pack_depth; /* of a piece of B that is packed at once */
-    LsShare share;                    /* of a block's tasks */
+    LsShare *share;                   /* of a block's tasks, for the team */
     void *self;
     /* Columns from block->column + column, k from block->from + from, to where they belong in the block's packed B. */
     void (*pack_right)(void *self, const LsGemmBlock *block, int64_t column, int64_t columns, int64_t from,

@@ -116,8 +116,14 @@ LsStatus ls_plan_fit(LsGraph *g, int64_t limit) LS_MUST_USE;
 bool ls_plan_can_drop(const LsGraph *g, int n);
 
 /* Forward, backward of node n are done by the node after it. */
-static inline bool ls_plan_left(const LsGraph *g, int n) { return n + 1 < g->nodes && g->node_plan[n + 1].joined; }
-static inline bool ls_plan_left_back(const LsGraph *g, int n) { return n + 1 < g->nodes && g->node_plan[n + 1].joined_back; }
+static inline bool ls_plan_done_by_next(const LsGraph *g, int n)
+{
+    return n + 1 < g->nodes && g->node_plan[n + 1].joined;
+}
+static inline bool ls_plan_done_by_next_back(const LsGraph *g, int n)
+{
+    return n + 1 < g->nodes && g->node_plan[n + 1].joined_back;
+}
 
 /* Seconds of a node's forward on a typical machine: for comparing nodes. */
 double ls_plan_seconds(const LsNode *node);
@@ -139,7 +145,7 @@ LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;
 /* Fills with NaN (bytes 0xff: a NaN in every float format, -1 in integers). */
 void ls_poison(void *data, int64_t bytes);
 
-/* One node's forward. */
+/* One node's forward: with that of the node before where it is joined, nothing where the next node does it. */
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
 
 /* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one would add to

@@ -25,7 +25,7 @@ static void forget(LsGraph *g)
     }
 }
 
-static int forward_time(const LsGraph *g, int n) { return n + ls_plan_left(g, n); }
+static int forward_time(const LsGraph *g, int n) { return n + ls_plan_done_by_next(g, n); }
 
 /* ---- The order of work ---- */
 
@@ -66,7 +66,7 @@ static void order_work(LsGraph *g)
     int time = g->nodes;
     for (int n = g->nodes - 1; n >= 0; n--) {
         int from = g->remakes;
-        if (ls_plan_left_back(g, n)) { /* reads no data that might have to be made again */
+        if (ls_plan_done_by_next_back(g, n)) { /* reads no data that might have to be made again */
             g->node_plan[n].remakes = from;
             g->node_plan[n].backward_time = g->node_plan[n + 1].backward_time;
             continue;

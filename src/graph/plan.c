@@ -109,8 +109,11 @@ static void mark_joined(LsGraph *g)
     for (int n = 1; n < g->nodes && !g->options.reference && !g->options.apart; n++) {
         const LsNode *node = g->node[n], *before = g->node[n - 1];
         LsNodePlan *plan = &g->node_plan[n];
-        plan->joined = node->op->joins && strcmp(node->op->joins, before->op->name) == 0 && node->in[0] == before->out[0];
-        plan->joined_back = plan->joined && plan->active && g->node_plan[n - 1].active && g->node_plan[n - 1].add_more == 0;
+        const LsNodePlan *first = &g->node_plan[n - 1];
+        bool reads = before->op->saves_in || before->op->saves_out;
+        plan->joined = node->op->joins && strcmp(node->op->joins, before->op->name) == 0 &&
+                       node->in[0] == before->out[0] && !first->joined;
+        plan->joined_back = plan->joined && plan->active && first->active && first->add_more == 0 && !reads;
     }
 }
 

@@ -94,7 +94,7 @@ static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
 
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run)
 {
-    return ls_plan_left(g, n) ? LS_OK : run_forward(g, n, run, false);
+    return ls_plan_done_by_next(g, n) ? LS_OK : run_forward(g, n, run, false);
 }
 
 LsStatus ls_graph_forward(LsGraph *g, const LsRun *run)
@@ -149,7 +149,7 @@ LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate,
             if (hooks && hooks->poll)
                 LS_TRY(hooks->poll(hooks->self));
         }
-        if (g->node_plan[n].active && !ls_plan_left_back(g, n))
+        if (g->node_plan[n].active && !ls_plan_done_by_next_back(g, n))
             LS_TRY(run_backward(g, n, run, accumulate));
         if (hooks && hooks->ready && g->node_plan[n].ready < told) {
             told = g->node_plan[n].ready;
@@ -268,11 +268,11 @@ static void cost_alone(const LsGraph *g, int n, LsCost *forward, LsCost *backwar
         *backward = (LsCost){0};
 }
 
-static void add_cost(LsCost *to, LsCost cost)
+static void add_cost(LsCost *to, LsCost cost, double times)
 {
-    to->flops += cost.flops;
-    to->bytes += cost.bytes;
-    to->products += cost.products;
+    to->flops += times * cost.flops;
+    to->bytes += times * cost.bytes;
+    to->products += times * cost.products;
 }
 
 /* With that of the node before where it is done along with it, which spares a reading of what lies between. */
@@ -280,19 +280,19 @@ static void cost_of(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
 {
     LsCost first, first_back;
     cost_alone(g, n, forward, backward);
-    if (ls_plan_left(g, n))
+    if (ls_plan_done_by_next(g, n))
         *forward = (LsCost){0};
-    if (ls_plan_left_back(g, n))
+    if (ls_plan_done_by_next_back(g, n))
         *backward = (LsCost){0};
     if (!g->node_plan[n].joined)
         return;
     double spared = (double)ls_tensor_bytes(g, g->node[n]->in[0]);
     cost_alone(g, n - 1, &first, &first_back);
     first.bytes -= spared;
-    add_cost(forward, first);
+    add_cost(forward, first, 1);
     first_back.bytes -= spared;
     if (g->node_plan[n].joined_back)
-        add_cost(backward, first_back);
+        add_cost(backward, first_back, 1);
 }
 
 LsCost ls_graph_cost(const LsGraph *g)
@@ -300,8 +300,8 @@ LsCost ls_graph_cost(const LsGraph *g)
     LsCost forward, backward, all = {0};
     for (int n = 0; n < g->nodes; n++) {
         cost_of(g, n, &forward, &backward);
-        add_cost(&all, forward);
-        add_cost(&all, backward);
+        add_cost(&all, forward, 1);
+        add_cost(&all, backward, 1);
     }
     return all;
 }
@@ -309,10 +309,12 @@ LsCost ls_graph_cost(const LsGraph *g)
 int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
 {
     int count = 0;
+    double again = 0; /* of a node that the next one does, but for being made again */
     for (int n = 0; n < g->nodes; n++) {
         const LsNodePlan *plan = &g->node_plan[n];
         int at = 0;
-        if (ls_plan_left(g, n) && (ls_plan_left_back(g, n) || !plan->active))
+        again += plan->again_seconds;
+        if (ls_plan_done_by_next(g, n) && (ls_plan_done_by_next_back(g, n) || !plan->active))
             continue;
         while (at < count && strcmp(rows[at].name, g->node[n]->op->name) != 0)
             at++;
@@ -327,11 +329,10 @@ int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
         row->calls += plan->calls;
         row->forward_seconds += plan->forward_seconds;
         row->backward_seconds += plan->backward_seconds;
-        row->again_seconds += plan->again_seconds;
-        row->forward.flops += calls * forward.flops;
-        row->forward.bytes += calls * forward.bytes;
-        row->backward.flops += calls * backward.flops;
-        row->backward.bytes += calls * backward.bytes;
+        row->again_seconds += again;
+        again = 0;
+        add_cost(&row->forward, forward, calls);
+        add_cost(&row->backward, backward, calls);
     }
     return count;
 }

@@ -7,37 +7,26 @@
  *     dL/dx_t = sum_k w[k] g_{t+K-1-k},   dL/dw[k] = sum_t g_t x_{t-K+1+k},   dL/dbias = sum_t g_t
  *
  * Rows (time steps) are streamed in segments; a segment's backward recomputes the K - 1 rows of g that follow it. */
-#include "ops/activation.h"
-#include "ops/op_build.h"
+#include "ops/conv_rows.h"
 
 typedef struct Conv {
     LsActivation activation;
 } Conv;
 
-/* Sizes, and the cut of all rows into segments of one stream's time; each of `groups` sums parameter gradients over its
- * segments. */
-typedef struct Shape {
-    int64_t streams, steps, columns, channels, padded, taps; /* B, T, columns of x, E, E rounded up to whole vectors, K */
-    int64_t clear;                                           /* columns of x that are not convolved and whose gradient is zeroed here */
-    int64_t cuts, rows, segments, groups;                    /* segments of `rows` steps a stream, of all streams, groups of them */
-} Shape;
+enum { LEAST_ROWS = 32 };
 
-enum {
-    LEAST_ROWS = 32,
-    MOST_TAPS = 64,
-    BLOCK_ROWS = 4, /* steps together */
-};
-
-static Shape shape_of(const LsNode *node)
+static ConvShape shape_of(const LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1];
-    Shape s = {.streams = x->dim[0], .steps = x->dim[1], .columns = x->dim[2], .channels = w->dim[0], .taps = w->dim[1]};
+    ConvShape s = {.streams = x->dim[0], .steps = x->dim[1], .columns = x->dim[2]};
+    s.channels = w->dim[0];
+    s.taps = w->dim[1];
     s.clear = ls_owns(node, 0) ? 0 : s.columns - s.channels;
     s.padded = (s.channels + 15) / 16 * 16; /* 16: a multiple of LS_LANES in every build */
     int64_t cuts = LS_REDUCE_CHUNKS / s.streams, most = (s.steps + LEAST_ROWS - 1) / LEAST_ROWS;
     cuts = cuts > most ? most : cuts;
     s.rows = cuts < 1 ? s.steps : (s.steps + cuts - 1) / cuts;
-    s.rows = (s.rows + BLOCK_ROWS - 1) / BLOCK_ROWS * BLOCK_ROWS;
+    s.rows = (s.rows + CONV_ROWS - 1) / CONV_ROWS * CONV_ROWS;
     s.cuts = (s.steps + s.rows - 1) / s.rows;
     s.segments = s.streams * s.cuts;
     s.groups = s.segments < LS_REDUCE_CHUNKS ? s.segments : LS_REDUCE_CHUNKS;
@@ -48,17 +37,17 @@ static Shape shape_of(const LsNode *node)
  * each group in backward a ring of the last K rows of g (K, padded), the sums (K + 1, padded) and a row for what nobody
  * wants (padded). */
 static acc *taps_of(const LsNode *node) { return node->scratch; }
-static acc *bias_of(const LsNode *node, const Shape *s) { return taps_of(node) + s->taps * s->padded; }
-static real *zeros_of(const LsNode *node, const Shape *s) { return (real *)(bias_of(node, s) + s->padded); }
-static acc *ring_of(const LsNode *node, const Shape *s, int64_t group)
+static acc *bias_of(const LsNode *node, const ConvShape *s) { return taps_of(node) + s->taps * s->padded; }
+static real *zeros_of(const LsNode *node, const ConvShape *s) { return (real *)(bias_of(node, s) + s->padded); }
+static acc *ring_of(const LsNode *node, const ConvShape *s, int64_t group)
 {
     return bias_of(node, s) + 2 * s->padded + group * (2 * s->taps + 2) * s->padded;
 }
-static acc *sums_of(const LsNode *node, const Shape *s, int64_t group)
+static acc *sums_of(const LsNode *node, const ConvShape *s, int64_t group)
 {
     return ring_of(node, s, group) + s->taps * s->padded;
 }
-static real *waste_of(const LsNode *node, const Shape *s, int64_t group)
+static real *waste_of(const LsNode *node, const ConvShape *s, int64_t group)
 {
     return (real *)(sums_of(node, s, group) + (s->taps + 1) * s->padded);
 }
@@ -71,9 +60,9 @@ static LsStatus infer(LsNode *node)
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2], *state = node->in[3];
     const Conv *conv = node->attr;
     if (x->rank != 3 || x->dtype != LS_REAL || w->rank != 2 || w->dtype != LS_REAL || x->dim[2] < w->dim[0] ||
-        w->dim[1] > MOST_TAPS)
+        w->dim[1] > CONV_MOST_TAPS)
         return ls_node_fail(node, "causal_conv: x %s does not fit w %s: x must be (B, T, at least E), w (E, K), K at most %d",
-                            ls_shape_text(x), ls_shape_text(w), MOST_TAPS);
+                            ls_shape_text(x), ls_shape_text(w), CONV_MOST_TAPS);
     if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
         return ls_node_fail(node, "causal_conv: bias %s does not fit w %s: it must be (E)", ls_shape_text(bias),
                             ls_shape_text(w));
@@ -89,7 +78,7 @@ static LsStatus infer(LsNode *node)
             "causal_conv: a part of the sequence has %lld tokens, fewer than the %lld that the next one's convolution "
             "looks back: set a longer train.segment, or fewer train.sequence_ranks",
             (long long)x->dim[1], (long long)w->dim[1] - 1);
-    Shape s = shape_of(node);
+    ConvShape s = shape_of(node);
     node->scratch_forward = (s.taps + 2) * s.padded * (int64_t)sizeof(acc);
     node->scratch_backward = node->scratch_forward + s.groups * (2 * s.taps + 2) * s.padded * (int64_t)sizeof(acc);
     return ls_node_output(node, LS_REAL, 3, (int64_t[]){x->dim[0], x->dim[1], w->dim[0]}) ? LS_OK : LS_RESOURCE;
@@ -125,7 +114,7 @@ LS_INLINE void turn_four(const real *w, acc *to, int64_t padded)
     }
 }
 
-static void prepare(const LsNode *node, const Shape *s)
+static void prepare(const LsNode *node, const ConvShape *s)
 {
     const real *w = node->in[1]->data, *bias = node->in[2] ? node->in[2]->data : NULL;
     int64_t whole = s->channels / LS_LANES * LS_LANES, e = 0;
@@ -145,12 +134,13 @@ static void prepare(const LsNode *node, const Shape *s)
 
 /* row[k]: x_{t-K+1+k} of stream b, for the K rows that step t needs and those of the `more` steps after it; zeros
  * past the last step. */
-static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, int64_t more, const real **row)
+static void rows_at(const LsNode *node, const ConvShape *s, int64_t b, int64_t t, int64_t more, const real **row)
 {
     for (int64_t k = 0; k < s->taps + more; k++) {
         int64_t at = t - s->taps + 1 + k;
         if (at >= 0)
-            row[k] = at < s->steps ? (const real *)node->in[0]->data + (b * s->steps + at) * s->columns : zeros_of(node, s);
+            row[k] = at >= s->steps ? zeros_of(node, s)
+                                    : (const real *)node->in[0]->data + (b * s->steps + at) * s->columns;
         else if (node->in[3])
             row[k] = (const real *)node->in[3]->data + (b * (s->taps - 1) + at + s->taps - 1) * s->channels;
         else
@@ -158,45 +148,10 @@ static void rows_at(const LsNode *node, const Shape *s, int64_t b, int64_t t, in
     }
 }
 
-/* h of one step, for channels j to j + LS_LANES - 1; x[k] is their row of tap k. */
-LS_INLINE vacc pre_activation(const vacc *x, const acc *w, const acc *bias, int64_t padded, int64_t taps, int64_t j)
-{
-    vacc h = ls_load_acc(bias + j);
-#pragma GCC unroll 4
-    for (int64_t k = 0; k < taps; k++)
-        h += ls_load_acc(w + k * padded + j) * x[k];
-    return h;
-}
-
-/* Rows that no hardware foresees, since each starts on another page. */
-LS_INLINE void fetch_ahead(const real *const *row, int64_t j, int64_t count)
-{
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < count; i++)
-        __builtin_prefetch(row[i] + j);
-}
-
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
-/* `rows` steps together: each row of x is loaded once. row: (rows + K - 1, and as many as `rows` to come); y: (rows, E) */
-LS_INLINE void forward_rows(const Shape *s, const real *const *row, const acc *w, const acc *bias, real *y,
-                            int64_t taps, int64_t rows, LsActivation kind)
-{
-    for (int64_t j = 0; j < s->channels; j += LS_LANES) {
-        int64_t n = s->channels - j;
-        vacc x[MOST_TAPS + BLOCK_ROWS - 1];
-#pragma GCC unroll 8
-        for (int64_t k = 0; k < taps + rows - 1; k++)
-            x[k] = ls_load_upto(row[k] + j, n);
-        fetch_ahead(row + taps + rows - 1, j, rows);
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < rows; i++)
-            ls_store_upto(y + i * s->channels + j, ls_activate(kind, pre_activation(x + i, w, bias, s->padded, taps, j)), n);
-    }
-}
-
 /* The last K - 1 steps of state and x together. */
-static void update_state(const LsNode *node, const Shape *s)
+static void update_state(const LsNode *node, const ConvShape *s)
 {
     size_t bytes = (size_t)s->channels * sizeof(real);
 #pragma omp parallel for schedule(static) if (s->streams * s->taps * s->channels > 32768)
@@ -214,7 +169,7 @@ static void update_state(const LsNode *node, const Shape *s)
 
 /* The rows before the first step, which the carry brings or the rank before this one has: they are its last, whatever
  * comes before. */
-static LsStatus take_rows(const LsNode *node, const LsRun *run, const Shape *s)
+static LsStatus take_rows(const LsNode *node, const LsRun *run, const ConvShape *s)
 {
     const LsTensor *state = node->in[3];
     if (!carries_over(node))
@@ -226,29 +181,29 @@ static LsStatus take_rows(const LsNode *node, const LsRun *run, const Shape *s)
 }
 
 /* Steps from number t of stream b on. */
-LS_INLINE void forward_block(const LsNode *node, const Shape *s, int64_t b, int64_t t, int64_t taps, int64_t rows,
+LS_INLINE void forward_block(const LsNode *node, const ConvShape *s, int64_t b, int64_t t, int64_t taps, int64_t rows,
                              LsActivation kind)
 {
-    const real *row[MOST_TAPS + 2 * BLOCK_ROWS];
+    const real *row[CONV_MOST_TAPS + 2 * CONV_ROWS];
     rows_at(node, s, b, t, 2 * rows - 1, row);
-    forward_rows(s, row, taps_of(node), bias_of(node, s), (real *)node->out[0]->data + (b * s->steps + t) * s->channels, taps,
-                 rows, kind);
+    real *y = (real *)node->out[0]->data + (b * s->steps + t) * s->channels;
+    conv_forward_rows(s, row, taps_of(node), bias_of(node, s), y, taps, rows, kind);
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
-    Shape s = shape_of(node);
+    ConvShape s = shape_of(node);
     LsActivation kind = ((const Conv *)node->attr)->activation;
-    int64_t blocks = (s.steps + BLOCK_ROWS - 1) / BLOCK_ROWS;
+    int64_t blocks = (s.steps + CONV_ROWS - 1) / CONV_ROWS;
     prepare(node, &s);
     LS_TRY(take_rows(node, run, &s));
 #pragma omp parallel for schedule(static) if (s.streams * s.steps * s.channels > 16384)
     for (int64_t i = 0; i < s.streams * blocks; i++) {
-        int64_t b = i / blocks, t = i % blocks * BLOCK_ROWS, left = s.steps - t;
-        if (s.taps == 4 && kind == LS_SILU && left >= BLOCK_ROWS)
-            forward_block(node, &s, b, t, 4, BLOCK_ROWS, LS_SILU);
+        int64_t b = i / blocks, t = i % blocks * CONV_ROWS, left = s.steps - t;
+        if (s.taps == CONV_KNOWN_TAPS && kind == LS_SILU && left >= CONV_ROWS)
+            forward_block(node, &s, b, t, CONV_KNOWN_TAPS, CONV_ROWS, LS_SILU);
         else
-            for (int64_t end = t + (left < BLOCK_ROWS ? left : BLOCK_ROWS); t < end; t++)
+            for (int64_t end = t + (left < CONV_ROWS ? left : CONV_ROWS); t < end; t++)
                 forward_block(node, &s, b, t, s.taps, 1, kind);
     }
     if (node->in[3] && !carries_over(node))
@@ -258,12 +213,12 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
-    Shape s = shape_of(node);
+    ConvShape s = shape_of(node);
     const Conv *conv = node->attr;
     prepare(node, &s);
     LS_TRY(take_rows(node, run, &s));
     for (int64_t i = 0; i < s.streams * s.steps; i++) {
-        const real *row[MOST_TAPS];
+        const real *row[CONV_MOST_TAPS];
         rows_at(node, &s, i / s.steps, i % s.steps, 0, row);
         for (int64_t e = 0; e < s.channels; e++) {
             acc h = bias_of(node, &s)[e];
@@ -281,88 +236,17 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
-/* `rows` steps from number t on, of which row: (rows + K - 1, and as many as `rows` to come) are the inputs and dy the
- * gradients of the results. Their g goes to the ring, which holds that of the K - 1 steps before, step i's at i mod K.
- * Their part of the sums for w and the bias is added, where sums is given; and dx gets the gradients that are complete
- * with them, those of the steps K - 1 before, where `want`. */
-typedef struct BackRows {
-    const real *row[MOST_TAPS + 2 * BLOCK_ROWS], *dy[2 * BLOCK_ROWS];
-    real *dx[2 * BLOCK_ROWS];
-    acc *ring, *sums;
-    int64_t t;
-    bool want, add;
-} BackRows;
-
-/* The sums for w and the bias of LS_LANES channels, to which g: (rows) and x: (rows + K - 1) contribute. */
-LS_INLINE void add_sums(const Shape *s, acc *sums, const vacc *g, const vacc *x, int64_t taps, int64_t rows)
-{
-#pragma GCC unroll 5
-    for (int64_t k = 0; k <= taps; k++) {
-        vacc sum = ls_load_acc(sums + k * s->padded);
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < rows; i++)
-            sum += k < taps ? g[i] * x[k + i] : g[i];
-        ls_store_acc(sums + k * s->padded, sum);
-    }
-}
-
-/* dx of channels j to j + LS_LANES - 1 of the steps K - 1 before, from g: (K - 1 + rows). */
-LS_INLINE void give_inputs(const Shape *s, const BackRows *r, const acc *w, const vacc *g, int64_t j, int64_t taps,
-                           int64_t rows)
-{
-#pragma GCC unroll 4
-    for (int64_t i = 0; i < rows; i++) {
-        vacc v = {0};
-        if (r->add)
-            v = ls_load_upto(r->dx[i] + j, s->channels - j);
-#pragma GCC unroll 4
-        for (int64_t k = 0; k < taps; k++)
-            v += ls_load_acc(w + k * s->padded) * g[taps - 1 + i - k];
-        ls_store_upto(r->dx[i] + j, v, s->channels - j);
-    }
-}
-
-LS_INLINE void backward_rows(const Shape *s, const BackRows *r, const acc *w, const acc *bias, int64_t taps,
-                             int64_t rows, LsActivation kind)
-{
-    for (int64_t j = 0; j < s->channels; j += LS_LANES) {
-        int64_t n = s->channels - j;
-        vacc x[MOST_TAPS + BLOCK_ROWS - 1], g[MOST_TAPS + BLOCK_ROWS - 1]; /* g[K - 1 + i]: of step t + i */
-#pragma GCC unroll 8
-        for (int64_t k = 0; k < taps + rows - 1; k++)
-            x[k] = ls_load_upto(r->row[k] + j, n);
-#pragma GCC unroll 4
-        for (int64_t k = 0; k < taps - 1; k++)
-            g[k] = ls_load_acc(r->ring + (r->t + 1 + k) % taps * s->padded + j);
-        fetch_ahead(r->row + taps + rows - 1, j, rows);
-        fetch_ahead(r->dy + rows, j, rows);
-#pragma GCC unroll 4
-        for (int64_t i = 0; i < rows; i++) {
-            vacc v = ls_load_upto(r->dy[i] + j, n);
-            if (kind != LS_NO_ACTIVATION)
-                v *= ls_activate_slope(kind, pre_activation(x + i, w, bias, s->padded, taps, j));
-            g[taps - 1 + i] = v;
-            if (i > rows - taps)
-                ls_store_acc(r->ring + (r->t + i) % taps * s->padded + j, v);
-        }
-        if (r->sums)
-            add_sums(s, r->sums + j, g + taps - 1, x, taps, rows);
-        if (r->want)
-            give_inputs(s, r, w + j, g, j, taps, rows);
-    }
-}
-
 /* Steps first to end of stream b, and g of the K - 1 steps after them, with which the last gradients of x are complete.
  */
-LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segment, int64_t group, int64_t taps,
+LS_INLINE void backward_segment(const LsNode *node, const ConvShape *s, int64_t segment, int64_t group, int64_t taps,
                                 LsActivation kind)
 {
     int64_t b = segment / s->cuts, first = segment % s->cuts * s->rows;
     int64_t end = first + s->rows < s->steps ? first + s->rows : s->steps;
     real *waste = waste_of(node, s, group);
-    BackRows r = {.ring = ring_of(node, s, group), .want = ls_wants(node, 0), .add = ls_adds(node, 0)};
+    ConvBack r = {.ring = ring_of(node, s, group), .want = ls_wants(node, 0), .add = ls_adds(node, 0)};
     for (int64_t t = first, rows; t < (r.want ? end + taps - 1 : end); t += rows) {
-        rows = taps == 4 && (t >= end || t + BLOCK_ROWS <= end) ? BLOCK_ROWS : 1;
+        rows = taps == CONV_KNOWN_TAPS && (t >= end || t + CONV_ROWS <= end) ? CONV_ROWS : 1;
         r.t = t;
         r.sums = t < end ? sums_of(node, s, group) : NULL;
         rows_at(node, s, b, t, 2 * rows - 1, r.row);
@@ -375,28 +259,28 @@ LS_INLINE void backward_segment(const LsNode *node, const Shape *s, int64_t segm
             if (own && !r.add && s->clear > 0)
                 memset(r.dx[i] + s->channels, 0, (size_t)s->clear * sizeof(real));
         }
-        if (rows == BLOCK_ROWS)
-            backward_rows(s, &r, taps_of(node), bias_of(node, s), 4, BLOCK_ROWS, kind);
+        if (rows == CONV_ROWS)
+            conv_backward_rows(s, &r, taps_of(node), bias_of(node, s), CONV_KNOWN_TAPS, CONV_ROWS, kind);
         else
-            backward_rows(s, &r, taps_of(node), bias_of(node, s), taps, 1, kind);
+            conv_backward_rows(s, &r, taps_of(node), bias_of(node, s), taps, 1, kind);
     }
 }
 
 /* The gradient of the rows before the first step, from g of the first K - 1 steps; it belongs to the last rows of the
  * rank before. */
-static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, LsActivation kind)
+static LsStatus give_rows(const LsNode *node, const LsRun *run, const ConvShape *s, LsActivation kind)
 {
     LsTensor *state = node->in[3];
     if (!carries_over(node) || !ls_wants(node, 3))
         return LS_OK;
-    BackRows r = {.ring = ring_of(node, s, 0), .want = true};
+    ConvBack r = {.ring = ring_of(node, s, 0), .want = true};
     for (int64_t b = 0; b < s->streams; b++) {
         memset(r.ring, 0, (size_t)(s->taps * s->padded) * sizeof(acc));
         for (r.t = 0; r.t < s->taps - 1; r.t++) {
             rows_at(node, s, b, r.t, 1, r.row);
             r.dy[0] = r.dy[1] = (const real *)node->out[0]->grad + (b * s->steps + r.t) * s->channels;
             r.dx[0] = (real *)state->grad + (b * (s->taps - 1) + r.t) * s->channels;
-            backward_rows(s, &r, taps_of(node), bias_of(node, s), s->taps, 1, kind);
+            conv_backward_rows(s, &r, taps_of(node), bias_of(node, s), s->taps, 1, kind);
         }
     }
     return ls_over_ranks(run) ? run->sequence->shift(run->sequence, state->grad, state->end->grad,
@@ -405,7 +289,7 @@ static LsStatus give_rows(const LsNode *node, const LsRun *run, const Shape *s, 
 }
 
 /* What the steps after the last one say about the last K - 1 rows. */
-static void add_rows(const LsNode *node, const Shape *s)
+static void add_rows(const LsNode *node, const ConvShape *s)
 {
     if (!carries_over(node) || !ls_wants(node, 0))
         return;
@@ -419,7 +303,7 @@ static void add_rows(const LsNode *node, const Shape *s)
 }
 
 /* Sums of the groups, in order, into the parameters' gradients. */
-static void finish_sums(const LsNode *node, const Shape *s)
+static void finish_sums(const LsNode *node, const ConvShape *s)
 {
     acc *dw = ls_wants(node, 1) ? node->in[1]->grad : NULL, *dbias = ls_wants(node, 2) ? node->in[2]->grad : NULL;
 #pragma omp parallel for schedule(static) if (s->groups * s->channels > 4096)
@@ -436,7 +320,7 @@ static void finish_sums(const LsNode *node, const Shape *s)
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
-    Shape s = shape_of(node);
+    ConvShape s = shape_of(node);
     LsActivation kind = ((const Conv *)node->attr)->activation;
     prepare(node, &s);
     LS_TRY(give_rows(node, run, &s, kind));
@@ -444,8 +328,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     for (int64_t group = 0; group < s.groups; group++) {
         memset(sums_of(node, &s, group), 0, (size_t)((s.taps + 1) * s.padded) * sizeof(acc));
         for (int64_t i = group * s.segments / s.groups; i < (group + 1) * s.segments / s.groups; i++) {
-            if (s.taps == 4 && kind == LS_SILU)
-                backward_segment(node, &s, i, group, 4, LS_SILU);
+            if (s.taps == CONV_KNOWN_TAPS && kind == LS_SILU)
+                backward_segment(node, &s, i, group, CONV_KNOWN_TAPS, LS_SILU);
             else
                 backward_segment(node, &s, i, group, s.taps, kind);
         }
@@ -498,7 +382,8 @@ static bool cases(LsGraph *g, int which)
                  {1, 70, 20, 20, 3, false, false, false, true},
                  {1, 3, 3, 3, 4, true, false, true, true},
                  {2, 70, 21, 18, 4, true, false, true},
-                 {1, 41, 20, 19, 4, false, false, true, true}};
+                 {1, 41, 20, 19, 4, false, false, true, true},
+                 {1, 67, 3, 3, CONV_MOST_TAPS, true, false, true}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     int64_t b = table[which].streams, e = table[which].channels, k = table[which].taps;

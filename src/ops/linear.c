@@ -156,7 +156,9 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     double x = (double)node->in[0]->count, w = (double)node->in[1]->count, y = (double)node->out[0]->count;
     double flops = 2 * y * (double)node->in[1]->dim[1];
     *fwd = (LsCost){.flops = flops, .bytes = (x + w + y * node->outputs) * sizeof(real), .products = flops};
-    *bwd = (LsCost){.flops = 2 * flops, .bytes = (2 * x + w + y * node->outputs) * sizeof(real) + w * sizeof(acc), .products = 2 * flops};
+    *bwd = (LsCost){.flops = 2 * flops,
+                    .bytes = (2 * x + w + y * node->outputs) * sizeof(real) + w * sizeof(acc),
+                    .products = 2 * flops};
 }
 
 /* ls_linear(g, x, w, bias, activation): x: (..., K), w: (N, K) parameter, bias: (N) parameter or NULL -> (..., N).

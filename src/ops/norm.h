@@ -12,7 +12,7 @@
 #ifndef LS_OPS_NORM_H
 #define LS_OPS_NORM_H
 
-#include "ops/op_build.h"
+#include "ops/pass.h"
 
 typedef struct Norm {
     double eps;
@@ -93,16 +93,6 @@ LS_INLINE void ls_norm_statistics(bool centered, const real *x, int64_t columns,
     *rstd = (acc)(1 / sqrt(variance + eps));
 }
 
-/* x = a + b, one row. x may be a or b. */
-LS_INLINE void ls_norm_sum(const real *a, const real *b, real *x, int64_t columns)
-{
-    int64_t j = 0;
-    for (; j + LS_LANES <= columns; j += LS_LANES)
-        ls_store(x + j, ls_load(a + j) + ls_load(b + j));
-    for (; j < columns; j++)
-        ls_store1(x + j, ls_load1(a + j) + ls_load1(b + j));
-}
-
 /* The whole forward of node: x, scale, bias (or none) -> y, mean where `centered`, rstd; and x = a + b before it where
  * the node before is joined. */
 LS_INLINE LsStatus ls_norm_forward(const LsNode *node, bool centered)
@@ -119,7 +109,7 @@ LS_INLINE LsStatus ls_norm_forward(const LsNode *node, bool centered)
         real *to = y + r * columns;
         acc center, factor;
         if (a)
-            ls_norm_sum(a + r * columns, b + r * columns, x + r * columns, columns);
+            ls_sum_row(a + r * columns, b + r * columns, x + r * columns, columns);
         ls_norm_statistics(centered, from, columns, eps, &center, &factor);
         if (mean)
             mean[r] = center;
@@ -142,7 +132,7 @@ typedef struct NormBack {
     const acc *rstd;    /* (R) */
     int64_t rows, columns;
     const real *plus;     /* (R, C) to add to the gradient of x, or NULL */
-    real *dx, *too;       /* (R, C) or NULL: get the gradient of x. dx, else too, may be plus. */
+    real *dx, *copy;       /* (R, C) or NULL: get the gradient of x. dx, else copy, may be plus. */
     acc *dscale, *dbias; /* (C) or NULL */
     bool add_scale, add_bias;
     acc *parts; /* (chunks, 2, C): sums of dy h and of dy */
@@ -175,12 +165,12 @@ LS_INLINE void ls_norm_back_row(const NormBack *b, int64_t r, acc *part)
         sum_g[0] += g;
         sum_gh[0] += g * h;
     }
-    if (!b->dx && !b->too)
+    if (!b->dx && !b->copy)
         return;
     acc avg_g = b->mean ? ls_hsum(sum_g[0] + sum_g[1]) / (acc)columns : 0,
         avg_gh = ls_hsum(sum_gh[0] + sum_gh[1]) / (acc)columns;
     const real *plus = b->plus ? b->plus + r * columns : NULL;
-    real *dx = b->dx ? b->dx + r * columns : NULL, *too = b->too ? b->too + r * columns : NULL;
+    real *dx = b->dx ? b->dx + r * columns : NULL, *copy = b->copy ? b->copy + r * columns : NULL;
     for (j = 0; j + LS_LANES <= columns; j += LS_LANES) {
         vacc h = (ls_load(x + j) - mean) * rstd,
              d = rstd * (ls_load(dy + j) * ls_load_acc(b->scale + j) - avg_g - h * avg_gh);
@@ -188,8 +178,8 @@ LS_INLINE void ls_norm_back_row(const NormBack *b, int64_t r, acc *part)
             d = ls_load(plus + j) + d;
         if (dx)
             ls_store(dx + j, d);
-        if (too)
-            ls_store(too + j, d);
+        if (copy)
+            ls_store(copy + j, d);
     }
     for (; j < columns; j++) {
         acc h = (ls_load1(x + j) - mean) * rstd, d = rstd * (ls_load1(dy + j) * b->scale[j] - avg_g - h * avg_gh);
@@ -197,12 +187,12 @@ LS_INLINE void ls_norm_back_row(const NormBack *b, int64_t r, acc *part)
             d = ls_load1(plus + j) + d;
         if (dx)
             ls_store1(dx + j, d);
-        if (too)
-            ls_store1(too + j, d);
+        if (copy)
+            ls_store1(copy + j, d);
     }
 }
 
-LS_INLINE void ls_norm_back(const NormBack *b)
+LS_INLINE void ls_norm_back_rows(const NormBack *b)
 {
     int64_t each = ls_norm_chunk(b->rows), chunks = ls_norm_chunks(b->rows), columns = b->columns;
 #pragma omp parallel if (b->rows * columns > 8192)
@@ -235,21 +225,21 @@ LS_INLINE LsStatus ls_norm_backward(const LsNode *node, bool centered)
     const LsNode *sum = node->before;
     const LsTensor *x = node->in[0], *bias = node->inputs > 2 ? node->in[2] : NULL;
     int64_t columns = node->in[1]->count;
-    ls_norm_back(&(NormBack){.x = x->data,
-                          .dy = node->out[0]->grad,
-                          .scale = node->in[1]->data,
-                          .mean = centered ? node->out[1]->data : NULL,
-                          .rstd = node->out[1 + centered]->data,
-                          .rows = x->count / columns,
-                          .columns = columns,
-                          .plus = ls_adds(node, 0) ? x->grad : NULL,
-                          .dx = sum ? (ls_wants(sum, 0) ? sum->in[0]->grad : NULL) : ls_wants(node, 0) ? x->grad : NULL,
-                          .too = sum && ls_wants(sum, 1) ? sum->in[1]->grad : NULL,
-                          .dscale = ls_wants(node, 1) ? node->in[1]->grad : NULL,
-                          .add_scale = ls_adds(node, 1),
-                          .dbias = bias && ls_wants(node, 2) ? bias->grad : NULL,
-                          .add_bias = ls_adds(node, 2),
-                          .parts = node->scratch});
+    ls_norm_back_rows(&(NormBack){.x = x->data,
+                                  .dy = node->out[0]->grad,
+                                  .scale = node->in[1]->data,
+                                  .mean = centered ? node->out[1]->data : NULL,
+                                  .rstd = node->out[1 + centered]->data,
+                                  .rows = x->count / columns,
+                                  .columns = columns,
+                                  .plus = ls_adds(node, 0) ? x->grad : NULL,
+                                  .dx = sum ? (ls_wants(sum, 0) ? sum->in[0]->grad : NULL) : ls_wants(node, 0) ? x->grad : NULL,
+                                  .copy = sum && ls_wants(sum, 1) ? sum->in[1]->grad : NULL,
+                                  .dscale = ls_wants(node, 1) ? node->in[1]->grad : NULL,
+                                  .add_scale = ls_adds(node, 1),
+                                  .dbias = bias && ls_wants(node, 2) ? bias->grad : NULL,
+                                  .add_bias = ls_adds(node, 2),
+                                  .parts = node->scratch});
     return LS_OK;
 }
 

@@ -192,6 +192,11 @@ static inline void scan_run(const ScanBlock *k, acc *h, ScanStage *s)
         for (int64_t v = 0; v < scan_vectors(k); v++)
             scan_states(k, v, n, SCAN_RUN, shared, h, s + v, scan_fetch_inputs(k, call++));
     }
+    for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP) {
+        scan_share(k, n, SCAN_GROUP, shared);
+        for (int64_t v = 0; v < scan_vectors(k); v++)
+            scan_states(k, v, n, SCAN_GROUP, shared, h, s + v, scan_fetch_inputs(k, call++));
+    }
     for (; n < k->states; n++) {
         scan_share(k, n, 1, shared);
         for (int64_t v = 0; v < scan_vectors(k); v++)
