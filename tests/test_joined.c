@@ -5,7 +5,6 @@
 #include "graph/graph_internal.h"
 #include "lockstep/model.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef enum Uses {
@@ -114,17 +113,12 @@ static void check_bits(const Trial *t)
 static void test_bits(void)
 {
     LsIsa best;
-    char *forced = getenv("LOCKSTEP_ISA") ? ls_strdup(getenv("LOCKSTEP_ISA")) : NULL;
     ASSERT_OK(ls_isa_choose(&best));
     for (int isa = 0; isa <= (int)best; isa++) {
-        setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
+        char *forced = ls_check_force_isa((LsIsa)isa);
         each(check_bits);
+        ls_check_restore_isa(forced);
     }
-    if (forced)
-        setenv("LOCKSTEP_ISA", forced, 1);
-    else
-        unsetenv("LOCKSTEP_ISA");
-    ls_free(forced);
 }
 
 static void check_gradient(const Trial *t)

@@ -454,25 +454,36 @@ static LsStatus check_threads(const LsSubject *subject, Trial *t, bool decodes)
     return status;
 }
 
+char *ls_check_force_isa(LsIsa isa)
+{
+    char *forced = getenv("LOCKSTEP_ISA") ? ls_strdup(getenv("LOCKSTEP_ISA")) : NULL;
+    setenv("LOCKSTEP_ISA", ls_isa_name(isa), 1);
+    return forced;
+}
+
+void ls_check_restore_isa(char *forced)
+{
+    if (forced)
+        setenv("LOCKSTEP_ISA", forced, 1);
+    else
+        unsetenv("LOCKSTEP_ISA");
+    ls_free(forced);
+}
+
 LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double roundings)
 {
     Trial judge = {0}, t = {0};
     bool decodes, coarse = precision == LS_BFLOAT16;
     Allowance a = {.own = coarse ? STORED : 0, .shared = tolerance * 0x1p-24 + (coarse ? roundings * STORED : 0)};
     LsStatus status = LS_OK;
-    char *forced = getenv("LOCKSTEP_ISA") ? ls_strdup(getenv("LOCKSTEP_ISA")) : NULL;
-    setenv("LOCKSTEP_ISA", ls_isa_name(isa), 1);
+    char *forced = ls_check_force_isa(isa);
     LS_TRY_CLEANUP(trial_new(subject, LS_FLOAT64, false, coarse, &judge, &decodes));
     LS_TRY_CLEANUP(trial_new(subject, precision, false, coarse, &t, &decodes));
     LS_TRY_CLEANUP(run_trial(&judge, decodes));
     LS_TRY_CLEANUP(check_threads(subject, &t, decodes));
     LS_TRY_CLEANUP(compare_all(subject, &t, &judge, a, !decodes));
 cleanup:
-    if (forced)
-        setenv("LOCKSTEP_ISA", forced, 1);
-    else
-        unsetenv("LOCKSTEP_ISA");
-    ls_free(forced);
+    ls_check_restore_isa(forced);
     trial_free(&judge);
     trial_free(&t);
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s, %s", coarse ? "bfloat16" : "float", ls_isa_name(isa));

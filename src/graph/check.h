@@ -42,4 +42,9 @@ LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance,
                         double roundings) LS_MUST_USE;
 
+/* Graphs made from here on are of this instruction set, until the choice that was forced before (owned by the caller,
+ * NULL: none) is given back. */
+char *ls_check_force_isa(LsIsa isa);
+void ls_check_restore_isa(char *forced);
+
 #endif

@@ -131,8 +131,8 @@ typedef struct NormBack {
     const acc *mean;    /* (R), NULL: not centered */
     const acc *rstd;    /* (R) */
     int64_t rows, columns;
-    const real *plus;     /* (R, C) to add to the gradient of x, or NULL */
-    real *dx, *copy;       /* (R, C) or NULL: get the gradient of x. dx, else copy, may be plus. */
+    const real *plus; /* (R, C) to add to the gradient of x, or NULL */
+    real *dx, *copy;  /* (R, C) or NULL: get the gradient of x. dx, else copy, may be plus. */
     acc *dscale, *dbias; /* (C) or NULL */
     bool add_scale, add_bias;
     acc *parts; /* (chunks, 2, C): sums of dy h and of dy */
@@ -222,7 +222,7 @@ LS_INLINE void ls_norm_back_rows(const NormBack *b)
 /* The whole backward of node. Where the sum before it is joined, the gradient goes to both summands. */
 LS_INLINE LsStatus ls_norm_backward(const LsNode *node, bool centered)
 {
-    const LsNode *sum = node->before;
+    const LsNode *sum = node->before, *taker = sum ? sum : node; /* whose in[0] gets the gradient of x */
     const LsTensor *x = node->in[0], *bias = node->inputs > 2 ? node->in[2] : NULL;
     int64_t columns = node->in[1]->count;
     ls_norm_back_rows(&(NormBack){.x = x->data,
@@ -233,7 +233,7 @@ LS_INLINE LsStatus ls_norm_backward(const LsNode *node, bool centered)
                                   .rows = x->count / columns,
                                   .columns = columns,
                                   .plus = ls_adds(node, 0) ? x->grad : NULL,
-                                  .dx = sum ? (ls_wants(sum, 0) ? sum->in[0]->grad : NULL) : ls_wants(node, 0) ? x->grad : NULL,
+                                  .dx = ls_wants(taker, 0) ? taker->in[0]->grad : NULL,
                                   .copy = sum && ls_wants(sum, 1) ? sum->in[1]->grad : NULL,
                                   .dscale = ls_wants(node, 1) ? node->in[1]->grad : NULL,
                                   .add_scale = ls_adds(node, 1),
