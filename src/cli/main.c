@@ -36,18 +36,6 @@ static void keep_standard_files(void)
             exit(LS_RESOURCE);
 }
 
-/* This process's number as the launcher tells it, before MPI runs: mistakes in the command line are told once. */
-static int launched_rank(void)
-{
-    static const char *const names[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
-    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
-        const char *value = getenv(names[i]);
-        if (value && *value)
-            return atoi(value);
-    }
-    return 0;
-}
-
 static LsStatus unknown_command(const char *name)
 {
     LsNearest near = ls_nearest_to(name);
@@ -70,7 +58,7 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
 static LsStatus run_command(const LsCommand *command, int argc, char **argv)
 {
     LsCall call = {.command = command, .comm = ls_comm_self()};
-    bool help = false, started = false, speaks = command->launch == LS_SERIAL || launched_rank() == 0;
+    bool help = false, started = false, speaks = command->launch == LS_SERIAL || ls_dist_launched_rank() <= 0;
     LsStatus status = ls_cli_parse(command, argc, argv, &call, &help);
     if (status == LS_OK && help) {
         if (speaks)
@@ -128,7 +116,7 @@ static LsStatus run(int argc, char **argv)
         status = unknown_command(name);
     if (status == LS_OK)
         status = ls_check_stdout();
-    tell(status, &none, launched_rank() == 0);
+    tell(status, &none, ls_dist_launched_rank() <= 0);
     return status;
 }
 

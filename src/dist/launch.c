@@ -7,6 +7,26 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+int ls_dist_launched_rank(void)
+{
+    static const char *const variables[] = {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"};
+    for (size_t i = 0; i < LS_COUNT_OF(variables); i++) {
+        const char *value = getenv(variables[i]);
+        if (value && value[0])
+            return atoi(value);
+    }
+    return -1;
+}
+
+/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. */
+void ls_launch_alone(void)
+{
+    if (ls_dist_launched_rank() >= 0)
+        return;
+    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
+    setenv("OMPI_MCA_pml", "ob1", 0);
+}
+
 LsStatus ls_dist_check_world(int ranks)
 {
     static const char *const variables[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"};

@@ -6,6 +6,10 @@
 
 #include <mpi.h>
 
+/* Where no launcher started this process: spares MPI_Init, which is to come, what only several ranks need. Variables
+ * that the user has set stay. */
+void ls_launch_alone(void);
+
 /* Sets the default number of threads and warns of a launch that wastes or overloads cores. Collective. */
 LsStatus ls_launch_threads(MPI_Comm world, int rank) LS_MUST_USE;
 
