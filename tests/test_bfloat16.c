@@ -81,7 +81,9 @@ static void test_arrays(void)
     for (int i = 0; i < COUNT; i++)
         x[i] = float_of((uint32_t)(i / (int)LS_COUNT_OF(lows)) << 16 | lows[i % (int)LS_COUNT_OF(lows)]);
     for (int isa = 0; isa <= (int)best; isa++) {
+        LsIsa chosen;
         setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
+        ASSERT_OK(ls_isa_choose(&chosen));
         for (int64_t count = COUNT - 37; count <= COUNT; count += 37) {
             int wrong = 0;
             y[count].bits = 0x1234;
@@ -105,6 +107,7 @@ static void test_arrays(void)
             }
     }
     unsetenv("LOCKSTEP_ISA");
+    ASSERT_OK(ls_isa_choose(&best));
     ls_free(x), ls_free(back), ls_free(y);
 }
 

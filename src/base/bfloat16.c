@@ -53,18 +53,12 @@ FOR_V4 static void round_past_v4(const float *from, LsBfloat16 *to, int64_t coun
     round_body(from + i, to + i, count - i);
     _mm_sfence(); /* before other threads may read */
 }
-
-static LsIsa level(void)
-{
-    LsIsa isa = LS_ISA_BASELINE;
-    return ls_isa_choose(&isa) == LS_OK ? isa : LS_ISA_BASELINE;
-}
 #endif
 
 void ls_bfloat16_round(const float *from, LsBfloat16 *to, int64_t count)
 {
 #if defined(__x86_64__)
-    LsIsa isa = level();
+    LsIsa isa = ls_isa();
     if (isa >= LS_ISA_V4)
         round_v4(from, to, count);
     else if (isa >= LS_ISA_V3)
@@ -77,7 +71,7 @@ void ls_bfloat16_round(const float *from, LsBfloat16 *to, int64_t count)
 void ls_bfloat16_round_past(const float *from, LsBfloat16 *to, int64_t count)
 {
 #if defined(__x86_64__)
-    if (level() >= LS_ISA_V4) {
+    if (ls_isa() >= LS_ISA_V4) {
         round_past_v4(from, to, count);
         return;
     }
@@ -88,7 +82,7 @@ void ls_bfloat16_round_past(const float *from, LsBfloat16 *to, int64_t count)
 void ls_bfloat16_widen(const LsBfloat16 *from, float *to, int64_t count)
 {
 #if defined(__x86_64__)
-    LsIsa isa = level();
+    LsIsa isa = ls_isa();
     if (isa >= LS_ISA_V4)
         widen_v4(from, to, count);
     else if (isa >= LS_ISA_V3)

@@ -34,12 +34,4 @@
                                                                    name##_baseline, name##_baseline};
 #endif
 
-/* The level this process uses; LOCKSTEP_ISA was checked when the first graph was made, the baseline stands in for a
- * wrong one. */
-static inline LsIsa ls_clone_level(void)
-{
-    LsIsa isa = LS_ISA_BASELINE;
-    return ls_isa_choose(&isa) == LS_OK ? isa : LS_ISA_BASELINE;
-}
-
 #endif

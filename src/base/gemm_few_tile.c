@@ -15,9 +15,8 @@
 
 bool ls_gemm_few_tile_usable(const LsGemm *g, LsFewKind kind)
 {
-    LsIsa isa;
     return kind != LS_FEW_FLOAT32 && g->m >= LS_FEW_TILE_FROM && g->m <= LS_FEW_TILE_ROWS && !g->transpose_a &&
-           g->transpose_b && g->n > 0 && g->k > 0 && ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX;
+           g->transpose_b && g->n > 0 && g->k > 0 && ls_isa() >= LS_ISA_V4_AMX;
 }
 
 #if defined(__x86_64__) && defined(__GNUC__)

@@ -22,8 +22,7 @@ enum {
 
 bool ls_gemm_kernel_usable(void)
 {
-    LsIsa isa;
-    return ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4;
+    return ls_isa() >= LS_ISA_V4;
 }
 
 int64_t ls_gemm_kernel_space(void)

@@ -236,16 +236,13 @@ void ls_panel_settle(void) { _mm_sfence(); }
 const LsPanelKernel *ls_panel_kernel(void)
 {
     static const LsPanelKernel amx = {ls_tiles_begin, ls_tiles_end, amx_multiply}, dot = {NULL, NULL, dot_multiply};
-    LsIsa isa;
-    if (ls_isa_choose(&isa) != LS_OK)
-        return NULL;
+    LsIsa isa = ls_isa();
     return isa >= LS_ISA_V4_AMX ? &amx : isa >= LS_ISA_V4_BF16 ? &dot : NULL;
 }
 
 const LsPanelKernel *ls_panel_tiles(void)
 {
-    LsIsa isa;
-    return ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX ? ls_panel_kernel() : NULL;
+    return ls_isa() >= LS_ISA_V4_AMX ? ls_panel_kernel() : NULL;
 }
 
 #else

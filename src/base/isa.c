@@ -48,7 +48,6 @@ static LsIsa find_best(void)
 #endif
 }
 
-/* Asked for by every product, so found once. */
 static LsIsa best(void)
 {
     static _Atomic int found = -1;
@@ -57,7 +56,7 @@ static LsIsa best(void)
     return (LsIsa)found;
 }
 
-LsStatus ls_isa_choose(LsIsa *isa)
+static LsStatus choose(LsIsa *isa)
 {
     *isa = best();
     const char *forced = getenv("LOCKSTEP_ISA");
@@ -73,4 +72,21 @@ LsStatus ls_isa_choose(LsIsa *isa)
             return LS_OK;
         }
     return ls_fail(LS_USAGE, "LOCKSTEP_ISA=%s: unknown; choose one of baseline, v3, v4, v4_bf16, v4_amx", forced);
+}
+
+static _Atomic int chosen = -1;
+
+LsStatus ls_isa_choose(LsIsa *isa)
+{
+    LsStatus status = choose(isa);
+    chosen = status == LS_OK ? (int)*isa : (int)LS_ISA_BASELINE;
+    return status;
+}
+
+LsIsa ls_isa(void)
+{
+    LsIsa isa;
+    if (chosen >= 0 || ls_isa_choose(&isa) == LS_OK)
+        return (LsIsa)chosen;
+    return LS_ISA_BASELINE;
 }

@@ -28,7 +28,7 @@ LS_CLONES(blocks, blocks_body, (const float *x, int64_t count, double *block), (
 
 void ls_squares_blocks(const float *x, int64_t count, double *block)
 {
-    blocks_clones[ls_clone_level()](x, count, block);
+    blocks_clones[ls_isa()](x, count, block);
 }
 
 LS_INLINE_BODY void squares_body(const float *x, int64_t count, double *sum) { *sum = sum_of(x, count); }
@@ -37,7 +37,7 @@ LS_CLONES(squares, squares_body, (const float *x, int64_t count, double *sum), (
 double ls_squares_of(const float *x, int64_t count)
 {
     double sum;
-    squares_clones[ls_clone_level()](x, count, &sum);
+    squares_clones[ls_isa()](x, count, &sum);
     return sum;
 }
 

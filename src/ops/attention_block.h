@@ -22,9 +22,15 @@ static void block_pack_over(const Shape *s, acc *to, const real *x, int64_t stri
     ls_pack(to, lanes, s->padded, x, stride, lanes, s->size);
 }
 
-static void block_pack_keys(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
+/* Floats that need no padding are used where they lie. */
+static Operand block_pack_keys(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
 {
+#ifndef LS_BUILD_BFLOAT16
+    if (s->size == s->padded && count % LS_TILE_ROWS == 0)
+        return (Operand){x, stride};
+#endif
     ls_pack(to, LS_ROUND_UP(count, LS_TILE_ROWS), s->padded, x, stride, count, s->size);
+    return (Operand){to, s->padded};
 }
 
 LS_INLINE void ls_block_put(acc *to, int64_t i, TwoRows x)
@@ -40,15 +46,15 @@ LS_INLINE void ls_block_put_both(acc *left, acc *right, int64_t i, TwoRows x)
     ls_block_put(left, i, x);
 }
 
-static void block_against_keys(const Shape *s, const Reach *r, const acc *keys, const acc *queries, acc *score)
+static void block_against_keys(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score)
 {
-    ls_block_product(LS_TILE_PLAIN, false, LS_ROUND_UP(r->keys, LS_TILE_ROWS), COLUMNS, s->size, keys, s->padded,
+    ls_block_product(LS_TILE_PLAIN, false, LS_ROUND_UP(r->keys, LS_TILE_ROWS), COLUMNS, s->size, keys.at, keys.stride,
                      queries, COLUMNS, score, COLUMNS);
 }
 
-static void block_over_keys(const Shape *s, const Reach *r, const acc *keys, const acc *weights, acc *sum)
+static void block_over_keys(const Shape *s, const Reach *r, Operand keys, const acc *weights, acc *sum)
 {
-    ls_block_product(LS_TILE_TRANSPOSED, true, s->padded, COLUMNS, r->keys, keys, s->padded, weights, COLUMNS, sum, COLUMNS);
+    ls_block_product(LS_TILE_TRANSPOSED, true, s->padded, COLUMNS, r->keys, keys.at, keys.stride, weights, COLUMNS, sum, COLUMNS);
 }
 
 /* sums: (T, padded D) */

@@ -74,14 +74,16 @@ static void panel_pack_over(const Shape *s, acc *to, const real *x, int64_t stri
     panel_pack(to, 1, x, stride, false, true, s->size, lanes);
 }
 
-static void panel_pack_keys(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
+static Operand panel_pack_keys(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
 {
     panel_pack(to, ls_depth(s), x, stride, true, false, count, s->size);
+    return (Operand){.at = to};
 }
 
-static void panel_pack_turned(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
+static Operand panel_pack_turned(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
 {
     panel_pack(to, KEY_PANELS, x, stride, false, false, s->size, count);
+    return (Operand){.at = to};
 }
 
 /* ---- Operands in registers --------------------------------------------------------------------------------------- */
@@ -170,16 +172,16 @@ LS_INLINE void ls_multiply(const Shape *s, const acc *left, const acc *right, in
                                           .sum = sum});
 }
 
-static void panel_against_keys(const Shape *s, const Reach *r, const acc *keys, const acc *queries, acc *score)
+static void panel_against_keys(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score)
 {
     for (int64_t panel = 0; panel * SIDE < r->keys; panel++)
-        ls_multiply(s, keys + panel * ls_depth(s) * STEP_ACC, queries, ls_depth(s), 2, 2, false, score + panel * SUM);
+        ls_multiply(s, keys.at + panel * ls_depth(s) * STEP_ACC, queries, ls_depth(s), 2, 2, false, score + panel * SUM);
 }
 
-static void panel_over_keys(const Shape *s, const Reach *r, const acc *turned, const acc *weights, acc *sum)
+static void panel_over_keys(const Shape *s, const Reach *r, Operand turned, const acc *weights, acc *sum)
 {
     for (int64_t panel = 0; panel < ls_depth(s); panel++)
-        ls_multiply(s, turned + panel * KEY_PANELS * STEP_ACC, weights, ls_panel_steps(r->keys),
+        ls_multiply(s, turned.at + panel * KEY_PANELS * STEP_ACC, weights, ls_panel_steps(r->keys),
                     ls_tiles_of(s->size, panel), 2, true, sum + panel * SUM);
 }
 

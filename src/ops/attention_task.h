@@ -122,6 +122,12 @@ typedef struct Sizes {
 /* Two rows of a panel: of keys i and i + 1, i even. */
 typedef const vacc (*TwoRows)[LS_TILE_VECTORS];
 
+/* A block of keys or values as it is multiplied. */
+typedef struct Operand {
+    const acc *at;
+    int64_t stride; /* from row to row, where it has rows */
+} Operand;
+
 /* A way of multiplying blocks. */
 typedef struct Products {
     int64_t unit; /* that the keys of a block are rounded up to; what is beyond them has no weight */
@@ -131,13 +137,13 @@ typedef struct Products {
     void (*begin)(const Shape *s), (*end)(const Shape *s); /* around the products of a task */
     void (*pack_queries)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes);
     void (*pack_over)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes); /* for sums over the queries */
-    void (*pack_keys)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count);
-    void (*pack_turned)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count); /* for sums over the keys */
+    Operand (*pack_keys)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count);
+    Operand (*pack_turned)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count); /* for sums over the keys */
     void (*put_right)(acc *to, int64_t i, TwoRows x); /* of weights, for sums over the keys */
     void (*put_left)(acc *to, int64_t i, TwoRows x);  /* for sums over the queries */
     void (*put_both)(acc *left, acc *right, int64_t i, TwoRows x);
-    void (*against_keys)(const Shape *s, const Reach *r, const acc *keys, const acc *queries, acc *score);      /* (keys, columns) = */
-    void (*over_keys)(const Shape *s, const Reach *r, const acc *turned, const acc *weights, acc *sum);         /* (D, columns) += */
+    void (*against_keys)(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score);      /* (keys, columns) = */
+    void (*over_keys)(const Shape *s, const Reach *r, Operand turned, const acc *weights, acc *sum);         /* (D, columns) += */
     void (*over_queries)(const Shape *s, const Reach *r, const acc *weights, const acc *over, acc *sums);       /* (keys, D) += */
     void (*write_sum)(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add);            /* (count, D) = or += */
 } Products;
@@ -210,7 +216,7 @@ LS_INLINE bool ls_online_softmax(const Products *by, acc c, const Panel *p, cons
 
 /* One block of keys for one panel: s = K q, online softmax, o' = o 2^(c (m - m')) + V^T p. */
 LS_INLINE void ls_forward_tile(const Products *by, const Shape *s, const Sizes *z, const Panel *p, const Reach *r,
-                               const acc *k, const acc *v, acc *score, acc *weights)
+                               Operand k, Operand v, acc *score, acc *weights)
 {
     vacc rescale[LS_TILE_VECTORS];
     by->against_keys(s, r, k, p->q, score);
@@ -258,13 +264,13 @@ LS_INLINE void ls_forward_task(const Products *by, const Shape *s, const Keys *k
     by->begin(s);
     for (int64_t key0 = 0; key0 < keys->offset + end; key0 += KEYS) {
         int64_t have = keys->offset + end - key0 < KEYS ? keys->offset + end - key0 : KEYS;
-        by->pack_keys(s, k, keys->k + key0 * keys->stride, keys->stride, have);
-        by->pack_turned(s, v, keys->v + key0 * keys->stride, keys->stride, have);
+        Operand key = by->pack_keys(s, k, keys->k + key0 * keys->stride, keys->stride, have);
+        Operand value = by->pack_turned(s, v, keys->v + key0 * keys->stride, keys->stride, have);
         for (int64_t n = 0; n < count; n++) {
             Panel p = ls_panel(&z, panels, n);
             Reach r = ls_reach(&all, n % all.per_head, keys->offset, key0);
             if (r.keys > 0)
-                ls_forward_tile(by, s, &z, &p, &r, k, v, score, weights);
+                ls_forward_tile(by, s, &z, &p, &r, key, value, score, weights);
         }
     }
     by->end(s);
@@ -365,8 +371,8 @@ LS_INLINE void ls_slopes(const Products *by, acc c, const BackPanel *b, const Re
  *     dV += p dO^T                      dK += ds q^T   dq += K^T ds
  *
  * The scale of dK and dq is applied where they are written out. */
-LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPanel *b, const Reach *r, const acc *k,
-                                const acc *v, const acc *turned, acc *dk, acc *dv, const Slopes *to)
+LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPanel *b, const Reach *r, Operand k, Operand v,
+                                Operand turned, acc *dk, acc *dv, const Slopes *to)
 {
     by->against_keys(s, r, k, b->q, to->score);
     by->against_keys(s, r, v, b->d, to->slope);
@@ -399,15 +405,15 @@ LS_INLINE void ls_backward_task(const Products *by, const Shape *s, const Keys *
     by->begin(s);
     for (int64_t key0 = 0; key0 < end; key0 += KEYS) {
         int64_t have = end - key0 < KEYS ? end - key0 : KEYS, at = key0 * z.rows;
-        by->pack_keys(s, k, keys->k + key0 * keys->stride, keys->stride, have);
-        by->pack_keys(s, v, keys->v + key0 * keys->stride, keys->stride, have);
+        Operand key = by->pack_keys(s, k, keys->k + key0 * keys->stride, keys->stride, have);
+        Operand value = by->pack_keys(s, v, keys->v + key0 * keys->stride, keys->stride, have), over = key;
         if (!by->plain)
-            by->pack_turned(s, turned, keys->k + key0 * keys->stride, keys->stride, have);
+            over = by->pack_turned(s, turned, keys->k + key0 * keys->stride, keys->stride, have);
         for (int64_t n = 0; n < count; n++) {
             BackPanel b = ls_back_panel(&z, panels, n);
             Reach r = ls_reach(&all, n % all.per_head, 0, key0);
             if (r.keys > 0)
-                ls_backward_tile(by, s, &b, &r, k, v, by->plain ? k : turned, dk + at, dv + at, &to);
+                ls_backward_tile(by, s, &b, &r, key, value, over, dk + at, dv + at, &to);
         }
     }
     by->end(s);

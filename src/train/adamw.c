@@ -81,7 +81,7 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
               .params = params,
               .m = moment[0],
               .v = moment[1],
-              .isa = ls_clone_level()};
+              .isa = ls_isa()};
     ls_optimizer_each(params, shard, range, &s);
 }
 

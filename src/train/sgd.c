@@ -47,7 +47,7 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
               .settings = settings,
               .params = params,
               .m = moment[0],
-              .isa = ls_clone_level()};
+              .isa = ls_isa()};
     ls_optimizer_each(params, shard, range, &s);
 }
 
