@@ -340,6 +340,49 @@ static void test_no_allocation_after_first(void)
     free_case(&t);
 }
 
+/* The sums of A's rows on the way: against double, the same bits for any number of threads; one range of k and several
+ * (deep products), many blocks of k, columns in several tasks. Refused where no tiles pack A's columns. */
+static void test_row_sums(void)
+{
+    static const struct {
+        int64_t m, n, k, pad;
+    } list[] = {{128, 130, 384, 0}, {150, 128, 900, 3}, {70, 1300, 2500, 5}, {600, 700, 1100, 0}};
+    for (size_t n = 0; n < LS_COUNT_OF(list); n++)
+        for (int add = 0; add < 2; add++) {
+            Case t = make_case(&floats, list[n].m, list[n].n, list[n].k, 1, list[n].pad);
+            float *a = narrow(t.a, t.a_count, FLOAT), *b = narrow(t.b, t.b_count, FLOAT), sums[4][600];
+            float *c = ls_alloc_array(t.c_count, sizeof *c), *plain = ls_alloc_array(t.c_count, sizeof *c);
+            CU_ASSERT_FATAL(a && b && c && plain);
+            LsGemm g = t.g;
+            int before = ls_threads();
+            g.a = a, g.b = b, g.c = plain;
+            CU_ASSERT_EQUAL_FATAL(ls_gemm_float32_sums(&g), ls_fixed_usable());
+            ASSERT_OK(ls_gemm_float32(&g));
+            g.c = c, g.row_sums = sums[0], g.add_row_sums = add;
+            for (int threads = 1; ls_fixed_usable() && threads < 4; threads++) {
+                g.row_sums = sums[threads];
+                for (int64_t i = 0; i < g.m; i++)
+                    sums[threads][i] = 0.5f;
+                ls_set_threads(threads);
+                ASSERT_OK(ls_gemm_float32(&g));
+                CU_ASSERT(memcmp(sums[threads], sums[1], (size_t)g.m * sizeof(float)) == 0);
+                for (int64_t i = 0; i < g.m; i++)
+                    CU_ASSERT(memcmp(c + i * g.ldc, plain + i * g.ldc, (size_t)g.n * sizeof *c) == 0);
+            }
+            for (int64_t i = 0; ls_fixed_usable() && i < g.m; i++) {
+                double sum = add ? 0.5 : 0, size = sum;
+                for (int64_t p = 0; p < g.k; p++)
+                    sum += t.a[p * g.lda + i], size += fabs(t.a[p * g.lda + i]);
+                CU_ASSERT(fabs((double)sums[1][i] - sum) <= (double)(g.k + 2) * 0x1p-24 * size);
+            }
+            ls_set_threads(before);
+            g.transpose_a = false, g.lda = g.k;
+            ASSERT_FAILS(ls_gemm_float32(&g), LS_ERROR, "sums of A's rows");
+            ls_free(a), ls_free(b), ls_free(c), ls_free(plain);
+            free_case(&t);
+        }
+}
+
 static void test_bad_strides(void)
 {
     float x[4] = {0};
@@ -356,7 +399,10 @@ int main(void)
         return 1;
     int failed = 0;
     for (int isa = (int)best; isa >= 0; isa = isa == LS_ISA_V4 ? LS_ISA_BASELINE : isa - 1) { /* v3's products are the baseline's */
+        LsIsa chosen;
         setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
+        if (ls_isa_choose(&chosen) != LS_OK)
+            return 1;
         fprintf(stderr, "%s\n", ls_isa_name((LsIsa)isa));
         failed |= harness_run(
             "gemm",
@@ -368,6 +414,7 @@ int main(void)
                             {"inside a parallel region", test_inside_parallel},
                             {"no allocation after the first call", test_no_allocation_after_first},
                             {"bad strides", test_bad_strides},
+                            {"sums of rows", test_row_sums},
                             {ls_panel_kernel() ? "large results, long rows of k" : NULL, test_large},
                             {ls_panel_kernel() ? "large bfloat16 results" : NULL, test_large_halves},
                             {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},

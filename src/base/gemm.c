@@ -165,13 +165,24 @@ static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
     return LS_OK;
 }
 
-static void tiles_region(const LsGemm *g, const LsGemmRegion *r, void *space)
+/* Where the sums of A's rows over a range of k go: like C's, to g or to parts, after the (ranges - 1, m, n) there. NULL
+ * but for the first columns. */
+static float *sums_of(const LsGemm *g, const Cut *cut, const LsGemmRegion *r, float *parts)
+{
+    int64_t range = r->from / cut->depth;
+    if (!g->row_sums || r->column > 0)
+        return NULL;
+    return r->row + (range == 0 ? g->row_sums : parts + (cut->ranges - 1) * g->m * g->n + (range - 1) * g->m);
+}
+
+static void tiles_region(const LsGemm *g, const LsGemmRegion *r, float *row_sums, void *space)
 {
     LsGemm piece = *g;
     piece.m = r->rows, piece.n = r->columns, piece.k = r->depth;
     piece.a = part_of(g->a, g->lda, g->transpose_a, r->row, r->from);
     piece.b = part_of(g->b, g->ldb, g->transpose_b, r->from, r->column);
     piece.c = r->c, piece.ldc = r->ldc, piece.accumulate = r->add, piece.bias = NULL, piece.finish = NULL;
+    piece.row_sums = row_sums, piece.add_row_sums = r->from == 0 && g->add_row_sums;
     ls_fixed_alone(&piece, space);
     if (r->complete)
         finish_region(g, r->row, r->column, r->rows, r->columns);
@@ -209,6 +220,8 @@ static void sum_row(const LsGemm *g, int64_t ranges, const float *parts, int64_t
         const float *part = parts + ((range - 1) * g->m + i) * g->n;
         for (int64_t j = 0; j < g->n; j++)
             c[j] += part[j];
+        if (g->row_sums)
+            g->row_sums[i] += parts[(ranges - 1) * g->m * g->n + (range - 1) * g->m + i];
     }
     finish_region(g, i, 0, 1, g->n);
 }
@@ -228,7 +241,7 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
         for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
             LsGemmRegion r = region_of(g, cut, i, parts);
             if (space && cut->by == BY_TILES)
-                tiles_region(g, &r, space->data);
+                tiles_region(g, &r, sums_of(g, cut, &r, parts), space->data);
             else if (space)
                 ls_gemm_kernel(g, &r, space->data);
             else if (cut->by == BY_ONEDNN) {
@@ -272,9 +285,17 @@ static bool tiles_pay(const LsGemm *g)
     return tiles < vectors && ls_fixed_usable();
 }
 
+bool ls_gemm_float32_sums(const LsGemm *g)
+{
+    return g->transpose_a && g->m > 0 && g->n > 0 && g->k > 0 && !ls_gemm_few_usable(g) && tiles_pay(g);
+}
+
 LsStatus ls_gemm_float32(const LsGemm *g)
 {
     LS_TRY(ls_gemm_check(g));
+    if (g->row_sums && !ls_gemm_float32_sums(g))
+        return ls_fail(LS_ERROR, "matrix product (%lld, %lld, %lld): it cannot make the sums of A's rows",
+                       (long long)g->m, (long long)g->n, (long long)g->k);
     if (g->m == 0 || g->n == 0)
         return LS_OK;
     if (g->k == 0) { /* the sum is empty */
@@ -295,7 +316,7 @@ LsStatus ls_gemm_float32(const LsGemm *g)
     Cut cut = tiles ? cut_deep(g) : cut_of(g);
     if (cut.ranges == 1)
         return run_pieces(g, &cut, NULL);
-    LsGemmSpace *parts = ls_gemm_space_take((cut.ranges - 1) * g->m * g->n * (int64_t)sizeof(float));
+    LsGemmSpace *parts = ls_gemm_space_take((cut.ranges - 1) * g->m * (g->n + 1) * (int64_t)sizeof(float));
     if (!parts)
         return LS_RESOURCE;
     LsStatus status = run_pieces(g, &cut, parts->data);

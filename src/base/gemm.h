@@ -29,6 +29,10 @@ typedef struct LsGemm {
      * (gemm_fixed.h). */
     bool a_by_largest;
     const void *bias; /* (n) or NULL */
+    /* Not NULL: (m), = or, with add_row_sums, += the sum of each row of op(A), made while A is packed. Only for products
+     * of which ls_gemm_float32_sums says so. */
+    float *row_sums;
+    bool add_row_sums;
     /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that
      * made it and while it is in that thread's cache. For epilogues. */
     void (*finish)(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns);
@@ -37,6 +41,8 @@ typedef struct LsGemm {
 
 /* Called outside or inside an OpenMP parallel region (then it runs on the calling thread alone). */
 LsStatus ls_gemm_float32(const LsGemm *gemm) LS_MUST_USE;
+/* The float product can make row_sums too. */
+bool ls_gemm_float32_sums(const LsGemm *gemm);
 /* A, B and bias are LsBfloat16; C too, or float with c_float. Products and sums are float, C is rounded once. */
 LsStatus ls_gemm_bfloat16(const LsGemm *gemm) LS_MUST_USE;
 /* B is (n, k) of int8_t, with transpose_b; its row j counts scale[j] times. A, bias and C are float, or LsBfloat16 with

@@ -15,6 +15,7 @@ enum {
     ROWS = 128,        /* of a block of A */
     B_BYTES = 12 << 20, /* of a packed block of B at most */
     CHUNK = 12,        /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    A_STAYS = 28 << 10, /* bytes of A that stay there instead while B passes by, where as much has two panels: four at k = 128 */
     LEAST_ROWS = 64,   /* of a task where there are few */
     LEAST_COLUMNS = 512, /* of a task */
     SUM = LS_FIXED_DIGITS * TILE * TILE
@@ -118,7 +119,15 @@ static void give(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, const
     ls_fixed_give(&target, sum, of_a, of_b);
 }
 
-/* All rows of a task by one panel of B, in chunks of k. A tile's sums are given away while the tiles are busy with the
+/* Rows of A that stay in the first-level cache while the panels of B pass by; 0: a panel of B, or chunk of one, stays
+ * while those of A do. */
+static int64_t rows_that_stay(int64_t depth)
+{
+    int64_t panels = A_STAYS / ls_fixed_bytes(depth);
+    return panels >= 2 ? panels * TILE : 0;
+}
+
+/* Rows of a task by one panel of B, in chunks of k. A tile's sums are given away while the tiles are busy with the
  * next. Returns whether some pair is wide. */
 static bool multiply_column(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, const uint8_t *a,
                             const uint8_t *right, const LsFixedScale *of_a, const LsFixedScale *of_b)
@@ -142,7 +151,7 @@ static bool multiply_column(const Plan *p, const LsGemmBlock *b, const LsGemmTas
             int32_t *sum = sums[steps > chunk ? i : given == sums[0]];
             LsFixedProduct product = {.a = a + i * panel + step * LS_FIXED_STEP_BYTES,
                                       .b = right + step * LS_FIXED_STEP_BYTES,
-                                      .steps = ls_least(chunk, steps - step),
+                                      .steps = ls_least(chunk, steps - step), .a_stays = rows_that_stay(b->depth) > 0,
                                       .add = step > 0,
                                       .sum = sum,
                                       .next =
@@ -170,7 +179,17 @@ static void pack_right(void *self, const LsGemmBlock *b, int64_t column, int64_t
 {
     const Plan *p = self;
     ls_fixed_pack(&p->b, b->column + column, columns, b->from + from, depth, ((Own *)own)->copy,
-                  p->packed_b + column / TILE * ls_fixed_bytes(b->depth), p->scale_b + column / TILE);
+                  p->packed_b + column / TILE * ls_fixed_bytes(b->depth), p->scale_b + column / TILE, NULL);
+}
+
+/* The rows of a task, and the sums of all rows with the first columns. */
+static void pack_left(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, bool with_sums, Own *o)
+{
+    const LsGemm *g = p->tasks.g;
+    float sums[ROWS];
+    ls_fixed_pack(&p->a, t->row, t->rows, b->from, b->depth, o->copy, o->packed_a, o->scale_a, with_sums ? sums : NULL);
+    for (int64_t i = 0; with_sums && i < t->rows; i++)
+        g->row_sums[t->row + i] = (!b->first || g->add_row_sums ? g->row_sums[t->row + i] : 0) + sums[i];
 }
 
 static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *task, bool new_rows, void *own)
@@ -179,14 +198,18 @@ static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *ta
     Own *o = own;
     const LsFixedScale *scale_b = p->scale_b + (task->column - b->column) / TILE;
     const uint8_t *packed_b = p->packed_b + (task->column - b->column) / TILE * ls_fixed_bytes(b->depth);
-    bool wide = false;
-    if (new_rows)
-        ls_fixed_pack(&p->a, task->row, task->rows, b->from, b->depth, o->copy, o->packed_a, o->scale_a);
-    for (int64_t j = 0; j < task->columns; j += TILE) {
-        LsGemmTask strip = {task->row, task->rows, task->column + j, ls_least(TILE, task->columns - j)};
-        wide |= multiply_column(p, b, &strip, o->packed_a, packed_b + j / TILE * ls_fixed_bytes(b->depth), o->scale_a,
-                                scale_b + j / TILE);
-    }
+    bool wide = false, with_sums = p->tasks.g->row_sums && task->column == 0;
+    if (new_rows || with_sums)
+        pack_left(p, b, task, with_sums, o);
+    int64_t stay = rows_that_stay(b->depth), panel = ls_fixed_bytes(b->depth);
+    int64_t rows = stay > 0 ? ls_even_piece(task->rows, stay, TILE) : task->rows;
+    for (int64_t i = 0; i < task->rows; i += rows)
+        for (int64_t j = 0; j < task->columns; j += TILE) {
+            LsGemmTask strip = {task->row + i, ls_least(rows, task->rows - i), task->column + j,
+                                ls_least(TILE, task->columns - j)};
+            wide |= multiply_column(p, b, &strip, o->packed_a + i / TILE * panel, packed_b + j / TILE * panel,
+                                    o->scale_a + i / TILE, scale_b + j / TILE);
+        }
     if (wide)
         multiply_wide(p, b, task, o->scale_a, scale_b, o->vectors);
 }

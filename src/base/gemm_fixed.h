@@ -59,15 +59,17 @@ static inline int64_t ls_fixed_copy(int64_t depth)
 }
 
 /* Packs `rows` rows from `row` of k from `from`, `depth` long, in panels of 16; what lies beyond them is
- * zero. scale: of each panel. */
+ * zero. scale: of each panel. sums: the sum of each row, for whole panels, or NULL; only where neighbours in memory are
+ * rows. */
 void ls_fixed_pack(const LsFixedSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
-                   uint8_t *out, LsFixedScale *scale);
+                   uint8_t *out, LsFixedScale *scale, float *sums);
 
 /* sum: (3 brackets, 16, 16), = a b or += a b over `steps` steps. While the tiles are busy, memory is asked for `lines`
  * cache lines a step from `next` on. Between ls_tiles_begin and ls_tiles_end. */
 typedef struct LsFixedProduct {
     const uint8_t *a, *b;
     int64_t steps;
+    bool a_stays; /* a is to stay in the first-level cache, else it passes by */
     bool add;
     int32_t *sum;
     const uint8_t *next;

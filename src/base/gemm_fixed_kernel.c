@@ -24,8 +24,14 @@ void ls_tiles_begin(void)
 
 void ls_tiles_end(void) { _tile_release(); }
 
+#define LOAD_A(tile, from)                                                                                             \
+    if (stays)                                                                                                         \
+        _tile_loadd(tile, from, 64);                                                                                   \
+    else                                                                                                               \
+        _tile_stream_loadd(tile, from, 64)
+
 /* For each tile register by its number: brackets 0 to 2, digits of A 3 to 5, of B 6 and 7. */
-void ls_fixed_multiply(const LsFixedProduct *p)
+static inline __attribute__((always_inline)) void multiply(const LsFixedProduct *p, const bool stays)
 {
     enum { TILE = LS_FIXED_TILE_BYTES, INTS = TILE / 4 };
     const uint8_t *a = p->a, *b = p->b;
@@ -46,15 +52,15 @@ void ls_fixed_multiply(const LsFixedProduct *p)
             __builtin_prefetch(next, 0, 2);
         for (int64_t i = 0; i < rows && result < end; i++, result += p->result_stride)
             __builtin_prefetch(result, 1);
-        _tile_stream_loadd(3, a, 64);
+        LOAD_A(3, a);
         _tile_loadd(6, b, 64);
         _tile_dpbssd(0, 3, 6);
-        _tile_stream_loadd(4, a + TILE, 64);
+        LOAD_A(4, a + TILE);
         _tile_dpbssd(1, 4, 6);
         _tile_loadd(7, b + TILE, 64);
         _tile_dpbssd(2, 4, 7);
         _tile_dpbssd(1, 3, 7);
-        _tile_stream_loadd(5, a + 2 * TILE, 64);
+        LOAD_A(5, a + 2 * TILE);
         _tile_dpbssd(2, 5, 6);
         _tile_loadd(6, b + 2 * TILE, 64);
         _tile_dpbssd(2, 3, 6);
@@ -62,6 +68,14 @@ void ls_fixed_multiply(const LsFixedProduct *p)
     _tile_stored(0, p->sum, 64);
     _tile_stored(1, p->sum + INTS, 64);
     _tile_stored(2, p->sum + 2 * INTS, 64);
+}
+
+void ls_fixed_multiply(const LsFixedProduct *p)
+{
+    if (p->a_stays)
+        multiply(p, true);
+    else
+        multiply(p, false);
 }
 
 static inline __m512 bracket(const int32_t *sum, int number, int64_t row)
@@ -87,8 +101,7 @@ void ls_fixed_give(const LsFixedTarget *t, const int32_t *sum, const LsFixedScal
 
 bool ls_fixed_usable(void)
 {
-    LsIsa isa;
-    return ls_isa_choose(&isa) == LS_OK && isa >= LS_ISA_V4_AMX;
+    return ls_isa() >= LS_ISA_V4_AMX;
 }
 
 #else

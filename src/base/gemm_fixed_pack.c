@@ -54,26 +54,32 @@ static __m512i largest_of_rows(const LsFixedSource *s, const float *x, int64_t r
     return most[0];
 }
 
-/* Lines of k may lie too far apart to be read twice: while their largest are found they are copied, (k, panels, 16),
- * zeros beyond rows and depth. */
+/* Lines of k may lie too far apart to be read twice: while their largest are found, and their sums if wanted, they are
+ * copied, (k, panels, 16), zeros beyond rows and depth. */
 static inline __attribute__((always_inline)) void copy_lines(const LsFixedSource *s, const float *x, int64_t rows,
                                                              int64_t depth, const int panels, float *copy,
-                                                             __m512i largest[LS_FIXED_TOGETHER])
+                                                             __m512i largest[LS_FIXED_TOGETHER], float *sums)
 {
     enum { AHEAD = 12 };
     const int64_t stride = s->stride, beyond = ls_fixed_steps(depth) * STEP - depth;
     const __mmask16 last = (__mmask16)((1u << (rows - (panels - 1) * TILE)) - 1);
-    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a; /* no array: it would go through memory */
+    __m512i a = _mm512_setzero_si512(), b = a, c = a, d = a; /* no arrays: they would go through memory */
+    __m512 sum_a = _mm512_setzero_ps(), sum_b = sum_a, sum_c = sum_a, sum_d = sum_a;
     for (int64_t k = 0; k < depth; k++, x += stride, copy += panels * TILE)
 #pragma GCC unroll 4
         for (int j = 0; j < panels; j++) {
             _mm_prefetch((const char *)(x + AHEAD * stride + j * TILE), _MM_HINT_T0);
             __m512i line = j == panels - 1 ? _mm512_maskz_loadu_epi32(last, x + j * TILE) : _mm512_loadu_si512(x + j * TILE);
             __m512i *most = j == 0 ? &a : j == 1 ? &b : j == 2 ? &c : &d;
+            __m512 *sum = j == 0 ? &sum_a : j == 1 ? &sum_b : j == 2 ? &sum_c : &sum_d;
             *most = larger(*most, line);
+            if (sums)
+                *sum = _mm512_add_ps(*sum, _mm512_castsi512_ps(line));
             _mm512_store_si512(copy + j * TILE, line);
         }
     largest[0] = a, largest[1] = b, largest[2] = c, largest[3] = d;
+    for (int j = 0; sums && j < panels; j++)
+        _mm512_storeu_ps(sums + j * TILE, j == 0 ? sum_a : j == 1 ? sum_b : j == 2 ? sum_c : sum_d);
     memset(copy, 0, (size_t)(beyond * panels * TILE) * sizeof *copy);
 }
 
@@ -234,8 +240,9 @@ enum { LINE = LS_ALIGN / sizeof(float), STEP_LINES = TILE * STEP / LINE };
 
 /* One panel; memory is asked for the next, if there is one. */
 static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, bool more, float *copy,
-                      uint8_t *out, LsFixedScale *scale)
+                      uint8_t *out, LsFixedScale *scale, float *sums)
 {
+    (void)sums;
     Work w;
     begin_panel(&w, largest_of_rows(s, x, rows, depth), scale);
     for (int64_t k = 0, asked = 0; k < depth; k += STEP, asked += STEP_LINES, out += LS_FIXED_STEP_BYTES) {
@@ -249,15 +256,17 @@ static void pack_rows(const LsFixedSource *s, const float *x, int64_t rows, int6
 
 /* The same of up to four panels. */
 static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int64_t depth, bool more, float *copy,
-                       uint8_t *out, LsFixedScale *scale)
+                       uint8_t *out, LsFixedScale *scale, float *sums)
 {
     __m512i most[LS_FIXED_TOGETHER];
     const int panels = (int)((rows + TILE - 1) / TILE);
     const int64_t stride = panels * TILE;
-    if (panels == LS_FIXED_TOGETHER)
-        copy_lines(s, x, rows, depth, LS_FIXED_TOGETHER, copy, most);
+    if (panels == LS_FIXED_TOGETHER && !sums)
+        copy_lines(s, x, rows, depth, LS_FIXED_TOGETHER, copy, most, NULL);
+    else if (panels == LS_FIXED_TOGETHER)
+        copy_lines(s, x, rows, depth, LS_FIXED_TOGETHER, copy, most, sums);
     else
-        copy_lines(s, x, rows, depth, panels, copy, most);
+        copy_lines(s, x, rows, depth, panels, copy, most, sums);
     int64_t asked = 0;
     for (int j = 0; j < panels; j++, copy += TILE) {
         Work w;
@@ -273,23 +282,23 @@ static void pack_lines(const LsFixedSource *s, const float *x, int64_t rows, int
 }
 
 void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
-                   uint8_t *out, LsFixedScale *scale)
+                   uint8_t *out, LsFixedScale *scale, float *sums)
 {
     const float *x = s->data + (s->along_k ? row * s->stride + from : from * s->stride + row);
     const int64_t together = s->along_k ? TILE : TILE * LS_FIXED_TOGETHER;
     for (int64_t i = 0, here; i < rows; i += here) {
         here = ls_least(together, rows - i);
         (s->along_k ? pack_rows : pack_lines)(s, x + i * (s->along_k ? s->stride : 1), here, depth, i + here < rows, copy,
-                                              out + i / TILE * ls_fixed_bytes(depth), scale + i / TILE);
+                                              out + i / TILE * ls_fixed_bytes(depth), scale + i / TILE, sums ? sums + i : NULL);
     }
 }
 
 #else
 
 void ls_fixed_pack(const LsFixedSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
-                   uint8_t *out, LsFixedScale *scale)
+                   uint8_t *out, LsFixedScale *scale, float *sums)
 {
-    (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)copy, (void)out, (void)scale;
+    (void)s, (void)row, (void)rows, (void)from, (void)depth, (void)copy, (void)out, (void)scale, (void)sums;
 }
 
 #endif

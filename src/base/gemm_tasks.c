@@ -31,14 +31,16 @@ static void run_block(LsGemmTasks *t, const LsGemmBlock *b, void *own)
         if (b->last && g->finish)
             g->finish(g->self, task.row, task.column, task.rows, task.columns);
     }
-#pragma omp barrier
 }
 
 void ls_gemm_tasks_run(LsGemmTasks *t, void *own)
 {
     const LsGemm *g = t->g;
     for (int64_t column = 0; column < g->n; column += t->columns)
-        for (int64_t from = 0; from < g->k; from += t->depth)
+        for (int64_t from = 0; from < g->k; from += t->depth) {
+            if (column > 0 || from > 0) { /* the packed B and the tasks of the block before are done with */
+#pragma omp barrier
+            }
             run_block(t,
                       &(LsGemmBlock){.column = column,
                                      .columns = ls_least(t->columns, g->n - column),
@@ -47,4 +49,5 @@ void ls_gemm_tasks_run(LsGemmTasks *t, void *own)
                                      .first = from == 0,
                                      .last = from + t->depth >= g->k},
                       own);
+        }
 }

@@ -33,7 +33,8 @@ typedef struct LsGemmTasks {
     void (*multiply)(void *self, const LsGemmBlock *block, const LsGemmTask *task, bool new_rows, void *own);
 } LsGemmTasks;
 
-/* The whole product; called by all threads of the team. */
+/* The whole product; called by all threads of the team, whose barrier after it the caller has: packed operands are in
+ * use until then. */
 void ls_gemm_tasks_run(LsGemmTasks *tasks, void *own);
 
 #endif

@@ -62,6 +62,17 @@ static inline LsStatus ls_gemm_noted(const LsGemm *gemm)
 #undef ls_gemm
 #define ls_gemm ls_gemm_noted
 
+/* ls_gemm can make row_sums too. */
+LS_INLINE bool ls_gemm_sums(const LsGemm *gemm)
+{
+#ifdef LS_BUILD_FLOAT32
+    return ls_gemm_float32_sums(gemm);
+#else
+    (void)gemm;
+    return false;
+#endif
+}
+
 /* Gradient i of a node wanted, and to be added to? */
 static inline bool ls_wants(const LsNode *node, int i) { return (node->want >> i) & 1u; }
 static inline bool ls_adds(const LsNode *node, int i) { return (node->add >> i) & 1u; }
