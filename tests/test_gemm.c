@@ -383,6 +383,40 @@ static void test_row_sums(void)
         }
 }
 
+/* Both gradients of a dense layer in one go: the bits of one after the other, for any number of threads. */
+static void test_both(void)
+{
+    static const struct {
+        int64_t tokens, in, out;
+    } list[] = {{900, 128, 150}, {768, 512, 128}, {1500, 70, 300}, {40, 128, 128}, {800, 1, 5}};
+    for (size_t n = 0; n < LS_COUNT_OF(list); n++) {
+        int64_t tokens = list[n].tokens, in = list[n].in, out = list[n].out;
+        Case dw = make_case(&floats, out, in, tokens, n % 2 ? 5 : 1, 0), dx = make_case(&floats, tokens, in, out, 0, 0);
+        float *g = narrow(dw.a, dw.a_count, FLOAT), *x = narrow(dw.b, dw.b_count, FLOAT), *w = narrow(dx.b, dx.b_count, FLOAT);
+        float *first[2] = {0};
+        int before = ls_threads();
+        for (int threads = 0; threads < 4; threads++) {
+            float *c[2] = {narrow(dw.c, dw.c_count, FLOAT), narrow(dx.c, dx.c_count, FLOAT)};
+            dw.g.a = dx.g.a = g, dx.g.lda = out, dw.g.b = x, dx.g.b = w, dw.g.c = c[0], dx.g.c = c[1];
+            ls_set_threads(threads > 0 ? threads : before);
+            if (threads == 0) {
+                ASSERT_OK(ls_gemm_float32(&dw.g));
+                ASSERT_OK(ls_gemm_float32(&dx.g));
+                first[0] = c[0], first[1] = c[1];
+                continue;
+            }
+            ASSERT_OK(ls_gemm_float32_both(&dw.g, &dx.g));
+            CU_ASSERT(memcmp(c[0], first[0], (size_t)dw.c_count * sizeof(float)) == 0);
+            CU_ASSERT(memcmp(c[1], first[1], (size_t)dx.c_count * sizeof(float)) == 0);
+            ls_free(c[0]), ls_free(c[1]);
+        }
+        ls_set_threads(before);
+        ls_free(first[0]), ls_free(first[1]);
+        ls_free(g), ls_free(x), ls_free(w);
+        free_case(&dw), free_case(&dx);
+    }
+}
+
 static void test_bad_strides(void)
 {
     float x[4] = {0};
@@ -415,6 +449,7 @@ int main(void)
                             {"no allocation after the first call", test_no_allocation_after_first},
                             {"bad strides", test_bad_strides},
                             {"sums of rows", test_row_sums},
+                            {"two at once", test_both},
                             {ls_panel_kernel() ? "large results, long rows of k" : NULL, test_large},
                             {ls_panel_kernel() ? "large bfloat16 results" : NULL, test_large_halves},
                             {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},

@@ -5,10 +5,12 @@
  * piece's shape, so its pieces follow the product's shape. A cut of k itself follows the shape in both. */
 #include "base/gemm.h"
 #include "base/gemm_check.h"
+#include "base/gemm_deep.h"
 #include "base/gemm_few.h"
 #include "base/gemm_fixed.h"
 #include "base/gemm_kernel.h"
 #include "base/gemm_panel.h"
+#include "base/gemm_parts.h"
 #include "base/gemm_space.h"
 #include "base/pieces.h"
 #include "base/share.h"
@@ -23,13 +25,6 @@
 /* Products below this many operations for each thread are shared out evenly. */
 #define EVEN_FLOPS 6e7
 #define ONEDNN_PIECES 16
-/* Operands this many times as large as a result that is small, and so deep: a thread multiplies a part of both from
- * packing to its sums, so that it needs nothing of what others read or packed. On few threads the sums of the parts
- * cost less than that. */
-#define DEEP 768
-#define DEEP_RATIO 6
-#define DEEP_OUTPUT (1 << 20)
-
 LsStatus ls_gemm_check(const LsGemm *g)
 {
     bool fits = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->ldc >= g->n && g->lda >= (g->transpose_a ? g->m : g->k) &&
@@ -45,7 +40,7 @@ LsStatus ls_gemm_check(const LsGemm *g)
 
 /* ---- The cut ----------------------------------------------------------------------------------------------------- */
 
-typedef enum By { BY_ONEDNN, BY_VECTORS, BY_TILES } By;
+typedef enum By { BY_ONEDNN, BY_VECTORS } By;
 
 typedef struct Cut {
     int64_t rows, columns, depth; /* of one piece */
@@ -112,33 +107,9 @@ static Cut cut_of(const LsGemm *g)
     return cut;
 }
 
-static bool is_deep(const LsGemm *g)
-{
-    return g->k >= DEEP && g->m * g->n <= DEEP_OUTPUT && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n);
-}
-
-/* k in halves; columns only where there are more threads. */
-static Cut cut_deep(const LsGemm *g)
-{
-    Cut cut = {.rows = g->m, .row_pieces = 1, .by = BY_TILES};
-    cut.depth = ls_round_up(ls_ceil_div(g->k, 2), LS_FIXED_STEP);
-    cut.ranges = ls_ceil_div(g->k, cut.depth);
-    cut.columns =
-        ls_round_up(ls_ceil_div(g->n, ls_ceil_div(omp_in_parallel() ? 1 : ls_threads(), cut.ranges)), LS_FIXED_TILE);
-    cut.column_pieces = ls_ceil_div(g->n, cut.columns);
-    return cut;
-}
-
 /* ---- The pieces -------------------------------------------------------------------------------------------------- */
 
-static const float *part_of(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
-{
-    const float *x = matrix;
-    return transposed ? x + column * stride + row : x + row * stride + column;
-}
-
-/* Bias and epilogue of a rectangle whose sum is complete. */
-static void finish_region(const LsGemm *g, int64_t row, int64_t column, int64_t rows, int64_t columns)
+void ls_gemm_finish(const LsGemm *g, int64_t row, int64_t column, int64_t rows, int64_t columns)
 {
     if (g->bias) {
         const float *bias = (const float *)g->bias + column;
@@ -150,49 +121,30 @@ static void finish_region(const LsGemm *g, int64_t row, int64_t column, int64_t 
         g->finish(g->self, row, column, rows, columns);
 }
 
+void ls_gemm_sum_row(const LsGemm *g, int64_t ranges, const float *parts, int64_t i)
+{
+    float *c = (float *)g->c + i * g->ldc;
+    for (int64_t range = 1; range < ranges; range++) {
+        const float *part = parts + ((range - 1) * g->m + i) * g->n;
+        for (int64_t j = 0; j < g->n; j++)
+            c[j] += part[j];
+    }
+    ls_gemm_finish(g, i, 0, 1, g->n);
+}
+
 static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
 {
     dnnl_status_t status = dnnl_sgemm(g->transpose_a ? 'T' : 'N', g->transpose_b ? 'T' : 'N', r->rows, r->columns,
-                                      r->depth, 1.0f, part_of(g->a, g->lda, g->transpose_a, r->row, r->from), g->lda,
-                                      part_of(g->b, g->ldb, g->transpose_b, r->from, r->column), g->ldb,
+                                      r->depth, 1.0f, ls_gemm_at(g->a, g->lda, g->transpose_a, r->row, r->from), g->lda,
+                                      ls_gemm_at(g->b, g->ldb, g->transpose_b, r->from, r->column), g->ldb,
                                       r->add ? 1.0f : 0.0f, r->c, r->ldc);
     if (status != dnnl_success)
         return ls_fail(status == dnnl_out_of_memory ? LS_RESOURCE : LS_ERROR,
                        "matrix product (%lld, %lld, %lld): oneDNN status %d", (long long)r->rows, (long long)r->columns,
                        (long long)r->depth, (int)status);
     if (r->complete)
-        finish_region(g, r->row, r->column, r->rows, r->columns);
+        ls_gemm_finish(g, r->row, r->column, r->rows, r->columns);
     return LS_OK;
-}
-
-/* Where the sums of A's rows over a range of k go: like C's, to g or to parts, after the (ranges - 1, m, n) there. NULL
- * but for the first columns. */
-static float *sums_of(const LsGemm *g, const Cut *cut, const LsGemmRegion *r, float *parts)
-{
-    int64_t range = r->from / cut->depth;
-    if (!g->row_sums || r->column > 0)
-        return NULL;
-    return r->row + (range == 0 ? g->row_sums : parts + (cut->ranges - 1) * g->m * g->n + (range - 1) * g->m);
-}
-
-static void tiles_region(const LsGemm *g, const LsGemmRegion *r, float *row_sums, void *space)
-{
-    LsGemm piece = *g;
-    piece.m = r->rows, piece.n = r->columns, piece.k = r->depth;
-    piece.a = part_of(g->a, g->lda, g->transpose_a, r->row, r->from);
-    piece.b = part_of(g->b, g->ldb, g->transpose_b, r->from, r->column);
-    piece.c = r->c, piece.ldc = r->ldc, piece.accumulate = r->add, piece.bias = NULL, piece.finish = NULL;
-    piece.row_sums = row_sums, piece.add_row_sums = r->from == 0 && g->add_row_sums;
-    ls_fixed_alone(&piece, space);
-    if (r->complete)
-        finish_region(g, r->row, r->column, r->rows, r->columns);
-}
-
-static int64_t space_of(const Cut *cut)
-{
-    if (cut->by == BY_TILES)
-        return ls_fixed_alone_space(&(LsGemm){.m = cut->rows, .n = cut->columns, .k = cut->depth});
-    return cut->by == BY_VECTORS ? ls_gemm_kernel_space() * (int64_t)sizeof(float) : 0;
 }
 
 /* The first range of k goes to C, the others to parts: (ranges - 1, m, n). */
@@ -212,20 +164,6 @@ static LsGemmRegion region_of(const LsGemm *g, const Cut *cut, int64_t number, f
     return r;
 }
 
-/* Row i of C and of the parts, in order. */
-static void sum_row(const LsGemm *g, int64_t ranges, const float *parts, int64_t i)
-{
-    float *c = (float *)g->c + i * g->ldc;
-    for (int64_t range = 1; range < ranges; range++) {
-        const float *part = parts + ((range - 1) * g->m + i) * g->n;
-        for (int64_t j = 0; j < g->n; j++)
-            c[j] += part[j];
-        if (g->row_sums)
-            g->row_sums[i] += parts[(ranges - 1) * g->m * g->n + (range - 1) * g->m + i];
-    }
-    finish_region(g, i, 0, 1, g->n);
-}
-
 static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
 {
     int64_t work = cut->row_pieces * cut->column_pieces * cut->ranges;
@@ -235,14 +173,13 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
     ls_share_begin(&share, work, ls_threads());
 #pragma omp parallel if (work > 1) reduction(max : worst)
     {
-        LsGemmSpace *space = cut->by != BY_ONEDNN ? ls_gemm_space_take(space_of(cut)) : NULL;
-        if (cut->by != BY_ONEDNN && !space)
+        LsGemmSpace *space =
+            cut->by == BY_VECTORS ? ls_gemm_space_take(ls_gemm_kernel_space() * (int64_t)sizeof(float)) : NULL;
+        if (cut->by == BY_VECTORS && !space)
             worst = LS_RESOURCE;
         for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
             LsGemmRegion r = region_of(g, cut, i, parts);
-            if (space && cut->by == BY_TILES)
-                tiles_region(g, &r, sums_of(g, cut, &r, parts), space->data);
-            else if (space)
+            if (space)
                 ls_gemm_kernel(g, &r, space->data);
             else if (cut->by == BY_ONEDNN) {
                 LsStatus status = onednn_region(g, &r);
@@ -259,7 +196,7 @@ static LsStatus run_pieces(const LsGemm *g, const Cut *cut, float *parts)
         if (parts && complete) {
 #pragma omp for schedule(static)
             for (int64_t i = 0; i < g->m; i++)
-                sum_row(g, cut->ranges, parts, i);
+                ls_gemm_sum_row(g, cut->ranges, parts, i);
         }
     }
     /* The message of another thread is lost. */
@@ -285,9 +222,14 @@ static bool tiles_pay(const LsGemm *g)
     return tiles < vectors && ls_fixed_usable();
 }
 
+static bool for_tiles(const LsGemm *g)
+{
+    return g->m > 0 && g->n > 0 && g->k > 0 && !ls_gemm_few_usable(g) && tiles_pay(g);
+}
+
 bool ls_gemm_float32_sums(const LsGemm *g)
 {
-    return g->transpose_a && g->m > 0 && g->n > 0 && g->k > 0 && !ls_gemm_few_usable(g) && tiles_pay(g);
+    return g->transpose_a && for_tiles(g);
 }
 
 LsStatus ls_gemm_float32(const LsGemm *g)
@@ -302,7 +244,7 @@ LsStatus ls_gemm_float32(const LsGemm *g)
         for (int64_t i = 0; i < g->m; i++) {
             if (!g->accumulate)
                 memset((float *)g->c + i * g->ldc, 0, (size_t)g->n * sizeof(float));
-            finish_region(g, i, 0, 1, g->n);
+            ls_gemm_finish(g, i, 0, 1, g->n);
         }
         return LS_OK;
     }
@@ -310,18 +252,27 @@ LsStatus ls_gemm_float32(const LsGemm *g)
         ls_gemm_few(g, LS_FEW_FLOAT32, NULL);
         return LS_OK;
     }
-    bool tiles = tiles_pay(g);
-    if (tiles && !is_deep(g))
-        return ls_fixed_gemm(g);
-    Cut cut = tiles ? cut_deep(g) : cut_of(g);
+    if (tiles_pay(g))
+        return ls_gemm_is_deep(g) ? ls_deep_gemm(g, NULL) : ls_fixed_gemm(g);
+    Cut cut = cut_of(g);
     if (cut.ranges == 1)
         return run_pieces(g, &cut, NULL);
-    LsGemmSpace *parts = ls_gemm_space_take((cut.ranges - 1) * g->m * (g->n + 1) * (int64_t)sizeof(float));
+    LsGemmSpace *parts = ls_gemm_space_take((cut.ranges - 1) * g->m * g->n * (int64_t)sizeof(float));
     if (!parts)
         return LS_RESOURCE;
     LsStatus status = run_pieces(g, &cut, parts->data);
     ls_gemm_space_give(parts);
     return status;
+}
+
+LsStatus ls_gemm_float32_both(const LsGemm *first, const LsGemm *second)
+{
+    LS_TRY(ls_gemm_check(first));
+    LS_TRY(ls_gemm_check(second));
+    if (for_tiles(first) && for_tiles(second) && ls_gemm_is_deep(first) && !ls_gemm_is_deep(second))
+        return ls_deep_gemm(first, second);
+    LS_TRY(ls_gemm_float32(first));
+    return ls_gemm_float32(second);
 }
 
 int64_t ls_gemm_space_most(int64_t columns, bool is_float)
@@ -334,6 +285,6 @@ int64_t ls_gemm_space_most(int64_t columns, bool is_float)
     /* deep ones: B once more, and a part of a result, one side of which is mostly a few times the other */
     if (tiles > 0 && is_float)
         tiles +=
-            ls_fixed_space_of_right(columns) + ls_least(DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
+            ls_fixed_space_of_right(columns) + ls_least(LS_DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
     return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;
 }

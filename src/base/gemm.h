@@ -41,6 +41,8 @@ typedef struct LsGemm {
 
 /* Called outside or inside an OpenMP parallel region (then it runs on the calling thread alone). */
 LsStatus ls_gemm_float32(const LsGemm *gemm) LS_MUST_USE;
+/* Two of them, neither of which needs what the other makes, in one go where that spares threads a wait for each other. */
+LsStatus ls_gemm_float32_both(const LsGemm *first, const LsGemm *second) LS_MUST_USE;
 /* The float product can make row_sums too. */
 bool ls_gemm_float32_sums(const LsGemm *gemm);
 /* A, B and bias are LsBfloat16; C too, or float with c_float. Products and sums are float, C is rounded once. */

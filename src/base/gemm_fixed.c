@@ -244,35 +244,66 @@ static Layout layout_of(const Plan *p, int64_t threads)
     return l;
 }
 
-static void run_plan(Plan *p, int64_t threads, uint8_t *space)
+/* In a parallel region: all of the product, but for the meeting at its end. */
+static void run_team(Plan *p, uint8_t *space, const Layout *l)
 {
-    LsShare share;
-    Layout l = layout_of(p, threads);
-    p->tasks.share = &share;
+    uint8_t *mine = space + l->b + l->scale + omp_get_thread_num() * l->own.all;
+    Own own = {.packed_a = mine,
+               .copy = (float *)(void *)(mine + l->own.a),
+               .vectors = (float *)(void *)(mine + l->own.a + l->own.copy)};
+    ls_tiles_begin();
+    ls_gemm_tasks_run(&p->tasks, &own);
+    ls_tiles_end();
+}
+
+/* What of a plan is known when its space is. */
+static void place(Plan *p, uint8_t *space, const Layout *l, LsShare *share)
+{
+    p->tasks.share = share;
     p->packed_b = space;
-    p->scale_b = (LsFixedScale *)(void *)(space + l.b);
+    p->scale_b = (LsFixedScale *)(void *)(space + l->b);
     p->tasks.self = p, p->tasks.pack_right = pack_right, p->tasks.multiply = multiply_task;
-#pragma omp parallel num_threads((int)threads)
-    {
-        uint8_t *mine = space + l.b + l.scale + omp_get_thread_num() * l.own.all;
-        Own own = {.packed_a = mine,
-                   .copy = (float *)(void *)(mine + l.own.a),
-                   .vectors = (float *)(void *)(mine + l.own.a + l.own.copy)};
-        ls_tiles_begin();
-        ls_gemm_tasks_run(&p->tasks, &own);
-        ls_tiles_end();
-    }
+}
+
+struct LsFixedWork {
+    LsGemmSpace *taken; /* this lies at its begin */
+    uint8_t *space;
+    Plan plan;
+    Layout layout;
+    LsShare share;
+};
+
+LsFixedWork *ls_fixed_begin(const LsGemm *g, int64_t threads)
+{
+    Plan p = plan_of(g, threads);
+    Layout l = layout_of(&p, threads);
+    int64_t front = ls_round_up(sizeof(LsFixedWork), LS_ALIGN);
+    LsGemmSpace *taken = ls_gemm_space_take(front + l.all);
+    if (!taken)
+        return NULL;
+    LsFixedWork *w = taken->data;
+    w->taken = taken, w->space = (uint8_t *)taken->data + front, w->plan = p, w->layout = l;
+    place(&w->plan, w->space, &l, &w->share);
+    return w;
+}
+
+void ls_fixed_team(LsFixedWork *w) { run_team(&w->plan, w->space, &w->layout); }
+
+void ls_fixed_end(LsFixedWork *w)
+{
+    if (w)
+        ls_gemm_space_give(w->taken);
 }
 
 LsStatus ls_fixed_gemm(const LsGemm *g)
 {
     int64_t threads = omp_in_parallel() ? 1 : ls_threads();
-    Plan p = plan_of(g, threads);
-    LsGemmSpace *space = ls_gemm_space_take(layout_of(&p, threads).all);
-    if (!space)
+    LsFixedWork *work = ls_fixed_begin(g, threads);
+    if (!work)
         return LS_RESOURCE;
-    run_plan(&p, threads, space->data);
-    ls_gemm_space_give(space);
+#pragma omp parallel num_threads((int)threads)
+    ls_fixed_team(work);
+    ls_fixed_end(work);
     return LS_OK;
 }
 
@@ -289,7 +320,11 @@ int64_t ls_fixed_alone_space(const LsGemm *g)
 void ls_fixed_alone(const LsGemm *g, void *space)
 {
     Plan p = plan_of(g, 1);
-    run_plan(&p, 1, space);
+    Layout l = layout_of(&p, 1);
+    LsShare share;
+    place(&p, space, &l, &share);
+#pragma omp parallel num_threads(1)
+    run_team(&p, space, &l);
 }
 
 int64_t ls_fixed_space_of_right(int64_t columns)

@@ -100,40 +100,39 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     int64_t n = w->dim[0], k = w->dim[1], m = x->count / k;
     real *g = node->out[0]->grad; /* (M, N), dL/dy at entry: nobody reads it after this node */
     bool want_bias = bias && ls_wants(node, 2);
-    LsGemm product = {.m = n, /* dL/dw: (N, K) = g^T x */
-                      .n = k,
-                      .k = m,
-                      .a = g,
-                      .lda = n,
-                      .transpose_a = true,
-                      .b = x->data,
-                      .ldb = k,
-                      .c = w->grad,
-                      .ldc = k,
-                      .c_float = true,
-                      .accumulate = ls_adds(node, 1)};
-    if (want_bias && ls_wants(node, 1) && ls_gemm_sums(&product)) {
-        product.row_sums = bias->grad;
-        product.add_row_sums = ls_adds(node, 2);
+    LsGemm dw = {.m = n, /* (N, K) = g^T x */
+                 .n = k,
+                 .k = m,
+                 .a = g,
+                 .lda = n,
+                 .transpose_a = true,
+                 .b = x->data,
+                 .ldb = k,
+                 .c = w->grad,
+                 .ldc = k,
+                 .c_float = true,
+                 .accumulate = ls_adds(node, 1)};
+    LsGemm dx = {.m = m, /* (M, K) = g w */
+                 .n = k,
+                 .k = n,
+                 .a = g,
+                 .lda = n,
+                 .b = w->data,
+                 .ldb = k,
+                 .c = x->grad,
+                 .ldc = k,
+                 .accumulate = ls_adds(node, 0)};
+    if (want_bias && ls_wants(node, 1) && ls_gemm_sums(&dw)) {
+        dw.row_sums = bias->grad;
+        dw.add_row_sums = ls_adds(node, 2);
         want_bias = false;
     }
     if (linear->activation != LS_NO_ACTIVATION || want_bias)
         make_g(node->outputs > 1 ? node->out[1]->data : NULL, g, m, n, node->scratch, want_bias ? bias->grad : NULL,
                ls_adds(node, 2));
-    if (ls_wants(node, 1))
-        LS_TRY(ls_gemm(&product));
-    if (ls_wants(node, 0)) /* (M, K) = g w */
-        LS_TRY(ls_gemm(&(LsGemm){.m = m,
-                                 .n = k,
-                                 .k = n,
-                                 .a = g,
-                                 .lda = n,
-                                 .b = w->data,
-                                 .ldb = k,
-                                 .c = x->grad,
-                                 .ldc = k,
-                                 .accumulate = ls_adds(node, 0)}));
-    return LS_OK;
+    if (ls_wants(node, 0) && ls_wants(node, 1))
+        return ls_gemm_both(&dw, &dx);
+    return ls_wants(node, 1) ? ls_gemm(&dw) : ls_wants(node, 0) ? ls_gemm(&dx) : LS_OK;
 }
 
 /* ---- Reference --------------------------------------------------------------------------------------------------- */

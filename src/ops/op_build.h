@@ -62,6 +62,19 @@ static inline LsStatus ls_gemm_noted(const LsGemm *gemm)
 #undef ls_gemm
 #define ls_gemm ls_gemm_noted
 
+/* Two products, neither of which needs what the other makes. */
+static inline LsStatus ls_gemm_both(const LsGemm *first, const LsGemm *second)
+{
+#ifdef LS_BUILD_FLOAT32
+    ls_gemm_note(first, false);
+    ls_gemm_note(second, false);
+    return ls_gemm_float32_both(first, second);
+#else
+    LS_TRY(ls_gemm(first));
+    return ls_gemm(second);
+#endif
+}
+
 /* ls_gemm can make row_sums too. */
 LS_INLINE bool ls_gemm_sums(const LsGemm *gemm)
 {
