@@ -122,10 +122,13 @@ static void test_isa(void)
     setenv("LOCKSTEP_ISA", "baseline", 1);
     ASSERT_OK(ls_isa_choose(&isa));
     CU_ASSERT_EQUAL(isa, LS_ISA_BASELINE);
+    CU_ASSERT_EQUAL(ls_isa(), LS_ISA_BASELINE);
     setenv("LOCKSTEP_ISA", "nonsense", 1);
     ASSERT_FAILS(ls_isa_choose(&isa), LS_USAGE, "nonsense");
+    CU_ASSERT_EQUAL(ls_isa(), LS_ISA_BASELINE);
     unsetenv("LOCKSTEP_ISA");
     ASSERT_OK(ls_isa_choose(&isa));
+    CU_ASSERT_EQUAL(ls_isa(), isa);
     CU_ASSERT(strlen(ls_isa_name(isa)) > 0);
 }
 

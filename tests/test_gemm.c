@@ -341,15 +341,18 @@ static void test_no_allocation_after_first(void)
 }
 
 /* The sums of A's rows on the way: against double, the same bits for any number of threads; one range of k and several
- * (deep products), many blocks of k, columns in several tasks. Refused where no tiles pack A's columns. */
+ * (deep products), many blocks of k, columns in several tasks and blocks; rows that vectors multiply. Refused where no
+ * tiles pack A's columns. */
 static void test_row_sums(void)
 {
     static const struct {
         int64_t m, n, k, pad;
-    } list[] = {{128, 130, 384, 0}, {150, 128, 900, 3}, {70, 1300, 2500, 5}, {600, 700, 1100, 0}};
+    } list[] = {{128, 130, 384, 0}, {150, 128, 900, 3}, {70, 1300, 2500, 5}, {600, 700, 1100, 0}, {300, 4200, 1024, 0}};
     for (size_t n = 0; n < LS_COUNT_OF(list); n++)
         for (int add = 0; add < 2; add++) {
             Case t = make_case(&floats, list[n].m, list[n].n, list[n].k, 1, list[n].pad);
+            for (int64_t p = 0; p < t.g.k; p += 60)
+                t.a[p * t.g.lda + 20] *= 0x1p30;
             float *a = narrow(t.a, t.a_count, FLOAT), *b = narrow(t.b, t.b_count, FLOAT), sums[4][600];
             float *c = ls_alloc_array(t.c_count, sizeof *c), *plain = ls_alloc_array(t.c_count, sizeof *c);
             CU_ASSERT_FATAL(a && b && c && plain);
@@ -376,6 +379,8 @@ static void test_row_sums(void)
                 CU_ASSERT(fabs((double)sums[1][i] - sum) <= (double)(g.k + 2) * 0x1p-24 * size);
             }
             ls_set_threads(before);
+            if (!ls_fixed_usable())
+                ASSERT_FAILS(ls_gemm_float32(&g), LS_ERROR, "sums of A's rows");
             g.transpose_a = false, g.lda = g.k;
             ASSERT_FAILS(ls_gemm_float32(&g), LS_ERROR, "sums of A's rows");
             ls_free(a), ls_free(b), ls_free(c), ls_free(plain);
@@ -391,23 +396,27 @@ static void test_both(void)
     } list[] = {{900, 128, 150}, {768, 512, 128}, {1500, 70, 300}, {40, 128, 128}, {800, 1, 5}};
     for (size_t n = 0; n < LS_COUNT_OF(list); n++) {
         int64_t tokens = list[n].tokens, in = list[n].in, out = list[n].out;
-        Case dw = make_case(&floats, out, in, tokens, n % 2 ? 5 : 1, 0), dx = make_case(&floats, tokens, in, out, 0, 0);
+        Case dw = make_case(&floats, out, in, tokens, n % 2 ? 5 : 1, 0), dx = make_case(&floats, tokens, in, out, n % 2 ? 0 : 4, 0);
+        bool with_sums = ls_gemm_float32_sums(&dw.g);
         float *g = narrow(dw.a, dw.a_count, FLOAT), *x = narrow(dw.b, dw.b_count, FLOAT), *w = narrow(dx.b, dx.b_count, FLOAT);
-        float *first[2] = {0};
+        float *first[2] = {0}, first_sums[512];
         int before = ls_threads();
         for (int threads = 0; threads < 4; threads++) {
-            float *c[2] = {narrow(dw.c, dw.c_count, FLOAT), narrow(dx.c, dx.c_count, FLOAT)};
+            float *c[2] = {narrow(dw.c, dw.c_count, FLOAT), narrow(dx.c, dx.c_count, FLOAT)}, sums[512];
+            dw.g.row_sums = with_sums ? sums : NULL;
             dw.g.a = dx.g.a = g, dx.g.lda = out, dw.g.b = x, dx.g.b = w, dw.g.c = c[0], dx.g.c = c[1];
             ls_set_threads(threads > 0 ? threads : before);
             if (threads == 0) {
                 ASSERT_OK(ls_gemm_float32(&dw.g));
                 ASSERT_OK(ls_gemm_float32(&dx.g));
                 first[0] = c[0], first[1] = c[1];
+                memcpy(first_sums, sums, sizeof sums);
                 continue;
             }
             ASSERT_OK(ls_gemm_float32_both(&dw.g, &dx.g));
             CU_ASSERT(memcmp(c[0], first[0], (size_t)dw.c_count * sizeof(float)) == 0);
             CU_ASSERT(memcmp(c[1], first[1], (size_t)dx.c_count * sizeof(float)) == 0);
+            CU_ASSERT(!with_sums || memcmp(sums, first_sums, (size_t)out * sizeof(float)) == 0);
             ls_free(c[0]), ls_free(c[1]);
         }
         ls_set_threads(before);

@@ -95,7 +95,8 @@ typedef enum LsIsa {
 /* The best level that processor and operating system support, or the lower one that LOCKSTEP_ISA names ("baseline",
  * "v3", "v4", "v4_bf16", "v4_amx"). A name that is unknown or above what the machine has is an error of use. */
 LsStatus ls_isa_choose(LsIsa *isa) LS_MUST_USE;
-/* What ls_isa_choose said last, for those who ask at every product; the baseline after a wrong name. */
+/* What ls_isa_choose said last, or says now if nobody has asked it, for those who ask at every product; the baseline
+ * after a wrong name. */
 LsIsa ls_isa(void);
 const char *ls_isa_name(LsIsa isa);
 

@@ -25,6 +25,7 @@
 /* Products below this many operations for each thread are shared out evenly. */
 #define EVEN_FLOPS 6e7
 #define ONEDNN_PIECES 16
+
 LsStatus ls_gemm_check(const LsGemm *g)
 {
     bool fits = g->m >= 0 && g->n >= 0 && g->k >= 0 && g->ldc >= g->n && g->lda >= (g->transpose_a ? g->m : g->k) &&
@@ -108,29 +109,6 @@ static Cut cut_of(const LsGemm *g)
 }
 
 /* ---- The pieces -------------------------------------------------------------------------------------------------- */
-
-void ls_gemm_finish(const LsGemm *g, int64_t row, int64_t column, int64_t rows, int64_t columns)
-{
-    if (g->bias) {
-        const float *bias = (const float *)g->bias + column;
-        for (int64_t i = row; i < row + rows; i++)
-            for (int64_t j = 0; j < columns; j++)
-                ((float *)g->c)[i * g->ldc + column + j] += bias[j];
-    }
-    if (g->finish)
-        g->finish(g->self, row, column, rows, columns);
-}
-
-void ls_gemm_sum_row(const LsGemm *g, int64_t ranges, const float *parts, int64_t i)
-{
-    float *c = (float *)g->c + i * g->ldc;
-    for (int64_t range = 1; range < ranges; range++) {
-        const float *part = parts + ((range - 1) * g->m + i) * g->n;
-        for (int64_t j = 0; j < g->n; j++)
-            c[j] += part[j];
-    }
-    ls_gemm_finish(g, i, 0, 1, g->n);
-}
 
 static LsStatus onednn_region(const LsGemm *g, const LsGemmRegion *r)
 {
@@ -232,12 +210,18 @@ bool ls_gemm_float32_sums(const LsGemm *g)
     return g->transpose_a && for_tiles(g);
 }
 
-LsStatus ls_gemm_float32(const LsGemm *g)
+static LsStatus check(const LsGemm *g)
 {
     LS_TRY(ls_gemm_check(g));
     if (g->row_sums && !ls_gemm_float32_sums(g))
         return ls_fail(LS_ERROR, "matrix product (%lld, %lld, %lld): it cannot make the sums of A's rows",
                        (long long)g->m, (long long)g->n, (long long)g->k);
+    return LS_OK;
+}
+
+LsStatus ls_gemm_float32(const LsGemm *g)
+{
+    LS_TRY(check(g));
     if (g->m == 0 || g->n == 0)
         return LS_OK;
     if (g->k == 0) { /* the sum is empty */
@@ -267,8 +251,8 @@ LsStatus ls_gemm_float32(const LsGemm *g)
 
 LsStatus ls_gemm_float32_both(const LsGemm *first, const LsGemm *second)
 {
-    LS_TRY(ls_gemm_check(first));
-    LS_TRY(ls_gemm_check(second));
+    LS_TRY(check(first));
+    LS_TRY(check(second));
     if (for_tiles(first) && for_tiles(second) && ls_gemm_is_deep(first) && !ls_gemm_is_deep(second))
         return ls_deep_gemm(first, second);
     LS_TRY(ls_gemm_float32(first));
@@ -282,9 +266,7 @@ int64_t ls_gemm_space_most(int64_t columns, bool is_float)
         tiles = ls_fixed_usable() ? ls_fixed_space(columns) : 0;
     else
         tiles = ls_panel_kernel() ? ls_panel_space(columns) : 0;
-    /* deep ones: B once more, and a part of a result, one side of which is mostly a few times the other */
     if (tiles > 0 && is_float)
-        tiles +=
-            ls_fixed_space_of_right(columns) + ls_least(LS_DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
+        tiles += ls_deep_space(columns); /* together with another */
     return ls_threads() * ls_gemm_kernel_space() * (int64_t)sizeof(float) + tiles;
 }

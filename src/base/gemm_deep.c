@@ -9,6 +9,7 @@
 
 #define DEEP 768
 #define DEEP_RATIO 6
+#define DEEP_OUTPUT (1 << 20) /* most elements of a result */
 
 /* Ranges of k, whatever the number of threads: its bits depend on them. Columns are cut only where there are more
  * threads. */
@@ -24,7 +25,14 @@ typedef struct Deep {
 
 bool ls_gemm_is_deep(const LsGemm *g)
 {
-    return g->k >= DEEP && g->m * g->n <= LS_DEEP_OUTPUT && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n);
+    return g->k >= DEEP && g->m * g->n <= DEEP_OUTPUT && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n);
+}
+
+/* B of two ranges, and a part: mostly one side of a result is a few times the other, a square one takes 3 MiB more at
+ * most. The threads' own space is that which a product that is not deep does not use: of the vectors, which few need. */
+int64_t ls_deep_space(int64_t columns)
+{
+    return 2 * ls_fixed_space_of_right(columns) + ls_least(DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
 }
 
 static Deep deep_of(const LsGemm *g, int64_t threads)
@@ -75,7 +83,7 @@ static void run(Deep *d, LsFixedWork *next, int64_t threads)
         for (int64_t i; (i = ls_share_next(&d->share, omp_get_thread_num())) >= 0;)
             multiply_piece(d, i, d->space + omp_get_thread_num() * d->each);
         if (next)
-            ls_fixed_team(next); /* its threads have met by then, before they multiply */
+            ls_fixed_team(next); /* where all threads have met */
         else {
 #pragma omp barrier
         }

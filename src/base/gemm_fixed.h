@@ -96,9 +96,9 @@ bool ls_fixed_usable(void);
 /* The product; k > 0. An element's bits depend on the product alone, not on the number of threads. */
 LsStatus ls_fixed_gemm(const LsGemm *gemm) LS_MUST_USE;
 
-/* The same in a parallel region of the caller's, who begins and ends the work outside, with as many threads, each of
- * which calls ls_fixed_team. They meet once before the first sum, but not at the end. NULL when out of memory; ls_fixed_end
- * allows it. */
+/* The same, n > 0 too, in a parallel region of the caller's, who begins and ends the work outside, with as many threads,
+ * each of which calls ls_fixed_team. All of them meet before anything is summed, and for every further block, but not at
+ * the end. NULL when out of memory; ls_fixed_end allows it. */
 typedef struct LsFixedWork LsFixedWork;
 LsFixedWork *ls_fixed_begin(const LsGemm *gemm, int64_t threads);
 void ls_fixed_team(LsFixedWork *work);

@@ -25,10 +25,12 @@ void ls_tiles_begin(void)
 void ls_tiles_end(void) { _tile_release(); }
 
 #define LOAD_A(tile, from)                                                                                             \
-    if (stays)                                                                                                         \
-        _tile_loadd(tile, from, 64);                                                                                   \
-    else                                                                                                               \
-        _tile_stream_loadd(tile, from, 64)
+    do {                                                                                                               \
+        if (stays)                                                                                                     \
+            _tile_loadd(tile, from, 64);                                                                               \
+        else                                                                                                           \
+            _tile_stream_loadd(tile, from, 64);                                                                        \
+    } while (0)
 
 /* For each tile register by its number: brackets 0 to 2, digits of A 3 to 5, of B 6 and 7. */
 static inline __attribute__((always_inline)) void multiply(const LsFixedProduct *p, const bool stays)
@@ -69,6 +71,8 @@ static inline __attribute__((always_inline)) void multiply(const LsFixedProduct 
     _tile_stored(1, p->sum + INTS, 64);
     _tile_stored(2, p->sum + 2 * INTS, 64);
 }
+
+#undef LOAD_A
 
 void ls_fixed_multiply(const LsFixedProduct *p)
 {

@@ -4,9 +4,6 @@
 
 #include "base/gemm.h"
 
-/* Most elements of a deep product's result. */
-#define LS_DEEP_OUTPUT (1 << 20)
-
 /* Element (row, column) of op(matrix). */
 static inline const float *ls_gemm_at(const void *matrix, int64_t stride, bool transposed, int64_t row, int64_t column)
 {

@@ -58,6 +58,7 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
 static LsStatus run_command(const LsCommand *command, int argc, char **argv)
 {
     LsCall call = {.command = command, .comm = ls_comm_self()};
+    /* mistakes in the command line are told once, before MPI runs */
     bool help = false, started = false, speaks = command->launch == LS_SERIAL || ls_dist_launched_rank() <= 0;
     LsStatus status = ls_cli_parse(command, argc, argv, &call, &help);
     if (status == LS_OK && help) {

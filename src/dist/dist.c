@@ -193,8 +193,10 @@ LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm)
         if (finalized)
             return ls_fail(LS_LAUNCH, "MPI was finalized already and cannot start twice in one process");
         int provided = MPI_THREAD_SINGLE;
-        ls_launch_alone();
-        LS_TRY(ls_mpi_status(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread"));
+        unsigned set = ls_launch_alone();
+        int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+        ls_launch_begun(set);
+        LS_TRY(ls_mpi_status(code, "MPI_Init_thread"));
         started = true;
         if (provided < MPI_THREAD_FUNNELED)
             return ls_fail(LS_LAUNCH,

@@ -19,12 +19,24 @@ int ls_dist_launched_rank(void)
 }
 
 /* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. */
-void ls_launch_alone(void)
+static const struct {
+    const char *variable, *value;
+} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}};
+
+unsigned ls_launch_alone(void)
 {
-    if (ls_dist_launched_rank() >= 0)
-        return;
-    setenv("OMPI_MCA_ess_singleton_isolated", "1", 0);
-    setenv("OMPI_MCA_pml", "ob1", 0);
+    unsigned set = 0;
+    for (size_t i = 0; i < LS_COUNT_OF(alone) && ls_dist_launched_rank() < 0; i++)
+        if (!getenv(alone[i].variable) && setenv(alone[i].variable, alone[i].value, 1) == 0)
+            set |= 1u << i;
+    return set;
+}
+
+void ls_launch_begun(unsigned set)
+{
+    for (size_t i = 0; i < LS_COUNT_OF(alone); i++)
+        if (set & 1u << i)
+            unsetenv(alone[i].variable);
 }
 
 LsStatus ls_dist_check_world(int ranks)

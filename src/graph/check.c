@@ -454,10 +454,19 @@ static LsStatus check_threads(const LsSubject *subject, Trial *t, bool decodes)
     return status;
 }
 
+/* Has the change taken note of. */
+static void choose_again(void)
+{
+    LsIsa isa;
+    bool known = ls_isa_choose(&isa) == LS_OK;
+    (void)known; /* a wrong name is told where the next graph is made */
+}
+
 char *ls_check_force_isa(LsIsa isa)
 {
     char *forced = getenv("LOCKSTEP_ISA") ? ls_strdup(getenv("LOCKSTEP_ISA")) : NULL;
     setenv("LOCKSTEP_ISA", ls_isa_name(isa), 1);
+    choose_again();
     return forced;
 }
 
@@ -467,6 +476,7 @@ void ls_check_restore_isa(char *forced)
         setenv("LOCKSTEP_ISA", forced, 1);
     else
         unsetenv("LOCKSTEP_ISA");
+    choose_again();
     ls_free(forced);
 }
 

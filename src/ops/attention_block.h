@@ -22,11 +22,16 @@ static void block_pack_over(const Shape *s, acc *to, const real *x, int64_t stri
     ls_pack(to, lanes, s->padded, x, stride, lanes, s->size);
 }
 
+/* Bytes from row to row whose largest power of two is no larger spread the rows of a block over the first-level cache;
+ * those further apart would take each other's place there. */
+#define SPREAD 512
+
 /* Floats that need no padding are used where they lie. */
 static Operand block_pack_keys(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
 {
 #ifndef LS_BUILD_BFLOAT16
-    if (s->size == s->padded && count % LS_TILE_ROWS == 0)
+    int64_t bytes = stride * (int64_t)sizeof *x;
+    if (s->size == s->padded && count % LS_TILE_ROWS == 0 && (bytes & -bytes) <= SPREAD)
         return (Operand){x, stride};
 #endif
     ls_pack(to, LS_ROUND_UP(count, LS_TILE_ROWS), s->padded, x, stride, count, s->size);

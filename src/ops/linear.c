@@ -132,7 +132,9 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
                ls_adds(node, 2));
     if (ls_wants(node, 0) && ls_wants(node, 1))
         return ls_gemm_both(&dw, &dx);
-    return ls_wants(node, 1) ? ls_gemm(&dw) : ls_wants(node, 0) ? ls_gemm(&dx) : LS_OK;
+    if (ls_wants(node, 1))
+        return ls_gemm(&dw);
+    return ls_wants(node, 0) ? ls_gemm(&dx) : LS_OK;
 }
 
 /* ---- Reference --------------------------------------------------------------------------------------------------- */
@@ -184,7 +186,7 @@ static bool cases(LsGraph *g, int which)
         LsActivation activation;
     } list[] = {{1, 1, 1, 1, false, LS_NO_ACTIVATION}, {2, 3, 5, 7, true, LS_NO_ACTIVATION}, {3, 11, 17, 33, true, LS_GELU},
                 {1, 9, 16, 19, true, LS_GELU_TANH},    {2, 13, 8, 35, false, LS_SILU},       {1, 20, 9, 48, true, LS_RELU},
-                {2, 4, 6, 5, false, LS_GELU_TANH}};
+                {2, 4, 6, 5, false, LS_GELU_TANH},         {3, 300, 128, 40, true, LS_GELU} /* for tiles, deep */};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     int64_t n = list[which].n, k = list[which].k;
