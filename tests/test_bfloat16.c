@@ -1,11 +1,11 @@
 /* bfloat16: rounding in every build, and training in it: shadows, threads, decoding, the distance to float. */
 #include "harness.h"
 #include "base/bfloat16.h"
+#include "graph/check.h"
 #include "toy_model.h"
 #include "vec_math_table.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define BUILD(precision, isa, suffix) extern const VecMathTable vec_math##suffix;
@@ -81,9 +81,7 @@ static void test_arrays(void)
     for (int i = 0; i < COUNT; i++)
         x[i] = float_of((uint32_t)(i / (int)LS_COUNT_OF(lows)) << 16 | lows[i % (int)LS_COUNT_OF(lows)]);
     for (int isa = 0; isa <= (int)best; isa++) {
-        LsIsa chosen;
-        setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
-        ASSERT_OK(ls_isa_choose(&chosen));
+        char *forced = ls_check_force_isa((LsIsa)isa);
         for (int64_t count = COUNT - 37; count <= COUNT; count += 37) {
             int wrong = 0;
             y[count].bits = 0x1234;
@@ -105,9 +103,8 @@ static void test_arrays(void)
                     wrong += y[i].bits != (i < first || i >= first + count ? 0x5555 : ls_bfloat16_from_float(x[i]).bits);
                 CU_ASSERT_EQUAL(wrong, 0);
             }
+        ls_check_restore_isa(forced);
     }
-    unsetenv("LOCKSTEP_ISA");
-    ASSERT_OK(ls_isa_choose(&best));
     ls_free(x), ls_free(back), ls_free(y);
 }
 

@@ -3,11 +3,11 @@
 #include "base/bfloat16.h"
 #include "base/gemm_fixed.h"
 #include "base/gemm_panel.h"
+#include "graph/check.h"
 #include "harness.h"
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -442,10 +442,7 @@ int main(void)
         return 1;
     int failed = 0;
     for (int isa = (int)best; isa >= 0; isa = isa == LS_ISA_V4 ? LS_ISA_BASELINE : isa - 1) { /* v3's products are the baseline's */
-        LsIsa chosen;
-        setenv("LOCKSTEP_ISA", ls_isa_name((LsIsa)isa), 1);
-        if (ls_isa_choose(&chosen) != LS_OK)
-            return 1;
+        char *forced = ls_check_force_isa((LsIsa)isa);
         fprintf(stderr, "%s\n", ls_isa_name((LsIsa)isa));
         failed |= harness_run(
             "gemm",
@@ -464,6 +461,7 @@ int main(void)
                             {ls_fixed_usable() ? "float by digits against plain loops" : NULL, test_digits},
                             {ls_fixed_usable() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
                             {0}});
+        ls_check_restore_isa(forced);
     }
     return failed;
 }
