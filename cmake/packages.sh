@@ -7,7 +7,7 @@
 set -euo pipefail
 
 packages=(gcc libc6-dev cmake ninja-build pkg-config git ca-certificates curl
-    libopenmpi-dev openmpi-bin libhdf5-dev libdnnl-dev libcunit1-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev "$@")
+    libopenmpi-dev openmpi-bin libhdf5-dev libcunit1-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev "$@")
 
 if ! command -v dpkg-query >/dev/null; then
     echo "packages.sh: this is not Debian; make sure of: ${packages[*]}" >&2

@@ -6,7 +6,7 @@
 # ---- the frame
 says 0 'usage: lockstep COMMAND' --help
 says 0 'instruction set' --version
-for name in lockstep git compiler MPI HDF5 oneDNN OpenMP; do
+for name in lockstep git compiler MPI HDF5 OpenMP; do
     grep -q "^$name  *[^ ]" out.txt || failed "--version says nothing of $name"
 done
 "$lockstep" > out.txt 2> err.txt && failed "no command: exit 0"

@@ -40,6 +40,9 @@ static LsIsa find_best(void)
     if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512cd") ||
         !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl"))
         return LS_ISA_V3;
+#ifdef LS_EMULATE_AMX
+    return LS_ISA_V4_AMX;
+#endif
     if (!__builtin_cpu_supports("avx512bf16"))
         return LS_ISA_V4;
     return tiles_granted() ? LS_ISA_V4_AMX : LS_ISA_V4_BF16;

@@ -3,7 +3,7 @@
 #ifndef LS_CLI_BENCH_H
 #define LS_CLI_BENCH_H
 
-#include "base/gemm_watch.h"
+#include "gemm/record.h"
 #include "cli/cli.h"
 #include "io/peak.h"
 #include "train/train.h"
@@ -56,6 +56,7 @@ typedef struct LsBenchRank {
 /* One shape of dense product of a step, timed alone. */
 typedef struct LsBenchProduct {
     LsGemmShape shape;
+    const char *kernel;
     double seconds; /* of one call on all threads, the best */
 } LsBenchProduct;
 

@@ -144,16 +144,17 @@ static void print_products(const LsBench *b)
 {
     if (b->limit <= 0)
         return;
-    printf("\n%-36s %6s %9s %9s %9s\n", "a step's products, timed alone", "calls", "ms each", "GFLOP/s", "ms");
+    printf("\n%-36s %6s %9s %9s %9s  %s\n", "a step's products, timed alone", "calls", "ms each", "GFLOP/s", "ms", "kernel");
     for (int i = 0; i < b->products; i++) {
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
         char name[96];
         snprintf(name, sizeof name, "%lld x %lld x %lld%s%s%s%s", (long long)s->m, (long long)s->n, (long long)s->k,
                  s->transpose_a ? " A'" : "", s->transpose_b ? " B'" : "", s->accumulate ? " +C" : "",
-                 s->c_float && s->bfloat16 ? " float" : "");
-        printf("%-36s %6lld %9.3f %9.1f %9.3f\n", name, (long long)s->calls, 1e3 * p->seconds,
-               2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds, 1e3 * p->seconds * (double)s->calls);
+                 s->c_float && s->type == LS_GEMM_BFLOAT16 ? " float" : "");
+        printf("%-36s %6lld %9.3f %9.1f %9.3f  %s\n", name, (long long)s->calls, 1e3 * p->seconds,
+               2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds, 1e3 * p->seconds * (double)s->calls,
+               p->kernel);
     }
     printf("limit of the step by products alone: %.4f s; the step reaches %.0f %% of it\n", b->limit,
            100 * b->limit / b->median);
@@ -248,11 +249,12 @@ static json_t *json_products(const LsBench *b)
     for (int i = 0; i < b->products; i++) {
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
-        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:f, s:f}", "m",
+        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:f, s:s, s:f}", "m",
                                               (json_int_t)s->m, "n", (json_int_t)s->n, "k", (json_int_t)s->k,
                                               "transpose_a", s->transpose_a, "transpose_b", s->transpose_b,
-                                              "accumulate", s->accumulate, "bfloat16", s->bfloat16, "one_thread",
-                                              s->alone, "calls", (json_int_t)s->calls, "seconds", p->seconds, "gflops",
+                                              "accumulate", s->accumulate, "bfloat16", s->type == LS_GEMM_BFLOAT16, "one_thread",
+                                              s->alone, "calls", (json_int_t)s->calls, "seconds", p->seconds, "kernel",
+                                              p->kernel, "gflops",
                                               2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds));
     }
     return json_pack("{s:f, s:f, s:o}", "seconds", b->limit, "step_share", b->limit / b->median, "shapes", list);

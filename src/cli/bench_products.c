@@ -9,7 +9,7 @@
 /* Memory of an operand's elements, with rows of `columns`. */
 static int64_t bytes_of(const LsGemmShape *s, int64_t rows, int64_t columns, bool wide)
 {
-    return rows * columns * (s->bfloat16 && !wide ? 2 : 4);
+    return rows * columns * (s->type == LS_GEMM_BFLOAT16 && !wide ? 2 : 4);
 }
 
 /* As many bytes of numbers near one. */
@@ -17,7 +17,7 @@ static void *make(const LsGemmShape *s, int64_t rows, int64_t columns, bool wide
 {
     int64_t count = rows * columns;
     void *memory = ls_alloc((size_t)bytes_of(s, rows, columns, wide));
-    if (memory && s->bfloat16 && !wide)
+    if (memory && s->type == LS_GEMM_BFLOAT16 && !wide)
         for (int64_t i = 0; i < count; i++)
             ((uint16_t *)memory)[i] = (uint16_t)(0x3f00 + i % 13);
     else if (memory)
@@ -26,20 +26,15 @@ static void *make(const LsGemmShape *s, int64_t rows, int64_t columns, bool wide
     return memory;
 }
 
-static LsStatus call(const LsGemmShape *s, const LsGemm *gemm)
-{
-    return s->bfloat16 ? ls_gemm_bfloat16(gemm) : ls_gemm_float32(gemm);
-}
-
 /* The best of several calls. */
-static LsStatus time_calls(const LsGemmShape *s, const LsGemm *gemm, double *best)
+static LsStatus time_calls(const LsGemm *gemm, double *best)
 {
     LsStatus status = LS_OK;
     double end = ls_seconds() + SECONDS;
     *best = INFINITY;
     for (int i = 0; status == LS_OK && (i < TRIES || ls_seconds() < end); i++) {
         double start = ls_seconds();
-        status = call(s, gemm);
+        status = ls_gemm(gemm);
         *best = fmin(*best, ls_seconds() - start);
     }
     return status;
@@ -47,11 +42,11 @@ static LsStatus time_calls(const LsGemmShape *s, const LsGemm *gemm, double *bes
 
 /* A call from inside a parallel region has one thread, while the others have products of their own: it costs the step
  * its share. */
-static LsStatus time_alone(const LsGemmShape *s, const LsGemm *gemm, double *best)
+static LsStatus time_alone(const LsGemm *gemm, double *best)
 {
     int threads = ls_threads();
     ls_set_threads(1);
-    LsStatus status = time_calls(s, gemm, best);
+    LsStatus status = time_calls(gemm, best);
     ls_set_threads(threads);
     *best /= threads;
     return status;
@@ -60,7 +55,8 @@ static LsStatus time_alone(const LsGemmShape *s, const LsGemm *gemm, double *bes
 static LsStatus time_shape(LsBenchProduct *product)
 {
     const LsGemmShape *s = &product->shape;
-    LsGemm gemm = {.m = s->m,
+    LsGemm gemm = {.type = s->type,
+                   .m = s->m,
                    .n = s->n,
                    .k = s->k,
                    .transpose_a = s->transpose_a,
@@ -77,8 +73,9 @@ static LsStatus time_shape(LsBenchProduct *product)
     gemm.b = b;
     gemm.c = c;
     gemm.bias = bias;
+    product->kernel = ls_gemm_kernel_name(&gemm);
     if (status == LS_OK)
-        status = s->alone ? time_alone(s, &gemm, &product->seconds) : time_calls(s, &gemm, &product->seconds);
+        status = s->alone ? time_alone(&gemm, &product->seconds) : time_calls(&gemm, &product->seconds);
     ls_free(a);
     ls_free(b);
     ls_free(c);
@@ -105,7 +102,7 @@ LsStatus ls_bench_products(LsBench *b, int shapes)
         p->shape = b->shape[i];
         status = time_shape(p);
         double gflops = 2e-9 * (double)p->shape.m * (double)p->shape.n * (double)p->shape.k / p->seconds;
-        double *best = p->shape.bfloat16 ? &seen.gflops_bfloat16 : &seen.gflops;
+        double *best = p->shape.type == LS_GEMM_BFLOAT16 ? &seen.gflops_bfloat16 : &seen.gflops;
         *best = status == LS_OK && gflops > *best ? gflops : *best;
         b->limit += p->seconds * (double)p->shape.calls;
     }

@@ -157,9 +157,9 @@ static LsStatus measure(LsBench *b)
         LS_TRY(measure_plain(b));
     if (!b->options->products)
         return LS_OK;
-    ls_gemm_watch(b->shape, LS_BENCH_SHAPES);
+    ls_gemm_record_begin(b->shape, LS_BENCH_SHAPES);
     LsStatus status = run_steps(b, 1, NULL);
-    int shapes = ls_gemm_watch_end();
+    int shapes = ls_gemm_record_end();
     LS_TRY(status);
     return ls_dist_agree(b->comm, ls_bench_products(b, shapes));
 }

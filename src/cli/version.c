@@ -2,7 +2,6 @@
 #include "dist/dist.h"
 #include "lockstep_version.h" /* made by cmake/version.cmake: LOCKSTEP_GIT */
 
-#include <dnnl.h>
 #include <hdf5.h>
 #include <omp.h>
 
@@ -12,7 +11,6 @@ LsStatus ls_cli_version(FILE *out)
     unsigned major = 0, minor = 0, release = 0;
     LS_TRY(ls_isa_choose(&isa));
     H5get_libversion(&major, &minor, &release);
-    const dnnl_version_t *dnnl = dnnl_version();
     fprintf(out,
             "lockstep          %s\n"
             "git               %s\n"
@@ -20,7 +18,6 @@ LsStatus ls_cli_version(FILE *out)
             "instruction set   %s\n"
             "MPI               %s\n"
             "HDF5              %u.%u.%u\n"
-            "oneDNN            %d.%d.%d\n"
             "OpenMP            %d (threads: %d)\n",
             LOCKSTEP_VERSION, LOCKSTEP_GIT,
 #ifdef __clang__
@@ -28,7 +25,6 @@ LsStatus ls_cli_version(FILE *out)
 #else
             "GCC " __VERSION__,
 #endif
-            ls_isa_name(isa), ls_dist_library(), major, minor, release, dnnl->major, dnnl->minor, dnnl->patch, _OPENMP,
-            ls_threads());
+            ls_isa_name(isa), ls_dist_library(), major, minor, release, _OPENMP, ls_threads());
     return LS_OK;
 }

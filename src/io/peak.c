@@ -1,6 +1,6 @@
 #include "io/peak.h"
 
-#include "base/gemm.h"
+#include "gemm/gemm.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -50,7 +50,8 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
         else
             a[i] = (float)(i % 13) / 13;
     }
-    LsGemm gemm = {.m = SIDE,
+    LsGemm gemm = {.type = bfloat16 ? LS_GEMM_BFLOAT16 : LS_GEMM_FLOAT32,
+                   .m = SIDE,
                    .n = SIDE,
                    .k = SIDE,
                    .a = a,
@@ -63,7 +64,7 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
     double begin = ls_seconds(), end = begin + PRODUCT_SECONDS, used = processor_seconds();
     for (int tries = 0; status == LS_OK && (tries < 1 || ls_seconds() < end); tries++) {
         double start = ls_seconds();
-        status = bfloat16 ? ls_gemm_bfloat16(&gemm) : ls_gemm_float32(&gemm);
+        status = ls_gemm(&gemm);
         double speed = 2e-9 * SIDE * (double)count / (ls_seconds() - start);
         *gflops = speed > *gflops ? speed : *gflops;
     }

@@ -1,4 +1,4 @@
-/* The products of attention's blocks by panels of bfloat16 numbers (base/gemm_panel.h), for processors that multiply
+/* The products of attention's blocks by panels of bfloat16 numbers (gemm/bf16.h), for processors that multiply
  * those; a part of src/ops/attention.c. Floats are split in their three parts, so that products lose nothing against
  * those of floats; bfloat16 operands are one part, and weights and slopes are rounded to it.
  *
@@ -102,7 +102,7 @@ LS_INLINE Row ls_row_of(const vacc x[LS_TILE_VECTORS])
 
 #else
 
-/* The parts of a vector as in base/gemm_panel.h, in the upper halves of the lanes: x but for |x| >= 2^127, which may
+/* The parts of a vector as in gemm/bf16.h, in the upper halves of the lanes: x but for |x| >= 2^127, which may
  * become infinite. */
 LS_INLINE void ls_split(vacc x, vbits part[PARTS])
 {

@@ -13,7 +13,7 @@
 #ifndef LS_OPS_ATTENTION_TASK_H
 #define LS_OPS_ATTENTION_TASK_H
 
-#include "base/gemm_panel.h"
+#include "gemm/bf16.h"
 #include "ops/op_build.h"
 #include "ops/tile.h"
 #include "ops/vec_math.h"

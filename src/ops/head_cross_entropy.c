@@ -148,25 +148,27 @@ static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g,
     const real *x = (const real *)node->in[0]->data + from * s->width, *w = node->in[1]->data;
     acc *dx = (acc *)node->out[1]->data + from * s->width, *dw = node->out[2]->data;
     if (node->in[0]->needs_grad)
-        LS_TRY(ls_gemm(&(LsGemm){.m = rows,
+        LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
+                                .m = rows,
                                  .n = s->width,
                                  .k = s->columns,
                                  .a = g,
                                  .lda = stride,
-                                 .a_by_largest = true, /* the target's 1 outweighs the rest, and w's rows are alike */
+                                 .a_rowwise_error = true, /* the target's 1 outweighs the rest, and w's rows are alike */
                                  .b = w,
                                  .ldb = s->width,
                                  .c = dx,
                                  .ldc = s->width,
                                  .c_float = true}));
     if (node->in[1]->needs_grad)
-        LS_TRY(ls_gemm(&(LsGemm){.m = s->columns,
+        LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
+                                .m = s->columns,
                                  .n = s->width,
                                  .k = rows,
                                  .a = g,
                                  .lda = stride,
                                  .transpose_a = true,
-                                 .a_by_largest = true,
+                                 .a_rowwise_error = true,
                                  .b = x,
                                  .ldb = s->width,
                                  .c = dw,
@@ -188,7 +190,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     bool keep = node->outputs > 1;
     for (int64_t from = 0; from < s.rows; from += s.block) {
         int64_t rows = from + s.block < s.rows ? s.block : s.rows - from;
-        LS_TRY(ls_gemm(&(LsGemm){.m = rows,
+        LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
+                                .m = rows,
                                  .n = s.columns,
                                  .k = s.width,
                                  .a = x + from * s.width,

@@ -100,7 +100,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     int64_t n = w->dim[0], k = w->dim[1], m = x->count / k;
     real *g = node->out[0]->grad; /* (M, N), dL/dy at entry: nobody reads it after this node */
     bool want_bias = bias && ls_wants(node, 2);
-    LsGemm dw = {.m = n, /* (N, K) = g^T x */
+    LsGemm dw = {.type = LS_GEMM_REAL,
+                 .m = n, /* (N, K) = g^T x */
                  .n = k,
                  .k = m,
                  .a = g,
@@ -112,7 +113,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
                  .ldc = k,
                  .c_float = true,
                  .accumulate = ls_adds(node, 1)};
-    LsGemm dx = {.m = m, /* (M, K) = g w */
+    LsGemm dx = {.type = LS_GEMM_REAL,
+                 .m = m, /* (M, K) = g w */
                  .n = k,
                  .k = n,
                  .a = g,
@@ -122,7 +124,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
                  .c = x->grad,
                  .ldc = k,
                  .accumulate = ls_adds(node, 0)};
-    if (want_bias && ls_wants(node, 1) && ls_gemm_sums(&dw)) {
+    if (want_bias && ls_wants(node, 1) && ls_gemm_sums_rows(&dw)) {
         dw.row_sums = bias->grad;
         dw.add_row_sums = ls_adds(node, 2);
         want_bias = false;

@@ -88,7 +88,8 @@ __attribute__((unused)) static LsGemm ls_linear_product(const LsNode *node, real
     const Linear *linear = node->attr;
     int64_t n = w->dim[0], k = w->dim[1];
     *epilogue = (Epilogue){linear->activation, h, node->out[0]->data, h != node->out[0]->data, n};
-    return (LsGemm){.m = x->count / k,
+    return (LsGemm){.type = LS_GEMM_REAL,
+                    .m = x->count / k,
                     .n = n,
                     .k = k,
                     .a = x->data,

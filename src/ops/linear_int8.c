@@ -40,7 +40,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     (void)run;
     Epilogue epilogue;
     LsGemm product = ls_linear_product(node, node->out[0]->data, &epilogue);
-    return ls_gemm_int8(&product, ls_param_row_scale(node->graph, node->in[1]), sizeof(real) == 2);
+    product.b_scale = ls_param_row_scale(node->graph, node->in[1]);
+    return ls_gemm(&product);
 #endif
 }
 

@@ -1,7 +1,7 @@
 /* What every op's file includes first. The file is compiled several times: once for each element type and instruction
  * set.
  *
- *   real   element type in memory of activations (float, double; bfloat16 as a structure, see ops/vec.h)
+ *   real   element type in memory of activations (float, double; bfloat16 as a structure, see simd/vec.h)
  *   acc    arithmetic, statistics, gradients of parameters (float or double)
  *   vacc   a vector of LS_LANES acc; loads and stores convert from and to real
  *
@@ -17,8 +17,8 @@
 #include "lockstep/model.h"
 #include "lockstep/op.h"
 
-#include "base/gemm_watch.h"
-#include "ops/vec.h"
+#include "gemm/gemm.h"
+#include "simd/vec.h"
 
 #include <math.h>
 #include <string.h>
@@ -40,51 +40,14 @@
 #define LS_BUILDER static __attribute__((unused))
 #endif
 
-/* C = op(A) op(B) in this build's element type: see base/gemm.h. */
+/* The type of this build's products: see gemm/gemm.h. */
 #if defined(LS_BUILD_FLOAT64)
-#define ls_gemm ls_gemm_float64
+#define LS_GEMM_REAL LS_GEMM_FLOAT64
 #elif defined(LS_BUILD_BFLOAT16)
-#define ls_gemm ls_gemm_bfloat16
+#define LS_GEMM_REAL LS_GEMM_BFLOAT16
 #else
-#define ls_gemm ls_gemm_float32
+#define LS_GEMM_REAL LS_GEMM_FLOAT32
 #endif
-
-/* The same, counted where a benchmark asks for the products of a step. */
-static inline LsStatus ls_gemm_noted(const LsGemm *gemm)
-{
-#ifdef LS_BUILD_BFLOAT16
-    ls_gemm_note(gemm, true);
-#else
-    ls_gemm_note(gemm, false);
-#endif
-    return ls_gemm(gemm);
-}
-#undef ls_gemm
-#define ls_gemm ls_gemm_noted
-
-/* Two products, neither of which needs what the other makes. */
-static inline LsStatus ls_gemm_both(const LsGemm *first, const LsGemm *second)
-{
-#ifdef LS_BUILD_FLOAT32
-    ls_gemm_note(first, false);
-    ls_gemm_note(second, false);
-    return ls_gemm_float32_both(first, second);
-#else
-    LS_TRY(ls_gemm(first));
-    return ls_gemm(second);
-#endif
-}
-
-/* ls_gemm can make row_sums too. */
-LS_INLINE bool ls_gemm_sums(const LsGemm *gemm)
-{
-#ifdef LS_BUILD_FLOAT32
-    return ls_gemm_float32_sums(gemm);
-#else
-    (void)gemm;
-    return false;
-#endif
-}
 
 /* Gradient i of a node wanted, and to be added to? */
 static inline bool ls_wants(const LsNode *node, int i) { return (node->want >> i) & 1u; }

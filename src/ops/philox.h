@@ -2,7 +2,7 @@
 #ifndef LS_OPS_PHILOX_H
 #define LS_OPS_PHILOX_H
 
-#include "ops/vec.h"
+#include "simd/vec.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>

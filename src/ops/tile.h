@@ -6,7 +6,7 @@
 #ifndef LS_OPS_TILE_H
 #define LS_OPS_TILE_H
 
-#include "ops/vec.h"
+#include "simd/vec.h"
 
 #include <stdbool.h>
 

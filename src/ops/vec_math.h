@@ -7,7 +7,7 @@
 #ifndef LS_OPS_VEC_MATH_H
 #define LS_OPS_VEC_MATH_H
 
-#include "ops/vec.h"
+#include "simd/vec.h"
 
 /* |x|, and |x| with the sign of another vector. */
 LS_INLINE vacc ls_abs(vacc x) { return (vacc)((vint)x & ~(vint)ls_splat((acc)-0.0)); }

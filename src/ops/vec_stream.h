@@ -2,7 +2,7 @@
 #ifndef LS_OPS_VEC_STREAM_H
 #define LS_OPS_VEC_STREAM_H
 
-#include "ops/vec.h"
+#include "simd/vec.h"
 
 /* A whole vector to an address that is a multiple of its size, past the caches: for what is read much later. Others may
  * read it after ls_stream_end. */

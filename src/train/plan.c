@@ -1,6 +1,6 @@
 #include "train/train.h"
 
-#include "base/gemm.h"
+#include "gemm/gemm.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -145,7 +145,8 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
     for (int i = 0; i < params->count; i++)
         for (int j = 0; j < params->list[i].rank; j++)
             widest = params->list[i].dim[j] > widest ? params->list[i].dim[j] : widest;
-    return ls_gemm_space_most(widest, ls_train_precision(config) == LS_FLOAT32) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
+    LsGemmType type = ls_train_precision(config) == LS_FLOAT32 ? LS_GEMM_FLOAT32 : LS_GEMM_BFLOAT16;
+    return ls_gemm_workspace_most(widest, type) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
 }
 
 /* A graph that runs forward only, in the training graph's arena: *all gets the largest arena, and what each has for

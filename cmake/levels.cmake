@@ -1,0 +1,26 @@
+# The kernels of dense products in vectors of any width are compiled from one source for each instruction set; the table
+# in src/gemm/kernels.def names them.
+set(LOCKSTEP_LEVEL_SOURCES)
+foreach(name simd_f32 simd_f32_pack simd_f32_tile skinny_simd)
+  list(APPEND LOCKSTEP_LEVEL_SOURCES ${PROJECT_SOURCE_DIR}/src/gemm/${name}.c)
+endforeach()
+set(LOCKSTEP_LEVEL_OBJECTS)
+
+function(lockstep_level suffix isa)
+  set(target gemm${suffix})
+  add_library(${target} OBJECT ${LOCKSTEP_LEVEL_SOURCES})
+  target_include_directories(${target} PRIVATE ${PROJECT_SOURCE_DIR}/include ${PROJECT_SOURCE_DIR}/src)
+  target_compile_definitions(${target} PRIVATE LS_LEVEL=${suffix} LS_LEVEL_ISA=LS_ISA_${isa})
+  target_compile_options(${target} PRIVATE ${ARGN})
+  target_link_libraries(${target} PRIVATE lockstep_flags OpenMP::OpenMP_C)
+  set_target_properties(${target} PROPERTIES POSITION_INDEPENDENT_CODE ON)
+  set(LOCKSTEP_LEVEL_OBJECTS ${LOCKSTEP_LEVEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
+endfunction()
+
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  lockstep_level(_base BASELINE -march=x86-64-v2)
+  lockstep_level(_v3 V3 -march=x86-64-v3)
+  lockstep_level(_v4 V4 -march=x86-64-v4 -mprefer-vector-width=512)
+else()
+  lockstep_level(_base BASELINE)
+endif()

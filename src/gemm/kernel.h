@@ -1,0 +1,51 @@
+/* The table of kernels: ways to do a product, one line each in kernels.def. Of those that the machine has and that can
+ * do a product, the one that takes the fewest seconds by its own estimate does it; LOCKSTEP_GEMM names another, for tests
+ * and comparisons. */
+#ifndef LS_GEMM_KERNEL_H
+#define LS_GEMM_KERNEL_H
+
+#include "gemm/gemm.h"
+
+/* A rectangle of C, a range of k, and where the sums go. */
+typedef struct LsGemmRegion {
+    int64_t row, column, from;    /* the first */
+    int64_t rows, columns, depth; /* how many, none of them 0 */
+    float *c;                     /* of the rectangle's first element */
+    int64_t ldc;
+    bool add;  /* += */
+    bool last; /* this is the last range of k: add the bias */
+} LsGemmRegion;
+
+/* Sizes are checked, none is 0, before a kernel is asked anything. */
+typedef struct LsGemmKernel {
+    const char *name;
+    LsIsa isa; /* the lowest level that has it */
+    bool (*usable)(const LsGemm *gemm);
+    /* An estimate in picoseconds on two cores. It must not depend on the number of threads, as bits depend on the
+     * kernel; only ratios to other kernels of the same level matter. */
+    double (*picoseconds)(const LsGemm *gemm);
+    LsStatus (*run)(const LsGemm *gemm);
+    bool sums_rows; /* it can make row_sums, where A is transposed */
+    /* Most bytes of work space that a product of this type takes whose result has so many columns; NULL: none to speak
+     * of. */
+    int64_t (*workspace_most)(int64_t columns, LsGemmType type);
+    /* For split_k.h, NULL where the kernel takes no part: into how long ranges a sum may be cut (a multiple of the
+     * kernel's own blocks), and one range on the calling thread in a space of so many bytes. */
+    int64_t (*split_depth)(const LsGemm *gemm);
+    int64_t (*alone_space)(const LsGemm *gemm);
+    void (*alone)(const LsGemm *gemm, void *space);
+} LsGemmKernel;
+
+/* The best kernel for a product whose sizes are not 0; never NULL. */
+const LsGemmKernel *ls_gemm_choose(const LsGemm *gemm);
+
+/* The table, ended by NULL: all kernels that were built, whatever the machine. */
+const LsGemmKernel *const *ls_gemm_kernels(void);
+
+/* LS_ERROR where a size is negative, a stride shorter than a row, or types do not go together. */
+LsStatus ls_gemm_check(const LsGemm *gemm) LS_MUST_USE;
+
+/* Bytes of an element of C, of bias; whether C is float. */
+static inline bool ls_gemm_c_float(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 || (g->type == LS_GEMM_BFLOAT16 && g->c_float); }
+
+#endif

@@ -1,0 +1,60 @@
+/* Float sums of float or bfloat16 operands in vectors of any width, from one source: compiled once for each instruction
+ * set (cmake/levels.cmake). Operands are packed as floats, bfloat16 widened on the way.
+ *
+ * The loops follow Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication": a panel of B stays
+ * in the first-level cache and a block of A in the second-level cache, while a micro-kernel keeps a tile of C in
+ * registers. Every element of C is summed in one order: over k within blocks of LS_SIMD_DEPTH from zero in a register,
+ * then block after block. So its bits depend on k alone, and are the same at all levels with fused multiply-adds. */
+#ifndef LS_GEMM_SIMD_F32_H
+#define LS_GEMM_SIMD_F32_H
+
+#include "gemm/kernel.h"
+#include "simd/vec.h"
+
+#if defined(__AVX512F__)
+enum { LS_SIMD_ROWS = 8, LS_SIMD_VECTORS = 3 }; /* 24 sums, 3 of B, 1 of A: 28 of 32 registers */
+#elif defined(__aarch64__)
+enum { LS_SIMD_ROWS = 8, LS_SIMD_VECTORS = 3 }; /* the same, in 32 registers of 4 floats */
+#else
+enum { LS_SIMD_ROWS = 6, LS_SIMD_VECTORS = 2 }; /* 12 sums, 2 of B, 1 of A: 15 of 16 registers */
+#endif
+
+enum {
+    LS_SIMD_DEPTH = 384, /* of a block of k: amortises reading and writing C; (384, 16) floats of B are 24 KiB */
+    LS_SIMD_COLUMNS = LS_SIMD_VECTORS * (LS_VEC_BYTES / 4) /* of a panel of B */
+};
+
+/* An operand seen as rows of k: those of op(A), or the columns of op(B). */
+typedef struct LsSimdSource {
+    const void *data;
+    int64_t stride; /* elements from row to row, or from k to k */
+    bool along_k;   /* neighbours in memory are neighbours in k, not rows */
+    bool bfloat16;
+    LsGemmRead *read; /* `data` is its own, stride means nothing; along_k: called for (rows, k), else for (k, rows) */
+} LsSimdSource;
+
+/* A block of A: panels of LS_SIMD_ROWS rows, (depth, LS_SIMD_ROWS) each; rows beyond the last are zero. sums: = or += the
+ * sum of each row, or NULL; only where neighbours in memory are rows. */
+void ls_simd_pack_a(const LsSimdSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out,
+                    float *sums, bool add_sums);
+
+/* A block of B: panels of LS_SIMD_COLUMNS columns, (depth, columns) each, the last of fewer vectors where it has fewer;
+ * columns beyond the last are zero to the end of a vector. */
+void ls_simd_pack_b(const LsSimdSource *source, int64_t column, int64_t columns, int64_t from, int64_t depth, float *out);
+
+/* Where a tile's sums go: to = sum (+ from) (+ to as it was, if add) (+ bias). */
+typedef struct LsSimdTarget {
+    void *to; /* (rows, columns) of float or LsBfloat16 */
+    int64_t to_stride;
+    bool to_bfloat16, add;
+    const float *from; /* what earlier blocks of k gave, or NULL */
+    int64_t from_stride;
+    const void *bias; /* (columns), or NULL */
+    bool bias_bfloat16;
+} LsSimdTarget;
+
+/* The product of packed blocks: target is of their first element. */
+void ls_simd_multiply(const float *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
+                      const LsSimdTarget *target);
+
+#endif

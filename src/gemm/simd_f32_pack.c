@@ -1,0 +1,219 @@
+/* Packing for the float kernel: squares of LANES rows by LANES of k, transposed in registers where neighbours in memory
+ * are neighbours in k, copied where they are rows. */
+#include "gemm/simd_level.h"
+#include "gemm/simd_f32.h"
+
+#include "base/pieces.h"
+
+enum {
+    LANES = LS_VEC_BYTES >= 32 ? 8 : 4, /* of a square's side: wider ones take as many shuffles an element */
+    LINES = 16,                         /* lines of k that are copied together, panel after panel */
+    READ_ROWS = 48                      /* rows that a reading function fills at once: whole panels of any width */
+};
+
+typedef float Row __attribute__((vector_size(LANES * sizeof(float))));
+typedef int32_t Lanes __attribute__((vector_size(LANES * sizeof(float))));
+typedef uint16_t Halves __attribute__((vector_size(LANES * sizeof(uint16_t))));
+
+/* ---- Loads and stores -------------------------------------------------------------------------------------------- */
+
+LS_INLINE Row widen(Halves h)
+{
+#if defined(__AVX2__)
+    return (Row)((Lanes)_mm256_cvtepu16_epi32((__m128i)h) << 16);
+#else
+    return (Row)(__builtin_convertvector(h, Lanes) << 16);
+#endif
+}
+
+LS_INLINE Row load(const void *x, int64_t at, const bool bfloat16)
+{
+    if (bfloat16) {
+        Halves h;
+        memcpy(&h, (const LsBfloat16 *)x + at, sizeof h);
+        return widen(h);
+    }
+    Row v;
+    memcpy(&v, (const float *)x + at, sizeof v);
+    return v;
+}
+
+/* The first n < LANES elements, the others zero. */
+LS_INLINE Row load_part(const void *x, int64_t at, int64_t n, const bool bfloat16)
+{
+    if (bfloat16) {
+        Halves h = {0};
+        memcpy(&h, (const LsBfloat16 *)x + at, (size_t)n * sizeof(LsBfloat16));
+        return widen(h);
+    }
+    Row v = {0};
+    memcpy(&v, (const float *)x + at, (size_t)n * sizeof(float));
+    return v;
+}
+
+LS_INLINE Row load_upto(const void *x, int64_t at, int64_t n, const bool bfloat16)
+{
+    return n >= LANES ? load(x, at, bfloat16) : n > 0 ? load_part(x, at, n, bfloat16) : (Row){0};
+}
+
+/* x: (LANES, LANES) in registers, transposed. */
+LS_INLINE void transpose(Row x[LANES])
+{
+#if defined(__AVX2__)
+    Row a[LANES], b[LANES];
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 2) { /* within 128 bits: pairs of rows */
+        a[i] = __builtin_shuffle(x[i], x[i + 1], (Lanes){0, 8, 1, 9, 4, 12, 5, 13});
+        a[i + 1] = __builtin_shuffle(x[i], x[i + 1], (Lanes){2, 10, 3, 11, 6, 14, 7, 15});
+    }
+#pragma GCC unroll 2
+    for (int i = 0; i < LANES; i += 4) /* fours of rows */
+#pragma GCC unroll 2
+        for (int j = 0; j < 2; j++) {
+            b[i + 2 * j] = __builtin_shuffle(a[i + j], a[i + j + 2], (Lanes){0, 1, 8, 9, 4, 5, 12, 13});
+            b[i + 2 * j + 1] = __builtin_shuffle(a[i + j], a[i + j + 2], (Lanes){2, 3, 10, 11, 6, 7, 14, 15});
+        }
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES / 2; i++) { /* and of 128 bits */
+        x[i] = __builtin_shuffle(b[i], b[i + 4], (Lanes){0, 1, 2, 3, 8, 9, 10, 11});
+        x[i + 4] = __builtin_shuffle(b[i], b[i + 4], (Lanes){4, 5, 6, 7, 12, 13, 14, 15});
+    }
+#else
+    Row a = __builtin_shuffle(x[0], x[1], (Lanes){0, 4, 1, 5}), b = __builtin_shuffle(x[0], x[1], (Lanes){2, 6, 3, 7});
+    Row c = __builtin_shuffle(x[2], x[3], (Lanes){0, 4, 1, 5}), d = __builtin_shuffle(x[2], x[3], (Lanes){2, 6, 3, 7});
+    x[0] = __builtin_shuffle(a, c, (Lanes){0, 1, 4, 5}), x[1] = __builtin_shuffle(a, c, (Lanes){2, 3, 6, 7});
+    x[2] = __builtin_shuffle(b, d, (Lanes){0, 1, 4, 5}), x[3] = __builtin_shuffle(b, d, (Lanes){2, 3, 6, 7});
+#endif
+}
+
+/* ---- One panel --------------------------------------------------------------------------------------------------- */
+
+/* x: (rows, depth) -> out: (depth, width); `next`: what lies one panel further is asked for. */
+LS_INLINE void pack_rows(const void *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16, const int width,
+                         bool next, float *out)
+{
+    const int64_t line = LS_ALIGN / (bfloat16 ? 2 : 4);
+    for (int64_t p = 0; p < depth; p += LANES)
+#pragma GCC unroll 12
+        for (int r = 0; r < width; r += LANES) {
+            const int side = width - r < LANES ? width - r : LANES;
+            Row square[LANES];
+#pragma GCC unroll 8
+            for (int i = 0; i < LANES; i++)
+                square[i] = i < side && r + i < rows ? load_upto(x, (r + i) * stride + p, depth - p, bfloat16) : (Row){0};
+            if (next && p % line == 0)
+#pragma GCC unroll 8
+                for (int i = 0; i < side; i++)
+                    __builtin_prefetch((const char *)x + ((r + i + width) * stride + p) * (bfloat16 ? 2 : 4));
+            transpose(square);
+#pragma GCC unroll 8
+            for (int i = 0; i < LANES; i++)
+                if (p + i < depth)
+                    memcpy(out + (p + i) * width + r, &square[i], (size_t)side * sizeof(float));
+        }
+}
+
+/* x: (lines, rows) -> out: (lines, width), whose sums over the lines are added to `sums` if it is not NULL. */
+LS_INLINE void copy_lines(const void *x, int64_t stride, int64_t rows, int64_t lines, const bool bfloat16, const int width,
+                          float *out, float *sums)
+{
+#pragma GCC unroll 12
+    for (int r = 0; r < width; r += LANES) {
+        const int side = width - r < LANES ? width - r : LANES;
+        const int64_t have = rows - r;
+        Row sum = {0};
+        if (have >= LANES)
+            for (int64_t p = 0; p < lines; p++) {
+                Row v = load(x, p * stride + r, bfloat16);
+                __builtin_prefetch((const char *)x + ((p + LINES) * stride + r) * (bfloat16 ? 2 : 4));
+                memcpy(out + p * width + r, &v, (size_t)side * sizeof(float));
+                sum += v;
+            }
+        else
+            for (int64_t p = 0; p < lines; p++) {
+                Row v = load_upto(x, p * stride + r, have, bfloat16);
+                memcpy(out + p * width + r, &v, (size_t)side * sizeof(float));
+                sum += v;
+            }
+        for (int i = 0; sums && i < side && i < have; i++)
+            sums[r + i] += sum[i];
+    }
+}
+
+/* ---- Blocks ------------------------------------------------------------------------------------------------------ */
+
+/* Panels of `width` rows, the last of fewer rows. x: of the block's first element. */
+LS_INLINE void pack_block(const LsSimdSource *s, const void *x, int64_t stride, int64_t rows, int64_t depth,
+                          const bool bfloat16, const int width, float *out, int64_t panel, float *sums)
+{
+    const int64_t bytes = bfloat16 ? 2 : 4;
+    if (s->along_k) {
+        for (int64_t i = 0; i < rows; i += width, out += panel)
+            pack_rows((const char *)x + i * stride * bytes, stride, rows - i, depth, bfloat16, width, i + width < rows, out);
+        return;
+    }
+    for (int64_t p = 0; p < depth; p += LINES)
+        for (int64_t i = 0; i < rows; i += width)
+            copy_lines((const char *)x + (p * stride + i) * bytes, stride, rows - i, ls_least(LINES, depth - p), bfloat16,
+                       width, out + i / width * panel + p * width, sums ? sums + i : NULL);
+}
+
+/* The widths of panels, as constants. */
+static void pack_panels(const LsSimdSource *s, const void *x, int64_t rows, int64_t depth, int64_t width, float *out,
+                        float *sums)
+{
+    const int64_t panel = depth * width;
+#define PACK(of)                                                                                                       \
+    (s->bfloat16 ? pack_block(s, x, s->stride, rows, depth, true, of, out, panel, sums)                                \
+                 : pack_block(s, x, s->stride, rows, depth, false, of, out, panel, sums))
+    if (width == LS_SIMD_ROWS)
+        PACK(LS_SIMD_ROWS);
+    else if (width == LS_SIMD_COLUMNS)
+        PACK(LS_SIMD_COLUMNS);
+    else if (width == 2 * LS_LANES)
+        PACK(2 * (int)LS_LANES);
+    else
+        PACK((int)LS_LANES);
+#undef PACK
+}
+
+/* Through a copy in memory, which the source's function fills. */
+static void pack_read(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width,
+                      float *out)
+{
+    float copy[READ_ROWS * LS_SIMD_DEPTH];
+    for (int64_t i = 0, here; i < rows; i += here, out += READ_ROWS * depth) {
+        here = ls_least(READ_ROWS, rows - i);
+        if (s->along_k)
+            s->read(s->data, row + i, here, from, depth, copy);
+        else
+            s->read(s->data, from, depth, row + i, here, copy);
+        LsSimdSource copied = {.stride = s->along_k ? depth : here, .along_k = s->along_k};
+        pack_panels(&copied, copy, here, depth, width, out, NULL);
+    }
+}
+
+static void pack(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width, float *out,
+                 float *sums)
+{
+    int64_t at = s->along_k ? row * s->stride + from : from * s->stride + row;
+    if (s->read)
+        pack_read(s, row, rows, from, depth, width, out);
+    else
+        pack_panels(s, (const char *)s->data + at * (s->bfloat16 ? 2 : 4), rows, depth, width, out, sums);
+}
+
+void ls_simd_pack_a(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out, float *sums,
+                    bool add_sums)
+{
+    for (int64_t i = 0; sums && !add_sums && i < rows; i++)
+        sums[i] = 0;
+    pack(s, row, rows, from, depth, LS_SIMD_ROWS, out, sums);
+}
+
+void ls_simd_pack_b(const LsSimdSource *s, int64_t column, int64_t columns, int64_t from, int64_t depth, float *out)
+{
+    const int64_t whole = columns / LS_SIMD_COLUMNS * LS_SIMD_COLUMNS, rest = columns - whole;
+    pack(s, column, whole, from, depth, LS_SIMD_COLUMNS, out, NULL);
+    pack(s, column + whole, rest, from, depth, ls_round_up(rest, LS_LANES), out + whole * depth, NULL);
+}

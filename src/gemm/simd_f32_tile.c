@@ -1,0 +1,137 @@
+/* The float kernel's register tile: LS_SIMD_ROWS rows by LS_SIMD_VECTORS vectors of C, one row of A and of B at a time. */
+#include "gemm/simd_level.h"
+#include "gemm/simd_f32.h"
+
+#include "base/pieces.h"
+
+typedef struct Tile {
+    const float *a; /* (depth, LS_SIMD_ROWS) */
+    const float *b; /* (depth, vectors) */
+    int64_t depth, columns; /* columns of C: up to the vectors' */
+    LsSimdTarget target;
+} Tile;
+
+/* ---- The end of a sum -------------------------------------------------------------------------------------------- */
+
+LS_INLINE vacc load_row(const void *x, int64_t n, bool bfloat16)
+{
+    vacc v = {0};
+    if (!bfloat16)
+        return n >= LS_LANES ? ls_load_acc(x) : ls_load_acc_part(x, n);
+    ls_halves h = {0};
+    memcpy(&h, x, (size_t)ls_least(n, LS_LANES) * sizeof(LsBfloat16));
+    v = ls_widen(h);
+    return v;
+}
+
+LS_INLINE void store_row(void *x, vacc v, int64_t n, bool bfloat16)
+{
+    if (bfloat16) {
+        ls_halves h = ls_narrow(v);
+        memcpy(x, &h, (size_t)ls_least(n, LS_LANES) * sizeof(LsBfloat16));
+    } else if (n >= LS_LANES)
+        ls_store_acc(x, v);
+    else
+        ls_store_acc_part(x, v, n);
+}
+
+/* sum: (rows, vectors) in memory: every kind of target, and columns that fill no vector. */
+static __attribute__((noinline)) void store_any(const Tile *t, int64_t rows, int64_t vectors, const vacc *sum)
+{
+    const LsSimdTarget *g = &t->target;
+    const int64_t to_bytes = g->to_bfloat16 ? 2 : 4, bias_bytes = g->bias_bfloat16 ? 2 : 4;
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < vectors; j++) {
+            int64_t column = j * LS_LANES, n = t->columns - column;
+            char *to = (char *)g->to + (i * g->to_stride + column) * to_bytes;
+            vacc v = sum[i * vectors + j];
+            if (g->from)
+                v = load_row(g->from + i * g->from_stride + column, n, false) + v;
+            if (g->add)
+                v = load_row(to, n, g->to_bfloat16) + v;
+            if (g->bias)
+                v += load_row((const char *)g->bias + column * bias_bytes, n, g->bias_bfloat16);
+            store_row(to, v, n, g->to_bfloat16);
+        }
+}
+
+/* ---- The sums ---------------------------------------------------------------------------------------------------- */
+
+/* The sums of constant `rows` and `vectors` live in registers. */
+LS_INLINE void tile(const Tile *t, const int rows, const int vectors)
+{
+    vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
+    const float *a = t->a, *b = t->b;
+    const LsSimdTarget *g = &t->target;
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        __builtin_prefetch((char *)g->to + i * g->to_stride * (g->to_bfloat16 ? 2 : 4), 1);
+        if (vectors * LS_VEC_BYTES > LS_ALIGN)
+            __builtin_prefetch((char *)g->to + i * g->to_stride * (g->to_bfloat16 ? 2 : 4) + LS_ALIGN, 1);
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++)
+            sum[i * vectors + v] = (vacc){0};
+    }
+    for (int64_t p = 0; p < t->depth; p++, a += LS_SIMD_ROWS, b += vectors * LS_LANES) {
+        vacc y[LS_SIMD_VECTORS];
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++)
+            y[v] = *(const vacc *)(const void *)(b + v * LS_LANES);
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++) {
+            vacc x = ls_splat(a[i]);
+#pragma GCC unroll 3
+            for (int v = 0; v < vectors; v++)
+                sum[i * vectors + v] += x * y[v];
+        }
+    }
+    if (g->to_bfloat16 || g->from || g->bias || t->columns < vectors * LS_LANES) {
+        vacc all[LS_SIMD_ROWS * LS_SIMD_VECTORS];
+#pragma GCC unroll 24
+        for (int i = 0; i < rows * vectors; i++)
+            all[i] = sum[i];
+        store_any(t, rows, vectors, all);
+        return;
+    }
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        float *c = (float *)g->to + i * g->to_stride;
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++, c += LS_LANES)
+            ls_store_acc(c, g->add ? ls_load_acc(c) + sum[i * vectors + v] : sum[i * vectors + v]);
+    }
+}
+
+#define TILE(rows, vectors)                                                                                              \
+    static void tile_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors); }
+#if defined(__AVX512F__) || defined(__aarch64__)
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) TILES(7) TILES(8)
+#define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2, tile_##rows##_3}
+static void (*const tiles[LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4),
+                                                                           ENTRY(5), ENTRY(6), ENTRY(7), ENTRY(8)};
+#else
+#define TILES(rows) TILE(rows, 1) TILE(rows, 2)
+TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
+#define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2}
+static void (*const tiles[LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {ENTRY(1), ENTRY(2), ENTRY(3),
+                                                                           ENTRY(4), ENTRY(5), ENTRY(6)};
+#endif
+
+void ls_simd_multiply(const float *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
+                      const LsSimdTarget *target)
+{
+    const int64_t to_bytes = target->to_bfloat16 ? 2 : 4, bias_bytes = target->bias_bfloat16 ? 2 : 4;
+    for (int64_t j = 0; j < columns; j += LS_SIMD_COLUMNS) {
+        int64_t wide = ls_least(LS_SIMD_COLUMNS, columns - j), vectors = ls_ceil_div(wide, LS_LANES);
+        for (int64_t i = 0; i < rows; i += LS_SIMD_ROWS) {
+            Tile t = {.a = a + i * depth, .b = b + j * depth, .depth = depth, .columns = wide, .target = *target};
+            t.target.to = (char *)target->to + (i * target->to_stride + j) * to_bytes;
+            if (target->from)
+                t.target.from = target->from + i * target->from_stride + j;
+            if (target->bias)
+                t.target.bias = (const char *)target->bias + j * bias_bytes;
+            tiles[ls_least(LS_SIMD_ROWS, rows - i) - 1][vectors - 1](&t);
+        }
+    }
+}
