@@ -5,6 +5,7 @@ target_compile_options(lockstep_flags INTERFACE -Wall -Wextra -Wconversion -Wsha
 target_compile_definitions(lockstep_flags INTERFACE _GNU_SOURCE LOCKSTEP_VERSION="${PROJECT_VERSION}")
 if(LOCKSTEP_EMULATE_AMX)
   target_compile_definitions(lockstep_flags INTERFACE LS_EMULATE_AMX)
+  target_include_directories(lockstep_flags INTERFACE ${PROJECT_SOURCE_DIR}/tests)
 endif()
 set(CMAKE_C_FLAGS_RELEASE "-O3 -g1")
 if(LOCKSTEP_SANITIZE)

@@ -38,7 +38,7 @@ static inline void ls_tiles_end(void) { _tile_release(); }
 #else
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")
 #include <immintrin.h>
-#include "gemm/amx_emulated.h"
+#include "amx_emulated.h" /* in tests */
 #endif
 
 #endif

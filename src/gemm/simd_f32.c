@@ -11,10 +11,11 @@
 #include <omp.h>
 
 enum {
-    ROWS = 192,            /* of a task at most: with LS_SIMD_DEPTH of k 288 KiB of A, in the second-level cache */
-    COLUMNS = 1024,        /* of a task at most */
-    LEAST_COLUMNS = 256,   /* of a task, where A is packed for each */
-    B_BYTES = 4 << 20,     /* of a packed block of B at most */
+    /* Of a task at most: 240 KiB of A in the second-level cache; that of processors with AVX-512 holds twice as much. */
+    ROWS = LS_SIMD_DEPTH > 256 ? 192 : 240,
+    COLUMNS = 1024,         /* of a task at most */
+    LEAST_COLUMNS = 256,    /* of a task, where A is packed for each */
+    B_BYTES = 4 << 20,      /* of a packed block of B at most */
     SPLIT_ELEMENTS = 24576, /* a result of no more, */
     SPLIT_DEPTH = 4096,     /* summed over no less, is made by ranges of k */
     SPLIT_BYTES = 8 << 20   /* if their sums take no more */
@@ -71,8 +72,11 @@ static Plan plan_of(const LsGemm *g, int64_t threads)
 {
     Plan p = {.tasks.g = g, .a = source_of(g, false), .b = source_of(g, true)};
     LsGemmTasks *t = &p.tasks;
-    const int64_t most = B_BYTES / (LEAST_COLUMNS * (int64_t)sizeof(float)) / LS_SIMD_DEPTH * LS_SIMD_DEPTH;
-    t->depth = ls_least(ls_round_up(g->k, LS_SIMD_DEPTH), most); /* whole blocks: bits must not depend on it */
+    /* As many columns beside each other as A need not be packed again for; but a bfloat16 C would need partial sums for
+     * every further block of k. Whole LS_SIMD_DEPTH: bits must not depend on it. */
+    const int64_t beside = ls_gemm_c_float(g) ? ls_least(ls_round_up(g->n, LS_SIMD_COLUMNS), COLUMNS) : LEAST_COLUMNS;
+    const int64_t most = B_BYTES / (beside * (int64_t)sizeof(float)) / LS_SIMD_DEPTH * LS_SIMD_DEPTH;
+    t->depth = ls_least(ls_round_up(g->k, LS_SIMD_DEPTH), most);
     int64_t room = B_BYTES / ((int64_t)sizeof(float) * ls_least(g->k, t->depth));
     t->columns = ls_even_piece(g->n, room, LS_SIMD_COLUMNS);
     plan_tasks(t, threads);

@@ -4,25 +4,25 @@
  * The loops follow Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication": a panel of B stays
  * in the first-level cache and a block of A in the second-level cache, while a micro-kernel keeps a tile of C in
  * registers. Every element of C is summed in one order: over k within blocks of LS_SIMD_DEPTH from zero in a register,
- * then block after block. So its bits depend on k alone, and are the same at all levels with fused multiply-adds. */
+ * then block after block. So its bits depend on k and the build alone. */
 #ifndef LS_GEMM_SIMD_F32_H
 #define LS_GEMM_SIMD_F32_H
 
 #include "gemm/kernel.h"
 #include "simd/vec.h"
 
+/* A tile of C, in vectors of columns, and the block of k that amortises reading and writing it. With 32 registers: 24
+ * sums, 3 of B, 1 of A; with 16: 12, 2 and 1. (256, 16) floats of B are half of the least first-level cache; the panels
+ * of AVX-512 come from the second-level cache whatever their length. */
 #if defined(__AVX512F__)
-enum { LS_SIMD_ROWS = 8, LS_SIMD_VECTORS = 3 }; /* 24 sums, 3 of B, 1 of A: 28 of 32 registers */
+enum { LS_SIMD_ROWS = 8, LS_SIMD_VECTORS = 3, LS_SIMD_DEPTH = 512 };
 #elif defined(__aarch64__)
-enum { LS_SIMD_ROWS = 8, LS_SIMD_VECTORS = 3 }; /* the same, in 32 registers of 4 floats */
+enum { LS_SIMD_ROWS = 8, LS_SIMD_VECTORS = 3, LS_SIMD_DEPTH = 256 };
 #else
-enum { LS_SIMD_ROWS = 6, LS_SIMD_VECTORS = 2 }; /* 12 sums, 2 of B, 1 of A: 15 of 16 registers */
+enum { LS_SIMD_ROWS = 6, LS_SIMD_VECTORS = 2, LS_SIMD_DEPTH = 256 };
 #endif
 
-enum {
-    LS_SIMD_DEPTH = 384, /* of a block of k: amortises reading and writing C; (384, 16) floats of B are 24 KiB */
-    LS_SIMD_COLUMNS = LS_SIMD_VECTORS * (LS_VEC_BYTES / 4) /* of a panel of B */
-};
+enum { LS_SIMD_COLUMNS = LS_SIMD_VECTORS * (LS_VEC_BYTES / 4) }; /* of a panel of B */
 
 /* An operand seen as rows of k: those of op(A), or the columns of op(B). */
 typedef struct LsSimdSource {

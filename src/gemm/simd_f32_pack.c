@@ -7,6 +7,7 @@
 
 enum {
     LANES = LS_VEC_BYTES >= 32 ? 8 : 4, /* of a square's side: wider ones take as many shuffles an element */
+    LINE = LS_ALIGN / sizeof(float),    /* of k, in a cache line of floats */
     LINES = 16,                         /* lines of k that are copied together, panel after panel */
     READ_ROWS = 48                      /* rows that a reading function fills at once: whole panels of any width */
 };
@@ -88,28 +89,41 @@ LS_INLINE void transpose(Row x[LANES])
 
 /* ---- One panel --------------------------------------------------------------------------------------------------- */
 
-/* x: (rows, depth) -> out: (depth, width); `next`: what lies one panel further is asked for. */
-LS_INLINE void pack_rows(const void *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16, const int width,
+/* One square: x: (side rows, up to LANES of k) -> out: (LANES of k, side), `width` from k to k. */
+LS_INLINE void pack_square(const void *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16, const int side,
+                           const int width, float *out)
+{
+    Row square[LANES];
+#pragma GCC unroll 8
+    for (int i = 0; i < LANES; i++)
+        square[i] = i < side && i < rows ? load_upto(x, i * stride, depth, bfloat16) : (Row){0};
+    transpose(square);
+#pragma GCC unroll 8
+    for (int i = 0; i < LANES; i++)
+        if (i < depth)
+            memcpy(out + i * width, &square[i], (size_t)side * sizeof(float));
+}
+
+/* x: (rows, depth) -> out: (depth, width); `next`: what lies one panel further is asked for. A cache line of a row is used
+ * up before the next rows are read: rows often lie 4 KiB apart, where all of them share a few lines of the first-level
+ * cache. */
+LS_INLINE void pack_rows(const char *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16, const int width,
                          bool next, float *out)
 {
-    const int64_t line = LS_ALIGN / (bfloat16 ? 2 : 4);
-    for (int64_t p = 0; p < depth; p += LANES)
+    const int64_t bytes = bfloat16 ? 2 : 4;
+    for (int64_t p = 0; p < depth; p += LINE)
 #pragma GCC unroll 12
         for (int r = 0; r < width; r += LANES) {
             const int side = width - r < LANES ? width - r : LANES;
-            Row square[LANES];
-#pragma GCC unroll 8
-            for (int i = 0; i < LANES; i++)
-                square[i] = i < side && r + i < rows ? load_upto(x, (r + i) * stride + p, depth - p, bfloat16) : (Row){0};
-            if (next && p % line == 0)
+            const char *at = x + (r * stride + p) * bytes;
+            if (next)
 #pragma GCC unroll 8
                 for (int i = 0; i < side; i++)
-                    __builtin_prefetch((const char *)x + ((r + i + width) * stride + p) * (bfloat16 ? 2 : 4));
-            transpose(square);
-#pragma GCC unroll 8
-            for (int i = 0; i < LANES; i++)
-                if (p + i < depth)
-                    memcpy(out + (p + i) * width + r, &square[i], (size_t)side * sizeof(float));
+                    __builtin_prefetch(at + (i + width) * stride * bytes, 0, 2);
+#pragma GCC unroll 4
+            for (int q = 0; q < LINE; q += LANES)
+                if (p + q < depth)
+                    pack_square(at + q * bytes, stride, rows - r, depth - p - q, bfloat16, side, width, out + (p + q) * width + r);
         }
 }
 
@@ -125,7 +139,7 @@ LS_INLINE void copy_lines(const void *x, int64_t stride, int64_t rows, int64_t l
         if (have >= LANES)
             for (int64_t p = 0; p < lines; p++) {
                 Row v = load(x, p * stride + r, bfloat16);
-                __builtin_prefetch((const char *)x + ((p + LINES) * stride + r) * (bfloat16 ? 2 : 4));
+                __builtin_prefetch((const char *)x + ((p + LINES) * stride + r) * (bfloat16 ? 2 : 4), 0, 2);
                 memcpy(out + p * width + r, &v, (size_t)side * sizeof(float));
                 sum += v;
             }

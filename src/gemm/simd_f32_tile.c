@@ -4,10 +4,13 @@
 
 #include "base/pieces.h"
 
+enum { STEP = 4 };
+
 typedef struct Tile {
     const float *a; /* (depth, LS_SIMD_ROWS) */
     const float *b; /* (depth, vectors) */
     int64_t depth, columns; /* columns of C: up to the vectors' */
+    const char *next;       /* of the panel of B that comes next: asked for meanwhile, a line every STEP of k */
     LsSimdTarget target;
 } Tile;
 
@@ -57,34 +60,48 @@ static __attribute__((noinline)) void store_any(const Tile *t, int64_t rows, int
 
 /* ---- The sums ---------------------------------------------------------------------------------------------------- */
 
+/* One of k. */
+LS_INLINE void add_products(const float *a, const float *b, const int rows, const int vectors, vacc *sum)
+{
+    vacc y[LS_SIMD_VECTORS];
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; v++)
+        y[v] = *(const vacc *)(const void *)(b + v * LS_LANES);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        vacc x = ls_splat(a[i]);
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++)
+            sum[i * vectors + v] += x * y[v];
+    }
+}
+
 /* The sums of constant `rows` and `vectors` live in registers. */
 LS_INLINE void tile(const Tile *t, const int rows, const int vectors)
 {
     vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
-    const float *a = t->a, *b = t->b;
     const LsSimdTarget *g = &t->target;
+    const int64_t row_bytes = g->to_stride * (g->to_bfloat16 ? 2 : 4);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-        __builtin_prefetch((char *)g->to + i * g->to_stride * (g->to_bfloat16 ? 2 : 4), 1);
-        if (vectors * LS_VEC_BYTES > LS_ALIGN)
-            __builtin_prefetch((char *)g->to + i * g->to_stride * (g->to_bfloat16 ? 2 : 4) + LS_ALIGN, 1);
+#pragma GCC unroll 3
+        for (int at = 0; at < vectors * LS_VEC_BYTES; at += LS_ALIGN)
+            __builtin_prefetch((char *)g->to + i * row_bytes + at, 1);
 #pragma GCC unroll 3
         for (int v = 0; v < vectors; v++)
             sum[i * vectors + v] = (vacc){0};
     }
-    for (int64_t p = 0; p < t->depth; p++, a += LS_SIMD_ROWS, b += vectors * LS_LANES) {
-        vacc y[LS_SIMD_VECTORS];
-#pragma GCC unroll 3
-        for (int v = 0; v < vectors; v++)
-            y[v] = *(const vacc *)(const void *)(b + v * LS_LANES);
-#pragma GCC unroll 8
-        for (int i = 0; i < rows; i++) {
-            vacc x = ls_splat(a[i]);
-#pragma GCC unroll 3
-            for (int v = 0; v < vectors; v++)
-                sum[i * vectors + v] += x * y[v];
-        }
+    const float *a = t->a, *b = t->b;
+    const char *next = t->next;
+    int64_t p = 0;
+    for (; p + STEP <= t->depth; p += STEP, next += LS_ALIGN) {
+        __builtin_prefetch(next, 0, 2);
+#pragma GCC unroll 4
+        for (int q = 0; q < STEP; q++, a += LS_SIMD_ROWS, b += vectors * LS_LANES)
+            add_products(a, b, rows, vectors, sum);
     }
+    for (; p < t->depth; p++, a += LS_SIMD_ROWS, b += vectors * LS_LANES)
+        add_products(a, b, rows, vectors, sum);
     if (g->to_bfloat16 || g->from || g->bias || t->columns < vectors * LS_LANES) {
         vacc all[LS_SIMD_ROWS * LS_SIMD_VECTORS];
 #pragma GCC unroll 24
@@ -124,8 +141,10 @@ void ls_simd_multiply(const float *a, const float *b, int64_t rows, int64_t colu
     const int64_t to_bytes = target->to_bfloat16 ? 2 : 4, bias_bytes = target->bias_bfloat16 ? 2 : 4;
     for (int64_t j = 0; j < columns; j += LS_SIMD_COLUMNS) {
         int64_t wide = ls_least(LS_SIMD_COLUMNS, columns - j), vectors = ls_ceil_div(wide, LS_LANES);
-        for (int64_t i = 0; i < rows; i += LS_SIMD_ROWS) {
-            Tile t = {.a = a + i * depth, .b = b + j * depth, .depth = depth, .columns = wide, .target = *target};
+        const char *next = (const char *)(b + (j + LS_SIMD_COLUMNS) * depth);
+        int64_t each = ls_round_up(LS_SIMD_COLUMNS * depth * (int64_t)sizeof(float) / ls_ceil_div(rows, LS_SIMD_ROWS), LS_ALIGN);
+        for (int64_t i = 0; i < rows; i += LS_SIMD_ROWS, next += each) {
+            Tile t = {.a = a + i * depth, .b = b + j * depth, .depth = depth, .columns = wide, .next = next, .target = *target};
             t.target.to = (char *)target->to + (i * target->to_stride + j) * to_bytes;
             if (target->from)
                 t.target.from = target->from + i * target->from_stride + j;
