@@ -131,6 +131,10 @@ static LsSimdTarget target_of(const Plan *p, const LsGemmBlock *b, const LsGemmT
         target.to = block_ends || !own->sums ? partial : own->sums;
         target.to_stride = block_ends || !own->sums ? p->tasks.columns : p->tasks.task_columns;
     }
+    if (target.to == target.from) {
+        target.from = NULL;
+        target.add = true;
+    }
     return target;
 }
 

@@ -102,7 +102,21 @@ LS_INLINE void tile(const Tile *t, const int rows, const int vectors)
     }
     for (; p < t->depth; p++, a += LS_SIMD_ROWS, b += vectors * LS_LANES)
         add_products(a, b, rows, vectors, sum);
-    if (g->to_bfloat16 || g->from || g->bias || t->columns < vectors * LS_LANES) {
+    const bool whole = t->columns == vectors * LS_LANES && !g->bias;
+    if (whole && g->to_bfloat16 && !g->add) {
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 3
+            for (int v = 0; v < vectors; v++) {
+                vacc all = sum[i * vectors + v];
+                if (g->from)
+                    all = ls_load_acc(g->from + i * g->from_stride + v * LS_LANES) + all;
+                ls_halves h = ls_narrow(all);
+                memcpy((LsBfloat16 *)g->to + i * g->to_stride + v * LS_LANES, &h, sizeof h);
+            }
+        return;
+    }
+    if (!whole || g->to_bfloat16 || g->from) {
         vacc all[LS_SIMD_ROWS * LS_SIMD_VECTORS];
 #pragma GCC unroll 24
         for (int i = 0; i < rows * vectors; i++)
