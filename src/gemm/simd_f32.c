@@ -138,19 +138,37 @@ static LsSimdTarget target_of(const Plan *p, const LsGemmBlock *b, const LsGemmT
     return target;
 }
 
+/* A tile can read floats as they stand, which saves packing them, unless rows would fall on each other in the first-level
+ * cache, or (transposed) lie on many pages while many panels of B pass by. */
+static bool reads_direct(const LsGemm *g, int64_t columns)
+{
+    enum { PAGE_FLOATS = 1024, NEAR_COLUMNS = 192, NEAR_STRIDE = 512 };
+    if (g->type != LS_GEMM_FLOAT32 || g->read_a || g->row_sums || g->lda % PAGE_FLOATS == 0)
+        return false;
+    return !g->transpose_a || (columns <= NEAR_COLUMNS && g->lda <= NEAR_STRIDE);
+}
+
+static LsSimdLeft left_of(const LsGemm *g, int64_t row, int64_t from)
+{
+    const float *a = ls_gemm_at(g->a, sizeof(float), g->lda, g->transpose_a, row, from);
+    return g->transpose_a ? (LsSimdLeft){a, 1, g->lda, LS_SIMD_ROWS} : (LsSimdLeft){a, g->lda, 1, LS_SIMD_ROWS * g->lda};
+}
+
 static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *t, bool new_rows, void *own)
 {
     const Plan *p = self;
     const LsGemm *g = p->tasks.g;
     const Own *o = own;
+    const bool direct = reads_direct(g, t->columns);
     for (int64_t from = 0; from < b->depth; from += LS_SIMD_DEPTH) {
         int64_t depth = ls_least(LS_SIMD_DEPTH, b->depth - from);
         float *sums = g->row_sums && t->column == 0 ? g->row_sums + t->row : NULL;
         bool first = b->first && from == 0;
-        if (new_rows || b->depth > LS_SIMD_DEPTH || sums)
+        LsSimdLeft a = direct ? left_of(g, t->row, b->from + from) : ls_simd_packed(o->packed_a, depth);
+        if (!direct && (new_rows || b->depth > LS_SIMD_DEPTH || sums))
             ls_simd_pack_a(&p->a, t->row, t->rows, b->from + from, depth, o->packed_a, sums, !first || g->add_row_sums);
         LsSimdTarget target = target_of(p, b, t, from, o);
-        ls_simd_multiply(o->packed_a, packed_b_at(p, b, t->column - b->column, from), t->rows, t->columns, depth, &target);
+        ls_simd_multiply(&a, packed_b_at(p, b, t->column - b->column, from), t->rows, t->columns, depth, &target);
     }
 }
 

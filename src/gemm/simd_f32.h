@@ -53,8 +53,20 @@ typedef struct LsSimdTarget {
     bool bias_bfloat16;
 } LsSimdTarget;
 
-/* The product of packed blocks: target is of their first element. */
-void ls_simd_multiply(const float *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
+/* A block of A for the tiles: packed, or floats as they stand. */
+typedef struct LsSimdLeft {
+    const float *data;
+    int64_t row, step; /* floats from row to row and from k to k, one of which is 1 */
+    int64_t panel;     /* from LS_SIMD_ROWS rows to the next */
+} LsSimdLeft;
+
+static inline LsSimdLeft ls_simd_packed(const float *a, int64_t depth)
+{
+    return (LsSimdLeft){a, 1, LS_SIMD_ROWS, LS_SIMD_ROWS * depth};
+}
+
+/* The product of a block of A and a packed block of B: target is of their first element. */
+void ls_simd_multiply(const LsSimdLeft *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
                       const LsSimdTarget *target);
 
 #endif

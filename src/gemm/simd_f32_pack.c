@@ -154,6 +154,35 @@ LS_INLINE void copy_lines(const void *x, int64_t stride, int64_t rows, int64_t l
     }
 }
 
+/* The same for whole vectors, as panels of B are: `last` elements of the last one exist. */
+LS_INLINE void copy_vectors(const void *x, int64_t stride, int64_t last, int64_t lines, const bool bfloat16,
+                            const int vectors, float *out)
+{
+    const int64_t bytes = bfloat16 ? 2 : 4;
+    for (int64_t p = 0; p < lines; p++, out += vectors * LS_LANES) {
+        const char *line = (const char *)x + p * stride * bytes;
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++) {
+            const int64_t n = v == vectors - 1 ? last : LS_LANES;
+            const char *at = line + v * LS_LANES * bytes;
+            vacc value = {0};
+            if (bfloat16) {
+                ls_halves h = {0};
+                if (n == LS_LANES)
+                    memcpy(&h, at, sizeof h);
+                else
+                    memcpy(&h, at, (size_t)n * sizeof(LsBfloat16));
+                value = ls_widen(h);
+            } else if (n == LS_LANES)
+                memcpy(&value, at, sizeof value);
+            else
+                memcpy(&value, at, (size_t)n * sizeof(float));
+            *(vacc *)(void *)(out + v * LS_LANES) = value;
+            __builtin_prefetch(at + LINES * stride * bytes, 0, 2);
+        }
+    }
+}
+
 /* ---- Blocks ------------------------------------------------------------------------------------------------------ */
 
 /* Panels of `width` rows, the last of fewer rows. x: of the block's first element. */
@@ -167,9 +196,16 @@ LS_INLINE void pack_block(const LsSimdSource *s, const void *x, int64_t stride, 
         return;
     }
     for (int64_t p = 0; p < depth; p += LINES)
-        for (int64_t i = 0; i < rows; i += width)
-            copy_lines((const char *)x + (p * stride + i) * bytes, stride, rows - i, ls_least(LINES, depth - p), bfloat16,
-                       width, out + i / width * panel + p * width, sums ? sums + i : NULL);
+        for (int64_t i = 0; i < rows; i += width) {
+            const void *at = (const char *)x + (p * stride + i) * bytes;
+            float *to = out + i / width * panel + p * width;
+            const int64_t lines = ls_least(LINES, depth - p);
+            if (width % LS_LANES == 0 && rows - i > width - LS_LANES && !sums)
+                copy_vectors(at, stride, ls_least(rows - i - (width - LS_LANES), LS_LANES), lines, bfloat16,
+                             width / (int)LS_LANES, to);
+            else
+                copy_lines(at, stride, rows - i, lines, bfloat16, width, to, sums ? sums + i : NULL);
+        }
 }
 
 /* The widths of panels, as constants. */

@@ -7,8 +7,9 @@
 enum { STEP = 4 };
 
 typedef struct Tile {
-    const float *a; /* (depth, LS_SIMD_ROWS) */
-    const float *b; /* (depth, vectors) */
+    const float *a;
+    int64_t a_row, a_step; /* floats from row to row, and from k to k */
+    const float *b;        /* (depth, vectors) */
     int64_t depth, columns; /* columns of C: up to the vectors' */
     const char *next;       /* of the panel of B that comes next: asked for meanwhile, a line every STEP of k */
     LsSimdTarget target;
@@ -61,7 +62,7 @@ static __attribute__((noinline)) void store_any(const Tile *t, int64_t rows, int
 /* ---- The sums ---------------------------------------------------------------------------------------------------- */
 
 /* One of k. */
-LS_INLINE void add_products(const float *a, const float *b, const int rows, const int vectors, vacc *sum)
+LS_INLINE void add_products(const float *a, int64_t a_row, const float *b, const int rows, const int vectors, vacc *sum)
 {
     vacc y[LS_SIMD_VECTORS];
 #pragma GCC unroll 3
@@ -69,15 +70,16 @@ LS_INLINE void add_products(const float *a, const float *b, const int rows, cons
         y[v] = *(const vacc *)(const void *)(b + v * LS_LANES);
 #pragma GCC unroll 8
     for (int i = 0; i < rows; i++) {
-        vacc x = ls_splat(a[i]);
+        vacc x = ls_splat(a[i * a_row]);
 #pragma GCC unroll 3
         for (int v = 0; v < vectors; v++)
             sum[i * vectors + v] += x * y[v];
     }
 }
 
-/* The sums of constant `rows` and `vectors` live in registers. */
-LS_INLINE void tile(const Tile *t, const int rows, const int vectors)
+/* The sums of constant `rows` and `vectors` live in registers. `beside`: the rows of A lie beside each other, else their
+ * k do. */
+LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool beside)
 {
     vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
     const LsSimdTarget *g = &t->target;
@@ -92,16 +94,17 @@ LS_INLINE void tile(const Tile *t, const int rows, const int vectors)
             sum[i * vectors + v] = (vacc){0};
     }
     const float *a = t->a, *b = t->b;
+    const int64_t a_row = beside ? 1 : t->a_row, a_step = beside ? t->a_step : 1;
     const char *next = t->next;
     int64_t p = 0;
     for (; p + STEP <= t->depth; p += STEP, next += LS_ALIGN) {
         __builtin_prefetch(next, 0, 2);
 #pragma GCC unroll 4
-        for (int q = 0; q < STEP; q++, a += LS_SIMD_ROWS, b += vectors * LS_LANES)
-            add_products(a, b, rows, vectors, sum);
+        for (int q = 0; q < STEP; q++, a += a_step, b += vectors * LS_LANES)
+            add_products(a, a_row, b, rows, vectors, sum);
     }
-    for (; p < t->depth; p++, a += LS_SIMD_ROWS, b += vectors * LS_LANES)
-        add_products(a, b, rows, vectors, sum);
+    for (; p < t->depth; p++, a += a_step, b += vectors * LS_LANES)
+        add_products(a, a_row, b, rows, vectors, sum);
     const bool whole = t->columns == vectors * LS_LANES && !g->bias;
     if (whole && g->to_bfloat16 && !g->add) {
 #pragma GCC unroll 8
@@ -133,23 +136,24 @@ LS_INLINE void tile(const Tile *t, const int rows, const int vectors)
     }
 }
 
-#define TILE(rows, vectors)                                                                                              \
-    static void tile_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors); }
+#define TILE(rows, vectors)                                                                                            \
+    static void rows_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors, false); }                              \
+    static void beside_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors, true); }
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) TILES(7) TILES(8)
-#define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2, tile_##rows##_3}
-static void (*const tiles[LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {ENTRY(1), ENTRY(2), ENTRY(3), ENTRY(4),
-                                                                           ENTRY(5), ENTRY(6), ENTRY(7), ENTRY(8)};
+#define ENTRY(how, rows) {how##_##rows##_1, how##_##rows##_2, how##_##rows##_3}
+#define TABLE(how)                                                                                                     \
+    {ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6), ENTRY(how, 7), ENTRY(how, 8)}
 #else
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
 TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
-#define ENTRY(rows) {tile_##rows##_1, tile_##rows##_2}
-static void (*const tiles[LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {ENTRY(1), ENTRY(2), ENTRY(3),
-                                                                           ENTRY(4), ENTRY(5), ENTRY(6)};
+#define ENTRY(how, rows) {how##_##rows##_1, how##_##rows##_2}
+#define TABLE(how) {ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6)}
 #endif
+static void (*const tiles[2][LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {TABLE(rows), TABLE(beside)};
 
-void ls_simd_multiply(const float *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
+void ls_simd_multiply(const LsSimdLeft *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
                       const LsSimdTarget *target)
 {
     const int64_t to_bytes = target->to_bfloat16 ? 2 : 4, bias_bytes = target->bias_bfloat16 ? 2 : 4;
@@ -158,13 +162,20 @@ void ls_simd_multiply(const float *a, const float *b, int64_t rows, int64_t colu
         const char *next = (const char *)(b + (j + LS_SIMD_COLUMNS) * depth);
         int64_t each = ls_round_up(LS_SIMD_COLUMNS * depth * (int64_t)sizeof(float) / ls_ceil_div(rows, LS_SIMD_ROWS), LS_ALIGN);
         for (int64_t i = 0; i < rows; i += LS_SIMD_ROWS, next += each) {
-            Tile t = {.a = a + i * depth, .b = b + j * depth, .depth = depth, .columns = wide, .next = next, .target = *target};
+            Tile t = {.a = a->data + i / LS_SIMD_ROWS * a->panel,
+                      .a_row = a->row,
+                      .a_step = a->step,
+                      .b = b + j * depth,
+                      .depth = depth,
+                      .columns = wide,
+                      .next = next,
+                      .target = *target};
             t.target.to = (char *)target->to + (i * target->to_stride + j) * to_bytes;
             if (target->from)
                 t.target.from = target->from + i * target->from_stride + j;
             if (target->bias)
                 t.target.bias = (const char *)target->bias + j * bias_bytes;
-            tiles[ls_least(LS_SIMD_ROWS, rows - i) - 1][vectors - 1](&t);
+            tiles[a->row == 1][ls_least(LS_SIMD_ROWS, rows - i) - 1][vectors - 1](&t);
         }
     }
 }
