@@ -1,6 +1,7 @@
 /* lockstep inspect FILE: what a checkpoint, a run folder or a data set holds, and whether it is whole. */
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/run_folder.h"
 #include "cli/tensors.h"
 #include "config/config.h"
 #include "data/data.h"
@@ -100,7 +101,7 @@ static LsStatus describe_checkpoint(const char *path, json_t **object)
         status = add_summary(tensors.checkpoint, made);
     for (int i = 0; i < tensors.count && status == LS_OK; i++) {
         json_t *one = tensor_json(&tensors, &tensors.list[i], &totals);
-        status = one && json_array_append_new(list, one) == 0 ? LS_OK : LS_CHECKPOINT;
+        status = one && json_array_append_new(list, one) == 0 ? LS_OK : ls_message_status();
     }
     if (status == LS_OK) {
         json_object_set_new(made, "parameters", json_integer(totals.elements));
@@ -154,16 +155,25 @@ static LsStatus inspect_checkpoint(const char *path, const Options *o)
 
 /* ---- Run folders ------------------------------------------------------------------------------------------------- */
 
-/* The file's first word, NULL where there is none. */
-static json_t *first_word(const char *run, const char *name)
+/* The status, and whether anybody trains there. */
+static void add_status(const char *run, json_t *object)
 {
-    char word[64] = "", *path = ls_format("%s/%s", run, name);
-    FILE *file = path ? fopen(path, "r") : NULL;
-    bool found = file && fscanf(file, "%63s", word) == 1;
-    if (file)
-        fclose(file);
-    ls_free(path);
-    return found ? json_string(word) : json_null();
+    char word[LS_STATUS_WORD], text[LS_LOCK_TEXT];
+    LsLockOwner owner;
+    LsLockState state = ls_run_folder_owner(run, &owner);
+    ls_run_folder_read_status(run, word);
+    bool running = strcmp(word, "running") == 0, known = owner.pid > 0;
+    json_object_set_new(object, "status", word[0] ? json_string(word) : json_null());
+    json_object_set_new(object, "alive", state == LS_LOCK_UNKNOWN ? json_null() : json_boolean(state == LS_LOCK_HELD));
+    const char *who = known ? ls_lock_owner_text(&owner, text) : "unknown";
+    char *told = state == LS_LOCK_HELD      ? ls_format("%s", known ? who : "a process that is about to write its name")
+                 : state == LS_LOCK_UNKNOWN ? ls_format("%s, if it still runs: that cannot be seen from here", who)
+                 : state == LS_LOCK_STALE   ? ls_format("none: it ended without a word (%s); lockstep train goes on from the newest checkpoint", who)
+                 : running                  ? ls_format("none: it ended without a word; lockstep train goes on from the newest checkpoint")
+                                            : NULL;
+    if (told)
+        json_object_set_new(object, "owner", json_string(told));
+    ls_free(told);
 }
 
 /* Number of rows of metrics.jsonl and the last one. */
@@ -193,20 +203,23 @@ static void add_metrics(const char *run, json_t *object)
     ls_free(path);
 }
 
-/* One checkpoint of a run as {file, step, whole, message}. Returns whether it is whole. */
-static bool add_checkpoint(const char *path, int64_t step, json_t *list)
+/* One checkpoint of a run as {file, step, whole, message}. Too little memory to read it is a failure: it may be whole. */
+static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int *damaged)
 {
     json_t *object = NULL;
-    bool whole = describe_checkpoint(path, &object) == LS_OK;
+    LsStatus status = describe_checkpoint(path, &object);
+    bool whole = status == LS_OK;
+    if (status == LS_RESOURCE)
+        return ls_fail_in(status, "%s", path);
     json_t *one = json_pack("{s:s, s:I, s:b}", "file", path, "step", (json_int_t)step, "whole", whole);
     if (whole) {
         json_object_set(one, "not_finite", json_object_get(object, "not_finite"));
         json_object_set(one, "bytes", json_object_get(object, "bytes"));
     } else
         json_object_set_new(one, "message", json_string(ls_message()));
-    json_array_append_new(list, one);
+    *damaged += !whole;
     json_decref(object);
-    return whole;
+    return one && json_array_append_new(list, one) == 0 ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
 }
 
 static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)
@@ -214,14 +227,14 @@ static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)
     int64_t *steps = NULL;
     int count = 0;
     LS_TRY(ls_checkpoint_steps(run, &steps, &count));
-    for (int i = count - 1; i >= 0; i--) {
+    LsStatus status = LS_OK;
+    for (int i = count - 1; i >= 0 && status == LS_OK; i--) {
         char *path = ls_checkpoint_path(run, steps[i]);
-        if (path)
-            *damaged += !add_checkpoint(path, steps[i], list);
+        status = path ? add_checkpoint(path, steps[i], list, damaged) : LS_RESOURCE;
         ls_free(path);
     }
     ls_free(steps);
-    return LS_OK;
+    return status;
 }
 
 static void print_checkpoints(json_t *list)
@@ -248,7 +261,7 @@ static LsStatus inspect_run(const char *path, const Options *o)
     if (status == LS_OK)
         status = add_checkpoints(path, list, &damaged);
     if (status == LS_OK) {
-        json_object_set_new(object, "status", first_word(path, "status"));
+        add_status(path, object);
         add_metrics(path, object);
         json_object_set(object, "checkpoints", list);
         if (json_array_size(list) == 0 && json_integer_value(json_object_get(object, "rows_of_metrics")) == 0)

@@ -5,6 +5,7 @@
 #include "data/text.h"
 #include "io/file.h"
 #include "io/memory_limit.h"
+#include "io/output.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -233,14 +234,18 @@ static LsStatus run(LsCall *call)
 {
     Prediction p = {.options = call->options};
     LsStatus status = LS_OK;
+    LsOutput *output = NULL;
     LS_TRY_CLEANUP(ls_load(call->operand[0], p.options->best, call->operands - 1, call->operand + 1, &p.model));
     LS_TRY_CLEANUP(read_input(&p));
     LS_TRY_CLEANUP(choose_shape(&p));
+    status = ls_output_file(p.options->output, "predict", &output);
+    LS_TRY_CLEANUP(status == LS_ERROR ? LS_DATA : status);
     LS_TRY_CLEANUP(compute(&p));
     LS_TRY_CLEANUP(write_output(&p));
     printf("%s: /output (%lld, %lld, %lld) float32, logits of %lld tokens\n", p.options->output, (long long)p.rows,
            (long long)p.length, (long long)p.vocabulary, (long long)p.count);
 cleanup:
+    ls_output_release(output, status == LS_OK);
     ls_free(p.ids);
     ls_free(p.output);
     ls_free(p.row_ids);

@@ -81,6 +81,11 @@ int ls_sys_create(const char *path)
     return faulty(true, NULL) ? -1 : open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
 }
 
+int ls_sys_create_new(const char *path)
+{
+    return faulty(true, NULL) ? -1 : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
 ssize_t ls_sys_pwrite(int fd, const void *bytes, size_t count, int64_t offset)
 {
     bool part = false;

@@ -28,6 +28,7 @@ void ls_fault_arm(LsFault kind, int64_t call);
 int64_t ls_fault_calls(void);
 
 int ls_sys_create(const char *path); /* opens for reading and writing, made anew if it is there */
+int ls_sys_create_new(const char *path); /* the same, EEXIST if it is there */
 ssize_t ls_sys_pwrite(int fd, const void *bytes, size_t count, int64_t offset);
 int ls_sys_truncate(int fd, int64_t size);
 int ls_sys_sync(int fd);

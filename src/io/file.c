@@ -2,8 +2,10 @@
 
 #include "io/fault.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -74,6 +76,38 @@ bool ls_replace_is_temporary(const char *name)
     const char *dash = at + 5 + first;
     size_t second = *dash == '-' ? strspn(dash + 1, "0123456789") : 0;
     return first > 0 && second > 0 && dash[1 + second] == '\0';
+}
+
+static bool matches(const char *name, const char *const *patterns)
+{
+    char *target = ls_replace_is_temporary(name) ? ls_format("%.*s", (int)(strstr(name, ".tmp-") - name), name) : NULL;
+    bool found = false;
+    for (; target && *patterns && !found; patterns++)
+        found = fnmatch(*patterns, target, 0) == 0;
+    ls_free(target);
+    return found;
+}
+
+void ls_remove_temporaries(const char *folder, const char *const *patterns)
+{
+    DIR *entries = opendir(folder);
+    for (struct dirent *e = entries ? readdir(entries) : NULL; e; e = readdir(entries)) {
+        char *path = matches(e->d_name, patterns) ? ls_format("%s/%s", folder, e->d_name) : NULL;
+        if (path && unlink(path) != 0 && errno != ENOENT)
+            ls_warn("%s: a left-over of a killed process could not be removed: %s", path, strerror(errno));
+        ls_free(path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+char *ls_pattern_of(const char *name)
+{
+    char *pattern = ls_alloc(2 * strlen(name) + 1), *to = pattern;
+    for (; pattern && *name; *to++ = *name++)
+        if (strchr("*?[\\", *name))
+            *to++ = '\\';
+    return pattern;
 }
 
 /* The folder that path stands in; the caller frees it. */

@@ -27,6 +27,11 @@ char *ls_replace_name(const char *path);
 /* Whether a file's name is one that ls_replace_name gives: what is left of it was left by a process that was killed. */
 bool ls_replace_is_temporary(const char *name);
 
+/* Removes temporary files in `folder` of files whose names match one of the patterns (fnmatch, ended by NULL). For those
+ * alone who hold the lock of what is written there: their writers are gone then. What cannot be removed is a warning. */
+void ls_remove_temporaries(const char *folder, const char *const *patterns);
+char *ls_pattern_of(const char *name); /* the pattern that this name alone matches; the caller frees it */
+
 /* fsyncs the finished temporary file, renames it to path, fsyncs the folder. On failure the temporary file is removed,
  * an older file at path is whole. A full disk is LS_RESOURCE. */
 LsStatus ls_replace_finish(const char *temporary, const char *path) LS_MUST_USE;

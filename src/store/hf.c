@@ -2,6 +2,7 @@
 
 #include "data/tokenizer.h"
 #include "io/file.h"
+#include "io/output.h"
 #include "store/checkpoint.h"
 #include "store/hf_internal.h"
 
@@ -106,18 +107,14 @@ static LsStatus write_run(const char *run, const LsConfig *config, const LsParam
     LsStatus status = yaml && checkpoint && path && folder ? LS_OK : LS_RESOURCE;
     LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
     if (status == LS_OK)
-        status = ls_make_folders(run);
-    if (status == LS_OK)
         status = ls_file_replace(path, yaml, (int64_t)strlen(yaml));
     if (status == LS_OK) {
         status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
         if (status != LS_OK)
             unlink(path);
     }
-    if (status != LS_OK && folder) { /* where they are empty */
+    if (status != LS_OK && folder) /* where it is empty */
         rmdir(folder);
-        rmdir(run);
-    }
     ls_free(yaml);
     ls_free(checkpoint);
     ls_free(path);
@@ -134,6 +131,9 @@ LsStatus ls_hf_import(const char *folder, const char *run)
     int64_t *steps = NULL;
     int count = 0;
     LsStatus status = LS_OK;
+    LsOutput *output = NULL;
+    LS_TRY_CLEANUP(ls_output_folder(run, "import", ls_run_temporaries, &output));
+    LS_TRY_CLEANUP(ls_checkpoint_clean(run));
     LS_TRY_CLEANUP(ls_checkpoint_steps(run, &steps, &count));
     if (count)
         LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: this run folder has checkpoints already; import into another one", run));
@@ -144,6 +144,7 @@ LsStatus ls_hf_import(const char *folder, const char *run)
     LS_TRY_CLEANUP(ls_hf_tensors_in(config->model, tensors, params));
     LS_TRY_CLEANUP(write_run(run, config, params, tokenizer));
 cleanup:
+    ls_output_release(output, status == LS_OK);
     ls_config_free(config);
     ls_params_free(params);
     ls_safetensors_close(tensors);
@@ -184,18 +185,20 @@ static LsStatus write_folder(const char *folder, const LsConfig *config, const L
 {
     char *path = in_folder(folder, "model.safetensors");
     json_t *keys = NULL;
+    LsOutput *output = NULL;
     LsTokenizer *tokenizer = json ? ls_tokenizer_from_json(json) : NULL;
     LsStatus status = !path ? LS_RESOURCE : json && !tokenizer ? ls_message_status() : LS_OK;
     if (status == LS_OK)
         status = ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, &keys);
     if (status == LS_OK)
-        status = ls_make_folders(folder);
+        status = ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL}, &output);
     if (status == LS_OK)
         status = ls_hf_tensors_out(config->model, params, path);
     if (status == LS_OK && tokenizer)
         status = ls_tokenizer_write_folder(tokenizer, folder);
     if (status == LS_OK) /* last: with it the folder is a model */
         status = write_config(folder, keys);
+    ls_output_release(output, status == LS_OK);
     ls_tokenizer_free(tokenizer);
     json_decref(keys);
     ls_free(path);
