@@ -59,6 +59,9 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     if (!e->source)
         return ls_fail(LS_DATA, "%s has no validation part: set data.validation_path, or use --split train",
                        config->data.path);
+    int64_t vocabulary = 0;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
     choose_rows(e);
     e->evaluation.samples = e->options->batches * config->train.batch;
     e->evaluation.step = e->model.progress.step;

@@ -46,21 +46,14 @@ static bool is_data_set(const char *path)
 }
 
 /* The data set must number its tokens as the model does. */
-static LsStatus check_tokenizer(LsSealed *file, const LsTokenizer *expected)
+static LsStatus check_tokenizer(LsSealed *file, const Prediction *p)
 {
     LsTokenizer *tokenizer = ls_text_tokenizer(file);
-    char *one = tokenizer ? ls_tokenizer_to_json(tokenizer) : NULL,
-         *other = one && expected ? ls_tokenizer_to_json(expected) : NULL;
-    LsStatus status = LS_OK;
-    if (!one || (expected && !other))
-        status = LS_DATA;
-    else if (expected && strcmp(one, other) != 0)
-        status = ls_fail(
-            LS_DATA, "%s: has another vocabulary than the model; prepare it with --like the data set of the training",
-            ls_sealed_path(file));
+    if (!tokenizer)
+        return LS_DATA;
+    LsSource source = {.vocabulary = ls_tokenizer_vocabulary(tokenizer), .tokenizer = tokenizer};
+    LsStatus status = ls_data_check_model(ls_sealed_path(file), &source, p->model.path, p->model.tokenizer, 0);
     ls_tokenizer_free(tokenizer);
-    ls_free(one);
-    ls_free(other);
     return status;
 }
 
@@ -91,7 +84,7 @@ static LsStatus read_data_set(Prediction *p)
     int64_t dim[LS_SEALED_RANK] = {0};
     LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     char *name = ls_format("%s/tokens", p->options->split);
-    LsStatus status = file && name ? check_tokenizer(file, p->model.tokenizer) : LS_DATA;
+    LsStatus status = file && name ? check_tokenizer(file, p) : LS_DATA;
     if (status == LS_OK)
         status = ls_sealed_shape(file, name, &exists, &type, &rank, dim);
     if (status == LS_OK && (!exists || rank != 1 || dim[0] < 1))

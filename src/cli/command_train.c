@@ -189,7 +189,7 @@ static LsStatus open_folder(Run *run)
     if (!run->text)
         return LS_RESOURCE;
     LsCheckpoint *checkpoint = NULL;
-    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, &checkpoint));
+    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, run->training, &checkpoint));
     LsStatus status = check_disk(run);
     if (status == LS_OK && checkpoint)
         status = load(run, checkpoint);

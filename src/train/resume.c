@@ -84,3 +84,15 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     ls_config_free(old);
     return status;
 }
+
+LsStatus ls_resume_check_tokenizer(const LsCheckpoint *checkpoint, const LsConfig *config, const LsSource *data)
+{
+    LsTokenizer *tokenizer = checkpoint->tokenizer ? ls_tokenizer_from_json(checkpoint->tokenizer) : NULL;
+    if (checkpoint->tokenizer && !tokenizer)
+        return ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", checkpoint->path);
+    int64_t vocabulary = 0;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    LsStatus status = ls_data_check_model(config->data.path, data, checkpoint->path, tokenizer, vocabulary);
+    ls_tokenizer_free(tokenizer);
+    return status;
+}
