@@ -79,8 +79,8 @@ static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char 
 static LsStatus read_config(const char *folder, const char *run, LsConfig **config)
 {
     json_t *keys = NULL;
-    char *yaml = NULL, *output = NULL, *path = in_folder(folder, "config.json");
-    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    char *yaml = NULL, *output = NULL, *path = in_folder(folder, "config.json"), *quoted = ls_setting_quote(run);
+    LsStatus status = path && quoted ? LS_OK : LS_RESOURCE;
     if (status == LS_OK)
         status = ls_json_load(path, LS_DATA, &keys);
     const LsModel *model = status == LS_OK ? ls_hf_model(path, keys) : NULL;
@@ -88,7 +88,7 @@ static LsStatus read_config(const char *folder, const char *run, LsConfig **conf
         status = LS_DATA;
     if (status == LS_OK)
         status = ls_hf_settings_in(path, model, keys, &yaml);
-    if (status == LS_OK && !(output = ls_format("output.path=%s", run)))
+    if (status == LS_OK && !(output = ls_format("output.path=%s", quoted)))
         status = LS_RESOURCE;
     if (status == LS_OK && !(*config = ls_config_parse(path, yaml, 1, &output)))
         status = ls_message_status();
@@ -96,6 +96,7 @@ static LsStatus read_config(const char *folder, const char *run, LsConfig **conf
     ls_free(path);
     ls_free(yaml);
     ls_free(output);
+    ls_free(quoted);
     return status;
 }
 
