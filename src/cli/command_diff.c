@@ -191,7 +191,7 @@ static LsStatus compare_tensor(const LsFileTensors file[2], const LsFileTensor *
         compare_values(a, b, x->count, difference);
     ls_free(a);
     ls_free(b);
-    return b ? LS_OK : LS_CHECKPOINT;
+    return b ? LS_OK : ls_message_status();
 }
 
 static bool counts(const Difference *difference, double tolerance)

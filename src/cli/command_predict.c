@@ -50,7 +50,7 @@ static LsStatus check_tokenizer(LsSealed *file, const Prediction *p)
 {
     LsTokenizer *tokenizer = ls_text_tokenizer(file);
     if (!tokenizer)
-        return LS_DATA;
+        return ls_message_status();
     LsSource source = {.vocabulary = ls_tokenizer_vocabulary(tokenizer), .tokenizer = tokenizer};
     LsStatus status = ls_data_check_model(ls_sealed_path(file), &source, p->model.path, p->model.tokenizer, 0);
     ls_tokenizer_free(tokenizer);
@@ -84,7 +84,7 @@ static LsStatus read_data_set(Prediction *p)
     int64_t dim[LS_SEALED_RANK] = {0};
     LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     char *name = ls_format("%s/tokens", p->options->split);
-    LsStatus status = file && name ? check_tokenizer(file, p) : LS_DATA;
+    LsStatus status = file && name ? check_tokenizer(file, p) : ls_message_status();
     if (status == LS_OK)
         status = ls_sealed_shape(file, name, &exists, &type, &rank, dim);
     if (status == LS_OK && (!exists || rank != 1 || dim[0] < 1))
@@ -208,7 +208,7 @@ static LsStatus write_output(const Prediction *p)
 {
     LsSealed *file = ls_sealed_create(p->options->output, "output", 1, LS_DATA);
     if (!file)
-        return LS_DATA;
+        return ls_message_status();
     LsStatus status = LS_OK;
     const int64_t dim[3] = {p->rows, p->length, p->vocabulary};
     LS_TRY_CLEANUP(ls_sealed_write(file, "output", LS_FILE_FLOAT32, 3, dim, p->output, 0));

@@ -102,11 +102,24 @@ static LsStatus replace(const LsRunFolder *run, const char *name, const char *te
     return status;
 }
 
+/* Over the old word, which takes no space: on a full disk nothing else can be written. */
+static bool overwrite_status(const LsRunFolder *run, const char *line, int length)
+{
+    char *path = inside(run, "status");
+    int fd = path ? open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool done = fd >= 0 && pwrite(fd, line, (size_t)length, 0) == length && ftruncate(fd, length) == 0;
+    if (fd >= 0)
+        close(fd);
+    ls_free(path);
+    return done;
+}
+
 LsStatus ls_run_folder_status(const LsRunFolder *run, const char *word)
 {
     char line[32];
     int length = snprintf(line, sizeof line, "%s\n", word);
-    return replace(run, "status", line, length);
+    LsStatus status = replace(run, "status", line, length);
+    return status != LS_OK && overwrite_status(run, line, length) ? LS_OK : status;
 }
 
 const char *ls_run_folder_word(LsStatus status)

@@ -59,7 +59,7 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     bool trained = checkpoint->progress.step > 0; /* an imported model has no training to differ from */
     LsConfig *old = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     if (!old)
-        return LS_CHECKPOINT;
+        return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
     LsNotes refused = {0}, changed = {0};
     if (old->model != config->model)
         ls_note(&refused, "model.kind: %s in the checkpoint, %s now", old->model->name, config->model->name);
