@@ -410,7 +410,7 @@ static void test_files(void)
     CU_ASSERT_PTR_NULL(ls_config_load(path, 0, NULL));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "No such file"));
     CU_ASSERT_PTR_NULL(ls_config_load(harness_folder(), 0, NULL));
-    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "is a folder"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "this is a folder"));
     size_t huge = (1 << 20) + 1;
     char *text = ls_alloc(huge);
     memset(text, '#', huge);

@@ -91,7 +91,7 @@ static LsStatus describe_checkpoint(const char *path, json_t **object)
     LsFileTensors tensors = {0};
     Totals totals = {0};
     struct stat st;
-    json_t *list = json_array(), *made = json_pack("{s:s, s:s}", "file", path, "kind", "checkpoint");
+    json_t *list = json_array(), *made = json_pack("{s:o, s:s}", "file", ls_json_text(path), "kind", "checkpoint");
     LsStatus status = list && made ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
     if (status == LS_OK)
         status = ls_file_tensors_open(path, &tensors);
@@ -163,7 +163,7 @@ static void add_status(const char *run, json_t *object)
     LsLockState state = ls_run_folder_owner(run, &owner);
     ls_run_folder_read_status(run, word);
     bool running = strcmp(word, "running") == 0, known = owner.pid > 0;
-    json_object_set_new(object, "status", word[0] ? json_string(word) : json_null());
+    json_object_set_new(object, "status", word[0] ? ls_json_text(word) : json_null());
     json_object_set_new(object, "alive", state == LS_LOCK_UNKNOWN ? json_null() : json_boolean(state == LS_LOCK_HELD));
     const char *who = known ? ls_lock_owner_text(&owner, text) : "unknown";
     char *told = state == LS_LOCK_HELD      ? ls_format("%s", known ? who : "a process that is about to write its name")
@@ -172,7 +172,7 @@ static void add_status(const char *run, json_t *object)
                  : running                  ? ls_format("none: it ended without a word; lockstep train goes on from the newest checkpoint")
                                             : NULL;
     if (told)
-        json_object_set_new(object, "owner", json_string(told));
+        json_object_set_new(object, "owner", ls_json_text(told));
     ls_free(told);
 }
 
@@ -180,14 +180,16 @@ static void add_status(const char *run, json_t *object)
 static void add_metrics(const char *run, json_t *object)
 {
     char *path = ls_format("%s/metrics.jsonl", run), *line = NULL;
-    FILE *file = path ? fopen(path, "r") : NULL;
+    FILE *file = path ? ls_stream_regular(path, LS_CHECKPOINT) : NULL;
     size_t room = 0;
-    json_int_t rows = 0;
+    json_int_t rows = 0, unreadable = 0;
+    ssize_t bytes;
     json_t *last = NULL;
-    while (file && getline(&line, &room, file) > 0) {
+    while (file && (bytes = getline(&line, &room, file)) > 0) {
         json_t *row = json_loads(line, 0, NULL);
         if (!json_is_object(row)) {
-            json_decref(row); /* the half-written last line of a killed process */
+            json_decref(row);
+            unreadable += line[bytes - 1] == '\n'; /* without its end: the last line of a killed process */
             continue;
         }
         json_decref(last);
@@ -195,6 +197,8 @@ static void add_metrics(const char *run, json_t *object)
         rows++;
     }
     json_object_set_new(object, "rows_of_metrics", json_integer(rows));
+    if (unreadable > 0)
+        json_object_set_new(object, "unreadable_rows", json_integer(unreadable));
     if (last)
         json_object_set_new(object, "last_row", last);
     free(line);
@@ -211,12 +215,12 @@ static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int
     bool whole = status == LS_OK;
     if (status == LS_RESOURCE)
         return ls_fail_in(status, "%s", path);
-    json_t *one = json_pack("{s:s, s:I, s:b}", "file", path, "step", (json_int_t)step, "whole", whole);
+    json_t *one = json_pack("{s:o, s:I, s:b}", "file", ls_json_text(path), "step", (json_int_t)step, "whole", whole);
     if (whole) {
         json_object_set(one, "not_finite", json_object_get(object, "not_finite"));
         json_object_set(one, "bytes", json_object_get(object, "bytes"));
     } else
-        json_object_set_new(one, "message", json_string(ls_message()));
+        json_object_set_new(one, "message", ls_json_text(ls_message()));
     *damaged += !whole;
     json_decref(object);
     return one && json_array_append_new(list, one) == 0 ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
@@ -256,7 +260,7 @@ static void print_checkpoints(json_t *list)
 static LsStatus inspect_run(const char *path, const Options *o)
 {
     int damaged = 0;
-    json_t *list = json_array(), *object = json_pack("{s:s, s:s}", "folder", path, "kind", "run");
+    json_t *list = json_array(), *object = json_pack("{s:o, s:s}", "folder", ls_json_text(path), "kind", "run");
     LsStatus status = list && object ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
     if (status == LS_OK)
         status = add_checkpoints(path, list, &damaged);

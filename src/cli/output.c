@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "data/utf8.h"
 
 #include <errno.h>
 #include <math.h>
@@ -30,6 +31,14 @@ LsStatus ls_print_json(json_t *object)
     fputc('\n', stdout);
     LS_TRY(ls_check_stdout());
     return failed ? ls_fail(LS_ERROR, "the JSON output could not be printed") : LS_OK;
+}
+
+json_t *ls_json_text(const char *text)
+{
+    char *repaired = ls_utf8_repair(text);
+    json_t *made = repaired ? json_string(repaired) : NULL;
+    ls_free(repaired);
+    return made;
 }
 
 json_t *ls_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

@@ -1,5 +1,6 @@
 /* The list of kinds of data sets, and opening what a configuration asks for. */
 #include "data/data.h"
+#include "data/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -112,8 +113,11 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
         return ls_message_status();
     LsStatus status = LS_OK;
     const LsDataKind *kind = ls_data_kind(ls_sealed_kind(file));
-    json_t *made =
-        json_pack("{s:s, s:s, s:i}", "file", path, "kind", ls_sealed_kind(file), "version", ls_sealed_version(file));
+    char *name = ls_utf8_repair(path);
+    json_t *made = name ? json_pack("{s:s, s:s, s:i}", "file", name, "kind", ls_sealed_kind(file), "version",
+                                    ls_sealed_version(file))
+                        : NULL;
+    ls_free(name);
     if (!kind)
         status = ls_fail_in(LS_DATA, "%s", path);
     else if (!made)

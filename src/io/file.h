@@ -9,9 +9,19 @@
 
 #include "lockstep/base.h"
 
-/* Reads a whole file. *bytes gets a terminating NUL after its *count bytes; the caller frees it. `code` is the status
+#include <stdio.h>
+
+/* Opens a file for reading; a folder, a pipe or a device is refused before a byte is read, and never waited for. -1 with a
+ * message of status `code`. */
+int ls_open_regular(const char *path, LsStatus code);
+FILE *ls_stream_regular(const char *path, LsStatus code); /* the same for stdio: NULL with a message */
+
+/* Reads a whole file (ls_open_regular). *bytes gets a terminating NUL after its *count bytes; the caller frees it. `code` is the status
  * of a failure. */
 LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
+
+/* The same from an open descriptor, to its end: for input that may be a pipe. */
+LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
 
 /* Writes a whole file by the safe replace. */
 LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count) LS_MUST_USE;

@@ -100,6 +100,20 @@ static LsStatus read_config(const char *folder, const char *run, LsConfig **conf
     return status;
 }
 
+/* A config.yaml that is there already must be that of this very import, which was killed. *there: it is. */
+static LsStatus check_config(const char *path, const char *yaml, bool *there)
+{
+    char *text = NULL;
+    int64_t bytes = 0;
+    *there = ls_file_exists(path);
+    if (!*there)
+        return LS_OK;
+    LS_TRY(ls_file_read(path, LS_USAGE, &text, &bytes));
+    bool same = strcmp(text, yaml) == 0;
+    ls_free(text);
+    return same ? LS_OK : ls_fail(LS_USAGE, "%s: is there already, and is not of this import; import into another folder", path);
+}
+
 /* The checkpoint comes last: a folder without one is no run, and importing again goes through. */
 static LsStatus write_run(const char *run, const LsConfig *config, const LsParams *params, const char *tokenizer)
 {
@@ -107,11 +121,14 @@ static LsStatus write_run(const char *run, const LsConfig *config, const LsParam
     char *folder = in_folder(run, "checkpoints");
     LsStatus status = yaml && checkpoint && path && folder ? LS_OK : LS_RESOURCE;
     LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
+    bool ours = false;
+    if (status == LS_OK)
+        status = check_config(path, yaml, &ours);
     if (status == LS_OK)
         status = ls_file_replace(path, yaml, (int64_t)strlen(yaml));
     if (status == LS_OK) {
         status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
-        if (status != LS_OK)
+        if (status != LS_OK && !ours)
             unlink(path);
     }
     if (status != LS_OK && folder) /* where it is empty */
