@@ -55,4 +55,22 @@ done
     awk -v most="$vocabulary" '$1 >= most { bad++ } END { exit bad || NR < 100 }' || failed "ids past the tokenizer's were drawn"
 expect 0 '' "$lockstep" eval padded
 
+# ---- only where it is asked for are they left out of the loss's normalisation: then padding changes no loss
+loss() { "$lockstep" eval "$@" --json | grep -o '"loss": [0-9.]*' | tr -dc 0-9.; }
+for kind in gpt mamba; do
+    model="model.kind=$kind"
+    [ $kind = gpt ] || sed -e 's/kind: gpt/kind: mamba/; s/heads: 2, //' job.yaml > mamba.yaml
+    job=$([ $kind = gpt ] && echo job.yaml || echo mamba.yaml)
+    expect 0 '' "$lockstep" train $job $model output.path=$kind-plain train.steps=5
+    expect 0 '' "$lockstep" train $job $model output.path=$kind-padded train.steps=5 model.vocabulary=512
+    expect 0 '' "$lockstep" train $job $model output.path=$kind-masked train.steps=5 model.vocabulary=512 model.loss_vocabulary="$vocabulary"
+    plain=$(loss $kind-plain) padded=$(loss $kind-padded) masked=$(loss $kind-masked)
+    awk "BEGIN { exit !($padded > 1.2 * $plain && $masked < 1.05 * $plain && $masked > 0.95 * $plain) }" ||
+        failed "$kind: losses $plain without padding, $padded with it, $masked masked"
+done
+expect 2 'model.loss_vocabulary' "$lockstep" train job.yaml output.path=y model.vocabulary=512 model.loss_vocabulary=3
+expect 2 'model.loss_vocabulary' "$lockstep" train job.yaml output.path=y model.vocabulary=64 model.loss_vocabulary=65
+expect 2 'model.loss_vocabulary: 0 in the checkpoint' "$lockstep" train job.yaml output.path=padded model.vocabulary=512 \
+    model.loss_vocabulary="$vocabulary"
+
 finish

@@ -62,6 +62,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     int64_t vocabulary = 0;
     ls_config_model_int(config, "vocabulary", &vocabulary);
     LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
+    LS_TRY(ls_data_check_loss(config, e->source));
     choose_rows(e);
     e->evaluation.samples = e->options->batches * config->train.batch;
     e->evaluation.step = e->model.progress.step;

@@ -119,7 +119,7 @@ static LsStatus open_data(Run *run)
                        (long long)asked, run->config->data.path, (long long)needed);
     if (asked == 0)
         ls_config_set_model_int(run->config, "vocabulary", needed);
-    return LS_OK;
+    return ls_data_check_loss(run->config, run->training);
 }
 
 static LsStatus check_disk(const Run *run)
@@ -307,7 +307,8 @@ const LsCommand ls_command_train = {
     .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, "
                    "SIGTERM or Ctrl-C the run is "
                    "saved and ends with status 75: the same command goes on from there, on any number of ranks. A "
-                   "second Ctrl-C ends at once.",
+                   "second Ctrl-C ends at once. One training at a time writes to a run folder: a second one is "
+                   "refused; other commands may read there meanwhile.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
     .options = options,

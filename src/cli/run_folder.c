@@ -20,7 +20,8 @@ static char *inside(const LsRunFolder *run, const char *name) { return ls_format
 LsStatus ls_run_folder_open(LsRunFolder *run, const char *path)
 {
     *run = (LsRunFolder){.path = ls_strdup(path), .metrics = -1};
-    char *checkpoints = run->path ? inside(run, "checkpoints") : NULL;
+    run->metrics_path = run->path ? inside(run, "metrics.jsonl") : NULL;
+    char *checkpoints = run->metrics_path ? inside(run, "checkpoints") : NULL;
     if (!checkpoints)
         return LS_RESOURCE;
     LsStatus status = ls_output_folder(path, "train", ls_run_temporaries, &run->output);
@@ -44,7 +45,8 @@ void ls_run_folder_close(LsRunFolder *run, bool keep)
     ls_output_release(run->output, keep);
     run->output = NULL;
     ls_free(run->path);
-    run->path = NULL;
+    ls_free(run->metrics_path);
+    run->path = run->metrics_path = NULL;
 }
 
 LsStatus ls_run_folder_check(const LsRunFolder *run) { return ls_output_check(run->output); }
@@ -146,36 +148,28 @@ LsStatus ls_run_folder_config(const LsRunFolder *run, const char *yaml)
 /* Opens metrics.jsonl to append to; made where it is missing. */
 static LsStatus open_metrics(LsRunFolder *run)
 {
-    char *path = inside(run, "metrics.jsonl");
-    if (!path)
-        return LS_RESOURCE;
+    const char *path = run->metrics_path;
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     LsStatus status =
         fd >= 0 ? LS_OK : ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
     if (run->metrics >= 0)
         close(run->metrics);
     run->metrics = fd;
-    ls_free(path);
     return status;
 }
 
 LsStatus ls_run_folder_metrics(LsRunFolder *run, int64_t step, int64_t rows)
 {
-    char *path = inside(run, "metrics.jsonl");
-    LsStatus status = path ? ls_metrics_cut(path, step, rows) : LS_RESOURCE;
-    ls_free(path);
-    return status == LS_OK ? open_metrics(run) : status;
+    LS_TRY(ls_metrics_cut(run->metrics_path, step, rows));
+    return open_metrics(run);
 }
 
 /* Whether the open file is still the one of that name. */
 static bool metrics_there(const LsRunFolder *run)
 {
     struct stat open_file, named;
-    char *path = inside(run, "metrics.jsonl");
-    bool there = path && fstat(run->metrics, &open_file) == 0 && stat(path, &named) == 0 &&
-                 open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
-    ls_free(path);
-    return there;
+    return fstat(run->metrics, &open_file) == 0 && stat(run->metrics_path, &named) == 0 &&
+           open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
 }
 
 static int put(char *line, int used, size_t room, const char *name, double value)

@@ -7,7 +7,7 @@
 #include "train/train.h"
 
 typedef struct LsRunFolder {
-    char *path;
+    char *path, *metrics_path;
     LsOutput *output;      /* its lock: one training at a time */
     int metrics;           /* file descriptor of metrics.jsonl, -1 while closed */
     bool made_checkpoints; /* checkpoints/ was missing */

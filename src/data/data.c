@@ -80,6 +80,19 @@ LsStatus ls_data_check_model(const char *path, const LsSource *source, const cha
     return LS_OK;
 }
 
+LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
+{
+    int64_t normalised = 0, vocabulary = source->vocabulary;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    if (!ls_config_model_int(config, "loss_vocabulary", &normalised) || normalised == 0)
+        return LS_OK;
+    if (normalised >= source->vocabulary && normalised <= vocabulary)
+        return LS_OK;
+    return ls_fail(LS_USAGE, "model.loss_vocabulary is %lld: at least the data set's %lld tokens, and at most model.vocabulary, "
+                             "%lld, are asked for",
+                   (long long)normalised, (long long)source->vocabulary, (long long)vocabulary);
+}
+
 LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training, LsSource **validation)
 {
     *training = *validation = NULL;
