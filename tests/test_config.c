@@ -242,30 +242,31 @@ static void test_values(void)
 {
     static const struct {
         const char *written, *value;
-    } cases[] = {{"out #2", "out #2"},
-                 {"#2", "#2"},
-                 {"a: b", "a: b"},
-                 {"it's", "it's"},
-                 {"\"half", "\"half"},
-                 {" outer blanks ", " outer blanks "},
-                 {"| x", "| x"},
-                 {"- x", "- x"},
-                 {"*x", "*x"},
-                 {"&x !y", "&x !y"},
-                 {"@x", "@x"},
-                 {"[x].h5", "[x].h5"},
-                 {"a\\b", "a\\b"},
-                 {"%x", "%x"},
-                 {"---", "---"},
-                 {"two\nlines\t", "two\nlines\t"},
-                 {"bell\a", "bell\a"},
-                 {"\xe2\x80\xa8 \xe2\x80\xa9 \xc2\x85 \xc2\x9f \xef\xbb\xbf \xef\xbf\xbf \xc3\xa4", NULL}, /* NULL: itself */
-                 {"true", "true"},
-                 {"1e3", "1e3"},
-                 {"\"null\"", "null"},
-                 {"'~'", "~"},
-                 {"\"a\\x41\"", "aA"},
-                 {"'it''s'", "it's"}};
+    } cases[] = {
+        {"out #2", "out #2"},
+        {"#2", "#2"},
+        {"a: b", "a: b"},
+        {"it's", "it's"},
+        {"\"half", "\"half"},
+        {" outer blanks ", " outer blanks "},
+        {"| x", "| x"},
+        {"- x", "- x"},
+        {"*x", "*x"},
+        {"&x !y", "&x !y"},
+        {"@x", "@x"},
+        {"[x].h5", "[x].h5"},
+        {"a\\b", "a\\b"},
+        {"%x", "%x"},
+        {"---", "---"},
+        {"two\nlines\t", "two\nlines\t"},
+        {"bell\a", "bell\a"},
+        {"\xe2\x80\xa8 \xe2\x80\xa9 \xc2\x85 \xc2\x9f \xef\xbb\xbf \xef\xbf\xbf \xc3\xa4", NULL}, /* NULL: itself */
+        {"true", "true"},
+        {"1e3", "1e3"},
+        {"\"null\"", "null"},
+        {"'~'", "~"},
+        {"\"a\\x41\"", "aA"},
+        {"'it''s'", "it's"}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         const char *expected = cases[i].value ? cases[i].value : cases[i].written;
         char *override = ls_format("data.path=%s", cases[i].written);
@@ -302,7 +303,8 @@ static void test_values(void)
 /* Every mistake of one text, in one message. */
 static void test_all_at_once(void)
 {
-    char *override[] = {"train.beta1=2", "trian.steps=3", "steps=5", "train.clip=[1]", "train.clip=5 # five", "data.path=\"x\"y\""};
+    char *override[] = {"train.beta1=2",  "trian.steps=3",       "steps=5",
+                        "train.clip=[1]", "train.clip=5 # five", "data.path=\"x\"y\""};
     CU_ASSERT_PTR_NULL(ls_config_parse("job.yaml",
                                        "model:\n"
                                        "  kind: gpt\n"

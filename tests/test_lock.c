@@ -51,7 +51,8 @@ static void test_held(void)
     LsLockOwner owner;
     CU_ASSERT_EQUAL(ls_lock_look(path, &owner), LS_LOCK_HELD);
     CU_ASSERT(owner.pid == getpid() && strcmp(owner.command, "train") == 0);
-    ASSERT_FAILS(ls_lock_take(path, "place", "train", &second), LS_USAGE, "another process writes there: lockstep train");
+    ASSERT_FAILS(ls_lock_take(path, "place", "train", &second), LS_USAGE,
+                 "another process writes there: lockstep train");
     CU_ASSERT_PTR_NULL(second);
     ASSERT_OK(ls_lock_check(lock));
     ls_lock_release(lock);
@@ -68,13 +69,16 @@ static void test_held(void)
     ls_lock_release(NULL);
 }
 
-/* What an owner of this boot leaves: by the system's lock, by its number and start, by an earlier boot, by a requeued job. */
+/* What an owner of this boot leaves: by the system's lock, by its number and start, by an earlier boot, by a requeued
+ * job. */
 static void test_stale(void)
 {
     static const struct {
         const char *name, *value;
         LsLockState state;
-    } cases[] = {{"pid", "1073741823", LS_LOCK_STALE},       {"started", "17", LS_LOCK_STALE}, {"boot", "another", LS_LOCK_STALE},
+    } cases[] = {{"pid", "1073741823", LS_LOCK_STALE},
+                 {"started", "17", LS_LOCK_STALE},
+                 {"boot", "another", LS_LOCK_STALE},
                  {"namespace", "pid:[1]", LS_LOCK_STALE}, /* another container: the file would be locked */
                  {"none", "", LS_LOCK_HELD}};
     const char *path = harness_path("stale");
@@ -92,7 +96,8 @@ static void test_stale(void)
     }
     FILE *file = fopen(path, "w");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    fprintf(file, "LOCKSTEP lock 1\ncommand train\nhost elsewhere\npid 1\nstarted 1\nboot b\nmachine m\nnamespace n\njob 77\nrestart 1\n"
+    fprintf(file, "LOCKSTEP lock 1\ncommand train\nhost elsewhere\npid 1\nstarted 1\nboot b\nmachine m\nnamespace "
+                  "n\njob 77\nrestart 1\n"
                   "since 2026-01-02T03:04:05Z\n");
     fclose(file);
     static const struct {
@@ -126,8 +131,9 @@ static void test_watched(void)
     pthread_t thread;
     LsLock *lock = NULL;
     snprintf(path, sizeof path, "%s", harness_path("watched"));
-    static const char text[] = "LOCKSTEP lock 1\ncommand train\nhost elsewhere\npid 1\nstarted 1\nboot b\nmachine m\nnamespace n\njob \n"
-                               "restart 0\nsince 2026-01-02T03:04:05Z\n";
+    static const char text[] =
+        "LOCKSTEP lock 1\ncommand train\nhost elsewhere\npid 1\nstarted 1\nboot b\nmachine m\nnamespace n\njob \n"
+        "restart 0\nsince 2026-01-02T03:04:05Z\n";
     ls_lock_timing(0.05, 0.6);
     ASSERT_OK(ls_file_replace(path, text, (int64_t)strlen(text)));
     CU_ASSERT_EQUAL_FATAL(pthread_create(&thread, NULL, touch_it, path), 0);

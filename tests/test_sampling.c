@@ -153,7 +153,7 @@ static void test_not_finite(void)
 int main(void)
 {
     return harness_run("sampling", (HarnessTest[]){{"greedy", test_greedy},
-                                               {"ids that are never drawn", test_never},
+                                                   {"ids that are never drawn", test_never},
                                                    {"all", test_all},
                                                    {"top-k", test_top_k},
                                                    {"top-p", test_top_p},

@@ -61,7 +61,8 @@ LsStatus ls_log_open(const char *path)
     struct stat st;
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
     if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a link, and a pipe that nobody reads */
-        return ls_fail(LS_USAGE, "%s: is a link or a pipe, and what it leads to is not the log's to write to; remove it", path);
+        return ls_fail(LS_USAGE,
+                       "%s: is a link or a pipe, and what it leads to is not the log's to write to; remove it", path);
     if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
         close(fd);
         return ls_fail(LS_USAGE, "%s: is no file; remove it", path);

@@ -155,25 +155,35 @@ static LsStatus inspect_checkpoint(const char *path, const Options *o)
 
 /* ---- Run folders ------------------------------------------------------------------------------------------------- */
 
+#define GOES_ON "lockstep train goes on from the newest checkpoint"
+
+/* Who trains there, in words; the caller frees it. NULL where nobody does, or should. */
+static char *owner_words(LsLockState state, const LsLockOwner *owner, bool running)
+{
+    char text[LS_LOCK_TEXT];
+    const char *who = owner->pid > 0 ? ls_lock_owner_text(owner, text) : "a process that left no name";
+    if (state == LS_LOCK_HELD)
+        return ls_strdup(who);
+    if (state == LS_LOCK_UNKNOWN)
+        return ls_format("%s, if it still runs: that cannot be seen from here", who);
+    if (state == LS_LOCK_STALE)
+        return ls_format("none: it ended without a word (%s); " GOES_ON, who);
+    return running ? ls_strdup("none: it ended without a word; " GOES_ON) : NULL;
+}
+
 /* The status, and whether anybody trains there. */
 static void add_status(const char *run, json_t *object)
 {
-    char word[LS_STATUS_WORD], text[LS_LOCK_TEXT];
+    char word[LS_STATUS_WORD];
     LsLockOwner owner;
     LsLockState state = ls_run_folder_owner(run, &owner);
     ls_run_folder_read_status(run, word);
-    bool running = strcmp(word, "running") == 0, known = owner.pid > 0;
     json_object_set_new(object, "status", word[0] ? ls_json_text(word) : json_null());
     json_object_set_new(object, "alive", state == LS_LOCK_UNKNOWN ? json_null() : json_boolean(state == LS_LOCK_HELD));
-    const char *who = known ? ls_lock_owner_text(&owner, text) : "unknown";
-    char *told = state == LS_LOCK_HELD      ? ls_format("%s", known ? who : "a process that is about to write its name")
-                 : state == LS_LOCK_UNKNOWN ? ls_format("%s, if it still runs: that cannot be seen from here", who)
-                 : state == LS_LOCK_STALE   ? ls_format("none: it ended without a word (%s); lockstep train goes on from the newest checkpoint", who)
-                 : running                  ? ls_format("none: it ended without a word; lockstep train goes on from the newest checkpoint")
-                                            : NULL;
-    if (told)
-        json_object_set_new(object, "owner", ls_json_text(told));
-    ls_free(told);
+    char *words = owner_words(state, &owner, strcmp(word, "running") == 0);
+    if (words)
+        json_object_set_new(object, "owner", ls_json_text(words));
+    ls_free(words);
 }
 
 /* Number of rows of metrics.jsonl and the last one. */
@@ -207,7 +217,8 @@ static void add_metrics(const char *run, json_t *object)
     ls_free(path);
 }
 
-/* One checkpoint of a run as {file, step, whole, message}. Too little memory to read it is a failure: it may be whole. */
+/* One checkpoint of a run as {file, step, whole, message}. Too little memory to read it is a failure: it may be
+ * whole. */
 static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int *damaged)
 {
     json_t *object = NULL;
@@ -223,7 +234,8 @@ static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int
         json_object_set_new(one, "message", ls_json_text(ls_message()));
     *damaged += !whole;
     json_decref(object);
-    return one && json_array_append_new(list, one) == 0 ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
+    return one && json_array_append_new(list, one) == 0 ? LS_OK
+                                                        : ls_fail(LS_RESOURCE, "out of memory for the description");
 }
 
 static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)

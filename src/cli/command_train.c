@@ -166,7 +166,8 @@ static void tell_interrupted(const Run *run)
 {
     char word[LS_STATUS_WORD];
     if (strcmp(ls_run_folder_read_status(run->folder.path, word), "running") == 0)
-        ls_warn("%s: the last training here ended without a word (killed, or its machine lost): its status still says 'running'",
+        ls_warn("%s: the last training here ended without a word (killed, or its machine lost): its status still says "
+                "'running'",
                 run->folder.path);
 }
 

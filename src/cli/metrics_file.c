@@ -46,7 +46,8 @@ static LsStatus split(const char *text, int64_t bytes, int64_t step, Lines *line
     return LS_OK;
 }
 
-/* Rows are in order of steps. One of whose step a digit has changed stands out: before a smaller one, or after a larger. */
+/* Rows are in order of steps. One of whose step a digit has changed stands out: before a smaller one, or after a
+ * larger. */
 static bool in_order(const Lines *lines, int64_t i, int64_t before, int64_t step)
 {
     int64_t own = lines->line[i].step, next = i + 1;
@@ -105,12 +106,13 @@ LsStatus ls_metrics_cut(const char *path, int64_t step, int64_t rows)
     }
     if (damaged_rows > 0) {
         LS_TRY_CLEANUP(set_aside(path, damaged, damaged_bytes));
-        ls_warn("%s: %lld of its lines cannot be read or stand out of order (the first is line %lld); they are kept in %s.damaged",
+        ls_warn("%s: %lld of its lines cannot be read or stand out of order (the first is line %lld); they are kept in "
+                "%s.damaged",
                 path, (long long)damaged_rows, (long long)first, path);
     }
     if (kept_rows < rows)
-        ls_warn("%s: has %lld rows up to step %lld, of %lld that were written; the training goes on without the others", path,
-                (long long)kept_rows, (long long)step, (long long)rows);
+        ls_warn("%s: has %lld rows up to step %lld, of %lld that were written; the training goes on without the others",
+                path, (long long)kept_rows, (long long)step, (long long)rows);
     if (kept_bytes < bytes)
         LS_TRY_CLEANUP(ls_file_replace(path, kept, kept_bytes));
 cleanup:

@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConfig *config, const char *text, const LsSource *data,
-                          LsCheckpoint **checkpoint)
+LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConfig *config, const char *text,
+                          const LsSource *data, LsCheckpoint **checkpoint)
 {
     *checkpoint = NULL;
     if (strcmp(mode, "never") == 0) {

@@ -150,8 +150,8 @@ static LsStatus open_metrics(LsRunFolder *run)
 {
     const char *path = run->metrics_path;
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    LsStatus status =
-        fd >= 0 ? LS_OK : ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
+    LsStatus status = fd >= 0 ? LS_OK
+                              : ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
     if (run->metrics >= 0)
         close(run->metrics);
     run->metrics = fd;
@@ -197,7 +197,8 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
     used = put(line, used, sizeof line, "communication_hidden", m->communication_hidden);
     used += snprintf(line + used, sizeof line - (size_t)used, "}\n");
     if (!metrics_there(run)) {
-        ls_warn("%s/metrics.jsonl: was removed or replaced while the training wrote to it; the rows up to step %lld are lost, and it "
+        ls_warn("%s/metrics.jsonl: was removed or replaced while the training wrote to it; the rows up to step %lld "
+                "are lost, and it "
                 "is begun anew",
                 run->path, (long long)m->step - 1);
         LS_TRY(open_metrics(run));

@@ -20,7 +20,8 @@ typedef struct LsRunFolder {
 LsStatus ls_run_folder_open(LsRunFolder *run, const char *path) LS_MUST_USE;
 void ls_run_folder_close(LsRunFolder *run, bool keep);
 
-/* LS_ERROR where the folder was removed, or another training has taken it over. To be called before anything is written. */
+/* LS_ERROR where the folder was removed, or another training has taken it over. To be called before anything is
+ * written. */
 LsStatus ls_run_folder_check(const LsRunFolder *run) LS_MUST_USE;
 
 /* The word in RUN/status; "" where there is none. And who trains there (io/lock.h). */

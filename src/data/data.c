@@ -69,12 +69,13 @@ LsStatus ls_data_check_model(const char *path, const LsSource *source, const cha
                              int64_t vocabulary)
 {
     if (vocabulary > 0 && source->vocabulary > vocabulary)
-        return ls_fail(LS_DATA, "%s has %lld tokens, but %s was made for %lld; prepare it with the model's tokenizer", path,
-                       (long long)source->vocabulary, model, (long long)vocabulary);
+        return ls_fail(LS_DATA, "%s has %lld tokens, but %s was made for %lld; prepare it with the model's tokenizer",
+                       path, (long long)source->vocabulary, model, (long long)vocabulary);
     if (source->tokenizer && tokenizer)
-        return ls_tokenizer_check_same(path, source->tokenizer, model, tokenizer,
-                                       "prepare the data with the model's tokenizer: --like the data set it was trained on, or "
-                                       "--vocabulary the folder it was imported from");
+        return ls_tokenizer_check_same(
+            path, source->tokenizer, model, tokenizer,
+            "prepare the data with the model's tokenizer: --like the data set it was trained on, or "
+            "--vocabulary the folder it was imported from");
     if (source->tokenizer)
         ls_warn("%s has no tokenizer: whether the ids of %s mean the same to it cannot be checked", model, path);
     return LS_OK;
@@ -88,8 +89,9 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
         return LS_OK;
     if (normalised >= source->vocabulary && normalised <= vocabulary)
         return LS_OK;
-    return ls_fail(LS_USAGE, "model.loss_vocabulary is %lld: at least the data set's %lld tokens, and at most model.vocabulary, "
-                             "%lld, are asked for",
+    return ls_fail(LS_USAGE,
+                   "model.loss_vocabulary is %lld: at least the data set's %lld tokens, and at most model.vocabulary, "
+                   "%lld, are asked for",
                    (long long)normalised, (long long)source->vocabulary, (long long)vocabulary);
 }
 

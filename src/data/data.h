@@ -37,9 +37,9 @@ const LsDataKind *const *ls_data_kinds(void);
 LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training,
                       LsSource **validation) LS_MUST_USE;
 
-/* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past the
- * model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which is a
- * warning. */
+/* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past
+ * the model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which
+ * is a warning. */
 LsStatus ls_data_check_model(const char *path, const LsSource *source, const char *model, const LsTokenizer *tokenizer,
                              int64_t vocabulary) LS_MUST_USE;
 

@@ -119,11 +119,12 @@ LsStatus ls_tokenizer_check_same(const char *name, const LsTokenizer *tokenizer,
     LS_TRY(ls_tokenizer_digest(other, other_digest));
     if (strcmp(digest, other_digest) == 0)
         return LS_OK;
-    return ls_fail(LS_DATA,
-                   "%s has another tokenizer (%s, %lld tokens, digest %.12s) than %s (%s, %lld tokens, digest %.12s): the "
-                   "same ids would mean other texts; %s",
-                   name, tokenizer->kind->name, (long long)tokenizer->vocabulary, digest, other_name, other->kind->name,
-                   (long long)other->vocabulary, other_digest, cure);
+    return ls_fail(
+        LS_DATA,
+        "%s has another tokenizer (%s, %lld tokens, digest %.12s) than %s (%s, %lld tokens, digest %.12s): the "
+        "same ids would mean other texts; %s",
+        name, tokenizer->kind->name, (long long)tokenizer->vocabulary, digest, other_name, other->kind->name,
+        (long long)other->vocabulary, other_digest, cure);
 }
 
 LsStatus ls_json_file_read(const char *path, json_t **root)

@@ -37,7 +37,8 @@ const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);        /* id that ends a text, -1 if it has none; encode never gives it */
 
-bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id); /* whether the id stands for a token; a vocabulary may have holes */
+/* Whether the id stands for a token: a vocabulary may have holes. */
+bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id);
 
 /* XXH3-128 of all that decides how text becomes ids, as hexadecimal digits: two tokenizers that are the same have the
  * same, wherever they come from. */

@@ -175,8 +175,10 @@ LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *d
         return ls_fail(LS_RESOURCE, "%s: the disk is full (%s: %s); free some space, or write to another disk", path,
                        doing, strerror(error));
     if (error == ENOMEM) /* says nothing of the file */
-        return ls_fail(LS_RESOURCE, "%s: out of memory (%s: %s); close other programs, or raise the limit (ulimit -v, the job's memory)",
-                       path, doing, strerror(error));
+        return ls_fail(
+            LS_RESOURCE,
+            "%s: out of memory (%s: %s); close other programs, or raise the limit (ulimit -v, the job's memory)", path,
+            doing, strerror(error));
     if (error == EROFS || error == EACCES || error == EPERM)
         return ls_fail(
             code, "%s: not permitted (%s: %s); choose a folder that this user may write to, or change its permissions",

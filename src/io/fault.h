@@ -43,8 +43,8 @@ int ls_sys_write_all(int fd, const void *bytes, int64_t count, int64_t offset);
 /* All of it, or -1; errno is 0 where the file ends before. One reading call. */
 int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset);
 
-/* ls_fail with the reason of an errno: LS_RESOURCE and a cure for a full disk or too little memory, `code` for everything
- * else. */
+/* ls_fail with the reason of an errno: LS_RESOURCE and a cure for a full disk or too little memory, `code` for
+ * everything else. */
 LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *doing);
 
 #endif

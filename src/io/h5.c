@@ -27,7 +27,8 @@ static herr_t collect_reason(unsigned n, const H5E_error2_t *error, void *self)
     Reason *reason = self;
     if (!reason->text[0] && error->desc)
         snprintf(reason->text, sizeof reason->text, "%s", error->desc);
-    reason->memory = reason->memory || (error->maj_num == H5E_RESOURCE && (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC));
+    reason->memory = reason->memory || (error->maj_num == H5E_RESOURCE &&
+                                        (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC));
     reason->lock = reason->lock || (error->desc && strstr(error->desc, "lock file"));
     return 0;
 }

@@ -216,8 +216,8 @@ static LsStatus meet_other(const LsLock *lock, bool patient)
     if (fd < 0 || fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)) {
         if (fd >= 0)
             close(fd);
-        return ls_fail(LS_USAGE, "%s: a file of this name is in the way of the lock that %s needs; move it away", lock->path,
-                       lock->guarded);
+        return ls_fail(LS_USAGE, "%s: a file of this name is in the way of the lock that %s needs; move it away",
+                       lock->path, lock->guarded);
     }
     LsLockText content = ls_lock_read(fd, &owner);
     LsLockState state = ls_lock_judge(&owner, content, file_lock(fd, F_OFD_GETLK));
@@ -268,8 +268,9 @@ LsStatus ls_lock_check(const LsLock *lock)
 {
     if (is_at(lock->fd, lock->path))
         return LS_OK;
-    return ls_fail(LS_ERROR, "%s: its lock, %s, was removed or taken over while this process wrote there; nothing more is written",
-                   lock->guarded, lock->path);
+    return ls_fail(
+        LS_ERROR, "%s: its lock, %s, was removed or taken over while this process wrote there; nothing more is written",
+        lock->guarded, lock->path);
 }
 
 void ls_lock_release(LsLock *lock)

@@ -6,7 +6,11 @@
 
 #define LS_LOCK_BYTES 2048 /* more than any lock file has */
 
-typedef enum LsLockText { LS_LOCK_EMPTY /* its owner was killed before it wrote */, LS_LOCK_FOREIGN, LS_LOCK_OWNED } LsLockText;
+typedef enum LsLockText {
+    LS_LOCK_EMPTY /* its owner was killed before it wrote */,
+    LS_LOCK_FOREIGN,
+    LS_LOCK_OWNED
+} LsLockText;
 typedef enum LsFileLock { LS_FILE_LOCKED, LS_FILE_UNLOCKED, LS_FILE_NO_LOCKS } LsFileLock;
 
 void ls_lock_describe_self(const char *command, LsLockOwner *owner);

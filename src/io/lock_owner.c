@@ -74,7 +74,8 @@ int ls_lock_write(const LsLockOwner *o, char text[LS_LOCK_BYTES])
     return snprintf(text, LS_LOCK_BYTES,
                     MAGIC "command %s\nhost %s\npid %ld\nstarted %llu\nboot %s\nmachine %s\nnamespace %s\njob %s\n"
                           "restart %ld\nsince %s\n",
-                    o->command, o->host, o->pid, o->started, o->boot, o->machine, o->namespace, o->job, o->restart, o->since);
+                    o->command, o->host, o->pid, o->started, o->boot, o->machine, o->namespace, o->job, o->restart,
+                    o->since);
 }
 
 static void parse_line(const char *line, LsLockOwner *o)
@@ -83,9 +84,12 @@ static void parse_line(const char *line, LsLockOwner *o)
         const char *name;
         char *value;
         size_t room;
-    } texts[] = {{"command ", o->command, sizeof o->command}, {"host ", o->host, sizeof o->host},
-                 {"boot ", o->boot, sizeof o->boot},          {"machine ", o->machine, sizeof o->machine},
-                 {"job ", o->job, sizeof o->job},             {"namespace ", o->namespace, sizeof o->namespace},
+    } texts[] = {{"command ", o->command, sizeof o->command},
+                 {"host ", o->host, sizeof o->host},
+                 {"boot ", o->boot, sizeof o->boot},
+                 {"machine ", o->machine, sizeof o->machine},
+                 {"job ", o->job, sizeof o->job},
+                 {"namespace ", o->namespace, sizeof o->namespace},
                  {"since ", o->since, sizeof o->since}};
     for (size_t i = 0; i < LS_COUNT_OF(texts); i++)
         if (strncmp(line, texts[i].name, strlen(texts[i].name)) == 0)
@@ -115,7 +119,8 @@ LsLockText ls_lock_read(int fd, LsLockOwner *owner)
     if (bytes <= 0)
         return LS_LOCK_EMPTY;
     if (strncmp(text, MAGIC, strlen(MAGIC)) != 0)
-        return strncmp(MAGIC, text, (size_t)bytes) == 0 ? LS_LOCK_EMPTY : LS_LOCK_FOREIGN; /* half written: as if empty */
+        return strncmp(MAGIC, text, (size_t)bytes) == 0 ? LS_LOCK_EMPTY
+                                                        : LS_LOCK_FOREIGN; /* half written: as if empty */
     make_printable(text);
     char *place, *line = strtok_r(text, "\n", &place);
     for (; line; line = strtok_r(NULL, "\n", &place))

@@ -18,7 +18,8 @@ typedef struct LsOutput LsOutput;
 /* Makes the folders that are missing and takes the lock. command: for whoever is refused. temporaries: patterns
  * (fnmatch) of the files that are written in this folder, ended by NULL: their left-over temporary files are removed.
  * *output is NULL on failure, and no folder is left. LS_USAGE where another process writes there. */
-LsStatus ls_output_folder(const char *path, const char *command, const char *const *temporaries, LsOutput **output) LS_MUST_USE;
+LsStatus ls_output_folder(const char *path, const char *command, const char *const *temporaries,
+                          LsOutput **output) LS_MUST_USE;
 LsStatus ls_output_file(const char *path, const char *command, LsOutput **output) LS_MUST_USE;
 
 /* LS_ERROR where the place was removed or taken over meanwhile: nothing more must be written. */

@@ -242,7 +242,8 @@ static LsStatus verify(LsSealed *file, const char *kind, bool trusted, bool *at_
     LsSealedHead head = {.version = 0};
     char digest[LS_DIGEST_TEXT] = "";
     *at_fault = false;
-    file->disk->fd = open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* what is no file is refused below, not waited for */
+    file->disk->fd = open(file->path,
+                          O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* what is no file is refused below, not waited for */
     if (file->disk->fd < 0) {
         *at_fault = errno == ENOENT || errno == ENOTDIR;
         return ls_fail(file->code, "%s: %s", file->path, strerror(errno));

@@ -60,8 +60,8 @@ static LsStatus infer(LsNode *node)
                             ls_shape_text(targets), ls_shape_text(x));
     int64_t classes = ((const Head *)node->attr)->classes;
     if (classes < 0 || classes > w->dim[0])
-        return ls_node_fail(node, "head_cross_entropy: %lld classes do not fit w %s: 1 to V, or 0 for all", (long long)classes,
-                            ls_shape_text(w));
+        return ls_node_fail(node, "head_cross_entropy: %lld classes do not fit w %s: 1 to V, or 0 for all",
+                            (long long)classes, ls_shape_text(w));
     Shape s = shape_of(node);
     node->scratch_forward = s.block * s.stride * (int64_t)sizeof(acc) + s.rows * (int64_t)sizeof(double);
     if (!ls_node_output(node, LS_ACC, 1, (int64_t[]){1}))
@@ -318,8 +318,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 }
 
 /* ls_head_cross_entropy(g, x, w, targets, classes): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in
- * 0..classes-1 or LS_IGNORE -> (1) LS_ACC: the sum over all targets that are not ignored. classes: rows of w that count,
- * 0 for all V. Forward fails with LS_DATA on any other target. */
+ * 0..classes-1 or LS_IGNORE -> (1) LS_ACC: the sum over all targets that are not ignored. classes: rows of w that
+ * count, 0 for all V. Forward fails with LS_DATA on any other target. */
 LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *targets, int64_t classes)
 {
     return ls_node(g, "head_cross_entropy", 3, (LsTensor *[]){x, w, targets}, &(Head){classes}, sizeof(Head));
@@ -328,18 +328,18 @@ LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w,
 static bool cases(LsGraph *g, int which)
 {
     /* B, T, C, V, lowest target: some ignored, or none; classes */
-    static const int64_t list[][6] = {{1, 1, 1, 1, 0, 0},    {2, 3, 5, 7, -1, 0},   {1, 7, 16, 65, -1, 0},
-                                      {3, 4, 9, 130, 0, 0},  {1, 2, 3, 1100, 0, 0}, {2, 5, 6, 64, -1, 59},
+    static const int64_t list[][6] = {{1, 1, 1, 1, 0, 0},   {2, 3, 5, 7, -1, 0},   {1, 7, 16, 65, -1, 0},
+                                      {3, 4, 9, 130, 0, 0}, {1, 2, 3, 1100, 0, 0}, {2, 5, 6, 64, -1, 59},
                                       {1, 3, 8, 40, 0, 2}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     const int64_t *d = list[which];
     LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){d[0], d[1], d[2]});
     LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){d[3], d[2]});
-    ls_head_cross_entropy(g, x, w,
-                          ls_case_input(g, "targets", LS_I32, (double)d[4], (double)(d[5] ? d[5] : d[3]), 2,
-                                        (int64_t[]){d[0], d[1]}),
-                          d[5]);
+    ls_head_cross_entropy(
+        g, x, w,
+        ls_case_input(g, "targets", LS_I32, (double)d[4], (double)(d[5] ? d[5] : d[3]), 2, (int64_t[]){d[0], d[1]}),
+        d[5]);
     return true;
 }
 

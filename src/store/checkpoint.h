@@ -67,8 +67,9 @@ LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint) LS_MUST_
 /* Patterns of the files that are written into a run folder itself, for ls_output_folder. */
 extern const char *const ls_run_temporaries[];
 
-/* Removes temporary files that a killed process left in a run folder, which the caller holds (io/output.h): those of files
- * that a training writes, and no others, since a prediction may be written into the same folder at this moment. */
+/* Removes temporary files that a killed process left in a run folder, which the caller holds (io/output.h): those of
+ * files that a training writes, and no others, since a prediction may be written into the same folder at this moment.
+ */
 LsStatus ls_checkpoint_clean(const char *run) LS_MUST_USE;
 
 /* To be called by a training that begins, before its first save, with the step it goes on from (-1: from the

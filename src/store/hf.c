@@ -111,7 +111,9 @@ static LsStatus check_config(const char *path, const char *yaml, bool *there)
     LS_TRY(ls_file_read(path, LS_USAGE, &text, &bytes));
     bool same = strcmp(text, yaml) == 0;
     ls_free(text);
-    return same ? LS_OK : ls_fail(LS_USAGE, "%s: is there already, and is not of this import; import into another folder", path);
+    return same
+               ? LS_OK
+               : ls_fail(LS_USAGE, "%s: is there already, and is not of this import; import into another folder", path);
 }
 
 /* The checkpoint comes last: a folder without one is no run, and importing again goes through. */
@@ -209,7 +211,8 @@ static LsStatus write_folder(const char *folder, const LsConfig *config, const L
     if (status == LS_OK)
         status = ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, &keys);
     if (status == LS_OK)
-        status = ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL}, &output);
+        status = ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL},
+                                  &output);
     if (status == LS_OK)
         status = ls_hf_tensors_out(config->model, params, path);
     if (status == LS_OK && tokenizer)

@@ -17,6 +17,7 @@ char *ls_resume_text(const LsConfig *config);
 LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config, const char *text) LS_MUST_USE;
 
 /* LS_DATA where the model of a checkpoint, imported or trained, has another tokenizer than the data. */
-LsStatus ls_resume_check_tokenizer(const LsCheckpoint *checkpoint, const LsConfig *config, const LsSource *data) LS_MUST_USE;
+LsStatus ls_resume_check_tokenizer(const LsCheckpoint *checkpoint, const LsConfig *config,
+                                   const LsSource *data) LS_MUST_USE;
 
 #endif
