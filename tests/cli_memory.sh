@@ -50,4 +50,21 @@ for precision in float bfloat16; do
 done
 [ -n "$base" ] || failed "no base in the plan"
 
+# Too little memory to read a file says nothing of the file: status 7, never damage.
+for command in 'inspect runs/float' 'diff runs/float runs/float' 'export runs/float -o exported' 'generate runs/float --ids 1' \
+    'predict runs/float --ids 1 -o logits.h5' 'import exported -o imported'; do
+    codes=""
+    for kibibytes in $(seq 70000 5000 400000); do
+        rm -rf imported
+        code=0
+        # shellcheck disable=SC2086
+        (ulimit -v "$kibibytes" && OMP_NUM_THREADS=1 exec "$lockstep" $command > out.txt 2> err.txt) || code=$?
+        codes+="$code "
+        [ $code = 0 ] && break
+        [ $code = 7 ] || [ $code = 127 ] || failed "$command in $kibibytes KiB: exit $code: $(grep error err.txt)"
+        grep -qi damaged out.txt err.txt && failed "$command in $kibibytes KiB: called damaged: $(cat out.txt err.txt)"
+    done
+    [[ $codes == *" 7 "* ]] && [ $code = 0 ] || failed "$command under limits of memory: $codes"
+done
+
 finish

@@ -40,7 +40,7 @@ says 0 "/output (62, 16, $characters) float32, logits of 990 tokens" predict run
 says 0 "/output (99, 10, $characters)" predict run --input text.txt --window 10 -o text-output.h5
 says 0 "/output (7, 16, $characters) float32, logits of 99 tokens" predict run --input text.h5 -o text-output.h5
 says 0 "logits of 891 tokens" predict run --input text.h5 --split train -o text-output.h5
-says 3 'has another vocabulary than the model' predict run --input bytes.h5 -o x.h5
+says 3 'has another tokenizer (bytes, 256 tokens' predict run --input bytes.h5 -o x.h5
 says 3 'empty.txt' predict run --input empty.txt -o x.h5
 says 3 'missing.txt' predict run --input missing.txt -o x.h5
 printf 'A strange $ign\n' > strange.txt

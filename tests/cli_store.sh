@@ -29,6 +29,21 @@ expect 0 'step 2/2' "$lockstep" train tune.yaml data.path=text.h5 output.path=tu
 says 2 'train.seed' train tune.yaml data.path=text.h5 output.path=tuned train.sequence=8 train.seed=8 \
     train.optimizer=sgd train.batch=2 train.steps=3
 
+# ---- The run folder is a value, whatever its name: config.yaml trains the imported model, in the same folder ----
+for name in 'imp #1' 'a: b' '[1]' '~' null '"quoted"' "it's" '| x' '{a: 1}' ' blanks ' '- x' 'true' '12'; do
+    says 0 'imported' import "$fixtures/gpt2-tiny" -o "$name"
+    expect 0 'step-00000000.h5 after step 0' "$lockstep" train "./$name/config.yaml" data.path=text.h5 train.sequence=8 train.batch=2 \
+        train.steps=1 train.evaluate_batches=1
+    [ -e "./$name/checkpoints/step-00000001.h5" ] || failed "$name: trained elsewhere"
+    rm -r "./$name"
+done
+# ---- Values of the command line are values ----
+says 0 'imported' import "$fixtures/gpt2-tiny" -o imported
+expect 0 '' "$lockstep" train imported/config.yaml data.path=text.h5 train.sequence=8 train.batch=2 train.steps=1 train.evaluate_batches=1 \
+    'output.path=out #2'
+[ -e 'out #2/checkpoints/step-00000001.h5' ] && [ ! -e out ] || failed "'out #2' was cut: $(ls)"
+rm -r imported 'out #2'
+
 # ---- Bad input ----
 cp -r "$fixtures/gpt2-tiny" changed
 sed -i 's/"scale_attn_by_inverse_layer_idx": false/"scale_attn_by_inverse_layer_idx": true/' changed/config.json

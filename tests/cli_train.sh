@@ -189,6 +189,7 @@ done
 fresh full
 expect 7 'No space left' env LOCKSTEP_FAULT=full:45 "$lockstep" train ../job.yaml
 [ -s runs/x/checkpoints/step-00000050.h5 ] || [ -z "$(ls runs/x/checkpoints)" ] || failed "full disk: $(ls runs/x/checkpoints)"
+[ "$(cat runs/x/status)" = failed ] || failed "full disk: status $(cat runs/x/status)"
 expect 0 '' "$lockstep" train ../job.yaml
 cd ..
 same straight full 'full disk and resumed'

@@ -237,10 +237,74 @@ static void test_round_trip(void)
     ls_config_free(second);
 }
 
+/* What stands behind the equals sign is the value; and it is printed so that it reads back. */
+static void test_values(void)
+{
+    static const struct {
+        const char *written, *value;
+    } cases[] = {
+        {"out #2", "out #2"},
+        {"#2", "#2"},
+        {"a: b", "a: b"},
+        {"it's", "it's"},
+        {"\"half", "\"half"},
+        {" outer blanks ", " outer blanks "},
+        {"| x", "| x"},
+        {"- x", "- x"},
+        {"*x", "*x"},
+        {"&x !y", "&x !y"},
+        {"@x", "@x"},
+        {"[x].h5", "[x].h5"},
+        {"a\\b", "a\\b"},
+        {"%x", "%x"},
+        {"---", "---"},
+        {"two\nlines\t", "two\nlines\t"},
+        {"bell\a", "bell\a"},
+        {"\xe2\x80\xa8 \xe2\x80\xa9 \xc2\x85 \xc2\x9f \xef\xbb\xbf \xef\xbf\xbf \xc3\xa4", NULL}, /* NULL: itself */
+        {"true", "true"},
+        {"1e3", "1e3"},
+        {"\"null\"", "null"},
+        {"'~'", "~"},
+        {"\"a\\x41\"", "aA"},
+        {"'it''s'", "it's"}};
+    for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
+        const char *expected = cases[i].value ? cases[i].value : cases[i].written;
+        char *override = ls_format("data.path=%s", cases[i].written);
+        LsConfig *config = ls_config_parse("text", "model:\n  kind: gpt\n", 1, &override);
+        if (!config)
+            fprintf(stderr, "%s\n", ls_message());
+        CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+        CU_ASSERT_STRING_EQUAL(config->data.path, expected);
+        char *yaml = ls_config_yaml(config);
+        LsConfig *again = yaml ? ls_config_parse("printed", yaml, 0, NULL) : NULL;
+        if (!again)
+            fprintf(stderr, "%s: %s\n", expected, ls_message());
+        CU_ASSERT_PTR_NOT_NULL_FATAL(again);
+        CU_ASSERT_STRING_EQUAL(again->data.path, expected);
+        ls_config_free(config);
+        ls_config_free(again);
+        ls_free(yaml);
+        ls_free(override);
+    }
+    static char *const none[] = {"data.path=", "data.path=~", "data.path=null"};
+    for (size_t i = 0; i < LS_COUNT_OF(none); i++) {
+        LsConfig *config = ls_config_parse("text", "model:\n  kind: gpt\ndata:\n  path: x\n", 1, &none[i]);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+        CU_ASSERT_PTR_NULL(config->data.path);
+        ls_config_free(config);
+    }
+    static char *const bad[] = {"data.path=\xff", "data.path=\"a\\0b\""};
+    CU_ASSERT_PTR_NULL(ls_config_parse("text", "model:\n  kind: gpt\n", 1, &bad[0]));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "must be UTF-8"));
+    CU_ASSERT_PTR_NULL(ls_config_parse("text", "model:\n  kind: gpt\n", 1, &bad[1]));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "zero byte"));
+}
+
 /* Every mistake of one text, in one message. */
 static void test_all_at_once(void)
 {
-    char *override[] = {"train.beta1=2", "trian.steps=3", "steps=5", "train.clip=[1]", "data.path=*x"};
+    char *override[] = {"train.beta1=2",  "trian.steps=3",       "steps=5",
+                        "train.clip=[1]", "train.clip=5 # five", "data.path=\"x\"y\""};
     CU_ASSERT_PTR_NULL(ls_config_parse("job.yaml",
                                        "model:\n"
                                        "  kind: gpt\n"
@@ -260,7 +324,7 @@ static void test_all_at_once(void)
                                        "data: text\n", /* 16 */
                                        (int)LS_COUNT_OF(override), override));
     static const char *const expected[] = {
-        "job.yaml: 17 mistakes:",
+        "job.yaml: 18 mistakes:",
         "line 3: model.layer: unknown; did you mean 'layers'?",
         "line 4: model.heads: 'many' is not a whole number",
         "line 5: model.dropout: 1 is out of range: 0 to 0.99",
@@ -277,7 +341,8 @@ static void test_all_at_once(void)
         "command line: section trian: unknown; did you mean 'train'?",
         "command line: 'steps=5' is not of the form section.name=value",
         "command line: train.clip=[1]: a list where one value belongs",
-        "command line: anchors (&) and aliases (*) are not allowed"};
+        "command line: train.clip: '5 # five' is not a number",
+        "command line: did not find expected"};
     for (size_t i = 0; i < LS_COUNT_OF(expected); i++) {
         if (!strstr(ls_message(), expected[i]))
             fprintf(stderr, "missing: %s\n", expected[i]);
@@ -347,7 +412,7 @@ static void test_files(void)
     CU_ASSERT_PTR_NULL(ls_config_load(path, 0, NULL));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "No such file"));
     CU_ASSERT_PTR_NULL(ls_config_load(harness_folder(), 0, NULL));
-    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "is a folder"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "this is a folder"));
     size_t huge = (1 << 20) + 1;
     char *text = ls_alloc(huge);
     memset(text, '#', huge);
@@ -425,6 +490,7 @@ int main(void)
                                                  {"settings", test_settings},
                                                  {"precedence", test_precedence},
                                                  {"printed and read back", test_round_trip},
+                                                 {"values of the command line", test_values},
                                                  {"all mistakes at once", test_all_at_once},
                                                  {"bad texts", test_bad_texts},
                                                  {"files", test_files},

@@ -92,6 +92,31 @@ static void test_top_p(void)
     check_frequencies(&s, two);
 }
 
+/* Ids that are never drawn count for nothing, however likely, and whatever else restricts the draw. */
+static void test_never(void)
+{
+    bool never[V] = {[1] = true, [3] = true, [5] = true, [8] = true}, allowed[V];
+    for (int i = 0; i < V; i++)
+        allowed[i] = !never[i];
+    LsSampling s = sampling(0, 0, 1);
+    s.never = never;
+    CU_ASSERT_EQUAL(draw(&s, logits, V, 0, 0), 7);
+    s = sampling(1.3, 0, 1);
+    s.never = never;
+    check_frequencies(&s, allowed);
+    s.top_k = V; /* more than are left */
+    check_frequencies(&s, allowed);
+    s.top_k = 2; /* of those that are left */
+    check_frequencies(&s, (bool[V]){[7] = true, [0] = true});
+    for (int i = 0; i < V; i++)
+        never[i] = true;
+    LsSampler *sampler = ls_sampler_new(V);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(sampler);
+    int32_t token = -1;
+    ASSERT_FAILS(ls_sampler_draw(sampler, &s, logits, 0, 0, &token), LS_USAGE, "none of the model's 12 ids");
+    ls_sampler_free(sampler);
+}
+
 static void test_seeds(void)
 {
     enum { MANY = 5000 };
@@ -128,6 +153,7 @@ static void test_not_finite(void)
 int main(void)
 {
     return harness_run("sampling", (HarnessTest[]){{"greedy", test_greedy},
+                                                   {"ids that are never drawn", test_never},
                                                    {"all", test_all},
                                                    {"top-k", test_top_k},
                                                    {"top-p", test_top_p},

@@ -237,11 +237,11 @@ static void test_open(void)
     const char *characters = harness_path("like.h5"), *second = harness_path("second.h5");
     ASSERT_OK(prepare("characters", 0, 1, &text, characters));
     data.validation_path = (char *)(uintptr_t)characters;
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "different vocabularies");
+    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "has another tokenizer");
     CU_ASSERT(!training && !validation);
     ASSERT_OK(prepare("characters", 0, 1, (char *[]){write_file("xyz.txt", "xyzxyzxyzxyz", 12)}, second)); /* as many, but others */
     data.path = (char *)(uintptr_t)second;
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "different vocabularies");
+    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "has another tokenizer");
     /* another text with the first one's vocabulary */
     char *other = write_file("other.txt", "cccccccccccc", 12);
     LsTextSettings like = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters};

@@ -25,7 +25,7 @@ static void toy_build(LsGraph *g, const void *config, const LsShape *shape)
     LsTensor *head = ls_param(g, "head_w", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
     LsTensor *x = ls_linear(g, ls_embedding(g, table, ids), w, b, LS_GELU); /* (B, T, C) */
     LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
-    ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets));
+    ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets, 0));
 }
 
 static const LsModel toy_model = {.name = "toy", .build = toy_build};

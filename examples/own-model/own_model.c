@@ -34,7 +34,7 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     LsTensor *x = ls_tanh(g, ls_linear(g, ls_embedding(g, table, ids), w, b, LS_NO_ACTIVATION)); /* x: (B, T, C) */
     if (shape->want == LS_WANT_LOSS) {
         LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
-        ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets));
+        ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets, 0));
     } else
         ls_output(g, "output", ls_linear(g, shape->want == LS_WANT_LAST ? ls_last(g, x) : x, head, NULL, LS_NO_ACTIVATION));
 }

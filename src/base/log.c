@@ -1,10 +1,13 @@
 #include "lockstep/base.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
+#include <unistd.h>
 
 static bool muted;
 static FILE *log_file;
@@ -55,10 +58,22 @@ void ls_log_mute(bool mute) { muted = mute; }
 LsStatus ls_log_open(const char *path)
 {
     ls_log_close();
-    log_file = fopen(path, "a");
-    if (!log_file)
-        return ls_fail(LS_ERROR, "%s: %s; the run folder must be writable", path, strerror(errno));
-    return LS_OK;
+    struct stat st;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd < 0 && (errno == ELOOP || errno == ENXIO)) /* a link, and a pipe that nobody reads */
+        return ls_fail(LS_USAGE,
+                       "%s: is a link or a pipe, and what it leads to is not the log's to write to; remove it", path);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))) {
+        close(fd);
+        return ls_fail(LS_USAGE, "%s: is no file; remove it", path);
+    }
+    log_file = fd >= 0 ? fdopen(fd, "a") : NULL;
+    if (log_file)
+        return LS_OK;
+    LsStatus status = ls_fail(LS_ERROR, "%s: %s; the run folder must be writable", path, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return status;
 }
 
 void ls_log_close(void)

@@ -1,11 +1,15 @@
 #include "base/trace.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define EVENTS 32768 /* gathered before they are written */
 #define NAMES 8192   /* places for distinct names, a power of two */
+#define TRACE_START "[\n{\"ph\":\"M\""
 #define NAME_BYTES ((size_t)512 << 10)
 
 typedef struct Event {
@@ -107,6 +111,36 @@ static void write_events(Trace *t)
     t->events = 0;
 }
 
+/* Opens a file to write the trace to: a new one, or an older trace. Whatever else stands there is not the program's to
+ * overwrite. NULL with a message. */
+static FILE *open_file(const char *path)
+{
+    char start[16] = "";
+    struct stat st = {.st_size = 0};
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0666);
+    if (fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0) {
+        ssize_t bytes = pread(fd, start, sizeof start - 1, 0);
+        if (bytes < 0 || strncmp(start, TRACE_START, strlen(TRACE_START)) != 0) {
+            close(fd);
+            ls_fail(LS_USAGE, "%s: is there already and is no trace; name another file", path);
+            return NULL;
+        }
+    }
+    if (fd >= 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode)) { /* /dev/null is welcome */
+        close(fd);
+        ls_fail(LS_USAGE, "%s: is no file; name one that can be written", path);
+        return NULL;
+    }
+    FILE *file = fd >= 0 && (S_ISCHR(st.st_mode) || ftruncate(fd, 0) == 0) ? fdopen(fd, "w") : NULL;
+    if (!file) {
+        ls_fail(LS_USAGE, "%s: %s; name a file that can be written", path,
+                errno == ELOOP ? "is a symbolic link" : strerror(errno));
+        if (fd >= 0)
+            close(fd);
+    }
+    return file;
+}
+
 LsStatus ls_trace_open(const char *path, int rank)
 {
     if (trace)
@@ -115,17 +149,16 @@ LsStatus ls_trace_open(const char *path, int rank)
     if (!t)
         return LS_RESOURCE;
     t->path = ls_strdup(path);
-    t->file = t->path ? fopen(path, "w") : NULL;
+    t->file = t->path ? open_file(path) : NULL;
     if (!t->file) {
-        LsStatus status =
-            t->path ? ls_fail(LS_USAGE, "%s: %s; name a file that can be written", path, strerror(errno)) : LS_RESOURCE;
+        LsStatus status = ls_message_status();
         ls_free(t->path);
         ls_free(t);
         return status;
     }
     t->rank = rank;
     t->zero = ls_seconds();
-    fputs("[\n", t->file);
+    fputs("[\n", t->file); /* with the next line's beginning: TRACE_START */
     put_meta(t, LS_TRACE_STEP, "process_name", "rank %d", rank);
     put_meta(t, LS_TRACE_STEP, "thread_name", "step", 0);
     put_meta(t, LS_TRACE_SUMS, "thread_name", "sums under way", 0);

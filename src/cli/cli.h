@@ -105,6 +105,9 @@ LsStatus ls_print_json(json_t *object) LS_MUST_USE;
  * passed over. */
 void ls_print_fields(json_t *object, int indent);
 
+/* A text as JSON; bytes that are no UTF-8 (in names of files) become U+FFFD. */
+json_t *ls_json_text(const char *text);
+
 /* A number, or null where it is not finite (JSON has no NaN). */
 json_t *ls_json_number(double value);
 

@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/tensors.h"
+#include "io/file.h"
 #include "store/checkpoint.h"
 
 #include <errno.h>
@@ -57,7 +58,7 @@ typedef struct Rows {
 static LsStatus read_rows(const char *run, Rows *rows)
 {
     char *path = ls_format("%s/metrics.jsonl", run), *line = NULL;
-    FILE *file = path ? fopen(path, "r") : NULL;
+    FILE *file = path ? ls_stream_regular(path, LS_CHECKPOINT) : NULL;
     size_t room = 0;
     int64_t slots = 0;
     LsStatus status = path ? LS_OK : LS_RESOURCE;
@@ -191,7 +192,7 @@ static LsStatus compare_tensor(const LsFileTensors file[2], const LsFileTensor *
         compare_values(a, b, x->count, difference);
     ls_free(a);
     ls_free(b);
-    return b ? LS_OK : LS_CHECKPOINT;
+    return b ? LS_OK : ls_message_status();
 }
 
 static bool counts(const Difference *difference, double tolerance)
@@ -331,7 +332,7 @@ static LsStatus compare(Diff *d)
 static LsStatus run(LsCall *call)
 {
     Diff d = {.options = call->options, .run = {call->operand[0], call->operand[1]}};
-    d.result = json_pack("{s:[s, s], s:[]}", "runs", d.run[0], d.run[1], "checkpoints");
+    d.result = json_pack("{s:[o, o], s:[]}", "runs", ls_json_text(d.run[0]), ls_json_text(d.run[1]), "checkpoints");
     if (!d.result)
         return ls_fail(LS_RESOURCE, "out of memory for the comparison");
     LsStatus status = compare(&d);

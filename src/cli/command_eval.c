@@ -59,6 +59,10 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     if (!e->source)
         return ls_fail(LS_DATA, "%s has no validation part: set data.validation_path, or use --split train",
                        config->data.path);
+    int64_t vocabulary = 0;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
+    LS_TRY(ls_data_check_loss(config, e->source));
     choose_rows(e);
     e->evaluation.samples = e->options->batches * config->train.batch;
     e->evaluation.step = e->model.progress.step;
@@ -77,11 +81,11 @@ static LsStatus report(const Eval *e)
     double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
     double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN; /* of the raw text, whatever the tokenizer */
     if (e->options->json) {
-        json_t *object =
-            json_pack("{s:s, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint", e->model.path, "step",
-                      (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity",
-                      ls_json_number(exp(loss)), "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets,
-                      "seconds", e->seconds, "tokens_per_second", speed);
+        json_t *object = json_pack("{s:o, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint",
+                                   ls_json_text(e->model.path), "step", (json_int_t)e->evaluation.step, "split",
+                                   e->options->split, "loss", loss, "perplexity", ls_json_number(exp(loss)),
+                                   "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets, "seconds",
+                                   e->seconds, "tokens_per_second", speed);
         if (object && bytes > 0)
             json_object_set_new(object, "bits_per_byte", ls_json_number(bits_per_byte));
         return ls_print_json(object);

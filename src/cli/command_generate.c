@@ -146,7 +146,25 @@ static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int3
     return *count > 0 ? LS_OK : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
 }
 
-static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *prompt, int64_t count, Printer *printer)
+/* (V) the model's ids that its tokenizer lacks: a vocabulary may be padded. NULL with LS_OK where it lacks none. */
+static LsStatus find_padding(const LsLoaded *model, bool **never)
+{
+    int64_t vocabulary = 0, lacking = 0;
+    *never = NULL;
+    if (!model->tokenizer || !ls_config_model_int(model->config, "vocabulary", &vocabulary))
+        return LS_OK;
+    bool *list = ls_alloc_array(vocabulary, sizeof *list);
+    for (int64_t id = 0; list && id < vocabulary; id++)
+        lacking += list[id] = !ls_tokenizer_has(model->tokenizer, id);
+    if (lacking > 0)
+        *never = list;
+    else
+        ls_free(list);
+    return list ? LS_OK : LS_RESOURCE;
+}
+
+static LsStatus sample(const Options *o, const LsLoaded *model, const bool *never, const int32_t *prompt, int64_t count,
+                       Printer *printer)
 {
     LsSampling sampling = {.temperature = o->temperature,
                            .top_k = o->top_k,
@@ -155,7 +173,8 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *p
                            .tokens = o->tokens,
                            .batch = o->batch,
                            .precision = ls_precision_named(o->precision),
-                           .stop = -1};
+                           .stop = -1,
+                           .never = never};
     LsGenerationSpeed speed;
     if (model->tokenizer && !o->no_stop)
         sampling.stop = (int32_t)ls_tokenizer_end(model->tokenizer);
@@ -184,17 +203,20 @@ static LsStatus run(LsCall *call)
     Printer printer = {0};
     int32_t *prompt = NULL;
     int64_t count = 0;
+    bool *never = NULL;
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1,
                                           ls_precision_named(o->precision), &model));
     LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
     printer.tokenizer = o->ids ? NULL : model.tokenizer;
-    LS_TRY_CLEANUP(sample(o, &model, prompt, count, &printer));
+    LS_TRY_CLEANUP(find_padding(&model, &never));
+    LS_TRY_CLEANUP(sample(o, &model, never, prompt, count, &printer));
 cleanup:
     for (int64_t b = 0; printer.stream && b < printer.streams; b++)
         ls_free(printer.stream[b].bytes);
     ls_free(printer.stream);
     ls_free(prompt);
+    ls_free(never);
     ls_loaded_free(&model);
     return status;
 }

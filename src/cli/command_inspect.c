@@ -1,6 +1,7 @@
 /* lockstep inspect FILE: what a checkpoint, a run folder or a data set holds, and whether it is whole. */
 #include "base/text.h"
 #include "cli/cli.h"
+#include "cli/run_folder.h"
 #include "cli/tensors.h"
 #include "config/config.h"
 #include "data/data.h"
@@ -90,7 +91,7 @@ static LsStatus describe_checkpoint(const char *path, json_t **object)
     LsFileTensors tensors = {0};
     Totals totals = {0};
     struct stat st;
-    json_t *list = json_array(), *made = json_pack("{s:s, s:s}", "file", path, "kind", "checkpoint");
+    json_t *list = json_array(), *made = json_pack("{s:o, s:s}", "file", ls_json_text(path), "kind", "checkpoint");
     LsStatus status = list && made ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
     if (status == LS_OK)
         status = ls_file_tensors_open(path, &tensors);
@@ -100,7 +101,7 @@ static LsStatus describe_checkpoint(const char *path, json_t **object)
         status = add_summary(tensors.checkpoint, made);
     for (int i = 0; i < tensors.count && status == LS_OK; i++) {
         json_t *one = tensor_json(&tensors, &tensors.list[i], &totals);
-        status = one && json_array_append_new(list, one) == 0 ? LS_OK : LS_CHECKPOINT;
+        status = one && json_array_append_new(list, one) == 0 ? LS_OK : ls_message_status();
     }
     if (status == LS_OK) {
         json_object_set_new(made, "parameters", json_integer(totals.elements));
@@ -154,30 +155,51 @@ static LsStatus inspect_checkpoint(const char *path, const Options *o)
 
 /* ---- Run folders ------------------------------------------------------------------------------------------------- */
 
-/* The file's first word, NULL where there is none. */
-static json_t *first_word(const char *run, const char *name)
+#define GOES_ON "lockstep train goes on from the newest checkpoint"
+
+/* Who trains there, in words; the caller frees it. NULL where nobody does, or should. */
+static char *owner_words(LsLockState state, const LsLockOwner *owner, bool running)
 {
-    char word[64] = "", *path = ls_format("%s/%s", run, name);
-    FILE *file = path ? fopen(path, "r") : NULL;
-    bool found = file && fscanf(file, "%63s", word) == 1;
-    if (file)
-        fclose(file);
-    ls_free(path);
-    return found ? json_string(word) : json_null();
+    char text[LS_LOCK_TEXT];
+    const char *who = owner->pid > 0 ? ls_lock_owner_text(owner, text) : "a process that left no name";
+    if (state == LS_LOCK_HELD)
+        return ls_strdup(who);
+    if (state == LS_LOCK_UNKNOWN)
+        return ls_format("%s, if it still runs: that cannot be seen from here", who);
+    if (state == LS_LOCK_STALE)
+        return ls_format("none: it ended without a word (%s); " GOES_ON, who);
+    return running ? ls_strdup("none: it ended without a word; " GOES_ON) : NULL;
+}
+
+/* The status, and whether anybody trains there. */
+static void add_status(const char *run, json_t *object)
+{
+    char word[LS_STATUS_WORD];
+    LsLockOwner owner;
+    LsLockState state = ls_run_folder_owner(run, &owner);
+    ls_run_folder_read_status(run, word);
+    json_object_set_new(object, "status", word[0] ? ls_json_text(word) : json_null());
+    json_object_set_new(object, "alive", state == LS_LOCK_UNKNOWN ? json_null() : json_boolean(state == LS_LOCK_HELD));
+    char *words = owner_words(state, &owner, strcmp(word, "running") == 0);
+    if (words)
+        json_object_set_new(object, "owner", ls_json_text(words));
+    ls_free(words);
 }
 
 /* Number of rows of metrics.jsonl and the last one. */
 static void add_metrics(const char *run, json_t *object)
 {
     char *path = ls_format("%s/metrics.jsonl", run), *line = NULL;
-    FILE *file = path ? fopen(path, "r") : NULL;
+    FILE *file = path ? ls_stream_regular(path, LS_CHECKPOINT) : NULL;
     size_t room = 0;
-    json_int_t rows = 0;
+    json_int_t rows = 0, unreadable = 0;
+    ssize_t bytes;
     json_t *last = NULL;
-    while (file && getline(&line, &room, file) > 0) {
+    while (file && (bytes = getline(&line, &room, file)) > 0) {
         json_t *row = json_loads(line, 0, NULL);
         if (!json_is_object(row)) {
-            json_decref(row); /* the half-written last line of a killed process */
+            json_decref(row);
+            unreadable += line[bytes - 1] == '\n'; /* without its end: the last line of a killed process */
             continue;
         }
         json_decref(last);
@@ -185,6 +207,8 @@ static void add_metrics(const char *run, json_t *object)
         rows++;
     }
     json_object_set_new(object, "rows_of_metrics", json_integer(rows));
+    if (unreadable > 0)
+        json_object_set_new(object, "unreadable_rows", json_integer(unreadable));
     if (last)
         json_object_set_new(object, "last_row", last);
     free(line);
@@ -193,20 +217,25 @@ static void add_metrics(const char *run, json_t *object)
     ls_free(path);
 }
 
-/* One checkpoint of a run as {file, step, whole, message}. Returns whether it is whole. */
-static bool add_checkpoint(const char *path, int64_t step, json_t *list)
+/* One checkpoint of a run as {file, step, whole, message}. Too little memory to read it is a failure: it may be
+ * whole. */
+static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int *damaged)
 {
     json_t *object = NULL;
-    bool whole = describe_checkpoint(path, &object) == LS_OK;
-    json_t *one = json_pack("{s:s, s:I, s:b}", "file", path, "step", (json_int_t)step, "whole", whole);
+    LsStatus status = describe_checkpoint(path, &object);
+    bool whole = status == LS_OK;
+    if (status == LS_RESOURCE)
+        return ls_fail_in(status, "%s", path);
+    json_t *one = json_pack("{s:o, s:I, s:b}", "file", ls_json_text(path), "step", (json_int_t)step, "whole", whole);
     if (whole) {
         json_object_set(one, "not_finite", json_object_get(object, "not_finite"));
         json_object_set(one, "bytes", json_object_get(object, "bytes"));
     } else
-        json_object_set_new(one, "message", json_string(ls_message()));
-    json_array_append_new(list, one);
+        json_object_set_new(one, "message", ls_json_text(ls_message()));
+    *damaged += !whole;
     json_decref(object);
-    return whole;
+    return one && json_array_append_new(list, one) == 0 ? LS_OK
+                                                        : ls_fail(LS_RESOURCE, "out of memory for the description");
 }
 
 static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)
@@ -214,14 +243,14 @@ static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)
     int64_t *steps = NULL;
     int count = 0;
     LS_TRY(ls_checkpoint_steps(run, &steps, &count));
-    for (int i = count - 1; i >= 0; i--) {
+    LsStatus status = LS_OK;
+    for (int i = count - 1; i >= 0 && status == LS_OK; i--) {
         char *path = ls_checkpoint_path(run, steps[i]);
-        if (path)
-            *damaged += !add_checkpoint(path, steps[i], list);
+        status = path ? add_checkpoint(path, steps[i], list, damaged) : LS_RESOURCE;
         ls_free(path);
     }
     ls_free(steps);
-    return LS_OK;
+    return status;
 }
 
 static void print_checkpoints(json_t *list)
@@ -243,12 +272,12 @@ static void print_checkpoints(json_t *list)
 static LsStatus inspect_run(const char *path, const Options *o)
 {
     int damaged = 0;
-    json_t *list = json_array(), *object = json_pack("{s:s, s:s}", "folder", path, "kind", "run");
+    json_t *list = json_array(), *object = json_pack("{s:o, s:s}", "folder", ls_json_text(path), "kind", "run");
     LsStatus status = list && object ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
     if (status == LS_OK)
         status = add_checkpoints(path, list, &damaged);
     if (status == LS_OK) {
-        json_object_set_new(object, "status", first_word(path, "status"));
+        add_status(path, object);
         add_metrics(path, object);
         json_object_set(object, "checkpoints", list);
         if (json_array_size(list) == 0 && json_integer_value(json_object_get(object, "rows_of_metrics")) == 0)

@@ -5,10 +5,14 @@
 #include "data/text.h"
 #include "io/file.h"
 #include "io/memory_limit.h"
+#include "io/output.h"
 #include "train/train.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 typedef struct Options {
     char *input, *ids, *output, *split;
@@ -45,21 +49,14 @@ static bool is_data_set(const char *path)
 }
 
 /* The data set must number its tokens as the model does. */
-static LsStatus check_tokenizer(LsSealed *file, const LsTokenizer *expected)
+static LsStatus check_tokenizer(LsSealed *file, const Prediction *p)
 {
     LsTokenizer *tokenizer = ls_text_tokenizer(file);
-    char *one = tokenizer ? ls_tokenizer_to_json(tokenizer) : NULL,
-         *other = one && expected ? ls_tokenizer_to_json(expected) : NULL;
-    LsStatus status = LS_OK;
-    if (!one || (expected && !other))
-        status = LS_DATA;
-    else if (expected && strcmp(one, other) != 0)
-        status = ls_fail(
-            LS_DATA, "%s: has another vocabulary than the model; prepare it with --like the data set of the training",
-            ls_sealed_path(file));
+    if (!tokenizer)
+        return ls_message_status();
+    LsSource source = {.vocabulary = ls_tokenizer_vocabulary(tokenizer), .tokenizer = tokenizer};
+    LsStatus status = ls_data_check_model(ls_sealed_path(file), &source, p->model.path, p->model.tokenizer, 0);
     ls_tokenizer_free(tokenizer);
-    ls_free(one);
-    ls_free(other);
     return status;
 }
 
@@ -90,7 +87,7 @@ static LsStatus read_data_set(Prediction *p)
     int64_t dim[LS_SEALED_RANK] = {0};
     LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     char *name = ls_format("%s/tokens", p->options->split);
-    LsStatus status = file && name ? check_tokenizer(file, p->model.tokenizer) : LS_DATA;
+    LsStatus status = file && name ? check_tokenizer(file, p) : ls_message_status();
     if (status == LS_OK)
         status = ls_sealed_shape(file, name, &exists, &type, &rank, dim);
     if (status == LS_OK && (!exists || rank != 1 || dim[0] < 1))
@@ -105,6 +102,20 @@ static LsStatus read_data_set(Prediction *p)
     return status;
 }
 
+/* A file or a pipe; a device has no end. */
+static LsStatus read_input_text(const char *path, char **text, int64_t *bytes)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode))
+        return ls_file_read(path, LS_DATA, text, bytes);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
+    LsStatus status = ls_descriptor_read(fd, path, LS_DATA, text, bytes);
+    close(fd);
+    return status;
+}
+
 static LsStatus read_text(Prediction *p)
 {
     const char *path = p->options->input;
@@ -112,7 +123,7 @@ static LsStatus read_text(Prediction *p)
     int64_t bytes = 0;
     if (!p->model.tokenizer)
         return ls_fail(LS_USAGE, "predict: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
-    LS_TRY(ls_file_read(path, LS_DATA, &text, &bytes));
+    LS_TRY(read_input_text(path, &text, &bytes));
     LsStatus status = bytes > 0 ? ls_tokenizer_encode(p->model.tokenizer, text, bytes, &p->ids, &p->count)
                                 : ls_fail(LS_DATA, "is empty; there is nothing to predict from");
     ls_free(text);
@@ -214,7 +225,7 @@ static LsStatus write_output(const Prediction *p)
 {
     LsSealed *file = ls_sealed_create(p->options->output, "output", 1, LS_DATA);
     if (!file)
-        return LS_DATA;
+        return ls_message_status();
     LsStatus status = LS_OK;
     const int64_t dim[3] = {p->rows, p->length, p->vocabulary};
     LS_TRY_CLEANUP(ls_sealed_write(file, "output", LS_FILE_FLOAT32, 3, dim, p->output, 0));
@@ -233,14 +244,18 @@ static LsStatus run(LsCall *call)
 {
     Prediction p = {.options = call->options};
     LsStatus status = LS_OK;
+    LsOutput *output = NULL;
     LS_TRY_CLEANUP(ls_load(call->operand[0], p.options->best, call->operands - 1, call->operand + 1, &p.model));
     LS_TRY_CLEANUP(read_input(&p));
     LS_TRY_CLEANUP(choose_shape(&p));
+    status = ls_output_file(p.options->output, "predict", &output);
+    LS_TRY_CLEANUP(status == LS_ERROR ? LS_DATA : status);
     LS_TRY_CLEANUP(compute(&p));
     LS_TRY_CLEANUP(write_output(&p));
     printf("%s: /output (%lld, %lld, %lld) float32, logits of %lld tokens\n", p.options->output, (long long)p.rows,
            (long long)p.length, (long long)p.vocabulary, (long long)p.count);
 cleanup:
+    ls_output_release(output, status == LS_OK);
     ls_free(p.ids);
     ls_free(p.output);
     ls_free(p.row_ids);

@@ -2,11 +2,10 @@
 #include "cli/cli.h"
 #include "data/data.h"
 #include "io/file.h"
+#include "io/output.h"
 
-#include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 typedef struct Options {
     char *output;
@@ -34,21 +33,17 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/* Everything that can be known before hours of work. */
-static LsStatus check_output(const char *output, int sources, char *const *source)
+/* Everything that can be known before hours of work; then the output is this process's. */
+static LsStatus open_output(const char *path, int sources, char *const *source, LsOutput **output)
 {
     struct stat st;
-    const char *slash = strrchr(output, '/');
-    char *folder = slash ? ls_format("%.*s", (int)(slash - output) + 1, output) : ls_strdup(".");
-    LsStatus status = folder ? ls_make_folders(folder) : LS_RESOURCE;
-    if (status == LS_OK && stat(output, &st) == 0 && S_ISDIR(st.st_mode))
-        status = ls_fail(LS_USAGE, "%s: is a folder; name the data set's file", output);
-    if (status == LS_OK && access(folder, W_OK | X_OK) != 0)
-        status = ls_fail(LS_DATA, "%s: nothing can be written to its folder: %s", output, strerror(errno));
-    for (int i = 0; i < sources && status == LS_OK; i++)
-        if (same_file(output, source[i]))
-            status = ls_fail(LS_USAGE, "%s is a source and the output at once", source[i]);
-    ls_free(folder);
+    *output = NULL;
+    if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+        return ls_fail(LS_USAGE, "%s: is a folder; name the data set's file", path);
+    for (int i = 0; i < sources; i++)
+        if (same_file(path, source[i]))
+            return ls_fail(LS_USAGE, "%s is a source and the output at once", source[i]);
+    LsStatus status = ls_output_file(path, "prepare", output);
     return status == LS_ERROR ? LS_DATA : status;
 }
 
@@ -58,9 +53,12 @@ static LsStatus run(LsCall *call)
     const LsDataKind *kind = ls_data_kind(call->kind.name);
     if (!kind)
         return LS_USAGE;
-    LS_TRY(check_output(o->output, call->operands, call->operand));
+    LsOutput *output = NULL;
+    LS_TRY(open_output(o->output, call->operands, call->operand, &output));
     double start = ls_seconds();
-    LS_TRY(kind->prepare(call->settings, call->operands, call->operand, o->output));
+    LsStatus status = kind->prepare(call->settings, call->operands, call->operand, o->output);
+    ls_output_release(output, status == LS_OK);
+    LS_TRY(status);
     json_t *object = NULL;
     LS_TRY(ls_data_inspect(o->output, &object)); /* reads it back: what is told is what is there */
     ls_log("%s: written and verified in %.1f s", o->output, ls_seconds() - start);

@@ -45,7 +45,8 @@ typedef struct Run {
     char *text, *tokenizer;
     char *resumed;        /* checkpoint this run goes on from, or NULL */
     int64_t resumed_step; /* -1: none */
-    bool accepted;        /* the folder is this run's: its status and log may be written */
+    bool accepted;        /* the folder is this run's: its log may be written */
+    bool nothing_to_do;   /* all steps are done: what the folder says of its training stays as it is */
 } Run;
 
 /* ---- Hooks of the loop ------------------------------------------------------------------------------------------- */
@@ -59,7 +60,9 @@ static LsStatus on_save(void *self, const LsTrainer *t)
     char *path = ls_checkpoint_path(run->folder.path, t->progress.step);
     if (!path)
         return LS_RESOURCE;
-    LsStatus status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
+    LsStatus status = ls_run_folder_check(&run->folder);
+    if (status == LS_OK)
+        status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
     if (status == LS_OK)
         status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, run->text, run->tokenizer);
     if (status == LS_OK)
@@ -79,6 +82,7 @@ static LsStatus on_row(void *self, const LsMetrics *metrics)
     Run *run = self;
     if (isfinite(metrics->validation_loss))
         ls_progress_evaluated(&run->bar, metrics);
+    LS_TRY(ls_run_folder_check(&run->folder));
     return ls_run_folder_row(&run->folder, metrics);
 }
 
@@ -115,7 +119,7 @@ static LsStatus open_data(Run *run)
                        (long long)asked, run->config->data.path, (long long)needed);
     if (asked == 0)
         ls_config_set_model_int(run->config, "vocabulary", needed);
-    return LS_OK;
+    return ls_data_check_loss(run->config, run->training);
 }
 
 static LsStatus check_disk(const Run *run)
@@ -157,6 +161,26 @@ static LsStatus load(Run *run, LsCheckpoint *checkpoint)
     return run->resumed ? LS_OK : LS_RESOURCE;
 }
 
+/* A status `running` in a folder whose lock was free: whoever trained here ended without a word. */
+static void tell_interrupted(const Run *run)
+{
+    char word[LS_STATUS_WORD];
+    if (strcmp(ls_run_folder_read_status(run->folder.path, word), "running") == 0)
+        ls_warn("%s: the last training here ended without a word (killed, or its machine lost): its status still says "
+                "'running'",
+                run->folder.path);
+}
+
+/* What the folder says of its training, from here on. */
+static LsStatus begin_writing(Run *run)
+{
+    LsTrainer *t = run->trainer;
+    LS_TRY(ls_checkpoint_begin(run->folder.path, t->progress.step));
+    LS_TRY(ls_run_folder_metrics(&run->folder, t->progress.step, t->progress.metrics_rows));
+    LS_TRY(ls_run_folder_config(&run->folder, run->text));
+    return ls_run_folder_status(&run->folder, "running");
+}
+
 /* Takes the run folder over and loads the checkpoint to go on from. Rank 0 alone. */
 static LsStatus open_folder(Run *run)
 {
@@ -166,7 +190,7 @@ static LsStatus open_folder(Run *run)
     if (!run->text)
         return LS_RESOURCE;
     LsCheckpoint *checkpoint = NULL;
-    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, &checkpoint));
+    LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, run->training, &checkpoint));
     LsStatus status = check_disk(run);
     if (status == LS_OK && checkpoint)
         status = load(run, checkpoint);
@@ -174,10 +198,10 @@ static LsStatus open_folder(Run *run)
     LS_TRY(status);
     LS_TRY(open_log(run));
     run->accepted = true;
-    LS_TRY(ls_checkpoint_begin(run->folder.path, t->progress.step));
-    LS_TRY(ls_run_folder_metrics(&run->folder, t->progress.step));
-    LS_TRY(ls_run_folder_config(&run->folder, run->text));
-    LS_TRY(ls_run_folder_status(&run->folder, "running"));
+    tell_interrupted(run);
+    run->nothing_to_do = t->progress.step >= run->config->train.steps;
+    if (!run->nothing_to_do)
+        LS_TRY(begin_writing(run));
     if (run->training->tokenizer && !(run->tokenizer = ls_tokenizer_to_json(run->training->tokenizer)))
         return LS_RESOURCE;
     return LS_OK;
@@ -244,22 +268,30 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
     return ls_trace_file_close(run->comm, run->options->trace, train(run));
 }
 
+/* The run's last word, in a folder that is still its own. The message of its failure stays. */
+static void write_status(const Run *run, LsStatus status)
+{
+    bool complete = run->nothing_to_do && run->trainer->progress.step == run->config->train.steps;
+    if (!run->accepted || (run->nothing_to_do && !complete))
+        return;
+    char *message = status == LS_OK ? NULL : ls_strdup(ls_message());
+    if (ls_run_folder_check(&run->folder) == LS_OK &&
+        ls_run_folder_status(&run->folder, ls_run_folder_word(status)) != LS_OK)
+        ls_warn("the run's status could not be written: %s", ls_message());
+    if (message)
+        ls_fail(status, "%s", message);
+    ls_free(message);
+}
+
 static LsStatus run(LsCall *call)
 {
     Run run = {.options = call->options, .comm = call->comm, .folder = {.metrics = -1}, .resumed_step = -1};
     LsStatus status = prepare_and_train(&run, call);
-    if (run.accepted) {
-        char *message = status == LS_OK ? NULL : ls_strdup(ls_message());
-        if (ls_run_folder_status(&run.folder, ls_run_folder_word(status)) != LS_OK)
-            ls_warn("the run's status could not be written: %s", ls_message());
-        if (message)
-            ls_fail(status, "%s", message);
-        ls_free(message);
-    }
+    write_status(&run, status);
     ls_trainer_free(run.trainer);
     ls_source_free(run.training);
     ls_source_free(run.validation);
-    ls_run_folder_close(&run.folder);
+    ls_run_folder_close(&run.folder, run.accepted);
     ls_config_free(run.config);
     ls_free(run.text);
     ls_free(run.tokenizer);
@@ -276,7 +308,8 @@ const LsCommand ls_command_train = {
     .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, "
                    "SIGTERM or Ctrl-C the run is "
                    "saved and ends with status 75: the same command goes on from there, on any number of ranks. A "
-                   "second Ctrl-C ends at once.",
+                   "second Ctrl-C ends at once. One training at a time writes to a run folder: a second one is "
+                   "refused; other commands may read there meanwhile.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
     .options = options,

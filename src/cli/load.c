@@ -37,7 +37,7 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
     loaded->path = ls_strdup(checkpoint->path);
     loaded->config = loaded->path ? ls_config_parse(loaded->path, checkpoint->config, overrides, override) : NULL;
     if (!loaded->config) {
-        status = overrides > 0 ? LS_USAGE : LS_CHECKPOINT;
+        status = ls_message_status() == LS_RESOURCE ? LS_RESOURCE : overrides > 0 ? LS_USAGE : LS_CHECKPOINT;
         goto cleanup;
     }
     if (checkpoint->tokenizer && !(loaded->tokenizer = ls_tokenizer_from_json(checkpoint->tokenizer))) {

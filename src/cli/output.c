@@ -1,8 +1,10 @@
 #include "cli/cli.h"
+#include "data/utf8.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 LsStatus ls_check_stdout(void)
 {
@@ -10,6 +12,12 @@ LsStatus ls_check_stdout(void)
     bool flushed = fflush(stdout) == 0;
     if (flushed && !ferror(stdout))
         return LS_OK;
+    if (flushed) { /* it failed before, inside a printf that kept its reason to itself: a further byte fails for the
+                      same */
+        errno = 0;
+        ssize_t ignored = write(STDOUT_FILENO, "\n", 1);
+        (void)ignored;
+    }
     LsStatus status = errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR;
     return ls_fail(status, "standard output: %s; the results are not complete",
                    errno ? strerror(errno) : "could not be written");
@@ -22,7 +30,16 @@ LsStatus ls_print_json(json_t *object)
     int failed = json_dumpf(object, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(15));
     json_decref(object);
     fputc('\n', stdout);
-    return failed ? ls_fail(LS_ERROR, "the JSON output could not be printed") : ls_check_stdout();
+    LS_TRY(ls_check_stdout());
+    return failed ? ls_fail(LS_ERROR, "the JSON output could not be printed") : LS_OK;
+}
+
+json_t *ls_json_text(const char *text)
+{
+    char *repaired = ls_utf8_repair(text);
+    json_t *made = repaired ? json_string(repaired) : NULL;
+    ls_free(repaired);
+    return made;
 }
 
 json_t *ls_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }

@@ -5,7 +5,7 @@
 #include <string.h>
 
 LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConfig *config, const char *text,
-                          LsCheckpoint **checkpoint)
+                          const LsSource *data, LsCheckpoint **checkpoint)
 {
     *checkpoint = NULL;
     if (strcmp(mode, "never") == 0) {
@@ -19,6 +19,8 @@ LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConf
     if (!*checkpoint && !automatic)
         return ls_fail(LS_CHECKPOINT, "--resume %s: there is no checkpoint", mode);
     LsStatus status = *checkpoint ? ls_resume_check(*checkpoint, config, text) : LS_OK;
+    if (status == LS_OK && *checkpoint)
+        status = ls_resume_check_tokenizer(*checkpoint, config, data);
     if (status != LS_OK) {
         ls_checkpoint_close(*checkpoint);
         *checkpoint = NULL;

@@ -8,6 +8,6 @@
  * holds a run), or a checkpoint or run folder. *checkpoint: the caller's to close, NULL to start anew. Refused is what
  * ls_resume_check refuses. LS_CHECKPOINT where only damaged checkpoints are there, or the newest cannot be read. */
 LsStatus ls_resume_choose(const LsRunFolder *run, const char *mode, const LsConfig *config, const char *text,
-                          LsCheckpoint **checkpoint) LS_MUST_USE;
+                          const LsSource *data, LsCheckpoint **checkpoint) LS_MUST_USE;
 
 #endif

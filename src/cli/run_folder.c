@@ -1,7 +1,9 @@
 #include "cli/run_folder.h"
 
+#include "cli/metrics_file.h"
 #include "config/number.h"
 #include "io/file.h"
+#include "store/checkpoint.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -10,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 static char *inside(const LsRunFolder *run, const char *name) { return ls_format("%s/%s", run->path, name); }
@@ -17,21 +20,58 @@ static char *inside(const LsRunFolder *run, const char *name) { return ls_format
 LsStatus ls_run_folder_open(LsRunFolder *run, const char *path)
 {
     *run = (LsRunFolder){.path = ls_strdup(path), .metrics = -1};
-    char *checkpoints = run->path ? inside(run, "checkpoints") : NULL;
+    run->metrics_path = run->path ? inside(run, "metrics.jsonl") : NULL;
+    char *checkpoints = run->metrics_path ? inside(run, "checkpoints") : NULL;
     if (!checkpoints)
         return LS_RESOURCE;
-    LsStatus status = ls_make_folders(checkpoints);
+    LsStatus status = ls_output_folder(path, "train", ls_run_temporaries, &run->output);
+    if (status == LS_OK) {
+        run->made_checkpoints = !ls_file_exists(checkpoints);
+        status = ls_make_folders(checkpoints);
+    }
     ls_free(checkpoints);
     return status;
 }
 
-void ls_run_folder_close(LsRunFolder *run)
+void ls_run_folder_close(LsRunFolder *run, bool keep)
 {
     if (run->metrics >= 0)
         close(run->metrics);
     run->metrics = -1;
+    char *checkpoints = !keep && run->made_checkpoints ? inside(run, "checkpoints") : NULL;
+    if (checkpoints)
+        rmdir(checkpoints); /* where it is empty */
+    ls_free(checkpoints);
+    ls_output_release(run->output, keep);
+    run->output = NULL;
     ls_free(run->path);
-    run->path = NULL;
+    ls_free(run->metrics_path);
+    run->path = run->metrics_path = NULL;
+}
+
+LsStatus ls_run_folder_check(const LsRunFolder *run) { return ls_output_check(run->output); }
+
+const char *ls_run_folder_read_status(const char *path, char word[LS_STATUS_WORD])
+{
+    struct stat st;
+    char *name = ls_format("%s/status", path);
+    int fd = name ? open(name, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+    ssize_t bytes = fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) ? read(fd, word, LS_STATUS_WORD - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    ls_free(name);
+    word[bytes > 0 ? bytes : 0] = '\0';
+    word[strcspn(word, " \t\r\n")] = '\0';
+    return word;
+}
+
+LsLockState ls_run_folder_owner(const char *path, LsLockOwner *owner)
+{
+    *owner = (LsLockOwner){.pid = 0};
+    char *lock = ls_format("%s/" LS_OUTPUT_LOCK, path);
+    LsLockState state = lock ? ls_lock_look(lock, owner) : LS_LOCK_FREE;
+    ls_free(lock);
+    return state;
 }
 
 bool ls_run_folder_empty(const LsRunFolder *run)
@@ -64,11 +104,24 @@ static LsStatus replace(const LsRunFolder *run, const char *name, const char *te
     return status;
 }
 
+/* Over the old word, which takes no space: on a full disk nothing else can be written. */
+static bool overwrite_status(const LsRunFolder *run, const char *line, int length)
+{
+    char *path = inside(run, "status");
+    int fd = path ? open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    bool done = fd >= 0 && pwrite(fd, line, (size_t)length, 0) == length && ftruncate(fd, length) == 0;
+    if (fd >= 0)
+        close(fd);
+    ls_free(path);
+    return done;
+}
+
 LsStatus ls_run_folder_status(const LsRunFolder *run, const char *word)
 {
     char line[32];
     int length = snprintf(line, sizeof line, "%s\n", word);
-    return replace(run, "status", line, length);
+    LsStatus status = replace(run, "status", line, length);
+    return status != LS_OK && overwrite_status(run, line, length) ? LS_OK : status;
 }
 
 const char *ls_run_folder_word(LsStatus status)
@@ -92,37 +145,31 @@ LsStatus ls_run_folder_config(const LsRunFolder *run, const char *yaml)
 
 /* ---- Metrics ----------------------------------------------------------------------------------------------------- */
 
-/* Bytes of the whole lines at the start whose step is at most `step`: rows are in order of steps. */
-static int64_t keep_bytes(const char *text, int64_t bytes, int64_t step)
+/* Opens metrics.jsonl to append to; made where it is missing. */
+static LsStatus open_metrics(LsRunFolder *run)
 {
-    int64_t kept = 0;
-    while (kept < bytes) {
-        const char *line = text + kept, *end = memchr(line, '\n', (size_t)(bytes - kept));
-        static const char start[] = "{\"step\": ";
-        if (!end || strncmp(line, start, sizeof start - 1) != 0 || strtoll(line + sizeof start - 1, NULL, 10) > step)
-            break;
-        kept = end - text + 1;
-    }
-    return kept;
+    const char *path = run->metrics_path;
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+    LsStatus status = fd >= 0 ? LS_OK
+                              : ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
+    if (run->metrics >= 0)
+        close(run->metrics);
+    run->metrics = fd;
+    return status;
 }
 
-LsStatus ls_run_folder_metrics(LsRunFolder *run, int64_t step)
+LsStatus ls_run_folder_metrics(LsRunFolder *run, int64_t step, int64_t rows)
 {
-    char *path = inside(run, "metrics.jsonl"), *text = NULL;
-    int64_t bytes = 0;
-    LsStatus status = path ? LS_OK : LS_RESOURCE;
-    if (path && ls_file_exists(path)) {
-        LS_TRY_CLEANUP(ls_file_read(path, LS_ERROR, &text, &bytes));
-        int64_t kept = keep_bytes(text, bytes, step);
-        if (kept < bytes)
-            LS_TRY_CLEANUP(ls_file_replace(path, text, kept));
-    }
-    if (path && (run->metrics = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0666)) < 0)
-        status = ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
-cleanup:
-    ls_free(text);
-    ls_free(path);
-    return status;
+    LS_TRY(ls_metrics_cut(run->metrics_path, step, rows));
+    return open_metrics(run);
+}
+
+/* Whether the open file is still the one of that name. */
+static bool metrics_there(const LsRunFolder *run)
+{
+    struct stat open_file, named;
+    return fstat(run->metrics, &open_file) == 0 && stat(run->metrics_path, &named) == 0 &&
+           open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
 }
 
 static int put(char *line, int used, size_t room, const char *name, double value)
@@ -149,6 +196,13 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
     used = put(line, used, sizeof line, "communication_seconds", m->communication_seconds);
     used = put(line, used, sizeof line, "communication_hidden", m->communication_hidden);
     used += snprintf(line + used, sizeof line - (size_t)used, "}\n");
+    if (!metrics_there(run)) {
+        ls_warn("%s/metrics.jsonl: was removed or replaced while the training wrote to it; the rows up to step %lld "
+                "are lost, and it "
+                "is begun anew",
+                run->path, (long long)m->step - 1);
+        LS_TRY(open_metrics(run));
+    }
     for (int done = 0; done < used;) {
         ssize_t written = write(run->metrics, line + done, (size_t)(used - done));
         if (written < 0 && errno == EINTR)

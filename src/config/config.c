@@ -1,12 +1,12 @@
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/yaml.h"
+#include "io/file.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define MOST_BYTES (1 << 20) /* of a configuration; a larger file is something else */
 
@@ -197,18 +197,11 @@ LsConfig *ls_config_parse(const char *name, const char *text, int overrides, cha
 
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override)
 {
-    struct stat st;
     LsConfig *config = NULL;
     char *text = NULL;
-    FILE *file = fopen(path, "rb");
-    if (!file) {
-        ls_fail(LS_USAGE, "%s: %s", path, strerror(errno));
+    FILE *file = ls_stream_regular(path, LS_USAGE);
+    if (!file)
         return NULL;
-    }
-    if (fstat(fileno(file), &st) == 0 && S_ISDIR(st.st_mode)) {
-        ls_fail(LS_USAGE, "%s: is a folder; name the configuration file", path);
-        goto cleanup;
-    }
     text = ls_alloc(MOST_BYTES + 2);
     if (!text)
         goto cleanup;

@@ -61,6 +61,9 @@ LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, c
 void ls_settings_free(const LsSetting *table, void *base);
 /* One setting's value as YAML text; the caller frees it. */
 char *ls_setting_text(const LsSetting *setting, const void *base);
+/* A text as a YAML scalar in double quotes that reads back to the same bytes; "section.name=" and this sets any text.
+ * The caller frees it. */
+char *ls_setting_quote(const char *text);
 /* The nearest name by edit distance, NULL if none is near. */
 const char *ls_settings_nearest(const LsSetting *table, const char *name);
 

@@ -190,19 +190,37 @@ static bool is_plain(const char *text)
     return strspn(text, letters) == strlen(text);
 }
 
-/* In double quotes, with YAML's escapes. */
-static char *quoted(const char *text)
+/* Bytes of a character that YAML takes for no text, or folds into a line break, though it is UTF-8: U+0080 to U+009F,
+ * U+2028, U+2029, U+FEFF, U+FFFE, U+FFFF; and its code point. 0: none stands here. */
+static int unprintable(const unsigned char *at, unsigned *code)
+{
+    if (at[0] == 0xC2 && at[1] >= 0x80 && at[1] <= 0x9F) {
+        *code = at[1];
+        return 2;
+    }
+    if ((at[0] & 0xF0) != 0xE0 || (at[1] & 0xC0) != 0x80 || (at[2] & 0xC0) != 0x80)
+        return 0;
+    *code = (at[0] & 0xFu) << 12 | (at[1] & 0x3Fu) << 6 | (at[2] & 0x3Fu);
+    return *code == 0x2028 || *code == 0x2029 || *code == 0xFEFF || *code == 0xFFFE || *code == 0xFFFF ? 3 : 0;
+}
+
+char *ls_setting_quote(const char *text)
 {
     char *out = ls_alloc(4 * strlen(text) + 3);
     if (!out)
         return NULL;
     char *to = out;
+    unsigned code = 0;
+    int bytes = 0;
     *to++ = '"';
-    for (; *text; text++) {
+    for (; *text; text += bytes ? bytes : 1) {
         unsigned char letter = (unsigned char)*text;
+        bytes = unprintable((const unsigned char *)text, &code);
         if (letter == '"' || letter == '\\')
             *to++ = '\\';
-        if (letter < 32 || letter == 127)
+        if (bytes)
+            to += sprintf(to, "\\u%04x", code);
+        else if (letter < 32 || letter == 127)
             to += sprintf(to, "\\x%02x", letter);
         else
             *to++ = *text;
@@ -232,7 +250,7 @@ char *ls_setting_text(const LsSetting *setting, const void *base)
         const char *text = *(char *const *)value;
         if (!text)
             return ls_strdup("null");
-        return is_plain(text) ? ls_strdup(text) : quoted(text);
+        return is_plain(text) ? ls_strdup(text) : ls_setting_quote(text);
     }
     }
     ls_fail(LS_ERROR, "setting %s has no type %d", setting->name, (int)setting->type);

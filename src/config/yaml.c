@@ -1,5 +1,7 @@
 #include "config/yaml.h"
 
+#include "config/config.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -288,14 +290,33 @@ LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, Ls
 
 /* ---- Command line ------------------------------------------------------------------------------------------------ */
 
-static LsStatus override_value(const char *section, const char *key, const char *value, LsYamlEntries *entries,
-                               LsMistakes *mistakes)
+/* Whether a value is written as YAML: in quotes, or as a list or a section. All other values stand for themselves. */
+static bool is_yaml(const char *value)
+{
+    static const char pairs[][2] = {{'"', '"'}, {'\'', '\''}, {'[', ']'}, {'{', '}'}};
+    size_t length = strlen(value);
+    for (size_t i = 0; i < LS_COUNT_OF(pairs); i++)
+        if (length >= 2 && value[0] == pairs[i][0] && value[length - 1] == pairs[i][1])
+            return true;
+    return false;
+}
+
+static bool is_null(const char *value)
+{
+    return !*value || !strcmp(value, "~") || !strcmp(value, "null") || !strcmp(value, "Null") || !strcmp(value, "NULL");
+}
+
+/* text: the value as YAML; value: as it was written. */
+static LsStatus override_value(const char *section, const char *key, const char *value, const char *text,
+                               LsYamlEntries *entries, LsMistakes *mistakes)
 {
     yaml_parser_t parser;
     yaml_document_t document;
+    if (!scan(text, strlen(text), 0, mistakes))
+        return mistakes->failed ? LS_RESOURCE : LS_OK;
     if (!yaml_parser_initialize(&parser))
         return ls_fail(LS_RESOURCE, "out of memory in the YAML reader");
-    yaml_parser_set_input_string(&parser, (const unsigned char *)value, strlen(value));
+    yaml_parser_set_input_string(&parser, (const unsigned char *)text, strlen(text));
     LsStatus status = LS_OK;
     if (yaml_parser_load(&parser, &document)) {
         const yaml_node_t *root = yaml_document_get_root_node(&document);
@@ -304,6 +325,8 @@ static LsStatus override_value(const char *section, const char *key, const char 
                 mistakes, 0,
                 "%s.%s=%s: %s where one value belongs; a text with such characters needs quotes inside the shell's",
                 section, key, value, kind_of(root));
+        else if (root && strlen((const char *)root->data.scalar.value) != root->data.scalar.length)
+            ls_mistakes_add(mistakes, 0, "%s.%s: has a zero byte in it", section, key);
         else
             status = append(entries, section, key, root ? scalar(root) : NULL, 0);
         yaml_document_delete(&document);
@@ -321,11 +344,13 @@ LsStatus ls_yaml_override(const char *assignment, LsYamlEntries *entries, LsMist
         return LS_OK;
     }
     const char *value = equals + 1;
-    if (!is_text(value, strlen(value), mistakes) || !scan(value, strlen(value), 0, mistakes))
-        return mistakes->failed ? LS_RESOURCE : LS_OK;
     char *section = ls_format("%.*s", (int)(dot - assignment), assignment);
     char *key = ls_format("%.*s", (int)(equals - dot - 1), dot + 1);
-    LsStatus status = section && key ? override_value(section, key, value, entries, mistakes) : LS_RESOURCE;
+    char *text = is_yaml(value) ? ls_strdup(value) : ls_setting_quote(value); /* quoted, for YAML's idea of a text */
+    LsStatus status = !section || !key || !text ? LS_RESOURCE
+                      : is_null(value)          ? append(entries, section, key, NULL, 0)
+                                                : override_value(section, key, value, text, entries, mistakes);
+    ls_free(text);
     ls_free(section);
     ls_free(key);
     return status;

@@ -40,7 +40,9 @@ typedef struct LsYamlEntries {
 /* Appends the entries of a text; what is wrong with it goes to mistakes. LS_RESOURCE when out of memory, else LS_OK. */
 LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, LsMistakes *mistakes) LS_MUST_USE;
 
-/* Appends the entry of "section.key=value"; value is any YAML scalar. */
+/* Appends the entry of "section.key=value". The value stands for itself, whatever is in it, but for: nothing, `null`
+ * and `~` (no value); "..." and '...', which are read as YAML's quotes; [...] and {...}, which are lists and
+ * sections. */
 LsStatus ls_yaml_override(const char *assignment, LsYamlEntries *entries, LsMistakes *mistakes) LS_MUST_USE;
 
 void ls_yaml_free(LsYamlEntries *entries);

@@ -1,5 +1,6 @@
 /* The list of kinds of data sets, and opening what a configuration asks for. */
 #include "data/data.h"
+#include "data/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -50,22 +51,48 @@ void ls_source_free(LsSource *source)
 /* Two sources of one training must number the same things alike. */
 static LsStatus check_alike(const LsDataSettings *data, const LsSource *training, const LsSource *validation)
 {
-    bool alike = training->vocabulary == validation->vocabulary && !training->tokenizer == !validation->tokenizer;
-    if (alike && training->tokenizer) {
-        char *one = ls_tokenizer_to_json(training->tokenizer), *other = ls_tokenizer_to_json(validation->tokenizer);
-        if (!one || !other) {
-            ls_free(one);
-            ls_free(other);
-            return LS_RESOURCE;
-        }
-        alike = strcmp(one, other) == 0;
-        ls_free(one);
-        ls_free(other);
+    if (training->tokenizer && validation->tokenizer) {
+        char *cure = ls_format("prepare it with --like %s", data->path);
+        LsStatus status = cure ? ls_tokenizer_check_same(data->validation_path, validation->tokenizer, data->path,
+                                                         training->tokenizer, cure)
+                               : LS_RESOURCE;
+        ls_free(cure);
+        return status;
     }
-    if (!alike)
+    if (training->vocabulary != validation->vocabulary || training->tokenizer || validation->tokenizer)
         return ls_fail(LS_DATA, "%s and %s have different vocabularies; prepare the second with --like %s", data->path,
                        data->validation_path, data->path);
     return LS_OK;
+}
+
+LsStatus ls_data_check_model(const char *path, const LsSource *source, const char *model, const LsTokenizer *tokenizer,
+                             int64_t vocabulary)
+{
+    if (vocabulary > 0 && source->vocabulary > vocabulary)
+        return ls_fail(LS_DATA, "%s has %lld tokens, but %s was made for %lld; prepare it with the model's tokenizer",
+                       path, (long long)source->vocabulary, model, (long long)vocabulary);
+    if (source->tokenizer && tokenizer)
+        return ls_tokenizer_check_same(
+            path, source->tokenizer, model, tokenizer,
+            "prepare the data with the model's tokenizer: --like the data set it was trained on, or "
+            "--vocabulary the folder it was imported from");
+    if (source->tokenizer)
+        ls_warn("%s has no tokenizer: whether the ids of %s mean the same to it cannot be checked", model, path);
+    return LS_OK;
+}
+
+LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
+{
+    int64_t normalised = 0, vocabulary = source->vocabulary;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    if (!ls_config_model_int(config, "loss_vocabulary", &normalised) || normalised == 0)
+        return LS_OK;
+    if (normalised >= source->vocabulary && normalised <= vocabulary)
+        return LS_OK;
+    return ls_fail(LS_USAGE,
+                   "model.loss_vocabulary is %lld: at least the data set's %lld tokens, and at most model.vocabulary, "
+                   "%lld, are asked for",
+                   (long long)normalised, (long long)source->vocabulary, (long long)vocabulary);
 }
 
 LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training, LsSource **validation)
@@ -101,8 +128,11 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
         return ls_message_status();
     LsStatus status = LS_OK;
     const LsDataKind *kind = ls_data_kind(ls_sealed_kind(file));
-    json_t *made =
-        json_pack("{s:s, s:s, s:i}", "file", path, "kind", ls_sealed_kind(file), "version", ls_sealed_version(file));
+    char *name = ls_utf8_repair(path);
+    json_t *made = name ? json_pack("{s:s, s:s, s:i}", "file", name, "kind", ls_sealed_kind(file), "version",
+                                    ls_sealed_version(file))
+                        : NULL;
+    ls_free(name);
     if (!kind)
         status = ls_fail_in(LS_DATA, "%s", path);
     else if (!made)

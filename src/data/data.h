@@ -37,6 +37,15 @@ const LsDataKind *const *ls_data_kinds(void);
 LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training,
                       LsSource **validation) LS_MUST_USE;
 
+/* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past
+ * the model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which
+ * is a warning. */
+LsStatus ls_data_check_model(const char *path, const LsSource *source, const char *model, const LsTokenizer *tokenizer,
+                             int64_t vocabulary) LS_MUST_USE;
+
+/* LS_USAGE where model.loss_vocabulary is not 0 and lies below the source's vocabulary or above the model's. */
+LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source) LS_MUST_USE;
+
 /* Verifies a data set of any kind and describes it; *object is the caller's to json_decref. LS_DATA where it is damaged
  * or none. */
 LsStatus ls_data_inspect(const char *path, json_t **object) LS_MUST_USE;

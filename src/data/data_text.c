@@ -1,5 +1,6 @@
 /* Text as a kind of data set. */
 #include "data/text.h"
+#include "data/utf8.h"
 
 #include <string.h>
 
@@ -39,8 +40,12 @@ static LsStatus add_text(LsSealed *file, const char *name, json_t *object)
 {
     char *text = NULL;
     LS_TRY(ls_sealed_get_text(file, name, &text));
-    json_object_set_new(object, name, json_string(text));
+    char *shown = ls_utf8_repair(text);
     ls_free(text);
+    if (!shown)
+        return LS_RESOURCE;
+    json_object_set_new(object, name, json_string(shown));
+    ls_free(shown);
     return LS_OK;
 }
 

@@ -20,7 +20,7 @@
 static LsStatus map_file(const char *path, LsCorpusPart *part)
 {
     struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st) != 0) {
         LsStatus status = ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
         if (fd >= 0)

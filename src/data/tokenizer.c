@@ -3,9 +3,12 @@
 
 #include "io/file.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <xxhash.h>
 
 #define OWN_FILE "lockstep_tokenizer.json"
 
@@ -91,6 +94,37 @@ LsTokenizer *ls_tokenizer_from_json(const char *json)
     }
     json_decref(root);
     return tokenizer;
+}
+
+LsStatus ls_tokenizer_digest(const LsTokenizer *tokenizer, char digest[LS_TOKENIZER_DIGEST])
+{
+    json_t *object = tokenizer->kind->describe(tokenizer);
+    char *text = object && json_object_set_new(object, "kind", json_string(tokenizer->kind->name)) == 0
+                     ? json_dumps(object, JSON_COMPACT | JSON_SORT_KEYS)
+                     : NULL;
+    json_decref(object);
+    if (!text)
+        return ls_fail(LS_RESOURCE, "out of memory for the digest of a tokenizer");
+    XXH128_hash_t hash = XXH3_128bits(text, strlen(text));
+    snprintf(digest, LS_TOKENIZER_DIGEST, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
+    free(text);
+    return LS_OK;
+}
+
+LsStatus ls_tokenizer_check_same(const char *name, const LsTokenizer *tokenizer, const char *other_name,
+                                 const LsTokenizer *other, const char *cure)
+{
+    char digest[LS_TOKENIZER_DIGEST], other_digest[LS_TOKENIZER_DIGEST];
+    LS_TRY(ls_tokenizer_digest(tokenizer, digest));
+    LS_TRY(ls_tokenizer_digest(other, other_digest));
+    if (strcmp(digest, other_digest) == 0)
+        return LS_OK;
+    return ls_fail(
+        LS_DATA,
+        "%s has another tokenizer (%s, %lld tokens, digest %.12s) than %s (%s, %lld tokens, digest %.12s): the "
+        "same ids would mean other texts; %s",
+        name, tokenizer->kind->name, (long long)tokenizer->vocabulary, digest, other_name, other->kind->name,
+        (long long)other->vocabulary, other_digest, cure);
 }
 
 LsStatus ls_json_file_read(const char *path, json_t **root)
@@ -207,6 +241,13 @@ LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int
     *ids = tokens.id;
     *count = tokens.count;
     return LS_OK;
+}
+
+bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id)
+{
+    char room[8];
+    int64_t bytes = 0;
+    return id >= 0 && id < tokenizer->vocabulary && tokenizer->kind->token(tokenizer, id, room, &bytes);
 }
 
 static LsStatus token_bytes(const LsTokenizer *tokenizer, int64_t id, char *room, const char **token, int64_t *bytes)

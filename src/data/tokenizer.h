@@ -37,6 +37,18 @@ const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);        /* id that ends a text, -1 if it has none; encode never gives it */
 
+/* Whether the id stands for a token: a vocabulary may have holes. */
+bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id);
+
+/* XXH3-128 of all that decides how text becomes ids, as hexadecimal digits: two tokenizers that are the same have the
+ * same, wherever they come from. */
+#define LS_TOKENIZER_DIGEST 33
+LsStatus ls_tokenizer_digest(const LsTokenizer *tokenizer, char digest[LS_TOKENIZER_DIGEST]) LS_MUST_USE;
+
+/* LS_DATA where two tokenizers are not the same, with both, and `cure`: names are of the files that they come from. */
+LsStatus ls_tokenizer_check_same(const char *name, const LsTokenizer *tokenizer, const char *other_name,
+                                 const LsTokenizer *other, const char *cure) LS_MUST_USE;
+
 /* *ids is the caller's to free. A character outside the vocabulary is LS_DATA, with its place. */
 LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
                              int64_t *count) LS_MUST_USE;

@@ -68,3 +68,22 @@ int64_t ls_utf8_span(const char *text, int64_t bytes)
     }
     return at;
 }
+
+char *ls_utf8_repair(const char *text)
+{
+    int64_t bytes = (int64_t)strlen(text);
+    char *made = ls_alloc((size_t)(3 * bytes) + 1), *to = made;
+    for (int64_t at = 0; made && at < bytes;) {
+        uint32_t code;
+        int length = ls_utf8_decode(text + at, bytes - at, &code);
+        if (length > 0) {
+            memcpy(to, text + at, (size_t)length);
+            to += length;
+        } else {
+            to += ls_utf8_encode(0xFFFD, to);
+            length = 1;
+        }
+        at += length;
+    }
+    return made;
+}

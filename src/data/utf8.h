@@ -16,4 +16,8 @@ int ls_utf8_encode(uint32_t code, char text[4]);
 /* Bytes of the longest prefix that is whole characters. */
 int64_t ls_utf8_span(const char *text, int64_t bytes);
 
+/* A copy in which every byte that belongs to no character is U+FFFD: names of files may be any bytes, JSON may not. The
+ * caller frees it. */
+char *ls_utf8_repair(const char *text);
+
 #endif

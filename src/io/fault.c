@@ -81,6 +81,11 @@ int ls_sys_create(const char *path)
     return faulty(true, NULL) ? -1 : open(path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
 }
 
+int ls_sys_create_new(const char *path)
+{
+    return faulty(true, NULL) ? -1 : open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
+}
+
 ssize_t ls_sys_pwrite(int fd, const void *bytes, size_t count, int64_t offset)
 {
     bool part = false;
@@ -169,6 +174,11 @@ LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *d
     if (error == ENOSPC || error == EDQUOT)
         return ls_fail(LS_RESOURCE, "%s: the disk is full (%s: %s); free some space, or write to another disk", path,
                        doing, strerror(error));
+    if (error == ENOMEM) /* says nothing of the file */
+        return ls_fail(
+            LS_RESOURCE,
+            "%s: out of memory (%s: %s); close other programs, or raise the limit (ulimit -v, the job's memory)", path,
+            doing, strerror(error));
     if (error == EROFS || error == EACCES || error == EPERM)
         return ls_fail(
             code, "%s: not permitted (%s: %s); choose a folder that this user may write to, or change its permissions",

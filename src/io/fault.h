@@ -28,6 +28,7 @@ void ls_fault_arm(LsFault kind, int64_t call);
 int64_t ls_fault_calls(void);
 
 int ls_sys_create(const char *path); /* opens for reading and writing, made anew if it is there */
+int ls_sys_create_new(const char *path); /* the same, EEXIST if it is there */
 ssize_t ls_sys_pwrite(int fd, const void *bytes, size_t count, int64_t offset);
 int ls_sys_truncate(int fd, int64_t size);
 int ls_sys_sync(int fd);
@@ -42,7 +43,8 @@ int ls_sys_write_all(int fd, const void *bytes, int64_t count, int64_t offset);
 /* All of it, or -1; errno is 0 where the file ends before. One reading call. */
 int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset);
 
-/* ls_fail with the reason of an errno: LS_RESOURCE and a cure for a full disk, `code` for everything else. */
+/* ls_fail with the reason of an errno: LS_RESOURCE and a cure for a full disk or too little memory, `code` for
+ * everything else. */
 LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *doing);
 
 #endif

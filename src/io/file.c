@@ -2,27 +2,64 @@
 
 #include "io/fault.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fnmatch.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+int ls_open_regular(const char *path, LsStatus code)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe that nobody writes to must not make us wait */
+    if (fd < 0 || fstat(fd, &st) != 0)
+        errno == ENOMEM ? ls_fail_errno(code, errno, path, "open") : ls_fail(code, "%s: %s", path, strerror(errno));
+    else if (S_ISDIR(st.st_mode))
+        ls_fail(code, "%s: this is a folder, a file is needed", path);
+    else if (!S_ISREG(st.st_mode))
+        ls_fail(code, "%s: this is a pipe or a device, a file is needed", path);
+    else
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+FILE *ls_stream_regular(const char *path, LsStatus code)
+{
+    int fd = ls_open_regular(path, code);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "rb");
+    if (fd >= 0 && !file) {
+        ls_fail(LS_RESOURCE, "%s: %s", path, strerror(errno));
+        close(fd);
+    }
+    return file;
+}
+
 LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *count)
 {
     *bytes = NULL;
     *count = 0;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = ls_open_regular(path, code);
     if (fd < 0)
-        return ls_fail(code, "%s: %s", path, strerror(errno));
+        return ls_message_status();
+    LsStatus status = ls_descriptor_read(fd, path, code, bytes, count);
+    close(fd);
+    return status;
+}
+
+LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **bytes, int64_t *count)
+{
+    *bytes = NULL;
+    *count = 0;
     LsStatus status = LS_OK;
-    struct stat st;
+    struct stat st = {.st_size = 0};
     if (fstat(fd, &st) != 0)
         status = ls_fail(code, "%s: %s", path, strerror(errno));
-    else if (S_ISDIR(st.st_mode))
-        status = ls_fail(code, "%s: this is a folder, a file is needed", path);
     int64_t size = 0, room = status == LS_OK ? st.st_size + 1 : 0;
     char *text = status == LS_OK ? ls_alloc((size_t)room) : NULL;
     if (status == LS_OK && !text)
@@ -48,7 +85,6 @@ LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *co
             break;
         size += got;
     }
-    close(fd);
     if (status != LS_OK) {
         ls_free(text);
         return status;
@@ -74,6 +110,38 @@ bool ls_replace_is_temporary(const char *name)
     const char *dash = at + 5 + first;
     size_t second = *dash == '-' ? strspn(dash + 1, "0123456789") : 0;
     return first > 0 && second > 0 && dash[1 + second] == '\0';
+}
+
+static bool matches(const char *name, const char *const *patterns)
+{
+    char *target = ls_replace_is_temporary(name) ? ls_format("%.*s", (int)(strstr(name, ".tmp-") - name), name) : NULL;
+    bool found = false;
+    for (; target && *patterns && !found; patterns++)
+        found = fnmatch(*patterns, target, 0) == 0;
+    ls_free(target);
+    return found;
+}
+
+void ls_remove_temporaries(const char *folder, const char *const *patterns)
+{
+    DIR *entries = opendir(folder);
+    for (struct dirent *e = entries ? readdir(entries) : NULL; e; e = readdir(entries)) {
+        char *path = matches(e->d_name, patterns) ? ls_format("%s/%s", folder, e->d_name) : NULL;
+        if (path && unlink(path) != 0 && errno != ENOENT)
+            ls_warn("%s: a left-over of a killed process could not be removed: %s", path, strerror(errno));
+        ls_free(path);
+    }
+    if (entries)
+        closedir(entries);
+}
+
+char *ls_pattern_of(const char *name)
+{
+    char *pattern = ls_alloc(2 * strlen(name) + 1), *to = pattern;
+    for (; pattern && *name; *to++ = *name++)
+        if (strchr("*?[\\", *name))
+            *to++ = '\\';
+    return pattern;
 }
 
 /* The folder that path stands in; the caller frees it. */

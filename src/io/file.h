@@ -9,9 +9,19 @@
 
 #include "lockstep/base.h"
 
-/* Reads a whole file. *bytes gets a terminating NUL after its *count bytes; the caller frees it. `code` is the status
- * of a failure. */
+#include <stdio.h>
+
+/* Opens a file for reading; a folder, a pipe or a device is refused before a byte is read, and never waited for. -1
+ * with a message of status `code`. */
+int ls_open_regular(const char *path, LsStatus code);
+FILE *ls_stream_regular(const char *path, LsStatus code); /* the same for stdio: NULL with a message */
+
+/* Reads a whole file (ls_open_regular). *bytes gets a terminating NUL after its *count bytes; the caller frees it.
+ * `code` is the status of a failure. */
 LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
+
+/* The same from an open descriptor, to its end: for input that may be a pipe. */
+LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
 
 /* Writes a whole file by the safe replace. */
 LsStatus ls_file_replace(const char *path, const void *bytes, int64_t count) LS_MUST_USE;
@@ -26,6 +36,12 @@ char *ls_replace_name(const char *path);
 
 /* Whether a file's name is one that ls_replace_name gives: what is left of it was left by a process that was killed. */
 bool ls_replace_is_temporary(const char *name);
+
+/* Removes temporary files in `folder` of files whose names match one of the patterns (fnmatch, ended by NULL). For
+ * those alone who hold the lock of what is written there: their writers are gone then. What cannot be removed is a
+ * warning. */
+void ls_remove_temporaries(const char *folder, const char *const *patterns);
+char *ls_pattern_of(const char *name); /* the pattern that this name alone matches; the caller frees it */
 
 /* fsyncs the finished temporary file, renames it to path, fsyncs the folder. On failure the temporary file is removed,
  * an older file at path is whole. A full disk is LS_RESOURCE. */

@@ -18,7 +18,7 @@ void ls_h5_quiet(void) { H5Eset_auto2(H5E_DEFAULT, NULL, NULL); }
 
 typedef struct Reason {
     char text[256]; /* innermost */
-    bool lock;
+    bool lock, memory;
 } Reason;
 
 static herr_t collect_reason(unsigned n, const H5E_error2_t *error, void *self)
@@ -27,6 +27,8 @@ static herr_t collect_reason(unsigned n, const H5E_error2_t *error, void *self)
     Reason *reason = self;
     if (!reason->text[0] && error->desc)
         snprintf(reason->text, sizeof reason->text, "%s", error->desc);
+    reason->memory = reason->memory || (error->maj_num == H5E_RESOURCE &&
+                                        (error->min_num == H5E_NOSPACE || error->min_num == H5E_CANTALLOC));
     reason->lock = reason->lock || (error->desc && strstr(error->desc, "lock file"));
     return 0;
 }
@@ -41,6 +43,8 @@ LsStatus ls_h5_fail(LsStatus code, const char *path, const char *format, ...)
     Reason reason = {.lock = false};
     H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, collect_reason, &reason);
     H5Eclear2(H5E_DEFAULT);
+    if (reason.memory) /* says nothing of the file */
+        return ls_fail_errno(code, ENOMEM, path, doing);
     return ls_fail(
         code, "%s: could not %s: %s%s", path, doing, reason.text[0] ? reason.text : "HDF5 gives no reason",
         reason.lock ? "; where the file system has no locks, set HDF5_USE_FILE_LOCKING=FALSE in the environment" : "");

@@ -54,7 +54,10 @@ LsStatus ls_machine_key(char *key, size_t room)
 static json_t *load(void)
 {
     const char *path = ls_machine_path();
-    json_t *all = path ? json_load_file(path, 0, NULL) : NULL;
+    FILE *file = path ? ls_stream_regular(path, LS_ERROR) : NULL;
+    json_t *all = file ? json_loadf(file, 0, NULL) : NULL;
+    if (file)
+        fclose(file);
     if (json_is_object(all))
         return all;
     json_decref(all);

@@ -104,7 +104,7 @@ static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
         return fail_read(file, errno, at_fault);
     *at_fault = true;
     if (!S_ISREG(st.st_mode))
-        return ls_fail(file->code, "%s: this is not a file", file->path);
+        return ls_fail(file->code, "%s: this is a pipe, a device or a folder; a file is needed", file->path);
     if (size == 0)
         return ls_fail(file->code, "%s: damaged: the file is empty", file->path);
     bool ours = strncmp(block, MAGIC, strlen(MAGIC)) == 0;
@@ -242,7 +242,8 @@ static LsStatus verify(LsSealed *file, const char *kind, bool trusted, bool *at_
     LsSealedHead head = {.version = 0};
     char digest[LS_DIGEST_TEXT] = "";
     *at_fault = false;
-    file->disk->fd = open(file->path, O_RDONLY | O_CLOEXEC);
+    file->disk->fd = open(file->path,
+                          O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* what is no file is refused below, not waited for */
     if (file->disk->fd < 0) {
         *at_fault = errno == ENOENT || errno == ENOTDIR;
         return ls_fail(file->code, "%s: %s", file->path, strerror(errno));

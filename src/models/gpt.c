@@ -11,7 +11,7 @@
 #include <string.h>
 
 typedef struct Gpt {
-    int64_t vocabulary, context, layers, heads, kv_heads, width, hidden;
+    int64_t vocabulary, loss_vocabulary, context, layers, heads, kv_heads, width, hidden;
     double dropout, epsilon, rotary_base, init_std;
     char *norm, *activation, *position;
     bool bias, tied;
@@ -19,6 +19,8 @@ typedef struct Gpt {
 
 static const LsSetting settings[] = {
     LS_SETTING_INT(Gpt, vocabulary, "0", 0, 1 << 24, "number of tokens; 0: from the data set"),
+    LS_SETTING_INT(Gpt, loss_vocabulary, "0", 0, 1 << 24,
+                   "ids that the loss normalises over, where model.vocabulary is padded above the tokenizer's; 0: all"),
     LS_SETTING_INT(Gpt, context, "1024", 1, 1 << 24, "longest sequence, in tokens"),
     LS_SETTING_INT(Gpt, layers, "12", 1, 1000, "blocks"),
     LS_SETTING_INT(Gpt, heads, "12", 1, 1024, "attention heads; must divide width"),
@@ -142,7 +144,7 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     x = norm(g, m, "norm", x);
     LsTensor *head =
         m->tied ? table : ls_param(g, "head", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
-    ls_language_head(g, shape, x, head);
+    ls_language_head(g, shape, x, head, m->loss_vocabulary);
 }
 
 /* GPT2LMHeadModel of transformers; its linear layers keep (inputs, outputs). */

@@ -10,11 +10,11 @@ LsTensor *ls_language_position(LsGraph *g, const LsShape *shape)
     return ls_graph_mode(g) == LS_DECODE ? ls_input(g, "position", LS_I32, 1, (int64_t[]){shape->batch}) : NULL;
 }
 
-void ls_language_head(LsGraph *g, const LsShape *shape, LsTensor *x, LsTensor *w)
+void ls_language_head(LsGraph *g, const LsShape *shape, LsTensor *x, LsTensor *w, int64_t classes)
 {
     if (shape->want == LS_WANT_LOSS) {
         LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
-        ls_output(g, "loss", ls_head_cross_entropy(g, x, w, targets));
+        ls_output(g, "loss", ls_head_cross_entropy(g, x, w, targets, classes));
         return;
     }
     if (shape->want == LS_WANT_LAST)

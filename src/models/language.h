@@ -12,8 +12,8 @@ LsTensor *ls_language_ids(LsGraph *g, const LsShape *shape);
 LsTensor *ls_language_position(LsGraph *g, const LsShape *shape);
 
 /* What shape->want asks for, from the last hidden states x: (B, T, C) and the head's weight w: (V, C): "loss" or
- * "output". */
-void ls_language_head(LsGraph *g, const LsShape *shape, LsTensor *x, LsTensor *w);
+ * "output". The loss normalises over the first `classes` of the V ids, 0: over all. */
+void ls_language_head(LsGraph *g, const LsShape *shape, LsTensor *x, LsTensor *w, int64_t classes);
 
 /* x times the transpose of a parameter "NAME.weight": (outputs, inputs of x), plus "NAME.bias" where wanted. */
 LsTensor *ls_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, bool bias,

@@ -8,13 +8,15 @@
 #include <math.h>
 
 typedef struct Mamba {
-    int64_t vocabulary, context, layers, width, expand, state, conv, rank;
+    int64_t vocabulary, loss_vocabulary, context, layers, width, expand, state, conv, rank;
     double epsilon, delta_min, delta_max, delta_floor, delta_scale;
     bool conv_bias, bias, tied;
 } Mamba;
 
 static const LsSetting settings[] = {
     LS_SETTING_INT(Mamba, vocabulary, "0", 0, 1 << 24, "number of tokens; 0: from the data set"),
+    LS_SETTING_INT(Mamba, loss_vocabulary, "0", 0, 1 << 24,
+                   "ids that the loss normalises over, where model.vocabulary is padded above the tokenizer's; 0: all"),
     LS_SETTING_INT(Mamba, context, "1024", 1, 1 << 30, "tokens a sequence in training by default; no limit in use"),
     LS_SETTING_INT(Mamba, layers, "24", 1, 1000, "blocks"),
     LS_SETTING_INT(Mamba, width, "768", 1, 1 << 20, "channels of the residual stream"),
@@ -124,7 +126,7 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     }
     x = norm(g, m, "norm", x);
     LsTensor *head = m->tied ? table : ls_param(g, "head", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
-    ls_language_head(g, shape, x, head);
+    ls_language_head(g, shape, x, head, m->loss_vocabulary);
 }
 
 /* MambaForCausalLM of transformers. */

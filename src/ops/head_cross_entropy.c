@@ -1,4 +1,5 @@
 /* The head of a language model and its loss in one: L = sum over tokens of -log softmax(x w^T)[target].
+ * Of w only the first `classes` rows count: those past it pad the table, are not normalised over, and have no gradient.
  *
  * With z = x w^T: (T, V) and p = softmax(z), L = sum_t (log sum_v exp z[t,v]) - z[t, target t], and
  *     g = p - onehot(target),   dL/dx = g w,   dL/dw = g^T x
@@ -15,16 +16,26 @@
 /* Sums of exponentials are kept in acc over this many columns, then in double. */
 #define SUM_COLUMNS 1024
 
+typedef struct Head {
+    int64_t classes; /* 0: all rows of w */
+} Head;
+
 typedef struct Shape {
-    int64_t rows, columns, width; /* tokens, V, C */
-    int64_t stride;               /* of a row of logits: V rounded up to whole cache lines */
+    int64_t rows, columns, width; /* tokens, classes, C */
+    int64_t stride;               /* of a row of logits: classes rounded up to whole cache lines */
     int64_t block;                /* rows of a block */
 } Shape;
+
+static int64_t classes_of(const LsNode *node)
+{
+    int64_t classes = ((const Head *)node->attr)->classes;
+    return classes > 0 ? classes : node->in[1]->dim[0];
+}
 
 static Shape shape_of(const LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1];
-    Shape s = {.columns = w->dim[0], .width = w->dim[1]};
+    Shape s = {.columns = classes_of(node), .width = w->dim[1]};
     int64_t line = LS_ALIGN / (int64_t)sizeof(acc), row_bytes;
     s.rows = x->count / s.width;
     s.stride = (s.columns + line - 1) / line * line;
@@ -47,6 +58,10 @@ static LsStatus infer(LsNode *node)
     if (!fits)
         return ls_node_fail(node, "head_cross_entropy: targets %s do not fit x %s: they must be (B, T), 32-bit integers",
                             ls_shape_text(targets), ls_shape_text(x));
+    int64_t classes = ((const Head *)node->attr)->classes;
+    if (classes < 0 || classes > w->dim[0])
+        return ls_node_fail(node, "head_cross_entropy: %lld classes do not fit w %s: 1 to V, or 0 for all",
+                            (long long)classes, ls_shape_text(w));
     Shape s = shape_of(node);
     node->scratch_forward = s.block * s.stride * (int64_t)sizeof(acc) + s.rows * (int64_t)sizeof(double);
     if (!ls_node_output(node, LS_ACC, 1, (int64_t[]){1}))
@@ -61,7 +76,7 @@ static LsStatus check_targets(const LsNode *node)
 {
     const LsTensor *targets = node->in[2];
     const int32_t *target = targets->data;
-    int64_t classes = node->in[1]->dim[0];
+    int64_t classes = classes_of(node);
     for (int64_t i = 0; i < targets->count; i++)
         if (target[i] != LS_IGNORE && (target[i] < 0 || target[i] >= classes))
             return ls_fail(
@@ -188,6 +203,9 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     acc *z = node->scratch;                             /* (block, stride) */
     double *loss = (double *)(z + s.block * s.stride); /* (rows) */
     bool keep = node->outputs > 1;
+    if (keep) /* the rows that only pad the table */
+        memset((acc *)node->out[2]->data + s.columns * s.width, 0,
+               (size_t)((node->in[1]->dim[0] - s.columns) * s.width) * sizeof(acc));
     for (int64_t from = 0; from < s.rows; from += s.block) {
         int64_t rows = from + s.block < s.rows ? s.block : s.rows - from;
         LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
@@ -249,7 +267,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
 /* One token: its loss; and its part of both gradients where they are kept. */
 static double reference_row(const LsNode *node, int64_t i)
 {
-    int64_t columns = node->in[1]->dim[0], width = node->in[1]->dim[1];
+    int64_t columns = classes_of(node), width = node->in[1]->dim[1];
     const real *x = (const real *)node->in[0]->data + i * width, *w = node->in[1]->data;
     int32_t target = ((const int32_t *)node->in[2]->data)[i];
     if (target == LS_IGNORE)
@@ -290,8 +308,8 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
     double x = (double)node->in[0]->count, w = (double)node->in[1]->count,
-           z = (double)node->in[2]->count * (double)node->in[1]->dim[0];
-    double product = 2 * x * (double)node->in[1]->dim[0];
+           z = (double)node->in[2]->count * (double)classes_of(node);
+    double product = 2 * x * (double)classes_of(node);
     bool keep = node->outputs > 1;
     *fwd = (LsCost){.flops = (keep ? 3 : 1) * product + 8 * z,
                     .bytes = (keep ? 3 : 1) * (x + w) * sizeof(real) + (keep ? 4 : 2) * z * sizeof(acc),
@@ -299,26 +317,29 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){.flops = x + w, .bytes = 2 * (x + w) * sizeof(acc)};
 }
 
-/* ls_head_cross_entropy(g, x, w, targets): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in 0..V-1 or
- * LS_IGNORE -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails with LS_DATA on any other
- * target. */
-LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *targets)
+/* ls_head_cross_entropy(g, x, w, targets, classes): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in
+ * 0..classes-1 or LS_IGNORE -> (1) LS_ACC: the sum over all targets that are not ignored. classes: rows of w that
+ * count, 0 for all V. Forward fails with LS_DATA on any other target. */
+LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *targets, int64_t classes)
 {
-    return ls_node(g, "head_cross_entropy", 3, (LsTensor *[]){x, w, targets}, NULL, 0);
+    return ls_node(g, "head_cross_entropy", 3, (LsTensor *[]){x, w, targets}, &(Head){classes}, sizeof(Head));
 }
 
 static bool cases(LsGraph *g, int which)
 {
-    /* B, T, C, V, lowest target: some ignored, or none */
-    static const int64_t list[][5] = {
-        {1, 1, 1, 1, 0}, {2, 3, 5, 7, -1}, {1, 7, 16, 65, -1}, {3, 4, 9, 130, 0}, {1, 2, 3, 1100, 0}};
+    /* B, T, C, V, lowest target: some ignored, or none; classes */
+    static const int64_t list[][6] = {{1, 1, 1, 1, 0, 0},   {2, 3, 5, 7, -1, 0},   {1, 7, 16, 65, -1, 0},
+                                      {3, 4, 9, 130, 0, 0}, {1, 2, 3, 1100, 0, 0}, {2, 5, 6, 64, -1, 59},
+                                      {1, 3, 8, 40, 0, 2}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     const int64_t *d = list[which];
     LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){d[0], d[1], d[2]});
     LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){d[3], d[2]});
-    ls_head_cross_entropy(g, x, w,
-                          ls_case_input(g, "targets", LS_I32, (double)d[4], (double)d[3], 2, (int64_t[]){d[0], d[1]}));
+    ls_head_cross_entropy(
+        g, x, w,
+        ls_case_input(g, "targets", LS_I32, (double)d[4], (double)(d[5] ? d[5] : d[3]), 2, (int64_t[]){d[0], d[1]}),
+        d[5]);
     return true;
 }
 

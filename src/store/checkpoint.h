@@ -64,6 +64,14 @@ LsStatus ls_checkpoint_newest(const char *run, LsCheckpoint **checkpoint) LS_MUS
 /* The best by validation loss if the newest one knows it and it still exists, else the newest. */
 LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint) LS_MUST_USE;
 
+/* Patterns of the files that are written into a run folder itself, for ls_output_folder. */
+extern const char *const ls_run_temporaries[];
+
+/* Removes temporary files that a killed process left in a run folder, which the caller holds (io/output.h): those of
+ * files that a training writes, and no others, since a prediction may be written into the same folder at this moment.
+ */
+LsStatus ls_checkpoint_clean(const char *run) LS_MUST_USE;
+
 /* To be called by a training that begins, before its first save, with the step it goes on from (-1: from the
  * beginning): removes temporary files that a killed process left in the run folder, and renames checkpoints of later
  * steps to NAME.aside, with a warning. They are damaged or belong to a course of the training that was given up; they

@@ -2,6 +2,7 @@
 
 #include "data/tokenizer.h"
 #include "io/file.h"
+#include "io/output.h"
 #include "store/checkpoint.h"
 #include "store/hf_internal.h"
 
@@ -78,8 +79,8 @@ static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char 
 static LsStatus read_config(const char *folder, const char *run, LsConfig **config)
 {
     json_t *keys = NULL;
-    char *yaml = NULL, *output = NULL, *path = in_folder(folder, "config.json");
-    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    char *yaml = NULL, *output = NULL, *path = in_folder(folder, "config.json"), *quoted = ls_setting_quote(run);
+    LsStatus status = path && quoted ? LS_OK : LS_RESOURCE;
     if (status == LS_OK)
         status = ls_json_load(path, LS_DATA, &keys);
     const LsModel *model = status == LS_OK ? ls_hf_model(path, keys) : NULL;
@@ -87,7 +88,7 @@ static LsStatus read_config(const char *folder, const char *run, LsConfig **conf
         status = LS_DATA;
     if (status == LS_OK)
         status = ls_hf_settings_in(path, model, keys, &yaml);
-    if (status == LS_OK && !(output = ls_format("output.path=%s", run)))
+    if (status == LS_OK && !(output = ls_format("output.path=%s", quoted)))
         status = LS_RESOURCE;
     if (status == LS_OK && !(*config = ls_config_parse(path, yaml, 1, &output)))
         status = ls_message_status();
@@ -95,7 +96,24 @@ static LsStatus read_config(const char *folder, const char *run, LsConfig **conf
     ls_free(path);
     ls_free(yaml);
     ls_free(output);
+    ls_free(quoted);
     return status;
+}
+
+/* A config.yaml that is there already must be that of this very import, which was killed. *there: it is. */
+static LsStatus check_config(const char *path, const char *yaml, bool *there)
+{
+    char *text = NULL;
+    int64_t bytes = 0;
+    *there = ls_file_exists(path);
+    if (!*there)
+        return LS_OK;
+    LS_TRY(ls_file_read(path, LS_USAGE, &text, &bytes));
+    bool same = strcmp(text, yaml) == 0;
+    ls_free(text);
+    return same
+               ? LS_OK
+               : ls_fail(LS_USAGE, "%s: is there already, and is not of this import; import into another folder", path);
 }
 
 /* The checkpoint comes last: a folder without one is no run, and importing again goes through. */
@@ -105,19 +123,18 @@ static LsStatus write_run(const char *run, const LsConfig *config, const LsParam
     char *folder = in_folder(run, "checkpoints");
     LsStatus status = yaml && checkpoint && path && folder ? LS_OK : LS_RESOURCE;
     LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
+    bool ours = false;
     if (status == LS_OK)
-        status = ls_make_folders(run);
+        status = check_config(path, yaml, &ours);
     if (status == LS_OK)
         status = ls_file_replace(path, yaml, (int64_t)strlen(yaml));
     if (status == LS_OK) {
         status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
-        if (status != LS_OK)
+        if (status != LS_OK && !ours)
             unlink(path);
     }
-    if (status != LS_OK && folder) { /* where they are empty */
+    if (status != LS_OK && folder) /* where it is empty */
         rmdir(folder);
-        rmdir(run);
-    }
     ls_free(yaml);
     ls_free(checkpoint);
     ls_free(path);
@@ -134,6 +151,9 @@ LsStatus ls_hf_import(const char *folder, const char *run)
     int64_t *steps = NULL;
     int count = 0;
     LsStatus status = LS_OK;
+    LsOutput *output = NULL;
+    LS_TRY_CLEANUP(ls_output_folder(run, "import", ls_run_temporaries, &output));
+    LS_TRY_CLEANUP(ls_checkpoint_clean(run));
     LS_TRY_CLEANUP(ls_checkpoint_steps(run, &steps, &count));
     if (count)
         LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: this run folder has checkpoints already; import into another one", run));
@@ -144,6 +164,7 @@ LsStatus ls_hf_import(const char *folder, const char *run)
     LS_TRY_CLEANUP(ls_hf_tensors_in(config->model, tensors, params));
     LS_TRY_CLEANUP(write_run(run, config, params, tokenizer));
 cleanup:
+    ls_output_release(output, status == LS_OK);
     ls_config_free(config);
     ls_params_free(params);
     ls_safetensors_close(tensors);
@@ -184,18 +205,21 @@ static LsStatus write_folder(const char *folder, const LsConfig *config, const L
 {
     char *path = in_folder(folder, "model.safetensors");
     json_t *keys = NULL;
+    LsOutput *output = NULL;
     LsTokenizer *tokenizer = json ? ls_tokenizer_from_json(json) : NULL;
     LsStatus status = !path ? LS_RESOURCE : json && !tokenizer ? ls_message_status() : LS_OK;
     if (status == LS_OK)
         status = ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, &keys);
     if (status == LS_OK)
-        status = ls_make_folders(folder);
+        status = ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL},
+                                  &output);
     if (status == LS_OK)
         status = ls_hf_tensors_out(config->model, params, path);
     if (status == LS_OK && tokenizer)
         status = ls_tokenizer_write_folder(tokenizer, folder);
     if (status == LS_OK) /* last: with it the folder is a model */
         status = write_config(folder, keys);
+    ls_output_release(output, status == LS_OK);
     ls_tokenizer_free(tokenizer);
     json_decref(keys);
     ls_free(path);

@@ -130,28 +130,15 @@ LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint)
     return status;
 }
 
-/* Temporary files in one folder; what was written by a living process of this name scheme is ours alone, and we are not
- * writing now. */
-static void remove_temporaries(const char *folder)
-{
-    DIR *entries = opendir(folder);
-    for (struct dirent *e = entries ? readdir(entries) : NULL; e; e = readdir(entries)) {
-        char *path = ls_replace_is_temporary(e->d_name) ? ls_format("%s/%s", folder, e->d_name) : NULL;
-        if (path && unlink(path) != 0 && errno != ENOENT)
-            ls_warn("%s: a left-over of a killed process could not be removed: %s", path, strerror(errno));
-        ls_free(path);
-    }
-    if (entries)
-        closedir(entries);
-}
+const char *const ls_run_temporaries[] = {"config.yaml", "status", "metrics.jsonl*", NULL};
 
-static LsStatus clean(const char *run)
+LsStatus ls_checkpoint_clean(const char *run)
 {
     char *folder = ls_format("%s/checkpoints", run);
     if (!folder)
         return LS_RESOURCE;
-    remove_temporaries(run);
-    remove_temporaries(folder);
+    ls_remove_temporaries(run, ls_run_temporaries);
+    ls_remove_temporaries(folder, (const char *const[]){"step-*.h5", NULL});
     ls_free(folder);
     return LS_OK;
 }
@@ -160,7 +147,7 @@ LsStatus ls_checkpoint_begin(const char *run, int64_t step)
 {
     int64_t *steps = NULL;
     int count = 0;
-    LS_TRY(clean(run));
+    LS_TRY(ls_checkpoint_clean(run));
     LS_TRY(ls_checkpoint_steps(run, &steps, &count));
     LsStatus status = LS_OK;
     for (int i = 0; i < count && steps[i] > step && status == LS_OK; i++) {
@@ -184,7 +171,7 @@ LsStatus ls_checkpoint_prune(const char *run, int64_t keep, int64_t best_step, i
 {
     int64_t *steps = NULL;
     int count = 0;
-    LS_TRY(clean(run));
+    LS_TRY(ls_checkpoint_clean(run));
     LS_TRY(ls_checkpoint_steps(run, &steps, &count));
     LsStatus status = LS_OK;
     for (int64_t i = keep < 1 ? 1 : keep; i < count && status == LS_OK; i++) {

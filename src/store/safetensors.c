@@ -161,7 +161,7 @@ cleanup:
 static LsStatus open_one(LsSafetensors *all, const char *path)
 {
     LsSafeFile *file = &all->files[all->file_count];
-    *file = (LsSafeFile){.path = ls_strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC)};
+    *file = (LsSafeFile){.path = ls_strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     int error = errno;
     all->file_count++;
     if (!file->path)

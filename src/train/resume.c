@@ -59,7 +59,7 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     bool trained = checkpoint->progress.step > 0; /* an imported model has no training to differ from */
     LsConfig *old = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     if (!old)
-        return LS_CHECKPOINT;
+        return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
     LsNotes refused = {0}, changed = {0};
     if (old->model != config->model)
         ls_note(&refused, "model.kind: %s in the checkpoint, %s now", old->model->name, config->model->name);
@@ -82,5 +82,17 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     else if (changed.count > 0)
         ls_log("changed since the checkpoint:%s", ls_notes_text(&changed));
     ls_config_free(old);
+    return status;
+}
+
+LsStatus ls_resume_check_tokenizer(const LsCheckpoint *checkpoint, const LsConfig *config, const LsSource *data)
+{
+    LsTokenizer *tokenizer = checkpoint->tokenizer ? ls_tokenizer_from_json(checkpoint->tokenizer) : NULL;
+    if (checkpoint->tokenizer && !tokenizer)
+        return ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", checkpoint->path);
+    int64_t vocabulary = 0;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    LsStatus status = ls_data_check_model(config->data.path, data, checkpoint->path, tokenizer, vocabulary);
+    ls_tokenizer_free(tokenizer);
     return status;
 }

@@ -7,6 +7,7 @@ struct LsSampler {
     int64_t vocabulary;
     float *weight; /* (V) exp((logit - largest) / temperature) */
     int32_t *heap; /* (V) ids, the likeliest first */
+    float *masked; /* (V) logits with -infinity where an id is never drawn */
 };
 
 LsSampler *ls_sampler_new(int64_t vocabulary)
@@ -17,7 +18,8 @@ LsSampler *ls_sampler_new(int64_t vocabulary)
     sampler->vocabulary = vocabulary;
     sampler->weight = ls_alloc_array(vocabulary, sizeof(float));
     sampler->heap = ls_alloc_array(vocabulary, sizeof(int32_t));
-    if (!sampler->weight || !sampler->heap) {
+    sampler->masked = ls_alloc_array(vocabulary, sizeof(float));
+    if (!sampler->weight || !sampler->heap || !sampler->masked) {
         ls_sampler_free(sampler);
         return NULL;
     }
@@ -30,6 +32,7 @@ void ls_sampler_free(LsSampler *sampler)
         return;
     ls_free(sampler->weight);
     ls_free(sampler->heap);
+    ls_free(sampler->masked);
     ls_free(sampler);
 }
 
@@ -100,30 +103,51 @@ static int64_t restrict_candidates(LsSampler *s, const LsSampling *sampling, con
 static int32_t pick(const LsSampler *s, int64_t candidates, bool restricted, double goal)
 {
     double sum = 0;
-    int32_t id = 0;
+    int32_t last = 0;
     for (int64_t i = 0; i < candidates; i++) {
-        id = restricted ? s->heap[s->vocabulary - 1 - i] : (int32_t)i;
+        int32_t id = restricted ? s->heap[s->vocabulary - 1 - i] : (int32_t)i;
+        if (s->weight[id] <= 0) /* never drawn, or too unlikely */
+            continue;
         sum += (double)s->weight[id];
+        last = id;
         if (sum > goal)
             return id;
     }
-    return id; /* rounding: the sum of all ended just below its own value */
+    return last; /* rounding: the sum of all ended just below its own value */
+}
+
+static bool all_finite(const float *logits, int64_t count)
+{
+    float bad = 0;
+#pragma omp simd reduction(+ : bad)
+    for (int64_t i = 0; i < count; i++)
+        bad += logits[i] * 0; /* NaN where the logit is infinite or NaN */
+    return bad == 0;
+}
+
+static const float *mask(LsSampler *s, const bool *never, const float *logits)
+{
+    for (int64_t i = 0; i < s->vocabulary; i++)
+        s->masked[i] = never[i] ? -INFINITY : logits[i];
+    return s->masked;
 }
 
 LsStatus ls_sampler_draw(LsSampler *s, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index,
                          int32_t *token)
 {
-    float largest = logits[0], bad = 0;
-#pragma omp simd reduction(max : largest) reduction(+ : bad)
-    for (int64_t i = 0; i < s->vocabulary; i++) {
-        largest = logits[i] > largest ? logits[i] : largest;
-        bad += logits[i] * 0; /* NaN where the logit is infinite or NaN */
-    }
-    int32_t best = 0;
-    while (bad == 0 && logits[best] < largest)
-        best++;
-    if (bad != 0)
+    if (!all_finite(logits, s->vocabulary))
         return ls_fail(LS_DIVERGED, "token %lld: the model's output is not finite", (long long)index);
+    if (sampling->never)
+        logits = mask(s, sampling->never, logits);
+    float largest = logits[0];
+#pragma omp simd reduction(max : largest)
+    for (int64_t i = 0; i < s->vocabulary; i++)
+        largest = logits[i] > largest ? logits[i] : largest;
+    if (isinf(largest))
+        return ls_fail(LS_USAGE, "none of the model's %lld ids stands for a token", (long long)s->vocabulary);
+    int32_t best = 0;
+    while (logits[best] < largest)
+        best++;
     *token = best;
     if (sampling->temperature <= 0 || sampling->top_k == 1)
         return LS_OK;

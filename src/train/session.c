@@ -29,6 +29,7 @@ static LsStatus prepare(LsSession *s, const char *job, int overrides, char *cons
     else if (limited && vocabulary < s->training->vocabulary)
         return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job, (long long)vocabulary,
                        (long long)s->training->vocabulary);
+    LS_TRY(ls_data_check_loss(s->config, s->training));
     s->text = ls_resume_text(s->config);
     if (!s->text)
         return LS_RESOURCE;
@@ -121,6 +122,21 @@ LsStatus ls_session_save(LsSession *session, const char *path)
     return ls_dist_agree(session->comm, status);
 }
 
+/* Rank 0 alone. */
+static LsStatus load(LsSession *session, const char *path, const LsMoment *moment)
+{
+    LsTrainer *t = session->trainer;
+    LsCheckpoint *checkpoint = NULL;
+    LS_TRY(ls_checkpoint_open(path, NULL, &checkpoint));
+    LsStatus status = ls_resume_check_tokenizer(checkpoint, session->config, session->training);
+    if (status == LS_OK)
+        status = ls_checkpoint_read(checkpoint, t->params, t->optimizer->moments, moment);
+    if (status == LS_OK)
+        t->progress = checkpoint->progress;
+    ls_checkpoint_close(checkpoint);
+    return status;
+}
+
 LsStatus ls_session_load(LsSession *session, const char *path)
 {
     LsTrainer *t = session->trainer;
@@ -128,7 +144,7 @@ LsStatus ls_session_load(LsSession *session, const char *path)
     moments_of(t, moment);
     LsStatus status = LS_OK;
     if (session->comm->rank == 0)
-        status = ls_checkpoint_load(path, t->params, t->optimizer->moments, moment, &t->progress);
+        status = load(session, path, moment);
     LS_TRY(ls_dist_agree(session->comm, status));
     return ls_trainer_share(t);
 }
