@@ -407,15 +407,6 @@ static void test_world_check(void)
     }
 }
 
-static void test_threads(void)
-{
-    CU_ASSERT_EQUAL(ls_dist_default_threads(8, 2), 4);
-    CU_ASSERT_EQUAL(ls_dist_default_threads(8, 3), 2);
-    CU_ASSERT_EQUAL(ls_dist_default_threads(2, 4), 1);
-    CU_ASSERT_EQUAL(ls_dist_default_threads(6, 1), 6);
-    CU_ASSERT_EQUAL(ls_dist_default_threads(0, 1), 1);
-}
-
 static const HarnessTest tests[] = {
     {"sums", test_sums},
     {"broadcast", test_broadcast},
@@ -431,7 +422,6 @@ static const HarnessTest tests[] = {
     {"a rank that hangs", test_rank_that_hangs},
     {"a rank that does not come", test_rank_that_does_not_come},
     {"world check", test_world_check},
-    {"threads", test_threads},
     {0},
 };
 

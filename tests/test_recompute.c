@@ -4,7 +4,7 @@
 #include "config/config.h"
 #include "graph/check.h"
 #include "graph/graph_internal.h"
-#include "io/memory_limit.h"
+#include "machine/memory_limit.h"
 
 #include <stdio.h>
 #include <stdlib.h>

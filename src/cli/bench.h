@@ -5,7 +5,7 @@
 
 #include "gemm/record.h"
 #include "cli/cli.h"
-#include "io/peak.h"
+#include "peaks/peak.h"
 #include "train/train.h"
 
 #define LS_BENCH_ROWS 64

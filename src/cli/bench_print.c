@@ -40,8 +40,10 @@ static void print_head(const LsBench *b)
         printf(", %.0f %% of the measured peak of %.0f GFLOP/s", 100 * s.gflops / s.peak, s.peak);
     printf("\n");
     if (b->peak.bandwidth > 0)
-        printf("peaks: products %.0f GFLOP/s in float, %.0f in bfloat16; memory %.1f GB/s, read alone %.1f\n", b->peak.gflops,
-               b->peak.gflops_bfloat16, b->peak.bandwidth, b->peak.reading);
+        printf("peaks: products %.0f GFLOP/s in float (%.0f %% of the %.0f of multiply-adds alone), %.0f in bfloat16; memory "
+               "%.1f GB/s, read alone %.1f\n",
+               b->peak.gflops, 100 * b->peak.gflops / b->peak.gflops_fma, b->peak.gflops_fma, b->peak.gflops_bfloat16,
+               b->peak.bandwidth, b->peak.reading);
 }
 
 /* "12.345   288.1   97%", 24 columns; blank where there is nothing. */
@@ -144,7 +146,9 @@ static void print_products(const LsBench *b)
 {
     if (b->limit <= 0)
         return;
-    printf("\n%-36s %6s %9s %9s %9s  %s\n", "a step's products, timed alone", "calls", "ms each", "GFLOP/s", "ms", "kernel");
+    double fma = b->peak.gflops_fma / b->comm->size; /* of a rank, as the products are */
+    printf("\n%-36s %6s %9s %9s %6s %9s  %s\n", "a step's products, timed alone", "calls", "ms each", "GFLOP/s", "of fma", "ms",
+           "kernel");
     for (int i = 0; i < b->products; i++) {
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
@@ -152,9 +156,12 @@ static void print_products(const LsBench *b)
         snprintf(name, sizeof name, "%lld x %lld x %lld%s%s%s%s", (long long)s->m, (long long)s->n, (long long)s->k,
                  s->transpose_a ? " A'" : "", s->transpose_b ? " B'" : "", s->accumulate ? " +C" : "",
                  s->c_float && s->type == LS_GEMM_BFLOAT16 ? " float" : "");
-        printf("%-36s %6lld %9.3f %9.1f %9.3f  %s\n", name, (long long)s->calls, 1e3 * p->seconds,
-               2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds, 1e3 * p->seconds * (double)s->calls,
-               p->kernel);
+        double gflops = 2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds;
+        char share[16] = "";
+        if (fma > 0)
+            snprintf(share, sizeof share, "%.0f%%", 100 * gflops / fma);
+        printf("%-36s %6lld %9.3f %9.1f %6s %9.3f  %s\n", name, (long long)s->calls, 1e3 * p->seconds, gflops, share,
+               1e3 * p->seconds * (double)s->calls, p->kernel);
     }
     printf("limit of the step by products alone: %.4f s; the step reaches %.0f %% of it\n", b->limit,
            100 * b->limit / b->median);
@@ -280,8 +287,8 @@ LsStatus ls_bench_print_json(const LsBench *b)
                   ls_json_number(s.peak > 0 ? s.peak : NAN), "share_of_peak",
                   ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN), "memory_bytes", (json_int_t)resident);
     json_t *parts =
-        json_pack("{s:{s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops", b->peak.gflops,
-                  "gflops_bfloat16", b->peak.gflops_bfloat16, "bandwidth", b->peak.bandwidth, "reading",
+        json_pack("{s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops",
+                  b->peak.gflops, "gflops_bfloat16", b->peak.gflops_bfloat16, "gflops_fma", b->peak.gflops_fma, "bandwidth", b->peak.bandwidth, "reading",
                   b->peak.reading, "memory", json_memory(b), "ops", json_ops(b), "critical_path", "slowest_rank",
                   b->slowest, "parts", json_parts(b->path), "rank_parts", json_ranks(b), "communication",
                   json_communication(b), "products", json_products(b));

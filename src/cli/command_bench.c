@@ -127,9 +127,9 @@ static LsStatus mend_peak(LsBench *b)
     LS_TRY(b->comm->allreduce_max(b->comm, &exceeded, 1));
     if (!exceeded)
         return LS_OK;
-    LS_TRY(ls_dist_agree(b->comm, ls_peak_measure(false, &measured, NULL)));
+    LS_TRY(ls_dist_agree(b->comm, ls_peak_measure(LS_PEAK_ALL, ls_job_room(b->config->train.memory), false, &measured, NULL)));
     ls_peak_raise(&measured);
-    LS_TRY(ls_job_peak(b->comm, &b->peak));
+    LS_TRY(ls_job_peak(b->comm, LS_PEAK_ALL, b->config->train.memory, &b->peak));
     return ls_bench_rows(b);
 }
 
@@ -172,7 +172,7 @@ static LsStatus run(LsCall *call)
     if (o->generate)
         return ls_bench_generate(call);
     LS_TRY_CLEANUP(ls_dist_agree(b.comm, open_data(&b, call)));
-    LS_TRY_CLEANUP(ls_job_peak(b.comm, &b.peak));
+    LS_TRY_CLEANUP(ls_job_peak(b.comm, LS_PEAK_ALL, b.config->train.memory, &b.peak));
     LS_TRY_CLEANUP(ls_trainer_new(b.config, b.comm, b.training, NULL, &(LsTrainOptions){.profile = true}, &b.trainer));
     LS_TRY_CLEANUP(ls_trace_file_open(b.comm, o->trace));
     LS_TRY_CLEANUP(ls_trace_file_close(b.comm, o->trace, measure(&b)));

@@ -3,7 +3,6 @@
 #include "cli/doctor.h"
 #include "dist/dist.h"
 
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,31 +14,6 @@ static const LsOption options[] = {
     {LS_SETTING_BOOL(Options, forget, "false", "keep only what is measured now, not the best of earlier")},
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
-
-static const char *const words[] = {"ok", "warn", "FAIL"};
-
-void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char *cure, const char *found, ...)
-{
-    char text[2048];
-    va_list arguments;
-    va_start(arguments, found);
-    vsnprintf(text, sizeof text, found, arguments);
-    va_end(arguments);
-    report->warnings += verdict == LS_WARNING;
-    report->failures += verdict == LS_FAILURE;
-    cure = verdict == LS_FINE ? NULL : cure;
-    json_array_append_new(report->lines, json_pack("{s:s, s:s, s:s, s:s?}", "name", name, "verdict", words[verdict],
-                                                   "found", text, "cure", cure));
-    if (!report->prints)
-        return;
-    printf("%-5s %-18s ", words[verdict], name);
-    ls_print_wrapped(stdout, text, 25, 25);
-    if (cure) {
-        printf("%25s-> ", "");
-        ls_print_wrapped(stdout, cure, 28, 28);
-    }
-    fflush(stdout);
-}
 
 /* Name and value of every line of the versions. */
 static void report_versions(LsReport *report)

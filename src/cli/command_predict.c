@@ -4,8 +4,8 @@
 #include "cli/load.h"
 #include "data/text.h"
 #include "io/file.h"
-#include "io/memory_limit.h"
 #include "io/output.h"
+#include "machine/memory_limit.h"
 #include "train/train.h"
 
 #include <errno.h>

@@ -256,7 +256,7 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
     LsPeak peaks;
-    LS_TRY(ls_job_peak(run->comm, &peaks));
+    LS_TRY(ls_job_peak(run->comm, LS_PEAK_PRODUCTS, run->config->train.memory, &peaks));
     double peak = ls_job_products(&peaks, ls_train_precision(run->config));
     if (run->options->dry_run)
         return ls_dry_run(run->config, run->comm, run->training, run->validation, peak);

@@ -1,5 +1,5 @@
 /* What the doctor looks at: each check adds lines to a report. One file a field: doctor_machine.c, doctor_folder.c,
- * doctor_launch.c. */
+ * doctor_launch.c; lines are made in doctor_report.c. */
 #ifndef LS_CLI_DOCTOR_H
 #define LS_CLI_DOCTOR_H
 

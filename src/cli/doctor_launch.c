@@ -1,6 +1,7 @@
 #include "cli/doctor.h"
 #include "dist/dist.h"
 #include "io/file.h"
+#include "machine/cores.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,7 +46,9 @@ static LsStatus range_of(const LsComm *comm, int64_t mine, int64_t range[2])
 static LsStatus check_share(LsReport *report, const LsComm *comm)
 {
     int64_t cores[2], threads[2];
-    LS_TRY(range_of(comm, ls_affinity_cores(), cores));
+    LsCores own;
+    ls_cores_read(ls_system_root(), &own);
+    LS_TRY(range_of(comm, own.cores, cores));
     LS_TRY(range_of(comm, ls_threads(), threads));
     if (threads[1] > cores[0])
         ls_report(report, LS_WARNING, "cores of a rank",

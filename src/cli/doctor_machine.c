@@ -1,25 +1,16 @@
 #include "cli/doctor.h"
+#include "cli/dry_run.h"
+#include "dist/dist.h"
 #include "io/file.h"
-#include "io/memory_limit.h"
-#include "io/peak.h"
+#include "machine/memory_limit.h"
+#include "machine/threads.h"
 
 #include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
-
-/* The first line of a small file of the system, "" where there is none. */
-static void first_line(const char *path, char *line, int room)
-{
-    line[0] = '\0';
-    FILE *file = fopen(path, "r");
-    if (file && !fgets(line, room, file))
-        line[0] = '\0';
-    if (file)
-        fclose(file);
-    line[strcspn(line, "\n")] = '\0';
-}
 
 static void check_isa(LsReport *report)
 {
@@ -43,21 +34,6 @@ static void check_isa(LsReport *report)
         ls_report(report, LS_FINE, "instruction set", NULL, "%s (LOCKSTEP_ISA can force %s)", ls_isa_name(isa), levels);
 }
 
-/* Cores that a container's quota leaves, 0 where there is none. */
-static double quota_cores(void)
-{
-    char line[128];
-    double quota = 0, period = 0;
-    first_line("/sys/fs/cgroup/cpu.max", line, sizeof line);
-    if (sscanf(line, "%lf %lf", &quota, &period) == 2 && period > 0)
-        return quota / period;
-    first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line, sizeof line);
-    quota = atof(line);
-    first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line, sizeof line);
-    period = atof(line);
-    return quota > 0 && period > 0 ? quota / period : 0;
-}
-
 static int threads_that_start(void)
 {
     int started = 0;
@@ -67,33 +43,69 @@ static int threads_that_start(void)
     return started;
 }
 
+/* The first words of a line that is fine. */
+static void report_cores(LsReport *report, const LsCores *cores)
+{
+    char text[256];
+    int used = snprintf(text, sizeof text, "%d", cores->cores);
+    if (cores->processors > cores->cores)
+        used += snprintf(text + used, sizeof text - (size_t)used, " of %d threads (SMT)", cores->processors);
+    if (cores->fast < cores->cores)
+        used += snprintf(text + used, sizeof text - (size_t)used, ", %d fast and %d slow", cores->fast,
+                         cores->cores - cores->fast);
+    if (cores->domains > 1)
+        used += snprintf(text + used, sizeof text - (size_t)used, ", in %d memory domains", cores->domains);
+    if (cores->quota > 0)
+        snprintf(text + used, sizeof text - (size_t)used, "; the control group allows the time of %.2f processors",
+                 cores->quota);
+    ls_report(report, LS_FINE, "cores", NULL, "%s", text);
+}
+
 static void check_threads(LsReport *report)
 {
-    int cores = ls_affinity_cores(), threads = ls_threads(), started = threads_that_start();
+    LsCores cores;
+    LsFindings findings;
+    ls_cores_read(ls_system_root(), &cores);
+    int threads = ls_threads(), started = threads_that_start(), right = ls_cores_threads(&cores, 1, ls_dist_node_ranks());
     const char *asked = getenv("OMP_NUM_THREADS"), *bind = getenv("OMP_PROC_BIND"), *places = getenv("OMP_PLACES");
-    double quota = quota_cores();
-    char cure[160];
+    char cure[192];
+    report_cores(report, &cores);
     snprintf(cure, sizeof cure,
              "set OMP_NUM_THREADS=%d, or give the process more cores (mpirun --map-by slot:PE=%d --bind-to core, or "
              "--bind-to none)",
-             cores, threads);
+             right, threads);
+    ls_threads_findings(&cores, threads, 1, ls_dist_node_ranks(), &findings);
     if (started < threads)
         ls_report(report, LS_FAILURE, "threads", "unset OMP_THREAD_LIMIT and OMP_DYNAMIC", "%d wanted, %d start",
                   threads, started);
-    else if (threads > cores)
-        ls_report(report, LS_WARNING, "threads", cure, "%d threads on %d cores that this process may use", threads, cores);
-    else if (threads < cores)
+    else if (threads > cores.processors)
+        ls_report(report, LS_WARNING, "threads", cure, "%d threads on %d cores that this process may use", threads,
+                  cores.cores);
+    else if (threads < right)
         ls_report(report, LS_WARNING, "threads", "unset OMP_NUM_THREADS to use all of them, unless other ranks share them",
-                  "%d threads, %d cores may be used", threads, cores);
+                  "%d threads, %d cores may be used", threads, right);
     else
         ls_report(report, LS_FINE, "threads", NULL,
-                  "%d on %d cores (OMP_NUM_THREADS %s, OMP_PROC_BIND %s, OMP_PLACES %s)", threads, cores,
+                  "%d on %d cores (OMP_NUM_THREADS %s, OMP_PROC_BIND %s, OMP_PLACES %s)", threads, cores.cores,
                   asked ? asked : "unset", bind ? bind : "unset", places ? places : "unset");
-    if (quota > 0 && quota < cores) {
-        snprintf(cure, sizeof cure, "set OMP_NUM_THREADS=%d: threads beyond the quota stand still part of the time",
-                 quota < 1 ? 1 : (int)quota);
-        ls_report(report, LS_WARNING, "processor quota", cure, "the container may use %.1f of %d cores", quota, cores);
-    }
+    for (int i = 0; i < findings.count; i++)
+        ls_report(report, LS_WARNING, findings.list[i].name, findings.list[i].cure, "%s", findings.list[i].found);
+}
+
+/* OpenMP's threads wait for each other at every parallel region: whoever spins long takes the core from whom it waits
+ * for. */
+static void check_waiting(LsReport *report)
+{
+    const char *policy = getenv("OMP_WAIT_POLICY"), *spins = getenv("GOMP_SPINCOUNT");
+    if (policy && strcasecmp(policy, "active") == 0)
+        ls_report(report, LS_WARNING, "waiting threads",
+                  "unset OMP_WAIT_POLICY, unless nothing else ever runs on these cores", "OMP_WAIT_POLICY=active: they never "
+                  "let other processes have the core");
+    else if (policy)
+        ls_report(report, LS_FINE, "waiting threads", NULL, "OMP_WAIT_POLICY %s", policy);
+    else
+        ls_report(report, LS_FINE, "waiting threads", NULL, "spin %s times, then sleep (GOMP_SPINCOUNT)",
+                  spins ? spins : "as often as the OpenMP runtime likes");
 }
 
 static void check_load(LsReport *report)
@@ -112,8 +124,8 @@ static void check_load(LsReport *report)
 static void check_governor(LsReport *report)
 {
     char governor[64], driver[64];
-    first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof governor);
-    first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver", driver, sizeof driver);
+    ls_system_line(governor, sizeof governor, "", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor");
+    ls_system_line(driver, sizeof driver, "", "/sys/devices/system/cpu/cpu0/cpufreq/scaling_driver");
     bool scales_itself = strstr(driver, "pstate") != NULL; /* there, powersave reaches full speed too */
     if (!governor[0])
         return;
@@ -126,17 +138,17 @@ static void check_governor(LsReport *report)
 
 static void check_memory(LsReport *report)
 {
-    char limit[64], pages[128];
+    char pages[128];
+    double limit = (double)ls_cgroup_limit("/proc/self/cgroup", "/sys/fs/cgroup");
     double total = (double)ls_meminfo("MemTotal"), available = (double)ls_available_bytes();
-    first_line("/sys/fs/cgroup/memory.max", limit, sizeof limit);
-    if (atof(limit) > 0 && atof(limit) < total)
+    if (limit > 0 && limit < total)
         ls_report(report, LS_WARNING, "memory limit",
                   "lockstep train CONFIG --dry-run says what a job takes; it is killed beyond the limit",
-                  "the container may use %.1f of %.1f GB", 1e-9 * atof(limit), 1e-9 * total);
+                  "the control group may use %.1f of %.1f GB", 1e-9 * limit, 1e-9 * total);
     ls_report(report, available < 1e9 ? LS_WARNING : LS_FINE, "memory",
               "end other programs; lockstep train CONFIG --dry-run says what a job takes", "%.1f of %.1f GB available",
               1e-9 * available, 1e-9 * total);
-    first_line("/sys/kernel/mm/transparent_hugepage/enabled", pages, sizeof pages);
+    ls_system_line(pages, sizeof pages, "", "/sys/kernel/mm/transparent_hugepage/enabled");
     if (strstr(pages, "[never]"))
         ls_report(report, LS_WARNING, "huge pages", "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (as root)",
                   "switched off: large arrays cost more address translations");
@@ -149,6 +161,7 @@ void ls_doctor_machine(LsReport *report)
     ls_report(report, LS_FINE, "processor", NULL, "%s, %ld cores online", ls_processor(), sysconf(_SC_NPROCESSORS_ONLN));
     check_isa(report);
     check_threads(report);
+    check_waiting(report);
     check_governor(report);
     check_load(report);
     check_memory(report);
@@ -169,14 +182,22 @@ static void report_speed(LsReport *report, const char *name, const char *unit, d
 void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget)
 {
     LsPeak measured, kept;
-    if (comm->barrier(comm) != LS_OK || ls_peak_measure(forget, &measured, &kept) != LS_OK) {
+    int64_t room = ls_job_room(0);
+    if (comm->barrier(comm) != LS_OK || ls_peak_measure(LS_PEAK_ALL, room, forget, &measured, &kept) != LS_OK) {
         ls_report(report, LS_FAILURE, "speed", "this is a defect of the program or of the machine", "%s", ls_message());
         return;
     }
+    report_speed(report, "multiply-adds", "GFLOP/s in float, registers alone", measured.gflops_fma, kept.gflops_fma);
     report_speed(report, "products", "GFLOP/s in float", measured.gflops, kept.gflops);
+    ls_report(report, LS_FINE, "product share", NULL, "float products reach %.0f %% of multiply-adds alone, bfloat16 products %.0f %%",
+              100 * kept.gflops / kept.gflops_fma, 100 * kept.gflops_bfloat16 / kept.gflops_fma);
     report_speed(report, "bfloat16 products", "GFLOP/s in bfloat16", measured.gflops_bfloat16, kept.gflops_bfloat16);
-    report_speed(report, "memory speed", "GB/s (triad)", measured.bandwidth, kept.bandwidth);
-    report_speed(report, "memory reading", "GB/s", measured.reading, kept.reading);
+    if (measured.bandwidth > 0) {
+        report_speed(report, "memory speed", "GB/s (triad)", measured.bandwidth, kept.bandwidth);
+        report_speed(report, "memory reading", "GB/s", measured.reading, kept.reading);
+    } else
+        ls_report(report, LS_WARNING, "memory speed", "end other programs, or give the process more memory",
+                  "not measured: %.0f MiB are free for it, less than arrays beyond the caches take", (double)room / 1048576);
     const char *path = ls_machine_path();
     if (!path || !ls_file_exists(path))
         ls_report(report, LS_WARNING, "measured speeds", "set XDG_CACHE_HOME to a folder that can be written",

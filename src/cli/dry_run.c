@@ -1,7 +1,9 @@
 #include "cli/dry_run.h"
 
 #include "cli/progress.h"
+#include "dist/dist.h"
 #include "io/file.h"
+#include "machine/memory_limit.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,15 +13,23 @@
 #define LOW_SHARE 0.5
 #define HIGH_SHARE 0.85
 
-LsStatus ls_job_peak(const LsComm *comm, LsPeak *peak)
+int64_t ls_job_room(int64_t memory)
+{
+    int64_t held = ls_resident_bytes();
+    int ranks = ls_dist_node_ranks();
+    int64_t allowed = memory > 0 ? memory : ls_memory_limit(held * ranks).bytes / ranks;
+    return allowed > held ? (allowed - held) / 2 : 0;
+}
+
+LsStatus ls_job_peak(const LsComm *comm, LsPeakParts parts, int64_t memory, LsPeak *peak)
 {
     LsPeak own = {0};
     LS_TRY(comm->barrier(comm));
-    double known = ls_peak(&own) == LS_OK;
+    double known = ls_peak(parts, ls_job_room(memory), &own) == LS_OK;
     ls_clear_message();
-    double sums[5] = {own.gflops, own.gflops_bfloat16, own.bandwidth, own.reading, known};
-    LS_TRY(comm->allreduce_double(comm, sums, 5));
-    *peak = sums[4] < comm->size ? (LsPeak){0} : (LsPeak){sums[0], sums[1], sums[2], sums[3]};
+    double sums[6] = {own.gflops, own.gflops_bfloat16, own.gflops_fma, own.bandwidth, own.reading, known};
+    LS_TRY(comm->allreduce_double(comm, sums, 6));
+    *peak = sums[5] < comm->size ? (LsPeak){0} : (LsPeak){sums[0], sums[1], sums[2], sums[3], sums[4]};
     return LS_OK;
 }
 

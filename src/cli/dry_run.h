@@ -2,7 +2,7 @@
 #ifndef LS_CLI_DRY_RUN_H
 #define LS_CLI_DRY_RUN_H
 
-#include "io/peak.h"
+#include "peaks/peak.h"
 #include "train/train.h"
 
 /* Prints the plan to stdout on rank 0: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of
@@ -10,9 +10,13 @@
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                     double peak_gflops) LS_MUST_USE;
 
-/* The measured peaks of all ranks together, zeros where a rank's are unknown. Collective: all measure at the same time,
+/* The measured peaks of all ranks together, zeros where a rank's are unknown. memory: train.memory, 0 for what the
+ * machine, the control group or the SLURM job allows: measuring keeps to it. Collective: all measure at the same time,
  * as they share the machine when they train. */
-LsStatus ls_job_peak(const LsComm *comm, LsPeak *peak) LS_MUST_USE;
+LsStatus ls_job_peak(const LsComm *comm, LsPeakParts parts, int64_t memory, LsPeak *peak) LS_MUST_USE;
+
+/* Bytes that measuring may take now: half of what this rank has not yet taken of its limit. */
+int64_t ls_job_room(int64_t memory);
 
 /* Of those, what products of this precision can reach. */
 double ls_job_products(const LsPeak *peak, LsPrecision precision);

@@ -1,6 +1,8 @@
 #include "cli/cli.h"
+#include "cli/waiting.h"
 #include "config/nearest.h"
 #include "dist/dist.h"
+#include "machine/threads.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -8,21 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define COMMAND(name) extern const LsCommand ls_command_##name;
-#include "cli/commands.def"
-#undef COMMAND
-
-static const LsCommand *const commands[] = {
-#define COMMAND(name) &ls_command_##name,
-#include "cli/commands.def"
-#undef COMMAND
-    NULL};
-
-const LsCommand *const *ls_commands(void) { return commands; }
-
 static const LsCommand *find(const char *name)
 {
-    for (const LsCommand *const *command = commands; *command; command++)
+    for (const LsCommand *const *command = ls_commands(); *command; command++)
         if (strcmp((*command)->name, name) == 0)
             return *command;
     return NULL;
@@ -39,7 +29,7 @@ static void keep_standard_files(void)
 static LsStatus unknown_command(const char *name)
 {
     LsNearest near = ls_nearest_to(name);
-    for (const LsCommand *const *command = commands; *command; command++)
+    for (const LsCommand *const *command = ls_commands(); *command; command++)
         ls_nearest_offer(&near, (*command)->name);
     return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", name, ls_nearest_hint(near.best));
 }
@@ -55,6 +45,16 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
         ls_log_error("%s", ls_message()[0] ? ls_message() : "failed without a message; this is a defect of the program");
 }
 
+/* Where MPI does not start: ls_dist_start looks at the neighbours too. */
+static LsStatus choose_threads(void)
+{
+    LsCores cores;
+    LS_TRY(ls_threads_check());
+    ls_cores_read(ls_system_root(), &cores);
+    ls_threads_choose(&cores, 1, 1);
+    return LS_OK;
+}
+
 static LsStatus run_command(const LsCommand *command, int argc, char **argv)
 {
     LsCall call = {.command = command, .comm = ls_comm_self()};
@@ -66,8 +66,7 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
             ls_cli_command_help(stdout, command);
     } else if (status == LS_OK) {
         bool parallel = command->launch == LS_PARALLEL;
-        if (parallel)
-            status = ls_dist_start(NULL, NULL, &call.comm);
+        status = parallel ? ls_dist_start(NULL, NULL, &call.comm) : choose_threads();
         started = status == LS_OK;
         if (started) {
             speaks = call.comm->rank == 0;
@@ -97,8 +96,10 @@ static LsStatus run(int argc, char **argv)
     LsStatus status = LS_OK;
     const char *name = argc > 1 ? argv[1] : "--help";
     const LsCommand *command = find(name);
-    if (command)
+    if (command) {
+        ls_waiting_begin(argv);
         return run_command(command, argc - 2, argv + 2);
+    }
     if (argc == 1) {
         ls_cli_help(stderr);
         return LS_USAGE;

@@ -154,6 +154,7 @@ static LsStatus finish_all(LsBuckets *b)
 {
     uint64_t all = b->earlier + (uint64_t)b->count, known = 0;
     LsWait wait = ls_wait_begin(b->comm, "the sums of gradients");
+    wait.counters = b->across == MPI_COMM_NULL && b->shared;
     for (;;) {
         LS_TRY(work(b));
         if (b->done == b->count && (!b->shared || reached(b->shared, offsetof(LsSharedHeader, done), all)))
@@ -176,6 +177,7 @@ LsStatus ls_buckets_updated(LsBuckets *b)
     if (!s)
         return LS_OK;
     LsWait wait = ls_wait_begin(b->comm, "the optimizers of this node");
+    wait.counters = true;
     atomic_store_explicit(&s->header[s->index]->updated, ++b->steps, memory_order_release);
     while (!reached(s, offsetof(LsSharedHeader, updated), b->steps)) {
         LS_TRY(look_around(s));

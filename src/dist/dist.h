@@ -19,8 +19,9 @@
  * log of all ranks but 0. Collective. A second call gives the same communicator.
  *
  * Where OMP_NUM_THREADS is unset, sets the rank's threads: the cores of its affinity mask divided by the ranks of its
- * node that share them. LS_LAUNCH where the launcher promised more ranks than there are (ls_dist_check_world); more
- * threads than cores is a warning with the cure, on rank 0. argc and argv may be NULL. */
+ * node that share them, within the control group's quota (ls_cores_threads). LS_LAUNCH where the launcher promised more
+ * ranks than there are (ls_dist_check_world), LS_USAGE where OMP_NUM_THREADS is absurd; what works against the threads
+ * (ls_threads_findings) is a warning with the cure, on rank 0. argc and argv may be NULL. */
 LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm) LS_MUST_USE;
 
 /* Frees everything and finalizes MPI. Collective; harmless where ls_dist_start was not called or failed. */
@@ -46,9 +47,6 @@ int ls_dist_launched_rank(void);
 /* LS_LAUNCH where this world has one rank and OMPI_COMM_WORLD_SIZE, PMI_SIZE or SLURM_NTASKS (the first that is set)
  * says more: a launcher that started many worlds of one, each of which would do the whole work. Not collective. */
 LsStatus ls_dist_check_world(int ranks) LS_MUST_USE;
-
-/* Threads for a rank whose mask of `cores` cores is shared by `sharing` ranks: at least 1. */
-int ls_dist_default_threads(int cores, int sharing);
 
 /* Ranks of this node, as ls_dist_start found them; 1 before it. */
 int ls_dist_node_ranks(void);
@@ -150,7 +148,7 @@ typedef struct LsLink {
 } LsLink;
 
 /* Of this launch, by the way that its buckets take: measured in a fraction of a second, kept for a month in the file of
- * io/machine.h of rank 0's machine. The same on every rank. Zeros where there is one rank. Collective. */
+ * peaks/kept.h of rank 0's machine. The same on every rank. Zeros where there is one rank. Collective. */
 LsStatus ls_link(const LsComm *comm, LsLink *link) LS_MUST_USE;
 
 /* A power of two of bytes at which latency is at most a twentieth of a bucket's time, from 256 KiB to 64 MiB: larger

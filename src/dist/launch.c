@@ -2,8 +2,8 @@
 
 #include "dist/dist.h"
 #include "dist/mpi_call.h"
+#include "machine/threads.h"
 
-#include <sched.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -59,15 +59,10 @@ LsStatus ls_dist_check_world(int ranks)
     return LS_OK;
 }
 
-int ls_dist_default_threads(int cores, int sharing)
-{
-    int threads = sharing < 1 ? cores : cores / sharing;
-    return threads < 1 ? 1 : threads;
-}
-
 /* What rank 0 is told of each rank's launch, for one warning instead of one a rank. */
 typedef struct Launch {
-    int cores, sharing, threads, used, online; /* used: cores in the masks of all ranks of the node */
+    LsCores cores;
+    int sharing, ranks, threads, used, online; /* ranks: of the node; used: processors in the masks of all of them */
 } Launch;
 
 static int node_ranks = 1;
@@ -79,17 +74,13 @@ int ls_dist_node_ranks(void)
 
 static LsStatus look(MPI_Comm world, Launch *launch)
 {
-    cpu_set_t mine;
-    CPU_ZERO(&mine);
-    if (sched_getaffinity(0, sizeof mine, &mine) != 0)
-        for (int i = 0; i < ls_affinity_cores(); i++)
-            CPU_SET(i, &mine);
-
+    ls_cores_read(ls_system_root(), &launch->cores);
+    const LsCpus mine = launch->cores.allowed;
     MPI_Comm node = MPI_COMM_NULL;
     LS_TRY(ls_mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node), "MPI_Comm_split_type"));
     int neighbours = 1;
     LsStatus status = ls_mpi_status(MPI_Comm_size(node, &neighbours), "MPI_Comm_size");
-    cpu_set_t *masks = status == LS_OK ? ls_alloc_array(neighbours, sizeof *masks) : NULL;
+    LsCpus *masks = status == LS_OK ? ls_alloc_array(neighbours, sizeof *masks) : NULL;
     int have = masks != NULL, all_have = 0;
     if (status == LS_OK)
         status = ls_mpi_status(MPI_Allreduce(&have, &all_have, 1, MPI_INT, MPI_MIN, node), "MPI_Allreduce");
@@ -100,15 +91,18 @@ static LsStatus look(MPI_Comm world, Launch *launch)
                                "MPI_Allgather");
     if (status == LS_OK) {
         node_ranks = neighbours;
-        cpu_set_t all = mine, both;
+        LsCpus all = {0};
         launch->sharing = 0;
+        launch->ranks = neighbours;
         for (int i = 0; i < neighbours; i++) {
-            CPU_AND(&both, &mine, &masks[i]);
-            launch->sharing += CPU_COUNT(&both) > 0;
-            CPU_OR(&all, &all, &masks[i]);
+            bool overlap = false;
+            for (size_t word = 0; word < LS_COUNT_OF(all.word); word++) {
+                overlap |= (mine.word[word] & masks[i].word[word]) != 0;
+                all.word[word] |= masks[i].word[word];
+            }
+            launch->sharing += overlap;
         }
-        launch->cores = CPU_COUNT(&mine);
-        launch->used = CPU_COUNT(&all);
+        launch->used = ls_cpus_count(&all);
         launch->online = (int)sysconf(_SC_NPROCESSORS_ONLN);
     }
     ls_free(masks);
@@ -116,41 +110,52 @@ static LsStatus look(MPI_Comm world, Launch *launch)
     return status;
 }
 
+/* shown: of the rank with the most threads for its cores. */
+static void warn_threads(const Launch *shown, int rank)
+{
+    LsFindings findings;
+    const LsCores *cores = &shown->cores;
+    if (shown->threads * shown->sharing > cores->processors)
+        ls_warn("rank %d has %d threads, and %d ranks share its %d cores: set OMP_NUM_THREADS=%d, or give it more cores with "
+                "'mpirun --bind-to none' or '--map-by ppr:N:socket:PE=%d --bind-to core' (Open MPI binds a rank to one core "
+                "where there are at most 2)",
+                rank, shown->threads, shown->sharing, cores->cores, ls_cores_threads(cores, shown->sharing, shown->ranks),
+                shown->threads);
+    else if (ls_threads_asked() == 0 && getenv("OMPI_COMM_WORLD_SIZE") && !getenv("SLURM_JOB_ID") &&
+             shown->used * 2 <= shown->online)
+        ls_warn("the ranks of this node are bound to %d of its %d cores: 'mpirun --bind-to none', or '--map-by "
+                "ppr:N:socket:PE=threads --bind-to core', gives them the others (Open MPI binds a rank to one core "
+                "where there "
+                "are at most 2)",
+                shown->used, shown->online);
+    ls_threads_findings(cores, shown->threads, shown->sharing, shown->ranks, &findings);
+    for (int i = 0; i < findings.count; i++)
+        ls_warn("%s: %s: %s", findings.list[i].name, findings.list[i].found, findings.list[i].cure);
+}
+
 LsStatus ls_launch_threads(MPI_Comm world, int rank)
 {
     Launch mine = {0};
     LsStatus status = look(world, &mine);
+    if (status == LS_OK)
+        status = ls_threads_check();
     int good = status == LS_OK, all_good = 0;
     LS_TRY(ls_mpi_status(MPI_Allreduce(&good, &all_good, 1, MPI_INT, MPI_MIN, world), "MPI_Allreduce"));
     if (!all_good)
         return good ? ls_fail(LS_LAUNCH, "another rank could not look at its launch") : status;
-    const char *asked = getenv("OMP_NUM_THREADS");
-    bool chosen = asked && asked[0];
-    if (!chosen)
-        ls_set_threads(ls_dist_default_threads(mine.cores, mine.sharing));
+    ls_threads_choose(&mine.cores, mine.sharing, mine.ranks);
     mine.threads = ls_threads();
 
     /* the rank with the most threads for its cores, and the emptiest node, speak for all */
     struct {
         double value;
         int rank;
-    } load = {(double)mine.threads * mine.sharing / mine.cores, rank}, worst = load;
+    } load = {(double)mine.threads * mine.sharing / mine.cores.cores, rank}, worst = load;
     LS_TRY(ls_mpi_status(MPI_Allreduce(&load, &worst, 1, MPI_DOUBLE_INT, MPI_MAXLOC, world), "MPI_Allreduce"));
     Launch shown = mine;
     LS_TRY(ls_mpi_status(MPI_Bcast(&shown, sizeof shown, MPI_BYTE, worst.rank, world), "MPI_Bcast"));
     if (rank != 0)
         return LS_OK;
-    if (worst.value > 1)
-        ls_warn("rank %d has %d threads, and %d ranks share its %d cores: set OMP_NUM_THREADS=%d, or give it more cores with "
-                "'mpirun --bind-to none' or '--map-by ppr:N:socket:PE=%d --bind-to core' (Open MPI binds a rank to one core "
-                "where there are at most 2)",
-                worst.rank, shown.threads, shown.sharing, shown.cores, ls_dist_default_threads(shown.cores, shown.sharing),
-                shown.threads);
-    else if (!chosen && getenv("OMPI_COMM_WORLD_SIZE") && !getenv("SLURM_JOB_ID") && shown.used * 2 <= shown.online)
-        ls_warn("the ranks of this node are bound to %d of its %d cores: 'mpirun --bind-to none', or '--map-by "
-                "ppr:N:socket:PE=threads --bind-to core', gives them the others (Open MPI binds a rank to one core "
-                "where there "
-                "are at most 2)",
-                shown.used, shown.online);
+    warn_threads(&shown, worst.rank);
     return LS_OK;
 }

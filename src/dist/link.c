@@ -1,6 +1,6 @@
 /* How fast sums of gradients are over the ranks of this launch: what buckets are sized by. */
 #include "dist/dist.h"
-#include "io/machine.h"
+#include "peaks/kept.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 double ls_dist_time_limit(void)
 {
@@ -23,6 +24,10 @@ enum { TAG_ASK = 1, TAG_ANSWER };
 enum { TEXT_BYTES = 64, NAMED = 6 };
 
 #define LOOK_SECONDS 0.02 /* between looks for questions */
+
+#define NAP_SHARE 0.02
+#define LEAST_NAP 50e-6
+#define MOST_NAP 1e-3
 
 static double looked_at;
 static MPI_Request left = MPI_REQUEST_NULL; /* what was given up */
@@ -121,6 +126,19 @@ LsWait ls_wait_begin(const LsComm *comm, const char *what)
     return (LsWait){.comm = comm, .what = what, .since = ls_seconds()};
 }
 
+/* Lets others have the core: there may be more ranks than cores. Sleeping for a fiftieth of the time waited makes the
+ * wait longer by at most that; naps below the system's own precision would be longer than asked. */
+static void rest(double waited)
+{
+    double nap = waited * NAP_SHARE;
+    if (nap < LEAST_NAP) {
+        sched_yield();
+        return;
+    }
+    struct timespec time = {.tv_nsec = (long)(1e9 * fmin(nap, MOST_NAP))};
+    nanosleep(&time, NULL);
+}
+
 LsStatus ls_wait_more(LsWait *wait, bool moved)
 {
     double now = ls_seconds();
@@ -134,7 +152,7 @@ LsStatus ls_wait_more(LsWait *wait, bool moved)
         looked_at = now;
         LS_TRY(listen(wait, &from, text));
     }
-    sched_yield(); /* there may be more ranks than cores */
+    rest(wait->counters ? now - wait->since : 0);
     return LS_OK;
 }
 

@@ -1,7 +1,7 @@
 /* What a rank may take, and what its plan says it takes. */
 #include "train/train.h"
 
-#include "io/memory_limit.h"
+#include "machine/memory_limit.h"
 
 #define PLANNED 0.95 /* of memory that nobody has promised to this rank alone: plans are true to a few per cent */
 

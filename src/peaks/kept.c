@@ -1,33 +1,12 @@
-#include "io/machine.h"
+#include "peaks/kept.h"
 
 #include "io/file.h"
+#include "machine/cores.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-const char *ls_processor(void)
-{
-    static char name[128];
-    if (name[0])
-        return name;
-    snprintf(name, sizeof name, "unknown processor");
-    FILE *file = fopen("/proc/cpuinfo", "r");
-    char line[512];
-    while (file && fgets(line, sizeof line, file)) {
-        char *value = strchr(line, ':');
-        if (!value || (strncmp(line, "model name", 10) != 0 && strncmp(line, "Processor", 9) != 0))
-            continue;
-        value += 1 + strspn(value + 1, " \t");
-        value[strcspn(value, "\n")] = '\0';
-        snprintf(name, sizeof name, "%.120s", value);
-        break;
-    }
-    if (file)
-        fclose(file);
-    return name;
-}
 
 const char *ls_machine_path(void)
 {

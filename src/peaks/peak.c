@@ -1,6 +1,8 @@
-#include "io/peak.h"
+#include "peaks/peak.h"
 
 #include "gemm/gemm.h"
+#include "machine/caches.h"
+#include "peaks/fma.h"
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -14,9 +16,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PRODUCT_SECONDS 0.3
+#define PRODUCT_SECONDS 0.2
 #define MEMORY_SECONDS 0.6
-#define SIDE 1024 /* of the matrices: large enough for the kernels, small enough for many tries */
+
+/* Of the matrices: large enough for the kernels, small enough for many tries. */
+#define MOST_SIDE 1024
+#define LEAST_SIDE 128
+#define TRIES 4   /* at least; a busy machine disturbs some */
+#define SQUARES 6 /* matrices' worth of memory that a product takes: three, and as many packed */
 
 #define UNDISTURBED 0.95       /* share of its threads' time that a process gets on a quiet machine */
 #define SECONDS_BEFORE_RETRY 600.0
@@ -33,14 +40,32 @@ static double processor_seconds(void)
            1e-6 * (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec);
 }
 
-/* Fills two square matrices and times their product: A B^T, as forward has it. *undisturbed: the share of its threads'
- * time that this process got. */
-static LsStatus measure_products(bool bfloat16, double *gflops, double *undisturbed)
+/* The side of the matrices for this much memory. */
+static int64_t side_for(int64_t room)
+{
+    int64_t side = MOST_SIDE;
+    while (side > LEAST_SIDE && SQUARES * side * side * (int64_t)sizeof(float) > room)
+        side /= 2;
+    return side;
+}
+
+static LsStatus time_product(LsGemm *gemm, int64_t side, double *seconds)
+{
+    gemm->m = gemm->n = gemm->k = gemm->lda = gemm->ldb = gemm->ldc = side;
+    double start = ls_seconds();
+    LsStatus status = ls_gemm(gemm);
+    *seconds = ls_seconds() - start;
+    return status;
+}
+
+/* Fills two square matrices and times their product: A B^T, as forward has it. Small ones first: where a large product
+ * would take too long, they must do. *undisturbed: the share of its threads' time that this process got. */
+static LsStatus measure_products(bool bfloat16, int64_t room, double *gflops, double *undisturbed)
 {
     LsStatus status = LS_OK;
-    *gflops = 0;
-    int64_t count = (int64_t)SIDE * SIDE;
+    int64_t most = side_for(room), count = most * most, side = LEAST_SIDE;
     float *a = ls_alloc_array(3 * count, sizeof *a);
+    *gflops = 0;
     if (!a)
         return LS_RESOURCE;
     float *b = a + count, *c = b + count;
@@ -50,23 +75,18 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
         else
             a[i] = (float)(i % 13) / 13;
     }
-    LsGemm gemm = {.type = bfloat16 ? LS_GEMM_BFLOAT16 : LS_GEMM_FLOAT32,
-                   .m = SIDE,
-                   .n = SIDE,
-                   .k = SIDE,
-                   .a = a,
-                   .lda = SIDE,
-                   .b = b,
-                   .ldb = SIDE,
-                   .transpose_b = true,
-                   .c = c,
-                   .ldc = SIDE};
+    LsGemm gemm = {.type = bfloat16 ? LS_GEMM_BFLOAT16 : LS_GEMM_FLOAT32, .a = a, .b = b, .transpose_b = true, .c = c};
     double begin = ls_seconds(), end = begin + PRODUCT_SECONDS, used = processor_seconds();
-    for (int tries = 0; status == LS_OK && (tries < 1 || ls_seconds() < end); tries++) {
-        double start = ls_seconds();
-        status = ls_gemm(&gemm);
-        double speed = 2e-9 * SIDE * (double)count / (ls_seconds() - start);
-        *gflops = speed > *gflops ? speed : *gflops;
+    double best = INFINITY; /* at this side */
+    for (int tries = 0; status == LS_OK && (tries < TRIES || ls_seconds() < end); tries++) {
+        double seconds;
+        status = time_product(&gemm, side, &seconds);
+        best = fmin(best, seconds);
+        *gflops = fmax(*gflops, 2e-9 * pow((double)side, 3) / best);
+        if (tries + 1 >= TRIES && side < most && ls_seconds() + 8 * best < end) { /* eight times the work */
+            side *= 2;
+            best = INFINITY;
+        }
     }
     *undisturbed = (processor_seconds() - used) / ((ls_seconds() - begin) * ls_threads());
     ls_free(a);
@@ -74,17 +94,14 @@ static LsStatus measure_products(bool bfloat16, double *gflops, double *undistur
 }
 
 /* Elements of each of the triad's arrays, an even number: all three together are more than four times the largest
- * cache, within reason: virtual machines name the cache of a whole socket that they have a part of. */
-static int64_t memory_count(void)
+ * cache, within reason: virtual machines name the cache of a whole socket that they have a part of. 0 where the memory
+ * does not allow arrays that leave the caches. */
+static int64_t memory_count(int64_t room)
 {
-    int64_t cache = 0;
-    static const int levels[] = {_SC_LEVEL2_CACHE_SIZE, _SC_LEVEL3_CACHE_SIZE, _SC_LEVEL4_CACHE_SIZE};
-    for (size_t i = 0; i < LS_COUNT_OF(levels); i++) {
-        long bytes = sysconf(levels[i]);
-        cache = bytes > cache ? bytes : cache;
-    }
-    int64_t bytes = cache + cache / 2, least = (int64_t)32 << 20, most = (int64_t)128 << 20;
-    return (bytes < least ? least : bytes > most ? most : bytes) / 1024 * (1024 / (int64_t)sizeof(double));
+    int64_t cache = ls_caches()->l3 + ls_caches()->l2, bytes = cache + cache / 2;
+    int64_t least = (int64_t)32 << 20, most = (int64_t)128 << 20;
+    bytes = bytes < least ? least : bytes > most ? most : bytes;
+    return 3 * bytes > room ? 0 : bytes / 1024 * (1024 / (int64_t)sizeof(double));
 }
 
 /* McCalpin's triad: a_i = b_i + s c_i. */
@@ -138,10 +155,12 @@ static double sum_of(const double *x, int64_t count)
 
 static double faster(double best, double bytes, double seconds) { return fmax(best, 1e-9 * bytes / seconds); }
 
-static LsStatus measure_memory(double *bandwidth, double *reading)
+static LsStatus measure_memory(int64_t room, double *bandwidth, double *reading)
 {
     *bandwidth = *reading = 0;
-    int64_t count = memory_count();
+    int64_t count = memory_count(room);
+    if (count == 0)
+        return LS_OK;
     size_t bytes = 3 * (size_t)count * sizeof(double);
     /* Mapped, not allocated: each thread touches its own part first, and huge pages make that fast. */
     double *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -179,22 +198,25 @@ typedef struct Entry {
     double undisturbed; /* share of its threads' time that this process got meanwhile */
 } Entry;
 
-static const char *const names[] = {"gflops", "gflops_bfloat16", "bandwidth", "reading", "measured", "undisturbed"};
+static const char *const names[] = {"gflops", "gflops_bfloat16", "gflops_fma", "bandwidth", "reading", "measured",
+                                    "undisturbed"};
 
-static bool read_entry(const char *key, Entry *entry)
+/* Whether the file has an entry with the parts wanted. */
+static bool read_entry(const char *key, LsPeakParts parts, Entry *entry)
 {
     double value[LS_COUNT_OF(names)];
     bool found = ls_machine_read(key, LS_COUNT_OF(names), names, value);
-    *entry = (Entry){{value[0], value[1], value[2], value[3]}, value[4], value[5]};
-    return found && entry->peak.gflops > 0 && entry->peak.gflops_bfloat16 > 0 && entry->peak.bandwidth > 0 &&
-           entry->peak.reading > 0;
+    *entry = (Entry){{value[0], value[1], value[2], value[3], value[4]}, value[5], value[6]};
+    const LsPeak *peak = &entry->peak;
+    return found && peak->gflops > 0 && peak->gflops_bfloat16 > 0 && peak->gflops_fma > 0 &&
+           (parts == LS_PEAK_PRODUCTS || (peak->bandwidth > 0 && peak->reading > 0));
 }
 
 static void write_entry(const char *key, const Entry *entry)
 {
-    double value[LS_COUNT_OF(names)] = {entry->peak.gflops,    entry->peak.gflops_bfloat16,
-                                        entry->peak.bandwidth, entry->peak.reading,
-                                        entry->when,           entry->undisturbed};
+    const LsPeak *peak = &entry->peak;
+    double value[LS_COUNT_OF(names)] = {peak->gflops,    peak->gflops_bfloat16, peak->gflops_fma,  peak->bandwidth,
+                                        peak->reading, entry->when,           entry->undisturbed};
     ls_machine_write(key, LS_COUNT_OF(names), names, value);
 }
 
@@ -202,22 +224,25 @@ static void better(LsPeak *peak, const LsPeak *other)
 {
     peak->gflops = fmax(peak->gflops, other->gflops);
     peak->gflops_bfloat16 = fmax(peak->gflops_bfloat16, other->gflops_bfloat16);
+    peak->gflops_fma = fmax(peak->gflops_fma, other->gflops_fma);
     peak->bandwidth = fmax(peak->bandwidth, other->bandwidth);
     peak->reading = fmax(peak->reading, other->reading);
 }
 
-LsStatus ls_peak_measure(bool forget, LsPeak *measured, LsPeak *kept)
+LsStatus ls_peak_measure(LsPeakParts parts, int64_t room, bool forget, LsPeak *measured, LsPeak *kept)
 {
     char key[256];
     Entry old, entry = {.when = (double)time(NULL)};
     LS_TRY(ls_machine_key(key, sizeof key));
     double share[2];
-    LS_TRY(measure_products(false, &measured->gflops, &share[0]));
-    LS_TRY(measure_products(true, &measured->gflops_bfloat16, &share[1]));
-    LS_TRY(measure_memory(&measured->bandwidth, &measured->reading));
+    *measured = (LsPeak){.gflops_fma = ls_fma_measure()};
+    LS_TRY(measure_products(false, room, &measured->gflops, &share[0]));
+    LS_TRY(measure_products(true, room, &measured->gflops_bfloat16, &share[1]));
+    if (parts == LS_PEAK_ALL)
+        LS_TRY(measure_memory(room, &measured->bandwidth, &measured->reading));
     entry.undisturbed = fmin(share[0], share[1]);
     entry.peak = *measured;
-    if (!forget && read_entry(key, &old)) {
+    if (!forget && read_entry(key, LS_PEAK_PRODUCTS, &old)) {
         better(&entry.peak, &old.peak);
         entry.undisturbed = fmax(entry.undisturbed, old.undisturbed);
     }
@@ -231,21 +256,23 @@ LsStatus ls_peak_measure(bool forget, LsPeak *measured, LsPeak *kept)
  * sees. */
 static LsPeak known;
 static int known_threads;
+static LsPeakParts known_parts;
 
-LsStatus ls_peak(LsPeak *peak)
+LsStatus ls_peak(LsPeakParts parts, int64_t room, LsPeak *peak)
 {
     char key[256];
     Entry entry;
     LsPeak measured;
-    if (known_threads != ls_threads()) {
+    if (known_threads != ls_threads() || known_parts < parts) {
         LS_TRY(ls_machine_key(key, sizeof key));
-        bool found = read_entry(key, &entry);
+        bool found = read_entry(key, parts, &entry);
         double age = (double)time(NULL) - entry.when;
         bool old = age > SECONDS_KEPT || age < 0, doubtful = entry.undisturbed < UNDISTURBED && age > SECONDS_BEFORE_RETRY;
         known = entry.peak;
         if (!found || old || doubtful)
-            LS_TRY(ls_peak_measure(old, &measured, &known));
+            LS_TRY(ls_peak_measure(parts, room, old, &measured, &known));
         known_threads = ls_threads();
+        known_parts = parts;
     }
     *peak = known;
     return LS_OK;
@@ -255,7 +282,7 @@ void ls_peak_raise(const LsPeak *seen)
 {
     char key[256];
     Entry entry;
-    if (ls_machine_key(key, sizeof key) != LS_OK || !read_entry(key, &entry)) {
+    if (ls_machine_key(key, sizeof key) != LS_OK || !read_entry(key, LS_PEAK_PRODUCTS, &entry)) {
         ls_clear_message();
         return;
     }

@@ -1,13 +1,12 @@
 /* What was measured of this machine and is kept: $XDG_CACHE_HOME/lockstep/machine.json, else
  * ~/.cache/lockstep/machine.json. A home that cannot be written to only means measuring again.
  */
-#ifndef LS_IO_MACHINE_H
-#define LS_IO_MACHINE_H
+#ifndef LS_PEAKS_KEPT_H
+#define LS_PEAKS_KEPT_H
 
 #include "lockstep/base.h"
 
-/* The processor's model as the system names it; the file's path, NULL where there is no home. Both the library's. */
-const char *ls_processor(void);
+/* The file's path, NULL where there is no home. The library's. */
 const char *ls_machine_path(void);
 
 /* What a figure depends on: "PROCESSOR, ISA, N threads". LS_USAGE where LOCKSTEP_ISA is wrong. */

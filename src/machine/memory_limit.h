@@ -1,7 +1,7 @@
 /* How much memory there is to take: of the machine, of the control group that this process runs in, of the SLURM
  * job. */
-#ifndef LS_IO_MEMORY_LIMIT_H
-#define LS_IO_MEMORY_LIMIT_H
+#ifndef LS_MACHINE_MEMORY_LIMIT_H
+#define LS_MACHINE_MEMORY_LIMIT_H
 
 #include "lockstep/base.h"
 
