@@ -79,6 +79,27 @@ static void test_memory(void)
 
 static LsStatus failing(void) { return ls_fail(LS_DATA, "line %d", 3); }
 
+/* Blocks that several threads clear, of memory that was written before: the allocator gives back what was freed. */
+static void test_large_blocks(void)
+{
+    int before = ls_threads();
+    for (int threads = 1; threads <= 3; threads++) {
+        ls_set_threads(threads);
+        for (size_t bytes = ((size_t)16 << 20) - 64; bytes < (size_t)30 << 20; bytes += ((size_t)5 << 20) + 4096) {
+            for (int again = 0; again < 2; again++) {
+                unsigned char *block = ls_alloc(bytes), any = 0;
+                CU_ASSERT_PTR_NOT_NULL_FATAL(block);
+                for (size_t i = 0; i < bytes; i++)
+                    any |= block[i];
+                CU_ASSERT_EQUAL(any, 0);
+                memset(block, 0xff, bytes);
+                ls_free(block);
+            }
+        }
+    }
+    ls_set_threads(before);
+}
+
 static void test_status(void)
 {
     ASSERT_FAILS(failing(), LS_DATA, "line 3");
@@ -138,6 +159,7 @@ int main(void)
                                                {"normal moments", test_normal_moments},
                                                {"permute is a bijection", test_permute},
                                                {"memory", test_memory},
+                                               {"large blocks", test_large_blocks},
                                                {"status messages", test_status},
                                                {"text of messages", test_text},
                                                {"instruction set", test_isa},

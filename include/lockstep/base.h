@@ -70,9 +70,12 @@ int64_t ls_permute(uint64_t key, int64_t count, int64_t index);
 
 /* ---- Threads ------------------------------------------------------------------------------------------------- */
 
-/* Threads that parallel regions of this rank use: OMP_NUM_THREADS, else one a core (the program, ls_dist_start). */
+/* Threads that parallel regions of this rank use: OMP_NUM_THREADS, else the cores of the affinity mask. */
 int ls_threads(void);
 void ls_set_threads(int threads);
+
+/* Cores this process may run on. */
+int ls_affinity_cores(void);
 
 /* Reductions are summed over this many chunks, in order, whatever the number of threads: the same bits for any.
  * 64 is a multiple of most core counts of a socket's share and small enough for the partial sums to stay cached. */

@@ -71,6 +71,7 @@ typedef struct LsCommand {
     const char *description;    /* more lines for --help; NULL: none */
     const char *example;        /* lines */
     LsLaunch launch;
+    bool computes; /* with many threads: how they wait is chosen before it runs (cli/waiting.h). All parallel ones do */
     const LsOption *options; /* ended by {{0}}; NULL: none */
     size_t options_bytes;
     bool (*kinds)(int index, LsCommandKind *kind); /* kind number 0, 1, ...; false past the last. NULL: none */

@@ -94,6 +94,7 @@ const LsCommand ls_command_doctor = {
         "and train and bench "
         "show their share of them. Under mpirun it also checks the ranks. Exit status 1 where a line says FAIL.",
     .example = "lockstep doctor runs\nmpirun -np 2 lockstep doctor runs",
+    .computes = true,
     .options = options,
     .options_bytes = sizeof(Options),
     .run = run,

@@ -233,6 +233,7 @@ const LsCommand ls_command_generate = {
     .example =
         "lockstep generate runs/shakespeare-gpt --prompt \"ROMEO:\" --tokens 200 --temperature 0.8 --top-k 40 --seed 1",
     .launch = LS_SERIAL,
+    .computes = true,
     .options = options,
     .options_bytes = sizeof(Options),
     .run = run,

@@ -276,6 +276,7 @@ const LsCommand ls_command_predict = {
                    "each computed by itself; past its end the last row has zeros, and -1 in /ids.",
     .example = "lockstep predict runs/shakespeare-gpt --ids 1,2,3 -o logits.h5\n"
                "lockstep predict runs/shakespeare-gpt --input page.txt -o logits.h5",
+    .computes = true,
     .options = options,
     .options_bytes = sizeof(Options),
     .run = run,

@@ -97,7 +97,8 @@ static LsStatus run(int argc, char **argv)
     const char *name = argc > 1 ? argv[1] : "--help";
     const LsCommand *command = find(name);
     if (command) {
-        ls_waiting_begin(argv);
+        if (command->launch == LS_PARALLEL || command->computes)
+            ls_waiting_begin(argv);
         return run_command(command, argc - 2, argv + 2);
     }
     if (argc == 1) {
