@@ -55,8 +55,8 @@ system quota 4
 echo '0::/a' > "$LOCKSTEP_SYSTEM/proc/self/cgroup"
 mkdir "$LOCKSTEP_SYSTEM/sys/fs/cgroup/a"
 echo '150000 100000' > "$LOCKSTEP_SYSTEM/sys/fs/cgroup/a/cpu.max"
-doctor none 'ok cores 4; the control group allows the time of 1.50 processors' 'ok threads 2 on 4 cores'
-doctor 4 'warn processor quota the control group allows the time of 1.50 processors; 1 rank of 4 threads stand still' 'OMP_NUM_THREADS=2'
+doctor none 'ok cores 4; the control group allows the time of 1.50 processors' 'ok threads 1 on 4 cores'
+doctor 4 'warn processor quota the control group allows the time of 1.50 processors; 1 rank of 4 threads stand still' 'OMP_NUM_THREADS=1'
 warns 2 2 'processor quota: the control group allows the time of 1.50 processors; 2 ranks of 2 threads stand still'
 
 system hybrid 6

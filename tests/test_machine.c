@@ -122,7 +122,7 @@ static void test_quota(void)
     static const struct {
         double quota;
         int ranks, threads;
-    } cases[] = {{0, 1, 4}, {4, 1, 4}, {9, 1, 4}, {2.2, 1, 2}, {1.5, 1, 2}, {1.2, 1, 1}, {0.5, 1, 1}, {3, 2, 2}, {2, 4, 1}};
+    } cases[] = {{0, 1, 4}, {4, 1, 4}, {9, 1, 4}, {2.2, 1, 2}, {1.5, 1, 1}, {1.8, 1, 2}, {0.5, 1, 1}, {3, 2, 1}, {3.6, 2, 2}, {2, 4, 1}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         cores.quota = cases[i].quota;
         CU_ASSERT_EQUAL(ls_cores_threads(&cores, 1, cases[i].ranks), cases[i].threads);
@@ -187,8 +187,8 @@ static void test_findings(void)
     CU_ASSERT(finds(&findings, "threads of a core", "OMP_NUM_THREADS=8") && findings.count == 1);
     cores.quota = 2.5;
     ls_threads_findings(&cores, 8, 1, 1, &findings);
-    CU_ASSERT(finds(&findings, "processor quota", "OMP_NUM_THREADS=3") && findings.count == 1);
-    ls_threads_findings(&cores, 3, 1, 1, &findings);
+    CU_ASSERT(finds(&findings, "processor quota", "OMP_NUM_THREADS=2") && findings.count == 1);
+    ls_threads_findings(&cores, 2, 1, 1, &findings);
     CU_ASSERT_EQUAL(findings.count, 0);
     cores.quota = 0;
     cores.domains = 2;

@@ -10,7 +10,7 @@
  * clocks. */
 #define FAST_CAPACITY 0.6
 #define MOST_DOMAINS 1024
-#define QUOTA_PART 0.25
+#define QUOTA_PART 0.75
 
 /* The processor is the first allowed one of its core. */
 static bool leads_core(const char *root, const LsCpus *allowed, int cpu)
@@ -77,7 +77,7 @@ int ls_cores_threads(const LsCores *cores, int sharing, int ranks)
     int threads = cores->fast / (sharing < 1 ? 1 : sharing);
     double quota = cores->quota / (ranks < 1 ? 1 : ranks);
     if (quota > 0 && quota < threads)
-        threads = (int)ceil(quota - QUOTA_PART);
+        threads = (int)floor(quota + 1 - QUOTA_PART);
     return threads < 1 ? 1 : threads;
 }
 

@@ -18,8 +18,9 @@ typedef struct LsCores {
 void ls_cores_read(const char *root, LsCores *cores);
 
 /* Threads of a rank by default: one a fast core, shared out among `sharing` ranks on the same cores, and no more than
- * the quota lets run, of which each of the node's `ranks` has its part. A part of a processor counts as one from a
- * quarter on: a thread that runs a quarter of the time does more than the threads lose that wait for it. */
+ * the quota lets run, of which each of the node's `ranks` has its part. A part of a processor counts as one from three
+ * quarters on: below that the threads lose more, standing still together at the end of each period, than one more
+ * thread does. */
 int ls_cores_threads(const LsCores *cores, int sharing, int ranks);
 
 /* The processor's model as the system names it. The library's. */
