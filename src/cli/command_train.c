@@ -251,8 +251,8 @@ static LsStatus train(Run *run)
 
 static LsStatus prepare_and_train(Run *run, const LsCall *call)
 {
-    if (!run->options->dry_run)
-        ls_signals_catch(); /* from here on: one that comes while a large model is loaded stops the run after its first step */
+    if (run->options->dry_run)
+        ls_signals_ask(false); /* else: one that comes while a large model is loaded stops the run after its first step */
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
     LsPeak peaks;
@@ -312,6 +312,7 @@ const LsCommand ls_command_train = {
                    "refused; other commands may read there meanwhile.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
+    .saves = true,
     .options = options,
     .options_bytes = sizeof(Options),
     .run = run,
