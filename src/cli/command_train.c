@@ -252,7 +252,7 @@ static LsStatus train(Run *run)
 static LsStatus prepare_and_train(Run *run, const LsCall *call)
 {
     if (run->options->dry_run)
-        ls_signals_ask(false); /* else: one that comes while a large model is loaded stops the run after its first step */
+        ls_signals_end_at_once(); /* else: one that comes while a large model is loaded stops the run after its first step */
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
     LsPeak peaks;

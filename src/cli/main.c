@@ -59,10 +59,11 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
 static LsStatus run_command(const LsCommand *command, int argc, char **argv)
 {
     LsCall call = {.command = command, .comm = ls_comm_self()};
-    ls_signals_ask(command->saves);
     /* mistakes in the command line are told once, before MPI runs */
     bool help = false, started = false, speaks = command->launch == LS_SERIAL || ls_dist_launched_rank() <= 0;
-    LsStatus status = ls_cli_parse(command, argc, argv, &call, &help);
+    LsStatus status = ls_signals_begin(command->saves);
+    if (status == LS_OK)
+        status = ls_cli_parse(command, argc, argv, &call, &help);
     if (status == LS_OK && help) {
         if (speaks)
             ls_cli_command_help(stdout, command);
@@ -101,6 +102,11 @@ static LsStatus run(int argc, char **argv)
     const LsCommand *command = find(name);
     if (command)
         return run_command(command, argc - 2, argv + 2);
+    status = ls_signals_begin(false);
+    if (status != LS_OK) {
+        ls_log_error("%s", ls_message());
+        return status;
+    }
     if (argc == 1) {
         ls_cli_help(stderr);
         return LS_USAGE;
@@ -126,11 +132,8 @@ static LsStatus run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     keep_standard_files();
-    LsStatus status = ls_signals_begin();
-    if (status == LS_OK)
-        status = run(argc, argv);
-    else
-        ls_log_error("%s", ls_message());
+    ls_signals_block();
+    LsStatus status = run(argc, argv);
     LsStatus printed = ls_check_stdout(); /* help texts too */
     if (ls_stdout_closed())
         ls_signals_end(SIGPIPE); /* as other programs whose reader has seen enough */

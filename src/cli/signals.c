@@ -22,8 +22,7 @@ static const struct {
 
 static const int ignored[] = {SIGPIPE, SIGXFSZ};
 
-static sigset_t watched, mask_before;
-static struct sigaction before[LS_COUNT_OF(ignored)];
+static sigset_t watched;
 static atomic_bool asks;
 static atomic_int asked; /* the first signal; 0: none */
 
@@ -83,21 +82,23 @@ static void *watch(void *unused)
     return NULL;
 }
 
-LsStatus ls_signals_begin(void)
+void ls_signals_block(void)
 {
     struct sigaction action;
     sigemptyset(&watched);
     for (size_t i = 0; i < LS_COUNT_OF(taken); i++)
         if (taken[i].number != SIGHUP || sigaction(SIGHUP, NULL, &action) != 0 || action.sa_handler != SIG_IGN)
             sigaddset(&watched, taken[i].number);
-    pthread_sigmask(SIG_BLOCK, &watched, &mask_before);
-    for (size_t i = 0; i < LS_COUNT_OF(ignored); i++) {
-        action = (struct sigaction){.sa_handler = SIG_IGN};
-        sigaction(ignored[i], &action, &before[i]);
-    }
+    pthread_sigmask(SIG_BLOCK, &watched, NULL);
+    for (size_t i = 0; i < LS_COUNT_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+}
 
+LsStatus ls_signals_begin(bool ask)
+{
     pthread_attr_t attributes;
     pthread_t thread;
+    atomic_store(&asks, ask);
     int error = pthread_attr_init(&attributes);
     if (error == 0) {
         pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
@@ -108,11 +109,11 @@ LsStatus ls_signals_begin(void)
     return error == 0 ? LS_OK : ls_fail(LS_RESOURCE, "no thread could be started (%s): raise ulimit -u or -v", strerror(error));
 }
 
-void ls_signals_ask(bool ask)
+void ls_signals_end_at_once(void)
 {
-    atomic_store(&asks, ask);
+    atomic_store(&asks, false);
     int number = atomic_load(&asked);
-    if (!ask && number != 0)
+    if (number != 0)
         ls_signals_end(number);
 }
 
@@ -121,6 +122,6 @@ bool ls_signals_stop_requested(void) { return atomic_load(&asked) != 0; }
 void ls_signals_give_back(void)
 {
     for (size_t i = 0; i < LS_COUNT_OF(ignored); i++)
-        sigaction(ignored[i], &before[i], NULL);
-    pthread_sigmask(SIG_SETMASK, &mask_before, NULL);
+        signal(ignored[i], SIG_DFL);
+    pthread_sigmask(SIG_UNBLOCK, &watched, NULL);
 }

@@ -15,15 +15,19 @@
 
 #include <stdbool.h>
 
-/* First thing in main. LS_RESOURCE where the thread cannot be started. */
-LsStatus ls_signals_begin(void) LS_MUST_USE;
+/* First thing in main: from here on signals wait, also while the process becomes this program again. */
+void ls_signals_block(void);
 
-/* Whether signals ask to stop (true) or end the process at once (false, the beginning; one that has come already does). */
-void ls_signals_ask(bool ask);
+/* Starts the thread that takes them. ask: they ask to stop, else they end the process. LS_RESOURCE where there can be no
+ * thread. */
+LsStatus ls_signals_begin(bool ask) LS_MUST_USE;
+
+/* From now on they end the process, and one that has come already does. */
+void ls_signals_end_at_once(void);
 
 bool ls_signals_stop_requested(void);
 
-/* Gives signals back as they were at the start: before this process becomes another program. */
+/* Gives signals back as programs expect them: before this process becomes another one. */
 void ls_signals_give_back(void);
 
 /* Ends the process as the signal does by default. */

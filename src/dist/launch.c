@@ -23,10 +23,19 @@ static const struct {
     const char *variable, *value;
 } alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}};
 
+/* By this variable Open MPI takes a process for one that srun is to connect with others. */
+#define STEP "SLURM_STEP_ID"
+static char *step;
+
 unsigned ls_launch_alone(void)
 {
     unsigned set = 0;
-    for (size_t i = 0; i < LS_COUNT_OF(alone) && ls_dist_launched_rank() < 0; i++)
+    bool lone_step = ls_launch_lone_step();
+    if (lone_step) {
+        step = ls_strdup(getenv(STEP));
+        unsetenv(STEP);
+    }
+    for (size_t i = 0; i < LS_COUNT_OF(alone) && (lone_step || ls_dist_launched_rank() < 0); i++)
         if (!getenv(alone[i].variable) && setenv(alone[i].variable, alone[i].value, 1) == 0)
             set |= 1u << i;
     return set;
@@ -37,6 +46,10 @@ void ls_launch_begun(unsigned set)
     for (size_t i = 0; i < LS_COUNT_OF(alone); i++)
         if (set & 1u << i)
             unsetenv(alone[i].variable);
+    if (step)
+        setenv(STEP, step, 1);
+    ls_free(step);
+    step = NULL;
 }
 
 LsStatus ls_dist_check_world(int ranks)
