@@ -3,33 +3,14 @@
 # closed pipes, limits on file sizes; nothing half-written is left.
 # usage: cli_signals.sh PROGRAM
 . "$(dirname "$0")/cli.inc"
-exec {quiet}<> <(:) # never has anything to read: a pause without another process
-
-# pause SECONDS
-pause() { read -rt "$1" -u "$quiet" || true; }
-
-# takes PID: whether the process has blocked what the program takes; before, signals are the loader's, or the shell's that forked
-takes() { grep -q '^SigBlk:.*804a0[23]$' "/proc/$1/status" 2> /dev/null; }
+. "$project/tests/signals.inc"
 
 # storm SIGNAL PID...: that signal every millisecond to each, from the moment it takes signals for as long as it lives
 storm()
 {
     local signal=$1 pid waiting=("${@:2}") alive
-    for pid in "${waiting[@]}"; do
-        until takes "$pid" || ! kill -0 "$pid" 2> /dev/null; do pause 0.001; done
-    done
+    until_takes "${waiting[@]}"
     while alive=0; for pid in "${waiting[@]}"; do kill -"$signal" "$pid" 2> /dev/null && alive=1; done; [ $alive = 1 ]; do pause 0.001; done
-}
-
-# ranks_of MPIRUN_PID N: the processes of that many ranks, once there are so many; shells and mpirun's helpers are not among them
-ranks_of()
-{
-    local found=
-    until [ "$(wc -w <<< "$found")" = "$2" ] || ! kill -0 "$1" 2> /dev/null; do
-        pause 0.01
-        found=$(ps -o pid=,args= --ppid "$1" | awk -v program="$lockstep" '$2 == program { print $1 }')
-    done
-    echo $found
 }
 
 # wait_for FILE PID: until there is such a file (a pattern) of some size
@@ -122,7 +103,7 @@ ls runs/x runs/x/checkpoints | grep -q tmp && failed "second Ctrl-C: $(ls -R run
 expect 0 '' "$lockstep" train job.yaml output.path=runs/y
 setsid "$lockstep" train job.yaml --dry-run train.steps=5 > /dev/null 2> err.txt &
 pid=$!
-until takes $pid || ! kill -0 $pid 2> /dev/null; do pause 0.001; done
+until_takes $pid
 kill -INT $pid 2> /dev/null
 wait $pid
 code=$?
@@ -168,7 +149,7 @@ for command in "eval runs/y train.batch=1000000 --split train --batches 1000000"
     for signal in INT TERM; do
         "$lockstep" $command > /dev/null 2> err.txt &
         pid=$!
-        until takes $pid || ! kill -0 $pid; do pause 0.02; done
+        until_takes $pid
         pause 0.3
         kill -$signal $pid
         code=0
