@@ -147,7 +147,7 @@ at_once HUP 129 out.txt "$lockstep" generate runs/y --prompt 'the ' --tokens 100
 at_once USR1 138 out.txt "$lockstep" generate runs/y --prompt 'the ' --tokens 100000000
 for command in "eval runs/y train.batch=1000000 --split train --batches 1000000" "bench job.yaml --steps 1000000"; do
     for signal in INT TERM; do
-        "$lockstep" $command > /dev/null 2> err.txt &
+        TMPDIR=$folder/written "$lockstep" $command > /dev/null 2> err.txt &
         pid=$!
         until_takes $pid
         pause 0.3
@@ -155,6 +155,7 @@ for command in "eval runs/y train.batch=1000000 --split train --batches 1000000"
         code=0
         wait $pid 2> /dev/null || code=$?
         [ $code -gt 128 ] || failed "$command, SIG$signal: exit $code: $(cat err.txt)"
+        [ -z "$(ls -A written)" ] || failed "$command, SIG$signal: left $(ls -A written)"
     done
 done
 $mpirun -np 2 "$lockstep" bench job.yaml --steps 1000000 > /dev/null 2> err.txt &

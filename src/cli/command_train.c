@@ -305,11 +305,11 @@ const LsCommand ls_command_train = {
     .operands = "CONFIG.yaml [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, "
-                   "SIGTERM or Ctrl-C the run is "
-                   "saved and ends with status 75: the same command goes on from there, on any number of ranks. A "
-                   "second Ctrl-C ends at once. One training at a time writes to a run folder: a second one is "
-                   "refused; other commands may read there meanwhile.",
+    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On Ctrl-C, SIGTERM, "
+                   "SIGHUP, SIGUSR1 or SIGUSR2 the run finishes its step, is saved and ends with status 75: the same "
+                   "command goes on from there, on any number of ranks. A second Ctrl-C ends at once. mpirun kills its "
+                   "ranks one second after Ctrl-C and SIGTERM: send it SIGUSR1 instead. One training at a time writes to "
+                   "a run folder: a second one is refused; other commands may read there meanwhile.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
     .saves = true,

@@ -18,10 +18,12 @@ int ls_dist_launched_rank(void)
     return -1;
 }
 
-/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. */
+/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. It would
+ * also make folders for a job that all lone processes of a user share, and remove them at the end: one that starts just
+ * then cannot make its own, and MPI_Init ends it (5 of 360, six at once); one that is killed leaves them. */
 static const struct {
     const char *variable, *value;
-} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}};
+} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}};
 
 /* By this variable Open MPI takes a process for one that srun is to connect with others. */
 #define STEP "SLURM_STEP_ID"
