@@ -17,12 +17,12 @@ storm()
 wait_for()
 {
     local found
-    for _ in $(seq 1500); do
+    for _ in $(seq 6000); do
         for found in $1; do [ -s "$found" ] && return; done
         kill -0 "$2" 2> /dev/null || return
         pause 0.02
     done
-    failed "no $1 after 30 s"
+    failed "no $1 after 120 s"
 }
 
 # ended NAME PID STATUS: waits for it
