@@ -145,7 +145,8 @@ at_once INT 130 'written/*' "$lockstep" prepare text large.txt -o written/large.
 at_once TERM 143 'written/*' "$lockstep" prepare text large.txt -o written/large.h5 --tokenizer characters
 at_once HUP 129 out.txt "$lockstep" generate runs/y --prompt 'the ' --tokens 100000000
 at_once USR1 138 out.txt "$lockstep" generate runs/y --prompt 'the ' --tokens 100000000
-for command in "eval runs/y train.batch=1000000 --split train --batches 1000000" "bench job.yaml --steps 1000000"; do
+expect 0 '' "$lockstep" prepare text large.txt -o large.h5 --tokenizer characters
+for command in "eval runs/y data.path=large.h5 --split train" "bench job.yaml --steps 1000000"; do
     for signal in INT TERM; do
         TMPDIR=$folder/written "$lockstep" $command > /dev/null 2> err.txt &
         pid=$!
