@@ -75,6 +75,13 @@ int ls_temporary_rename(const char *path, const char *to)
     return result;
 }
 
+void ls_temporary_forget(const char *path)
+{
+    pthread_mutex_lock(&lock);
+    forget(path);
+    pthread_mutex_unlock(&lock);
+}
+
 void ls_temporary_remove(const char *path)
 {
     int error = errno;

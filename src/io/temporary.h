@@ -14,6 +14,9 @@ void ls_temporary_note(const char *path);
 /* ls_sys_rename of one of them, which then is none any more. */
 int ls_temporary_rename(const char *path, const char *to);
 
+/* One that is somebody else's by now, and stays. */
+void ls_temporary_forget(const char *path);
+
 /* Removes one; errno is kept. */
 void ls_temporary_remove(const char *path);
 
