@@ -9,6 +9,7 @@ cp "$project/jobs/requeue.sh" jobs/
 cat > bin/mpirun <<'FAKE'
 #!/usr/bin/env bash
 printf '%s\n' "$*" > "$FAKE_FOLDER/mpirun.called"
+grep '^SigBlk' /proc/$$/status > "$FAKE_FOLDER/mpirun.mask"
 printf 'threads=%s places=%s\n' "${OMP_NUM_THREADS:-}" "${OMP_PLACES:-}" >> "$FAKE_FOLDER/mpirun.called"
 if [ "${FAKE_WAIT:-0}" = 1 ]; then
     stopped=0
@@ -23,9 +24,13 @@ exit "$FAKE_CODE"
 FAKE
 cat > bin/scontrol <<'FAKE'
 #!/usr/bin/env bash
-printf '%s\n' "$*" > "$FAKE_FOLDER/scontrol.called"
+case $1 in
+    show) printf 'JobId=%s\n   JobState=%s Reason=%s\n' "$3" "${FAKE_STATE:-RUNNING}" "${FAKE_REASON:-None}" ;;
+    *) printf '%s\n' "$*" > "$FAKE_FOLDER/scontrol.called" ;;
+esac
 FAKE
 chmod +x bin/mpirun bin/scontrol
+ln bin/mpirun bin/srun
 printf 'model:\n  kind: gpt\ndata:\n  path: elsewhere\noutput:\n  path: run\n' > job.yaml
 export FAKE_FOLDER=$folder PATH=$folder/bin:$PATH LOCKSTEP=/usr/bin/lockstep-of-the-test
 export SLURM_SUBMIT_DIR=$folder SLURM_CPUS_PER_TASK=3 SLURM_NTASKS_PER_NODE=2 SLURM_JOB_ID=4711
@@ -39,7 +44,7 @@ check()
     local shell=$! code=0 requeued=no
     if [ "${FAKE_WAIT:-0}" = 1 ]; then
         for ((i = 0; i < 200; i++)); do [ -e ready ] && break; sleep 0.05; done
-        kill -USR1 $shell
+        kill -"${SEND:-USR1}" $shell
     fi
     wait $shell || code=$?
     [ -e scontrol.called ] && requeued=yes
@@ -48,18 +53,32 @@ check()
     fi
 }
 
-for script in one-node.sbatch many-nodes.sbatch; do
+for script in one-node.sbatch many-nodes.sbatch srun.sbatch; do
     bash -n "$project/jobs/$script" || failed "$script is no script"
     FAKE_WORD=done FAKE_CODE=0 check "$script: done" $script 0 no
     FAKE_WAIT=1 FAKE_WORD=requeue FAKE_CODE=75 check "$script: stopped by USR1" $script 75 yes
     grep -qx 'requeue 4711' scontrol.called || failed "$script: scontrol was asked: $(cat scontrol.called)"
+    export FAKE_WAIT=1 FAKE_WORD=requeue FAKE_CODE=75
+    SLURM_ARRAY_JOB_ID=4700 SLURM_ARRAY_TASK_ID=3 check "$script: a task of an array" $script 75 yes
+    grep -qx 'requeue 4700_3' scontrol.called || failed "$script: of an array, scontrol was asked: $(cat scontrol.called)"
+    for signal in TERM HUP; do
+        SEND=$signal check "$script: SIG$signal" $script 75 no
+    done
+    SEND=TERM FAKE_STATE=COMPLETING check "$script: scancel" $script 75 no
+    FAKE_STATE=COMPLETING check "$script: scancel after the warning" $script 75 no
+    FAKE_CODE=1 SEND=TERM FAKE_STATE=COMPLETING check "$script: scancel, a launcher that hides 75" $script 1 no
+    SEND=TERM FAKE_STATE=COMPLETING FAKE_REASON=TimeLimit check "$script: past the time limit" $script 75 yes
+    unset FAKE_WAIT FAKE_WORD FAKE_CODE
     FAKE_WORD=requeue FAKE_CODE=1 check "$script: launcher hides 75" $script 1 yes
     FAKE_WORD=failed FAKE_CODE=3 check "$script: error of data" $script 3 no
     FAKE_WORD=nothing FAKE_CODE=6 check "$script: failed at launch" $script 6 no
     FAKE_WORD=diverged FAKE_CODE=5 check "$script: diverged" $script 5 no
     SLURM_RESTART_COUNT=100 FAKE_WORD=requeue FAKE_CODE=75 check "$script: restarts used up" $script 75 no
-    grep -q -- '--map-by ppr:2:node:PE=3 --bind-to core' mpirun.called && grep -q 'lockstep-of-the-test train job.yaml train.steps=7$' mpirun.called &&
-        grep -q '^threads=3 places=cores$' mpirun.called || failed "$script: mpirun was asked: $(cat mpirun.called)"
+    placed='--map-by ppr:2:node:PE=3 --bind-to core' mask=4003
+    [ $script != srun.sbatch ] || placed='--mpi=pmix --cpus-per-task=3 --cpu-bind=cores' mask=0000
+    grep -q -- "$placed" mpirun.called && grep -q 'lockstep-of-the-test train job.yaml train.steps=7$' mpirun.called &&
+        grep -q '^threads=3 places=cores$' mpirun.called || failed "$script: the launcher was asked: $(cat mpirun.called)"
+    grep -q "$mask\$" mpirun.mask || failed "$script: signals that the launcher has blocked: $(cat mpirun.mask)" # TERM, INT, HUP
 done
 
 finish

@@ -54,7 +54,7 @@ done
 for command in 'inspect runs/float' 'diff runs/float runs/float' 'export runs/float -o exported' 'generate runs/float --ids 1' \
     'predict runs/float --ids 1 -o logits.h5' 'import exported -o imported'; do
     codes=""
-    for kibibytes in $(seq 70000 5000 400000); do
+    for kibibytes in $(seq 20000 4000 400000); do
         rm -rf imported
         code=0
         # shellcheck disable=SC2086

@@ -207,6 +207,10 @@ expect 3 'missing.h5' "$lockstep" train ../job.yaml data.path=missing.h5
 expect 2 'did you mean' "$lockstep" train ../job.yaml train.setps=4
 expect 2 'is longer than model.context' "$lockstep" train ../job.yaml train.sequence=17 output.path=runs/z
 expect 6 'SLURM_NTASKS says 4' env SLURM_NTASKS=4 "$lockstep" train ../job.yaml
+expect 6 'srun --mpi=pmix' env SLURM_JOBID=1 SLURM_NODELIST=localhost SLURM_STEP_ID=0 "$lockstep" train ../job.yaml
+[ "$(wc -l < err.txt)" = 1 ] || failed "a bare step of srun: more is said than one message: $(cat err.txt)"
+SLURM_JOBID=1 SLURM_NODELIST=localhost SLURM_STEP_ID=0 "$lockstep" doctor > out.txt 2> err.txt && failed 'doctor is content with a bare step of srun'
+grep -q 'FAIL *launch .*srun' out.txt || failed "doctor in a bare step of srun: $(grep launch out.txt)"
 expect 2 'progress' "$lockstep" train ../job.yaml --progress loud
 [ "$before" = "$(cd runs && find . -type f -exec cksum {} +)" ] || failed "a refused command changed the run folder"
 touch file
@@ -216,6 +220,7 @@ for path in file/run /sys/lockstep-run; do # the second: read-only for root too
     [ $code = 1 ] && grep -q "error: ${path%/run}" err.txt || failed "a folder that cannot be made: exit $code: $(cat err.txt)"
 done
 cp ../data.h5 moved.h5
+expect 0 'nothing to do' env SLURM_JOBID=1 SLURM_NODELIST=localhost SLURM_STEP_ID=0 SLURM_NTASKS=1 "$lockstep" train ../job.yaml
 expect 0 'nothing to do' "$lockstep" train ../job.yaml data.path=moved.h5
 "$lockstep" train ../job.yaml --dry-run output.path=runs/dry > out.txt 2> err.txt || failed "dry run: $(cat err.txt)"
 grep -q '^model .*parameters' out.txt && grep -q '^memory of a rank' out.txt && grep -q '^disk' out.txt || failed "dry run: $(cat out.txt)"

@@ -22,7 +22,7 @@ extra=()
 preset=dev
 case $variant in
     --default) extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;; # for the test aarch64, which only compiles
-    --long) preset=release ;;
+    --long) preset=release extra=(slurm-wlm munge) ;; # for cli_slurm_long, which runs SLURM on the loopback
     --sanitize) preset=asan-ubsan ;;
     --valgrind) extra=(valgrind libc6-dbg) ;;
     --coverage) preset=coverage extra=(gcovr) ;;

@@ -1,5 +1,7 @@
 #include "base/trace.h"
 
+#include "base/no_space.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -204,7 +206,7 @@ LsStatus ls_trace_close(void)
     if (fclose(t->file) != 0 && t->error == 0)
         t->error = errno ? errno : EIO;
     if (t->error)
-        status = ls_fail(t->error == ENOSPC || t->error == EDQUOT ? LS_RESOURCE : LS_ERROR,
+        status = ls_fail(ls_no_space(t->error) ? LS_RESOURCE : LS_ERROR,
                          "%s: %s; the trace is not complete", t->path, strerror(t->error));
     else if (t->full)
         ls_warn("%s: full after %lld events; what came later is not in it", t->path, (long long)LS_TRACE_MOST);

@@ -72,6 +72,7 @@ typedef struct LsCommand {
     const char *example;        /* lines */
     LsLaunch launch;
     bool computes; /* with many threads: how they wait is chosen before it runs (cli/waiting.h). All parallel ones do */
+    bool saves; /* signals ask it to stop (ls_signals_stop_requested); others are ended by them at once */
     const LsOption *options; /* ended by {{0}}; NULL: none */
     size_t options_bytes;
     bool (*kinds)(int index, LsCommandKind *kind); /* kind number 0, 1, ...; false past the last. NULL: none */
@@ -114,5 +115,8 @@ json_t *ls_json_number(double value);
 
 /* LS_OK if everything printed to stdout so far has arrived: a closed pipe or a full disk is an error. */
 LsStatus ls_check_stdout(void) LS_MUST_USE;
+
+/* Whether ls_check_stdout has found a pipe that nobody reads any more: the program then ends without a word, by SIGPIPE. */
+bool ls_stdout_closed(void);
 
 #endif

@@ -1,5 +1,6 @@
 /* lockstep datasets [NAME]: the recipes of datasets/, as their header lines describe them. */
 #include "cli/cli.h"
+#include "cli/signals.h"
 #include "config/nearest.h"
 #include "config/number.h"
 #include "io/file.h"
@@ -7,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -113,7 +113,7 @@ static LsStatus fetch(const json_t *recipe, const char *output)
 {
     const char *path = text_of(recipe, "recipe");
     LS_TRY(ls_check_stdout());
-    signal(SIGPIPE, SIG_DFL);
+    ls_signals_give_back();
     execlp("bash", "bash", path, "-o", output, (char *)NULL);
     return ls_fail(LS_ERROR, "bash %s: %s", path, strerror(errno));
 }

@@ -57,16 +57,17 @@ static LsStatus run(LsCall *call)
     const LsComm *comm = ls_comm_self();
     LsReport report = {.lines = json_array()};
     bool launched = ls_doctor_launched();
-    LsStatus started = launched ? ls_dist_start(NULL, NULL, &comm) : LS_OK;
+    LsStatus started = launched ? ls_dist_start(NULL, NULL, &comm) : ls_dist_check_launcher();
     char *launch_message = ls_strdup(started ? ls_message() : "");
     if (started != LS_OK)
         comm = ls_comm_self();
     call->comm = comm;
-    report.prints = !o->json && comm->rank == 0;
+    bool speaks = comm->rank == 0 && (started == LS_OK || ls_dist_launched_rank() <= 0);
+    report.prints = !o->json && speaks;
     report_versions(&report);
     ls_doctor_machine(&report);
     if (started != LS_OK)
-        ls_report(&report, LS_FAILURE, "launch", "see above", "%s",
+        ls_report(&report, LS_FAILURE, "launch", "start it as the message says", "%s",
                   launch_message ? launch_message : "MPI could not be started");
     else if (launched)
         ls_doctor_launch(&report, comm);
@@ -78,7 +79,7 @@ static LsStatus run(LsCall *call)
     LsStatus status = finish(call, &report, o->json);
     if (started == LS_OK && launched)
         status = ls_dist_agree(comm, status);
-    call->told = call->told || comm->rank != 0;
+    call->told = call->told || !speaks;
     json_decref(report.lines);
     ls_free(launch_message);
     return status;

@@ -251,8 +251,8 @@ static LsStatus train(Run *run)
 
 static LsStatus prepare_and_train(Run *run, const LsCall *call)
 {
-    if (!run->options->dry_run)
-        ls_signals_catch(); /* from here on: one that comes while a large model is loaded stops the run after its first step */
+    if (run->options->dry_run)
+        ls_signals_end_at_once(); /* else: one that comes while a large model is loaded stops the run after its first step */
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
     LsPeak peaks;
@@ -305,13 +305,14 @@ const LsCommand ls_command_train = {
     .operands = "CONFIG.yaml [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On SIGUSR1, "
-                   "SIGTERM or Ctrl-C the run is "
-                   "saved and ends with status 75: the same command goes on from there, on any number of ranks. A "
-                   "second Ctrl-C ends at once. One training at a time writes to a run folder: a second one is "
-                   "refused; other commands may read there meanwhile.",
+    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On Ctrl-C, SIGTERM, "
+                   "SIGHUP, SIGUSR1 or SIGUSR2 the run finishes its step, is saved and ends with status 75: the same "
+                   "command goes on from there, on any number of ranks. A second Ctrl-C ends at once. mpirun kills its "
+                   "ranks one second after Ctrl-C and SIGTERM: send it SIGUSR1 instead. One training at a time writes to "
+                   "a run folder: a second one is refused; other commands may read there meanwhile.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
+    .saves = true,
     .options = options,
     .options_bytes = sizeof(Options),
     .run = run,

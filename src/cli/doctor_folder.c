@@ -1,9 +1,9 @@
 #include "cli/doctor.h"
 #include "io/file.h"
 #include "io/sealed.h"
+#include "io/temporary.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +14,8 @@
 /* Seconds to write and fsync a few MiB in the folder; below 0 with errno where that fails. */
 static double fsync_seconds(const char *folder)
 {
-    char *path = ls_format("%s/.doctor-XXXXXX", folder), *bytes = ls_alloc(PROBE_BYTES);
-    int file = path && bytes ? mkostemp(path, O_CLOEXEC) : -1, error = errno;
+    char *path = ls_format("%s/.doctor-%ld", folder, (long)getpid()), *bytes = ls_alloc(PROBE_BYTES);
+    int file = path && bytes ? ls_temporary_create(path) : -1, error = errno;
     double seconds = -1;
     if (file >= 0) {
         double start = ls_seconds();
@@ -24,7 +24,7 @@ static double fsync_seconds(const char *folder)
             seconds = ls_seconds() - start;
         error = written >= 0 && written < PROBE_BYTES ? ENOSPC : errno;
         close(file);
-        unlink(path);
+        ls_temporary_remove(path);
     }
     ls_free(path);
     ls_free(bytes);
@@ -39,6 +39,7 @@ static LsStatus probe_hdf5(const char *folder)
     if (!path)
         return LS_RESOURCE;
     const int64_t dim[1] = {4};
+    ls_temporary_note(path);
     LsSealed *file = ls_sealed_create(path, "probe", 1, LS_ERROR);
     LsStatus status = file ? ls_sealed_write(file, "x", LS_FILE_FLOAT32, 1, dim, (float[4]){1, 2, 3, 4}, 0) : LS_ERROR;
     if (file && status == LS_OK) {
@@ -56,7 +57,7 @@ static LsStatus probe_hdf5(const char *folder)
         if (file)
             ls_sealed_close(file);
     }
-    unlink(path);
+    ls_temporary_remove(path);
     ls_free(path);
     return status;
 }

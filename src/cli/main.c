@@ -1,4 +1,5 @@
 #include "cli/cli.h"
+#include "cli/signals.h"
 #include "cli/waiting.h"
 #include "config/nearest.h"
 #include "dist/dist.h"
@@ -37,7 +38,7 @@ static LsStatus unknown_command(const char *name)
 /* Prints the message of a failure once. */
 static void tell(LsStatus status, const LsCall *call, bool speaks)
 {
-    if (status == LS_OK || call->told || !speaks)
+    if (status == LS_OK || call->told || !speaks || ls_stdout_closed())
         return;
     if (status == LS_STOPPED)
         ls_log("%s", ls_message()[0] ? ls_message() : "stopped; run the same command again to go on");
@@ -60,7 +61,9 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
     LsCall call = {.command = command, .comm = ls_comm_self()};
     /* mistakes in the command line are told once, before MPI runs */
     bool help = false, started = false, speaks = command->launch == LS_SERIAL || ls_dist_launched_rank() <= 0;
-    LsStatus status = ls_cli_parse(command, argc, argv, &call, &help);
+    LsStatus status = ls_signals_begin(command->saves);
+    if (status == LS_OK)
+        status = ls_cli_parse(command, argc, argv, &call, &help);
     if (status == LS_OK && help) {
         if (speaks)
             ls_cli_command_help(stdout, command);
@@ -101,6 +104,11 @@ static LsStatus run(int argc, char **argv)
             ls_waiting_begin(argv);
         return run_command(command, argc - 2, argv + 2);
     }
+    status = ls_signals_begin(false);
+    if (status != LS_OK) {
+        ls_log_error("%s", ls_message());
+        return status;
+    }
     if (argc == 1) {
         ls_cli_help(stderr);
         return LS_USAGE;
@@ -126,9 +134,11 @@ static LsStatus run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     keep_standard_files();
-    signal(SIGPIPE, SIG_IGN); /* a closed pipe shows as an error of printing, which is told */
+    ls_signals_block();
     LsStatus status = run(argc, argv);
     LsStatus printed = ls_check_stdout(); /* help texts too */
+    if (ls_stdout_closed())
+        ls_signals_end(SIGPIPE); /* as other programs whose reader has seen enough */
     if (status == LS_OK && printed) {
         ls_log_error("%s", ls_message());
         status = printed;

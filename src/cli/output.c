@@ -1,10 +1,16 @@
 #include "cli/cli.h"
+
+#include "base/no_space.h"
 #include "data/utf8.h"
 
 #include <errno.h>
 #include <math.h>
 #include <string.h>
 #include <unistd.h>
+
+static bool pipe_closed;
+
+bool ls_stdout_closed(void) { return pipe_closed; }
 
 LsStatus ls_check_stdout(void)
 {
@@ -18,7 +24,8 @@ LsStatus ls_check_stdout(void)
         ssize_t ignored = write(STDOUT_FILENO, "\n", 1);
         (void)ignored;
     }
-    LsStatus status = errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR;
+    pipe_closed = pipe_closed || errno == EPIPE;
+    LsStatus status = ls_no_space(errno) ? LS_RESOURCE : LS_ERROR;
     return ls_fail(status, "standard output: %s; the results are not complete",
                    errno ? strerror(errno) : "could not be written");
 }

@@ -1,5 +1,6 @@
 #include "cli/run_folder.h"
 
+#include "base/no_space.h"
 #include "cli/metrics_file.h"
 #include "config/number.h"
 #include "io/file.h"
@@ -208,7 +209,7 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return ls_fail(errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s",
+            return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s",
                            run->path, strerror(errno));
         done += (int)written;
     }
@@ -219,6 +220,6 @@ LsStatus ls_run_folder_sync(const LsRunFolder *run)
 {
     if (fsync(run->metrics) == 0)
         return LS_OK;
-    return ls_fail(errno == ENOSPC || errno == EDQUOT ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
+    return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
                    strerror(errno));
 }

@@ -192,6 +192,7 @@ LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm)
     if (!started) {
         if (finalized)
             return ls_fail(LS_LAUNCH, "MPI was finalized already and cannot start twice in one process");
+        LS_TRY(ls_dist_check_launcher());
         int provided = MPI_THREAD_SINGLE;
         unsigned set = ls_launch_alone();
         int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);

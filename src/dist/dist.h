@@ -44,6 +44,10 @@ void ls_dist_group_free(LsComm *group); /* NULL is allowed */
 /* This process's number as the launcher tells it, before MPI runs; -1: no launcher started it. */
 int ls_dist_launched_rank(void);
 
+/* LS_LAUNCH where the environment says that MPI cannot start: a step of srun without PMIx, of more than one process.
+ * Not collective; ls_dist_start asks it. */
+LsStatus ls_dist_check_launcher(void) LS_MUST_USE;
+
 /* LS_LAUNCH where this world has one rank and OMPI_COMM_WORLD_SIZE, PMI_SIZE or SLURM_NTASKS (the first that is set)
  * says more: a launcher that started many worlds of one, each of which would do the whole work. Not collective. */
 LsStatus ls_dist_check_world(int ranks) LS_MUST_USE;

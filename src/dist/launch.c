@@ -18,15 +18,26 @@ int ls_dist_launched_rank(void)
     return -1;
 }
 
-/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. */
+/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. It would
+ * also make folders for a job that all lone processes of a user share, and remove them at the end: one that starts just
+ * then cannot make its own, and MPI_Init ends it (5 of 360, six at once); one that is killed leaves them. */
 static const struct {
     const char *variable, *value;
-} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}};
+} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}};
+
+/* By this variable Open MPI takes a process for one that srun is to connect with others. */
+#define STEP "SLURM_STEP_ID"
+static char *step;
 
 unsigned ls_launch_alone(void)
 {
     unsigned set = 0;
-    for (size_t i = 0; i < LS_COUNT_OF(alone) && ls_dist_launched_rank() < 0; i++)
+    bool lone_step = ls_launch_lone_step();
+    if (lone_step) {
+        step = ls_strdup(getenv(STEP));
+        unsetenv(STEP);
+    }
+    for (size_t i = 0; i < LS_COUNT_OF(alone) && (lone_step || ls_dist_launched_rank() < 0); i++)
         if (!getenv(alone[i].variable) && setenv(alone[i].variable, alone[i].value, 1) == 0)
             set |= 1u << i;
     return set;
@@ -37,6 +48,10 @@ void ls_launch_begun(unsigned set)
     for (size_t i = 0; i < LS_COUNT_OF(alone); i++)
         if (set & 1u << i)
             unsetenv(alone[i].variable);
+    if (step)
+        setenv(STEP, step, 1);
+    ls_free(step);
+    step = NULL;
 }
 
 LsStatus ls_dist_check_world(int ranks)

@@ -1,6 +1,7 @@
 #include "io/file.h"
 
 #include "io/fault.h"
+#include "io/temporary.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -187,10 +188,10 @@ LsStatus ls_replace_finish(const char *temporary, const char *path)
     }
     if (!error) {
         doing = "rename its temporary file";
-        error = ls_sys_rename(temporary, path) == 0 ? 0 : errno;
+        error = ls_temporary_rename(temporary, path) == 0 ? 0 : errno;
     }
     if (error) {
-        unlink(temporary);
+        ls_temporary_remove(temporary);
         return ls_fail_errno(LS_ERROR, error, path, doing);
     }
     if (sync_folder(path) != 0)
@@ -204,7 +205,7 @@ LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int 
     if (!temporary)
         return LS_RESOURCE;
     LsStatus status = LS_OK;
-    int fd = ls_sys_create(temporary);
+    int fd = ls_temporary_create(temporary);
     if (fd < 0) {
         status = ls_fail_errno(LS_ERROR, errno, path, "create a file in its folder");
     } else {
@@ -214,7 +215,7 @@ LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int 
         if (status == LS_OK)
             status = ls_replace_finish(temporary, path);
         else
-            unlink(temporary);
+            ls_temporary_remove(temporary);
     }
     ls_free(temporary);
     return status;

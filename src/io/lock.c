@@ -1,6 +1,7 @@
 #include "io/lock_internal.h"
 
 #include "io/fault.h"
+#include "io/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -257,9 +258,10 @@ LsStatus ls_lock_take(const char *path, const char *guarded, const char *command
     }
     if (status == LS_OK)
         status = start_beating(lock);
-    if (status == LS_OK)
+    if (status == LS_OK) {
+        ls_temporary_note(lock->path); /* a signal that ends the process ends the lock in order too */
         *taken = lock;
-    else
+    } else
         ls_lock_release(lock);
     return status;
 }
@@ -280,7 +282,9 @@ void ls_lock_release(LsLock *lock)
     stop_beating(lock);
     if (lock->fd >= 0) {
         if (is_at(lock->fd, lock->path))
-            unlink(lock->path);
+            ls_temporary_remove(lock->path);
+        else
+            ls_temporary_forget(lock->path);
         close(lock->fd);
     }
     ls_free(lock->path);

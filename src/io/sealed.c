@@ -2,6 +2,7 @@
 
 #include "io/fault.h"
 #include "io/file.h"
+#include "io/temporary.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -197,7 +198,7 @@ LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsSt
     file->temporary = ls_replace_name(path);
     if (!file->temporary)
         goto failed;
-    file->disk->fd = ls_sys_create(file->temporary);
+    file->disk->fd = ls_temporary_create(file->temporary);
     if (file->disk->fd < 0) {
         ls_fail_errno(code, errno, path, "create a file in its folder");
         goto failed;
@@ -232,7 +233,7 @@ void ls_sealed_discard(LsSealed *file)
     bool h5_done = close_h5(file);
     H5Eclear2(H5E_DEFAULT);
     if (file->temporary)
-        unlink(file->temporary);
+        ls_temporary_remove(file->temporary);
     free_sealed(file, h5_done);
 }
 
@@ -341,7 +342,7 @@ LsStatus ls_sealed_commit(LsSealed *file)
             status = file->code;
     }
     if (status != LS_OK)
-        unlink(file->temporary);
+        ls_temporary_remove(file->temporary);
     free_sealed(file, h5_done);
     return status;
 }
