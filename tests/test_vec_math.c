@@ -40,6 +40,7 @@ static const struct Judge {
     {"log", log, -INFINITY, INFINITY, 1.2},       {"log1p", log1p, 0, INFINITY, 1.2},
     {"tanh", tanh, -INFINITY, INFINITY, 2.6},     {"erf", erf, -INFINITY, INFINITY, 2.6},
     {"sigmoid", sigmoid, -INFINITY, INFINITY, 2.2}, {"softplus", softplus, -INFINITY, INFINITY, 1.8},
+    {"log1p to 1", log1p, 0, 1, 1.2},             {"decay, near", exp2, -64, 0, 1.9},
 };
 
 static const float extremes[] = {
@@ -130,6 +131,24 @@ static void test_decayed(void)
     }
 }
 
+/* What leaves out the case of long decays has the same bits where there are none. */
+static void test_decay_near(void)
+{
+    LsIsa best;
+    ASSERT_OK(ls_isa_choose(&best));
+    for (size_t b = 0; b < LS_COUNT_OF(builds); b++)
+        for (int i = 0; builds[b].precision != LS_FLOAT64 && builds[b].isa <= best && i < 4096; i += 16) {
+            float x[16], y[16], near[16];
+            for (int j = 0; j < 16; j++)
+                x[j] = (float)(i + j) * (-64.0f / 4095);
+            builds[b].table->rows[1].apply(x, y, 16);
+            const VecMathRow *row = builds[b].table->rows + LS_COUNT_OF(judges) - 1;
+            CU_ASSERT_STRING_EQUAL_FATAL(row->name, "decay, near");
+            row->apply(x, near, 16);
+            CU_ASSERT(memcmp(y, near, sizeof y) == 0);
+        }
+}
+
 /* In double they are the library's own, up to the rounding of what sigmoid and softplus compose from them. */
 static void test_double(void)
 {
@@ -138,7 +157,8 @@ static void test_double(void)
             for (int i = -400; i <= 400; i += 16) {
                 double x[16], y[16];
                 for (int j = 0; j < 16; j++)
-                    x[j] = judges[f].low == 0    ? (i + j + 400) / 8.0
+                    x[j] = judges[f].high == 1   ? (i + j + 400) / 816.0
+                           : judges[f].low == 0    ? (i + j + 400) / 8.0
                            : judges[f].high == 0 ? (i + j - 416) / 8.0
                                                  : (i + j) / 8.0;
                 builds[b].table->rows[f].apply(x, y, 16);
@@ -154,6 +174,7 @@ int main(void)
 {
     return harness_run("vec_math", (HarnessTest[]){{"float against the library", test_float},
                                                    {"nothing is left of a long decay", test_decayed},
+                                                   {"near decays", test_decay_near},
                                                    {"double is the library's", test_double},
                                                    {0}});
 }

@@ -42,10 +42,11 @@ typedef struct ScanBlock {
 
 /* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and dx
  * collect the gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read together
- * lies together, so that with trace and pairs it just fits the first cache level, whose sets repeat every 4 KiB. */
-typedef vacc ScanColumn[SCAN_CHUNK];
+ * lies together, so that with trace and pairs it just fits the first cache level, whose sets repeat every 4 KiB: a cache
+ * line more than the steps, and a step of all columns is spread over the sets. */
+typedef vacc ScanColumn[SCAN_CHUNK + 64 / LS_VEC_BYTES];
 typedef struct ScanStage {
-    ScanColumn d, x, y;
+    ScanColumn d, x, y; /* d[SCAN_CHUNK]: the longest of d */
 } ScanStage;
 typedef struct ScanBackStage {
     ScanStage s;
@@ -60,8 +61,8 @@ typedef struct ScanTrace {
 /* Lanes' parts of dL/dB and dL/dC of SCAN_GROUP states at every step. */
 typedef vacc ScanPairs[SCAN_CHUNK][2][SCAN_GROUP];
 
-/* B and C of some states at every step, as numbers to spread over the lanes. */
-typedef acc ScanShared[SCAN_CHUNK][2][SCAN_RUN];
+/* B and C of some states at every step, for all lanes. */
+typedef ls_spread ScanShared[SCAN_CHUNK][2][SCAN_RUN];
 
 /* ---- Fetching ---------------------------------------------------------------------------------------------------- */
 
@@ -132,17 +133,38 @@ LS_INLINE void scan_fetch_states(const ScanBlock *k, int64_t call, int64_t vecto
 
 LS_INLINE int64_t scan_vectors(const ScanBlock *k) { return (k->channels + LS_LANES - 1) / LS_LANES; }
 
+/* delta + bias of one step, and of each the exponential that softplus and sigmoid are made of. Loops that do one thing at
+ * a time have several vectors under way: the chain of a whole softplus is longer than what a processor looks ahead. */
+typedef struct ScanRow {
+    vacc raw[SCAN_VECTORS], e[SCAN_VECTORS];
+} ScanRow;
+
+LS_INLINE void scan_load_row(const ScanBlock *k, int64_t t, ScanRow *row)
+{
+    for (int64_t v = 0; v < scan_vectors(k); v++) {
+        int64_t at = v * LS_LANES;
+        row->raw[v] = ls_load_upto(k->delta + t * k->stride + at, k->channels - at) + ls_load_acc(k->bias + at);
+        row->e[v] = ls_exp_small(-ls_abs(row->raw[v]));
+    }
+}
+
 static inline void scan_load(const ScanBlock *k, ScanStage *s)
 {
-    for (int64_t t = 0; t < k->steps; t++)
+    ScanRow row;
+    for (int64_t v = 0; v < scan_vectors(k); v++)
+        s[v].d[SCAN_CHUNK] = (vacc){0};
+    for (int64_t t = 0; t < k->steps; t++) {
+        scan_load_row(k, t, &row);
         for (int64_t v = 0; v < scan_vectors(k); v++) {
-            int64_t at = v * LS_LANES, lanes = k->channels - at;
-            vacc u = ls_load_upto(k->u + t * k->stride + at, lanes);
-            vacc d = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
+            int64_t at = v * LS_LANES;
+            vacc u = ls_load_upto(k->u + t * k->stride + at, k->channels - at);
+            vacc d = ls_softplus_of(row.raw[v], row.e[v]);
             s[v].d[t] = d;
+            s[v].d[SCAN_CHUNK] = ls_vmax(s[v].d[SCAN_CHUNK], d);
             s[v].x[t] = d * u;
             s[v].y[t] = ls_load_acc(k->skip + at) * u;
         }
+    }
 }
 
 /* Of `count` states from number n; all vectors of channels use them. */
@@ -153,7 +175,34 @@ LS_INLINE void scan_share(const ScanBlock *k, int64_t n, int count, ScanShared s
         for (int64_t j = 0; j < 2; j++)
 #pragma GCC unroll 8
             for (int i = 0; i < count; i++)
-                shared[t][j][i] = ls_load1(k->bc + (2 * t + j) * k->states + n + i);
+                shared[t][j][i] = ls_spread_of(k->bc + (2 * t + j) * k->states + n + i);
+}
+
+/* Has one of the `count` states a decay so far down, somewhere in the chunk, that ls_decay_of must be told? */
+LS_INLINE bool scan_decays_far(const ScanStage *s, const vacc *rate, int count)
+{
+    vint far = {0};
+#pragma GCC unroll 8
+    for (int i = 0; i < count; i++)
+        far |= s->d[SCAN_CHUNK] * rate[i] < LS_DECAY_FAR;
+    return ls_any(far);
+}
+
+/* The recurrences of `count` states through the chunk. */
+LS_INLINE void scan_run_states(const ScanBlock *k, int count, const ScanShared shared, const vacc *rate, vacc *h, ScanStage *s,
+                               ScanFetch fetch, bool far)
+{
+    for (int64_t run = 0, t = 0; t < k->steps; run++)
+        for (int64_t end = scan_run_end(k, run); t < end; t++) {
+            vacc d = s->d[t], x = s->x[t], y = s->y[t];
+#pragma GCC unroll 8
+            for (int i = 0; i < count; i++) {
+                h[i] = ls_decay_of(d, rate[i], far) * h[i] + x * shared[t][0][i];
+                y += h[i] * shared[t][1][i];
+            }
+            s->y[t] = y;
+            scan_fetch(&fetch, run, t);
+        }
 }
 
 /* `count` states from number n of vector v; h is taken from before the chunk to after it. */
@@ -167,17 +216,10 @@ LS_INLINE void scan_states(const ScanBlock *k, int64_t v, int64_t n, int count, 
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    for (int64_t run = 0, t = 0; t < k->steps; run++)
-        for (int64_t end = scan_run_end(k, run); t < end; t++) {
-            vacc d = s->d[t], x = s->x[t], y = s->y[t];
-#pragma GCC unroll 8
-            for (int i = 0; i < count; i++) {
-                h[i] = ls_decay_of(d, rate[i]) * h[i] + x * shared[t][0][i];
-                y += h[i] * shared[t][1][i];
-            }
-            s->y[t] = y;
-            scan_fetch(&fetch, run, t);
-        }
+    if (scan_decays_far(s, rate, count))
+        scan_run_states(k, count, shared, rate, h, s, fetch, true);
+    else
+        scan_run_states(k, count, shared, rate, h, s, fetch, false);
 #pragma GCC unroll 8
     for (int i = 0; i < count; i++)
         ls_store_acc(h_at + at + i * k->padded, h[i]);
@@ -224,29 +266,61 @@ static inline void scan_forward(const ScanBlock *k, acc *h)
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
+/* dL/dy and, of the gate, the slope, of one step. */
+LS_INLINE void scan_load_gate(const ScanBlock *k, int64_t t, ScanBackStage *g)
+{
+    for (int64_t v = 0; v < scan_vectors(k); v++) {
+        int64_t at = v * LS_LANES, lanes = k->channels - at;
+        vacc dout = ls_load_upto(k->dout + t * k->stride + at, lanes);
+        g[v].dy[t] = dout;
+        if (k->gate) {
+            vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes), sigmoid = ls_vsigmoid(z);
+            g[v].dy[t] = dout * z * sigmoid;
+            g[v].slope[t] = dout * sigmoid * (1 + z * (1 - sigmoid));
+        }
+    }
+}
+
 static inline void scan_load_backward(const ScanBlock *k, ScanBackStage *g)
 {
-    for (int64_t t = 0; t < k->steps; t++)
+    ScanRow row;
+    for (int64_t v = 0; v < scan_vectors(k); v++)
+        g[v].s.d[SCAN_CHUNK] = (vacc){0};
+    for (int64_t t = 0; t < k->steps; t++) {
+        scan_load_row(k, t, &row);
         for (int64_t v = 0; v < scan_vectors(k); v++) {
-            int64_t at = v * LS_LANES, lanes = k->channels - at;
-            vacc u = ls_load_upto(k->u + t * k->stride + at, lanes), dout = ls_load_upto(k->dout + t * k->stride + at, lanes);
-            vacc raw = ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at);
-            /* softplus and its slope, the sigmoid, from one exponential */
-            vacc e = ls_exp_small(-ls_abs(raw));
-            vacc d = ls_vmax((vacc){0}, raw) + ls_vlog1p(e);
-            g[v].sigmoid[t] = ls_select(raw < 0, e, ls_splat(1)) * ls_reciprocal(1 + e);
+            int64_t at = v * LS_LANES;
+            vacc u = ls_load_upto(k->u + t * k->stride + at, k->channels - at);
+            vacc raw = row.raw[v], e = row.e[v], d = ls_softplus_of(raw, e);
+            g[v].sigmoid[t] = ls_select(raw < 0, e, ls_splat(1)) * ls_reciprocal(1 + e); /* softplus's slope */
             g[v].u[t] = u;
             g[v].s.d[t] = d;
+            g[v].s.d[SCAN_CHUNK] = ls_vmax(g[v].s.d[SCAN_CHUNK], d);
             g[v].s.x[t] = d * u;
             g[v].s.y[t] = ls_load_acc(k->skip + at) * u;
             g[v].dd[t] = g[v].dx[t] = (vacc){0};
-            if (k->gate) {
-                vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes), sigmoid = ls_vsigmoid(z);
-                g[v].dy[t] = dout * z * sigmoid;
-                g[v].slope[t] = dout * sigmoid * (1 + z * (1 - sigmoid));
-            } else {
-                g[v].dy[t] = dout;
+        }
+        scan_load_gate(k, t, g);
+    }
+}
+
+/* The same, and what they go through. */
+LS_INLINE void scan_run_trace(const ScanBlock *k, int count, const ScanShared shared, const vacc *rate, vacc *h, ScanStage *s,
+                              ScanTrace *trace, ScanFetch fetch, bool far)
+{
+    for (int64_t run = 0, t = 0; t < k->steps; run++)
+        for (int64_t end = scan_run_end(k, run); t < end; t++) {
+            vacc d = s->d[t], x = s->x[t], y = s->y[t];
+#pragma GCC unroll 4
+            for (int i = 0; i < count; i++) {
+                vacc a = ls_decay_of(d, rate[i], far);
+                h[i] = a * h[i] + x * shared[t][0][i];
+                y += h[i] * shared[t][1][i];
+                trace->a[t][i] = a;
+                trace->h[t + 1][i] = h[i];
             }
+            s->y[t] = y;
+            scan_fetch(&fetch, run, t);
         }
 }
 
@@ -261,20 +335,10 @@ LS_INLINE void scan_recompute(const ScanBlock *k, int64_t v, int64_t n, int coun
         rate[i] = ls_load_acc(k->rate + at + i * k->padded);
         trace->h[0][i] = h[i] = ls_load_acc(h_at + at + i * k->padded);
     }
-    for (int64_t run = 0, t = 0; t < k->steps; run++)
-        for (int64_t end = scan_run_end(k, run); t < end; t++) {
-            vacc d = s->d[t], x = s->x[t], y = s->y[t];
-#pragma GCC unroll 4
-            for (int i = 0; i < count; i++) {
-                vacc a = ls_decay_of(d, rate[i]);
-                h[i] = a * h[i] + x * shared[t][0][i];
-                y += h[i] * shared[t][1][i];
-                trace->a[t][i] = a;
-                trace->h[t + 1][i] = h[i];
-            }
-            s->y[t] = y;
-            scan_fetch(&fetch, run, t);
-        }
+    if (scan_decays_far(s, rate, count))
+        scan_run_trace(k, count, shared, rate, h, s, trace, fetch, true);
+    else
+        scan_run_trace(k, count, shared, rate, h, s, trace, fetch, false);
 }
 
 /* With w_t = a_{t+1} dL/dh_{t+1} carried from the step after:
@@ -390,81 +454,6 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
         n += whole ? SCAN_GROUP : 1;
     }
     scan_store_backward(k, g, sums);
-}
-
-/* ---- Summaries, for scans over parts of the time ----------------------------------------------------------------- */
-
-LS_INLINE void scan_add_deltas(const ScanBlock *k, const ScanStage *s, acc *delta_sum)
-{
-    for (int64_t v = 0; v < scan_vectors(k); v++) {
-        vacc sum = ls_load_acc(delta_sum + v * LS_LANES);
-        for (int64_t t = 0; t < k->steps; t++)
-            sum += s[v].d[t];
-        ls_store_acc(delta_sum + v * LS_LANES, sum);
-    }
-}
-
-/* h alone, and delta' added to delta_sum: (padded). */
-static inline void scan_summary(const ScanBlock *k, acc *h, acc *delta_sum)
-{
-    ScanStage s[SCAN_VECTORS];
-    scan_load(k, s);
-    scan_run(k, h, s);
-    scan_add_deltas(k, s, delta_sum);
-}
-
-/* delta' and, as y, dL/dy. */
-static inline void scan_load_reverse(const ScanBlock *k, ScanStage *s)
-{
-    for (int64_t t = 0; t < k->steps; t++)
-        for (int64_t v = 0; v < scan_vectors(k); v++) {
-            int64_t at = v * LS_LANES, lanes = k->channels - at;
-            vacc dy = ls_load_upto(k->dout + t * k->stride + at, lanes);
-            if (k->gate) {
-                vacc z = ls_load_upto(k->gate + t * k->gate_stride + at, lanes);
-                dy *= z * ls_vsigmoid(z);
-            }
-            s[v].d[t] = ls_vsoftplus(ls_load_upto(k->delta + t * k->stride + at, lanes) + ls_load_acc(k->bias + at));
-            s[v].y[t] = dy;
-        }
-}
-
-/* w of `count` states from number n of vector v, from after the chunk to before it: scan_reverse without the
- * gradients. */
-LS_INLINE void scan_reverse_states(const ScanBlock *k, int64_t v, int64_t n, int count, const ScanStage *s, acc *carry)
-{
-    vacc rate[SCAN_GROUP], w[SCAN_GROUP];
-    int64_t at = n * k->padded + v * LS_LANES;
-#pragma GCC unroll 4
-    for (int i = 0; i < count; i++) {
-        rate[i] = ls_load_acc(k->rate + at + i * k->padded);
-        w[i] = ls_load_acc(carry + at + i * k->padded);
-    }
-    const real *c = k->bc + (2 * k->steps - 1) * k->states + n;
-    for (int64_t t = k->steps - 1; t >= 0; t--, c -= 2 * k->states) {
-        vacc d = s->d[t], dy = s->y[t];
-#pragma GCC unroll 4
-        for (int i = 0; i < count; i++)
-            w[i] = ls_decay_of(d, rate[i]) * (dy * ls_load1(c + i) + w[i]);
-    }
-#pragma GCC unroll 4
-    for (int i = 0; i < count; i++)
-        ls_store_acc(carry + at + i * k->padded, w[i]);
-}
-
-/* The carry alone, and delta' added to delta_sum. */
-static inline void scan_reverse_summary(const ScanBlock *k, acc *carry, acc *delta_sum)
-{
-    ScanStage s[SCAN_VECTORS];
-    scan_load_reverse(k, s);
-    for (int64_t v = 0; v < scan_vectors(k); v++) {
-        int64_t n = 0;
-        for (; n + SCAN_GROUP <= k->states; n += SCAN_GROUP)
-            scan_reverse_states(k, v, n, SCAN_GROUP, s + v, carry);
-        for (; n < k->states; n++)
-            scan_reverse_states(k, v, n, 1, s + v, carry);
-    }
-    scan_add_deltas(k, s, delta_sum);
 }
 
 #endif

@@ -65,7 +65,7 @@ LS_INLINE void scan_one_states(const Cut *c, int64_t n, int count, const real *b
             acc *at = h + (n + i) * c->channels + e;
             __builtin_prefetch(at + count * c->channels, 1);
             vacc state =
-                ls_decay_of(delta, ls_load_acc(rate + (n + i) * c->padded + e)) * scan_load_acc_upto(at, lanes) +
+                ls_decay_of(delta, ls_load_acc(rate + (n + i) * c->padded + e), true) * scan_load_acc_upto(at, lanes) +
                 in * b[i];
             out += state * to_y[i];
             scan_store_acc_upto(at, state, lanes);

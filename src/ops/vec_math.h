@@ -17,6 +17,9 @@ LS_INLINE vacc ls_copysign(vacc x, vacc sign)
     return (vacc)(((vint)x & ~bit) | ((vint)sign & bit));
 }
 
+/* Products from here on need nothing of what ls_decay_of does for ones far below. */
+#define LS_DECAY_FAR (-64)
+
 #if defined(LS_BUILD_FLOAT64)
 
 #define LS_LANEWISE(name, function)                                                                                    \
@@ -27,24 +30,31 @@ LS_INLINE vacc ls_copysign(vacc x, vacc sign)
         return x;                                                                                                      \
     }
 LS_LANEWISE(ls_decay, exp2)
-LS_INLINE vacc ls_decay_of(vacc d, vacc rate) { return ls_decay(d * rate); }
+LS_INLINE vacc ls_decay_of(vacc d, vacc rate, bool far)
+{
+    (void)far;
+    return ls_decay(d * rate);
+}
 LS_LANEWISE(ls_vlog, log)
 LS_LANEWISE(ls_vlog1p, log1p)
+LS_LANEWISE(ls_log1p_unit, log1p)
 LS_LANEWISE(ls_vtanh, tanh)
 LS_LANEWISE(ls_verf, erf)
 
 #else
 
 /* 2^(d rate) for a product <= 0, as short as it can be, for recurrences. 1.9 ulp; 0 below about 2^-64, where nothing is
- * left of what decays and products with the result would be denormal, which processors are slow at. For a positive
- * product of 1 or more the result is undefined, NaN stays NaN.
+ * left of what decays and products with the result would be denormal, which processors are slow at. Where no product is
+ * less than LS_DECAY_FAR, `far` may be false: the same bits in two instructions less. For a positive product of 1 or more
+ * the result is undefined, NaN stays NaN.
  *
  * AVX-512: the product to the nearest 32nd, whose power is a table's entry with the integer part in the exponent, and
  * 2^r = 1 + r (c1 + c2 r), |r| <= 1/64, with the least relative error, 5.3e-8 (0.9 ulp, and a half each for the entry
- * and the sum). The entries are less by what the shifted index adds. Elsewhere: 2^r = 1 + r q(r), |r| <= 1/2, minimax q
- * of degree 5 (relative error 1e-8). */
+ * and the sum). The entries are less by what the shifted index adds. AVX2: likewise to the nearest eighth, and
+ * 2^r = 1 + r (c1 + c2 r + c3 r^2), |r| <= 1/16 (relative error 2.5e-8). Elsewhere: 2^r = 1 + r q(r), |r| <= 1/2, minimax
+ * q of degree 5 (relative error 1e-8). */
 #if defined(__AVX512F__)
-LS_INLINE vacc ls_decay_of(vacc d, vacc rate)
+LS_INLINE vacc ls_decay_of(vacc d, vacc rate, bool far)
 {
     static const vbits low = {0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
                               0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6};
@@ -56,11 +66,27 @@ LS_INLINE vacc ls_decay_of(vacc d, vacc rate)
     vacc r = d * rate - (t - shift);
     vbits power = (vbits)_mm512_permutex2var_ps((__m512)low, (__m512i)t, (__m512)high) + ((vbits)t << 18);
     vacc p = (r * 0.240228847f + 0.693157315f) * r;
+    if (!far)
+        return (vacc)_mm512_fmadd_ps((__m512)power, (__m512)p, (__m512)power);
     __mmask16 left = _mm512_cmp_ps_mask((__m512)t, (__m512)(shift - 64.5f), _CMP_NLT_UQ);
     return (vacc)_mm512_maskz_fmadd_ps(left, (__m512)power, (__m512)p, (__m512)power);
 }
+#elif defined(__AVX2__)
+LS_INLINE vacc ls_decay_of(vacc d, vacc rate, bool far)
+{
+    static const vbits table = {0x3f800000, 0x3f7b95c2, 0x3f7837f0, 0x3f75fed7,
+                                0x3f7504f3, 0x3f75672a, 0x3f7744fd, 0x3f7ac0c7};
+    const vacc shift = ls_splat(1572864.0f); /* 1.5 * 2^20: the last bits of a sum are an eighth */
+    vacc t = d * rate + shift, n = t - shift;
+    vacc r = d * rate - n;
+    vacc power = (vacc)(__builtin_shuffle(table, (vbits)t) + ((vbits)t << 20));
+    vacc q = (r * 0.0554962214f + 0.24025763f) * r + 0.693147214f;
+    vacc p = power * r * q + power;
+    /* n + r is the product again, but for an infinite one */
+    return far ? (vacc)((vint)p & ~((n + r < -64.5f) | (n < -64.5f))) : p;
+}
 #else
-LS_INLINE vacc ls_decay_of(vacc d, vacc rate)
+LS_INLINE vacc ls_decay_of(vacc d, vacc rate, bool far)
 {
     const vacc shift = ls_splat(12582912.0f);
     vacc x = d * rate, t = x + shift;
@@ -73,12 +99,12 @@ LS_INLINE vacc ls_decay_of(vacc d, vacc rate)
     q = q * r + 0.693147182f;
     q = q * r + 1.0f;
     q = ls_scale2(q, t);
-    return (vacc)((vint)q & ~(t < 12582912.0f - 64));
+    return far ? (vacc)((vint)q & ~(t < 12582912.0f - 64)) : q;
 }
 #endif
 
 /* 2^x for x <= 0: likewise. */
-LS_INLINE vacc ls_decay(vacc x) { return ls_decay_of(x, ls_splat(1.0f)); }
+LS_INLINE vacc ls_decay(vacc x) { return ls_decay_of(x, ls_splat(1.0f), true); }
 
 /* log(1 + m) for m in [-1/4, 1/2]: m - m^2 t(m), minimax t of degree 8 (relative error 5e-9). */
 LS_INLINE vacc ls_log1p_reduced(vacc m)
@@ -128,6 +154,14 @@ LS_INLINE vacc ls_vlog1p(vacc x)
     return ls_select(x < INFINITY, y, x);
 }
 
+/* log(1 + x), 0 <= x <= 1 (or NaN): above 1/2, 1 + x = 2 (1 + m). */
+LS_INLINE vacc ls_log1p_unit(vacc x)
+{
+    vint far = x >= 0.5f;
+    vacc y = ls_log1p_reduced(ls_select(far, x * 0.5f - 0.5f, x));
+    return y + (vacc)(far & (vint)ls_splat(0.693147181f));
+}
+
 /* tanh x = (e^2x - 1) / (e^2x + 1), with e^2x - 1 formed without cancellation; clamped where it rounds to 1. 2.6
  * ulp. */
 LS_INLINE vacc ls_vtanh(vacc x)
@@ -175,7 +209,8 @@ LS_INLINE vacc ls_vsigmoid(vacc x)
 #endif
 }
 
-/* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). 1.8 ulp. */
-LS_INLINE vacc ls_vsoftplus(vacc x) { return ls_vmax((vacc){0}, x) + ls_vlog1p(ls_exp_small(-ls_abs(x))); }
+/* log(1 + e^x) = max(x, 0) + log(1 + e^-|x|), with e = e^-|x| given. 1.8 ulp. */
+LS_INLINE vacc ls_softplus_of(vacc x, vacc e) { return ls_vmax((vacc){0}, x) + ls_log1p_unit(e); }
+LS_INLINE vacc ls_vsoftplus(vacc x) { return ls_softplus_of(x, ls_exp_small(-ls_abs(x))); }
 
 #endif

@@ -10,6 +10,7 @@
 #include "base/bfloat16.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -29,7 +30,7 @@ typedef int32_t ls_int;
 typedef uint32_t ls_bits;
 #endif
 
-#if defined(__AVX2__)
+#if defined(__SSE2__)
 #include <immintrin.h>
 #endif
 
@@ -153,6 +154,16 @@ LS_INLINE void ls_store_part(real *x, vacc v, int64_t n)
 
 #endif
 
+/* A number that vectors are multiplied by in inner loops. AVX-512 spreads it over the lanes as it is read; elsewhere that
+ * is an instruction of its own, which memory for whole vectors saves. */
+#if defined(__AVX512F__)
+typedef acc ls_spread;
+LS_INLINE ls_spread ls_spread_of(const real *x) { return ls_load1(x); }
+#else
+typedef vacc ls_spread;
+LS_INLINE ls_spread ls_spread_of(const real *x) { return ls_load_splat(x); }
+#endif
+
 /* min(n, LS_LANES) lanes: whole vectors and tails in one loop. */
 LS_INLINE vacc ls_load_upto(const real *x, int64_t n) { return n >= LS_LANES ? ls_load(x) : ls_load_part(x, n); }
 LS_INLINE void ls_store_upto(real *x, vacc v, int64_t n)
@@ -165,10 +176,31 @@ LS_INLINE void ls_store_upto(real *x, vacc v, int64_t n)
 /* Lane by lane: mask ? yes : no, for a mask made by comparing vectors. */
 LS_INLINE vacc ls_select(vint mask, vacc yes, vacc no) { return (vacc)((mask & (vint)yes) | (~mask & (vint)no)); }
 
+/* Is some lane of a mask set? */
+LS_INLINE bool ls_any(vint mask)
+{
+#if defined(__AVX512F__) && !defined(LS_BUILD_FLOAT64)
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif defined(__AVX2__) && !defined(LS_BUILD_FLOAT64)
+    return _mm256_movemask_ps((__m256)mask) != 0;
+#else
+    ls_int any = 0;
+    for (int64_t i = 0; i < LS_LANES; i++)
+        any |= mask[i];
+    return any != 0;
+#endif
+}
+
 /* Lane by lane a < b ? a : b, and a > b ? a : b: where one is NaN, the second. (The instruction says just this.) */
 #if defined(__AVX512F__) && !defined(LS_BUILD_FLOAT64)
 LS_INLINE vacc ls_vmin(vacc a, vacc b) { return (vacc)_mm512_min_ps((__m512)a, (__m512)b); }
 LS_INLINE vacc ls_vmax(vacc a, vacc b) { return (vacc)_mm512_max_ps((__m512)a, (__m512)b); }
+#elif defined(__AVX2__) && !defined(LS_BUILD_FLOAT64)
+LS_INLINE vacc ls_vmin(vacc a, vacc b) { return (vacc)_mm256_min_ps((__m256)a, (__m256)b); }
+LS_INLINE vacc ls_vmax(vacc a, vacc b) { return (vacc)_mm256_max_ps((__m256)a, (__m256)b); }
+#elif defined(__SSE2__) && !defined(LS_BUILD_FLOAT64)
+LS_INLINE vacc ls_vmin(vacc a, vacc b) { return (vacc)_mm_min_ps((__m128)a, (__m128)b); }
+LS_INLINE vacc ls_vmax(vacc a, vacc b) { return (vacc)_mm_max_ps((__m128)a, (__m128)b); }
 #else
 LS_INLINE vacc ls_vmin(vacc a, vacc b) { return ls_select(a < b, a, b); }
 LS_INLINE vacc ls_vmax(vacc a, vacc b) { return ls_select(a > b, a, b); }
