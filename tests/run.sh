@@ -6,6 +6,7 @@
 #     tests/run.sh --sanitize      under the address and undefined-behaviour sanitizers
 #     tests/run.sh --valgrind      the unit tests under valgrind's memcheck
 #     tests/run.sh --coverage      with the line coverage of src/, failing under 85 %
+#     tests/run.sh --emulate       the unit tests for aarch64 by qemu, with Debian's arm64 libraries
 #
 # JOBS=N limits the parallel compilations and tests (default: the cores). Anything after the option goes to ctest:
 # tests/run.sh --sanitize -R checkpoint. Ends with ctest's own closing lines; exits non-zero if any test failed or none ran.
@@ -26,7 +27,8 @@ case $variant in
     --sanitize) preset=asan-ubsan ;;
     --valgrind) extra=(valgrind libc6-dbg) ;;
     --coverage) preset=coverage extra=(gcovr) ;;
-    *) sed -n '2,11s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    --emulate) preset=emulate extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static) ;;
+    *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 run()
@@ -36,6 +38,7 @@ run()
 }
 
 run cmake/packages.sh "${extra[@]}"
+[ "$variant" = --emulate ] && run cmake/arm64_libraries.sh "build-$preset/arm64"
 # Warnings are errors in the default build alone: instrumented code makes the compiler warn of paths that are not there.
 options=()
 [ "$preset" = dev ] && options+=(-DLOCKSTEP_WERROR=ON)
@@ -50,6 +53,16 @@ case $variant in
         ;;
     --long)
         run "${tests[@]}" "$@"
+        ;;
+    --emulate)
+        results=$PWD/build-$preset/results.xml failed=0
+        rm -f "$results"
+        run "${tests[@]}" -LE long --output-junit "$results" "$@" || failed=1
+        # What was started and did not fail; the names of files are no proof that anything ran.
+        passed=$(grep -c '<testcase .* status="run"' "$results" || true)
+        unmet=$(grep '<testcase ' "$results" | grep -vc ' status="run"' || true)
+        echo "${passed:-0} passed, ${unmet:-0} failed"
+        [ "$failed" -eq 0 ] && [ "${unmet:-1}" -eq 0 ] && [ "${passed:-0}" -gt 0 ]
         ;;
     --sanitize)
         # Leaks are looked for in our own code: Open MPI, PMIx and HDF5 keep memory to the end by design (tests/lsan.supp).
