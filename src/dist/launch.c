@@ -18,10 +18,12 @@ int ls_dist_launched_rank(void)
     return -1;
 }
 
-/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. */
+/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. It would also make a
+ * folder for messages between processes of a node, the same one for every process without a launcher, and remove it at the end of each: of
+ * programs that start at the same time one in twenty failed. */
 static const struct {
     const char *variable, *value;
-} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}};
+} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}, {"OMPI_MCA_pml", "ob1"}};
 
 unsigned ls_launch_alone(void)
 {
