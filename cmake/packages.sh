@@ -2,12 +2,17 @@
 # Installs the Debian packages that building needs, those that are missing only, and prints what it does.
 #
 #     cmake/packages.sh [PACKAGE…]        further packages after the list below; as root, or with sudo
+#     cmake/packages.sh --libraries       prints the libraries of the list
 #
 # Where no package is missing it neither asks for rights nor touches the network.
 set -euo pipefail
 
-packages=(gcc libc6-dev cmake ninja-build pkg-config git ca-certificates curl
-    libopenmpi-dev openmpi-bin libhdf5-dev libcunit1-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev "$@")
+libraries=(libopenmpi-dev libhdf5-dev libcunit1-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev)
+if [ "${1:-}" = --libraries ]; then
+    echo "${libraries[*]}"
+    exit 0
+fi
+packages=(gcc libc6-dev cmake ninja-build pkg-config git ca-certificates curl openmpi-bin "${libraries[@]}" "$@")
 
 if ! command -v dpkg-query >/dev/null; then
     echo "packages.sh: this is not Debian; make sure of: ${packages[*]}" >&2

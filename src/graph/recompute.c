@@ -296,6 +296,14 @@ static LsStatus choose(Search *s, int64_t target, bool *found)
     return LS_OK;
 }
 
+/* The target after one whose layout took `excess` bytes too many, with `left` more to try: less by the excess, and in the second half
+ * of the tries by equal steps down to the least, since the excess of small graphs, alignment, moves the target by nothing that counts. */
+static int64_t lower_target(int64_t target, int64_t least, int64_t excess, int left)
+{
+    int64_t step = left > 0 && left < TARGETS / 2 ? (target - least) / left : 0;
+    return target - (step > excess ? step : excess);
+}
+
 /* Layout may need a little more than what lives at one time: the target is lowered by it. */
 static LsStatus fit(Search *s, int64_t limit)
 {
@@ -313,7 +321,7 @@ static LsStatus fit(Search *s, int64_t limit)
         LS_TRY(ls_plan_arena(g));
         if (g->arena_bytes <= limit)
             return LS_OK;
-        target -= g->arena_bytes - limit;
+        target = lower_target(target, s->least, g->arena_bytes - limit, TARGETS - 1 - i);
     }
     return ls_fail(LS_RESOURCE,
                    "activations and scratch take %.1f MiB at least, with all made again in backward that can be; %.1f "
