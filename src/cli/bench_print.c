@@ -40,8 +40,8 @@ static void print_head(const LsBench *b)
         printf(", %.0f %% of the measured peak of %.0f GFLOP/s", 100 * s.gflops / s.peak, s.peak);
     printf("\n");
     if (b->peak.bandwidth > 0)
-        printf("peaks: products %.0f GFLOP/s in float (%.0f %% of the %.0f of multiply-adds alone), %.0f in bfloat16; memory "
-               "%.1f GB/s, read alone %.1f\n",
+        printf("peaks: products %.0f GFLOP/s in float (%.0f %% of the %.0f of multiply-adds alone), %.0f in bfloat16;\n"
+               "       memory %.1f GB/s, read alone %.1f\n",
                b->peak.gflops, 100 * b->peak.gflops / b->peak.gflops_fma, b->peak.gflops_fma, b->peak.gflops_bfloat16,
                b->peak.bandwidth, b->peak.reading);
 }
