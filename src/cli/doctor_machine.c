@@ -2,6 +2,7 @@
 #include "cli/dry_run.h"
 #include "dist/dist.h"
 #include "io/file.h"
+#include "gemm/gemm.h"
 #include "machine/memory_limit.h"
 #include "machine/threads.h"
 
@@ -179,6 +180,13 @@ static void report_speed(LsReport *report, const char *name, const char *unit, d
                   ls_threads() == 1 ? "" : "s", kept);
 }
 
+/* The kernel of large products. */
+static const char *kernel_of(LsGemmType type)
+{
+    enum { SIDE = 1024 };
+    return ls_gemm_kernel_name(&(LsGemm){.type = type, .m = SIDE, .n = SIDE, .k = SIDE, .lda = SIDE, .ldb = SIDE, .ldc = SIDE});
+}
+
 void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget)
 {
     LsPeak measured, kept;
@@ -189,8 +197,9 @@ void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget)
     }
     report_speed(report, "multiply-adds", "GFLOP/s in float, registers alone", measured.gflops_fma, kept.gflops_fma);
     report_speed(report, "products", "GFLOP/s in float", measured.gflops, kept.gflops);
-    ls_report(report, LS_FINE, "product share", NULL, "float products reach %.0f %% of multiply-adds alone, bfloat16 products %.0f %%",
-              100 * kept.gflops / kept.gflops_fma, 100 * kept.gflops_bfloat16 / kept.gflops_fma);
+    ls_report(report, LS_FINE, "product share", NULL,
+              "float products (%s) reach %.0f %% of multiply-adds alone, bfloat16 products (%s) %.0f %%", kernel_of(LS_GEMM_FLOAT32),
+              100 * kept.gflops / kept.gflops_fma, kernel_of(LS_GEMM_BFLOAT16), 100 * kept.gflops_bfloat16 / kept.gflops_fma);
     report_speed(report, "bfloat16 products", "GFLOP/s in bfloat16", measured.gflops_bfloat16, kept.gflops_bfloat16);
     if (measured.bandwidth > 0) {
         report_speed(report, "memory speed", "GB/s (triad)", measured.bandwidth, kept.bandwidth);

@@ -44,13 +44,18 @@ LsStatus ls_gemm_check(const LsGemm *g)
 
 /* ---- The choice -------------------------------------------------------------------------------------------------- */
 
-/* LOCKSTEP_GEMM, looked up once. */
+/* LOCKSTEP_GEMM, looked up once; a name that no kernel has is said once, and changes nothing. */
 static const char *forced_name(void)
 {
     static const char *_Atomic name;
     if (!name) {
         const char *given = getenv("LOCKSTEP_GEMM");
         name = given ? given : "";
+        const LsGemmKernel *const *k = kernels;
+        while (*k && strcmp((*k)->name, name) != 0)
+            k++;
+        if (*name && !*k)
+            ls_warn("LOCKSTEP_GEMM=%s: no kernel has this name (src/gemm/kernels.def lists them); it is ignored", name);
     }
     return name;
 }
