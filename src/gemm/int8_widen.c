@@ -59,7 +59,7 @@ static LsStatus run(const LsGemm *g)
 
 static bool usable(const LsGemm *g) { return g->b_scale != NULL; }
 
-/* More than those that read the weights as they stand. */
+/* The skinny kernels, which read the weights as they stand, come first wherever they are usable. */
 static double picoseconds(const LsGemm *g) { return 6.06 * (double)g->m * (double)g->n * (double)g->k; }
 
 extern const LsGemmKernel ls_gemm_kernel_int8_widened;

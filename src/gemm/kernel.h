@@ -6,16 +6,6 @@
 
 #include "gemm/gemm.h"
 
-/* A rectangle of C, a range of k, and where the sums go. */
-typedef struct LsGemmRegion {
-    int64_t row, column, from;    /* the first */
-    int64_t rows, columns, depth; /* how many, none of them 0 */
-    float *c;                     /* of the rectangle's first element */
-    int64_t ldc;
-    bool add;  /* += */
-    bool last; /* this is the last range of k: add the bias */
-} LsGemmRegion;
-
 /* Sizes are checked, none is 0, before a kernel is asked anything. */
 typedef struct LsGemmKernel {
     const char *name;
@@ -45,7 +35,10 @@ const LsGemmKernel *const *ls_gemm_kernels(void);
 /* LS_ERROR where a size is negative, a stride shorter than a row, or types do not go together. */
 LsStatus ls_gemm_check(const LsGemm *gemm) LS_MUST_USE;
 
-/* Bytes of an element of C, of bias; whether C is float. */
-static inline bool ls_gemm_c_float(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 || (g->type == LS_GEMM_BFLOAT16 && g->c_float); }
+/* C is float. */
+static inline bool ls_gemm_c_float(const LsGemm *g)
+{
+    return g->type == LS_GEMM_FLOAT32 || (g->type == LS_GEMM_BFLOAT16 && g->c_float);
+}
 
 #endif
