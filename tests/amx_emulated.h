@@ -1,5 +1,5 @@
-/* The instructions of AMX and AVX512_BF16 in plain loops, after Intel's Software Developer's Manual: for tests on machines
- * that have neither. Only amx.h includes this. */
+/* The instructions of AMX and AVX512_BF16 in plain loops, after Intel's Software Developer's Manual: for tests on
+ * machines that have neither. Only amx.h includes this. */
 #ifndef LS_GEMM_AMX_EMULATED_H
 #define LS_GEMM_AMX_EMULATED_H
 
@@ -26,7 +26,10 @@ __attribute__((unused)) static void ls_emulate_store(int tile, void *to, int64_t
         memcpy((char *)to + i * stride, ls_emulated_tile[tile].row[i], 64);
 }
 
-__attribute__((unused)) static void ls_emulate_zero(int tile) { memset(&ls_emulated_tile[tile], 0, sizeof(LsEmulatedTile)); }
+__attribute__((unused)) static void ls_emulate_zero(int tile)
+{
+    memset(&ls_emulated_tile[tile], 0, sizeof(LsEmulatedTile));
+}
 
 /* Pairs of bfloat16: the two products of a pair are added one after the other. */
 __attribute__((unused)) static float ls_emulate_pair(float sum, const uint16_t a[2], const uint16_t b[2])
@@ -101,6 +104,7 @@ __attribute__((unused)) static __m256i ls_emulate_narrow(__m512 x)
 #define _tile_dpbssd(c, a, b) ls_emulate_dpbssd(c, a, b)
 #define _mm512_dpbf16_ps(sum, a, b) ls_emulate_dot(sum, (__m512i)(a), (__m512i)(b))
 #define _mm512_cvtneps_pbh(x) ls_emulate_narrow(x)
-#define _mm512_cvtne2ps_pbh(high, low) _mm512_inserti64x4(_mm512_castsi256_si512(ls_emulate_narrow(low)), ls_emulate_narrow(high), 1)
+#define _mm512_cvtne2ps_pbh(high, low)                                                                                 \
+    _mm512_inserti64x4(_mm512_castsi256_si512(ls_emulate_narrow(low)), ls_emulate_narrow(high), 1)
 
 #endif

@@ -1,4 +1,5 @@
-/* Prints the instruction-set levels below the one in force, one a line: those at which ctest runs the tests of level_tests once more. */
+/* Prints the instruction-set levels below the one in force, one a line: those at which ctest runs the tests of
+ * level_tests once more. */
 #include "lockstep/base.h"
 
 #include <stdio.h>

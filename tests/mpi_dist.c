@@ -52,11 +52,13 @@ static void test_agree(void)
     for (int bad = 0; bad < comm->size; bad++) {
         LsStatus mine = comm->rank == bad ? ls_fail(LS_DATA, "file of rank %d", bad) : LS_OK;
         char expected[64];
-        snprintf(expected, sizeof expected, comm->rank == bad ? "file of rank %d" : "rank %d: file of rank %d", bad, bad);
+        snprintf(expected, sizeof expected, comm->rank == bad ? "file of rank %d" : "rank %d: file of rank %d", bad,
+                 bad);
         ASSERT_FAILS(ls_dist_agree(comm, mine), LS_DATA, expected);
     }
     /* every rank has its own failure: the worst wins, a stop is the mildest */
-    LsStatus mine = comm->rank == 0 ? ls_fail(LS_STOPPED, "stopped") : ls_fail(LS_CHECKPOINT, "no file at %d", comm->rank);
+    LsStatus mine =
+        comm->rank == 0 ? ls_fail(LS_STOPPED, "stopped") : ls_fail(LS_CHECKPOINT, "no file at %d", comm->rank);
     ASSERT_FAILS(ls_dist_agree(comm, mine), comm->size == 1 ? LS_STOPPED : LS_CHECKPOINT,
                  comm->size == 1 ? "stopped" : "no file at 1");
 }
@@ -168,10 +170,7 @@ static void test_buckets(void)
     unsetenv("LOCKSTEP_SHARED");
 }
 
-static void test_shared_buckets(void)
-{
-    compare_buckets(false, comm->size);
-}
+static void test_shared_buckets(void) { compare_buckets(false, comm->size); }
 
 /* Four ranks that take themselves for two nodes: slices travel between them, and the bits are those of one node. */
 static void test_two_nodes(void)
@@ -237,7 +236,8 @@ static void test_node_arrays(void)
         snprintf(text, sizeof text, "%d", comm->size / nodes);
         setenv("LOCKSTEP_NODE_RANKS", text, 1);
         make_params(&params, list, NULL);
-        LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .arrays = 2, .shadow = true});
+        LsBuckets *buckets =
+            ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .arrays = 2, .shadow = true});
         CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
         CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), comm->size / nodes);
         float *x = ls_buckets_array(buckets, 1);
@@ -331,7 +331,8 @@ static void test_rank_that_does_not_come(void)
     char name[32];
     snprintf(name, sizeof name, "rank %d,", comm->size - 1);
     for (int what = 0; what < 3 && comm->size > 1; what++) {
-        static const char *const texts[] = {"waiting for a barrier", "waiting for an agreement", "waiting for a broadcast"};
+        static const char *const texts[] = {"waiting for a barrier", "waiting for an agreement",
+                                            "waiting for a broadcast"};
         ASSERT_OK(comm->barrier(comm));
         bool late = comm->rank == comm->size - 1;
         if (late)

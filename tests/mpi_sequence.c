@@ -153,7 +153,8 @@ static void test_ranks_and_segments(void)
             continue;
         LsConfig *config = job("mamba", comm->size, segment, "");
         LsTrainer *trainer = train(config, comm, &log), *second = train(config, comm, &again);
-        int64_t share = (SEQUENCE + comm->size - 1) / comm->size, length = segment > 0 && segment < share ? segment : share;
+        int64_t share = (SEQUENCE + comm->size - 1) / comm->size,
+                length = segment > 0 && segment < share ? segment : share;
         CU_ASSERT_EQUAL(trainer->plan.segment, length);
         CU_ASSERT_EQUAL(trainer->plan.segments, (SEQUENCE + comm->size * length - 1) / (comm->size * length));
         CU_ASSERT_EQUAL(trainer->progress.tokens, reference->progress.tokens);
@@ -195,7 +196,8 @@ static void test_bfloat16(void)
         for (int i = 0; i < STEPS; i++) {
             double learnt = fabs(alone.loss[0] - alone.loss[i]), shadows = i ? 0.35 * 0x1p-9 * alone.norm[i] : 0;
             ASSERT_AT_MOST(fabs(log.loss[i] - alone.loss[i]), 0x1p-8 * learnt + shadows + 1e-5 * alone.loss[i]);
-            ASSERT_AT_MOST(relative(log.norm[i], alone.norm[i]), i == 0 ? 0x1p-8 : 0x1p-5); /* the norm follows the parameters by its slope */
+            /* the norm follows the parameters by its slope */
+            ASSERT_AT_MOST(relative(log.norm[i], alone.norm[i]), i == 0 ? 0x1p-8 : 0x1p-5);
         }
         ls_trainer_free(trainer);
         ls_config_free(config);
@@ -308,7 +310,8 @@ static void test_refusals(void)
     LsTrainer *trainer = NULL;
     training = make_source(12);
     LsConfig *config = job("gpt", comm->size, 50, ", heads: 2, context: 256");
-    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE, "needs whole sequences");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &training.source, NULL, NULL, &trainer), LS_USAGE,
+                 "needs whole sequences");
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "set train.segment to 0 and train.sequence_ranks to 1"));
     ls_config_free(config);
     config = job("mamba", 3 * comm->size, 0, "");

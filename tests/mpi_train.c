@@ -51,10 +51,7 @@ static LsTrainer *begin(const LsConfig *config, const LsComm *world, ToySource *
     return trainer;
 }
 
-static void share_log(Log *log)
-{
-    ASSERT_OK(comm->broadcast(comm, log, sizeof *log, 0));
-}
+static void share_log(Log *log) { ASSERT_OK(comm->broadcast(comm, log, sizeof *log, 0)); }
 
 static double relative(double a, double b) { return fabs(a - b) / fabs(b); }
 

@@ -22,7 +22,7 @@ jobs=${JOBS:-$(nproc)}
 extra=()
 preset=dev
 case $variant in
-    --default) extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross) ;; # for the test aarch64, which only compiles
+    --default) extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang-format-14) ;; # for the tests aarch64, which only compiles, and format
     --long) preset=release extra=(slurm-wlm munge) ;; # for cli_slurm_long, which runs SLURM on the loopback
     --sanitize) preset=asan-ubsan ;;
     --valgrind) extra=(valgrind libc6-dbg) ;;

@@ -28,8 +28,8 @@ static inline void tree_file(const char *root, const char *text, const char *pat
     CU_ASSERT_EQUAL(fclose(file), 0);
 }
 
-static inline void tree_cache(const char *root, int cpu, int index, const char *level, const char *type, const char *size,
-                              const char *sharing)
+static inline void tree_cache(const char *root, int cpu, int index, const char *level, const char *type,
+                              const char *size, const char *sharing)
 {
     tree_file(root, level, CPU "/cpu%d/cache/index%d/level", cpu, index);
     tree_file(root, type, CPU "/cpu%d/cache/index%d/type", cpu, index);

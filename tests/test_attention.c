@@ -23,7 +23,8 @@ typedef struct Setup {
 static Setup setup_new(LsMode mode, bool reference, int rank, const int64_t *dim)
 {
     Setup s = {.params = ls_params_new()};
-    s.g = ls_graph_new(s.params, &(LsGraphOptions){.mode = mode, .reference = reference, .grad_inputs = mode == LS_TRAIN});
+    s.g = ls_graph_new(s.params,
+                       &(LsGraphOptions){.mode = mode, .reference = reference, .grad_inputs = mode == LS_TRAIN});
     CU_ASSERT_PTR_NOT_NULL_FATAL(s.g);
     s.x = ls_input(s.g, "x", LS_REAL, rank, dim);
     return s;
@@ -144,7 +145,8 @@ static Setup decoder(int64_t tokens, LsGraph *share, bool reference)
     LsTensor *position = ls_input(s.g, "position", LS_I32, 1, (int64_t[]){STREAMS});
     if (share)
         ASSERT_OK(ls_graph_share_states(s.g, share));
-    setup_plan(&s, ls_attention(s.g, ls_rotary(s.g, s.x, position, HEADS + KV, SIZE, 10000), cache, position, HEADS, KV));
+    setup_plan(&s,
+               ls_attention(s.g, ls_rotary(s.g, s.x, position, HEADS + KV, SIZE, 10000), cache, position, HEADS, KV));
     return s;
 }
 
@@ -272,7 +274,8 @@ static void test_extreme(void)
             ((float *)both[i]->x->data)[j] *= 1 + 0.1f * (float)(j / 16);
         forward_backward(both[i]);
     }
-    ASSERT_AT_MOST(difference(named(&fast, "y")->data, named(&plain, "y")->data, 300 * 8), 1e-4); /* scores of 1e3 have errors of 1e-4 */
+    /* scores of 1e3 have errors of 1e-4 */
+    ASSERT_AT_MOST(difference(named(&fast, "y")->data, named(&plain, "y")->data, 300 * 8), 1e-4);
     for (int64_t i = 0; i < fast.x->count; i++)
         CU_ASSERT(isfinite(((float *)fast.x->grad)[i]));
     setup_free(&fast);

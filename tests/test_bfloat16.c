@@ -45,7 +45,8 @@ static uint16_t nearest(uint32_t bits)
     if ((bits & 0x7fffffff) == 0x7f800000)
         return (uint16_t)low;
     double x = (double)float_of(bits), below = (double)float_of(low << 16);
-    bool last = (low & 0x7fff) == 0x7f7f; /* the largest finite one: what comes next counts as if exponents went on */
+    /* the largest finite one: what comes next counts as if exponents went on */
+    bool last = (low & 0x7fff) == 0x7f7f;
     double above = last ? copysign(0x1p128, x) : (double)float_of((low + 1) << 16);
     double to_below = fabs(x - below), to_above = fabs(above - x);
     bool up = to_above < to_below || (to_above == to_below && (low & 1));
@@ -89,7 +90,8 @@ static void test_arrays(void)
             ls_bfloat16_round(x, y, count);
             ls_bfloat16_widen(y, back, count);
             for (int64_t i = 0; i < count; i++)
-                wrong += y[i].bits != ls_bfloat16_from_float(x[i]).bits || bits_of(back[i]) != (uint32_t)y[i].bits << 16;
+                wrong += y[i].bits != ls_bfloat16_from_float(x[i]).bits || bits_of(back[i]) != (uint32_t)y[i].bits
+                                                                                                   << 16;
             CU_ASSERT_EQUAL(wrong, 0);
             CU_ASSERT_EQUAL(y[count].bits, 0x1234);
             CU_ASSERT_EQUAL(back[count], 0.5f);
@@ -100,7 +102,8 @@ static void test_arrays(void)
                 memset(y, 0x55, 4096 * sizeof *y);
                 ls_bfloat16_round_past(x + first, y + first, count);
                 for (int64_t i = 0; i < 4096; i++)
-                    wrong += y[i].bits != (i < first || i >= first + count ? 0x5555 : ls_bfloat16_from_float(x[i]).bits);
+                    wrong +=
+                        y[i].bits != (i < first || i >= first + count ? 0x5555 : ls_bfloat16_from_float(x[i]).bits);
                 CU_ASSERT_EQUAL(wrong, 0);
             }
         ls_check_restore_isa(forced);
@@ -135,7 +138,8 @@ static void test_builds(void)
 
 /* ---- Training ---- */
 
-static LsTrainer *train(const char *precision, const LsModel *model, void *model_config, int threads, int steps, double *loss)
+static LsTrainer *train(const char *precision, const LsModel *model, void *model_config, int threads, int steps,
+                        double *loss)
 {
     LsConfig config = toy_config();
     config.train.precision = (char *)(uintptr_t)precision;

@@ -115,7 +115,8 @@ static void test_bytes(void)
                 {"2 kib", 2048, "2KiB"},
                 {"0", 0, "0"},
                 {"1_024k", 1 << 20, "1MiB"}};
-    static const char *const bad[] = {"", "GiB", "4 GiBs", "4X", "1e400", "1.5", "1.5B", "99999999T", "4GiB 3", "0x10G"};
+    static const char *const bad[] = {"",    "GiB",  "4 GiBs",    "4X",     "1e400",
+                                      "1.5", "1.5B", "99999999T", "4GiB 3", "0x10G"};
     for (size_t i = 0; i < LS_COUNT_OF(good); i++) {
         int64_t value = -1;
         char text[32];
@@ -160,7 +161,8 @@ static void test_settings(void)
     CU_ASSERT_PTR_NULL(thing.path);
     ASSERT_OK(ls_settings_set(thing_settings, &thing, "tied", "false"));
     CU_ASSERT_FALSE(thing.tied);
-    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", "0"), LS_USAGE, "layers: 0 is out of range: 1 to 1000");
+    ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", "0"), LS_USAGE,
+                 "layers: 0 is out of range: 1 to 1000");
     ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "layers", NULL), LS_USAGE, "layers: has no value");
     ASSERT_FAILS(ls_settings_set(thing_settings, &thing, "norm", "rsm"), LS_USAGE,
                  "'rsm' is none of layer|rms; did you mean 'rms'?");
@@ -199,7 +201,8 @@ static void test_precedence(void)
     int64_t layers = 0, none = 0;
     CU_ASSERT(ls_config_model_int(config, "layers", &layers) && layers == 3);
     CU_ASSERT_FALSE(ls_config_model_int(config, "nothing", &none));
-    CU_ASSERT(ls_config_set_model_int(config, "layers", 4) && ls_config_model_int(config, "layers", &layers) && layers == 4);
+    CU_ASSERT(ls_config_set_model_int(config, "layers", 4) && ls_config_model_int(config, "layers", &layers) &&
+              layers == 4);
     CU_ASSERT_FALSE(ls_config_set_model_int(config, "nothing", 1));
     CU_ASSERT(config->train.steps == 1500 && config->train.batch == 16 && config->train.learning_rate == 1e-3);
     CU_ASSERT(config->train.warmup == 100 && config->train.beta2 == 0.95 && config->output.keep == 3);
@@ -212,8 +215,9 @@ static void test_precedence(void)
 
 static void test_round_trip(void)
 {
-    char *override[] = {"train.learning_rate=0.00033333333333333331", "train.seed=9007199254740991", "model.dropout=0.1",
-                        "data.path=\"\\u00e4\\n#: 'x' \\\"y\\\" \\\\\"", "output.path=\"null\"", "train.weight_decay=-0.0"};
+    char *override[] = {
+        "train.learning_rate=0.00033333333333333331",    "train.seed=9007199254740991", "model.dropout=0.1",
+        "data.path=\"\\u00e4\\n#: 'x' \\\"y\\\" \\\\\"", "output.path=\"null\"",        "train.weight_decay=-0.0"};
     LsConfig *first = ls_config_parse("text", "model:\n  kind: gpt\n", (int)LS_COUNT_OF(override), override);
     CU_ASSERT_PTR_NOT_NULL_FATAL(first);
     char *yaml = ls_config_yaml(first);
@@ -308,18 +312,18 @@ static void test_all_at_once(void)
     CU_ASSERT_PTR_NULL(ls_config_parse("job.yaml",
                                        "model:\n"
                                        "  kind: gpt\n"
-                                       "  layer: 3\n"         /* 3 */
-                                       "  heads: many\n"      /* 4 */
-                                       "  dropout: 1\n"       /* 5 */
-                                       "train:\n"             /* 6 */
-                                       "  steps: 1.5\n"       /* 7 */
-                                       "  batch: [1, 2]\n"    /* 8 */
-                                       "  batch: 3\n"         /* 9 */
-                                       "  schedule: cosin\n"  /* 10 */
-                                       "  layers: 3\n"        /* 11 */
+                                       "  layer: 3\n"          /* 3 */
+                                       "  heads: many\n"       /* 4 */
+                                       "  dropout: 1\n"        /* 5 */
+                                       "train:\n"              /* 6 */
+                                       "  steps: 1.5\n"        /* 7 */
+                                       "  batch: [1, 2]\n"     /* 8 */
+                                       "  batch: 3\n"          /* 9 */
+                                       "  schedule: cosin\n"   /* 10 */
+                                       "  layers: 3\n"         /* 11 */
                                        "  optimizer: {a: 1}\n" /* 12 */
-                                       "  warmup:\n"          /* 13 */
-                                       "outputs:\n"           /* 14 */
+                                       "  warmup:\n"           /* 13 */
+                                       "outputs:\n"            /* 14 */
                                        "  path: x\n"
                                        "data: text\n", /* 16 */
                                        (int)LS_COUNT_OF(override), override));

@@ -69,7 +69,8 @@ static void test_ranks(void)
     Setup all = setup_new(SAMPLES, 0.3, "a"), half = setup_new(SAMPLES / 2, 0.3, "a");
     run_one(&all, &(LsRun){.seed = 5, .step = 2, .sample = 40, .training = true}, whole);
     run_one(&half, &(LsRun){.seed = 5, .step = 2, .sample = 40, .training = true}, part);
-    run_one(&half, &(LsRun){.seed = 5, .step = 2, .sample = 40 + SAMPLES / 2, .training = true}, part + SAMPLES / 2 * ROW);
+    run_one(&half, &(LsRun){.seed = 5, .step = 2, .sample = 40 + SAMPLES / 2, .training = true},
+            part + SAMPLES / 2 * ROW);
     CU_ASSERT_EQUAL(memcmp(whole, part, sizeof whole), 0);
     setup_free(&all);
     setup_free(&half);

@@ -41,7 +41,8 @@ static int all_kinds(Kind *kind)
     for (const LsGemmKernel *const *k = ls_gemm_kernels(); *k; k++) {
         const Kind types[] = {floats, doubles, halves, to_floats};
         for (size_t i = 0; i < LS_COUNT_OF(types); i++) {
-            LsGemm easy = {.type = types[i].type, .m = 8, .n = 16, .k = 64, .lda = 64, .ldb = 64, .ldc = 16, .transpose_b = true};
+            LsGemm easy = {
+                .type = types[i].type, .m = 8, .n = 16, .k = 64, .lda = 64, .ldb = 64, .ldc = 16, .transpose_b = true};
             if ((*k)->isa != ls_isa() || !(*k)->usable(&easy))
                 continue;
             kind[count] = types[i];
@@ -118,9 +119,13 @@ typedef struct Case {
 /* Rows are `pad` elements longer than they need be: what lies between must stay untouched. */
 static Case make_case(const Kind *kind, int64_t m, int64_t n, int64_t k, int variant, int64_t pad)
 {
-    Case t = {
-        .g = {.type = kind->type,
-            .m = m, .n = n, .k = k, .transpose_a = variant & 1, .transpose_b = variant & 2, .accumulate = variant & 4}};
+    Case t = {.g = {.type = kind->type,
+                    .m = m,
+                    .n = n,
+                    .k = k,
+                    .transpose_a = variant & 1,
+                    .transpose_b = variant & 2,
+                    .accumulate = variant & 4}};
     t.g.lda = (t.g.transpose_a ? m : k) + pad;
     t.g.ldb = (t.g.transpose_b ? k : n) + pad;
     t.g.ldc = n + pad;
@@ -135,10 +140,7 @@ static Case make_case(const Kind *kind, int64_t m, int64_t n, int64_t k, int var
     return t;
 }
 
-static void free_case(Case *t)
-{
-    ls_free(t->a), ls_free(t->b), ls_free(t->c), ls_free(t->bias);
-}
+static void free_case(Case *t) { ls_free(t->a), ls_free(t->b), ls_free(t->c), ls_free(t->bias); }
 
 /* Runs the case and returns its c. */
 static void *run_case(const Kind *kind, const Case *t, int threads)
@@ -225,8 +227,8 @@ static void same_bits(const Kind *kind, int64_t m, int64_t n, int64_t k, int var
         void *other = run_case(kind, &t, threads);
         bool same = memcmp(one, other, bytes) == 0;
         if (!same)
-            fprintf(stderr, "%s: m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", name_of(kind), (long long)m,
-                    (long long)n, (long long)k, variant, threads);
+            fprintf(stderr, "%s: m, n, k = %lld, %lld, %lld, variant %d: other bits on %d threads\n", name_of(kind),
+                    (long long)m, (long long)n, (long long)k, variant, threads);
         CU_ASSERT(same);
         ls_free(other);
     }
@@ -270,7 +272,8 @@ static void parts_of(const Kind *kind, int64_t m, int64_t n, int64_t k, int64_t 
         bool same = memcmp(c, whole + from * t.g.ldc * size, (size_t)(rest.c_count * size)) == 0;
         if (!same)
             fprintf(stderr, "%s: m, n, k = %lld, %lld, %lld, variant %d: other bits for rows %lld to %lld alone\n",
-                    name_of(kind), (long long)m, (long long)n, (long long)k, variant, (long long)from, (long long)(from + rows));
+                    name_of(kind), (long long)m, (long long)n, (long long)k, variant, (long long)from,
+                    (long long)(from + rows));
         CU_ASSERT(same);
         ls_free(c);
     }
@@ -284,8 +287,9 @@ static void test_parts(void)
         int64_t m, n, k, pad;
         int variant;
         int64_t cut;
-    } list[] = {{1040, 1056, 40, 0, 2, 520}, {1040, 1050, 33, 6, 8, 17}, {442, 356, 1700, 0, 8, 400}, {300, 160, 20, 0, 4, 100},
-                {100, 40, 5000, 0, 1, 50},  {40, 30, 4200, 3, 7, 30},   {16, 300, 2000, 0, 2, 5},        {12, 77, 100, 1, 10, 6}};
+    } list[] = {{1040, 1056, 40, 0, 2, 520}, {1040, 1050, 33, 6, 8, 17}, {442, 356, 1700, 0, 8, 400},
+                {300, 160, 20, 0, 4, 100},   {100, 40, 5000, 0, 1, 50},  {40, 30, 4200, 3, 7, 30},
+                {16, 300, 2000, 0, 2, 5},    {12, 77, 100, 1, 10, 6}};
     Kind kind[MOST_KINDS];
     int count = all_kinds(kind);
     for (int i = 0; i < count; i++)
@@ -339,11 +343,21 @@ static void test_reading(void)
         LsGemmRead *read_a, *read_b;
     } list[] = {
         /* y (pixels, filters) = windows w^T; dw (filters, window) = dy^T windows; the same with windows first */
-        {{.m = PIXELS, .n = FILTERS, .k = WINDOW, .a = all, .lda = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true}, read_pixels, NULL},
-        {{.m = FILTERS, .n = WINDOW, .k = PIXELS, .a = w, .lda = FILTERS, .transpose_a = true, .b = all, .ldb = WINDOW}, NULL, read_pixels},
-        {{.m = WINDOW, .n = FILTERS, .k = PIXELS, .a = all, .lda = WINDOW, .transpose_a = true, .b = w, .ldb = FILTERS}, read_windows, NULL},
-        {{.m = FILTERS, .n = PIXELS, .k = WINDOW, .a = w, .lda = WINDOW, .b = all, .ldb = WINDOW, .transpose_b = true}, NULL, read_windows},
-        {{.m = 5, .n = FILTERS, .k = WINDOW, .a = all, .lda = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true}, read_pixels, NULL}};
+        {{.m = PIXELS, .n = FILTERS, .k = WINDOW, .a = all, .lda = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true},
+         read_pixels,
+         NULL},
+        {{.m = FILTERS, .n = WINDOW, .k = PIXELS, .a = w, .lda = FILTERS, .transpose_a = true, .b = all, .ldb = WINDOW},
+         NULL,
+         read_pixels},
+        {{.m = WINDOW, .n = FILTERS, .k = PIXELS, .a = all, .lda = WINDOW, .transpose_a = true, .b = w, .ldb = FILTERS},
+         read_windows,
+         NULL},
+        {{.m = FILTERS, .n = PIXELS, .k = WINDOW, .a = w, .lda = WINDOW, .b = all, .ldb = WINDOW, .transpose_b = true},
+         NULL,
+         read_windows},
+        {{.m = 5, .n = FILTERS, .k = WINDOW, .a = all, .lda = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true},
+         read_pixels,
+         NULL}};
     for (size_t i = 0; i < LS_COUNT_OF(list); i++) {
         LsGemm g = list[i].g, read = g;
         g.ldc = read.ldc = g.n;
@@ -389,7 +403,8 @@ static void test_extremes(void)
         memcpy(x + i * DEPTH, a[i % (int)LS_COUNT_OF(a)], sizeof a[0]);
     for (int i = 0; i < DEPTH * COLUMNS; i++)
         y[i] = i / COLUMNS < 2 ? 0x1.234568p-3f : 0x1p-20f;
-    LsGemm g = {.m = ROWS, .n = COLUMNS, .k = DEPTH, .a = x, .lda = DEPTH, .b = y, .ldb = COLUMNS, .c = z, .ldc = COLUMNS};
+    LsGemm g = {
+        .m = ROWS, .n = COLUMNS, .k = DEPTH, .a = x, .lda = DEPTH, .b = y, .ldb = COLUMNS, .c = z, .ldc = COLUMNS};
     Kind kind[MOST_KINDS];
     int count = all_kinds(kind), tried = 0;
     for (int i = 0; i < count; i++)
@@ -531,9 +546,11 @@ static void test_both(void)
     } list[] = {{900, 128, 150}, {768, 512, 128}, {1500, 70, 300}, {40, 128, 128}, {800, 1, 5}};
     for (size_t n = 0; n < LS_COUNT_OF(list); n++) {
         int64_t tokens = list[n].tokens, in = list[n].in, out = list[n].out;
-        Case dw = make_case(&floats, out, in, tokens, n % 2 ? 5 : 1, 0), dx = make_case(&floats, tokens, in, out, n % 2 ? 0 : 4, 0);
+        Case dw = make_case(&floats, out, in, tokens, n % 2 ? 5 : 1, 0),
+             dx = make_case(&floats, tokens, in, out, n % 2 ? 0 : 4, 0);
         bool with_sums = ls_gemm_sums_rows(&dw.g);
-        float *g = narrow(dw.a, dw.a_count, FLOAT), *x = narrow(dw.b, dw.b_count, FLOAT), *w = narrow(dx.b, dx.b_count, FLOAT);
+        float *g = narrow(dw.a, dw.a_count, FLOAT), *x = narrow(dw.b, dw.b_count, FLOAT),
+              *w = narrow(dx.b, dx.b_count, FLOAT);
         float *first[2] = {0}, first_sums[512];
         int before = ls_threads();
         for (int threads = 0; threads < 4; threads++) {
@@ -568,7 +585,16 @@ static void test_bad_strides(void)
     ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "stride");
     g.type = LS_GEMM_FLOAT64;
     ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "stride");
-    g = (LsGemm){.type = LS_GEMM_BFLOAT16, .m = 2, .n = 2, .k = 2, .a = x, .read_a = read_pixels, .b = x, .ldb = 2, .c = x, .ldc = 2};
+    g = (LsGemm){.type = LS_GEMM_BFLOAT16,
+                 .m = 2,
+                 .n = 2,
+                 .k = 2,
+                 .a = x,
+                 .read_a = read_pixels,
+                 .b = x,
+                 .ldb = 2,
+                 .c = x,
+                 .ldc = 2};
     ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "float alone");
 }
 
@@ -582,19 +608,20 @@ int main(void)
     for (int isa = (int)best; isa >= 0; isa--) {
         char *forced = ls_check_force_isa((LsIsa)isa);
         fprintf(stderr, "%s\n", ls_isa_name((LsIsa)isa));
-        failed |= harness_run("gemm", (HarnessTest[]){{"every kernel against plain loops", test_values},
-                                                      {"extremes", test_extremes},
-                                                      {"same bits for any number of threads", test_bits_over_threads},
-                                                      {"same bits for any rows in a call", test_parts},
-                                                      {"operands that a function reads", test_reading},
-                                                      {"inside a parallel region", test_inside_parallel},
-                                                      {"no allocation after the first call", test_no_allocation_after_first},
-                                                      {"bad strides", test_bad_strides},
-                                                      {"sums of rows", test_row_sums},
-                                                      {"two at once", test_both},
-                                                      {"large results, long rows of k", test_large},
-                                                      {has_digits() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
-                                                      {0}});
+        failed |= harness_run(
+            "gemm", (HarnessTest[]){{"every kernel against plain loops", test_values},
+                                    {"extremes", test_extremes},
+                                    {"same bits for any number of threads", test_bits_over_threads},
+                                    {"same bits for any rows in a call", test_parts},
+                                    {"operands that a function reads", test_reading},
+                                    {"inside a parallel region", test_inside_parallel},
+                                    {"no allocation after the first call", test_no_allocation_after_first},
+                                    {"bad strides", test_bad_strides},
+                                    {"sums of rows", test_row_sums},
+                                    {"two at once", test_both},
+                                    {"large results, long rows of k", test_large},
+                                    {has_digits() ? "rows of numbers too unlike for digits" : NULL, test_wide_rows},
+                                    {0}});
         ls_check_restore_isa(forced);
     }
     return failed;

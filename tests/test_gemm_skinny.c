@@ -58,8 +58,16 @@ static void *fill(double **values, int64_t count, uint64_t key, bool bfloat16)
 static Case make_case(LsSkinnyKind kind, int64_t m, int64_t n, int64_t k, int variant)
 {
     Case t = {.kind = kind, .bfloat16 = kind == LS_SKINNY_BFLOAT16 || kind == LS_SKINNY_INT8_OF_BFLOAT16};
-    t.g = (LsGemm){.type = t.bfloat16 ? LS_GEMM_BFLOAT16 : LS_GEMM_FLOAT32, .m = m, .n = n, .k = k, .lda = k + 1, .ldb = k + 3, .ldc = n + 2, .transpose_b = true,
-                   .accumulate = variant & 1, .c_float = t.bfloat16 && (variant & 4)};
+    t.g = (LsGemm){.type = t.bfloat16 ? LS_GEMM_BFLOAT16 : LS_GEMM_FLOAT32,
+                   .m = m,
+                   .n = n,
+                   .k = k,
+                   .lda = k + 1,
+                   .ldb = k + 3,
+                   .ldc = n + 2,
+                   .transpose_b = true,
+                   .accumulate = variant & 1,
+                   .c_float = t.bfloat16 && (variant & 4)};
     bool c_narrow = t.bfloat16 && !t.g.c_float;
     t.stored_a = fill(&t.a, m * t.g.lda, 1, t.bfloat16);
     t.stored_b = fill(&t.b, n * t.g.ldb, 2, kind == LS_SKINNY_BFLOAT16);
@@ -211,9 +219,9 @@ static void test_bits(void)
 static void test_not_transposed(void)
 {
     float x[4] = {0}, scale[2] = {1, 1};
-    ASSERT_FAILS(
-        ls_gemm(&(LsGemm){.m = 2, .n = 2, .k = 2, .a = x, .lda = 2, .b = x, .ldb = 2, .b_scale = scale, .c = x, .ldc = 2}),
-        LS_ERROR, "(n, k)");
+    ASSERT_FAILS(ls_gemm(&(LsGemm){
+                     .m = 2, .n = 2, .k = 2, .a = x, .lda = 2, .b = x, .ldb = 2, .b_scale = scale, .c = x, .ldc = 2}),
+                 LS_ERROR, "(n, k)");
 }
 
 /* All of it at every instruction set that the machine has. */

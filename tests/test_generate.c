@@ -9,9 +9,11 @@
 
 enum { MAX_TOKENS = 700 };
 
-static const char gpt[] = "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 2, width: 16, init_std: 0.4}\n";
-static const char rotary[] = "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 4, kv_heads: 2, width: 16, "
-                             "position: rotary, norm: rms, activation: swiglu, tied: false, init_std: 0.4}\n";
+static const char gpt[] =
+    "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 2, width: 16, init_std: 0.4}\n";
+static const char rotary[] =
+    "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 4, kv_heads: 2, width: 16, "
+    "position: rotary, norm: rms, activation: swiglu, tied: false, init_std: 0.4}\n";
 static const char mamba[] = "model: {kind: mamba, vocabulary: 19, context: 620, layers: 2, width: 16}\n";
 static const char *const models[] = {gpt, rotary, mamba};
 
@@ -39,7 +41,8 @@ static Model make(const char *yaml)
     ASSERT_OK(ls_graph_plan_dry(g));
     ASSERT_OK(ls_params_allocate(model.params, 3, false));
     ls_graph_free(g);
-    for (int64_t i = 0; i < model.params->total; i++) /* sharper than a fresh model, so that the likeliest token is a clear one */
+    /* sharper than a fresh model, so that the likeliest token is a clear one */
+    for (int64_t i = 0; i < model.params->total; i++)
         model.params->value[i] *= 1.7f;
     return model;
 }
@@ -226,7 +229,8 @@ static void test_limits(void)
                      "token 19 at place 3");
         ids[3] = 18;
         sampling.top_p = 0;
-        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE, "top-p");
+        ASSERT_FAILS(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed), LS_USAGE,
+                     "top-p");
         model.params->value[5] = model.params->value[6] = __builtin_nanf("");
         sampling = greedy(1, 1);
         ids[0] = 0; /* the row of the embedding that is not a number */

@@ -192,7 +192,8 @@ static void zero_dimension(LsGraph *g) { input(g, "a", 0, 3); }
 static void two_shapes(LsGraph *g)
 {
     ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3});
-    ls_linear(g, input(g, "x", 2, 4), ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3}), NULL, LS_NO_ACTIVATION);
+    ls_linear(g, input(g, "x", 2, 4), ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3}), NULL,
+              LS_NO_ACTIVATION);
 }
 static void activation_as_parameter(LsGraph *g)
 {
@@ -300,7 +301,8 @@ static void test_profile(void)
     CU_ASSERT_EQUAL(count, 4);
     double flops = 0;
     for (int i = 0; i < count; i++) {
-        CU_ASSERT_EQUAL(rows[i].calls, strcmp(rows[i].name, "linear") == 0 || strcmp(rows[i].name, "add") == 0 ? DEPTH : 1);
+        CU_ASSERT_EQUAL(rows[i].calls,
+                        strcmp(rows[i].name, "linear") == 0 || strcmp(rows[i].name, "add") == 0 ? DEPTH : 1);
         flops += rows[i].forward.flops + rows[i].backward.flops;
     }
     CU_ASSERT_EQUAL(flops, ls_graph_cost(g).flops);

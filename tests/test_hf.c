@@ -217,7 +217,8 @@ static void test_keys_refused(void)
     refused(with_key(GPT2, "n_layer", "[2]"), "key n_layer");
     refused(with_key(GPT2, "n_head", "7"), "not a multiple of model.heads");
     refused(with_key(GPT2, "embd_pdrop", "0.25"), "keys resid_pdrop and embd_pdrop differ");
-    refused(with_key(GPT2, "model_type", "\"bert\""), "key model_type: 'bert' is not known here; known are gpt2, mamba");
+    refused(with_key(GPT2, "model_type", "\"bert\""),
+            "key model_type: 'bert' is not known here; known are gpt2, mamba");
     refused(with_key(GPT2, "model_type", NULL), "key model_type");
     refused(with_key(MAMBA, "intermediate_size", "36"), "key intermediate_size: only expand*width = 24 is supported");
     refused(with_key(MAMBA, "hidden_act", "\"gelu\""), "key hidden_act");
@@ -326,7 +327,8 @@ static void test_tensors(void)
             "transformer.h.2.ln_1.weight (20) is not a tensor");
     refused(with_key(GPT2, "n_layer", "3"), "transformer.h.2.attn.c_attn.weight (20, 60) is missing");
     refused(with_key(GPT2, "n_layer", "1"), "transformer.h.1.ln_1.weight (20) is not a tensor of this model");
-    refused(with_key(GPT2, "vocab_size", "38"), "transformer.wte.weight has shape (37, 20), the settings ask for (38, 20)");
+    refused(with_key(GPT2, "vocab_size", "38"),
+            "transformer.wte.weight has shape (37, 20), the settings ask for (38, 20)");
     CU_ASSERT_PTR_NULL(strstr(ls_message(), "wpe"));
     refused(with_key(GPT2, "tie_word_embeddings", "false"), "lm_head.weight (37, 20) is missing");
     refused(with_key(MAMBA, "use_bias", "true"), "backbone.layers.0.mixer.in_proj.bias (48) is missing");

@@ -223,7 +223,4 @@ static void check_model(const char *fixture, const char *kind)
 static void test_gpt2(void) { check_model("gpt2-tiny", "gpt"); }
 static void test_mamba(void) { check_model("mamba-tiny", "mamba"); }
 
-int main(void)
-{
-    return harness_run("hf_models", (HarnessTest[]){{"GPT-2", test_gpt2}, {"Mamba", test_mamba}, {0}});
-}
+int main(void) { return harness_run("hf_models", (HarnessTest[]){{"GPT-2", test_gpt2}, {"Mamba", test_mamba}, {0}}); }

@@ -13,7 +13,7 @@ typedef enum Uses {
     SUM_PASSED, /* it goes on to another sum, as a residual stream does */
     FIRST_USED, /* backward adds to the gradient of a summand */
     SECOND_USED,
-    TWICE,      /* x + x */
+    TWICE, /* x + x */
     USES
 } Uses;
 
@@ -68,11 +68,12 @@ static void compare(const Trial *t, LsPrecision precision, LsMode mode)
     LsGraph *g[2];
     LsRun run = {.seed = 5, .training = true};
     for (int k = 0; k < 2; k++) {
-        g[k] = planned(params[k], t, (LsGraphOptions){.mode = mode,
-                                                      .precision = precision,
-                                                      .grad_inputs = mode == LS_TRAIN,
-                                                      .poison = true,
-                                                      .apart = k == 1});
+        g[k] = planned(params[k], t,
+                       (LsGraphOptions){.mode = mode,
+                                        .precision = precision,
+                                        .grad_inputs = mode == LS_TRAIN,
+                                        .poison = true,
+                                        .apart = k == 1});
         ASSERT_OK(ls_graph_forward(g[k], &run));
         if (mode == LS_TRAIN)
             ASSERT_OK(ls_graph_backward(g[k], &run, 0.75, false, NULL));

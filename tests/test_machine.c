@@ -122,7 +122,8 @@ static void test_quota(void)
     static const struct {
         double quota;
         int ranks, threads;
-    } cases[] = {{0, 1, 4}, {4, 1, 4}, {9, 1, 4}, {2.2, 1, 2}, {1.5, 1, 1}, {1.8, 1, 2}, {0.5, 1, 1}, {3, 2, 1}, {3.6, 2, 2}, {2, 4, 1}};
+    } cases[] = {{0, 1, 4},   {4, 1, 4},   {9, 1, 4}, {2.2, 1, 2}, {1.5, 1, 1},
+                 {1.8, 1, 2}, {0.5, 1, 1}, {3, 2, 1}, {3.6, 2, 2}, {2, 4, 1}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         cores.quota = cases[i].quota;
         CU_ASSERT_EQUAL(ls_cores_threads(&cores, 1, cases[i].ranks), cases[i].threads);
@@ -134,7 +135,9 @@ static void test_asked(void)
     static const struct {
         const char *text;
         int threads;
-    } cases[] = {{"3", 3}, {" 4 ", 4}, {"2,1", 2}, {"", 0}, {"0", 0}, {"-2", 0}, {"many", 0}, {"2x", 0}, {"99999999999", 2147483647}};
+    } cases[] = {{"3", 3},    {" 4 ", 4}, {"2,1", 2},
+                 {"", 0},     {"0", 0},   {"-2", 0},
+                 {"many", 0}, {"2x", 0},  {"99999999999", 2147483647}};
     const char *outside = getenv("OMP_NUM_THREADS");
     char *keep = outside ? ls_strdup(outside) : NULL;
     LsCores cores;

@@ -57,7 +57,8 @@ static void compare(FILE *file, const char *name, const LsOptimizer *optimizer, 
         scatter(gradients[step - 1], grad);
         for (int i = 0; i < TOTAL; i++)
             grad[i] *= gain;
-        optimizer->update(settings, &params, (float *const[]){m, v}, NULL, step, settings->learning_rate, 1.0 / (double)gain);
+        optimizer->update(settings, &params, (float *const[]){m, v}, NULL, step, settings->learning_rate,
+                          1.0 / (double)gain);
         scatter(expected, flat);
         for (int i = 0; i < TOTAL; i++) /* ten steps of a few roundings each, of values below 4 */
             ASSERT_AT_MOST(fabs((double)(value[i] - flat[i])), 4 * 10 * 4 * 0x1p-24);
@@ -74,7 +75,8 @@ static void test_pytorch(void)
     float initial[VALUES];
     static float gradients[10][VALUES];
     CU_ASSERT_FATAL(read_line(file, "initial", initial));
-    LsTrainSettings settings = {.learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1};
+    LsTrainSettings settings = {
+        .learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1};
     const LsOptimizer *adamw = ls_optimizer_find("adamw"), *sgd = ls_optimizer_find("sgd");
     CU_ASSERT_PTR_NOT_NULL_FATAL(adamw);
     CU_ASSERT_PTR_NOT_NULL_FATAL(sgd);
@@ -97,7 +99,8 @@ static void test_threads(void)
     enum { COUNT = 100000 };
     LsParam big[] = {{.name = "w", .rank = 2, .dim = {300, 300}, .count = 90000, .offset = 0},
                      {.name = "b", .rank = 1, .dim = {9991}, .count = 9991, .offset = 90000}};
-    const LsTrainSettings settings = {.beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1, .momentum = 0.5};
+    const LsTrainSettings settings = {
+        .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1, .momentum = 0.5};
     int threads = ls_threads();
     float *array[2][4];
     double squares[2];
@@ -143,7 +146,8 @@ static void test_squares(void)
             x[i] = ls_normal_at(9, 0, (uint64_t)i);
             sum += (double)x[i] * (double)x[i];
         }
-        ASSERT_AT_MOST(fabs(ls_sum_of_squares(x, count) - sum), 1e-13 * sum); /* double, 3000 summands in another order */
+        /* double, 3000 summands in another order */
+        ASSERT_AT_MOST(fabs(ls_sum_of_squares(x, count) - sum), 1e-13 * sum);
         if (count > 0) {
             x[count / 2] = NAN;
             CU_ASSERT(isnan(ls_sum_of_squares(x, count)));

@@ -63,7 +63,8 @@ static void fill(const Sequence *s, Part *p)
         int64_t width = x->dim[2];
         float *values = ls_alloc_array(x->count, sizeof *values);
         for (int64_t j = 0; j < x->count; j++) {
-            int64_t row = j / width, at = (row / p->steps * s->shape.steps + p->first + row % p->steps) * width + j % width;
+            int64_t row = j / width,
+                    at = (row / p->steps * s->shape.steps + p->first + row % p->steps) * width + j % width;
             values[j] = 4 * ls_uniform_at(ls_key(5, leaves[i]), 0, (uint64_t)at) - 2;
         }
         ls_tensor_set(p->g, p->leaf[i], values);
@@ -141,7 +142,8 @@ static double difference(const Sequence *parts, const Sequence *whole, int leaf)
     double most = 0, largest = 0;
     for (int i = 0; i < parts->parts; i++) {
         const Part *p = &parts->part[i];
-        const LsTensor *x = leaf < 0 ? p->y : p->leaf[leaf], *judge = leaf < 0 ? whole->part[0].y : whole->part[0].leaf[leaf];
+        const LsTensor *x = leaf < 0 ? p->y : p->leaf[leaf],
+                       *judge = leaf < 0 ? whole->part[0].y : whole->part[0].leaf[leaf];
         int64_t width = x->dim[2];
         for (int64_t j = 0; j < x->count; j++) {
             int64_t row = j / width,
@@ -172,7 +174,8 @@ static void compare(const Sequence *parts, const Sequence *whole, double allowed
     for (int i = -1; i < LEAVES; i++)
         ASSERT_AT_MOST(difference(parts, whole, i), allowed);
     if (parts->precision == LS_FLOAT64)
-        return; /* its parameters' gradients stay in each graph; the inputs' depend on all that goes from part to part */
+        /* its parameters' gradients stay in each graph; the inputs' depend on all that goes from part to part */
+        return;
     double *have = param_grads(parts);
     for (int i = 0; i < parts->params->count; i++) {
         const LsParam *p = &parts->params->list[i];
@@ -205,7 +208,8 @@ static void test_parts(void)
     static const int64_t two[] = {40, 57}, three[] = {33, 3, 61}, four[] = {24, 25, 23, 25}, halves[] = {601, 600};
     for (int double_too = 0; double_too < 2; double_too++) {
         LsPrecision precision = double_too ? LS_FLOAT64 : LS_FLOAT32;
-        double allowed = double_too ? 1e-13 : 100 * 0x1p-24; /* some hundred steps are remembered: errors add up like their root */
+        /* some hundred steps are remembered: errors add up like their root */
+        double allowed = double_too ? 1e-13 : 100 * 0x1p-24;
         check((Shape){2, 97, 19, 5}, precision, two, allowed);
         check((Shape){2, 97, 19, 5}, precision, three, allowed);
         check((Shape){1, 97, 150, 16}, precision, four, allowed);
@@ -245,7 +249,8 @@ static void test_dropout(void)
         for (int64_t i = 0; i < x->count; i++)
             ((float *)x->data)[i] = 1;
         for (int64_t first = 0; first + steps <= STEPS; first += steps) {
-            ASSERT_OK(ls_graph_forward(g, &(LsRun){.seed = 4, .step = 2, .sample = 9, .token = first, .training = true}));
+            ASSERT_OK(
+                ls_graph_forward(g, &(LsRun){.seed = 4, .step = 2, .sample = 9, .token = first, .training = true}));
             ls_tensor_get(g, ls_graph_find(g, "loss"), pass ? part : whole);
             for (int64_t i = 0; pass && i < x->count; i++) {
                 int64_t row = i / (steps * WIDTH), at = i % (steps * WIDTH);

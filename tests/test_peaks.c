@@ -31,7 +31,8 @@ static void test_measured_and_kept(void)
     CU_ASSERT(measured.reading > 0.1 && measured.reading < 1e5 && kept.reading == measured.reading);
     CU_ASSERT(kept.gflops == measured.gflops && kept.bandwidth == measured.bandwidth);
     ASSERT_OK(ls_peak_measure(LS_PEAK_ALL, ROOM, false, &measured, &again));
-    CU_ASSERT(again.gflops >= kept.gflops * 0.99999 && again.gflops >= measured.gflops); /* the file has six digits */
+    /* the file has six digits */
+    CU_ASSERT(again.gflops >= kept.gflops * 0.99999 && again.gflops >= measured.gflops);
     CU_ASSERT(again.bandwidth >= kept.bandwidth * 0.99999);
     FILE *file = fopen(ls_machine_path(), "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
@@ -45,7 +46,8 @@ static void test_measured_and_kept(void)
  * one process asks once. Returns what it was told of float products. */
 static double ask_kept(double gflops, double age, double undisturbed)
 {
-    static const char *const names[] = {"gflops", "gflops_bfloat16", "gflops_fma", "bandwidth", "reading", "measured", "undisturbed"};
+    static const char *const names[] = {"gflops",  "gflops_bfloat16", "gflops_fma", "bandwidth",
+                                        "reading", "measured",        "undisturbed"};
     const double value[] = {gflops, 1e5, 1e5, 1e4, 1e4, (double)time(NULL) - age, undisturbed};
     char key[256];
     int ends[2];
@@ -57,7 +59,8 @@ static double ask_kept(double gflops, double age, double undisturbed)
     pid_t child = fork();
     if (child == 0) {
         LsPeak peak = {0};
-        if (ls_peak(LS_PEAK_ALL, ROOM, &peak) != LS_OK || write(ends[1], &peak.gflops, sizeof peak.gflops) != (ssize_t)sizeof peak.gflops)
+        if (ls_peak(LS_PEAK_ALL, ROOM, &peak) != LS_OK ||
+            write(ends[1], &peak.gflops, sizeof peak.gflops) != (ssize_t)sizeof peak.gflops)
             _exit(1);
         _exit(0);
     }
@@ -163,11 +166,11 @@ static void test_fma(void)
 int main(void)
 {
     return harness_run("peaks", (HarnessTest[]){{"measured and kept", test_measured_and_kept},
-                                               {"age", test_age},
-                                               {"raised", test_raise},
-                                               {"room", test_room},
-                                               {"multiply-adds", test_fma},
-                                               {"damaged file", test_damaged_file},
-                                               {"no home", test_no_home},
-                                               {0}});
+                                                {"age", test_age},
+                                                {"raised", test_raise},
+                                                {"room", test_room},
+                                                {"multiply-adds", test_fma},
+                                                {"damaged file", test_damaged_file},
+                                                {"no home", test_no_home},
+                                                {0}});
 }

@@ -25,7 +25,8 @@ static void read_ids(const char *path, int *batch, int *sequence, int ids[MOST])
 static void run_program(const char *arguments)
 {
     char command[4096];
-    snprintf(command, sizeof command, "OMP_NUM_THREADS=1 '%s' %s > '%s' 2>&1", PROGRAM, arguments, harness_path("log.txt"));
+    snprintf(command, sizeof command, "OMP_NUM_THREADS=1 '%s' %s > '%s' 2>&1", PROGRAM, arguments,
+             harness_path("log.txt"));
     int status = system(command);
     if (status != 0) {
         fprintf(stderr, "%s: %d\n", command, status);
@@ -107,7 +108,8 @@ static void test_mamba_bfloat16(void) { check_model("mamba-tiny", true); }
 
 int main(void)
 {
-    return harness_run("predict", (HarnessTest[]){{"gpt2", test_gpt2}, {"mamba", test_mamba},
+    return harness_run("predict", (HarnessTest[]){{"gpt2", test_gpt2},
+                                                  {"mamba", test_mamba},
                                                   {"gpt2 in bfloat16", test_gpt2_bfloat16},
                                                   {"mamba in bfloat16", test_mamba_bfloat16},
                                                   {0}});

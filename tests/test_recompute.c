@@ -28,7 +28,8 @@ static void trial_free(Trial *t)
     *t = (Trial){0};
 }
 
-static LsStatus trial_new(Trial *t, bool (*build)(LsGraph *g, const void *self), const void *self, LsGraphOptions options)
+static LsStatus trial_new(Trial *t, bool (*build)(LsGraph *g, const void *self), const void *self,
+                          LsGraphOptions options)
 {
     options.mode = LS_TRAIN;
     *t = (Trial){.params = ls_params_new()};
@@ -190,7 +191,8 @@ static void test_single_pass(void)
         CU_ASSERT(early > 0 && single.g->arena_bytes <= plain.g->arena_bytes);
         run_once(&plain);
         run_once(&single);
-        CU_ASSERT_EQUAL(memcmp(plain.params->grad, single.params->grad, sizeof(float) * (size_t)plain.params->total), 0);
+        CU_ASSERT_EQUAL(memcmp(plain.params->grad, single.params->grad, sizeof(float) * (size_t)plain.params->total),
+                        0);
         ASSERT_FAILS(ls_graph_backward(single.g, &(LsRun){.training = true}, 1, true, NULL), LS_ERROR, "single passes");
         trial_free(&plain);
         trial_free(&single);
@@ -276,11 +278,13 @@ static LsTensor *random_node(LsGraph *g, uint32_t kind, uint32_t option, LsTenso
     case 6:
         return ls_dropout(g, x, 0.3);
     case 7:
-        return ls_attention(g, ls_linear(g, x, parameter(g, "qkv", 3 * C, C), NULL, LS_NO_ACTIVATION), NULL, NULL, 2, 2);
+        return ls_attention(g, ls_linear(g, x, parameter(g, "qkv", 3 * C, C), NULL, LS_NO_ACTIVATION), NULL, NULL, 2,
+                            2);
     case 8:
         return ls_swiglu(g, x, y);
     default: {
-        LsTensor *half = ls_split(g, ls_linear(g, x, parameter(g, "in", 2 * C, C), NULL, LS_SILU), 2, (int64_t[]){C, C});
+        LsTensor *half =
+            ls_split(g, ls_linear(g, x, parameter(g, "in", 2 * C, C), NULL, LS_SILU), 2, (int64_t[]){C, C});
         return ls_mul(g, half, ls_tensor_sibling(half, 1));
     }
     }
@@ -366,7 +370,8 @@ static void test_refused(void)
 {
     Trial t;
     int depth = 8;
-    ASSERT_FAILS(trial_new(&t, build_chain, &depth, (LsGraphOptions){.arena_limit = LS_ALIGN}), LS_RESOURCE, "MiB at least");
+    ASSERT_FAILS(trial_new(&t, build_chain, &depth, (LsGraphOptions){.arena_limit = LS_ALIGN}), LS_RESOURCE,
+                 "MiB at least");
     trial_free(&t);
 }
 

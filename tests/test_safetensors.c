@@ -97,7 +97,8 @@ static void test_every_half(void)
     ls_safetensors_close(tensors);
 }
 
-#define ENTRY(name, dtype, shape, offsets) "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
+#define ENTRY(name, dtype, shape, offsets)                                                                             \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":" offsets "}"
 
 static void test_bad_headers(void)
 {
@@ -153,8 +154,13 @@ static void test_bad_lengths(void)
     static const struct {
         const char *bytes;
         int64_t count;
-    } cases[] = {{"", 0}, {"\x02\0\0\0\0\0\0", 7}, {"\x02\0\0\0\0\0\0\0{", 9}, {"\xff\xff\xff\xff\xff\xff\xff\xff{}", 10},
-                 {"\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10}, {"\x03\0\0\0\0\0\0\0{}", 10}, {"\0\0\0\0\0\0\0\0{}", 10}};
+    } cases[] = {{"", 0},
+                 {"\x02\0\0\0\0\0\0", 7},
+                 {"\x02\0\0\0\0\0\0\0{", 9},
+                 {"\xff\xff\xff\xff\xff\xff\xff\xff{}", 10},
+                 {"\xff\xff\xff\xff\xff\xff\xff\x7f{}", 10},
+                 {"\x03\0\0\0\0\0\0\0{}", 10},
+                 {"\0\0\0\0\0\0\0\0{}", 10}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         damage_write(path, cases[i].bytes, cases[i].count);
         ASSERT_FAILS(try_open(path), LS_CHECKPOINT, "not a safetensors file");
@@ -216,7 +222,8 @@ static void test_writing(void)
     ls_free(back);
     ls_safetensors_close(tensors);
 
-    ASSERT_FAILS(ls_safetensors_write(harness_path("none.safetensors"), 3, list, give, NULL), LS_DATA, "nothing to give");
+    ASSERT_FAILS(ls_safetensors_write(harness_path("none.safetensors"), 3, list, give, NULL), LS_DATA,
+                 "nothing to give");
     CU_ASSERT_FALSE(ls_file_exists(harness_path("none.safetensors")));
     const char *folder = harness_path("faults");
     ASSERT_OK(ls_make_folders(folder));
@@ -230,7 +237,8 @@ static void test_writing(void)
 static void test_shards(void)
 {
     make_file("part-1.safetensors", "{" ENTRY("a", "F32", "[3]", "[0,12]") "}", 12);
-    make_file("part-2.safetensors", "{" ENTRY("b", "F32", "[2]", "[0,8]") "," ENTRY("c", "F32", "[1]", "[8,12]") "}", 12);
+    make_file("part-2.safetensors", "{" ENTRY("b", "F32", "[2]", "[0,8]") "," ENTRY("c", "F32", "[1]", "[8,12]") "}",
+              12);
     const char *index = harness_path("model.safetensors.index.json");
     static const struct {
         const char *text, *message;
@@ -258,18 +266,20 @@ static void test_shards(void)
     ls_free(read_floats(tensors, "a", 3));
     ls_free(read_floats(tensors, "c", 1));
     ls_safetensors_close(tensors);
-    make_file("part-2.safetensors", "{" ENTRY("a", "F32", "[2]", "[0,8]") "," ENTRY("c", "F32", "[1]", "[8,12]") "}", 12);
+    make_file("part-2.safetensors", "{" ENTRY("a", "F32", "[2]", "[0,8]") "," ENTRY("c", "F32", "[1]", "[8,12]") "}",
+              12);
     ASSERT_FAILS(try_open(index), LS_CHECKPOINT, "tensor a is also in");
 }
 
 int main(void)
 {
-    return harness_run("safetensors", (HarnessTest[]){{"element types against the reference implementation", test_types},
-                                                      {"every half", test_every_half},
-                                                      {"bad headers", test_bad_headers},
-                                                      {"bad lengths", test_bad_lengths},
-                                                      {"damaged files", test_damaged_files},
-                                                      {"writing", test_writing},
-                                                      {"a model in several files", test_shards},
-                                                      {0}});
+    return harness_run("safetensors",
+                       (HarnessTest[]){{"element types against the reference implementation", test_types},
+                                       {"every half", test_every_half},
+                                       {"bad headers", test_bad_headers},
+                                       {"bad lengths", test_bad_lengths},
+                                       {"damaged files", test_damaged_files},
+                                       {"writing", test_writing},
+                                       {"a model in several files", test_shards},
+                                       {0}});
 }

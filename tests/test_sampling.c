@@ -45,7 +45,8 @@ static void check_frequencies(const LsSampling *s, const bool *allowed)
     ls_sampler_free(sampler);
     for (int i = 0; i < V; i++) {
         double p = probability[i] / sum;
-        ASSERT_AT_MOST(fabs((double)count[i] / DRAWS - p), 5 * sqrt(p * (1 - p) / DRAWS)); /* five standard errors; 0 stays 0 */
+        /* five standard errors; 0 stays 0 */
+        ASSERT_AT_MOST(fabs((double)count[i] / DRAWS - p), 5 * sqrt(p * (1 - p) / DRAWS));
     }
 }
 

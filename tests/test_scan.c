@@ -267,7 +267,8 @@ static void test_parts_of_time(void)
     fill(&parts, one.steps, 0);
     forward_backward(&parts);
     Setup sequence = setup_new(build_scan, eight, (LsGraphOptions){.mode = LS_TRAIN}, NULL, NULL);
-    fill(&sequence, one.steps, 0); /* its first stream's values are those of the one; the others weigh nothing in the loss */
+    /* its first stream's values are those of the one; the others weigh nothing in the loss */
+    fill(&sequence, one.steps, 0);
     for (const char *const *name = inputs; *name; name++) {
         LsTensor *x = ls_graph_find(parts.g, *name);
         memcpy(data(&sequence, *name), x->data, (size_t)x->count * sizeof(float));
@@ -279,14 +280,16 @@ static void test_parts_of_time(void)
     const double allowed = 100 * 0x1p-24;
     LsTensor *y = ls_graph_find(parts.g, "y");
     ASSERT_AT_MOST(difference(y->data, data(&sequence, "y"), y->count), allowed);
-    CU_ASSERT(memcmp(y->data, data(&sequence, "y"), (size_t)y->count * sizeof(float)) != 0); /* they did take different ways */
+    /* they did take different ways */
+    CU_ASSERT(memcmp(y->data, data(&sequence, "y"), (size_t)y->count * sizeof(float)) != 0);
     for (const char *const *name = inputs; *name; name++) {
         LsTensor *x = ls_graph_find(parts.g, *name);
         ASSERT_AT_MOST(difference(x->grad, ls_graph_find(sequence.g, *name)->grad, x->count), allowed);
     }
     for (int i = 0; i < parts.params->count; i++) {
         int64_t at = parts.params->list[i].offset;
-        ASSERT_AT_MOST(difference(parts.params->grad + at, sequence.params->grad + at, parts.params->list[i].count), allowed);
+        ASSERT_AT_MOST(difference(parts.params->grad + at, sequence.params->grad + at, parts.params->list[i].count),
+                       allowed);
     }
     setup_free(&parts, true);
     setup_free(&sequence, true);
@@ -341,7 +344,8 @@ static void test_long(void)
 {
     Shape shape = {1, 30000, 3, 2};
     Setup fast = setup_new(build_scan, shape, (LsGraphOptions){.mode = LS_DECODE}, NULL, NULL);
-    Setup plain = setup_new(build_scan, shape, (LsGraphOptions){.mode = LS_DECODE, .reference = true}, fast.params, NULL);
+    Setup plain =
+        setup_new(build_scan, shape, (LsGraphOptions){.mode = LS_DECODE, .reference = true}, fast.params, NULL);
     fill(&fast, shape.steps, 0);
     fill(&plain, shape.steps, 0);
     ASSERT_OK(ls_graph_forward(fast.g, &run));

@@ -10,7 +10,8 @@ static LsTrainSettings settings(char *schedule)
         .schedule = schedule, .learning_rate = 1e-3, .min_learning_rate = 1e-4, .steps = 110, .warmup = 10};
 }
 
-static void near(double a, double b) { ASSERT_AT_MOST(fabs(a - b), 1e-15); } /* doubles of about 1e-3, a few roundings */
+/* doubles of about 1e-3, a few roundings */
+static void near(double a, double b) { ASSERT_AT_MOST(fabs(a - b), 1e-15); }
 
 static void test_warmup(void)
 {

@@ -32,7 +32,8 @@ static LsStatus write_file(const char *path, int version, int64_t mark)
         matrix[i] = sinf((float)i);
     LsStatus status = ls_sealed_write(file, "group/tokens", LS_FILE_UINT16, 1, (int64_t[]){TOKENS}, tokens, 4096);
     if (status == LS_OK)
-        status = ls_sealed_write(file, "group/inner/matrix.0", LS_FILE_FLOAT32, 2, (int64_t[]){ROWS, COLUMNS}, matrix, 0);
+        status =
+            ls_sealed_write(file, "group/inner/matrix.0", LS_FILE_FLOAT32, 2, (int64_t[]){ROWS, COLUMNS}, matrix, 0);
     if (status == LS_OK)
         status = ls_sealed_write(file, "mark", LS_FILE_INT64, 0, NULL, &mark, 0);
     if (status == LS_OK)
@@ -93,7 +94,8 @@ static void test_round_trip(void)
     uint16_t part[10];
     ASSERT_OK(ls_sealed_read_part(file, "group/tokens", LS_FILE_UINT16, 4090, 10, part));
     CU_ASSERT_EQUAL(memcmp(part, tokens + 4090, sizeof part), 0);
-    ASSERT_FAILS(ls_sealed_read_part(file, "group/tokens", LS_FILE_UINT16, TOKENS - 1, 2, part), LS_DATA, "group/tokens");
+    ASSERT_FAILS(ls_sealed_read_part(file, "group/tokens", LS_FILE_UINT16, TOKENS - 1, 2, part), LS_DATA,
+                 "group/tokens");
     float matrix[ROWS * COLUMNS];
     ASSERT_OK(ls_sealed_read(file, "group/inner/matrix.0", LS_FILE_FLOAT32, ROWS * COLUMNS, matrix));
     CU_ASSERT_EQUAL(matrix[100], sinf(100));
@@ -219,7 +221,8 @@ static void test_writing_after_failure(void)
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     int64_t mark = 1;
     ASSERT_OK(ls_sealed_write(file, "mark", LS_FILE_INT64, 0, NULL, &mark, 0));
-    ASSERT_FAILS(ls_sealed_write(file, "mark", LS_FILE_INT64, 0, NULL, &mark, 0), LS_DATA, "mark"); /* twice the same name */
+    /* twice the same name */
+    ASSERT_FAILS(ls_sealed_write(file, "mark", LS_FILE_INT64, 0, NULL, &mark, 0), LS_DATA, "mark");
     ASSERT_FAILS(ls_sealed_commit(file), LS_DATA, path);
     CU_ASSERT_FALSE(ls_file_exists(path));
     ls_sealed_discard(NULL);
@@ -274,7 +277,8 @@ static int on_a_small_disk(const char *folder)
     ls_set_threads(1);
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         return 77;
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("small", folder, "tmpfs", 0, "size=172032") != 0)
+    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("small", folder, "tmpfs", 0, "size=172032") != 0)
         return 77;
     char path[600];
     snprintf(path, sizeof path, "%s/file.h5", folder);
@@ -301,7 +305,8 @@ static void test_small_disk(void)
     int how = 0;
     CU_ASSERT_EQUAL(waitpid(child, &how, 0), child);
     CU_ASSERT(WIFEXITED(how));
-    if (WEXITSTATUS(how) == 77) /* test_every_call_fails covers the same without it; no assertion is counted for it */
+    /* test_every_call_fails covers the same without it; no assertion is counted for it */
+    if (WEXITSTATUS(how) == 77)
         printf("(no right to mount a small file system here: NOT TESTED) ");
     else
         CU_ASSERT_EQUAL(WEXITSTATUS(how), 0);

@@ -118,7 +118,8 @@ static void test_bad_sources(void)
     ASSERT_FAILS(prepare("characters", 0.1, 2, (char *[]){good, malformed}, output), LS_DATA,
                  "malformed.txt: line 2, byte 9: malformed UTF-8");
     ASSERT_FAILS(prepare("words", 0.1, 1, &good, output), LS_DATA, "no tokenizer 'words'");
-    ASSERT_FAILS(prepare("bytes", 0.9, 1, (char *[]){write_file("one.txt", "1", 1)}, output), LS_DATA, "cannot be held out");
+    ASSERT_FAILS(prepare("bytes", 0.9, 1, (char *[]){write_file("one.txt", "1", 1)}, output), LS_DATA,
+                 "cannot be held out");
     ASSERT_FAILS(prepare("bytes", 0.1, 0, NULL, output), LS_USAGE, "at least one");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &good, harness_path("no-such-folder/out.h5")), LS_DATA, "no-such-folder");
     LsTextSettings settings = {.tokenizer = "gpt2", .vocabulary = (char *)(uintptr_t)harness_path("nowhere")};
@@ -236,7 +237,8 @@ static void test_odd_content(void)
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20),
             "train/tokens[17] is 3, outside the vocabulary of 3 tokens");
     LsSource *source = NULL;
-    ASSERT_FAILS(ls_text_open_within(harness_path("odd.h5"), "train", T, 1, 0, &source), LS_DATA, "train/tokens[17] is 3");
+    ASSERT_FAILS(ls_text_open_within(harness_path("odd.h5"), "train", T, 1, 0, &source), LS_DATA,
+                 "train/tokens[17] is 3");
     wide[5] = -1;
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_INT32, wide, 20), "train/tokens[5] is -1");
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_FLOAT32, real, 20), "is not a stream of tokens");

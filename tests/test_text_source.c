@@ -239,7 +239,8 @@ static void test_open(void)
     data.validation_path = (char *)(uintptr_t)characters;
     ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "has another tokenizer");
     CU_ASSERT(!training && !validation);
-    ASSERT_OK(prepare("characters", 0, 1, (char *[]){write_file("xyz.txt", "xyzxyzxyzxyz", 12)}, second)); /* as many, but others */
+    /* as many, but others */
+    ASSERT_OK(prepare("characters", 0, 1, (char *[]){write_file("xyz.txt", "xyzxyzxyzxyz", 12)}, second));
     data.path = (char *)(uintptr_t)second;
     ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "has another tokenizer");
     /* another text with the first one's vocabulary */

@@ -162,7 +162,8 @@ static void test_nfc_ids(void)
     check_json(small);
     check_folder(small);
     /* longer than its parts, in windows smaller and larger than them, with bytes that are no characters */
-    static const char line[] = "it's  e\xCC\x81 [tok]x  \xFF\xE2\x82 \xE1\x84\x80\xE1\x85\xA1\n    x"; /* e and acute, an invalid run, two jamo */
+    /* e and acute, an invalid run, two jamo */
+    static const char line[] = "it's  e\xCC\x81 [tok]x  \xFF\xE2\x82 \xE1\x84\x80\xE1\x85\xA1\n    x";
     static const char normal[] = "it's  \xC3\xA9 [tok]x  \xFF\xE2\x82 \xEA\xB0\x80\n    x";
     char text[200 * sizeof line] = "", decoded[200 * sizeof line] = "";
     for (int i = 0; i < 200; i++) {

@@ -63,7 +63,8 @@ static void test_small_forms(void)
 {
     /* holes, carriage returns, a missing byte, a special token with characters outside the alphabet */
     const char *folder = new_folder();
-    write_file(in_folder(folder, "encoder.json"), "{\"a\": 0, \"b\": 2, \"ab\": 3, \"\xE2\x9F\xA8x y\xE2\x9F\xA9\": 5}");
+    write_file(in_folder(folder, "encoder.json"),
+               "{\"a\": 0, \"b\": 2, \"ab\": 3, \"\xE2\x9F\xA8x y\xE2\x9F\xA9\": 5}");
     write_file(in_folder(folder, "vocab.bpe"), "#version: 0.2\r\na b\r\n");
     LsTokenizer *tokenizer = ls_tokenizer_from_folder(folder);
     CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);

@@ -118,8 +118,9 @@ static void test_paths(void)
         const char *file;
         int rank, ranks;
         const char *path;
-    } cases[] = {{"t.json", 0, 1, "t.json"},        {"t.json", 2, 4, "t.2.json"}, {"a.b/trace", 1, 2, "a.b/trace.1"},
-                 {"a.b/t.c.json", 1, 2, "a.b/t.c.1.json"}, {".json", 1, 2, ".json.1"},   {"a/.json", 1, 2, "a/.json.1"}};
+    } cases[] = {{"t.json", 0, 1, "t.json"},         {"t.json", 2, 4, "t.2.json"},
+                 {"a.b/trace", 1, 2, "a.b/trace.1"}, {"a.b/t.c.json", 1, 2, "a.b/t.c.1.json"},
+                 {".json", 1, 2, ".json.1"},         {"a/.json", 1, 2, "a/.json.1"}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         char *path = ls_trace_path(cases[i].file, cases[i].rank, cases[i].ranks);
         CU_ASSERT_PTR_NOT_NULL_FATAL(path);
@@ -169,7 +170,7 @@ static void test_training(void)
     json_t *all = load(path);
     CU_ASSERT_EQUAL(count(all, "step"), 6);
     CU_ASSERT_EQUAL(count(all, "backward"), 6 * 3); /* embedding, linear, head */
-    CU_ASSERT(count(all, "forward") > 6 * 3);      /* and those of the evaluations */
+    CU_ASSERT(count(all, "forward") > 6 * 3);       /* and those of the evaluations */
     CU_ASSERT(count(all, "data") > 6);
     CU_ASSERT_EQUAL(count(all, "optimizer"), 2 * 6);
     CU_ASSERT_EQUAL(count(all, "evaluation"), 2);

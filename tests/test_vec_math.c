@@ -36,11 +36,16 @@ static const struct Judge {
     float low, high; /* the domain; NaN is always in it */
     double ulps;
 } judges[] = {
-    {"exp", exp, -INFINITY, INFINITY, 1.1},       {"decay", exp2, -64.5f, 0, 1.9},
-    {"log", log, -INFINITY, INFINITY, 1.2},       {"log1p", log1p, 0, INFINITY, 1.2},
-    {"tanh", tanh, -INFINITY, INFINITY, 2.6},     {"erf", erf, -INFINITY, INFINITY, 2.6},
-    {"sigmoid", sigmoid, -INFINITY, INFINITY, 2.2}, {"softplus", softplus, -INFINITY, INFINITY, 1.8},
-    {"log1p to 1", log1p, 0, 1, 1.2},             {"decay, near", exp2, -64, 0, 1.9},
+    {"exp", exp, -INFINITY, INFINITY, 1.1},
+    {"decay", exp2, -64.5f, 0, 1.9},
+    {"log", log, -INFINITY, INFINITY, 1.2},
+    {"log1p", log1p, 0, INFINITY, 1.2},
+    {"tanh", tanh, -INFINITY, INFINITY, 2.6},
+    {"erf", erf, -INFINITY, INFINITY, 2.6},
+    {"sigmoid", sigmoid, -INFINITY, INFINITY, 2.2},
+    {"softplus", softplus, -INFINITY, INFINITY, 1.8},
+    {"log1p to 1", log1p, 0, 1, 1.2},
+    {"decay, near", exp2, -64, 0, 1.9},
 };
 
 static const float extremes[] = {
@@ -158,7 +163,7 @@ static void test_double(void)
                 double x[16], y[16];
                 for (int j = 0; j < 16; j++)
                     x[j] = judges[f].high == 1   ? (i + j + 400) / 816.0
-                           : judges[f].low == 0    ? (i + j + 400) / 8.0
+                           : judges[f].low == 0  ? (i + j + 400) / 8.0
                            : judges[f].high == 0 ? (i + j - 416) / 8.0
                                                  : (i + j) / 8.0;
                 builds[b].table->rows[f].apply(x, y, 16);

@@ -19,8 +19,9 @@
 enum { TOKENS = 40, VOCABULARY = 61 };
 
 static const char gpt[] = "model: {kind: gpt, vocabulary: 61, context: 64, layers: 3, heads: 2, width: 64}\n";
-static const char untied[] = "model: {kind: gpt, vocabulary: 61, context: 64, layers: 2, heads: 4, kv_heads: 2, width: 64, "
-                             "position: rotary, norm: rms, activation: swiglu, tied: false}\n";
+static const char untied[] =
+    "model: {kind: gpt, vocabulary: 61, context: 64, layers: 2, heads: 4, kv_heads: 2, width: 64, "
+    "position: rotary, norm: rms, activation: swiglu, tied: false}\n";
 static const char mamba[] = "model: {kind: mamba, vocabulary: 61, context: 64, layers: 3, width: 64}\n";
 static const char *const models[] = {gpt, untied, mamba};
 
@@ -55,7 +56,8 @@ static void logits_of(const Model *m, const LsGraphOptions *options, int64_t ste
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
     m->config->model->build(g, m->config->model_config, &(LsShape){1, step, LS_WANT_OUTPUT});
     ASSERT_OK(ls_graph_plan(g));
-    LsTensor *ids = ls_graph_find(g, "ids"), *position = ls_graph_find(g, "position"), *output = ls_graph_find(g, "output");
+    LsTensor *ids = ls_graph_find(g, "ids"), *position = ls_graph_find(g, "position"),
+             *output = ls_graph_find(g, "output");
     for (int64_t t = 0; t < TOKENS; t += step) {
         for (int64_t i = 0; i < step; i++)
             ((int32_t *)ids->data)[i] = (int32_t)(((t + i) * (t + i) + 3 * (t + i)) % VOCABULARY);
@@ -90,7 +92,8 @@ static double noise_of(const float *value, int64_t row_first, int64_t length, in
 static double expected(const Model *m, bool eight, const float *right)
 {
     LsParams *params = m->params;
-    float *kept = ls_alloc_array(params->total, sizeof *kept), *logits = ls_alloc_array(TOKENS * VOCABULARY, sizeof *logits);
+    float *kept = ls_alloc_array(params->total, sizeof *kept),
+          *logits = ls_alloc_array(TOKENS * VOCABULARY, sizeof *logits);
     CU_ASSERT_FATAL(kept && logits);
     memcpy(kept, params->value, (size_t)params->total * sizeof *kept);
     double largest = 0;
@@ -119,13 +122,15 @@ static void test_logits(void)
         logits_of(&m, &(LsGraphOptions){.mode = LS_DECODE}, TOKENS, right);
         double eight = expected(&m, true, right), sixteen = expected(&m, false, right);
         CU_ASSERT(eight > 0 && sixteen > 0);
-        for (int64_t step = 1; step <= TOKENS; step += TOKENS - 1) { /* token by token; all at once, another way of computing */
+        /* token by token; all at once, another way of computing */
+        for (int64_t step = 1; step <= TOKENS; step += TOKENS - 1) {
             logits_of(&m, &(LsGraphOptions){.mode = LS_DECODE, .int8_weights = true}, step, got);
             ASSERT_AT_MOST(distance(got, right), 4 * eight);
             CU_ASSERT(distance(got, right) > 0);
             logits_of(&m, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_BFLOAT16}, step, got);
             ASSERT_AT_MOST(distance(got, right), 8 * sixteen);
-            logits_of(&m, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_BFLOAT16, .int8_weights = true}, step, got);
+            logits_of(&m, &(LsGraphOptions){.mode = LS_DECODE, .precision = LS_BFLOAT16, .int8_weights = true}, step,
+                      got);
             ASSERT_AT_MOST(distance(got, right), 4 * eight + 8 * sixteen);
         }
         /* predict's graph: no states, whole rows */
@@ -156,7 +161,8 @@ static void test_rounding(void)
             worst = fmax(worst, fabs(w - q * scale));
         }
         ASSERT_AT_MOST(fabs(scale - largest / 127), largest * 0x1p-24);
-        ASSERT_AT_MOST(worst, 0.5 * scale * (1 + 0x1p-15)); /* 127 roundings of 2^-23 where the scale is divided and multiplied */
+        /* 127 roundings of 2^-23 where the scale is divided and multiplied */
+        ASSERT_AT_MOST(worst, 0.5 * scale * (1 + 0x1p-15));
     }
     drop(&m);
 }
@@ -231,12 +237,14 @@ static void test_refused(void)
     Model m = make(gpt);
     static int32_t tokens[TOKENS];
     const int32_t prompt[] = {1};
-    LsSampling sampling = {.temperature = 1, .top_p = 1, .tokens = 2, .batch = 1, .stop = -1, .precision = LS_GENERATE_INT8};
+    LsSampling sampling = {
+        .temperature = 1, .top_p = 1, .tokens = 2, .batch = 1, .stop = -1, .precision = LS_GENERATE_INT8};
     LsGenerationSpeed speed;
     int p = ls_params_find(m.params, "layer.0.mlp.in.weight");
     CU_ASSERT_FATAL(p >= 0);
     m.params->value[m.params->list[p].offset + 7] = INFINITY;
-    ASSERT_FAILS(ls_generate(m.config, m.params, prompt, 1, &sampling, take, tokens, &speed), LS_DIVERGED, "not finite");
+    ASSERT_FAILS(ls_generate(m.config, m.params, prompt, 1, &sampling, take, tokens, &speed), LS_DIVERGED,
+                 "not finite");
     CU_ASSERT_PTR_NULL(ls_graph_new(m.params, &(LsGraphOptions){.mode = LS_TRAIN, .int8_weights = true}));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "not for training"));
     drop(&m);

@@ -20,9 +20,11 @@ static inline char *write_file(const char *name, const char *text, int64_t bytes
     return path;
 }
 
-static inline LsStatus prepare(const char *tokenizer, double validation, int sources, char *const *source, const char *output)
+static inline LsStatus prepare(const char *tokenizer, double validation, int sources, char *const *source,
+                               const char *output)
 {
-    LsTextSettings settings = {.tokenizer = (char *)(uintptr_t)tokenizer, .validation = validation, .vocabulary = SMALL};
+    LsTextSettings settings = {
+        .tokenizer = (char *)(uintptr_t)tokenizer, .validation = validation, .vocabulary = SMALL};
     return ls_text_prepare(&settings, sources, source, output);
 }
 
@@ -53,7 +55,8 @@ static inline LsSource *open_source(const char *path, const char *split, int64_t
 }
 
 /* The tokens of an array into `to`; -1 where there is none. */
-static inline int64_t tokens_of(const char *path, const char *array, LsFileType expected_type, int32_t *to, int64_t room)
+static inline int64_t tokens_of(const char *path, const char *array, LsFileType expected_type, int32_t *to,
+                                int64_t room)
 {
     bool exists = false;
     LsFileType type = LS_FILE_FLOAT32;

@@ -61,7 +61,8 @@ static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t co
                 want[at] = ignored ? LS_IGNORE : (int32_t)token;
             *targets += here && !ignored;
         }
-        for (int64_t t = TOY_SEQUENCE - from < 0 ? 0 : TOY_SEQUENCE - from; t < length; t++) { /* past the sequence's end */
+        /* past the sequence's end */
+        for (int64_t t = TOY_SEQUENCE - from < 0 ? 0 : TOY_SEQUENCE - from; t < length; t++) {
             id[b * length + t] = 0;
             want[b * length + t] = LS_IGNORE;
         }

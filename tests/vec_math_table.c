@@ -21,9 +21,16 @@ LS_INLINE vacc ls_decay_near(vacc x) { return ls_decay_of(x, ls_splat(1), false)
 APPLY(decay_near)
 
 static const VecMathRow rows[] = {
-    {"exp", apply_exp},   {"decay", apply_decay}, {"log", apply_vlog},         {"log1p", apply_vlog1p},
-    {"tanh", apply_vtanh}, {"erf", apply_verf},     {"sigmoid", apply_vsigmoid}, {"softplus", apply_vsoftplus},
-    {"log1p to 1", apply_log1p_unit}, {"decay, near", apply_decay_near},
+    {"exp", apply_exp},
+    {"decay", apply_decay},
+    {"log", apply_vlog},
+    {"log1p", apply_vlog1p},
+    {"tanh", apply_vtanh},
+    {"erf", apply_verf},
+    {"sigmoid", apply_vsigmoid},
+    {"softplus", apply_vsoftplus},
+    {"log1p to 1", apply_log1p_unit},
+    {"decay, near", apply_decay_near},
     {NULL, NULL},
 };
 

@@ -36,7 +36,8 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
         LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
         ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets, 0));
     } else
-        ls_output(g, "output", ls_linear(g, shape->want == LS_WANT_LAST ? ls_last(g, x) : x, head, NULL, LS_NO_ACTIVATION));
+        ls_output(g, "output",
+                  ls_linear(g, shape->want == LS_WANT_LAST ? ls_last(g, x) : x, head, NULL, LS_NO_ACTIVATION));
 }
 
 static const LsModel bigram = {

@@ -28,20 +28,26 @@ typedef enum LsMode {
 typedef struct LsGraphOptions {
     LsMode mode;
     LsPrecision precision;
-    bool int8_weights; /* not for training: dense layers read their weights in 8 bits, rounded from the store's (see linear_int8) */
-    bool reference; /* run the ops' plain reference forward instead of the fast one, where there is one */
+    /* not for training: dense layers read their weights in 8 bits, rounded from the store's (see linear_int8) */
+    bool int8_weights;
+    bool reference;   /* run the ops' plain reference forward instead of the fast one, where there is one */
     bool grad_inputs; /* want gradients of LS_REAL and LS_ACC inputs too (gradient checks) */
     bool profile;     /* time every node */
     const char *loss; /* the output that backward starts from; NULL: "loss" */
     bool poison;      /* debugging: fill everything that must be written with NaN before each node runs */
-    bool remake;        /* debugging: drop every result that can be made again, whatever that saves */
-    bool apart;         /* debugging: no op does another's work along with its own (LsOp.joins): the same bits in more time */
+    bool remake;      /* debugging: drop every result that can be made again, whatever that saves */
+    /* debugging: no op does another's work along with its own (LsOp.joins): the same bits in more time */
+    bool apart;
     const LsComm *comm; /* NULL: ls_comm_self() */
-    bool parts; /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried (ls_carry) */
-    bool single_pass;    /* backward is never told to accumulate: forward may work in the memory of the parameters' gradients */
-    int64_t arena_limit; /* bytes for activations, their gradients and scratch; 0: as many as it takes. Where more are wanted, planning
-                          * drops results after forward and has backward make them again: the same bits in more time */
-    int64_t arena_room;  /* bytes that the arena has at least: for a graph that shares it (ls_graph_share_arena) */
+    /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried
+     * (ls_carry) */
+    bool parts;
+    /* backward is never told to accumulate: forward may work in the memory of the parameters' gradients */
+    bool single_pass;
+    /* bytes for activations, their gradients and scratch; 0: as many as it takes. Where more are wanted, planning
+     * drops results after forward and has backward make them again: the same bits in more time */
+    int64_t arena_limit;
+    int64_t arena_room; /* bytes that the arena has at least: for a graph that shares it (ls_graph_share_arena) */
 } LsGraphOptions;
 
 /* A graph on `params`, which must outlive it. NULL with a message when out of memory or LOCKSTEP_ISA is wrong. */
@@ -85,7 +91,8 @@ LsMode ls_graph_mode(const LsGraph *g);
 /* ---- Planning and running -------------------------------------------------------------------------------------- */
 
 typedef struct LsMemory {
-    int64_t parameters, shadows, gradients, activations, scratch, states, inputs; /* bytes; shadows: copies in the graph's precision */
+    /* bytes; shadows: copies in the graph's precision */
+    int64_t parameters, shadows, gradients, activations, scratch, states, inputs;
 } LsMemory;
 
 /* Orders, plans lifetimes, lays out the arena. `dry`: computes ls_graph_memory without allocating or binding. Not dry:
@@ -113,8 +120,9 @@ typedef struct LsRun {
     int64_t sample; /* global number of the first sample of this rank's micro-batch: dropout draws by it */
     bool training;
     const LsComm *comm;
-    int64_t token;          /* number in its sequence of the first token of the part that this run sees */
-    const LsComm *sequence; /* the ranks that hold this part of the sequences, in order of time; NULL: this one alone */
+    int64_t token; /* number in its sequence of the first token of the part that this run sees */
+    /* the ranks that hold this part of the sequences, in order of time; NULL: this one alone */
+    const LsComm *sequence;
 } LsRun;
 
 /* Called during backward. `ready(self, from)`: gradients of all floats at or after `from` in params->grad are final.
@@ -129,7 +137,8 @@ LsStatus ls_graph_forward(LsGraph *g, const LsRun *run) LS_MUST_USE;
 
 /* Back-propagates from the loss with upstream gradient `scale` in its every element.
  * accumulate: add to params->grad instead of overwriting it (micro-batches after the first). */
-LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
+LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accumulate,
+                           const LsHooks *hooks) LS_MUST_USE;
 
 /* The input or output of this name, or NULL. Write inputs' data before forward; read outputs' data after. */
 LsTensor *ls_graph_find(const LsGraph *g, const char *name);

@@ -8,9 +8,10 @@
 
 /* What a graph of the model is to compute. */
 typedef enum LsWant {
-    LS_WANT_LOSS,   /* outputs "loss" (1): summed over targets that are not ignored; inputs "ids", "targets" */
-    LS_WANT_OUTPUT, /* output "output": everything the model says, (B, T, V) logits for language models; input "ids" */
-    LS_WANT_LAST    /* output "output": (B, 1, V), the last position only (generation) */
+    LS_WANT_LOSS, /* outputs "loss" (1): summed over targets that are not ignored; inputs "ids", "targets" */
+    /* output "output": everything the model says, (B, T, V) logits for language models; input "ids" */
+    LS_WANT_OUTPUT,
+    LS_WANT_LAST /* output "output": (B, 1, V), the last position only (generation) */
 } LsWant;
 
 /* The shape a graph is built for. With mode LS_DECODE, models also have an input "position": (B) LS_I32, the number of
@@ -38,10 +39,15 @@ typedef struct LsShape {
 typedef struct LsHfTensor {
     const char *ours;   /* NULL: no parameter; import ignores theirs, export does not write it */
     const char *theirs; /* whole name, LsHf.prefix included */
-    enum { LS_HF_SAME, LS_HF_TRANSPOSE, LS_HF_MIDDLE_ONE /* theirs has an axis of 1 before the last: (C, 1, K) */ } layout;
-    bool optional;    /* their file may lack it: our parameter is filled with zeros then (biases switched off) */
-    const char *tied; /* where the model has no parameter `ours`: the file may carry theirs as a copy of this parameter of ours;
-                       * one that differs from it is refused */
+    enum {
+        LS_HF_SAME,
+        LS_HF_TRANSPOSE,
+        LS_HF_MIDDLE_ONE /* theirs has an axis of 1 before the last: (C, 1, K) */
+    } layout;
+    bool optional; /* their file may lack it: our parameter is filled with zeros then (biases switched off) */
+    /* where the model has no parameter `ours`: the file may carry theirs as a copy of this parameter of ours; one
+     * that differs from it is refused */
+    const char *tied;
 } LsHfTensor;
 
 /* One key of config.json. Numbers, true and false carry over as they are, texts by `words`.
@@ -52,13 +58,16 @@ typedef struct LsHfTensor {
  *     {NULL, "intermediate_size", .product = "expand*width"},                   // follows from settings: compared, not set
  */
 typedef struct LsHfKey {
-    const char *setting; /* ours; several keys may carry the same one, and must agree then (dropouts); NULL with `product` */
+    /* ours; several keys may carry the same one, and must agree then (dropouts); NULL with `product` */
+    const char *setting;
     const char *key;
-    const char *words;   /* "theirs=ours|...": values translated both ways; null is written null. Texts not in it are refused, numbers
-                          * pass. Export takes the first entry that fits. */
-    const char *absent;  /* their default, used where the key is missing; NULL: the key must be there */
-    const char *product; /* "expand*width": product of settings and whole numbers that the value must equal (a missing key is fine);
-                          * export writes it */
+    /* "theirs=ours|...": values translated both ways; null is written null. Texts not in it are refused, numbers
+     * pass. Export takes the first entry that fits. */
+    const char *words;
+    const char *absent; /* their default, used where the key is missing; NULL: the key must be there */
+    /* "expand*width": product of settings and whole numbers that the value must equal (a missing key is fine);
+     * export writes it */
+    const char *product;
 } LsHfKey;
 
 typedef struct LsHf {
@@ -66,16 +75,21 @@ typedef struct LsHf {
     const char *prefix;                    /* a beginning of their names that files may leave out: "transformer." */
     const LsHfTensor *tensors;             /* ended by {0} */
     const LsHfKey *keys;                   /* ended by {0} */
-    const char *fixed;   /* JSON object: export writes these keys, import refuses another value where they are present */
-    const char *written; /* JSON object: keys that export writes so, whatever import finds in them: they matter to training elsewhere only */
-    const char *ignored; /* "use_cache|summary_*|...": keys that say nothing about what the model computes. Those of every model (bos_token_id,
-                          * transformers_version, ...) need not be named. All other keys are refused, by name. */
-    const char *const *preset; /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */
+    /* JSON object: export writes these keys, import refuses another value where they are present */
+    const char *fixed;
+    /* JSON object: keys that export writes so, whatever import finds in them: they matter to training elsewhere only */
+    const char *written;
+    /* "use_cache|summary_*|...": keys that say nothing about what the model computes. Those of every model
+     * (bos_token_id, transformers_version, ...) need not be named. All other keys are refused, by name. */
+    const char *ignored;
+    /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */
+    const char *const *preset;
 } LsHf;
 
 typedef struct LsModel {
     const char *name, *summary, *paper;
-    const LsSetting *settings; /* of the section `model:`, ended by {0}; every language model has `vocabulary` and `context` */
+    /* of the section `model:`, ended by {0}; every language model has `vocabulary` and `context` */
+    const LsSetting *settings;
     size_t config_bytes;
     /* Settings that do not fit together: LS_USAGE with a message. NULL where any combination works. */
     LsStatus (*check)(const void *config);

@@ -20,14 +20,16 @@ struct LsNode {
     int inputs, outputs;
     LsTensor *in[LS_MAX_IN]; /* an optional input left out is NULL */
     LsTensor *out[LS_MAX_OUT];
-    void *attr;             /* a copy of what the builder gave ls_node, or NULL */
-    void *scratch;          /* valid during one forward or backward call only; contents undefined at entry */
+    void *attr;    /* a copy of what the builder gave ls_node, or NULL */
+    void *scratch; /* valid during one forward or backward call only; contents undefined at entry */
     int64_t scratch_forward, scratch_backward; /* bytes, set by infer */
-    uint32_t want;          /* bit i: the gradient of in[i] is wanted */
-    uint32_t add;           /* bit i: backward adds to in[i]->grad; else it overwrites */
-    uint32_t own;           /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
-    uint64_t key;           /* of the node's name, for counter-based random numbers */
-    const LsNode *before;   /* whose forward, or backward, this call does as well (LsOp.joins); NULL: it does its own alone */
+    uint32_t want;                             /* bit i: the gradient of in[i] is wanted */
+    uint32_t add;                              /* bit i: backward adds to in[i]->grad; else it overwrites */
+    /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
+    uint32_t own;
+    uint64_t key; /* of the node's name, for counter-based random numbers */
+    /* whose forward, or backward, this call does as well (LsOp.joins); NULL: it does its own alone */
+    const LsNode *before;
 };
 
 struct LsOp {
@@ -57,20 +59,25 @@ struct LsOp {
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
     uint32_t param_in; /* bits: inputs that must be parameters (their gradients are LS_ACC); others must not be */
-    bool mixes_time;   /* results at one position of the sequence depend on other positions or on its number: the op can work on a part of
-                        * the time only where it is given a carry (ls_carry); otherwise graphs of parts refuse it */
-    uint32_t in_place; /* bits: inputs whose memory out[0] may take over if nobody else needs it (same bytes). Backward then
-                        * also may write that input's gradient over out[0]'s: element i depends on element i only. */
+    /* results at one position of the sequence depend on other positions or on its number: the op can work on a part
+     * of the time only where it is given a carry (ls_carry); otherwise graphs of parts refuse it */
+    bool mixes_time;
+    /* bits: inputs whose memory out[0] may take over if nobody else needs it (same bytes). Backward then also may
+     * write that input's gradient over out[0]'s: element i depends on element i only. */
+    uint32_t in_place;
 
-    uint8_t early[LS_MAX_OUT]; /* early[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the upstream
-                                * gradient. Where that memory is free in forward, out[k]->data is in[i]->grad (LsGraphOptions.single_pass) */
+    /* early[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the
+     * upstream gradient. Where that memory is free in forward, out[k]->data is in[i]->grad
+     * (LsGraphOptions.single_pass) */
+    uint8_t early[LS_MAX_OUT];
 
-    /* Name of an op whose work this op's calls can do as well, in one pass over memory, where its result is in[0] and it runs
-     * just before: node->before is that node then. forward writes its result too. backward, which is told so only where the
-     * other would overwrite every gradient, writes these from the sum of its own gradient of in[0] and in[0]->grad (which is
-     * left out where it would be overwritten: node->add), and leaves in[0]->grad alone, unless it lies where one of them
-     * does. Both to the same bits as one after the other. The other's backward reads no data, its gradients are of
-     * in[0]'s shape; its result may lie in one of its inputs (in_place). NULL: none. */
+    /* Name of an op whose work this op's calls can do as well, in one pass over memory, where its result is in[0]
+     * and it runs just before: node->before is that node then. forward writes its result too. backward, which is
+     * told so only where the other would overwrite every gradient, writes these from the sum of its own gradient of
+     * in[0] and in[0]->grad (which is left out where it would be overwritten: node->add), and leaves in[0]->grad
+     * alone, unless it lies where one of them does. Both to the same bits as one after the other. The other's
+     * backward reads no data, its gradients are of in[0]'s shape; its result may lie in one of its inputs
+     * (in_place). NULL: none. */
     const char *joins;
 
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the
@@ -108,13 +115,17 @@ const char *ls_shape_text(const LsTensor *x);
 
 /* For cases: an input with values drawn uniformly from [low, high) (integers for LS_I32) when the checker fills it; a
  * parameter likewise; a state likewise. */
-LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
-LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank, const int64_t *dim);
-LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
+LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
+                        const int64_t *dim);
+LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank,
+                        const int64_t *dim);
+LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
+                        const int64_t *dim);
 
 /* A carry, with values likewise before the first step; its end and its gradient are checked too. Switches the graph to
  * parts. NULL while decoding, which has cases with states. */
-LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim);
+LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
+                        const int64_t *dim);
 
 /* Other ranks hold the rest of this part of the time. */
 static inline bool ls_over_ranks(const LsRun *run) { return run->sequence && run->sequence->size > 1; }

@@ -17,9 +17,10 @@ typedef enum LsSettingType {
     LS_SETTING_TYPE_INT = 1, /* int64_t */
     LS_SETTING_TYPE_FLOAT,   /* double */
     LS_SETTING_TYPE_BOOL,    /* bool: true or false */
-    LS_SETTING_TYPE_STRING,  /* char *, owned by the configuration; NULL where the default is NULL and none was given */
-    LS_SETTING_TYPE_CHOICE,  /* char *, one of choices */
-    LS_SETTING_TYPE_BYTES    /* int64_t; written "4GiB", "1.5G", "300MB" or as a whole number of bytes */
+    /* char *, owned by the configuration; NULL where the default is NULL and none was given */
+    LS_SETTING_TYPE_STRING,
+    LS_SETTING_TYPE_CHOICE, /* char *, one of choices */
+    LS_SETTING_TYPE_BYTES   /* int64_t; written "4GiB", "1.5G", "300MB" or as a whole number of bytes */
 } LsSettingType;
 
 typedef struct LsSetting {
@@ -33,15 +34,28 @@ typedef struct LsSetting {
 } LsSetting;
 
 #define LS_SETTING_INT(S, field, fallback, low, high, help)                                                            \
-    {#field, LS_SETTING_TYPE_INT, offsetof(S, field), fallback, low, high, NULL, help}
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_INT, offsetof(S, field), fallback, low, high, NULL, help                               \
+    }
 #define LS_SETTING_BYTES(S, field, fallback, low, high, help)                                                          \
-    {#field, LS_SETTING_TYPE_BYTES, offsetof(S, field), fallback, low, high, NULL, help}
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_BYTES, offsetof(S, field), fallback, low, high, NULL, help                             \
+    }
 #define LS_SETTING_FLOAT(S, field, fallback, low, high, help)                                                          \
-    {#field, LS_SETTING_TYPE_FLOAT, offsetof(S, field), fallback, low, high, NULL, help}
-#define LS_SETTING_BOOL(S, field, fallback, help) {#field, LS_SETTING_TYPE_BOOL, offsetof(S, field), fallback, 0, 0, NULL, help}
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_FLOAT, offsetof(S, field), fallback, low, high, NULL, help                             \
+    }
+#define LS_SETTING_BOOL(S, field, fallback, help)                                                                      \
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_BOOL, offsetof(S, field), fallback, 0, 0, NULL, help                                   \
+    }
 #define LS_SETTING_STRING(S, field, fallback, help)                                                                    \
-    {#field, LS_SETTING_TYPE_STRING, offsetof(S, field), fallback, 0, 0, NULL, help}
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_STRING, offsetof(S, field), fallback, 0, 0, NULL, help                                 \
+    }
 #define LS_SETTING_CHOICE(S, field, fallback, choices, help)                                                           \
-    {#field, LS_SETTING_TYPE_CHOICE, offsetof(S, field), fallback, 0, 0, choices, help}
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_CHOICE, offsetof(S, field), fallback, 0, 0, choices, help                              \
+    }
 
 #endif

@@ -12,9 +12,10 @@ typedef struct LsNode LsNode;
 /* Element types, seen from the build of the ops that runs them. */
 typedef enum LsDtype {
     LS_REAL, /* storage of activations: float, bfloat16 or double by the graph's precision */
-    LS_ACC,  /* arithmetic: float (double in the double build): statistics, losses, scan states, gradients of parameters */
-    LS_I8,   /* weights of 8 bits, each row with a scale of its own: of linear_int8 alone, never has a gradient */
-    LS_I32   /* token ids, positions, class numbers; never has a gradient */
+    /* arithmetic: float (double in the double build): statistics, losses, scan states, gradients of parameters */
+    LS_ACC,
+    LS_I8, /* weights of 8 bits, each row with a scale of its own: of linear_int8 alone, never has a gradient */
+    LS_I32 /* token ids, positions, class numbers; never has a gradient */
 } LsDtype;
 
 typedef enum LsPrecision { LS_FLOAT32, LS_BFLOAT16, LS_FLOAT64, LS_PRECISIONS } LsPrecision;
@@ -38,7 +39,8 @@ typedef struct LsTensor {
     void *data;
     void *grad; /* same element type as data; LS_ACC for parameters */
     bool needs_grad;
-    struct LsTensor *end; /* of a state or carry: where the op leaves what holds after its last step. A state's is itself. */
+    /* of a state or carry: where the op leaves what holds after its last step. A state's is itself. */
+    struct LsTensor *end;
     LsNode *producer; /* NULL unless an activation */
     int param;        /* index in the store, -1 unless a parameter */
     int id;           /* index in the graph */
@@ -82,13 +84,16 @@ typedef struct LsParam {
 typedef struct LsParams {
     LsParam *list;
     int count;
-    int64_t total;   /* floats in each flat array, padding included */
+    int64_t total;    /* floats in each flat array, padding included */
     int64_t elements; /* parameters proper, without padding */
     float *value;
     float *grad;
-    uint16_t *shadow; /* value rounded to bfloat16, for graphs of that precision: NULL until the first of them is planned */
-    int64_t rows;     /* of all parameters: a parameter has dim[0] of them */
-    int8_t *eighths;  /* value in 8 bits, row j of a parameter times row_scale[row + j]: NULL until a graph with int8 weights is planned */
+    /* value rounded to bfloat16, for graphs of that precision: NULL until the first of them is planned */
+    uint16_t *shadow;
+    int64_t rows; /* of all parameters: a parameter has dim[0] of them */
+    /* value in 8 bits, row j of a parameter times row_scale[row + j]: NULL until a graph with int8 weights is
+     * planned */
+    int8_t *eighths;
     float *row_scale;
     bool sealed; /* allocated: a graph may bind, not add */
     bool frozen; /* by ls_params_freeze: value, shadow and eighths are NULL, each parameter has its own memory */
@@ -126,7 +131,7 @@ typedef struct LsComm LsComm;
 struct LsComm {
     int rank, size;
     void *self;
-    LsStatus (*allreduce_float)(const LsComm *comm, float *x, int64_t count);  /* in place, sum */
+    LsStatus (*allreduce_float)(const LsComm *comm, float *x, int64_t count);   /* in place, sum */
     LsStatus (*allreduce_double)(const LsComm *comm, double *x, int64_t count); /* in place, sum in rank order */
     LsStatus (*allreduce_max)(const LsComm *comm, int64_t *x, int64_t count);
     LsStatus (*broadcast)(const LsComm *comm, void *bytes, int64_t count, int root);

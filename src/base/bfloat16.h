@@ -31,7 +31,8 @@ static inline LsBfloat16 ls_bfloat16_from_float(float value)
 
 /* Whole arrays, on the calling thread, by the widest vectors that may be used. */
 void ls_bfloat16_round(const float *from, LsBfloat16 *to, int64_t count);
-void ls_bfloat16_round_past(const float *from, LsBfloat16 *to, int64_t count); /* the same, written past the caches where that can be */
+/* the same, written past the caches where that can be */
+void ls_bfloat16_round_past(const float *from, LsBfloat16 *to, int64_t count);
 void ls_bfloat16_widen(const LsBfloat16 *from, float *to, int64_t count);
 
 #endif

@@ -20,18 +20,19 @@
 #define LS_CLONES(name, body, parameters, arguments)                                                                   \
     static void name##_baseline parameters { body arguments; }                                                         \
     __attribute__((target("avx2,fma"))) static void name##_v3 parameters { body arguments; }                           \
-    __attribute__((target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512"))) static void \
-        name##_v4 parameters                                                                                           \
+    __attribute__((                                                                                                    \
+        target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx2,fma,prefer-vector-width=512"))) static void name##_v4 \
+        parameters                                                                                                     \
     {                                                                                                                  \
         body arguments;                                                                                                \
     }                                                                                                                  \
-    static void(*const name##_clones[LS_ISA_LEVELS]) parameters = {name##_baseline, name##_v3, name##_v4, name##_v4,  \
-                                                                   name##_v4};
+    static void(*const name##_clones[LS_ISA_LEVELS])                                                                   \
+        parameters = {name##_baseline, name##_v3, name##_v4, name##_v4, name##_v4};
 #else
 #define LS_CLONES(name, body, parameters, arguments)                                                                   \
     static void name##_baseline parameters { body arguments; }                                                         \
-    static void(*const name##_clones[LS_ISA_LEVELS]) parameters = {name##_baseline, name##_baseline, name##_baseline,  \
-                                                                   name##_baseline, name##_baseline};
+    static void(*const name##_clones[LS_ISA_LEVELS])                                                                   \
+        parameters = {name##_baseline, name##_baseline, name##_baseline, name##_baseline, name##_baseline};
 #endif
 
 #endif

@@ -26,10 +26,7 @@ LS_INLINE_BODY void blocks_body(const float *x, int64_t count, double *block)
 }
 LS_CLONES(blocks, blocks_body, (const float *x, int64_t count, double *block), (x, count, block))
 
-void ls_squares_blocks(const float *x, int64_t count, double *block)
-{
-    blocks_clones[ls_isa()](x, count, block);
-}
+void ls_squares_blocks(const float *x, int64_t count, double *block) { blocks_clones[ls_isa()](x, count, block); }
 
 LS_INLINE_BODY void squares_body(const float *x, int64_t count, double *sum) { *sum = sum_of(x, count); }
 LS_CLONES(squares, squares_body, (const float *x, int64_t count, double *sum), (x, count, sum))

@@ -206,8 +206,8 @@ LsStatus ls_trace_close(void)
     if (fclose(t->file) != 0 && t->error == 0)
         t->error = errno ? errno : EIO;
     if (t->error)
-        status = ls_fail(ls_no_space(t->error) ? LS_RESOURCE : LS_ERROR,
-                         "%s: %s; the trace is not complete", t->path, strerror(t->error));
+        status = ls_fail(ls_no_space(t->error) ? LS_RESOURCE : LS_ERROR, "%s: %s; the trace is not complete", t->path,
+                         strerror(t->error));
     else if (t->full)
         ls_warn("%s: full after %lld events; what came later is not in it", t->path, (long long)LS_TRACE_MOST);
     ls_free(t->path);

@@ -20,7 +20,8 @@ typedef struct LsBenchOptions {
 /* One direction of one kind of op, a step of this rank. */
 typedef struct LsBenchSide {
     double seconds, flops, bytes;
-    double roofline; /* the least time that the machine's peaks allow, over seconds; NAN where a peak is unknown or nothing is counted */
+    /* the least time that the machine's peaks allow, over seconds; NAN where a peak is unknown or nothing is counted */
+    double roofline;
 } LsBenchSide;
 
 /* A kind of op; or a part of the step outside the graph, which has no backward. All rows together are the step. */
@@ -47,10 +48,11 @@ extern const char *const ls_bench_part_names[LS_PARTS];
 
 typedef struct LsBenchRank {
     double part[LS_PARTS];
-    double step;            /* their sum */
-    double under_way;       /* sums of gradients */
-    double processor_share; /* of its threads' time this rank got: less than 1 where something else runs, or threads sleep */
-    double resident;        /* bytes, at most */
+    double step;      /* their sum */
+    double under_way; /* sums of gradients */
+    /* of its threads' time this rank got: less than 1 where something else runs, or threads sleep */
+    double processor_share;
+    double resident; /* bytes, at most */
 } LsBenchRank;
 
 /* One shape of dense product of a step, timed alone. */
@@ -68,13 +70,14 @@ typedef struct LsBench {
     LsTrainer *trainer;
     double *seconds; /* (steps), sorted */
     double median, least;
-    LsPeak peak;             /* of all ranks; zeros: unknown */
+    LsPeak peak; /* of all ranks; zeros: unknown */
     LsBenchRow row[LS_BENCH_ROWS];
     int rows;
-    LsBenchRank *rank;       /* (comm->size) */
-    int slowest;             /* the rank that the others wait for: most time with samples, forward and backward */
-    double path[LS_PARTS];   /* the critical path of a step: that rank's computing, and what all ranks wait for */
-    double plain_median, plain_waited; /* with overlap off, more than one rank: a step, and a rank's least waiting for sums in it */
+    LsBenchRank *rank;     /* (comm->size) */
+    int slowest;           /* the rank that the others wait for: most time with samples, forward and backward */
+    double path[LS_PARTS]; /* the critical path of a step: that rank's computing, and what all ranks wait for */
+    /* with overlap off, more than one rank: a step, and a rank's least waiting for sums in it */
+    double plain_median, plain_waited;
     LsGemmShape shape[LS_BENCH_SHAPES]; /* of one step */
     LsBenchProduct product[LS_BENCH_SHAPES];
     int products;

@@ -50,7 +50,11 @@ static LsStatus print(const LsBenchOptions *o, const LsParams *params, const LsC
 static LsStatus measure(const LsBenchOptions *o, const LsConfig *config, LsParams *params, int32_t *prompt, double *at)
 {
     int64_t vocabulary = 0, tokens = o->warmup + o->steps + 1;
-    LsSampling sampling = {.temperature = 0, .top_p = 1, .tokens = tokens, .batch = o->streams, .stop = -1,
+    LsSampling sampling = {.temperature = 0,
+                           .top_p = 1,
+                           .tokens = tokens,
+                           .batch = o->streams,
+                           .stop = -1,
                            .precision = ls_precision_named(o->weights)};
     if (!ls_config_model_int(config, "vocabulary", &vocabulary) || vocabulary == 0)
         return ls_fail(LS_USAGE, "bench --generate: give model.vocabulary, which no data set tells here");

@@ -121,7 +121,8 @@ static void print_ranks(const LsBench *b)
            "hidden\n",
            b->slowest, 1e3 * sums.under_way, 1e3 * (sums.inside + sums.waited), 100 * ls_buckets_hidden(sums));
     if (b->plain_median > 0)
-        printf("without overlap: step %.4f s, of which %.3f ms wait for sums\n", b->plain_median, 1e3 * b->plain_waited);
+        printf("without overlap: step %.4f s, of which %.3f ms wait for sums\n", b->plain_median,
+               1e3 * b->plain_waited);
 }
 
 static void print_memory(const LsBench *b)
@@ -147,8 +148,8 @@ static void print_products(const LsBench *b)
     if (b->limit <= 0)
         return;
     double fma = b->peak.gflops_fma / b->comm->size; /* of a rank, as the products are */
-    printf("\n%-36s %6s %9s %9s %6s %9s  %s\n", "a step's products, timed alone", "calls", "ms each", "GFLOP/s", "of fma", "ms",
-           "kernel");
+    printf("\n%-36s %6s %9s %9s %6s %9s  %s\n", "a step's products, timed alone", "calls", "ms each", "GFLOP/s",
+           "of fma", "ms", "kernel");
     for (int i = 0; i < b->products; i++) {
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
@@ -256,13 +257,12 @@ static json_t *json_products(const LsBench *b)
     for (int i = 0; i < b->products; i++) {
         const LsBenchProduct *p = &b->product[i];
         const LsGemmShape *s = &p->shape;
-        json_array_append_new(list, json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:f, s:s, s:f}", "m",
-                                              (json_int_t)s->m, "n", (json_int_t)s->n, "k", (json_int_t)s->k,
-                                              "transpose_a", s->transpose_a, "transpose_b", s->transpose_b,
-                                              "accumulate", s->accumulate, "bfloat16", s->type == LS_GEMM_BFLOAT16, "one_thread",
-                                              s->alone, "calls", (json_int_t)s->calls, "seconds", p->seconds, "kernel",
-                                              p->kernel, "gflops",
-                                              2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds));
+        json_array_append_new(
+            list, json_pack("{s:I, s:I, s:I, s:b, s:b, s:b, s:b, s:b, s:I, s:f, s:s, s:f}", "m", (json_int_t)s->m, "n",
+                            (json_int_t)s->n, "k", (json_int_t)s->k, "transpose_a", s->transpose_a, "transpose_b",
+                            s->transpose_b, "accumulate", s->accumulate, "bfloat16", s->type == LS_GEMM_BFLOAT16,
+                            "one_thread", s->alone, "calls", (json_int_t)s->calls, "seconds", p->seconds, "kernel",
+                            p->kernel, "gflops", 2e-9 * (double)s->m * (double)s->n * (double)s->k / p->seconds));
     }
     return json_pack("{s:f, s:f, s:o}", "seconds", b->limit, "step_share", b->limit / b->median, "shapes", list);
 }
@@ -288,10 +288,10 @@ LsStatus ls_bench_print_json(const LsBench *b)
                   ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN), "memory_bytes", (json_int_t)resident);
     json_t *parts =
         json_pack("{s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops",
-                  b->peak.gflops, "gflops_bfloat16", b->peak.gflops_bfloat16, "gflops_fma", b->peak.gflops_fma, "bandwidth", b->peak.bandwidth, "reading",
-                  b->peak.reading, "memory", json_memory(b), "ops", json_ops(b), "critical_path", "slowest_rank",
-                  b->slowest, "parts", json_parts(b->path), "rank_parts", json_ranks(b), "communication",
-                  json_communication(b), "products", json_products(b));
+                  b->peak.gflops, "gflops_bfloat16", b->peak.gflops_bfloat16, "gflops_fma", b->peak.gflops_fma,
+                  "bandwidth", b->peak.bandwidth, "reading", b->peak.reading, "memory", json_memory(b), "ops",
+                  json_ops(b), "critical_path", "slowest_rank", b->slowest, "parts", json_parts(b->path), "rank_parts",
+                  json_ranks(b), "communication", json_communication(b), "products", json_products(b));
     if (!all || json_object_set_new(all, "step_seconds", steps) != 0 || !speed || !parts ||
         json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {
         json_decref(all);

@@ -4,8 +4,8 @@
 #include <math.h>
 #include <stdlib.h>
 
-const char *const ls_bench_part_names[LS_PARTS] = {"samples", "forward", "backward", "summing", "waiting",
-                                                   "agreeing", "norm", "optimizer", "other"};
+const char *const ls_bench_part_names[LS_PARTS] = {"samples",  "forward", "backward",  "summing", "waiting",
+                                                   "agreeing", "norm",    "optimizer", "other"};
 
 /* ---- Rows -------------------------------------------------------------------------------------------------------- */
 

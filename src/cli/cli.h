@@ -18,9 +18,9 @@
  *         .options = options, .options_bytes = sizeof(Options), .example = "lockstep generate runs/a --prompt \"ROMEO:\"", .run = run};
  *
  * Options are declared as settings (lockstep/settings.h): a field top_k is written --top-k, with the setting's type,
- * range, choices, default and help. `--name VALUE`, `--name=VALUE` and `-o VALUE` are read anywhere on the line; `--`
- * ends them; flags stand alone. `--help` is there for every command. The status that run returns is the program's exit
- * status.
+ * range, choices, default and help. `--name VALUE`, `--name=VALUE` and `-o VALUE` are read anywhere on the line;
+ * `--` ends them; flags stand alone. `--help` is there for every command. The status that run returns is the
+ * program's exit status.
  */
 #ifndef LS_CLI_CLI_H
 #define LS_CLI_CLI_H
@@ -56,12 +56,14 @@ typedef struct LsCall {
     int operands;
     char *const *operand;
     const LsComm *comm; /* all ranks where the command is parallel, else ls_comm_self() */
-    bool told;          /* set by run: a status that is not LS_OK is a result (diff: different), and no error is to be printed */
+    /* set by run: a status that is not LS_OK is a result (diff: different), and no error is to be printed */
+    bool told;
 } LsCall;
 
 typedef enum LsLaunch {
-    LS_SERIAL,  /* never touches MPI */
-    LS_PARALLEL /* the frame starts MPI before run. Run is collective and returns the same status on every rank (ls_dist_agree) */
+    LS_SERIAL, /* never touches MPI */
+    /* the frame starts MPI before run. Run is collective and returns the same status on every rank (ls_dist_agree) */
+    LS_PARALLEL
 } LsLaunch;
 
 typedef struct LsCommand {
@@ -71,8 +73,9 @@ typedef struct LsCommand {
     const char *description;    /* more lines for --help; NULL: none */
     const char *example;        /* lines */
     LsLaunch launch;
-    bool computes; /* with many threads: how they wait is chosen before it runs (cli/waiting.h). All parallel ones do */
-    bool saves; /* signals ask it to stop (ls_signals_stop_requested); others are ended by them at once */
+    /* with many threads: how they wait is chosen before it runs (cli/waiting.h). All parallel ones do */
+    bool computes;
+    bool saves;              /* signals ask it to stop (ls_signals_stop_requested); others are ended by them at once */
     const LsOption *options; /* ended by {{0}}; NULL: none */
     size_t options_bytes;
     bool (*kinds)(int index, LsCommandKind *kind); /* kind number 0, 1, ...; false past the last. NULL: none */
@@ -116,7 +119,8 @@ json_t *ls_json_number(double value);
 /* LS_OK if everything printed to stdout so far has arrived: a closed pipe or a full disk is an error. */
 LsStatus ls_check_stdout(void) LS_MUST_USE;
 
-/* Whether ls_check_stdout has found a pipe that nobody reads any more: the program then ends without a word, by SIGPIPE. */
+/* Whether ls_check_stdout has found a pipe that nobody reads any more: the program then ends without a word, by
+ * SIGPIPE. */
 bool ls_stdout_closed(void);
 
 #endif

@@ -127,7 +127,8 @@ static LsStatus mend_peak(LsBench *b)
     LS_TRY(b->comm->allreduce_max(b->comm, &exceeded, 1));
     if (!exceeded)
         return LS_OK;
-    LS_TRY(ls_dist_agree(b->comm, ls_peak_measure(LS_PEAK_ALL, ls_job_room(b->config->train.memory), false, &measured, NULL)));
+    LS_TRY(ls_dist_agree(b->comm,
+                         ls_peak_measure(LS_PEAK_ALL, ls_job_room(b->config->train.memory), false, &measured, NULL)));
     ls_peak_raise(&measured);
     LS_TRY(ls_job_peak(b->comm, LS_PEAK_ALL, b->config->train.memory, &b->peak));
     return ls_bench_rows(b);

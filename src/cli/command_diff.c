@@ -231,7 +231,8 @@ static void report(Diff *d, const char *what, Difference *list, int count, int t
     if (d->options->json)
         return;
     if (count == 0) {
-        printf("%s: all %d tensors are equal%s\n", what, tensors, d->options->tolerance > 0 ? " within the tolerance" : "");
+        printf("%s: all %d tensors are equal%s\n", what, tensors,
+               d->options->tolerance > 0 ? " within the tolerance" : "");
         return;
     }
     printf("%s: %d of %d tensors differ\n", what, count, tensors);
@@ -312,7 +313,8 @@ static LsStatus compare(Diff *d)
     for (int r = 0; r < 2; r++) {
         struct stat st;
         if (stat(d->run[r], &st) != 0)
-            return ls_fail(LS_CHECKPOINT, "%s: %s; a run folder or a checkpoint is asked for", d->run[r], strerror(errno));
+            return ls_fail(LS_CHECKPOINT, "%s: %s; a run folder or a checkpoint is asked for", d->run[r],
+                           strerror(errno));
         folder[r] = S_ISDIR(st.st_mode);
     }
     if (folder[0] != folder[1])

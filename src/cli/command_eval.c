@@ -67,9 +67,10 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     e->evaluation.samples = e->options->batches * config->train.batch;
     e->evaluation.step = e->model.progress.step;
     e->evaluation.plan = &e->plan;
-    e->graph = ls_graph_new(e->model.params,
-                            &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config), .comm = e->comm,
-                                              .parts = ls_train_parts(&e->plan)});
+    e->graph = ls_graph_new(e->model.params, &(LsGraphOptions){.mode = LS_EVAL,
+                                                               .precision = ls_train_precision(config),
+                                                               .comm = e->comm,
+                                                               .parts = ls_train_parts(&e->plan)});
     if (!e->graph)
         return ls_message_status();
     config->model->build(e->graph, config->model_config, &(LsShape){e->evaluation.rows, e->plan.segment, LS_WANT_LOSS});
@@ -79,13 +80,14 @@ static LsStatus prepare(Eval *e, const LsCall *call)
 static LsStatus report(const Eval *e)
 {
     double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
-    double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN; /* of the raw text, whatever the tokenizer */
+    /* of the raw text, whatever the tokenizer */
+    double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN;
     if (e->options->json) {
-        json_t *object = json_pack("{s:o, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint",
-                                   ls_json_text(e->model.path), "step", (json_int_t)e->evaluation.step, "split",
-                                   e->options->split, "loss", loss, "perplexity", ls_json_number(exp(loss)),
-                                   "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets, "seconds",
-                                   e->seconds, "tokens_per_second", speed);
+        json_t *object =
+            json_pack("{s:o, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint", ls_json_text(e->model.path),
+                      "step", (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity",
+                      ls_json_number(exp(loss)), "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets,
+                      "seconds", e->seconds, "tokens_per_second", speed);
         if (object && bytes > 0)
             json_object_set_new(object, "bits_per_byte", ls_json_number(bits_per_byte));
         return ls_print_json(object);

@@ -6,13 +6,15 @@ typedef struct Options {
     char *output;
 } Options;
 
-static const LsOption options[] = {{LS_SETTING_STRING(Options, output, NULL, "folder to write"), "DIR", 'o', true}, {{0}}};
+static const LsOption options[] = {{LS_SETTING_STRING(Options, output, NULL, "folder to write"), "DIR", 'o', true},
+                                   {{0}}};
 
 static LsStatus run(LsCall *call)
 {
     const Options *o = call->options;
     LS_TRY(ls_hf_export(call->operand[0], o->output));
-    printf("%s: exported; AutoModelForCausalLM.from_pretrained(\"%s\") of transformers reads it\n", o->output, o->output);
+    printf("%s: exported; AutoModelForCausalLM.from_pretrained(\"%s\") of transformers reads it\n", o->output,
+           o->output);
     return LS_OK;
 }
 

@@ -143,7 +143,8 @@ static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int3
     if (!tokenizer)
         return ls_fail(LS_USAGE, "generate: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
     LS_TRY(ls_tokenizer_encode(tokenizer, o->prompt, (int64_t)strlen(o->prompt), ids, count));
-    return *count > 0 ? LS_OK : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
+    return *count > 0 ? LS_OK
+                      : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
 }
 
 /* (V) the model's ids that its tokenizer lacks: a vocabulary may be padded. NULL with LS_OK where it lacks none. */

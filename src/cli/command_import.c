@@ -6,7 +6,8 @@ typedef struct Options {
     char *output;
 } Options;
 
-static const LsOption options[] = {{LS_SETTING_STRING(Options, output, NULL, "run folder to make"), "RUN", 'o', true}, {{0}}};
+static const LsOption options[] = {{LS_SETTING_STRING(Options, output, NULL, "run folder to make"), "RUN", 'o', true},
+                                   {{0}}};
 
 static LsStatus run(LsCall *call)
 {

@@ -77,8 +77,8 @@ static LsStatus all(bool json)
     json_t *list = json_array();
     for (const LsModel *const *model = ls_models(); *model; model++)
         json_array_append_new(list, model_json(*model));
-    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o}", "models", list, "data", table_json(ls_data_settings), "train",
-                                   table_json(ls_train_settings), "output", table_json(ls_output_settings)));
+    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o}", "models", list, "data", table_json(ls_data_settings),
+                                   "train", table_json(ls_train_settings), "output", table_json(ls_output_settings)));
 }
 
 static LsStatus one(const char *name, bool json)
@@ -88,7 +88,8 @@ static LsStatus one(const char *name, bool json)
         LsNearest near = ls_nearest_to(name);
         for (const LsModel *const *each = ls_models(); *each; each++)
             ls_nearest_offer(&near, (*each)->name);
-        return ls_fail(LS_USAGE, "there is no model '%s'%s (lockstep models lists them)", name, ls_nearest_hint(near.best));
+        return ls_fail(LS_USAGE, "there is no model '%s'%s (lockstep models lists them)", name,
+                       ls_nearest_hint(near.best));
     }
     if (json)
         return ls_print_json(model_json(model));

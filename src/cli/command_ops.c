@@ -118,7 +118,8 @@ static LsStatus run(LsCall *call)
             return o->json ? ls_print_json(op_json(*op)) : print_one(*op);
         ls_nearest_offer(&near, (*op)->name);
     }
-    return ls_fail(LS_USAGE, "there is no op '%s'%s (lockstep ops lists them)", call->operand[0], ls_nearest_hint(near.best));
+    return ls_fail(LS_USAGE, "there is no op '%s'%s (lockstep ops lists them)", call->operand[0],
+                   ls_nearest_hint(near.best));
 }
 
 const LsCommand ls_command_ops = {

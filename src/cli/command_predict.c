@@ -21,7 +21,8 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {LS_SETTING_STRING(Options, input, NULL, "text file, read through the model's tokenizer; or a text data set"), "FILE"},
+    {LS_SETTING_STRING(Options, input, NULL, "text file, read through the model's tokenizer; or a text data set"),
+     "FILE"},
     {LS_SETTING_STRING(Options, ids, NULL, "token ids instead of a file: 1,2,3"), "IDS"},
     {LS_SETTING_STRING(Options, output, NULL, "HDF5 file to write"), "OUT.h5", 'o', true},
     {LS_SETTING_INT(Options, window, "0", 0, 1 << 30, "tokens of a row where a file is longer; 0: model.context"), "T"},
@@ -45,7 +46,8 @@ static bool is_data_set(const char *path)
 {
     LsSealedHead head;
     struct stat st;
-    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && ls_sealed_head(path, &head); /* a pipe is text, and none of it must be lost */
+    /* a pipe is text, and none of it must be lost */
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode) && ls_sealed_head(path, &head);
 }
 
 /* The data set must number its tokens as the model does. */

@@ -12,9 +12,10 @@ typedef struct Options {
     bool json;
 } Options;
 
-static const LsOption options[] = {{LS_SETTING_STRING(Options, output, NULL, "data set to write"), "FILE.h5", 'o', true},
-                                   {LS_SETTING_BOOL(Options, json, "false", "describe the result as one JSON object")},
-                                   {{0}}};
+static const LsOption options[] = {
+    {LS_SETTING_STRING(Options, output, NULL, "data set to write"), "FILE.h5", 'o', true},
+    {LS_SETTING_BOOL(Options, json, "false", "describe the result as one JSON object")},
+    {{0}}};
 
 static bool kinds(int index, LsCommandKind *kind)
 {

@@ -64,9 +64,11 @@ static LsStatus on_save(void *self, const LsTrainer *t)
     if (status == LS_OK)
         status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
     if (status == LS_OK)
-        status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, run->text, run->tokenizer);
+        status =
+            ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, run->text, run->tokenizer);
     if (status == LS_OK)
-        status = ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
+        status =
+            ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
     ls_free(path);
     return status;
 }
@@ -128,7 +130,8 @@ static LsStatus check_disk(const Run *run)
     int64_t bytes = ls_dry_run_checkpoint_bytes(&run->trainer->plan), left = ls_free_bytes(run->folder.path);
     int64_t files = ls_dry_run_checkpoints(run->config);
     if (left >= 0 && left < bytes + bytes / 20)
-        return ls_fail(LS_RESOURCE, "%s: a checkpoint takes %s, but only %s are free: make room or set another output.path",
+        return ls_fail(LS_RESOURCE,
+                       "%s: a checkpoint takes %s, but only %s are free: make room or set another output.path",
                        run->folder.path, ls_bytes_text(bytes, need), ls_bytes_text(left, have));
     if (left >= 0 && left < bytes * files)
         ls_warn("%s: up to %lld checkpoints take %s, and %s are free; a smaller output.keep takes less",
@@ -252,7 +255,8 @@ static LsStatus train(Run *run)
 static LsStatus prepare_and_train(Run *run, const LsCall *call)
 {
     if (run->options->dry_run)
-        ls_signals_end_at_once(); /* else: one that comes while a large model is loaded stops the run after its first step */
+        /* else: one that comes while a large model is loaded stops the run after its first step */
+        ls_signals_end_at_once();
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
     LS_TRY(ls_dist_agree(run->comm, open_data(run)));
     LsPeak peaks;
@@ -305,11 +309,12 @@ const LsCommand ls_command_train = {
     .operands = "CONFIG.yaml [key=value ...]",
     .least = 1,
     .most = -1,
-    .description = "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On Ctrl-C, SIGTERM, "
-                   "SIGHUP, SIGUSR1 or SIGUSR2 the run finishes its step, is saved and ends with status 75: the same "
-                   "command goes on from there, on any number of ranks. A second Ctrl-C ends at once. mpirun kills its "
-                   "ranks one second after Ctrl-C and SIGTERM: send it SIGUSR1 instead. One training at a time writes to "
-                   "a run folder: a second one is refused; other commands may read there meanwhile.",
+    .description =
+        "Writes config.yaml, metrics.jsonl, checkpoints/, status and log.txt to output.path. On Ctrl-C, SIGTERM, "
+        "SIGHUP, SIGUSR1 or SIGUSR2 the run finishes its step, is saved and ends with status 75: the same "
+        "command goes on from there, on any number of ranks. A second Ctrl-C ends at once. mpirun kills its "
+        "ranks one second after Ctrl-C and SIGTERM: send it SIGUSR1 instead. One training at a time writes to "
+        "a run folder: a second one is refused; other commands may read there meanwhile.",
     .example = "mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml train.steps=500",
     .launch = LS_PARALLEL,
     .saves = true,

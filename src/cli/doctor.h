@@ -10,8 +10,8 @@
 typedef enum LsVerdict { LS_FINE, LS_WARNING, LS_FAILURE } LsVerdict;
 
 typedef struct LsReport {
-    json_t *lines;       /* [{name, verdict, found, cure}] */
-    bool prints;         /* each line to stdout as it comes */
+    json_t *lines; /* [{name, verdict, found, cure}] */
+    bool prints;   /* each line to stdout as it comes */
     int warnings, failures;
 } LsReport;
 

@@ -77,7 +77,8 @@ static void check_space(LsReport *report, const char *path)
 void ls_doctor_folder(LsReport *report, const char *path)
 {
     if (!ls_file_exists(path)) {
-        ls_report(report, LS_FAILURE, "run folder", "make it, or name one that exists", "%s: %s", path, strerror(ENOENT));
+        ls_report(report, LS_FAILURE, "run folder", "make it, or name one that exists", "%s: %s", path,
+                  strerror(ENOENT));
         return;
     }
     double seconds = fsync_seconds(path);
@@ -88,7 +89,8 @@ void ls_doctor_folder(LsReport *report, const char *path)
     }
     check_space(report, path);
     if (seconds > 2)
-        ls_report(report, LS_WARNING, "fsync", "save less often (output.save_every), or set output.path to a faster disk",
+        ls_report(report, LS_WARNING, "fsync",
+                  "save less often (output.save_every), or set output.path to a faster disk",
                   "%d MiB take %.1f s: each checkpoint waits that long, and longer", PROBE_BYTES >> 20, seconds);
     else
         ls_report(report, LS_FINE, "fsync", NULL, "%d MiB in %.3f s", PROBE_BYTES >> 20, seconds);

@@ -25,7 +25,8 @@ static void check_size(LsReport *report, const LsComm *comm)
 {
     const char *tasks = getenv("SLURM_NTASKS");
     if (ls_dist_check_world(comm->size) != LS_OK)
-        ls_report(report, LS_FAILURE, "ranks", "start it with the mpirun of the MPI library named below", "%s", ls_message());
+        ls_report(report, LS_FAILURE, "ranks", "start it with the mpirun of the MPI library named below", "%s",
+                  ls_message());
     else if (tasks && atoi(tasks) > 0 && atoi(tasks) != comm->size)
         ls_report(report, LS_WARNING, "ranks", "mpirun without -np takes as many as SLURM gives",
                   "%d ranks, SLURM gives %d tasks", comm->size, atoi(tasks));
@@ -56,11 +57,12 @@ static LsStatus check_share(LsReport *report, const LsComm *comm)
                   "%lld to %lld cores for %lld to %lld threads", (long long)cores[0], (long long)cores[1],
                   (long long)threads[0], (long long)threads[1]);
     else if (threads[0] != threads[1])
-        ls_report(report, LS_WARNING, "cores of a rank", "give every rank the same OMP_NUM_THREADS: all wait for the slowest",
-                  "%lld to %lld threads", (long long)threads[0], (long long)threads[1]);
+        ls_report(report, LS_WARNING, "cores of a rank",
+                  "give every rank the same OMP_NUM_THREADS: all wait for the slowest", "%lld to %lld threads",
+                  (long long)threads[0], (long long)threads[1]);
     else
-        ls_report(report, LS_FINE, "cores of a rank", NULL, "%lld threads; may use %lld to %lld cores", (long long)threads[0],
-                  (long long)cores[0], (long long)cores[1]);
+        ls_report(report, LS_FINE, "cores of a rank", NULL, "%lld threads; may use %lld to %lld cores",
+                  (long long)threads[0], (long long)cores[0], (long long)cores[1]);
     return LS_OK;
 }
 
@@ -92,7 +94,8 @@ static LsStatus check_sums(LsReport *report, const LsComm *comm)
     LS_TRY(status);
     double speed = 4e-9 * SUM_FLOATS / best;
     if (wrong)
-        ls_report(report, LS_FAILURE, "sums over ranks", "try another MPI library or transport (mpirun --mca btl self,tcp)",
+        ls_report(report, LS_FAILURE, "sums over ranks",
+                  "try another MPI library or transport (mpirun --mca btl self,tcp)",
                   "allreduce gives wrong sums: at least %lld of %d", (long long)wrong, SUM_FLOATS);
     else
         ls_report(report, speed < 0.05 ? LS_WARNING : LS_FINE, "sums over ranks",

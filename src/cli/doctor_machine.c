@@ -30,7 +30,8 @@ static void check_isa(LsReport *report)
         ls_report(report, LS_WARNING, "instruction set", "unset LOCKSTEP_ISA to use the best that the processor has",
                   "%s, forced by LOCKSTEP_ISA", ls_isa_name(isa));
     else if (isa == LS_ISA_BASELINE)
-        ls_report(report, LS_WARNING, "instruction set", "a processor with AVX2 is several times faster", "baseline only");
+        ls_report(report, LS_WARNING, "instruction set", "a processor with AVX2 is several times faster",
+                  "baseline only");
     else
         ls_report(report, LS_FINE, "instruction set", NULL, "%s (LOCKSTEP_ISA can force %s)", ls_isa_name(isa), levels);
 }
@@ -67,7 +68,8 @@ static void check_threads(LsReport *report)
     LsCores cores;
     LsFindings findings;
     ls_cores_read(ls_system_root(), &cores);
-    int threads = ls_threads(), started = threads_that_start(), right = ls_cores_threads(&cores, 1, ls_dist_node_ranks());
+    int threads = ls_threads(), started = threads_that_start(),
+        right = ls_cores_threads(&cores, 1, ls_dist_node_ranks());
     const char *asked = getenv("OMP_NUM_THREADS"), *bind = getenv("OMP_PROC_BIND"), *places = getenv("OMP_PLACES");
     char cure[192];
     report_cores(report, &cores);
@@ -83,7 +85,8 @@ static void check_threads(LsReport *report)
         ls_report(report, LS_WARNING, "threads", cure, "%d threads on %d cores that this process may use", threads,
                   cores.cores);
     else if (threads < right)
-        ls_report(report, LS_WARNING, "threads", "unset OMP_NUM_THREADS to use all of them, unless other ranks share them",
+        ls_report(report, LS_WARNING, "threads",
+                  "unset OMP_NUM_THREADS to use all of them, unless other ranks share them",
                   "%d threads, %d cores may be used", threads, right);
     else
         ls_report(report, LS_FINE, "threads", NULL,
@@ -100,7 +103,8 @@ static void check_waiting(LsReport *report)
     const char *policy = getenv("OMP_WAIT_POLICY"), *spins = getenv("GOMP_SPINCOUNT");
     if (policy && strcasecmp(policy, "active") == 0)
         ls_report(report, LS_WARNING, "waiting threads",
-                  "unset OMP_WAIT_POLICY, unless nothing else ever runs on these cores", "OMP_WAIT_POLICY=active: they never "
+                  "unset OMP_WAIT_POLICY, unless nothing else ever runs on these cores",
+                  "OMP_WAIT_POLICY=active: they never "
                   "let other processes have the core");
     else if (policy)
         ls_report(report, LS_FINE, "waiting threads", NULL, "OMP_WAIT_POLICY %s", policy);
@@ -151,7 +155,8 @@ static void check_memory(LsReport *report)
               1e-9 * available, 1e-9 * total);
     ls_system_line(pages, sizeof pages, "", "/sys/kernel/mm/transparent_hugepage/enabled");
     if (strstr(pages, "[never]"))
-        ls_report(report, LS_WARNING, "huge pages", "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (as root)",
+        ls_report(report, LS_WARNING, "huge pages",
+                  "echo madvise > /sys/kernel/mm/transparent_hugepage/enabled (as root)",
                   "switched off: large arrays cost more address translations");
     else if (pages[0])
         ls_report(report, LS_FINE, "huge pages", NULL, "%s", pages);
@@ -159,7 +164,8 @@ static void check_memory(LsReport *report)
 
 void ls_doctor_machine(LsReport *report)
 {
-    ls_report(report, LS_FINE, "processor", NULL, "%s, %ld cores online", ls_processor(), sysconf(_SC_NPROCESSORS_ONLN));
+    ls_report(report, LS_FINE, "processor", NULL, "%s, %ld cores online", ls_processor(),
+              sysconf(_SC_NPROCESSORS_ONLN));
     check_isa(report);
     check_threads(report);
     check_waiting(report);
@@ -176,15 +182,16 @@ static void report_speed(LsReport *report, const char *name, const char *unit, d
                   "end other programs and try again; lockstep doctor --forget if the machine has changed",
                   "%.1f %s now, %.1f at best so far", measured, unit, kept);
     else
-        ls_report(report, LS_FINE, name, NULL, "%.1f %s with %d thread%s (best so far %.1f)", measured, unit, ls_threads(),
-                  ls_threads() == 1 ? "" : "s", kept);
+        ls_report(report, LS_FINE, name, NULL, "%.1f %s with %d thread%s (best so far %.1f)", measured, unit,
+                  ls_threads(), ls_threads() == 1 ? "" : "s", kept);
 }
 
 /* The kernel of large products. */
 static const char *kernel_of(LsGemmType type)
 {
     enum { SIDE = 1024 };
-    return ls_gemm_kernel_name(&(LsGemm){.type = type, .m = SIDE, .n = SIDE, .k = SIDE, .lda = SIDE, .ldb = SIDE, .ldc = SIDE});
+    return ls_gemm_kernel_name(
+        &(LsGemm){.type = type, .m = SIDE, .n = SIDE, .k = SIDE, .lda = SIDE, .ldb = SIDE, .ldc = SIDE});
 }
 
 void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget)
@@ -198,15 +205,17 @@ void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget)
     report_speed(report, "multiply-adds", "GFLOP/s in float, registers alone", measured.gflops_fma, kept.gflops_fma);
     report_speed(report, "products", "GFLOP/s in float", measured.gflops, kept.gflops);
     ls_report(report, LS_FINE, "product share", NULL,
-              "float products (%s) reach %.0f %% of multiply-adds alone, bfloat16 products (%s) %.0f %%", kernel_of(LS_GEMM_FLOAT32),
-              100 * kept.gflops / kept.gflops_fma, kernel_of(LS_GEMM_BFLOAT16), 100 * kept.gflops_bfloat16 / kept.gflops_fma);
+              "float products (%s) reach %.0f %% of multiply-adds alone, bfloat16 products (%s) %.0f %%",
+              kernel_of(LS_GEMM_FLOAT32), 100 * kept.gflops / kept.gflops_fma, kernel_of(LS_GEMM_BFLOAT16),
+              100 * kept.gflops_bfloat16 / kept.gflops_fma);
     report_speed(report, "bfloat16 products", "GFLOP/s in bfloat16", measured.gflops_bfloat16, kept.gflops_bfloat16);
     if (measured.bandwidth > 0) {
         report_speed(report, "memory speed", "GB/s (triad)", measured.bandwidth, kept.bandwidth);
         report_speed(report, "memory reading", "GB/s", measured.reading, kept.reading);
     } else
         ls_report(report, LS_WARNING, "memory speed", "end other programs, or give the process more memory",
-                  "not measured: %.0f MiB are free for it, less than arrays beyond the caches take", (double)room / 1048576);
+                  "not measured: %.0f MiB are free for it, less than arrays beyond the caches take",
+                  (double)room / 1048576);
     const char *path = ls_machine_path();
     if (!path || !ls_file_exists(path))
         ls_report(report, LS_WARNING, "measured speeds", "set XDG_CACHE_HOME to a folder that can be written",

@@ -78,8 +78,9 @@ static void kinds_help(FILE *out, const LsCommand *command)
 
 void ls_cli_command_help(FILE *out, const LsCommand *command)
 {
-    fprintf(out, "usage: %slockstep %s%s%s%s\n\n", command->launch == LS_PARALLEL ? "[mpirun -np N] " : "", command->name,
-            command->operands ? " " : "", command->operands ? command->operands : "", command->options ? " [options]" : "");
+    fprintf(out, "usage: %slockstep %s%s%s%s\n\n", command->launch == LS_PARALLEL ? "[mpirun -np N] " : "",
+            command->name, command->operands ? " " : "", command->operands ? command->operands : "",
+            command->options ? " [options]" : "");
     int used = fprintf(out, "%s: ", command->name);
     ls_print_wrapped(out, command->summary, used, 0);
     if (command->description) {
@@ -103,15 +104,17 @@ void ls_cli_command_help(FILE *out, const LsCommand *command)
 
 void ls_cli_help(FILE *out)
 {
-    fprintf(out, "usage: lockstep COMMAND [arguments] [options]\n\n"
-                 "Trains Transformers and state-space models on CPU machines: OpenMP inside a rank, MPI between ranks.\n\n"
-                 "commands (lockstep COMMAND --help says more):\n");
+    fprintf(out,
+            "usage: lockstep COMMAND [arguments] [options]\n\n"
+            "Trains Transformers and state-space models on CPU machines: OpenMP inside a rank, MPI between ranks.\n\n"
+            "commands (lockstep COMMAND --help says more):\n");
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         fprintf(out, "  %-10s %s\n", (*command)->name, (*command)->summary);
-    fprintf(out, "\n  lockstep --version   version, instruction set and libraries in use\n\n"
-                 "exit status: 0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 diverged, 6 MPI or launch,\n"
-                 "             7 out of disk or memory, 75 stopped on a signal after saving (run again), 1 anything else\n\n"
-                 "example:\n"
-                 "  lockstep prepare text book.txt -o book.h5 --tokenizer characters\n"
-                 "  mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml data.path=book.h5 train.steps=500\n");
+    fprintf(out,
+            "\n  lockstep --version   version, instruction set and libraries in use\n\n"
+            "exit status: 0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 diverged, 6 MPI or launch,\n"
+            "             7 out of disk or memory, 75 stopped on a signal after saving (run again), 1 anything else\n\n"
+            "example:\n"
+            "  lockstep prepare text book.txt -o book.h5 --tokenizer characters\n"
+            "  mpirun -np 2 lockstep train jobs/shakespeare-gpt.yaml data.path=book.h5 train.steps=500\n");
 }

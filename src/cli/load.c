@@ -32,7 +32,8 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
         return ls_fail(LS_CHECKPOINT, "%s: there is no such run folder or checkpoint", run);
     LS_TRY(best ? ls_checkpoint_best(run, &checkpoint) : ls_checkpoint_newest(run, &checkpoint));
     if (!checkpoint)
-        return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for", run);
+        return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for",
+                       run);
     loaded->progress = checkpoint->progress;
     loaded->path = ls_strdup(checkpoint->path);
     loaded->config = loaded->path ? ls_config_parse(loaded->path, checkpoint->config, overrides, override) : NULL;

@@ -32,7 +32,8 @@ static LsStatus unknown_command(const char *name)
     LsNearest near = ls_nearest_to(name);
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         ls_nearest_offer(&near, (*command)->name);
-    return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", name, ls_nearest_hint(near.best));
+    return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", name,
+                   ls_nearest_hint(near.best));
 }
 
 /* Prints the message of a failure once. */
@@ -43,7 +44,8 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
     if (status == LS_STOPPED)
         ls_log("%s", ls_message()[0] ? ls_message() : "stopped; run the same command again to go on");
     else
-        ls_log_error("%s", ls_message()[0] ? ls_message() : "failed without a message; this is a defect of the program");
+        ls_log_error("%s",
+                     ls_message()[0] ? ls_message() : "failed without a message; this is a defect of the program");
 }
 
 /* Where MPI does not start: ls_dist_start looks at the neighbours too. */

@@ -56,7 +56,8 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
         snprintf(names[count], sizeof names[0], "--%s", name);
         ls_nearest_offer(&near, names[count++]);
     }
-    for (const LsSetting *setting = call->kind.settings; setting && setting->name && count < 2 * LS_MAX_OPTIONS; setting++) {
+    for (const LsSetting *setting = call->kind.settings; setting && setting->name && count < 2 * LS_MAX_OPTIONS;
+         setting++) {
         written(setting->name, name);
         snprintf(names[count], sizeof names[0], "--%s", name);
         ls_nearest_offer(&near, names[count++]);
@@ -132,7 +133,8 @@ static LsStatus choose_kind(LsCall *call, const char *name)
         if (name && strcmp(kind.name, name) == 0) {
             call->kind = kind;
             call->settings = ls_alloc(kind.settings_bytes);
-            return call->settings ? ls_settings_defaults(kind.settings, (void *)(uintptr_t)call->settings) : LS_RESOURCE;
+            return call->settings ? ls_settings_defaults(kind.settings, (void *)(uintptr_t)call->settings)
+                                  : LS_RESOURCE;
         }
         ls_nearest_offer(&near, kind.name);
         size_t used = strlen(names);

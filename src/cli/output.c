@@ -18,8 +18,8 @@ LsStatus ls_check_stdout(void)
     bool flushed = fflush(stdout) == 0;
     if (flushed && !ferror(stdout))
         return LS_OK;
-    if (flushed) { /* it failed before, inside a printf that kept its reason to itself: a further byte fails for the
-                      same */
+    /* it failed before, inside a printf that kept its reason to itself: a further byte fails for the same */
+    if (flushed) {
         errno = 0;
         ssize_t ignored = write(STDOUT_FILENO, "\n", 1);
         (void)ignored;

@@ -26,7 +26,8 @@ void ls_progress_begin(LsProgressBar *bar, LsProgressMode mode, int64_t first_st
     const char *no_color = getenv("NO_COLOR");
     if (mode == LS_PROGRESS_AUTO)
         mode = isatty(STDERR_FILENO) ? LS_PROGRESS_BAR : LS_PROGRESS_LINES;
-    *bar = (LsProgressBar){.mode = mode, .color = !(no_color && no_color[0]), .first = first_step, .steps = steps, .start = ls_seconds()};
+    *bar = (LsProgressBar){
+        .mode = mode, .color = !(no_color && no_color[0]), .first = first_step, .steps = steps, .start = ls_seconds()};
 }
 
 const char *ls_duration_text(double seconds, char text[32])
@@ -87,7 +88,8 @@ static void draw(LsProgressBar *bar, const LsMetrics *m)
     }
     int room = columns - 1 - head - 2 - (width >= 5 ? width + 2 : 0);
     const char *color = bar->color ? "\033[36m" : "", *plain = bar->color ? "\033[0m" : "";
-    fprintf(stderr, "\r\033[K%s  %s%s%s%s%.*s", steps, color, cells, plain, cells[0] ? "  " : "", room > 0 ? room : 0, text);
+    fprintf(stderr, "\r\033[K%s  %s%s%s%s%.*s", steps, color, cells, plain, cells[0] ? "  " : "", room > 0 ? room : 0,
+            text);
     fflush(stderr);
     bar->drawn = true;
 }

@@ -7,10 +7,10 @@
 typedef enum LsProgressMode { LS_PROGRESS_AUTO, LS_PROGRESS_BAR, LS_PROGRESS_LINES, LS_PROGRESS_NONE } LsProgressMode;
 
 typedef struct LsProgressBar {
-    LsProgressMode mode;   /* never LS_PROGRESS_AUTO after begin */
-    bool color, drawn;     /* drawn: a bar stands on the terminal's last line */
-    int64_t first, steps;  /* the step this process began at, and the last one */
-    double start, last;    /* seconds: of the first step, of the last output */
+    LsProgressMode mode;  /* never LS_PROGRESS_AUTO after begin */
+    bool color, drawn;    /* drawn: a bar stands on the terminal's last line */
+    int64_t first, steps; /* the step this process began at, and the last one */
+    double start, last;   /* seconds: of the first step, of the last output */
 } LsProgressBar;
 
 /* "auto", "bar", "lines" or "none"; LS_USAGE otherwise. */

@@ -151,8 +151,8 @@ static LsStatus open_metrics(LsRunFolder *run)
 {
     const char *path = run->metrics_path;
     int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
-    LsStatus status = fd >= 0 ? LS_OK
-                              : ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
+    LsStatus status =
+        fd >= 0 ? LS_OK : ls_fail(LS_USAGE, "%s: %s; the run folder must be writable", path, strerror(errno));
     if (run->metrics >= 0)
         close(run->metrics);
     run->metrics = fd;
@@ -209,8 +209,8 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
         if (written < 0 && errno == EINTR)
             continue;
         if (written < 0)
-            return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s",
-                           run->path, strerror(errno));
+            return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
+                           strerror(errno));
         done += (int)written;
     }
     return LS_OK;
@@ -220,6 +220,5 @@ LsStatus ls_run_folder_sync(const LsRunFolder *run)
 {
     if (fsync(run->metrics) == 0)
         return LS_OK;
-    return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
-                   strerror(errno));
+    return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path, strerror(errno));
 }

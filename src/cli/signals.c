@@ -18,7 +18,8 @@
 static const struct {
     int number;
     const char *name;
-} taken[] = {{SIGINT, "Ctrl-C"}, {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"}, {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGXCPU, "SIGXCPU"}};
+} taken[] = {{SIGINT, "Ctrl-C"},   {SIGTERM, "SIGTERM"}, {SIGHUP, "SIGHUP"},
+             {SIGUSR1, "SIGUSR1"}, {SIGUSR2, "SIGUSR2"}, {SIGXCPU, "SIGXCPU"}};
 
 static const int ignored[] = {SIGPIPE, SIGXFSZ};
 
@@ -44,7 +45,8 @@ static void say(const char *name, const char *text)
     char line[160];
     if (ls_dist_launched_rank() > 0)
         return;
-    int length = snprintf(line, sizeof line, "%slockstep: %s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", name, text);
+    int length =
+        snprintf(line, sizeof line, "%slockstep: %s: %s\n", isatty(STDERR_FILENO) ? "\r\033[K" : "", name, text);
     if (write(STDERR_FILENO, line, (size_t)length) < 0)
         return; /* nobody reads it: a lost terminal */
 }
@@ -106,7 +108,8 @@ LsStatus ls_signals_begin(bool ask)
         error = pthread_create(&thread, &attributes, watch, NULL);
         pthread_attr_destroy(&attributes);
     }
-    return error == 0 ? LS_OK : ls_fail(LS_RESOURCE, "no thread could be started (%s): raise ulimit -u or -v", strerror(error));
+    return error == 0 ? LS_OK
+                      : ls_fail(LS_RESOURCE, "no thread could be started (%s): raise ulimit -u or -v", strerror(error));
 }
 
 void ls_signals_end_at_once(void)

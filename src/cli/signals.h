@@ -1,13 +1,13 @@
 /* Signals that end the program or ask it to save and stop.
  *
- * No handler is ever installed. The signals are blocked before there is any thread or library, so that all threads have
- * them blocked, and one thread waits for them with sigwait, on its own stack: libraries compute with stack pointers and
- * red zones of their own, and a handler's frame must never be written there.
+ * No handler is ever installed. The signals are blocked before there is any thread or library, so that all threads
+ * have them blocked, and one thread waits for them with sigwait, on its own stack: libraries compute with stack
+ * pointers and red zones of their own, and a handler's frame must never be written there.
  *
  * SIGINT, SIGTERM, SIGHUP (unless it was ignored at the start, as by nohup), SIGUSR1, SIGUSR2, SIGXCPU end a command
- * at once, as by default but for the temporary files, which are removed. While a command saves (train), they ask it to
- * stop instead; then a second SIGINT ends it at once. SIGPIPE and SIGXFSZ are ignored: the call that writes fails, and its error
- * is told. All others are left as they are. */
+ * at once, as by default but for the temporary files, which are removed. While a command saves (train), they ask it
+ * to stop instead; then a second SIGINT ends it at once. SIGPIPE and SIGXFSZ are ignored: the call that writes
+ * fails, and its error is told. All others are left as they are. */
 #ifndef LS_CLI_SIGNALS_H
 #define LS_CLI_SIGNALS_H
 
@@ -18,8 +18,8 @@
 /* First thing in main: from here on signals wait, also while the process becomes this program again. */
 void ls_signals_block(void);
 
-/* Starts the thread that takes them. ask: they ask to stop, else they end the process. LS_RESOURCE where there can be no
- * thread. */
+/* Starts the thread that takes them. ask: they ask to stop, else they end the process. LS_RESOURCE where there can
+ * be no thread. */
 LsStatus ls_signals_begin(bool ask) LS_MUST_USE;
 
 /* From now on they end the process, and one that has come already does. */

@@ -46,7 +46,8 @@ LsStatus ls_file_tensors_open(const char *path, LsFileTensors *tensors)
     *tensors = (LsFileTensors){0};
     LS_TRY(ls_checkpoint_open(path, NULL, &tensors->checkpoint));
     LS_TRY(ls_sealed_each(tensors->checkpoint->file, "", add, &(Pass){tensors, "parameters/"}));
-    return ls_sealed_each(tensors->checkpoint->file, "", add, &(Pass){tensors, "optimizer/"}); /* an imported model has none */
+    /* an imported model has none */
+    return ls_sealed_each(tensors->checkpoint->file, "", add, &(Pass){tensors, "optimizer/"});
 }
 
 void ls_file_tensors_close(LsFileTensors *tensors)
@@ -69,7 +70,8 @@ const LsFileTensor *ls_file_tensor(const LsFileTensors *tensors, const char *nam
 float *ls_file_tensor_read(const LsFileTensors *tensors, const LsFileTensor *tensor)
 {
     float *value = ls_alloc_array(tensor->count, sizeof *value);
-    if (value && ls_sealed_read(tensors->checkpoint->file, tensor->name, LS_FILE_FLOAT32, tensor->count, value) != LS_OK) {
+    if (value &&
+        ls_sealed_read(tensors->checkpoint->file, tensor->name, LS_FILE_FLOAT32, tensor->count, value) != LS_OK) {
         ls_free(value);
         return NULL;
     }

@@ -4,7 +4,8 @@
 
 #include "lockstep/tensor.h"
 
-#define LS_TRACE_HELP "write what each rank did when, for chrome://tracing or ui.perfetto.dev; with more ranks, FILE gets their number"
+#define LS_TRACE_HELP                                                                                                  \
+    "write what each rank did when, for chrome://tracing or ui.perfetto.dev; with more ranks, FILE gets their number"
 
 /* Opens each rank's trace, with a common time zero on one machine. Nothing where file is NULL. Collective. */
 LsStatus ls_trace_file_open(const LsComm *comm, const char *file) LS_MUST_USE;

@@ -10,9 +10,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A thread that waits spins so long, then sleeps: long enough for the pauses between parallel regions of a training step
- * on an idle machine, so short that beside other processes it does not take the core from the thread that it waits for
- * (docs/performance.md). */
+/* A thread that waits spins so long, then sleeps: long enough for the pauses between parallel regions of a training
+ * step on an idle machine, so short that beside other processes it does not take the core from the thread that it
+ * waits for (docs/performance.md). */
 #define SPIN_SECONDS 10e-6
 #define SPINS_TIMED 1000
 #define TRIES 5

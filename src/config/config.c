@@ -91,8 +91,8 @@ static void unknown_section(const LsYamlEntry *entry, const Section section[SECT
     LsNearest near = ls_nearest_to(entry->section);
     for (int i = 0; i < SECTIONS; i++)
         ls_nearest_offer(&near, section[i].name);
-    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, data, train, output)", entry->section,
-                    ls_nearest_hint(near.best));
+    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, data, train, output)",
+                    entry->section, ls_nearest_hint(near.best));
 }
 
 /* A name that this section lacks: the nearest here, else the section that has it. */
@@ -148,8 +148,8 @@ static void check_together(const LsConfig *config, LsMistakes *mistakes)
 {
     const LsTrainSettings *train = &config->train;
     if (train->min_learning_rate > train->learning_rate)
-        ls_mistakes_add(mistakes, -1, "train.min_learning_rate %g is above train.learning_rate %g", train->min_learning_rate,
-                        train->learning_rate);
+        ls_mistakes_add(mistakes, -1, "train.min_learning_rate %g is above train.learning_rate %g",
+                        train->min_learning_rate, train->learning_rate);
     if (config->model->check && config->model->check(config->model_config) != LS_OK)
         ls_mistakes_add(mistakes, -1, "%s", ls_message());
 }
@@ -175,7 +175,8 @@ static LsConfig *parse(const char *name, const char *text, size_t bytes, int ove
     LsYamlEntries entries = {0};
     LsConfig *config = ls_alloc(sizeof *config);
     LsStatus status = config ? ls_yaml_read(text, bytes, &entries, &mistakes) : LS_RESOURCE;
-    bool readable = mistakes.count == 0 || entries.count > 0; /* a syntax error leaves nothing to say about settings */
+    /* a syntax error leaves nothing to say about settings */
+    bool readable = mistakes.count == 0 || entries.count > 0;
     for (int i = 0; i < overrides && status == LS_OK; i++)
         status = ls_yaml_override(override[i], &entries, &mistakes);
     if (status == LS_OK && readable)

@@ -14,9 +14,11 @@ typedef struct LsDataSettings {
 } LsDataSettings;
 
 typedef struct LsTrainSettings {
-    int64_t steps, batch, micro_batch, sequence; /* micro_batch 0: all of this rank's share at once; sequence 0: model.context */
-    int64_t sequence_ranks, segment;             /* ranks that share a sequence (0 is 1); tokens a rank computes at once, 0: all of its share */
-    int64_t memory;                              /* bytes a rank may take; 0: what there is */
+    /* micro_batch 0: all of this rank's share at once; sequence 0: model.context */
+    int64_t steps, batch, micro_batch, sequence;
+    /* ranks that share a sequence (0 is 1); tokens a rank computes at once, 0: all of its share */
+    int64_t sequence_ranks, segment;
+    int64_t memory; /* bytes a rank may take; 0: what there is */
     char *precision, *optimizer, *schedule;
     char *wire; /* precision of gradients in messages */
     double learning_rate, min_learning_rate;

@@ -45,7 +45,8 @@ void ls_nearest_offer(LsNearest *near, const char *candidate)
     int distance = ls_edit_distance(near->name, candidate);
     size_t length = strlen(near->name), other = strlen(candidate);
     /* A name cut short or drawn out is near, however long the rest: "learn" means learning_rate. */
-    if (length >= 3 && other >= 3 && strncmp(near->name, candidate, length < other ? length : other) == 0 && distance > 1)
+    if (length >= 3 && other >= 3 && strncmp(near->name, candidate, length < other ? length : other) == 0 &&
+        distance > 1)
         distance = 1;
     if (distance < near->distance) {
         near->distance = distance;

@@ -10,7 +10,10 @@
 
 static void *field(const LsSetting *setting, void *base) { return (char *)base + setting->offset; }
 
-static const void *const_field(const LsSetting *setting, const void *base) { return (const char *)base + setting->offset; }
+static const void *const_field(const LsSetting *setting, const void *base)
+{
+    return (const char *)base + setting->offset;
+}
 
 static const LsSetting *find(const LsSetting *table, const char *name)
 {

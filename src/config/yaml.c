@@ -27,7 +27,8 @@ void ls_mistakes_add(LsMistakes *mistakes, int line, const char *format, ...)
     char *text = ls_format("%s%s", line == 0 ? "command line: " : where, what);
     mistakes->failed = mistakes->failed || !text;
     /* Kept in order of lines as they come; those without one, which stand for the whole or the command line, last. */
-    for (; index > 0 && line > 0 && (mistakes->list[index - 1].line > line || mistakes->list[index - 1].line <= 0); index--)
+    for (; index > 0 && line > 0 && (mistakes->list[index - 1].line > line || mistakes->list[index - 1].line <= 0);
+         index--)
         mistakes->list[index] = mistakes->list[index - 1];
     mistakes->list[index].line = line;
     mistakes->list[index].text = text;
@@ -77,7 +78,8 @@ static LsStatus append(LsYamlEntries *entries, const char *section, const char *
         entries->room = room;
     }
     LsYamlEntry *entry = &entries->list[entries->count++];
-    *entry = (LsYamlEntry){.section = ls_strdup(section), .key = ls_strdup(key), .value = value ? ls_strdup(value) : NULL, .line = line};
+    *entry = (LsYamlEntry){
+        .section = ls_strdup(section), .key = ls_strdup(key), .value = value ? ls_strdup(value) : NULL, .line = line};
     return entry->section && entry->key && (entry->value || !value) ? LS_OK : LS_RESOURCE;
 }
 
@@ -102,7 +104,8 @@ static bool is_text(const char *text, size_t bytes, LsMistakes *mistakes)
         unsigned char letter = (unsigned char)text[i];
         line += letter == '\n';
         if ((letter < 32 && letter != '\n' && letter != '\t' && letter != '\r') || letter == 127) {
-            ls_mistakes_add(mistakes, line, "byte 0x%02x: this is not a text file; a configuration is YAML in UTF-8", letter);
+            ls_mistakes_add(mistakes, line, "byte 0x%02x: this is not a text file; a configuration is YAML in UTF-8",
+                            letter);
             return false;
         }
     }
@@ -185,7 +188,10 @@ static bool scan(const char *text, size_t bytes, int base, LsMistakes *mistakes)
 
 static int line_of(const yaml_node_t *node) { return (int)node->start_mark.line + 1; }
 
-static const char *kind_of(const yaml_node_t *node) { return node->type == YAML_SEQUENCE_NODE ? "a list" : "a section"; }
+static const char *kind_of(const yaml_node_t *node)
+{
+    return node->type == YAML_SEQUENCE_NODE ? "a list" : "a section";
+}
 
 /* The text of a scalar; NULL for null. */
 static const char *scalar(const yaml_node_t *node)
@@ -219,8 +225,8 @@ static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *f
     return key;
 }
 
-static LsStatus read_section(yaml_document_t *document, const char *section, const yaml_node_t *node, LsYamlEntries *entries,
-                             LsMistakes *mistakes)
+static LsStatus read_section(yaml_document_t *document, const char *section, const yaml_node_t *node,
+                             LsYamlEntries *entries, LsMistakes *mistakes)
 {
     const yaml_node_pair_t *first = node->data.mapping.pairs.start;
     for (const yaml_node_pair_t *pair = first; pair < node->data.mapping.pairs.top; pair++) {
@@ -229,7 +235,8 @@ static LsStatus read_section(yaml_document_t *document, const char *section, con
         if (!key)
             continue;
         if (value->type != YAML_SCALAR_NODE)
-            ls_mistakes_add(mistakes, line_of(value), "%s.%s: %s where one value belongs", section, key, kind_of(value));
+            ls_mistakes_add(mistakes, line_of(value), "%s.%s: %s where one value belongs", section, key,
+                            kind_of(value));
         else if (strlen((const char *)value->data.scalar.value) != value->data.scalar.length)
             ls_mistakes_add(mistakes, line_of(value), "%s.%s: has a zero byte in it", section, key);
         else
@@ -346,7 +353,8 @@ LsStatus ls_yaml_override(const char *assignment, LsYamlEntries *entries, LsMist
     const char *value = equals + 1;
     char *section = ls_format("%.*s", (int)(dot - assignment), assignment);
     char *key = ls_format("%.*s", (int)(equals - dot - 1), dot + 1);
-    char *text = is_yaml(value) ? ls_strdup(value) : ls_setting_quote(value); /* quoted, for YAML's idea of a text */
+    /* quoted, for YAML's idea of a text */
+    char *text = is_yaml(value) ? ls_strdup(value) : ls_setting_quote(value);
     LsStatus status = !section || !key || !text ? LS_RESOURCE
                       : is_null(value)          ? append(entries, section, key, NULL, 0)
                                                 : override_value(section, key, value, text, entries, mistakes);

@@ -15,8 +15,8 @@ typedef struct LsMistakes {
     struct LsMistake {
         int line;
         char *text; /* "line 3: ..." */
-    } list[50];  /* the first ones; more are only counted */
-    bool failed; /* out of memory while gathering */
+    } list[50];     /* the first ones; more are only counted */
+    bool failed;    /* out of memory while gathering */
 } LsMistakes;
 
 /* line: 0 for the command line, -1 for none. */

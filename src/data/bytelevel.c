@@ -39,12 +39,13 @@ json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelF
         json_array_append_new(added, added_token(form->special, (json_int_t)form->special_id, true));
     for (size_t i = 0; i < json_array_size(form->added); i++) {
         const char *content = json_string_value(json_array_get(form->added, i));
-        json_array_append_new(added, added_token(content, json_integer_value(json_object_get(vocabulary, content)), false));
+        json_array_append_new(added,
+                              added_token(content, json_integer_value(json_object_get(vocabulary, content)), false));
     }
     json_t *split = json_null(), *decoder;
     if (form->level) {
-        split = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1, "use_regex",
-                          form->words ? 1 : 0);
+        split = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1,
+                          "use_regex", form->words ? 1 : 0);
         decoder = json_pack("{s:s, s:b, s:b, s:b}", "type", "ByteLevel", "add_prefix_space", 0, "trim_offsets", 1,
                             "use_regex", 1);
     } else
@@ -72,7 +73,8 @@ LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const 
     return status;
 }
 
-LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *vocabulary, bool level, const char *folder)
+LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *vocabulary, bool level,
+                                  const char *folder)
 {
     json_t *own = tokenizer->kind->describe(tokenizer), *names = json_object();
     for (int64_t i = 0; i < tokenizer->vocabulary; i++) {

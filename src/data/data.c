@@ -33,7 +33,8 @@ const LsDataKind *ls_data_kind(const char *name)
 LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int64_t *length)
 {
     const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
-    if (!ids || ids->rank != 2 || ids->dim[1] > sequence || ids->dim[0] < count || (wanted && wanted->count != ids->count))
+    if (!ids || ids->rank != 2 || ids->dim[1] > sequence || ids->dim[0] < count ||
+        (wanted && wanted->count != ids->count))
         return ls_fail(
             LS_ERROR,
             "this graph has no input \"ids\" of %lld rows of at most %lld tokens, as the data set was opened for",
@@ -95,7 +96,8 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
                    (long long)normalised, (long long)source->vocabulary, (long long)vocabulary);
 }
 
-LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training, LsSource **validation)
+LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training,
+                      LsSource **validation)
 {
     *training = *validation = NULL;
     const LsDataKind *kind = ls_data_kind(data->kind);

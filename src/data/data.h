@@ -15,7 +15,8 @@
 
 typedef struct LsDataKind {
     const char *name, *summary;
-    const LsSetting *settings; /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
+    /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
+    const LsSetting *settings;
     size_t settings_bytes;
     /* Turns raw files into the data set `output`. On failure (LS_DATA, LS_RESOURCE) `output` is as it was. */
     LsStatus (*prepare)(const void *settings, int sources, char *const *source, const char *output);

@@ -1,8 +1,8 @@
-/* The parts of GPT-2's tokenizer: Radford et al. 2019, "Language models are unsupervised multitask learners", section
- * 2.2; byte-pair encoding after Sennrich, Haddow and Birch 2016.
+/* The parts of GPT-2's tokenizer: Radford et al. 2019, "Language models are unsupervised multitask learners",
+ * section 2.2; byte-pair encoding after Sennrich, Haddow and Birch 2016.
  *
- * 1. Text is cut into words by a pattern (gpt2_words.c). Vocabularies of later models that are otherwise of this form
- * (GPT-NeoX's, which
+ * 1. Text is cut into words by a pattern (gpt2_words.c). Vocabularies of later models that are otherwise of this
+ * form (GPT-NeoX's, which
  *    Mamba's are) bring text into Normalization Form C first, and take some strings out of it whole: added tokens (gpt2_added.c).
  * 2. A word starts as its bytes' tokens; then, while any neighbouring pair is in the list of merges, the pair that
  * stands first in the list
@@ -35,17 +35,17 @@ typedef struct Gpt2Added {
 
 typedef struct Gpt2 {
     LsTokenizer base;
-    char *bytes;           /* of all tokens, one after another: token i is bytes[start[i] .. start[i + 1]) */
-    int64_t *start;        /* start: (vocabulary + 1) */
-    unsigned char *form;   /* form: (vocabulary) */
-    int32_t byte_id[256];  /* -1 where a byte has no token */
-    Gpt2Merge *merge;      /* merge: (merges), in order of rank */
+    char *bytes;          /* of all tokens, one after another: token i is bytes[start[i] .. start[i + 1]) */
+    int64_t *start;       /* start: (vocabulary + 1) */
+    unsigned char *form;  /* form: (vocabulary) */
+    int32_t byte_id[256]; /* -1 where a byte has no token */
+    Gpt2Merge *merge;     /* merge: (merges), in order of rank */
     int64_t merges;
-    int32_t *slot;         /* slot: (slots), a power of two: rank of the pair that hashes there, or LS_NO_RANK */
+    int32_t *slot; /* slot: (slots), a power of two: rank of the pair that hashes there, or LS_NO_RANK */
     int64_t slots;
-    void *pattern;         /* compiled by ls_gpt2_pattern_new */
-    bool nfc;              /* text is normalized first: then decoding gives the normal form of what was encoded */
-    Gpt2Added *added;      /* added: (added_count), longest first */
+    void *pattern;    /* compiled by ls_gpt2_pattern_new */
+    bool nfc;         /* text is normalized first: then decoding gives the normal form of what was encoded */
+    Gpt2Added *added; /* added: (added_count), longest first */
     int64_t added_count;
     bool added_start[256]; /* whether one starts with this byte */
     bool added_spaced;     /* whether one has white space after something else: then texts are encoded whole */

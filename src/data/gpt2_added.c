@@ -52,7 +52,8 @@ LsStatus ls_gpt2_set_added(Gpt2 *gpt2, const json_t *added, const char *name)
         *made = (Gpt2Added){gpt2->bytes + gpt2->start[id], (int64_t)strlen(text), (int32_t)id};
         gpt2->added_start[(unsigned char)made->text[0]] = true;
         for (int64_t at = 1; at < made->bytes; at++)
-            if ((made->text[at] == ' ' || made->text[at] == '\n') && made->text[at - 1] != ' ' && made->text[at - 1] != '\n')
+            if ((made->text[at] == ' ' || made->text[at] == '\n') && made->text[at - 1] != ' ' &&
+                made->text[at - 1] != '\n')
                 gpt2->added_spaced = true;
     }
     qsort(gpt2->added, count, sizeof *gpt2->added, longest_first);

@@ -63,7 +63,8 @@ static bool is_type(const json_t *object, const char *type)
 static bool is_off(const json_t *object, const char *key)
 {
     const json_t *value = json_object_get(object, key);
-    return !value || json_is_null(value) || json_is_false(value) || (json_is_string(value) && json_string_length(value) == 0);
+    return !value || json_is_null(value) || json_is_false(value) ||
+           (json_is_string(value) && json_string_length(value) == 0);
 }
 
 /* Refuses what would give other ids than the file's own library does. */

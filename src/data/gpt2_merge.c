@@ -7,7 +7,8 @@
 
 static uint64_t hash_pair(int32_t left, int32_t right)
 {
-    uint64_t x = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u; /* 2^64 over the golden ratio */
+    /* 2^64 over the golden ratio */
+    uint64_t x = ((uint64_t)(uint32_t)left << 32 | (uint32_t)right) * 0x9E3779B97F4A7C15u;
     return x ^ x >> 29;
 }
 
@@ -24,7 +25,8 @@ int32_t ls_gpt2_rank(const Gpt2 *gpt2, int32_t left, int32_t right)
 LsStatus ls_gpt2_index_merges(Gpt2 *gpt2)
 {
     gpt2->slots = 64;
-    while (gpt2->slots < 4 * gpt2->merges) /* at most a quarter full: most pairs that do not merge are told by one look */
+    /* at most a quarter full: most pairs that do not merge are told by one look */
+    while (gpt2->slots < 4 * gpt2->merges)
         gpt2->slots *= 2;
     gpt2->slot = ls_alloc_array(gpt2->slots, sizeof *gpt2->slot);
     if (!gpt2->slot)
@@ -83,8 +85,9 @@ typedef struct Pair {
 struct Gpt2Merger {
     Pair *heap; /* least (rank, left) on top; a pair that has changed since stays until it comes up */
     int64_t pairs;
-    int64_t *next, *before; /* next, before: (room), neighbours that are still there; room = none to the right, -1 to the left */
-    int32_t *rank;          /* rank: (room), of the pair that starts here now */
+    /* next, before: (room), neighbours that are still there; room = none to the right, -1 to the left */
+    int64_t *next, *before;
+    int32_t *rank; /* rank: (room), of the pair that starts here now */
     int64_t room;
 };
 

@@ -29,7 +29,8 @@ void ls_gpt2_free(Gpt2 *gpt2)
 static bool token_from_name(const char *name, char *to, int64_t *bytes)
 {
     static int16_t byte_of[0x200];
-    if (byte_of['!'] == 0) /* a table, since a vocabulary asks half a million times; writing it twice does no harm */
+    /* a table, since a vocabulary asks half a million times; writing it twice does no harm */
+    if (byte_of['!'] == 0)
         for (int code = 0x1FF; code >= 0; code--)
             byte_of[code] = (int16_t)ls_bytelevel_byte((uint32_t)code);
     int64_t length = (int64_t)strlen(name), count = 0;

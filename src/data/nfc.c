@@ -88,7 +88,8 @@ static void add(Mark *mark, int64_t *count, uint32_t code)
     } else {
         unsigned char class = (unsigned char)(code < 0x300 ? 0 : combining_class(code));
         int64_t at = (*count)++;
-        for (; class != 0 && at > 0 && mark[at - 1].class > class; at--) /* canonical order: by class, otherwise as they came */
+        /* canonical order: by class, otherwise as they came */
+        for (; class != 0 && at > 0 && mark[at - 1].class > class; at--)
             mark[at] = mark[at - 1];
         mark[at] = (Mark){code, class};
     }

@@ -14,7 +14,8 @@ typedef struct LsSource LsSource;
 struct LsSource {
     int64_t samples;    /* in an epoch */
     int64_t vocabulary; /* classes of the targets */
-    double bytes_per_token;       /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
+    /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
+    double bytes_per_token;
     const LsTokenizer *tokenizer; /* the source's own; NULL where it has none */
     /* Fills rows 0..count-1 of the graph's inputs with samples first..first+count-1 of the endless stream, from
      * position `from` of each on: 0 but for graphs of parts of sequences. Rows after them (the last part of an

@@ -24,10 +24,12 @@ typedef struct LsTextSettings {
 /* Joins the sources in their order and writes the data set. Where the tokenizer has an end token it stands between
  * files. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a source that is missing, unreadable,
  * empty, or malformed for the tokenizer (with byte and line); output is then as it was. */
-LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source, const char *output) LS_MUST_USE;
+LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
+                         const char *output) LS_MUST_USE;
 
 /* As LsDataKind.open. */
-LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened) LS_MUST_USE;
+LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed,
+                      LsSource **opened) LS_MUST_USE;
 
 /* The same with the bytes of tokens that may be held in memory (on each rank); a larger split stays in the file, and
  * its windows are read one by one. The samples are the same. */

@@ -11,8 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define WINDOW ((int64_t)4 << 20)  /* bytes of text tokenized at a time */
-#define CHUNK ((int64_t)1 << 16)   /* tokens a chunk of the file */
+#define WINDOW ((int64_t)4 << 20)   /* bytes of text tokenized at a time */
+#define CHUNK ((int64_t)1 << 16)    /* tokens a chunk of the file */
 #define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
 
 /* ---- Raw files --------------------------------------------------------------------------------------------------- */
@@ -86,7 +86,8 @@ static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool w
     int64_t total = 0, before = 0;
     for (int i = 0; i < parts; i++)
         total += part[i].bytes;
-    int64_t border = (int64_t)floor((double)total * (1 - share) + 1e-6); /* 1 - 0.1 is a little less than nine tenths */
+    /* 1 - 0.1 is a little less than nine tenths */
+    int64_t border = (int64_t)floor((double)total * (1 - share) + 1e-6);
     for (int i = 0; i < parts; i++) {
         int64_t cut = border - before < 0 ? 0 : border - before < part[i].bytes ? border - before : part[i].bytes;
         for (int step = 0;
@@ -258,8 +259,8 @@ cleanup:
     return status;
 }
 
-static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Split *train, Split *validation, int sources,
-                           char *const *source)
+static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Split *train, Split *validation,
+                           int sources, char *const *source)
 {
     LsSealed *file = ls_sealed_create(output, "text", LS_TEXT_VERSION, LS_DATA);
     if (!file)

@@ -10,7 +10,8 @@ typedef struct TextSource {
     LsTokenizer *tokenizer;
     LsSealed *file;    /* open where the split stays in it, else NULL */
     const char *array; /* of the split */
-    void *token;       /* of `type`: token: (count), or where the split stays in the file a window: (sequence + 1) */
+    /* of `type`: token: (count), or where the split stays in the file a window: (sequence + 1) */
+    void *token;
     LsFileType type;
     int64_t count, sequence;
     uint64_t key;
@@ -22,9 +23,12 @@ static int64_t token_bytes(LsFileType type) { return type == LS_FILE_UINT8 ? 1 :
 static int32_t token_at(LsFileType type, const void *token, int64_t at)
 {
     switch (type) {
-    case LS_FILE_UINT8: return ((const uint8_t *)token)[at];
-    case LS_FILE_UINT16: return ((const uint16_t *)token)[at];
-    default: return ((const int32_t *)token)[at];
+    case LS_FILE_UINT8:
+        return ((const uint8_t *)token)[at];
+    case LS_FILE_UINT16:
+        return ((const uint16_t *)token)[at];
+    default:
+        return ((const int32_t *)token)[at];
     }
 }
 
@@ -50,8 +54,8 @@ static int64_t window_start(const TextSource *text, int64_t sample)
 
 /* ids[t] = x[start + from + t], targets[t] = x[start + from + t + 1], t < length; past the end of the window or the
  * text id 0 and LS_IGNORE. *targets_there grows by the number of targets there are. */
-static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, int32_t *ids, int32_t *targets,
-                         int64_t *targets_there)
+static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, int32_t *ids,
+                         int32_t *targets, int64_t *targets_there)
 {
     int64_t there = text->count - 1 - start < text->sequence ? text->count - 1 - start : text->sequence;
     there = there - from < length ? there - from : length;
@@ -171,8 +175,9 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
     if (!text->tokenizer)
         return ls_message_status();
     if (vocabulary != ls_tokenizer_vocabulary(text->tokenizer))
-        return ls_fail(LS_DATA, "%s: says a vocabulary of %lld tokens, but its tokenizer has %lld", ls_sealed_path(file),
-                       (long long)vocabulary, (long long)ls_tokenizer_vocabulary(text->tokenizer));
+        return ls_fail(LS_DATA, "%s: says a vocabulary of %lld tokens, but its tokenizer has %lld",
+                       ls_sealed_path(file), (long long)vocabulary,
+                       (long long)ls_tokenizer_vocabulary(text->tokenizer));
     text->base.vocabulary = vocabulary;
     text->base.tokenizer = text->tokenizer;
     LS_TRY(read_tokens(text, file, train ? "train/tokens" : "validation/tokens", memory, exists));

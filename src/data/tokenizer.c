@@ -203,7 +203,8 @@ LsEncoder *ls_encoder_new(const LsTokenizer *tokenizer)
     return encoder;
 }
 
-LsStatus ls_encoder_feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens, int64_t *used)
+LsStatus ls_encoder_feed(LsEncoder *encoder, const char *text, int64_t bytes, bool last, LsTokens *tokens,
+                         int64_t *used)
 {
     *used = 0;
     LS_TRY(encoder->tokenizer->kind->feed(encoder, text, bytes, last, tokens, used));
@@ -221,7 +222,8 @@ void ls_encoder_free(LsEncoder *encoder)
     ls_free(encoder);
 }
 
-LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids, int64_t *count)
+LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
+                             int64_t *count)
 {
     LsTokens tokens = {0};
     int64_t used = 0;
@@ -261,7 +263,8 @@ static LsStatus token_bytes(const LsTokenizer *tokenizer, int64_t id, char *room
     return LS_OK;
 }
 
-LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text, int64_t *bytes)
+LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
+                             int64_t *bytes)
 {
     char room[8];
     const char *token;

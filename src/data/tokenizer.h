@@ -35,7 +35,8 @@ void ls_tokenizer_free(LsTokenizer *tokenizer);
 
 const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
-int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);        /* id that ends a text, -1 if it has none; encode never gives it */
+/* id that ends a text, -1 if it has none; encode never gives it */
+int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
 
 /* Whether the id stands for a token: a vocabulary may have holes. */
 bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id);

@@ -15,7 +15,7 @@
  * Most words of a text are frequent ones. A table with one place for each hash keeps the ids of the last word that
  * fell there. */
 
-typedef struct KnownWord { /* a cache line */
+typedef struct KnownWord {      /* a cache line */
     unsigned char bytes, count; /* bytes 0: none */
     char text[22];
     int32_t id[10];
@@ -59,7 +59,8 @@ static Memory *memory_of(LsEncoder *encoder, int64_t bytes)
 /* ---- Encoding ---------------------------------------------------------------------------------------------------- */
 
 /* Appends the tokens of the word text[from .. end). */
-static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end, LsTokens *tokens)
+static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end,
+                            LsTokens *tokens)
 {
     const Gpt2 *gpt2 = (const Gpt2 *)encoder->tokenizer;
     const char *word = text + from;
@@ -98,8 +99,8 @@ static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text
 
 /* The words of text[from .. end), whole characters. more: the text goes on behind `end`. *used: where the words that
  * are certain end. */
-static LsStatus encode_characters(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end, bool more,
-                                  LsTokens *tokens, int64_t *used)
+static LsStatus encode_characters(LsEncoder *encoder, Memory *memory, const char *text, int64_t from, int64_t end,
+                                  bool more, LsTokens *tokens, int64_t *used)
 {
     *used = from;
     while (*used < end) {

@@ -44,7 +44,8 @@ struct LsTokenizerKind {
 #undef TOKENIZER
 
 /* LS_DATA with the place of text[at] in the whole text before the message. */
-LsStatus ls_encoder_fail(const LsEncoder *encoder, const char *text, int64_t at, const char *format, ...) LS_PRINTF(4, 5);
+LsStatus ls_encoder_fail(const LsEncoder *encoder, const char *text, int64_t at, const char *format, ...)
+    LS_PRINTF(4, 5);
 
 /* Lines in text[0 .. bytes). */
 int64_t ls_count_lines(const char *text, int64_t bytes);

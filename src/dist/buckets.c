@@ -242,7 +242,8 @@ static LsStatus on_poll(void *self)
 LsStatus ls_buckets_finish(LsBuckets *b)
 {
     if (b->broken != LS_OK)
-        return ls_fail(b->broken, "the sums of gradients have failed before%s%s", ls_message()[0] ? ": " : "", ls_message());
+        return ls_fail(b->broken, "the sums of gradients have failed before%s%s", ls_message()[0] ? ": " : "",
+                       ls_message());
     double start = ls_seconds();
     b->times.under_way += b->busy_since > 0 ? start - b->busy_since : 0;
     b->busy_since = -1; /* something is under way until this call ends */

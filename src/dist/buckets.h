@@ -28,9 +28,9 @@ struct LsBuckets {
     LsBucket *bucket; /* from the end of the array to its start: the order in which backward finishes them */
     int count;
     int begun, summed, sent, done;
-    uint64_t earlier; /* buckets of the steps before, for the counters that only grow */
-    uint64_t steps;   /* whose parameters are written */
-    MPI_Comm across;  /* whose ranks exchange slices; MPI_COMM_NULL: nobody does */
+    uint64_t earlier;                        /* buckets of the steps before, for the counters that only grow */
+    uint64_t steps;                          /* whose parameters are written */
+    MPI_Comm across;                         /* whose ranks exchange slices; MPI_COMM_NULL: nobody does */
     LsExchange *exchange[LS_MOST_EXCHANGES]; /* taken in turn */
     int exchanges;
     bool moved;        /* a message has come, or a neighbour, since the last look */

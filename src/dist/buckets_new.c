@@ -75,7 +75,8 @@ static LsStatus make_arrays(LsBuckets *b)
     }
     if (b->shared) {
         b->params->grad = b->shared->array[b->shared->index];
-        b->square = (double *)(void *)(b->shared->common + squares_at(b)); /* parameters are padded to whole cache lines */
+        /* parameters are padded to whole cache lines */
+        b->square = (double *)(void *)(b->shared->common + squares_at(b));
     } else {
         b->params->grad = b->params->grad ? b->params->grad : ls_alloc_array(total, sizeof(float));
         b->square = ls_alloc_array(blocks, sizeof(double));
@@ -194,7 +195,8 @@ LsStatus ls_buckets_spread(LsBuckets *b)
         for (int64_t at = 0; at < squares_at(b) && status == LS_OK; at += LARGEST_BROADCAST) {
             int part = (int)(squares_at(b) - at < LARGEST_BROADCAST ? squares_at(b) - at : LARGEST_BROADCAST);
             MPI_Request request;
-            status = ls_mpi_status(MPI_Ibcast(b->shared->common + at, part, MPI_BYTE, 0, b->across, &request), "MPI_Ibcast");
+            status =
+                ls_mpi_status(MPI_Ibcast(b->shared->common + at, part, MPI_BYTE, 0, b->across, &request), "MPI_Ibcast");
             if (status == LS_OK)
                 status = ls_wait_for(b->comm, &request, "parameters from rank 0");
         }

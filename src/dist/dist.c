@@ -225,7 +225,10 @@ void ls_dist_finish(void)
     finalized = true;
 }
 
-static int64_t severity(LsStatus status) { return status == LS_OK ? 0 : status == LS_STOPPED ? 1 : (int64_t)status + 1; }
+static int64_t severity(LsStatus status)
+{
+    return status == LS_OK ? 0 : status == LS_STOPPED ? 1 : (int64_t)status + 1;
+}
 
 LsStatus ls_dist_agree(const LsComm *comm, LsStatus mine)
 {

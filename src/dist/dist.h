@@ -64,24 +64,24 @@ int ls_dist_sharing(const LsComm *comm);
 
 /* ---- Overlapped sum of gradients -------------------------------------------------------------------------------- */
 
-/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array: backward
- * finishes gradients from the end, so buckets can travel while it still works on the front.
+/* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array:
+ * backward finishes gradients from the end, so buckets can travel while it still works on the front.
  *
  *     LsBuckets *buckets = ls_buckets_new(comm, params, &(LsBucketOptions){.bytes = 4 << 20, .overlap = true}); // makes params->grad
  *     ...
  *     LsStatus status = ls_graph_backward(g, run, 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
  *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one's part
  *
- * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then the
- * ranks of a node share the optimiser's work too: each sums its slice of every bucket straight from its neighbours'
- * arrays, into its own; slices alone travel between nodes; and `arrays` flat arrays, for values and moments, and a
- * shadow lie in the node's memory once. Otherwise, and where params->grad is there already, every rank gets the whole
- * sum by messages, and has no such arrays.
+ * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then
+ * the ranks of a node share the optimiser's work too: each sums its slice of every bucket straight from its
+ * neighbours' arrays, into its own; slices alone travel between nodes; and `arrays` flat arrays, for values and
+ * moments, and a shadow lie in the node's memory once. Otherwise, and where params->grad is there already, every
+ * rank gets the whole sum by messages, and has no such arrays.
  *
- * A sum follows a tree over the ranks (dist/tree.h): its bits depend neither on the buckets, nor on overlap, nor on the
- * way that the sums take as long as nodes have 1, 2, 4, 8 ... ranks. With `bfloat16` what travels in messages is
- * rounded (dist/exchange.h): half the bytes. NULL with a message when out of memory. Collective; so is ls_buckets_free,
- * which takes away the params->grad that ls_buckets_new made. */
+ * A sum follows a tree over the ranks (dist/tree.h): its bits depend neither on the buckets, nor on overlap, nor on
+ * the way that the sums take as long as nodes have 1, 2, 4, 8 ... ranks. With `bfloat16` what travels in messages is
+ * rounded (dist/exchange.h): half the bytes. NULL with a message when out of memory. Collective; so is
+ * ls_buckets_free, which takes away the params->grad that ls_buckets_new made. */
 typedef struct LsBucketOptions {
     int64_t bytes;
     bool overlap;

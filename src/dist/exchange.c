@@ -12,11 +12,11 @@ struct LsExchange {
     MPI_Comm mpi;
     int parties, me;
     bool narrow;
-    size_t width;     /* bytes of a number that travels */
+    size_t width; /* bytes of a number that travels */
     int64_t most;
-    char *contribution; /* narrow: (most) the array as it travels */
-    char *received;     /* (parties, longest part): others' parts of this rank's */
-    const void **x;     /* (parties) for the sum */
+    char *contribution;   /* narrow: (most) the array as it travels */
+    char *received;       /* (parties, longest part): others' parts of this rank's */
+    const void **x;       /* (parties) for the sum */
     MPI_Request *request; /* (2 parties): receptions, then sendings */
     int *complete;        /* (2 parties) */
     Stage stage;
@@ -67,7 +67,8 @@ void ls_exchange_free(LsExchange *e)
 {
     if (!e)
         return;
-    for (int party = 0; e->stage != IDLE && party < e->parties; party++) /* after a failure: nothing may come into memory that is gone */
+    /* after a failure: nothing may come into memory that is gone */
+    for (int party = 0; e->stage != IDLE && party < e->parties; party++)
         if (e->request[party] != MPI_REQUEST_NULL && MPI_Cancel(&e->request[party]) == MPI_SUCCESS)
             MPI_Wait(&e->request[party], MPI_STATUS_IGNORE);
     ls_free(e->contribution);
@@ -142,7 +143,8 @@ static LsStatus sum_and_spread(LsExchange *e)
 static LsStatus look(LsExchange *e, bool *done, bool *moved)
 {
     int count = 0;
-    LS_TRY(ls_mpi_status(MPI_Testsome(2 * e->parties, e->request, &count, e->complete, MPI_STATUSES_IGNORE), "MPI_Testsome"));
+    LS_TRY(ls_mpi_status(MPI_Testsome(2 * e->parties, e->request, &count, e->complete, MPI_STATUSES_IGNORE),
+                         "MPI_Testsome"));
     *done = true;
     if (count == MPI_UNDEFINED)
         return LS_OK;

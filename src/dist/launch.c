@@ -18,12 +18,14 @@ int ls_dist_launched_rank(void)
     return -1;
 }
 
-/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. It would
- * also make folders for a job that all lone processes of a user share, and remove them at the end: one that starts just
- * then cannot make its own, and MPI_Init ends it (5 of 360, six at once); one that is killed leaves them. */
+/* Open MPI would look for networks and start a daemon in case the process spawned others: 0.3 s of every command. It
+ * would also make folders for a job that all lone processes of a user share, and remove them at the end: one that
+ * starts just then cannot make its own, and MPI_Init ends it (5 of 360, six at once); one that is killed leaves
+ * them. */
 static const struct {
     const char *variable, *value;
-} alone[] = {{"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}};
+} alone[] = {
+    {"OMPI_MCA_ess_singleton_isolated", "1"}, {"OMPI_MCA_pml", "ob1"}, {"OMPI_MCA_orte_create_session_dirs", "0"}};
 
 /* By this variable Open MPI takes a process for one that srun is to connect with others. */
 #define STEP "SLURM_STEP_ID"
@@ -77,22 +79,21 @@ LsStatus ls_dist_check_world(int ranks)
 /* What rank 0 is told of each rank's launch, for one warning instead of one a rank. */
 typedef struct Launch {
     LsCores cores;
-    int sharing, ranks, threads, used, online; /* ranks: of the node; used: processors in the masks of all of them */
+    /* ranks: of the node; used: processors in the masks of all of them */
+    int sharing, ranks, threads, used, online;
 } Launch;
 
 static int node_ranks = 1;
 
-int ls_dist_node_ranks(void)
-{
-    return node_ranks;
-}
+int ls_dist_node_ranks(void) { return node_ranks; }
 
 static LsStatus look(MPI_Comm world, Launch *launch)
 {
     ls_cores_read(ls_system_root(), &launch->cores);
     const LsCpus mine = launch->cores.allowed;
     MPI_Comm node = MPI_COMM_NULL;
-    LS_TRY(ls_mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node), "MPI_Comm_split_type"));
+    LS_TRY(ls_mpi_status(MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node),
+                         "MPI_Comm_split_type"));
     int neighbours = 1;
     LsStatus status = ls_mpi_status(MPI_Comm_size(node, &neighbours), "MPI_Comm_size");
     LsCpus *masks = status == LS_OK ? ls_alloc_array(neighbours, sizeof *masks) : NULL;
@@ -131,11 +132,13 @@ static void warn_threads(const Launch *shown, int rank)
     LsFindings findings;
     const LsCores *cores = &shown->cores;
     if (shown->threads * shown->sharing > cores->processors)
-        ls_warn("rank %d has %d threads, and %d ranks share its %d cores: set OMP_NUM_THREADS=%d, or give it more cores with "
-                "'mpirun --bind-to none' or '--map-by ppr:N:socket:PE=%d --bind-to core' (Open MPI binds a rank to one core "
+        ls_warn("rank %d has %d threads, and %d ranks share its %d cores: set OMP_NUM_THREADS=%d, or give it more "
+                "cores with "
+                "'mpirun --bind-to none' or '--map-by ppr:N:socket:PE=%d --bind-to core' (Open MPI binds a rank to one "
+                "core "
                 "where there are at most 2)",
-                rank, shown->threads, shown->sharing, cores->cores, ls_cores_threads(cores, shown->sharing, shown->ranks),
-                shown->threads);
+                rank, shown->threads, shown->sharing, cores->cores,
+                ls_cores_threads(cores, shown->sharing, shown->ranks), shown->threads);
     else if (ls_threads_asked() == 0 && getenv("OMPI_COMM_WORLD_SIZE") && !getenv("SLURM_JOB_ID") &&
              shown->used * 2 <= shown->online)
         ls_warn("the ranks of this node are bound to %d of its %d cores: 'mpirun --bind-to none', or '--map-by "

@@ -34,8 +34,9 @@ LsStatus ls_dist_check_launcher(void)
 {
     if (!in_bare_step() || ls_launch_lone_step())
         return LS_OK;
-    return ls_fail(LS_LAUNCH,
-                   "srun started this process without PMIx, so MPI cannot find the other ranks: start it with 'srun --mpi=pmix', "
-                   "or with mpirun from the job's script; for one process on purpose use 'srun -n 1' or unset SLURM_STEP_ID "
-                   "('srun --mpi=list' says whether SLURM has pmix; Debian's slurm-wlm-basic-plugins has)");
+    return ls_fail(
+        LS_LAUNCH,
+        "srun started this process without PMIx, so MPI cannot find the other ranks: start it with 'srun --mpi=pmix', "
+        "or with mpirun from the job's script; for one process on purpose use 'srun -n 1' or unset SLURM_STEP_ID "
+        "('srun --mpi=list' says whether SLURM has pmix; Debian's slurm-wlm-basic-plugins has)");
 }

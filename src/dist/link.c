@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define SMALL ((int64_t)1024)      /* floats */
+#define SMALL ((int64_t)1024) /* floats */
 #define LARGE ((int64_t)4 << 20)
 #define SMALL_TRIES 30
 #define LARGE_TRIES 4
@@ -73,7 +73,8 @@ LsStatus ls_link(const LsComm *comm, LsLink *link)
     if (comm->size == 1)
         return LS_OK;
     LS_TRY(ls_dist_agree(comm, key_of(comm, key, sizeof key)));
-    if (comm->rank == 0 && (!ls_machine_read(key, 3, names, value) || fabs((double)time(NULL) - value[2]) > SECONDS_KEPT))
+    if (comm->rank == 0 &&
+        (!ls_machine_read(key, 3, names, value) || fabs((double)time(NULL) - value[2]) > SECONDS_KEPT))
         value[0] = value[1] = 0;
     LS_TRY(comm->broadcast(comm, value, sizeof value, 0));
     *link = (LsLink){value[0], value[1]};

@@ -25,7 +25,8 @@ typedef struct LsShared {
     float **array;           /* (ranks), each `count` floats, zero at first */
     void **mapping;          /* (ranks) */
     size_t bytes;            /* of a mapping */
-    char *common;            /* `common_bytes`, zero at first, the same memory on every rank of the node; NULL where 0 were asked for */
+    /* `common_bytes`, zero at first, the same memory on every rank of the node; NULL where 0 were asked for */
+    char *common;
     size_t common_bytes;
 } LsShared;
 

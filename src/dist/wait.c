@@ -37,7 +37,8 @@ static LsStatus tell(MPI_Comm watch, int rank, int tag, const char *what)
     static char text[2][TEXT_BYTES]; /* small enough to be on its way when MPI_Isend returns */
     MPI_Request request;
     snprintf(text[tag - TAG_ASK], TEXT_BYTES, "%s", what);
-    LS_TRY(ls_mpi_status(MPI_Isend(text[tag - TAG_ASK], TEXT_BYTES, MPI_CHAR, rank, tag, watch, &request), "MPI_Isend"));
+    LS_TRY(
+        ls_mpi_status(MPI_Isend(text[tag - TAG_ASK], TEXT_BYTES, MPI_CHAR, rank, tag, watch, &request), "MPI_Isend"));
     return ls_mpi_status(MPI_Request_free(&request), "MPI_Request_free");
 }
 

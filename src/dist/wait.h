@@ -10,13 +10,15 @@ typedef struct LsWait {
     const LsComm *comm;
     const char *what; /* "a barrier": for messages, here and at the ranks that ask */
     double since;     /* nothing has moved since then */
-    bool counters;    /* set where only counters in shared memory are waited for: no message stands still while this rank sleeps */
+    /* set where only counters in shared memory are waited for: no message stands still while this rank sleeps */
+    bool counters;
 } LsWait;
 
 LsWait ls_wait_begin(const LsComm *comm, const char *what);
 
-/* Lets others use the core (sleeping, where that holds nothing up), and answers ranks that ask. moved: something has come since the last call. LS_LAUNCH after
- * LOCKSTEP_TIMEOUT seconds without that, with the ranks of which nothing is heard. */
+/* Lets others use the core (sleeping, where that holds nothing up), and answers ranks that ask. moved: something has
+ * come since the last call. LS_LAUNCH after LOCKSTEP_TIMEOUT seconds without that, with the ranks of which nothing
+ * is heard. */
 LsStatus ls_wait_more(LsWait *wait, bool moved) LS_MUST_USE;
 
 /* Until the request is complete. After a failure it still is the library's, with its buffers: end the job

@@ -9,16 +9,18 @@
 #include <omp.h>
 
 enum {
-    A_BYTES = 768 << 10, /* of a packed block of A at most: a good part of the second-level cache */
-    B_BYTES = 12 << 20,  /* of a packed block of B at most */
+    A_BYTES = 768 << 10,    /* of a packed block of A at most: a good part of the second-level cache */
+    B_BYTES = 12 << 20,     /* of a packed block of B at most */
     NEAR_BYTES = 512 << 10, /* of one that stays in the second-level cache */
-    DEPTH = 1536,        /* of a block of k */
-    MOST_ROWS = 512,     /* of a block of A */
-    CHUNK_STEPS = 16,    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
-    PACK_COLUMNS = 256,  /* of a piece of B that is packed at once where its rows are those of k, and how many of these */
+    DEPTH = 1536,           /* of a block of k */
+    MOST_ROWS = 512,        /* of a block of A */
+    /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    CHUNK_STEPS = 16,
+    /* of a piece of B that is packed at once where its rows are those of k, and how many of these */
+    PACK_COLUMNS = 256,
     PACK_DEPTH = 128,
     LARGE_BYTES = 2 << 20, /* a result from this size on was in no near cache, and waits for none to be written */
-    LEAST_COLUMNS = 512  /* of a task */
+    LEAST_COLUMNS = 512    /* of a task */
 };
 
 typedef struct Plan {
@@ -28,7 +30,8 @@ typedef struct Plan {
     bool c_float;
     bool large, nontemporal; /* C; see LsPanelTarget */
     uint8_t *packed_b;       /* (columns / 32) panels */
-    float *partial;          /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and there are several; else NULL */
+    /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and there are several; else NULL */
+    float *partial;
 } Plan;
 
 /* The pieces of a thread. */
@@ -87,7 +90,9 @@ static LsPanelTarget target_of(const Plan *p, int64_t row, int64_t column, int64
     float *partial = p->partial ? p->partial + row * p->tasks.columns + column % p->tasks.columns : NULL;
     float *c = (float *)g->c + row * g->ldc + column;
     LsBfloat16 *half = (LsBfloat16 *)g->c + row * g->ldc + column;
-    LsPanelTarget t = {.to = p->c_float ? (void *)c : to_c ? (void *)half : partial,
+    LsPanelTarget t = {.to = p->c_float ? (void *)c
+                             : to_c     ? (void *)half
+                                        : partial,
                        .to_stride = to_c ? g->ldc : p->tasks.columns,
                        .from = first || p->c_float ? NULL : partial,
                        .from_stride = p->tasks.columns,

@@ -45,14 +45,14 @@ static inline int64_t ls_panel_bytes(int64_t depth, int parts) { return ls_panel
 
 /* Where the sums of a panel of A and one of B go: to = from + sum + (to as it was, if add) + bias. */
 typedef struct LsPanelTarget {
-    void *to;               /* (rows, columns) of float or LsBfloat16 */
+    void *to; /* (rows, columns) of float or LsBfloat16 */
     int64_t to_stride;
-    const float *from;      /* what earlier blocks of k gave, or NULL */
+    const float *from; /* what earlier blocks of k gave, or NULL */
     int64_t from_stride;
-    const void *bias;       /* (columns) of bfloat16, or NULL */
-    int64_t rows, columns;  /* 1 to 32 */
+    const void *bias;      /* (columns) of bfloat16, or NULL */
+    int64_t rows, columns; /* 1 to 32 */
     bool to_float, add;
-    bool nontemporal;       /* 32 columns of whole lines, not added to: written without reading what was there */
+    bool nontemporal; /* 32 columns of whole lines, not added to: written without reading what was there */
 } LsPanelTarget;
 
 void ls_panel_store(const LsPanelTarget *target, const float *sum);

@@ -24,26 +24,26 @@ static inline void fetch(const LsPanelProduct *p, int64_t step)
 /* ---- AMX: four tiles of sums, two of A, two of B ----------------------------------------------------------------- */
 
 /* For each tile register by its number: sums 0 to 3, tiles of A 4 and 5, of B 6 and 7. */
-#define IF_ROWS(what) \
-    if (row_tiles > 1) \
-        what
-#define IF_COLUMNS(what) \
-    if (column_tiles > 1) \
-        what
-#define IF_BOTH(what) \
-    if (row_tiles > 1 && column_tiles > 1) \
-        what
+#define IF_ROWS(what)                                                                                                  \
+    if (row_tiles > 1)                                                                                                 \
+    what
+#define IF_COLUMNS(what)                                                                                               \
+    if (column_tiles > 1)                                                                                              \
+    what
+#define IF_BOTH(what)                                                                                                  \
+    if (row_tiles > 1 && column_tiles > 1)                                                                             \
+    what
 /* A is read once for each panel of B and passes through the first-level cache without staying: that is B's. */
-#define LOAD_A(part)                                      \
-    _tile_stream_loadd(4, a + (part)*LS_STEP_BYTES, 64);         \
+#define LOAD_A(part)                                                                                                   \
+    _tile_stream_loadd(4, a + (part)*LS_STEP_BYTES, 64);                                                               \
     IF_ROWS(_tile_stream_loadd(5, a + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
-#define LOAD_B(part)                                      \
-    _tile_loadd(6, b + (part)*LS_STEP_BYTES, 64);         \
+#define LOAD_B(part)                                                                                                   \
+    _tile_loadd(6, b + (part)*LS_STEP_BYTES, 64);                                                                      \
     IF_COLUMNS(_tile_loadd(7, b + (part)*LS_STEP_BYTES + LS_TILE_BYTES, 64))
-#define MULTIPLY()                                        \
-    _tile_dpbf16ps(0, 4, 6);                              \
-    IF_COLUMNS(_tile_dpbf16ps(1, 4, 7));                  \
-    IF_ROWS(_tile_dpbf16ps(2, 5, 6));                     \
+#define MULTIPLY()                                                                                                     \
+    _tile_dpbf16ps(0, 4, 6);                                                                                           \
+    IF_COLUMNS(_tile_dpbf16ps(1, 4, 7));                                                                               \
+    IF_ROWS(_tile_dpbf16ps(2, 5, 6));                                                                                  \
     IF_BOTH(_tile_dpbf16ps(3, 5, 7))
 
 static inline __attribute__((always_inline)) void amx_tiles(const LsPanelProduct *p, const int parts,
@@ -239,10 +239,7 @@ const LsPanelKernel *ls_panel_kernel(void)
     return isa >= LS_ISA_V4_AMX ? &amx : isa >= LS_ISA_V4_BF16 ? &dot : NULL;
 }
 
-const LsPanelKernel *ls_panel_tiles(void)
-{
-    return ls_isa() >= LS_ISA_V4_AMX ? ls_panel_kernel() : NULL;
-}
+const LsPanelKernel *ls_panel_tiles(void) { return ls_isa() >= LS_ISA_V4_AMX ? ls_panel_kernel() : NULL; }
 
 #else
 

@@ -41,7 +41,8 @@ static __attribute__((noinline)) Parts split_large(__m512i x, __mmask16 large)
 
 static inline __attribute__((always_inline)) Parts split(__m512i x)
 {
-    __mmask16 large = _mm512_cmp_epu32_mask(_mm512_slli_epi32(x, 1), _mm512_set1_epi32((int)0xfe000000), _MM_CMPINT_NLT);
+    __mmask16 large =
+        _mm512_cmp_epu32_mask(_mm512_slli_epi32(x, 1), _mm512_set1_epi32((int)0xfe000000), _MM_CMPINT_NLT);
     if (__builtin_expect(large != 0, 0))
         return split_large(x, large);
     __m512i first = nearest(x), rest = difference(x, first), second = nearest(rest);
@@ -62,10 +63,7 @@ static inline __attribute__((always_inline)) __m512i in_pairs(__m512i x, __m512i
 
 /* ---- One tile: 16 rows by 32 of k -------------------------------------------------------------------------------- */
 
-static inline void store(uint8_t *out, int i, __m512i x)
-{
-    _mm512_store_si512(out + i * 64, x);
-}
+static inline void store(uint8_t *out, int i, __m512i x) { _mm512_store_si512(out + i * 64, x); }
 
 static inline __attribute__((always_inline)) void tile_of_floats(const float *x, int64_t stride, const bool along_k,
                                                                  const bool right, uint8_t *out)
@@ -112,14 +110,14 @@ static inline __attribute__((always_inline)) void tile_of_bfloat16(const uint16_
         store(out, i, pairs[i]);
 }
 
-#define FORM(name, along_k, right)                                           \
-    static void floats_##name(const void *x, int64_t stride, uint8_t *out)   \
-    {                                                                        \
-        tile_of_floats(x, stride, along_k, right, out);                      \
-    }                                                                        \
-    static void bfloat16_##name(const void *x, int64_t stride, uint8_t *out) \
-    {                                                                        \
-        tile_of_bfloat16(x, stride, along_k, right, out);                    \
+#define FORM(name, along_k, right)                                                                                     \
+    static void floats_##name(const void *x, int64_t stride, uint8_t *out)                                             \
+    {                                                                                                                  \
+        tile_of_floats(x, stride, along_k, right, out);                                                                \
+    }                                                                                                                  \
+    static void bfloat16_##name(const void *x, int64_t stride, uint8_t *out)                                           \
+    {                                                                                                                  \
+        tile_of_bfloat16(x, stride, along_k, right, out);                                                              \
     }
 FORM(rows_left, true, false)
 FORM(rows_right, true, true)
@@ -133,8 +131,9 @@ typedef void (*PackTile)(const void *x, int64_t stride, uint8_t *out);
 
 static PackTile pack_tile_of(const LsPanelSource *s)
 {
-    static const PackTile of[2][2][2] = {{{bfloat16_k_left, bfloat16_k_right}, {bfloat16_rows_left, bfloat16_rows_right}},
-                                         {{floats_k_left, floats_k_right}, {floats_rows_left, floats_rows_right}}};
+    static const PackTile of[2][2][2] = {
+        {{bfloat16_k_left, bfloat16_k_right}, {bfloat16_rows_left, bfloat16_rows_right}},
+        {{floats_k_left, floats_k_right}, {floats_rows_left, floats_rows_right}}};
     return of[s->is_float][s->along_k][s->right];
 }
 
@@ -179,10 +178,12 @@ void ls_panel_pack(const LsPanelSource *s, int64_t row, int64_t rows, int64_t fr
 {
     const Lines l = lines_of(s);
     const PackTile pack = pack_tile_of(s);
-    const char *x = (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
+    const char *x =
+        (const char *)s->data + (s->along_k ? row * l.line + from * l.bytes : from * l.line + row * l.bytes);
     int64_t steps = ls_panel_steps(depth), step_bytes = (s->is_float ? LS_FLOAT_PARTS : 1) * LS_STEP_BYTES,
             panels = ls_ceil_div(rows, LS_PANEL);
-    int64_t wide = LS_PANEL * l.bytes / LS_ALIGN, each = LS_PANEL * wide; /* lines of a panel's step: in a row, in all */
+    /* lines of a panel's step: in a row, in all */
+    int64_t wide = LS_PANEL * l.bytes / LS_ALIGN, each = LS_PANEL * wide;
     if (s->along_k) {
         for (int64_t p = 0; p < panels; p++)
             for (int64_t step = 0; step < steps; step++) {

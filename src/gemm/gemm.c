@@ -24,8 +24,8 @@ const LsGemmKernel *const *ls_gemm_kernels(void) { return kernels; }
 LsStatus ls_gemm_check(const LsGemm *g)
 {
     bool sizes = g->m >= 0 && g->n >= 0 && g->k >= 0, fits = sizes && g->ldc >= g->n &&
-                 (g->read_a || g->lda >= (g->transpose_a ? g->m : g->k)) &&
-                 (g->read_b || g->ldb >= (g->transpose_b ? g->k : g->n));
+                                                             (g->read_a || g->lda >= (g->transpose_a ? g->m : g->k)) &&
+                                                             (g->read_b || g->ldb >= (g->transpose_b ? g->k : g->n));
     if (!fits)
         return ls_fail(LS_ERROR,
                        "matrix product of (%lld, %lld) and (%lld, %lld) with strides %lld, %lld, %lld: a stride is "
@@ -94,7 +94,9 @@ const char *ls_gemm_kernel_name(const LsGemm *g) { return has_sizes(g) ? ls_gemm
 /* The sum is empty. */
 static void run_empty(const LsGemm *g)
 {
-    size_t bytes = g->type == LS_GEMM_FLOAT64 ? sizeof(double) : ls_gemm_c_float(g) ? sizeof(float) : sizeof(LsBfloat16);
+    size_t bytes = g->type == LS_GEMM_FLOAT64 ? sizeof(double)
+                   : ls_gemm_c_float(g)       ? sizeof(float)
+                                              : sizeof(LsBfloat16);
     for (int64_t i = 0; i < g->m; i++) {
         if (!g->accumulate)
             memset((char *)g->c + (size_t)(i * g->ldc) * bytes, 0, (size_t)g->n * bytes);

@@ -1,9 +1,9 @@
 /* Dense matrix products: what every op calls.
  *
- * C (m, n) = op(A) (m, k) op(B) (k, n), row-major; op is the identity or the transpose, as named. Then, in this order:
- * + C as it was, if accumulate; + bias (n) to every row. Products and sums are float (double for LS_GEMM_FLOAT64), C is
- * rounded once. The same bits for any number of threads; which kernel does it depends on the product and the
- * instruction set alone.
+ * C (m, n) = op(A) (m, k) op(B) (k, n), row-major; op is the identity or the transpose, as named. Then, in this
+ * order: + C as it was, if accumulate; + bias (n) to every row. Products and sums are float (double for
+ * LS_GEMM_FLOAT64), C is rounded once. The same bits for any number of threads; which kernel does it depends on the
+ * product and the instruction set alone.
  *
  * Product of x: (T, C) with a weight w: (N, C), y = x w^T:
  *
@@ -43,8 +43,8 @@ typedef struct LsGemm {
      * (int8x3.h). */
     bool a_rowwise_error;
     const void *bias; /* (n) or NULL */
-    /* Not NULL: (m), = or, with add_row_sums, += the sum of each row of op(A), made while A is packed. Only for products
-     * of which ls_gemm_sums_rows says so. */
+    /* Not NULL: (m), = or, with add_row_sums, += the sum of each row of op(A), made while A is packed. Only for
+     * products of which ls_gemm_sums_rows says so. */
     float *row_sums;
     bool add_row_sums;
     /* Not NULL: called once for every finished piece of C (all pieces together are C, none overlap), on the thread that
@@ -55,7 +55,8 @@ typedef struct LsGemm {
 
 /* Called outside or inside an OpenMP parallel region (then it runs on the calling thread alone). */
 LsStatus ls_gemm(const LsGemm *gemm) LS_MUST_USE;
-/* Two of them, neither of which needs what the other makes, in one go where that spares threads a wait for each other. */
+/* Two of them, neither of which needs what the other makes, in one go where that spares threads a wait for each
+ * other. */
 LsStatus ls_gemm_both(const LsGemm *first, const LsGemm *second) LS_MUST_USE;
 /* The product can make row_sums too. */
 bool ls_gemm_sums_rows(const LsGemm *gemm);

@@ -1,5 +1,5 @@
-/* Products of many rows with weights of 8 bits: blocks of these are widened to the type of A, each used for all rows of A
- * while it is in the cache. */
+/* Products of many rows with weights of 8 bits: blocks of these are widened to the type of A, each used for all rows
+ * of A while it is in the cache. */
 #include "base/bfloat16.h"
 #include "gemm/kernel.h"
 #include "gemm/workspace.h"

@@ -16,21 +16,23 @@ extern const LsGemmKernel ls_gemm_kernel_int8x3_amx, ls_gemm_kernel_simd_f32_v4;
 
 enum {
     TILE = LS_INT8X3_TILE,
-    DEPTH = 1024,      /* of a block of k at most: a longer one rounds fewer sums to float, but shares a power of two among more numbers */
-    ROWS = 128,        /* of a block of A */
+    /* of a block of k at most: a longer one rounds fewer sums to float, but shares a power of two among more numbers */
+    DEPTH = 1024,
+    ROWS = 128,         /* of a block of A */
     B_BYTES = 12 << 20, /* of a packed block of B at most */
-    CHUNK = 12,        /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
-    A_STAYS = 28 << 10, /* bytes of A that stay there instead while B passes by, where as much has two panels: four at k = 128 */
+    CHUNK = 12,         /* steps of a panel of B that stay in the first-level cache while the panels of A pass by */
+    /* bytes of A that stay there instead while B passes by, where as much has two panels: four at k = 128 */
+    A_STAYS = 28 << 10,
     VECTOR_COLUMNS = 256, /* of a piece that vectors do */
-    LEAST_ROWS = 64,   /* of a task where there are few */
-    LEAST_COLUMNS = 512, /* of a task */
+    LEAST_ROWS = 64,      /* of a task where there are few */
+    LEAST_COLUMNS = 512,  /* of a task */
     SUM = LS_INT8X3_DIGITS * TILE * TILE
 };
 
 typedef struct Plan {
     LsGemmTasks tasks;
     LsInt8x3Source a, b;
-    uint8_t *packed_b;     /* (columns / 16) panels */
+    uint8_t *packed_b;      /* (columns / 16) panels */
     LsInt8x3Scale *scale_b; /* of each */
 } Plan;
 
@@ -120,16 +122,16 @@ static void multiply_wide(const Plan *p, const LsGemmBlock *b, const LsGemmTask 
 
 /* ---- Tiles ------------------------------------------------------------------------------------------------------- */
 
-static void store_tile(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, const int32_t *sum, const LsInt8x3Scale *of_a,
-                 const LsInt8x3Scale *of_b)
+static void store_tile(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, const int32_t *sum,
+                       const LsInt8x3Scale *of_a, const LsInt8x3Scale *of_b)
 {
     const LsGemm *g = p->tasks.g;
     LsInt8x3Target target = {.c = (float *)g->c + t->row * g->ldc + t->column,
-                            .ldc = g->ldc,
-                            .rows = t->rows,
-                            .columns = t->columns,
-                            .add = !b->first || g->accumulate,
-                            .bias = b->last && g->bias ? (const float *)g->bias + t->column : NULL};
+                             .ldc = g->ldc,
+                             .rows = t->rows,
+                             .columns = t->columns,
+                             .add = !b->first || g->accumulate,
+                             .bias = b->last && g->bias ? (const float *)g->bias + t->column : NULL};
     ls_int8x3_store(&target, sum, of_a, of_b);
 }
 
@@ -164,13 +166,14 @@ static bool multiply_column(const Plan *p, const LsGemmBlock *b, const LsGemmTas
             /* Two in turn, where that is enough, leave the first-level cache to the panels. */
             int32_t *sum = sums[steps > chunk ? i : given == sums[0]];
             LsInt8x3Product product = {.a = a + i * panel + step * LS_INT8X3_STEP_BYTES,
-                                      .b = right + step * LS_INT8X3_STEP_BYTES,
-                                      .steps = ls_least(chunk, steps - step), .a_stays = rows_that_stay(b->depth) > 0,
-                                      .add = step > 0,
-                                      .sum = sum,
-                                      .next =
-                                          right + (step + chunk) * LS_INT8X3_STEP_BYTES + i * chunk * lines * LS_ALIGN,
-                                      .lines = lines};
+                                       .b = right + step * LS_INT8X3_STEP_BYTES,
+                                       .steps = ls_least(chunk, steps - step),
+                                       .a_stays = rows_that_stay(b->depth) > 0,
+                                       .add = step > 0,
+                                       .sum = sum,
+                                       .next =
+                                           right + (step + chunk) * LS_INT8X3_STEP_BYTES + i * chunk * lines * LS_ALIGN,
+                                       .lines = lines};
             if (complete) {
                 product.result = (const float *)p->tasks.g->c + tile.row * p->tasks.g->ldc + tile.column;
                 product.result_stride = p->tasks.g->ldc, product.result_rows = tile.rows;
@@ -193,7 +196,7 @@ static void pack_right(void *self, const LsGemmBlock *b, int64_t column, int64_t
 {
     const Plan *p = self;
     ls_int8x3_pack(&p->b, b->column + column, columns, b->from + from, depth, ((Own *)own)->copy,
-                  p->packed_b + column / TILE * ls_int8x3_bytes(b->depth), p->scale_b + column / TILE, NULL);
+                   p->packed_b + column / TILE * ls_int8x3_bytes(b->depth), p->scale_b + column / TILE, NULL);
 }
 
 /* The rows of a task, and the sums of all rows with the first columns. */
@@ -201,7 +204,8 @@ static void pack_left(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, 
 {
     const LsGemm *g = p->tasks.g;
     float sums[ROWS];
-    ls_int8x3_pack(&p->a, t->row, t->rows, b->from, b->depth, o->copy, o->packed_a, o->scale_a, with_sums ? sums : NULL);
+    ls_int8x3_pack(&p->a, t->row, t->rows, b->from, b->depth, o->copy, o->packed_a, o->scale_a,
+                   with_sums ? sums : NULL);
     for (int64_t i = 0; with_sums && i < t->rows; i++)
         g->row_sums[t->row + i] = (!b->first || g->add_row_sums ? g->row_sums[t->row + i] : 0) + sums[i];
 }
@@ -238,7 +242,8 @@ typedef struct Shares {
 static Shares shares_of(const LsGemm *g, int64_t depth, int64_t rows)
 {
     LsGemm piece = vector_piece(g, depth);
-    Shares s = {.a = ls_ceil_div(rows, TILE) * ls_int8x3_bytes(depth), .copy = ls_int8x3_copy(depth) * (int64_t)sizeof(float),
+    Shares s = {.a = ls_ceil_div(rows, TILE) * ls_int8x3_bytes(depth),
+                .copy = ls_int8x3_copy(depth) * (int64_t)sizeof(float),
                 .vectors = ls_round_up(ls_gemm_kernel_simd_f32_v4.alone_space(&piece), LS_ALIGN)};
     s.all = s.a + s.copy + s.vectors;
     return s;

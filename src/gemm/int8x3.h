@@ -7,18 +7,18 @@
  *     x y = 2^(e + f - 30) (2^16 x1 y1 + 2^8 (x1 y2 + x2 y1) + (x1 y3 + x2 y2 + x3 y1)) + what x2 y3 + x3 y2 and x3 y3 would add
  *
  * (Ootomo, Ozaki, Yokota 2024, "DGEMM on integer matrix multiplication unit"; Ozaki, Ogita, Oishi, Rump 2012 for the
- * splitting). The tiles sum each bracket over the block in 32 bits without any error, so that the float sum has as many
- * roundings as there are blocks; six products of 8 bits take half the time of the six of 16 bits that a float's three
- * bfloat16 parts would need.
+ * splitting). The tiles sum each bracket over the block in 32 bits without any error, so that the float sum has as
+ * many roundings as there are blocks; six products of 8 bits take half the time of the six of 16 bits that a float's
+ * three bfloat16 parts would need.
  *
- * Error of an element, u = 2^-24: in every block at most 12.2 u max|a| max|b| for each of its k, and the float sum over
- * blocks. Signs are random in practice: for normal numbers and k from 128 to 50,257 the root mean square of the error
- * is 1.4 to 2 times that of sums in float vectors, most of it from the digits' products left out.
+ * Error of an element, u = 2^-24: in every block at most 12.2 u max|a| max|b| for each of its k, and the float sum
+ * over blocks. Signs are random in practice: for normal numbers and k from 128 to 50,257 the root mean square of the
+ * error is 1.4 to 2 times that of sums in float vectors, most of it from the digits' products left out.
  *
  * What one power of two for a row cannot carry are a few numbers of one size among many that are far smaller. So
- * packing counts: where more than a quarter of the numbers of a row, zeros aside, are below 2^-10 of its power of two,
- * or one is not finite, its panel is `wide`, and float vectors multiply it instead. LsGemm.a_rowwise_error says that this
- * is not needed. Numbers below 2^-104 have fewer bits.
+ * packing counts: where more than a quarter of the numbers of a row, zeros aside, are below 2^-10 of its power of
+ * two, or one is not finite, its panel is `wide`, and float vectors multiply it instead. LsGemm.a_rowwise_error says
+ * that this is not needed. Numbers below 2^-104 have fewer bits.
  */
 #ifndef LS_GEMM_INT8X3_H
 #define LS_GEMM_INT8X3_H
@@ -26,9 +26,10 @@
 #include "gemm/gemm.h"
 
 enum {
-    LS_INT8X3_TILE = 16,         /* rows of a panel of A, columns of a panel of B */
-    LS_INT8X3_STEP = 64,         /* of k, in a tile */
-    LS_INT8X3_TILE_BYTES = 1024, /* A: (16 rows, 16 fours of k, 4); B: (16 fours of k, 16 columns, 4); four i is of k = i, 16 + i, 32 + i, 48 + i */
+    LS_INT8X3_TILE = 16, /* rows of a panel of A, columns of a panel of B */
+    LS_INT8X3_STEP = 64, /* of k, in a tile */
+    /* A: (16 rows, 16 fours of k, 4); B: (16 fours of k, 16 columns, 4); four i is of k = i, 16 + i, 32 + i, 48 + i */
+    LS_INT8X3_TILE_BYTES = 1024,
     LS_INT8X3_DIGITS = 3,
     LS_INT8X3_TOGETHER = 4, /* panels that are packed at once */
     LS_INT8X3_STEP_BYTES = LS_INT8X3_DIGITS * LS_INT8X3_TILE_BYTES
@@ -37,7 +38,7 @@ enum {
 /* Which numbers a panel holds, besides the tiles: (steps, 3 digits, tile). */
 typedef struct LsInt8x3Scale {
     float scale[LS_INT8X3_TILE]; /* a row's half of 2^(e + f - 30): 2^(e - 15) */
-    bool wide;                  /* some row is, or is not finite: the tiles say nothing of it */
+    bool wide;                   /* some row is, or is not finite: the tiles say nothing of it */
 } LsInt8x3Scale;
 
 /* An operand seen as rows of k: those of A, or the columns of B. */
@@ -62,7 +63,7 @@ static inline int64_t ls_int8x3_copy(int64_t depth)
  * zero. scale: of each panel. sums: the sum of each row, for whole panels, or NULL; only where neighbours in memory are
  * rows. */
 void ls_int8x3_pack(const LsInt8x3Source *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
-                   uint8_t *out, LsInt8x3Scale *scale, float *sums);
+                    uint8_t *out, LsInt8x3Scale *scale, float *sums);
 
 /* sum: (3 brackets, 16, 16), = a b or += a b over `steps` steps. While the tiles are busy, memory is asked for `lines`
  * cache lines a step from `next` on. Between ls_tiles_begin and ls_tiles_end. */
@@ -74,7 +75,8 @@ typedef struct LsInt8x3Product {
     int32_t *sum;
     const uint8_t *next;
     int64_t lines;
-    const float *result; /* rows of C that will be written: asked for a few in every step, all at once would wait; NULL: none */
+    /* rows of C that will be written: asked for a few in every step, all at once would wait; NULL: none */
+    const float *result;
     int64_t result_stride, result_rows;
 } LsInt8x3Product;
 

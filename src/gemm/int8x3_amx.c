@@ -78,7 +78,8 @@ void ls_int8x3_store(const LsInt8x3Target *t, const int32_t *sum, const LsInt8x3
         float *c = t->c + i * t->ldc;
         __m512 x = _mm512_fmadd_ps(bracket(sum, 1, i), second, bracket(sum, 2, i));
         x = _mm512_fmadd_ps(bracket(sum, 0, i), first, x);
-        x = _mm512_mul_ps(x, _mm512_set1_ps(a->scale[i])); /* one at a time: their product may overflow where the whole does not */
+        /* one at a time: their product may overflow where the whole does not */
+        x = _mm512_mul_ps(x, _mm512_set1_ps(a->scale[i]));
         x = _mm512_fmadd_ps(x, scale, _mm512_maskz_loadu_ps(add, c));
         _mm512_mask_storeu_ps(c, mask, _mm512_add_ps(x, bias));
     }

@@ -73,7 +73,8 @@ static inline __attribute__((always_inline)) void copy_lines(const LsInt8x3Sourc
 #pragma GCC unroll 4
         for (int j = 0; j < panels; j++) {
             _mm_prefetch((const char *)(x + AHEAD * stride + j * TILE), _MM_HINT_T0);
-            __m512i line = j == panels - 1 ? _mm512_maskz_loadu_epi32(last, x + j * TILE) : _mm512_loadu_si512(x + j * TILE);
+            __m512i line =
+                j == panels - 1 ? _mm512_maskz_loadu_epi32(last, x + j * TILE) : _mm512_loadu_si512(x + j * TILE);
             __m512i *most = j == 0 ? &a : j == 1 ? &b : j == 2 ? &c : &d;
             __m512 *sum = j == 0 ? &sum_a : j == 1 ? &sum_b : j == 2 ? &sum_c : &sum_d;
             *most = larger(*most, line);
@@ -143,7 +144,8 @@ typedef struct Work {
     __m512i few[TILE];
 } Work;
 
-/* A tile's 64 of k come in fours that lie 16 apart, which takes the fewest instructions along k: 0 16 32 48, 1 17 ... */
+/* A tile's 64 of k come in fours that lie 16 apart, which takes the fewest instructions along k: 0 16 32 48, 1 17
+ * ... */
 static inline __attribute__((always_inline)) void pack_piece(Piece p, const bool along_k, const bool right, Work *w,
                                                              uint8_t *out)
 {
@@ -252,7 +254,7 @@ static void pack_rows(const LsInt8x3Source *s, const float *x, int64_t rows, int
     for (int64_t k = 0, asked = 0; k < depth; k += STEP, asked += STEP_LINES, out += LS_INT8X3_STEP_BYTES) {
         if (more)
             ls_prefetch_rows(x + TILE * s->stride, s->stride * (int64_t)sizeof *x, (depth + LINE - 1) / LINE, asked,
-                            STEP_LINES);
+                             STEP_LINES);
         (s->right ? rows_right : rows_left)(rows_at(s, x + k, rows, depth - k, copy), &w, out);
     }
     scale->wide = scale->wide || (!s->by_largest && rows_are_wide(s, x, rows, depth, &w));
@@ -286,14 +288,15 @@ static void pack_lines(const LsInt8x3Source *s, const float *x, int64_t rows, in
 }
 
 void ls_int8x3_pack(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
-                   uint8_t *out, LsInt8x3Scale *scale, float *sums)
+                    uint8_t *out, LsInt8x3Scale *scale, float *sums)
 {
     const float *x = s->data + (s->along_k ? row * s->stride + from : from * s->stride + row);
     const int64_t together = s->along_k ? TILE : TILE * LS_INT8X3_TOGETHER;
     for (int64_t i = 0, here; i < rows; i += here) {
         here = ls_least(together, rows - i);
-        (s->along_k ? pack_rows : pack_lines)(s, x + i * (s->along_k ? s->stride : 1), here, depth, i + here < rows, copy,
-                                              out + i / TILE * ls_int8x3_bytes(depth), scale + i / TILE, sums ? sums + i : NULL);
+        (s->along_k ? pack_rows : pack_lines)(s, x + i * (s->along_k ? s->stride : 1), here, depth, i + here < rows,
+                                              copy, out + i / TILE * ls_int8x3_bytes(depth), scale + i / TILE,
+                                              sums ? sums + i : NULL);
     }
 }
 

@@ -1,6 +1,6 @@
-/* The table of kernels: ways to do a product, one line each in kernels.def. Of those that the machine has and that can
- * do a product, the one that takes the fewest seconds by its own estimate does it; LOCKSTEP_GEMM names another, for tests
- * and comparisons. */
+/* The table of kernels: ways to do a product, one line each in kernels.def. Of those that the machine has and that
+ * can do a product, the one that takes the fewest seconds by its own estimate does it; LOCKSTEP_GEMM names another,
+ * for tests and comparisons. */
 #ifndef LS_GEMM_KERNEL_H
 #define LS_GEMM_KERNEL_H
 

@@ -31,8 +31,17 @@ void ls_gemm_record_always(const LsGemm *g)
 {
     if (g->b_scale || g->type == LS_GEMM_FLOAT64)
         return;
-    LsGemmShape one = {g->m, g->n, g->k, g->transpose_a, g->transpose_b, g->accumulate, g->c_float, g->bias != NULL, g->type,
-                       omp_in_parallel(), 1};
+    LsGemmShape one = {g->m,
+                       g->n,
+                       g->k,
+                       g->transpose_a,
+                       g->transpose_b,
+                       g->accumulate,
+                       g->c_float,
+                       g->bias != NULL,
+                       g->type,
+                       omp_in_parallel(),
+                       1};
 #pragma omp critical(ls_gemm_record)
     {
         int at = 0;

@@ -14,7 +14,7 @@ typedef struct LsGemmShape {
     int64_t m, n, k;
     bool transpose_a, transpose_b, accumulate, c_float, bias;
     LsGemmType type;
-    bool alone;    /* from inside a parallel region: one thread each, several at a time */
+    bool alone; /* from inside a parallel region: one thread each, several at a time */
     int64_t calls;
 } LsGemmShape;
 

@@ -11,7 +11,8 @@
 #include <omp.h>
 
 enum {
-    /* Of a task at most: 240 KiB of A in the second-level cache; that of processors with AVX-512 holds twice as much. */
+    /* Of a task at most: 240 KiB of A in the second-level cache; that of processors with AVX-512 holds twice as
+     * much. */
     ROWS = LS_SIMD_DEPTH > 256 ? 192 : 240,
     COLUMNS = 1024,         /* of a task at most */
     LEAST_COLUMNS = 256,    /* of a task, where A is packed for each */
@@ -25,13 +26,15 @@ typedef struct Plan {
     LsGemmTasks tasks;
     LsSimdSource a, b;
     float *packed_b; /* (depth / LS_SIMD_DEPTH) blocks of (columns / 16) vectors */
-    float *partial;  /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and has several; else NULL */
+    /* (m, columns): sums over the blocks of k so far, where C is bfloat16 and has several; else NULL */
+    float *partial;
 } Plan;
 
 /* What a thread has for itself. */
 typedef struct Own {
     float *packed_a; /* (task_rows / LS_SIMD_ROWS) panels */
-    float *sums;     /* (task_rows, task_columns) where C is bfloat16 and a block has several LS_SIMD_DEPTH; else NULL */
+    /* (task_rows, task_columns) where C is bfloat16 and a block has several LS_SIMD_DEPTH; else NULL */
+    float *sums;
 } Own;
 
 static int64_t columns_packed(int64_t columns) { return ls_round_up(columns, LS_LANES); }
@@ -109,8 +112,8 @@ static void pack_right(void *self, const LsGemmBlock *b, int64_t column, int64_t
 static LsSimdTarget target_of(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, int64_t from, const Own *own)
 {
     const LsGemm *g = p->tasks.g;
-    const bool c_float = ls_gemm_c_float(g), first = from == 0 && b->first, block_ends = from + LS_SIMD_DEPTH >= b->depth,
-               last = block_ends && b->last;
+    const bool c_float = ls_gemm_c_float(g), first = from == 0 && b->first,
+               block_ends = from + LS_SIMD_DEPTH >= b->depth, last = block_ends && b->last;
     LsSimdTarget target = {.bias_bfloat16 = g->type == LS_GEMM_BFLOAT16};
     if (c_float || last) {
         target.to = (char *)g->c + (t->row * g->ldc + t->column) * (c_float ? 4 : 2);
@@ -138,8 +141,8 @@ static LsSimdTarget target_of(const Plan *p, const LsGemmBlock *b, const LsGemmT
     return target;
 }
 
-/* A tile can read floats as they stand, which saves packing them, unless rows would fall on each other in the first-level
- * cache, or (transposed) lie on many pages while many panels of B pass by. */
+/* A tile can read floats as they stand, which saves packing them, unless rows would fall on each other in the
+ * first-level cache, or (transposed) lie on many pages while many panels of B pass by. */
 static bool reads_direct(const LsGemm *g, int64_t columns)
 {
     enum { PAGE_FLOATS = 1024, NEAR_COLUMNS = 192, NEAR_STRIDE = 512 };
@@ -151,7 +154,8 @@ static bool reads_direct(const LsGemm *g, int64_t columns)
 static LsSimdLeft left_of(const LsGemm *g, int64_t row, int64_t from)
 {
     const float *a = ls_gemm_at(g->a, sizeof(float), g->lda, g->transpose_a, row, from);
-    return g->transpose_a ? (LsSimdLeft){a, 1, g->lda, LS_SIMD_ROWS} : (LsSimdLeft){a, g->lda, 1, LS_SIMD_ROWS * g->lda};
+    return g->transpose_a ? (LsSimdLeft){a, 1, g->lda, LS_SIMD_ROWS}
+                          : (LsSimdLeft){a, g->lda, 1, LS_SIMD_ROWS * g->lda};
 }
 
 static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *t, bool new_rows, void *own)
@@ -184,8 +188,9 @@ static Layout layout_of(const Plan *p, int64_t threads)
     const LsGemmTasks *t = &p->tasks;
     const int64_t size = (int64_t)sizeof(float), depth = ls_least(t->g->k, t->depth);
     const bool narrow = !ls_gemm_c_float(t->g);
-    Layout l = {.b = ls_round_up(columns_packed(ls_least(t->columns, t->g->n)) * depth * size, LS_ALIGN),
-                .a = ls_round_up(ls_round_up(t->task_rows, LS_SIMD_ROWS) * ls_least(depth, LS_SIMD_DEPTH) * size, LS_ALIGN)};
+    Layout l = {
+        .b = ls_round_up(columns_packed(ls_least(t->columns, t->g->n)) * depth * size, LS_ALIGN),
+        .a = ls_round_up(ls_round_up(t->task_rows, LS_SIMD_ROWS) * ls_least(depth, LS_SIMD_DEPTH) * size, LS_ALIGN)};
     if (narrow && t->g->k > t->depth)
         l.partial = ls_round_up(t->g->m * t->columns * size, LS_ALIGN);
     if (narrow && depth > LS_SIMD_DEPTH)
@@ -274,7 +279,8 @@ static double picoseconds(const LsGemm *g)
 
 static int64_t workspace_most(int64_t columns, LsGemmType type)
 {
-    int64_t size = (int64_t)sizeof(float), a = ROWS * LS_SIMD_DEPTH * size, sums = ROWS * ls_least(columns, COLUMNS) * size;
+    int64_t size = (int64_t)sizeof(float), a = ROWS * LS_SIMD_DEPTH * size,
+            sums = ROWS * ls_least(columns, COLUMNS) * size;
     int64_t b = ls_least(B_BYTES, columns * columns * size);
     return b + ls_threads() * (a + (type == LS_GEMM_BFLOAT16 ? sums : 0));
 }

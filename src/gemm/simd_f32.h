@@ -30,17 +30,19 @@ typedef struct LsSimdSource {
     int64_t stride; /* elements from row to row, or from k to k */
     bool along_k;   /* neighbours in memory are neighbours in k, not rows */
     bool bfloat16;
-    LsGemmRead *read; /* `data` is its own, stride means nothing; along_k: called for (rows, k), else for (k, rows) */
+    /* `data` is its own, stride means nothing; along_k: called for (rows, k), else for (k, rows) */
+    LsGemmRead *read;
 } LsSimdSource;
 
-/* A block of A: panels of LS_SIMD_ROWS rows, (depth, LS_SIMD_ROWS) each; rows beyond the last are zero. sums: = or += the
- * sum of each row, or NULL; only where neighbours in memory are rows. */
+/* A block of A: panels of LS_SIMD_ROWS rows, (depth, LS_SIMD_ROWS) each; rows beyond the last are zero. sums: = or
+ * += the sum of each row, or NULL; only where neighbours in memory are rows. */
 void ls_simd_pack_a(const LsSimdSource *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out,
                     float *sums, bool add_sums);
 
 /* A block of B: panels of LS_SIMD_COLUMNS columns, (depth, columns) each, the last of fewer vectors where it has fewer;
  * columns beyond the last are zero to the end of a vector. */
-void ls_simd_pack_b(const LsSimdSource *source, int64_t column, int64_t columns, int64_t from, int64_t depth, float *out);
+void ls_simd_pack_b(const LsSimdSource *source, int64_t column, int64_t columns, int64_t from, int64_t depth,
+                    float *out);
 
 /* Where a tile's sums go: to = sum (+ from) (+ to as it was, if add) (+ bias). */
 typedef struct LsSimdTarget {

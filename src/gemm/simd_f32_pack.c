@@ -90,8 +90,8 @@ LS_INLINE void transpose(Row x[LANES])
 /* ---- One panel --------------------------------------------------------------------------------------------------- */
 
 /* One square: x: (side rows, up to LANES of k) -> out: (LANES of k, side), `width` from k to k. */
-LS_INLINE void pack_square(const void *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16, const int side,
-                           const int width, float *out)
+LS_INLINE void pack_square(const void *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16,
+                           const int side, const int width, float *out)
 {
     Row square[LANES];
 #pragma GCC unroll 8
@@ -104,11 +104,11 @@ LS_INLINE void pack_square(const void *x, int64_t stride, int64_t rows, int64_t 
             memcpy(out + i * width, &square[i], (size_t)side * sizeof(float));
 }
 
-/* x: (rows, depth) -> out: (depth, width); `next`: what lies one panel further is asked for. A cache line of a row is used
- * up before the next rows are read: rows often lie 4 KiB apart, where all of them share a few lines of the first-level
- * cache. */
-LS_INLINE void pack_rows(const char *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16, const int width,
-                         bool next, float *out)
+/* x: (rows, depth) -> out: (depth, width); `next`: what lies one panel further is asked for. A cache line of a row
+ * is used up before the next rows are read: rows often lie 4 KiB apart, where all of them share a few lines of the
+ * first-level cache. */
+LS_INLINE void pack_rows(const char *x, int64_t stride, int64_t rows, int64_t depth, const bool bfloat16,
+                         const int width, bool next, float *out)
 {
     const int64_t bytes = bfloat16 ? 2 : 4;
     for (int64_t p = 0; p < depth; p += LINE)
@@ -123,13 +123,14 @@ LS_INLINE void pack_rows(const char *x, int64_t stride, int64_t rows, int64_t de
 #pragma GCC unroll 4
             for (int q = 0; q < LINE; q += LANES)
                 if (p + q < depth)
-                    pack_square(at + q * bytes, stride, rows - r, depth - p - q, bfloat16, side, width, out + (p + q) * width + r);
+                    pack_square(at + q * bytes, stride, rows - r, depth - p - q, bfloat16, side, width,
+                                out + (p + q) * width + r);
         }
 }
 
 /* x: (lines, rows) -> out: (lines, width), whose sums over the lines are added to `sums` if it is not NULL. */
-LS_INLINE void copy_lines(const void *x, int64_t stride, int64_t rows, int64_t lines, const bool bfloat16, const int width,
-                          float *out, float *sums)
+LS_INLINE void copy_lines(const void *x, int64_t stride, int64_t rows, int64_t lines, const bool bfloat16,
+                          const int width, float *out, float *sums)
 {
 #pragma GCC unroll 12
     for (int r = 0; r < width; r += LANES) {
@@ -192,7 +193,8 @@ LS_INLINE void pack_block(const LsSimdSource *s, const void *x, int64_t stride, 
     const int64_t bytes = bfloat16 ? 2 : 4;
     if (s->along_k) {
         for (int64_t i = 0; i < rows; i += width, out += panel)
-            pack_rows((const char *)x + i * stride * bytes, stride, rows - i, depth, bfloat16, width, i + width < rows, out);
+            pack_rows((const char *)x + i * stride * bytes, stride, rows - i, depth, bfloat16, width, i + width < rows,
+                      out);
         return;
     }
     for (int64_t p = 0; p < depth; p += LINES)
@@ -243,8 +245,8 @@ static void pack_read(const LsSimdSource *s, int64_t row, int64_t rows, int64_t 
     }
 }
 
-static void pack(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width, float *out,
-                 float *sums)
+static void pack(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width,
+                 float *out, float *sums)
 {
     int64_t at = s->along_k ? row * s->stride + from : from * s->stride + row;
     if (s->read)
@@ -253,8 +255,8 @@ static void pack(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from,
         pack_panels(s, (const char *)s->data + at * (s->bfloat16 ? 2 : 4), rows, depth, width, out, sums);
 }
 
-void ls_simd_pack_a(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out, float *sums,
-                    bool add_sums)
+void ls_simd_pack_a(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out,
+                    float *sums, bool add_sums)
 {
     for (int64_t i = 0; sums && !add_sums && i < rows; i++)
         sums[i] = 0;

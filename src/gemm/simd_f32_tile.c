@@ -1,4 +1,5 @@
-/* The float kernel's register tile: LS_SIMD_ROWS rows by LS_SIMD_VECTORS vectors of C, one row of A and of B at a time. */
+/* The float kernel's register tile: LS_SIMD_ROWS rows by LS_SIMD_VECTORS vectors of C, one row of A and of B at a
+ * time. */
 #include "gemm/simd_level.h"
 #include "gemm/simd_f32.h"
 
@@ -8,8 +9,8 @@ enum { STEP = 4 };
 
 typedef struct Tile {
     const float *a;
-    int64_t a_row, a_step; /* floats from row to row, and from k to k */
-    const float *b;        /* (depth, vectors) */
+    int64_t a_row, a_step;  /* floats from row to row, and from k to k */
+    const float *b;         /* (depth, vectors) */
     int64_t depth, columns; /* columns of C: up to the vectors' */
     const char *next;       /* of the panel of B that comes next: asked for meanwhile, a line every STEP of k */
     LsSimdTarget target;
@@ -77,8 +78,8 @@ LS_INLINE void add_products(const float *a, int64_t a_row, const float *b, const
     }
 }
 
-/* The sums of constant `rows` and `vectors` live in registers. `beside`: the rows of A lie beside each other, else their
- * k do. */
+/* The sums of constant `rows` and `vectors` live in registers. `beside`: the rows of A lie beside each other, else
+ * their k do. */
 LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool beside)
 {
     vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
@@ -141,15 +142,39 @@ LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool
     static void beside_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors, true); }
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6) TILES(7) TILES(8)
-#define ENTRY(how, rows) {how##_##rows##_1, how##_##rows##_2, how##_##rows##_3}
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
+TILES(7)
+TILES(8)
+#define ENTRY(how, rows)                                                                                               \
+    {                                                                                                                  \
+        how##_##rows##_1, how##_##rows##_2, how##_##rows##_3                                                           \
+    }
 #define TABLE(how)                                                                                                     \
-    {ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6), ENTRY(how, 7), ENTRY(how, 8)}
+    {                                                                                                                  \
+        ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6), ENTRY(how, 7),       \
+            ENTRY(how, 8)                                                                                              \
+    }
 #else
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2)
-TILES(1) TILES(2) TILES(3) TILES(4) TILES(5) TILES(6)
-#define ENTRY(how, rows) {how##_##rows##_1, how##_##rows##_2}
-#define TABLE(how) {ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6)}
+TILES(1)
+TILES(2)
+TILES(3)
+TILES(4)
+TILES(5)
+TILES(6)
+#define ENTRY(how, rows)                                                                                               \
+    {                                                                                                                  \
+        how##_##rows##_1, how##_##rows##_2                                                                             \
+    }
+#define TABLE(how)                                                                                                     \
+    {                                                                                                                  \
+        ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6)                       \
+    }
 #endif
 static void (*const tiles[2][LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {TABLE(rows), TABLE(beside)};
 
@@ -160,7 +185,8 @@ void ls_simd_multiply(const LsSimdLeft *a, const float *b, int64_t rows, int64_t
     for (int64_t j = 0; j < columns; j += LS_SIMD_COLUMNS) {
         int64_t wide = ls_least(LS_SIMD_COLUMNS, columns - j), vectors = ls_ceil_div(wide, LS_LANES);
         const char *next = (const char *)(b + (j + LS_SIMD_COLUMNS) * depth);
-        int64_t each = ls_round_up(LS_SIMD_COLUMNS * depth * (int64_t)sizeof(float) / ls_ceil_div(rows, LS_SIMD_ROWS), LS_ALIGN);
+        int64_t each =
+            ls_round_up(LS_SIMD_COLUMNS * depth * (int64_t)sizeof(float) / ls_ceil_div(rows, LS_SIMD_ROWS), LS_ALIGN);
         for (int64_t i = 0; i < rows; i += LS_SIMD_ROWS, next += each) {
             Tile t = {.a = a->data + i / LS_SIMD_ROWS * a->panel,
                       .a_row = a->row,

@@ -86,7 +86,8 @@ INLINE void make_row(const Stored stored, const char *from, int64_t count, char 
 
 /* The tiles of `blocks` blocks of 16 rows of B from row `row` on, of `steps` steps from `step` on; to: (steps,
  * blocks). */
-INLINE void make_tiles(const LsGemm *g, const Stored stored, int64_t row, int blocks, int64_t step, int64_t steps, char *to)
+INLINE void make_tiles(const LsGemm *g, const Stored stored, int64_t row, int blocks, int64_t step, int64_t steps,
+                       char *to)
 {
     for (int64_t i = 0; i < blocks * LS_TILE; i++) {
         bool exists = row + i < g->n;
@@ -143,13 +144,13 @@ INLINE void pack_tile(const Job *job, const Stored stored, int64_t tile, int64_t
 /* ---- One step ---------------------------------------------------------------------------------------------------- */
 
 /* Sum number c gets tile 4 times the tile of A's rows number x: registers are part of the instruction. */
-#define MULTIPLY_INTO(c)                  \
-    if (sum == (c) && x % 3 == 0)         \
-        _tile_dpbf16ps(c, 4, 5);          \
-    if (sum == (c) && x % 3 == 1)         \
-        _tile_dpbf16ps(c, 4, 6);          \
-    if (sum == (c) && x % 3 == 2)         \
-        _tile_dpbf16ps(c, 4, 7)
+#define MULTIPLY_INTO(c)                                                                                               \
+    if (sum == (c) && x % 3 == 0)                                                                                      \
+        _tile_dpbf16ps(c, 4, 5);                                                                                       \
+    if (sum == (c) && x % 3 == 1)                                                                                      \
+        _tile_dpbf16ps(c, 4, 6);                                                                                       \
+    if (sum == (c) && x % 3 == 2)                                                                                      \
+    _tile_dpbf16ps(c, 4, 7)
 
 INLINE void multiply(const int sum, const int x)
 {
@@ -280,27 +281,29 @@ static int blocks_for(int64_t columns, int64_t left)
     return left < blocks ? 1 : blocks;
 }
 
-#define BLOCKS(kind)                                                           \
-    static void blocks_##kind(const Job *job, int blocks, int64_t row)         \
-    {                                                                          \
-        if (job->columns == 1 && blocks == 4)                                  \
-            multiply_blocks(job, LS_SKINNY_##kind, 4, 1, row);                    \
-        else if (job->columns == 1)                                            \
-            multiply_blocks(job, LS_SKINNY_##kind, 1, 1, row);                    \
-        else if (job->columns == 2 && blocks == 2)                             \
-            multiply_blocks(job, LS_SKINNY_##kind, 2, 2, row);                    \
-        else if (job->columns == 2)                                            \
-            multiply_blocks(job, LS_SKINNY_##kind, 1, 2, row);                    \
-        else if (job->columns == 3)                                            \
-            multiply_blocks(job, LS_SKINNY_##kind, 1, 3, row);                    \
-        else                                                                   \
-            multiply_blocks(job, LS_SKINNY_##kind, 1, 4, row);                    \
+#define BLOCKS(kind)                                                                                                   \
+    static void blocks_##kind(const Job *job, int blocks, int64_t row)                                                 \
+    {                                                                                                                  \
+        if (job->columns == 1 && blocks == 4)                                                                          \
+            multiply_blocks(job, LS_SKINNY_##kind, 4, 1, row);                                                         \
+        else if (job->columns == 1)                                                                                    \
+            multiply_blocks(job, LS_SKINNY_##kind, 1, 1, row);                                                         \
+        else if (job->columns == 2 && blocks == 2)                                                                     \
+            multiply_blocks(job, LS_SKINNY_##kind, 2, 2, row);                                                         \
+        else if (job->columns == 2)                                                                                    \
+            multiply_blocks(job, LS_SKINNY_##kind, 1, 2, row);                                                         \
+        else if (job->columns == 3)                                                                                    \
+            multiply_blocks(job, LS_SKINNY_##kind, 1, 3, row);                                                         \
+        else                                                                                                           \
+            multiply_blocks(job, LS_SKINNY_##kind, 1, 4, row);                                                         \
     }
 BLOCKS(BFLOAT16)
 BLOCKS(INT8)
 BLOCKS(INT8_OF_BFLOAT16)
-static void (*const table[LS_SKINNY_KINDS])(const Job *, int, int64_t) = {
-    [LS_SKINNY_BFLOAT16] = blocks_BFLOAT16, [LS_SKINNY_INT8] = blocks_INT8, [LS_SKINNY_INT8_OF_BFLOAT16] = blocks_INT8_OF_BFLOAT16};
+static void (*const table[LS_SKINNY_KINDS])(const Job *, int,
+                                            int64_t) = {[LS_SKINNY_BFLOAT16] = blocks_BFLOAT16,
+                                                        [LS_SKINNY_INT8] = blocks_INT8,
+                                                        [LS_SKINNY_INT8_OF_BFLOAT16] = blocks_INT8_OF_BFLOAT16};
 
 /* The rows of B from `first` to before `end`: C's columns. */
 static void multiply_range(const Job *job, LsSkinnyKind kind, int64_t first, int64_t end)
@@ -336,7 +339,8 @@ static LsStatus run(const LsGemm *g)
 #pragma omp parallel if (g->n * g->k > 16384)
     {
         int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
-        int64_t first = tiles * thread / threads * LS_TILE, end = ls_least(tiles * (thread + 1) / threads * LS_TILE, g->n);
+        int64_t first = tiles * thread / threads * LS_TILE,
+                end = ls_least(tiles * (thread + 1) / threads * LS_TILE, g->n);
         fetch((const char *)g->b + first * row_bytes,
               ls_least(blocks_for(job.columns, tiles) * LS_TILE, end - first) * row_bytes);
 #pragma omp for schedule(static)

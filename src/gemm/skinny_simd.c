@@ -77,11 +77,16 @@ LS_INLINE vacc load_bytes(const char *x, int64_t n)
 #endif
 }
 
-LS_INLINE vacc load_a(LsSkinnyKind kind, const char *x, int64_t n) { return float_a(kind) ? load_floats(x, n) : load_halves(x, n); }
+LS_INLINE vacc load_a(LsSkinnyKind kind, const char *x, int64_t n)
+{
+    return float_a(kind) ? load_floats(x, n) : load_halves(x, n);
+}
 
 LS_INLINE vacc load_b(LsSkinnyKind kind, const char *x, int64_t n)
 {
-    return kind == LS_SKINNY_FLOAT32 ? load_floats(x, n) : kind == LS_SKINNY_BFLOAT16 ? load_halves(x, n) : load_bytes(x, n);
+    return kind == LS_SKINNY_FLOAT32    ? load_floats(x, n)
+           : kind == LS_SKINNY_BFLOAT16 ? load_halves(x, n)
+                                        : load_bytes(x, n);
 }
 
 LS_INLINE float read1(bool is_float, const void *x, int64_t i)
@@ -109,8 +114,8 @@ static __attribute__((noinline)) void write1(const LsGemm *g, LsSkinnyKind kind,
 /* ---- The sums ---------------------------------------------------------------------------------------------------- */
 
 /* n of k, up to LS_LANES. */
-LS_INLINE void add_products(const LsSkinnyKind kind, const char *a, int64_t a_row, const char *b, int64_t b_row, int64_t n,
-                            const int rows, const int columns, vacc sum[GROUP * STREAMS])
+LS_INLINE void add_products(const LsSkinnyKind kind, const char *a, int64_t a_row, const char *b, int64_t b_row,
+                            int64_t n, const int rows, const int columns, vacc sum[GROUP * STREAMS])
 {
     vacc from_b[STREAMS];
 #pragma GCC unroll 8
@@ -143,10 +148,12 @@ LS_INLINE void dots(const Job *job, const LsSkinnyKind kind, const int rows, con
             __builtin_prefetch(b + x * b_row + p * b_bytes + AHEAD);
 #pragma GCC unroll 4
         for (int64_t q = 0; q < fetch; q += LS_LANES)
-            add_products(kind, a + (p + q) * a_bytes, a_row, b + (p + q) * b_bytes, b_row, LS_LANES, rows, columns, sum);
+            add_products(kind, a + (p + q) * a_bytes, a_row, b + (p + q) * b_bytes, b_row, LS_LANES, rows, columns,
+                         sum);
     }
     for (; p < g->k; p += LS_LANES)
-        add_products(kind, a + p * a_bytes, a_row, b + p * b_bytes, b_row, ls_least(LS_LANES, g->k - p), rows, columns, sum);
+        add_products(kind, a + p * a_bytes, a_row, b + p * b_bytes, b_row, ls_least(LS_LANES, g->k - p), rows, columns,
+                     sum);
     vacc total[GROUP * STREAMS / LS_LANES + 1]; /* lane i % LS_LANES of i / LS_LANES is sum number i */
 #pragma GCC unroll 8
     for (int i = 0; i < rows * columns; i += (int)LS_LANES) {
@@ -166,20 +173,29 @@ LS_INLINE void dots(const Job *job, const LsSkinnyKind kind, const int rows, con
 #define DOTS(kind, rows)                                                                                               \
     static void dots_##kind##_##rows##_1(const Job *job) { dots(job, LS_SKINNY_##kind, rows, 1); }                     \
     static void dots_##kind##_##rows##_4(const Job *job) { dots(job, LS_SKINNY_##kind, rows, STREAMS); }
-#define ENTRY(kind, rows) {dots_##kind##_##rows##_1, dots_##kind##_##rows##_4}
+#define ENTRY(kind, rows)                                                                                              \
+    {                                                                                                                  \
+        dots_##kind##_##rows##_1, dots_##kind##_##rows##_4                                                             \
+    }
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define ALL_DOTS(kind) DOTS(kind, 1) DOTS(kind, 2) DOTS(kind, 3) DOTS(kind, 4) DOTS(kind, 5) DOTS(kind, 6)
-#define ENTRIES(kind) {ENTRY(kind, 1), ENTRY(kind, 2), ENTRY(kind, 3), ENTRY(kind, 4), ENTRY(kind, 5), ENTRY(kind, 6)}
+#define ENTRIES(kind)                                                                                                  \
+    {                                                                                                                  \
+        ENTRY(kind, 1), ENTRY(kind, 2), ENTRY(kind, 3), ENTRY(kind, 4), ENTRY(kind, 5), ENTRY(kind, 6)                 \
+    }
 #else
 #define ALL_DOTS(kind) DOTS(kind, 1) DOTS(kind, 2)
-#define ENTRIES(kind) {ENTRY(kind, 1), ENTRY(kind, 2)}
+#define ENTRIES(kind)                                                                                                  \
+    {                                                                                                                  \
+        ENTRY(kind, 1), ENTRY(kind, 2)                                                                                 \
+    }
 #endif
 ALL_DOTS(FLOAT32)
 ALL_DOTS(BFLOAT16)
 ALL_DOTS(INT8)
 ALL_DOTS(INT8_OF_BFLOAT16)
-static void (*const table[LS_SKINNY_KINDS][GROUP][2])(const Job *) = {ENTRIES(FLOAT32), ENTRIES(BFLOAT16), ENTRIES(INT8),
-                                                                      ENTRIES(INT8_OF_BFLOAT16)};
+static void (*const table[LS_SKINNY_KINDS][GROUP][2])(const Job *) = {ENTRIES(FLOAT32), ENTRIES(BFLOAT16),
+                                                                      ENTRIES(INT8), ENTRIES(INT8_OF_BFLOAT16)};
 
 /* ---- Columns ----------------------------------------------------------------------------------------------------- */
 
@@ -230,5 +246,8 @@ static double picoseconds(const LsGemm *g)
 
 #define KERNEL LS_LEVEL_NAME(ls_gemm_kernel_skinny)
 extern const LsGemmKernel KERNEL;
-const LsGemmKernel KERNEL = {
-    .name = "skinny" LS_LEVEL_TEXT(LS_LEVEL), .isa = LS_LEVEL_ISA, .usable = usable, .picoseconds = picoseconds, .run = run};
+const LsGemmKernel KERNEL = {.name = "skinny" LS_LEVEL_TEXT(LS_LEVEL),
+                             .isa = LS_LEVEL_ISA,
+                             .usable = usable,
+                             .picoseconds = picoseconds,
+                             .run = run};

@@ -9,7 +9,7 @@
 
 #define DEEP 768
 #define DEEP_RATIO 6
-#define DEEP_OUTPUT (1 << 20)  /* most elements of a result */
+#define DEEP_OUTPUT (1 << 20) /* most elements of a result */
 
 /* Ranges of k, whatever the number of threads: a kernel's bits may depend on them. Columns are cut only where there are
  * more threads. */
@@ -17,10 +17,11 @@ typedef struct Split {
     const LsGemm *g;
     const LsGemmKernel *kernel;
     int64_t depth, ranges, columns, pieces; /* of a range; of a piece of it, pieces of a range */
-    float *partial;                         /* (ranges - 1, m, n): sums of all ranges but the first, whose place is C */
-    float *row_sums;                        /* (ranges - 1, m) */
-    uint8_t *space;                         /* of all threads */
-    int64_t each;                           /* bytes of it for one */
+    /* (ranges - 1, m, n): sums of all ranges but the first, whose place is C */
+    float *partial;
+    float *row_sums; /* (ranges - 1, m) */
+    uint8_t *space;  /* of all threads */
+    int64_t each;    /* bytes of it for one */
     LsShare share;
 } Split;
 

@@ -12,8 +12,10 @@ static inline __attribute__((always_inline)) void ls_transpose_16x16(LsSquare x)
 #pragma GCC unroll 4
     for (int g = 0; g < 4; g++) {
         __m512i a = _mm512_unpacklo_epi32(x[4 * g], x[4 * g + 1]), b = _mm512_unpackhi_epi32(x[4 * g], x[4 * g + 1]);
-        __m512i c = _mm512_unpacklo_epi32(x[4 * g + 2], x[4 * g + 3]), d = _mm512_unpackhi_epi32(x[4 * g + 2], x[4 * g + 3]);
-        u[4 * g] = _mm512_unpacklo_epi64(a, c); /* lane group L of u[4 g + c]: element 4 L + c of x[4 g] to x[4 g + 3] */
+        __m512i c = _mm512_unpacklo_epi32(x[4 * g + 2], x[4 * g + 3]),
+                d = _mm512_unpackhi_epi32(x[4 * g + 2], x[4 * g + 3]);
+        /* lane group L of u[4 g + c]: element 4 L + c of x[4 g] to x[4 g + 3] */
+        u[4 * g] = _mm512_unpacklo_epi64(a, c);
         u[4 * g + 1] = _mm512_unpackhi_epi64(a, c);
         u[4 * g + 2] = _mm512_unpacklo_epi64(b, d);
         u[4 * g + 3] = _mm512_unpackhi_epi64(b, d);

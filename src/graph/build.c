@@ -163,7 +163,8 @@ LsTensor *ls_tensor_new(LsGraph *g, char *name, LsRole role, LsDtype dtype, int 
         fail_build(g, LS_RESOURCE);
         return NULL;
     }
-    *x = (LsTensor){.name = name, .role = role, .dtype = dtype, .rank = rank, .count = 1, .param = -1, .id = g->tensors};
+    *x =
+        (LsTensor){.name = name, .role = role, .dtype = dtype, .rank = rank, .count = 1, .param = -1, .id = g->tensors};
     if (rank < 1 || rank > LS_MAX_RANK) {
         ls_graph_fail(g, LS_USAGE, "%s: rank %d; 1 to %d is supported", name, rank, LS_MAX_RANK);
         x->rank = rank = 1;

@@ -122,7 +122,8 @@ LsStatus ls_graph_forward_carries(LsGraph *g, const LsRun *run)
         LsNodePlan *plan = &g->node_plan[n];
         double before = plan->forward_seconds;
         LS_TRY(ls_node_forward(g, n, run));
-        plan->again_seconds += plan->forward_seconds - before; /* backward asks for a second forward: this one is extra */
+        /* backward asks for a second forward: this one is extra */
+        plan->again_seconds += plan->forward_seconds - before;
         plan->forward_seconds = before;
     }
     return LS_OK;

@@ -34,22 +34,26 @@ LsTensor *ls_case_range(LsGraph *g, LsTensor *x, double low, double high)
     return x;
 }
 
-LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim)
+LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
+                        const int64_t *dim)
 {
     return ls_case_range(g, ls_input(g, name, dtype, rank, dim), low, high);
 }
 
-LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank, const int64_t *dim)
+LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank,
+                        const int64_t *dim)
 {
     return ls_param_flags(g, name, ls_init_uniform(low, high), flags, rank, dim);
 }
 
-LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim)
+LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
+                        const int64_t *dim)
 {
     return ls_case_range(g, ls_state(g, name, dtype, rank, dim), low, high);
 }
 
-LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank, const int64_t *dim)
+LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
+                        const int64_t *dim)
 {
     g->options.parts = true;
     return g->options.mode == LS_DECODE ? NULL : ls_case_range(g, ls_carry(g, name, dtype, rank, dim), low, high);

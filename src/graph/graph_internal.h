@@ -21,17 +21,17 @@ typedef struct LsKept {
 
 /* What the planner and executor know of a tensor beyond LsTensor. */
 typedef struct LsTensorPlan {
-    bool kept;       /* an output: lives to the end */
-    bool seed;       /* backward starts here */
-    bool active;     /* on a path from something with a gradient to a seed */
-    bool zero_grad;  /* an active node's result that nobody contributes to: zeroed before its backward */
-    bool owns_data, owns_grad; /* allocated by this graph, outside the arena */
+    bool kept;                  /* an output: lives to the end */
+    bool seed;                  /* backward starts here */
+    bool active;                /* on a path from something with a gradient to a seed */
+    bool zero_grad;             /* an active node's result that nobody contributes to: zeroed before its backward */
+    bool owns_data, owns_grad;  /* allocated by this graph, outside the arena */
     int data_block, grad_block; /* -1: not in the arena */
     const LsTensor *lies_in;    /* data lies in this parameter's gradient; NULL: it does not */
     int again_block;            /* of data, once the producer's forward was made again; -1: it is not */
     int producer;               /* index of the node that makes it; -1: none */
     int last, again_last;       /* last time at which data is read, in either block */
-    double low, high; /* range of values for ls_case_* */
+    double low, high;           /* range of values for ls_case_* */
 } LsTensorPlan;
 
 typedef struct LsNodePlan {
@@ -39,10 +39,11 @@ typedef struct LsNodePlan {
     uint32_t add_first, add_more; /* node->add for the first micro-batch and for those after */
     bool joined, joined_back;     /* forward, backward of the node before are part of this node's (LsOp.joins) */
     int forward_block, backward_block, again_block; /* scratch */
-    bool dropped;                 /* results are let go of after forward; backward has them made again where it needs them */
+    /* results are let go of after forward; backward has them made again where it needs them */
+    bool dropped;
     int backward_time, again_time; /* again_time -1: forward is made once */
-    int remakes;                  /* the first so many of g->remake are made again before this node's backward */
-    int64_t ready;                /* all parameters at or after this offset are final after this node's backward */
+    int remakes;                   /* the first so many of g->remake are made again before this node's backward */
+    int64_t ready;                 /* all parameters at or after this offset are final after this node's backward */
     double forward_seconds, backward_seconds, again_seconds;
     int64_t calls;
 } LsNodePlan;
@@ -70,7 +71,7 @@ struct LsGraph {
     char *message;
     LsTensor placeholder;
 
-    LsGraph *states_of; /* shares this graph's states */
+    LsGraph *states_of;      /* shares this graph's states */
     const LsGraph *arena_of; /* computes in this graph's arena */
     bool planned;
     int remakes, *remake; /* (nodes) nodes whose forward is made again, in that order */
@@ -82,7 +83,8 @@ struct LsGraph {
     bool owns_arena;
     int64_t arena_bytes;
     LsMemory memory;
-    char *carries;        /* start and end, in training also the gradients of both: each `carry_bytes`, all carries one after the other */
+    /* start and end, in training also the gradients of both: each `carry_bytes`, all carries one after the other */
+    char *carries;
     int64_t carry_bytes;
 };
 

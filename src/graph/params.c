@@ -91,7 +91,8 @@ static void quantise(const LsParams *params, const LsParam *param, const float *
 void ls_params_quantise(const LsParams *params)
 {
     for (int p = 0; params->eighths && p < params->count; p++)
-        quantise(params, &params->list[p], params->value + params->list[p].offset, params->eighths + params->list[p].offset);
+        quantise(params, &params->list[p], params->value + params->list[p].offset,
+                 params->eighths + params->list[p].offset);
 }
 
 void ls_params_shadow(const LsParams *params, int64_t first, int64_t count)
@@ -145,7 +146,13 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
         params->list = grown;
     }
     LsParam *p = &params->list[params->count];
-    *p = (LsParam){.name = ls_strdup(name), .rank = rank, .count = 1, .offset = params->total, .row = params->rows, .init = init, .flags = flags};
+    *p = (LsParam){.name = ls_strdup(name),
+                   .rank = rank,
+                   .count = 1,
+                   .offset = params->total,
+                   .row = params->rows,
+                   .init = init,
+                   .flags = flags};
     if (!p->name)
         return -1;
     for (int i = 0; i < rank; i++) {
@@ -181,7 +188,9 @@ static const int64_t form_bytes[LS_FORMS] = {[LS_FORM_FLOAT] = 4, [LS_FORM_BFLOA
 
 LsForm ls_param_form(const LsGraph *g, const LsTensor *x)
 {
-    return x->dtype == LS_I8 ? LS_FORM_INT8 : ls_graph_element_bytes(g, x->dtype) == 2 ? LS_FORM_BFLOAT16 : LS_FORM_FLOAT;
+    return x->dtype == LS_I8                          ? LS_FORM_INT8
+           : ls_graph_element_bytes(g, x->dtype) == 2 ? LS_FORM_BFLOAT16
+                                                      : LS_FORM_FLOAT;
 }
 
 LsStatus ls_params_freeze(LsParams *params, const LsGraph *g)

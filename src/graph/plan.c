@@ -163,8 +163,8 @@ static void mark_early(LsGraph *g)
             const LsNode *node = g->node[n];
             int i = (int)node->op->early[k] - 1;
             bool first = i >= 0 && node->in[i] && ((node->want & ~g->node_plan[n].add_first) >> i & 1u);
-            if (first && g->node_plan[n].active && node->in[i]->role == LS_ROLE_PARAM && node->out[k]->dtype == LS_ACC &&
-                node->out[k]->count == node->in[i]->count)
+            if (first && g->node_plan[n].active && node->in[i]->role == LS_ROLE_PARAM &&
+                node->out[k]->dtype == LS_ACC && node->out[k]->count == node->in[i]->count)
                 plan_of(g, node->out[k])->lies_in = node->in[i];
         }
 }

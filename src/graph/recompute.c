@@ -21,9 +21,9 @@
 
 #define MOST_THRESHOLDS 24
 #define MOST_SEGMENTS 64 /* numbers of them that are tried */
-#define REFINED 4  /* of the cheapest pairs that fit */
-#define TARGETS 12 /* tries to meet the limit after layout */
-#define WORK 30e6  /* node visits of all refining: keeps planning of very deep graphs short */
+#define REFINED 4        /* of the cheapest pairs that fit */
+#define TARGETS 12       /* tries to meet the limit after layout */
+#define WORK 30e6        /* node visits of all refining: keeps planning of very deep graphs short */
 
 /* Drops by one threshold and number of segments, and what they come to. */
 typedef struct Candidate {
@@ -34,16 +34,16 @@ typedef struct Candidate {
 
 typedef struct Search {
     LsGraph *g;
-    bool *can;        /* (nodes) may be dropped */
-    bool *best;       /* (nodes) the cheapest set that fits */
-    bool *base;       /* (nodes) while refining */
-    bool *borders;    /* (nodes) cross a border, while marking */
-    double *seconds;  /* (nodes) of forward */
-    double *dear;     /* (nodes) seconds for each byte of results */
-    int64_t *bytes;   /* (nodes) of results */
-    int64_t *crossing; /* (nodes + 1) bytes of results of nodes before i that nodes from i on read in forward */
-    int *last;        /* (nodes) that reads a result in forward */
-    int *order;       /* (nodes) dearest first */
+    bool *can;            /* (nodes) may be dropped */
+    bool *best;           /* (nodes) the cheapest set that fits */
+    bool *base;           /* (nodes) while refining */
+    bool *borders;        /* (nodes) cross a border, while marking */
+    double *seconds;      /* (nodes) of forward */
+    double *dear;         /* (nodes) seconds for each byte of results */
+    int64_t *bytes;       /* (nodes) of results */
+    int64_t *crossing;    /* (nodes + 1) bytes of results of nodes before i that nodes from i on read in forward */
+    int *last;            /* (nodes) that reads a result in forward */
+    int *order;           /* (nodes) dearest first */
     Candidate *candidate; /* (MOST_THRESHOLDS MOST_SEGMENTS) */
     int candidates;
     double threshold[MOST_THRESHOLDS];
@@ -296,8 +296,9 @@ static LsStatus choose(Search *s, int64_t target, bool *found)
     return LS_OK;
 }
 
-/* The target after one whose layout took `excess` bytes too many, with `left` more to try: less by the excess, and in the second half
- * of the tries by equal steps down to the least, since the excess of small graphs, alignment, moves the target by nothing that counts. */
+/* The target after one whose layout took `excess` bytes too many, with `left` more to try: less by the excess, and
+ * in the second half of the tries by equal steps down to the least, since the excess of small graphs, alignment,
+ * moves the target by nothing that counts. */
 static int64_t lower_target(int64_t target, int64_t least, int64_t excess, int left)
 {
     int64_t step = left > 0 && left < TARGETS / 2 ? (target - least) / left : 0;

@@ -40,7 +40,8 @@ static void read_environment(void)
             return;
         }
     }
-    fprintf(stderr, "lockstep: LOCKSTEP_FAULT=%s is not full:N, error:N, short:N, kill:N or read:N with N from 1\n", text);
+    fprintf(stderr, "lockstep: LOCKSTEP_FAULT=%s is not full:N, error:N, short:N, kill:N or read:N with N from 1\n",
+            text);
     abort();
 }
 

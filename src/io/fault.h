@@ -19,7 +19,14 @@
 
 #include <sys/types.h>
 
-typedef enum LsFault { LS_FAULT_NONE, LS_FAULT_FULL, LS_FAULT_ERROR, LS_FAULT_SHORT, LS_FAULT_KILL, LS_FAULT_READ } LsFault;
+typedef enum LsFault {
+    LS_FAULT_NONE,
+    LS_FAULT_FULL,
+    LS_FAULT_ERROR,
+    LS_FAULT_SHORT,
+    LS_FAULT_KILL,
+    LS_FAULT_READ
+} LsFault;
 
 /* Starts counting anew; LS_FAULT_NONE only counts. */
 void ls_fault_arm(LsFault kind, int64_t call);
@@ -27,13 +34,13 @@ void ls_fault_arm(LsFault kind, int64_t call);
 /* Calls since the process began or ls_fault_arm. */
 int64_t ls_fault_calls(void);
 
-int ls_sys_create(const char *path); /* opens for reading and writing, made anew if it is there */
+int ls_sys_create(const char *path);     /* opens for reading and writing, made anew if it is there */
 int ls_sys_create_new(const char *path); /* the same, EEXIST if it is there */
 ssize_t ls_sys_pwrite(int fd, const void *bytes, size_t count, int64_t offset);
 int ls_sys_truncate(int fd, int64_t size);
 int ls_sys_sync(int fd);
 void ls_sys_start_sync(int fd); /* asks the system to begin, does not wait; never fails, and is not counted */
-int ls_sys_close(int fd); /* of a file that was written: file systems over a network report a full disk here */
+int ls_sys_close(int fd);       /* of a file that was written: file systems over a network report a full disk here */
 int ls_sys_rename(const char *from, const char *to);
 int ls_sys_make_folder(const char *path);
 

@@ -90,7 +90,8 @@ static herr_t disk_close(H5FD_t *base)
 static herr_t disk_query(const H5FD_t *base, unsigned long *flags)
 {
     (void)base;
-    *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_AGGREGATE_SMALLDATA;
+    *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
+             H5FD_FEAT_AGGREGATE_SMALLDATA;
     return 0;
 }
 
@@ -117,7 +118,8 @@ static herr_t disk_read(H5FD_t *base, H5FD_mem_t type, hid_t transfer, haddr_t a
 {
     (void)type, (void)transfer;
     DiskFile *file = (DiskFile *)base;
-    haddr_t there = at < file->eof ? file->eof - at : 0; /* what lies beyond the end of the file is zero, as with HDF5's own drivers */
+    /* what lies beyond the end of the file is zero, as with HDF5's own drivers */
+    haddr_t there = at < file->eof ? file->eof - at : 0;
     size_t have = count < there ? count : (size_t)there;
     memset((char *)bytes + have, 0, count - have);
     if (ls_sys_read_all(file->disk->fd, bytes, (int64_t)have, (int64_t)at) == 0)

@@ -167,7 +167,8 @@ static LsLockState watch(const LsLock *lock, int fd, const LsLockOwner *owner)
         return LS_LOCK_FREE;
     for (double end = ls_seconds() + silence_seconds; ls_seconds() < end;) {
         wait_for(silence_seconds / 45 < 0.02 ? 0.02 : silence_seconds / 45);
-        int again = open(lock->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK); /* an open asks the server anew */
+        /* an open asks the server anew */
+        int again = open(lock->path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
         bool there = again >= 0 && fstat(again, &now) == 0;
         if (again >= 0)
             close(again);

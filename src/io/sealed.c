@@ -61,7 +61,8 @@ int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TE
 static void make_block(char block[LS_SEAL_BYTES], const char *kind, int version, int64_t bytes, const char *digest)
 {
     memset(block, 0, LS_SEAL_BYTES);
-    int used = snprintf(block, LS_SEAL_BYTES, MAGIC "%s %d\nbytes %" PRId64 "\nxxh3-128 %s\n", kind, version, bytes, digest);
+    int used =
+        snprintf(block, LS_SEAL_BYTES, MAGIC "%s %d\nbytes %" PRId64 "\nxxh3-128 %s\n", kind, version, bytes, digest);
     snprintf(block + used, (size_t)(LS_SEAL_BYTES - used), "block %016" PRIx64 "\n",
              (uint64_t)XXH3_64bits(block, (size_t)used));
 }
@@ -120,7 +121,8 @@ static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
     else
         memset(again, 0xff, sizeof again);
     if (memcmp(block, again, LS_SEAL_BYTES) != 0)
-        return ls_fail(file->code, "%s: damaged: its first %d bytes are not as they were written", file->path, LS_SEAL_BYTES);
+        return ls_fail(file->code, "%s: damaged: its first %d bytes are not as they were written", file->path,
+                       LS_SEAL_BYTES);
     if (st.st_size != head->bytes)
         return ls_fail(file->code, "%s: damaged: %" PRId64 " bytes where %" PRId64 " were written%s", file->path,
                        (int64_t)st.st_size, head->bytes, st.st_size < head->bytes ? " (truncated)" : "");
@@ -243,8 +245,8 @@ static LsStatus verify(LsSealed *file, const char *kind, bool trusted, bool *at_
     LsSealedHead head = {.version = 0};
     char digest[LS_DIGEST_TEXT] = "";
     *at_fault = false;
-    file->disk->fd = open(file->path,
-                          O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* what is no file is refused below, not waited for */
+    file->disk->fd =
+        open(file->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* what is no file is refused below, not waited for */
     if (file->disk->fd < 0) {
         *at_fault = errno == ENOENT || errno == ENOTDIR;
         return ls_fail(file->code, "%s: %s", file->path, strerror(errno));

@@ -69,8 +69,8 @@ typedef enum LsFileType {
     LS_FILE_UINT64
 } LsFileType;
 
-LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim, const void *data,
-                         int64_t chunk) LS_MUST_USE;
+LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim,
+                         const void *data, int64_t chunk) LS_MUST_USE;
 /* An array of one dimension in chunks, written piece by piece, its length not known before. NULL with a message.
  * ls_sealed_end writes its checksum and frees the stream whatever happens: call it after a failure too. Several may be
  * open at once. */

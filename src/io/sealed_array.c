@@ -11,12 +11,18 @@
 static hid_t file_type(LsFileType type)
 {
     switch (type) {
-    case LS_FILE_FLOAT32: return H5T_IEEE_F32LE;
-    case LS_FILE_UINT8: return H5T_STD_U8LE;
-    case LS_FILE_UINT16: return H5T_STD_U16LE;
-    case LS_FILE_INT32: return H5T_STD_I32LE;
-    case LS_FILE_INT64: return H5T_STD_I64LE;
-    case LS_FILE_UINT64: return H5T_STD_U64LE;
+    case LS_FILE_FLOAT32:
+        return H5T_IEEE_F32LE;
+    case LS_FILE_UINT8:
+        return H5T_STD_U8LE;
+    case LS_FILE_UINT16:
+        return H5T_STD_U16LE;
+    case LS_FILE_INT32:
+        return H5T_STD_I32LE;
+    case LS_FILE_INT64:
+        return H5T_STD_I64LE;
+    case LS_FILE_UINT64:
+        return H5T_STD_U64LE;
     }
     return H5I_INVALID_HID;
 }
@@ -137,7 +143,8 @@ LsSealedStream *ls_sealed_stream(LsSealed *file, const char *name, LsFileType ty
     LsSealedStream *stream = ls_alloc(sizeof *stream);
     if (!stream)
         return NULL;
-    *stream = (LsSealedStream){.file = file, .name = ls_strdup(name), .type = type, .array = H5I_INVALID_HID, .digest = XXH3_createState()};
+    *stream = (LsSealedStream){
+        .file = file, .name = ls_strdup(name), .type = type, .array = H5I_INVALID_HID, .digest = XXH3_createState()};
     if (!stream->name || !stream->digest || XXH3_128bits_reset(stream->digest) == XXH_ERROR) {
         free_stream(stream);
         ls_fail(LS_RESOURCE, "out of memory for writing %s", name);
@@ -162,7 +169,8 @@ LsStatus ls_sealed_append(LsSealedStream *stream, const void *data, int64_t coun
         return LS_OK;
     hsize_t start = (hsize_t)stream->count, size = (hsize_t)count, total = start + size;
     hid_t space = H5I_INVALID_HID, memory = H5Screate_simple(1, &size, NULL);
-    bool good = memory >= 0 && H5Dset_extent(stream->array, &total) >= 0 && (space = H5Dget_space(stream->array)) >= 0 &&
+    bool good = memory >= 0 && H5Dset_extent(stream->array, &total) >= 0 &&
+                (space = H5Dget_space(stream->array)) >= 0 &&
                 H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
                 H5Dwrite(stream->array, file_type(stream->type), memory, space, H5P_DEFAULT, data) >= 0;
     if (space >= 0)
@@ -251,9 +259,11 @@ LsStatus ls_sealed_shape(LsSealed *file, const char *name, bool *exists, LsFileT
     if (dims < 0)
         status = ls_sealed_fail(file, "read the shape of %s", name);
     else if (dims > LS_SEALED_RANK)
-        status = ls_fail(file->code, "%s: %s has %d dimensions, at most %d are read", file->path, name, dims, LS_SEALED_RANK);
+        status = ls_fail(file->code, "%s: %s has %d dimensions, at most %d are read", file->path, name, dims,
+                         LS_SEALED_RANK);
     else if (!get_type(array, type))
-        status = ls_fail(file->code, "%s: %s has elements of a type that this program does not write", file->path, name);
+        status =
+            ls_fail(file->code, "%s: %s has elements of a type that this program does not write", file->path, name);
     if (status == LS_OK)
         *rank = dims;
     for (int i = 0; status == LS_OK && i < dims; i++)
@@ -303,7 +313,8 @@ LsStatus ls_sealed_read(LsSealed *file, const char *name, LsFileType type, int64
     return LS_OK;
 }
 
-LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, int64_t first, int64_t count, void *data)
+LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, int64_t first, int64_t count,
+                             void *data)
 {
     hid_t array = open_typed(file, name, type), space = H5I_INVALID_HID, memory = H5I_INVALID_HID;
     if (array < 0)
@@ -342,7 +353,8 @@ LsStatus ls_sealed_each(LsSealed *file, const char *group, LsStatus (*visit)(voi
     for (hsize_t i = 0; i < info.nlinks && status == LS_OK; i++) {
         char name[512], path[1024];
         ssize_t length = H5Lget_name_by_idx(object, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
-        hid_t child = length <= 0 || length >= (ssize_t)sizeof name ? H5I_INVALID_HID : H5Oopen(object, name, H5P_DEFAULT);
+        hid_t child =
+            length <= 0 || length >= (ssize_t)sizeof name ? H5I_INVALID_HID : H5Oopen(object, name, H5P_DEFAULT);
         if (child < 0) {
             status = ls_sealed_fail(file, "list %s", group);
             break;

@@ -23,8 +23,9 @@ static LsStatus get(LsSealed *file, const char *name, hid_t type, H5T_class_t cl
     hid_t attribute = H5Aopen(file->h5, name, H5P_DEFAULT);
     hid_t stored = attribute < 0 ? H5I_INVALID_HID : H5Aget_type(attribute);
     hid_t space = attribute < 0 ? H5I_INVALID_HID : H5Aget_space(attribute);
-    bool good = stored >= 0 && space >= 0 && H5Tget_class(stored) == class && H5Sget_simple_extent_npoints(space) == 1 &&
-                (class != H5T_STRING || H5Tis_variable_str(stored) > 0) && H5Aread(attribute, type, value) >= 0;
+    bool good = stored >= 0 && space >= 0 && H5Tget_class(stored) == class &&
+                H5Sget_simple_extent_npoints(space) == 1 && (class != H5T_STRING || H5Tis_variable_str(stored) > 0) &&
+                H5Aread(attribute, type, value) >= 0;
     if (space >= 0)
         H5Sclose(space);
     if (stored >= 0)
@@ -66,7 +67,10 @@ LsStatus ls_sealed_get_text(LsSealed *file, const char *name, char **text)
     return *text ? LS_OK : LS_RESOURCE;
 }
 
-LsStatus ls_sealed_set_int(LsSealed *file, const char *name, int64_t value) { return set(file, name, H5T_STD_I64LE, &value); }
+LsStatus ls_sealed_set_int(LsSealed *file, const char *name, int64_t value)
+{
+    return set(file, name, H5T_STD_I64LE, &value);
+}
 
 LsStatus ls_sealed_get_int(LsSealed *file, const char *name, int64_t *value)
 {

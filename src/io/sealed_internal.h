@@ -24,7 +24,6 @@ struct LsSealed {
  * the file cannot be committed any more. */
 LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...) LS_PRINTF(2, 3);
 
-
 /* XXH3-128 as hexadecimal digits, most significant first, as xxh128sum prints it. */
 void ls_digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT]);
 void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT]);

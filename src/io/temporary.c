@@ -96,7 +96,8 @@ void ls_temporary_remove_all(void)
 {
     struct timespec limit;
     clock_gettime(CLOCK_REALTIME, &limit);
-    limit.tv_sec += 2; /* a server of files that does not answer may hold the lock: then nothing can be removed either */
+    /* a server of files that does not answer may hold the lock: then nothing can be removed either */
+    limit.tv_sec += 2;
     if (pthread_mutex_timedlock(&lock, &limit) == 0)
         for (int i = 0; i < count; i++)
             unlink(paths[i]);

@@ -1,5 +1,5 @@
-/* Temporary files that this process is writing, so that a signal that ends it at once leaves none behind. The calls may come
- * from any thread. */
+/* Temporary files that this process is writing, so that a signal that ends it at once leaves none behind. The calls
+ * may come from any thread. */
 #ifndef LS_IO_TEMPORARY_H
 #define LS_IO_TEMPORARY_H
 
@@ -20,8 +20,8 @@ void ls_temporary_forget(const char *path);
 /* Removes one; errno is kept. */
 void ls_temporary_remove(const char *path);
 
-/* Removes all there are, as the last thing before the process is ended: who would make or rename one from now on waits for
- * ever. Allocates nothing. */
+/* Removes all there are, as the last thing before the process is ended: who would make or rename one from now on
+ * waits for ever. Allocates nothing. */
 void ls_temporary_remove_all(void);
 
 #endif

@@ -16,7 +16,8 @@ static int cores_of(const char *root, const LsCpus *cpus)
     int cores = 0;
     for (int cpu = ls_cpus_next(cpus, -1); cpu >= 0; cpu = ls_cpus_next(cpus, cpu)) {
         LsCpus siblings;
-        bool known = ls_system_list(&siblings, root, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
+        bool known =
+            ls_system_list(&siblings, root, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list", cpu);
         cores += !known || ls_cpus_next(&siblings, -1) == cpu;
     }
     return cores < 1 ? 1 : cores;

@@ -5,10 +5,10 @@
 #include "lockstep/base.h"
 
 typedef struct LsCaches {
-    int64_t l1d;  /* bytes of a core */
-    int64_t l2;   /* bytes of a core: its share where several cores have one together */
-    int64_t l3;   /* bytes of the last level; 0: this processor has none. A virtual machine may name those of the whole
-                     socket */
+    int64_t l1d; /* bytes of a core */
+    int64_t l2;  /* bytes of a core: its share where several cores have one together */
+    /* bytes of the last level; 0: this processor has none. A virtual machine may name those of the whole socket */
+    int64_t l3;
     int l3_cores; /* cores that share these; 1 where there is none */
 } LsCaches;
 

@@ -6,10 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static double lesser(double a, double b)
-{
-    return b > 0 && (a == 0 || b < a) ? b : a;
-}
+static double lesser(double a, double b) { return b > 0 && (a == 0 || b < a) ? b : a; }
 
 /* group: "/a/b", whose parents are "/a" and "/". */
 static double least_upwards(const char *mount, const char *group, int version, LsGroupLimit limit)

@@ -6,12 +6,12 @@
 #include "machine/system.h"
 
 typedef struct LsCores {
-    LsCpus allowed;  /* processors in the affinity mask */
-    int processors;  /* how many */
-    int cores;       /* cores that they belong to: the threads of a core (SMT) count once */
-    int fast;        /* of these the fast ones of a hybrid processor; all where they are alike */
-    int domains;     /* memory domains (NUMA) that the cores lie in */
-    double quota;    /* processors' worth of time that control groups allow; 0: no limit */
+    LsCpus allowed; /* processors in the affinity mask */
+    int processors; /* how many */
+    int cores;      /* cores that they belong to: the threads of a core (SMT) count once */
+    int fast;       /* of these the fast ones of a hybrid processor; all where they are alike */
+    int domains;    /* memory domains (NUMA) that the cores lie in */
+    double quota;   /* processors' worth of time that control groups allow; 0: no limit */
 } LsCores;
 
 /* root: as in machine/system.h. */

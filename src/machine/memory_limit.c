@@ -49,10 +49,7 @@ int64_t ls_slurm_limit(void)
     return node > 0 ? node : each * (cpus ? strtoll(cpus, NULL, 10) : 0);
 }
 
-static int64_t lesser(int64_t a, int64_t b)
-{
-    return b > 0 && (a == 0 || b < a) ? b : a;
-}
+static int64_t lesser(int64_t a, int64_t b) { return b > 0 && (a == 0 || b < a) ? b : a; }
 
 LsMemoryLimit ls_memory_limit(int64_t held)
 {

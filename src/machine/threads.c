@@ -29,10 +29,11 @@ LsStatus ls_threads_check(void)
     if (ls_threads_asked() <= most)
         return LS_OK;
     ls_cores_read(ls_system_root(), &cores);
-    return ls_fail(LS_USAGE,
-                   "OMP_NUM_THREADS=%s: at most %ld threads are possible with the %ld processors of this machine; unset it, "
-                   "or set OMP_NUM_THREADS=%d, the cores that this process may use",
-                   getenv("OMP_NUM_THREADS"), most, processors, cores.cores);
+    return ls_fail(
+        LS_USAGE,
+        "OMP_NUM_THREADS=%s: at most %ld threads are possible with the %ld processors of this machine; unset it, "
+        "or set OMP_NUM_THREADS=%d, the cores that this process may use",
+        getenv("OMP_NUM_THREADS"), most, processors, cores.cores);
 }
 
 void ls_threads_choose(const LsCores *cores, int sharing, int ranks)
@@ -91,12 +92,12 @@ static void find_crowded(const LsCores *cores, int threads, int sharing, int ran
     if (all > cores->processors)
         return; /* the caller says more of that */
     if (all > cores->cores) {
-        snprintf(found, sizeof found, "%d threads on %d cores: two threads of a core (SMT) share its arithmetic units", all,
-                 cores->cores);
+        snprintf(found, sizeof found, "%d threads on %d cores: two threads of a core (SMT) share its arithmetic units",
+                 all, cores->cores);
         add(findings, "threads of a core", found, cure);
     } else if (all > cores->fast) {
-        snprintf(found, sizeof found, "%d threads, but %d fast cores: the threads on slow cores hold up the others", all,
-                 cores->fast);
+        snprintf(found, sizeof found, "%d threads, but %d fast cores: the threads on slow cores hold up the others",
+                 all, cores->fast);
         add(findings, "slow cores", found, cure);
     }
 }
@@ -109,8 +110,10 @@ static void find_quota(const LsCores *cores, int threads, int ranks, LsFindings 
     int right = ls_cores_threads(&plenty, 1, ranks);
     if (cores->quota <= 0 || threads <= right)
         return;
-    snprintf(found, sizeof found, "the control group allows the time of %.2f processors; %d rank%s of %d threads stand still "
-             "part of the time", cores->quota, ranks, ranks == 1 ? "" : "s", threads);
+    snprintf(found, sizeof found,
+             "the control group allows the time of %.2f processors; %d rank%s of %d threads stand still "
+             "part of the time",
+             cores->quota, ranks, ranks == 1 ? "" : "s", threads);
     snprintf(cure, sizeof cure, "set OMP_NUM_THREADS=%d, or unset it; or raise the quota (docker run --cpus)", right);
     add(findings, "processor quota", found, cure);
 }
@@ -130,7 +133,8 @@ void ls_threads_findings(const LsCores *cores, int threads, int sharing, int ran
         add(findings, "memory domains", found, cure);
     }
     if (ls_threads_runtimes(runtime, 2) > 1) {
-        snprintf(found, sizeof found, "%.60s and %.60s are both loaded: each has threads of its own", runtime[0], runtime[1]);
+        snprintf(found, sizeof found, "%.60s and %.60s are both loaded: each has threads of its own", runtime[0],
+                 runtime[1]);
         add(findings, "OpenMP runtimes", found, "unset LD_PRELOAD, and build with libraries of one compiler");
     }
 }

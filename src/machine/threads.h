@@ -7,7 +7,8 @@
 /* The number that OMP_NUM_THREADS begins with; 0 where it is unset or no number above 0. */
 int ls_threads_asked(void);
 
-/* LS_USAGE where OMP_NUM_THREADS asks for more threads than the OpenMP runtime could start: it would end the process. */
+/* LS_USAGE where OMP_NUM_THREADS asks for more threads than the OpenMP runtime could start: it would end the
+ * process. */
 LsStatus ls_threads_check(void) LS_MUST_USE;
 
 /* Sets the threads of this process: as OMP_NUM_THREADS asks, else ls_cores_threads. */
@@ -28,7 +29,8 @@ typedef struct LsFindings {
 } LsFindings;
 
 /* Threads on the same core or on slow cores, beyond the quota, over several memory domains, of several runtimes.
- * threads: of this rank; sharing, ranks: as in ls_cores_threads. More threads than processors is the caller's to tell. */
+ * threads: of this rank; sharing, ranks: as in ls_cores_threads. More threads than processors is the caller's to
+ * tell. */
 void ls_threads_findings(const LsCores *cores, int threads, int sharing, int ranks, LsFindings *findings);
 
 #endif

@@ -118,7 +118,10 @@ static LsTensor *mlp(LsGraph *g, const Gpt *m, LsTensor *x)
     return h;
 }
 
-static LsTensor *drop(LsGraph *g, const Gpt *m, LsTensor *x) { return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x; }
+static LsTensor *drop(LsGraph *g, const Gpt *m, LsTensor *x)
+{
+    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
+}
 
 static void build(LsGraph *g, const void *config, const LsShape *shape)
 {
@@ -126,9 +129,10 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     LsTensor *ids = ls_language_ids(g, shape);
     LsTensor *position = ls_language_position(g, shape);
     if (shape->sequence > m->context)
-        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld", (long long)shape->sequence,
-                      (long long)m->context);
-    LsTensor *table = ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
+        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
+                      (long long)shape->sequence, (long long)m->context);
+    LsTensor *table =
+        ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
     if (strcmp(m->position, "learned") == 0)
         x = ls_position_embedding(
@@ -193,7 +197,8 @@ static const LsHf hf = {
     .prefix = "transformer.",
     .tensors = hf_tensors,
     .keys = hf_keys,
-    .fixed = "{\"scale_attn_weights\": true, \"scale_attn_by_inverse_layer_idx\": false, \"add_cross_attention\": false}",
+    .fixed =
+        "{\"scale_attn_weights\": true, \"scale_attn_by_inverse_layer_idx\": false, \"add_cross_attention\": false}",
     .written = "{\"attn_pdrop\": 0.0}",
     .ignored = "n_ctx|reorder_and_upcast_attn|summary_*|task_specific_params|use_cache|output_past",
     .preset = (const char *const[]){"norm=layer", "position=learned", "bias=true", "kv_heads=0", NULL},

@@ -94,15 +94,18 @@ static LsTensor *delta_of(LsGraph *g, const Mamba *m, LsTensor *x, int64_t inner
 static LsTensor *mixer(LsGraph *g, const Mamba *m, LsTensor *x)
 {
     int64_t inner = m->expand * m->width, rank = m->rank ? m->rank : (m->width + 15) / 16, batch = x->dim[0];
-    LsTensor *conv_state = m->conv > 1 ? ls_carry(g, "conv_state", LS_REAL, 3, (int64_t[]){batch, m->conv - 1, inner}) : NULL;
+    LsTensor *conv_state =
+        m->conv > 1 ? ls_carry(g, "conv_state", LS_REAL, 3, (int64_t[]){batch, m->conv - 1, inner}) : NULL;
     LsTensor *state = ls_carry(g, "state", LS_ACC, 3, (int64_t[]){batch, m->state, inner});
 
-    LsTensor *xz = ls_dense(g, "in_proj", x, 2 * inner, fan_in_init(m->width, 1), m->bias, LS_NO_ACTIVATION); /* (B, T, 2E) */
+    /* (B, T, 2E) */
+    LsTensor *xz = ls_dense(g, "in_proj", x, 2 * inner, fan_in_init(m->width, 1), m->bias, LS_NO_ACTIVATION);
     LsTensor *conv_w = ls_param(g, "conv.weight", fan_in_init(m->conv, 1), 2, (int64_t[]){inner, m->conv});
     LsTensor *conv_b = m->conv_bias ? ls_param(g, "conv.bias", fan_in_init(m->conv, 1), 1, &inner) : NULL;
     LsTensor *u = ls_causal_conv(g, xz, conv_w, conv_b, conv_state, LS_SILU); /* (B, T, E) */
 
-    LsTensor *dbc = ls_dense(g, "x_proj", u, rank + 2 * m->state, fan_in_init(inner, 1), false, LS_NO_ACTIVATION); /* (B, T, R + 2N) */
+    /* (B, T, R + 2N) */
+    LsTensor *dbc = ls_dense(g, "x_proj", u, rank + 2 * m->state, fan_in_init(inner, 1), false, LS_NO_ACTIVATION);
     LsTensor *low_rank = ls_split(g, dbc, 2, (int64_t[]){rank, 2 * m->state}), *bc = ls_tensor_sibling(low_rank, 1),
              *delta_bias;
     LsTensor *delta = delta_of(g, m, low_rank, inner, &delta_bias);
@@ -125,7 +128,8 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
         ls_pop(g);
     }
     x = norm(g, m, "norm", x);
-    LsTensor *head = m->tied ? table : ls_param(g, "head", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
+    LsTensor *head =
+        m->tied ? table : ls_param(g, "head", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
     ls_language_head(g, shape, x, head, m->loss_vocabulary);
 }
 
@@ -148,24 +152,23 @@ static const LsHfTensor hf_tensors[] = {
     {"head", "lm_head.weight", .tied = "token_embedding"},
     {0}};
 
-static const LsHfKey hf_keys[] = {
-    {"vocabulary", "vocab_size"},
-    {"width", "hidden_size"},
-    {"layers", "num_hidden_layers"},
-    {"state", "state_size"},
-    {"expand", "expand", .absent = "2"},
-    {NULL, "intermediate_size", .product = "expand*width"},
-    {"conv", "conv_kernel", .absent = "4"},
-    {"rank", "time_step_rank", .words = "auto=0", .absent = "auto"},
-    {"epsilon", "layer_norm_epsilon", .absent = "1e-5"},
-    {"delta_min", "time_step_min", .absent = "0.001"},
-    {"delta_max", "time_step_max", .absent = "0.1"},
-    {"delta_floor", "time_step_floor", .absent = "1e-4"},
-    {"delta_scale", "time_step_scale", .absent = "1"},
-    {"conv_bias", "use_conv_bias", .absent = "true"},
-    {"bias", "use_bias", .absent = "false"},
-    {"tied", "tie_word_embeddings", .absent = "true"},
-    {0}};
+static const LsHfKey hf_keys[] = {{"vocabulary", "vocab_size"},
+                                  {"width", "hidden_size"},
+                                  {"layers", "num_hidden_layers"},
+                                  {"state", "state_size"},
+                                  {"expand", "expand", .absent = "2"},
+                                  {NULL, "intermediate_size", .product = "expand*width"},
+                                  {"conv", "conv_kernel", .absent = "4"},
+                                  {"rank", "time_step_rank", .words = "auto=0", .absent = "auto"},
+                                  {"epsilon", "layer_norm_epsilon", .absent = "1e-5"},
+                                  {"delta_min", "time_step_min", .absent = "0.001"},
+                                  {"delta_max", "time_step_max", .absent = "0.1"},
+                                  {"delta_floor", "time_step_floor", .absent = "1e-4"},
+                                  {"delta_scale", "time_step_scale", .absent = "1"},
+                                  {"conv_bias", "use_conv_bias", .absent = "true"},
+                                  {"bias", "use_bias", .absent = "false"},
+                                  {"tied", "tie_word_embeddings", .absent = "true"},
+                                  {0}};
 
 static const LsHf hf = {
     .model_type = "mamba",
@@ -175,8 +178,9 @@ static const LsHf hf = {
     .keys = hf_keys,
     .fixed = "{\"hidden_act\": \"silu\"}",
     .written = "{\"residual_in_fp32\": true}", /* the residual stream is float here in any case */
-    .ignored = "initializer_range|rescale_prenorm_residual|time_step_init_scheme|use_cache|use_mambapy|use_associative_scan|"
-               "fused_add_norm|rms_norm|ssm_cfg|d_model|d_inner|n_layer|pad_vocab_size_multiple",
+    .ignored =
+        "initializer_range|rescale_prenorm_residual|time_step_init_scheme|use_cache|use_mambapy|use_associative_scan|"
+        "fused_add_norm|rms_norm|ssm_cfg|d_model|d_inner|n_layer|pad_vocab_size_multiple",
 };
 
 const LsModel ls_model_mamba = {

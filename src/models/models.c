@@ -7,7 +7,8 @@
 #undef MODEL
 
 #define MODEL(name) +1
-enum { LISTED = 0
+enum {
+    LISTED = 0
 #include "lockstep/models.def"
 };
 #undef MODEL
@@ -26,7 +27,8 @@ LsStatus ls_model_add(const LsModel *model)
     if (ls_model_find(model->name))
         return ls_fail(LS_USAGE, "there is a model '%s' already", model->name);
     if (added == LS_MAX_ADDED_MODELS)
-        return ls_fail(LS_USAGE, "no room for the model '%s': at most %d can be added", model->name, LS_MAX_ADDED_MODELS);
+        return ls_fail(LS_USAGE, "no room for the model '%s': at most %d can be added", model->name,
+                       LS_MAX_ADDED_MODELS);
     models[LISTED + added++] = model;
     return LS_OK;
 }

@@ -85,14 +85,14 @@ LS_INLINE double act_none_slope_plain(double x)
 /* act(x) and dy/dx at x of a kind that the compiler knows: nothing is left of the choice. */
 LS_INLINE vacc ls_activate(LsActivation kind, vacc x)
 {
-#define CHOOSE(entry, name) kind == entry ? act_##name(x) :
+#define CHOOSE(entry, name) kind == entry ? act_##name(x):
     return LS_ACTIVATIONS(CHOOSE) x;
 #undef CHOOSE
 }
 
 LS_INLINE vacc ls_activate_slope(LsActivation kind, vacc x)
 {
-#define CHOOSE(entry, name) kind == entry ? act_##name##_slope(x) :
+#define CHOOSE(entry, name) kind == entry ? act_##name##_slope(x):
     return LS_ACTIVATIONS(CHOOSE) x;
 #undef CHOOSE
 }

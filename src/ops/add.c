@@ -37,7 +37,8 @@ static bool cases(LsGraph *g, int which)
     static const int64_t dims[][2] = {{1, 1}, {3, 5}, {7, 33}};
     if (which >= (int)LS_COUNT_OF(dims))
         return false;
-    ls_add(g, ls_case_input(g, "a", LS_REAL, -2, 2, 2, dims[which]), ls_case_input(g, "b", LS_REAL, -2, 2, 2, dims[which]));
+    ls_add(g, ls_case_input(g, "a", LS_REAL, -2, 2, 2, dims[which]),
+           ls_case_input(g, "b", LS_REAL, -2, 2, 2, dims[which]));
     return true;
 }
 

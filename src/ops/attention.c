@@ -35,21 +35,22 @@ typedef struct Way {
 } Way;
 
 /* The order of work, compiled for products that are known. */
-#define WAY(products)                                                                                                                     \
-    static int64_t products##_forward_scratch(const Shape *s) { return ls_forward_scratch(&products, s); }                                \
-    static int64_t products##_backward_scratch(const Shape *s) { return ls_backward_scratch(&products, s); }                              \
-    static void products##_forward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse,      \
-                                   acc *scratch)                                                                                          \
-    {                                                                                                                                     \
-        ls_forward_task(&products, s, keys, first, end, q, out, lse, scratch);                                                            \
-    }                                                                                                                                     \
-    static void products##_backward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o,           \
-                                    const real *d, const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch)                    \
-    {                                                                                                                                     \
-        ls_backward_task(&products, s, keys, first, end, q, o, d, lse, dq, add, dk, dv, scratch);                                         \
-    }                                                                                                                                     \
-    static const Way products##_way = {products##_forward_scratch, products##_forward, products##_backward_scratch, products##_backward,  \
-                                       &products};
+#define WAY(products)                                                                                                  \
+    static int64_t products##_forward_scratch(const Shape *s) { return ls_forward_scratch(&products, s); }             \
+    static int64_t products##_backward_scratch(const Shape *s) { return ls_backward_scratch(&products, s); }           \
+    static void products##_forward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q,        \
+                                   real *out, acc *lse, acc *scratch)                                                  \
+    {                                                                                                                  \
+        ls_forward_task(&products, s, keys, first, end, q, out, lse, scratch);                                         \
+    }                                                                                                                  \
+    static void products##_backward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q,       \
+                                    const real *o, const real *d, const acc *lse, real *dq, bool add, acc *dk,         \
+                                    acc *dv, acc *scratch)                                                             \
+    {                                                                                                                  \
+        ls_backward_task(&products, s, keys, first, end, q, o, d, lse, dq, add, dk, dv, scratch);                      \
+    }                                                                                                                  \
+    static const Way products##_way = {products##_forward_scratch, products##_forward, products##_backward_scratch,    \
+                                       products##_backward, &products};
 
 WAY(by_vectors)
 #ifdef LS_OPS_ATTENTION_PANEL_H
@@ -75,7 +76,8 @@ static Shape shape_of(const LsNode *node)
 {
     const Attention *a = node->attr;
     const LsTensor *qkv = node->in[0];
-    Shape s = {.batch = qkv->dim[0], .queries = qkv->dim[1], .heads = a->heads, .kv_heads = a->kv_heads, .row = qkv->dim[2]};
+    Shape s = {
+        .batch = qkv->dim[0], .queries = qkv->dim[1], .heads = a->heads, .kv_heads = a->kv_heads, .row = qkv->dim[2]};
     s.size = s.row / (a->heads + 2 * a->kv_heads);
     s.group = a->heads / a->kv_heads;
     s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
@@ -194,14 +196,16 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     const Way *way = way_of(&s);
     int64_t each = way->forward_scratch(&s), task = ls_task_queries(&s), pairs = s.batch * s.kv_heads;
     int threads = team(node->scratch_forward, each);
-    while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads) /* a query's result does not depend on it */
+    /* a query's result does not depend on it */
+    while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads)
         task = LS_ROUND_UP(task / 2, COLUMNS);
     int64_t tasks = (s.queries + task - 1) / task;
     LsShare share;
     ls_share_begin(&share, pairs * tasks, threads);
 #pragma omp parallel num_threads(threads)
     for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
-        int64_t pair = i / tasks, b = pair / s.kv_heads, j = pair % s.kv_heads, first = (tasks - 1 - i % tasks) * task; /* the longest first */
+        /* the longest first */
+        int64_t pair = i / tasks, b = pair / s.kv_heads, j = pair % s.kv_heads, first = (tasks - 1 - i % tasks) * task;
         Keys keys = keys_of(node, &s, b, j);
         way->forward(&s, &keys, first, first + task < s.queries ? first + task : s.queries,
                      (const real *)node->in[0]->data + b * s.queries * s.row + j * s.group * s.size,
@@ -233,7 +237,8 @@ static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
 
 /* Part `part` of a pair: the queries' gradient, and their share of dk, dv: (T, D), which lie at scratch. Returns how
  * many keys there are. */
-static int64_t backward_part(const LsNode *node, const Shape *s, int64_t pair, int64_t part, int64_t parts, acc *scratch)
+static int64_t backward_part(const LsNode *node, const Shape *s, int64_t pair, int64_t part, int64_t parts,
+                             acc *scratch)
 {
     const Way *way = way_of(s);
     int64_t width = way->by->sizes(s).rows, sums = LS_ROUND_UP(s->queries, KEYS) * width, task = ls_task_queries(s);
@@ -248,8 +253,8 @@ static int64_t backward_part(const LsNode *node, const Shape *s, int64_t pair, i
     for (int64_t first = part_begin(s, parts, part) * task; first < end; first += task)
         way->backward(s, &keys, first, first + task < end ? first + task : end, (const real *)node->in[0]->data + from,
                       (const real *)node->out[0]->data + at, (const real *)node->out[0]->grad + at,
-                      (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries, (real *)node->in[0]->grad + from,
-                      ls_adds(node, 0), dk, dv, dv + sums);
+                      (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries,
+                      (real *)node->in[0]->grad + from, ls_adds(node, 0), dk, dv, dv + sums);
     return end;
 }
 
@@ -362,7 +367,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *qkv, LsTensor *cache, LsTensor *position, int64_t heads,
                                   int64_t kv_heads)
 {
-    return ls_node(g, "attention", 3, (LsTensor *[]){qkv, cache, position}, &(Attention){heads, kv_heads}, sizeof(Attention));
+    return ls_node(g, "attention", 3, (LsTensor *[]){qkv, cache, position}, &(Attention){heads, kv_heads},
+                   sizeof(Attention));
 }
 
 static bool cases(LsGraph *g, int which)
@@ -376,7 +382,8 @@ static bool cases(LsGraph *g, int which)
                 {2, 72, 4, 2, 32, 0},   {1, 24, 2, 1, 16, 64}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
-    int64_t heads = list[which].heads, kv = list[which].kv_heads, size = list[which].size, context = list[which].context;
+    int64_t heads = list[which].heads, kv = list[which].kv_heads, size = list[which].size,
+            context = list[which].context;
     LsTensor *qkv =
         ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, (heads + 2 * kv) * size});
     LsTensor *cache = NULL, *position = NULL;

@@ -59,7 +59,8 @@ static void block_against_keys(const Shape *s, const Reach *r, Operand keys, con
 
 static void block_over_keys(const Shape *s, const Reach *r, Operand keys, const acc *weights, acc *sum)
 {
-    ls_block_product(LS_TILE_TRANSPOSED, true, s->padded, COLUMNS, r->keys, keys.at, keys.stride, weights, COLUMNS, sum, COLUMNS);
+    ls_block_product(LS_TILE_TRANSPOSED, true, s->padded, COLUMNS, r->keys, keys.at, keys.stride, weights, COLUMNS, sum,
+                     COLUMNS);
 }
 
 /* sums: (T, padded D) */

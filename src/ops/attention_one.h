@@ -90,8 +90,9 @@ static void one_scores(const Shape *s, const OneChunk *c, acc *weight, OneFetch 
             seen[i] = i < rows ? 0 : LOWEST;
         for (int64_t h = 0; h < s->heads; h++) {
             const real *k = c->k + from * c->stride + h / s->group * s->size, *query = c->q + h * s->size;
-            vacc sum = rows == LS_LANES && s->size == 4 * LS_LANES ? one_square(s, query, k, c->stride, LS_LANES, 4, fetch)
-                                                                   : one_square(s, query, k, c->stride, rows, 0, fetch);
+            vacc sum = rows == LS_LANES && s->size == 4 * LS_LANES
+                           ? one_square(s, query, k, c->stride, LS_LANES, 4, fetch)
+                           : one_square(s, query, k, c->stride, rows, 0, fetch);
             ls_store_acc(weight + h * ONE_KEYS + from, sum * s->scale + seen);
         }
     }
@@ -111,7 +112,8 @@ LS_INLINE void one_sums(const Shape *s, const acc *weight, const real *v, int64_
             one_fetch(fetch);
 #pragma GCC unroll 4
         for (int j = 0; j < vectors; j++)
-            sum[j] += weight[i] * ls_load_upto(v + i * stride + d + j * LS_LANES, vectors == 4 ? LS_LANES : s->size - d);
+            sum[j] +=
+                weight[i] * ls_load_upto(v + i * stride + d + j * LS_LANES, vectors == 4 ? LS_LANES : s->size - d);
     }
 #pragma GCC unroll 4
     for (int j = 0; j < vectors; j++)

@@ -175,7 +175,8 @@ LS_INLINE void ls_multiply(const Shape *s, const acc *left, const acc *right, in
 static void panel_against_keys(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score)
 {
     for (int64_t panel = 0; panel * SIDE < r->keys; panel++)
-        ls_multiply(s, keys.at + panel * ls_depth(s) * STEP_ACC, queries, ls_depth(s), 2, 2, false, score + panel * SUM);
+        ls_multiply(s, keys.at + panel * ls_depth(s) * STEP_ACC, queries, ls_depth(s), 2, 2, false,
+                    score + panel * SUM);
 }
 
 static void panel_over_keys(const Shape *s, const Reach *r, Operand turned, const acc *weights, acc *sum)

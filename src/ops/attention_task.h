@@ -131,21 +131,28 @@ typedef struct Operand {
 /* A way of multiplying blocks. */
 typedef struct Products {
     int64_t unit; /* that the keys of a block are rounded up to; what is beyond them has no weight */
-    bool plain;   /* operands are floats as they come: a block of keys serves sums over D and over the keys, and weights or slopes take the
-                   * place of the scores that they are made of */
+    /* operands are floats as they come: a block of keys serves sums over D and over the keys, and weights or slopes
+     * take the place of the scores that they are made of */
+    bool plain;
     Sizes (*sizes)(const Shape *s);
     void (*begin)(const Shape *s), (*end)(const Shape *s); /* around the products of a task */
     void (*pack_queries)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes);
-    void (*pack_over)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes); /* for sums over the queries */
+    /* for sums over the queries */
+    void (*pack_over)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes);
     Operand (*pack_keys)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count);
-    Operand (*pack_turned)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count); /* for sums over the keys */
+    /* for sums over the keys */
+    Operand (*pack_turned)(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count);
     void (*put_right)(acc *to, int64_t i, TwoRows x); /* of weights, for sums over the keys */
     void (*put_left)(acc *to, int64_t i, TwoRows x);  /* for sums over the queries */
     void (*put_both)(acc *left, acc *right, int64_t i, TwoRows x);
-    void (*against_keys)(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score);      /* (keys, columns) = */
-    void (*over_keys)(const Shape *s, const Reach *r, Operand turned, const acc *weights, acc *sum);         /* (D, columns) += */
-    void (*over_queries)(const Shape *s, const Reach *r, const acc *weights, const acc *over, acc *sums);       /* (keys, D) += */
-    void (*write_sum)(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add);            /* (count, D) = or += */
+    /* (keys, columns) = */
+    void (*against_keys)(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score);
+    /* (D, columns) += */
+    void (*over_keys)(const Shape *s, const Reach *r, Operand turned, const acc *weights, acc *sum);
+    /* (keys, D) += */
+    void (*over_queries)(const Shape *s, const Reach *r, const acc *weights, const acc *over, acc *sums);
+    /* (count, D) = or += */
+    void (*write_sum)(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add);
 } Products;
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
@@ -197,7 +204,8 @@ LS_INLINE bool ls_online_softmax(const Products *by, acc c, const Panel *p, cons
 #pragma GCC unroll 2
         for (int64_t k = 0; k < 2; k++)
 #pragma GCC unroll 2
-            for (int j = 0; j < LS_TILE_VECTORS; j++) { /* 0 where not seen: every query has a top from the first key */
+            /* 0 where not seen: every query has a top from the first key */
+            for (int j = 0; j < LS_TILE_VECTORS; j++) {
                 weight[k][j] = ls_decay(ls_load_acc(score + (i + k) * COLUMNS + j * LS_LANES) * c - from[j]);
                 sum[j] += weight[k][j];
             }
@@ -220,7 +228,8 @@ LS_INLINE void ls_forward_tile(const Products *by, const Shape *s, const Sizes *
 {
     vacc rescale[LS_TILE_VECTORS];
     by->against_keys(s, r, k, p->q, score);
-    bool moved = ls_online_softmax(by, s->scale * LOG2_E, p, r, LS_ROUND_UP(r->keys, by->unit), score, weights, rescale);
+    bool moved =
+        ls_online_softmax(by, s->scale * LOG2_E, p, r, LS_ROUND_UP(r->keys, by->unit), score, weights, rescale);
     for (int64_t d = 0; moved && d < z->rows; d++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = p->o + d * COLUMNS + j * LS_LANES;
@@ -371,8 +380,8 @@ LS_INLINE void ls_slopes(const Products *by, acc c, const BackPanel *b, const Re
  *     dV += p dO^T                      dK += ds q^T   dq += K^T ds
  *
  * The scale of dK and dq is applied where they are written out. */
-LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPanel *b, const Reach *r, Operand k, Operand v,
-                                Operand turned, acc *dk, acc *dv, const Slopes *to)
+LS_INLINE void ls_backward_tile(const Products *by, const Shape *s, const BackPanel *b, const Reach *r, Operand k,
+                                Operand v, Operand turned, acc *dk, acc *dv, const Slopes *to)
 {
     by->against_keys(s, r, k, b->q, to->score);
     by->against_keys(s, r, v, b->d, to->slope);

@@ -61,7 +61,8 @@ static LsStatus infer(LsNode *node)
     const Conv *conv = node->attr;
     if (x->rank != 3 || x->dtype != LS_REAL || w->rank != 2 || w->dtype != LS_REAL || x->dim[2] < w->dim[0] ||
         w->dim[1] > CONV_MOST_TAPS)
-        return ls_node_fail(node, "causal_conv: x %s does not fit w %s: x must be (B, T, at least E), w (E, K), K at most %d",
+        return ls_node_fail(node,
+                            "causal_conv: x %s does not fit w %s: x must be (B, T, at least E), w (E, K), K at most %d",
                             ls_shape_text(x), ls_shape_text(w), CONV_MOST_TAPS);
     if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
         return ls_node_fail(node, "causal_conv: bias %s does not fit w %s: it must be (E)", ls_shape_text(bias),
@@ -139,8 +140,8 @@ static void rows_at(const LsNode *node, const ConvShape *s, int64_t b, int64_t t
     for (int64_t k = 0; k < s->taps + more; k++) {
         int64_t at = t - s->taps + 1 + k;
         if (at >= 0)
-            row[k] = at >= s->steps ? zeros_of(node, s)
-                                    : (const real *)node->in[0]->data + (b * s->steps + at) * s->columns;
+            row[k] =
+                at >= s->steps ? zeros_of(node, s) : (const real *)node->in[0]->data + (b * s->steps + at) * s->columns;
         else if (node->in[3])
             row[k] = (const real *)node->in[3]->data + (b * (s->taps - 1) + at + s->taps - 1) * s->channels;
         else

@@ -18,9 +18,12 @@ enum {
 /* Sizes, and the cut of all rows into segments of one stream's time; each of `groups` sums parameter gradients over its
  * segments. */
 typedef struct ConvShape {
-    int64_t streams, steps, columns, channels, padded, taps; /* B, T, columns of x, E, E rounded up to whole vectors, K */
-    int64_t clear;                                           /* columns of x that are not convolved and whose gradient is zeroed here */
-    int64_t cuts, rows, segments, groups;                    /* segments of `rows` steps a stream, of all streams, groups of them */
+    /* B, T, columns of x, E, E rounded up to whole vectors, K */
+    int64_t streams, steps, columns, channels, padded, taps;
+    /* columns of x that are not convolved and whose gradient is zeroed here */
+    int64_t clear;
+    /* segments of `rows` steps a stream, of all streams, groups of them */
+    int64_t cuts, rows, segments, groups;
 } ConvShape;
 
 /* h of one step, for channels j to j + LS_LANES - 1; x[k] is their row of tap k. */

@@ -20,7 +20,8 @@ static LsStatus infer(LsNode *node)
     if (!(p >= 0 && p < 1))
         return ls_node_fail(node, "dropout: probability %g is not in [0, 1)", p);
     if (x->rank < 1 || x->dtype != LS_REAL)
-        return ls_node_fail(node, "dropout: x %s must hold activations, its first dimension the samples", ls_shape_text(x));
+        return ls_node_fail(node, "dropout: x %s must hold activations, its first dimension the samples",
+                            ls_shape_text(x));
     return ls_node_output(node, LS_REAL, x->rank, x->dim) ? LS_OK : LS_RESOURCE;
 }
 
@@ -78,7 +79,8 @@ static void apply_all(const LsNode *node, const LsRun *run, const real *x, real 
 #pragma omp parallel for schedule(static) if (samples * groups > 32)
     for (int64_t n = 0; n < samples * groups; n++) {
         uint32_t word[4][BLOCKS];
-        int64_t sample = n / groups, group = first + n % groups, from = group * GROUP - before, skip = from < 0 ? -from : 0;
+        int64_t sample = n / groups, group = first + n % groups, from = group * GROUP - before,
+                skip = from < 0 ? -from : 0;
         int64_t count = (from + GROUP < row ? GROUP : row - from) - skip, at = sample * row + from + skip;
         ls_philox_blocks(draw.key, (uint64_t)(run->sample + sample), (uint64_t)(group * BLOCKS), word);
         if (count == GROUP)

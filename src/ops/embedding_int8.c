@@ -30,7 +30,8 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 #pragma omp parallel for schedule(static) if (count * columns > 16384)
     for (int64_t i = 0; i < count; i++)
         for (int64_t j = 0; j < columns; j++)
-            ls_store1((real *)node->out[0]->data + i * columns + j, (acc)scale[ids[i]] * (acc)table[ids[i] * columns + j]);
+            ls_store1((real *)node->out[0]->data + i * columns + j,
+                      (acc)scale[ids[i]] * (acc)table[ids[i] * columns + j]);
     return LS_OK;
 }
 
@@ -55,7 +56,8 @@ static bool cases(LsGraph *g, int which)
         return false;
     const int64_t *d = dims[which];
     LsTensor *table = ls_case_param(g, "table", 0, -1, 1, 2, (int64_t[]){d[0], d[1]});
-    ls_embedding_int8(g, table, ls_case_state(g, "ids", LS_I32, 0, (double)d[0], 2, (int64_t[]){d[2], d[3]})); /* a state: forward only */
+    /* a state: forward only */
+    ls_embedding_int8(g, table, ls_case_state(g, "ids", LS_I32, 0, (double)d[0], 2, (int64_t[]){d[2], d[3]}));
     return true;
 }
 

@@ -56,7 +56,8 @@ static LsStatus infer(LsNode *node)
     for (int i = 0; fits && i < targets->rank; i++)
         fits = targets->dim[i] == x->dim[i];
     if (!fits)
-        return ls_node_fail(node, "head_cross_entropy: targets %s do not fit x %s: they must be (B, T), 32-bit integers",
+        return ls_node_fail(node,
+                            "head_cross_entropy: targets %s do not fit x %s: they must be (B, T), 32-bit integers",
                             ls_shape_text(targets), ls_shape_text(x));
     int64_t classes = ((const Head *)node->attr)->classes;
     if (classes < 0 || classes > w->dim[0])
@@ -164,12 +165,13 @@ static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g,
     acc *dx = (acc *)node->out[1]->data + from * s->width, *dw = node->out[2]->data;
     if (node->in[0]->needs_grad)
         LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
-                                .m = rows,
+                                 .m = rows,
                                  .n = s->width,
                                  .k = s->columns,
                                  .a = g,
                                  .lda = stride,
-                                 .a_rowwise_error = true, /* the target's 1 outweighs the rest, and w's rows are alike */
+                                 /* the target's 1 outweighs the rest, and w's rows are alike */
+                                 .a_rowwise_error = true,
                                  .b = w,
                                  .ldb = s->width,
                                  .c = dx,
@@ -177,7 +179,7 @@ static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g,
                                  .c_float = true}));
     if (node->in[1]->needs_grad)
         LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
-                                .m = s->columns,
+                                 .m = s->columns,
                                  .n = s->width,
                                  .k = rows,
                                  .a = g,
@@ -200,7 +202,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     Shape s = shape_of(node);
     const real *x = node->in[0]->data, *w = node->in[1]->data; /* (rows, C), (V, C) */
     const int32_t *target = node->in[2]->data;
-    acc *z = node->scratch;                             /* (block, stride) */
+    acc *z = node->scratch;                            /* (block, stride) */
     double *loss = (double *)(z + s.block * s.stride); /* (rows) */
     bool keep = node->outputs > 1;
     if (keep) /* the rows that only pad the table */
@@ -209,7 +211,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     for (int64_t from = 0; from < s.rows; from += s.block) {
         int64_t rows = from + s.block < s.rows ? s.block : s.rows - from;
         LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
-                                .m = rows,
+                                 .m = rows,
                                  .n = s.columns,
                                  .k = s.width,
                                  .a = x + from * s.width,

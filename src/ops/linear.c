@@ -12,10 +12,7 @@ static int64_t chunk_rows(int64_t rows)
     return each < 8 ? 8 : each;
 }
 
-static int64_t chunk_count(int64_t rows)
-{
-    return (rows + chunk_rows(rows) - 1) / chunk_rows(rows);
-}
+static int64_t chunk_count(int64_t rows) { return (rows + chunk_rows(rows) - 1) / chunk_rows(rows); }
 
 static LsStatus infer(LsNode *node)
 {
@@ -186,9 +183,10 @@ static bool cases(LsGraph *g, int which)
         int64_t b, t, k, n;
         bool bias;
         LsActivation activation;
-    } list[] = {{1, 1, 1, 1, false, LS_NO_ACTIVATION}, {2, 3, 5, 7, true, LS_NO_ACTIVATION}, {3, 11, 17, 33, true, LS_GELU},
-                {1, 9, 16, 19, true, LS_GELU_TANH},    {2, 13, 8, 35, false, LS_SILU},       {1, 20, 9, 48, true, LS_RELU},
-                {2, 4, 6, 5, false, LS_GELU_TANH},         {3, 300, 128, 40, true, LS_GELU} /* for tiles, deep */};
+    } list[] = {{1, 1, 1, 1, false, LS_NO_ACTIVATION}, {2, 3, 5, 7, true, LS_NO_ACTIVATION},
+                {3, 11, 17, 33, true, LS_GELU},        {1, 9, 16, 19, true, LS_GELU_TANH},
+                {2, 13, 8, 35, false, LS_SILU},        {1, 20, 9, 48, true, LS_RELU},
+                {2, 4, 6, 5, false, LS_GELU_TANH},     {3, 300, 128, 40, true, LS_GELU} /* for tiles, deep */};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     int64_t n = list[which].n, k = list[which].k;

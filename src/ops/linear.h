@@ -53,7 +53,8 @@ typedef struct Epilogue {
 } Epilogue;
 
 /* The activation of a piece of the product, while it is still in the cache. */
-__attribute__((unused)) static void ls_finish_piece(void *self, int64_t row, int64_t column, int64_t rows, int64_t columns)
+__attribute__((unused)) static void ls_finish_piece(void *self, int64_t row, int64_t column, int64_t rows,
+                                                    int64_t columns)
 {
     const Epilogue *e = self;
     for (int64_t i = row; i < row + rows; i++) {
@@ -74,7 +75,8 @@ static LsStatus ls_linear_shape(const LsNode *node, LsDtype weights, int64_t dim
         return ls_node_fail(node, "linear: x %s does not fit w %s: x must be (..., K), w (N, K)", ls_shape_text(x),
                             ls_shape_text(w));
     if (bias && (bias->rank != 1 || bias->dim[0] != w->dim[0] || bias->dtype != LS_REAL))
-        return ls_node_fail(node, "linear: bias %s does not fit w %s: it must be (N)", ls_shape_text(bias), ls_shape_text(w));
+        return ls_node_fail(node, "linear: bias %s does not fit w %s: it must be (N)", ls_shape_text(bias),
+                            ls_shape_text(w));
     memcpy(dim, x->dim, LS_MAX_RANK * sizeof *dim);
     dim[x->rank - 1] = w->dim[0];
     return LS_OK;

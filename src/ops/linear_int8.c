@@ -56,7 +56,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * Of graphs with int8_weights only. */
 LS_BUILDER LsTensor *ls_linear_int8(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsActivation activation)
 {
-    return ls_node(g, "linear_int8", 3, (LsTensor *[]){x, ls_param_int8(g, w), bias}, &(Linear){activation}, sizeof(Linear));
+    return ls_node(g, "linear_int8", 3, (LsTensor *[]){x, ls_param_int8(g, w), bias}, &(Linear){activation},
+                   sizeof(Linear));
 }
 
 static bool cases(LsGraph *g, int which)
@@ -65,12 +66,14 @@ static bool cases(LsGraph *g, int which)
         int64_t b, t, k, n;
         bool bias;
         LsActivation activation;
-    } list[] = {{1, 1, 1, 1, false, LS_NO_ACTIVATION}, {2, 3, 5, 7, true, LS_NO_ACTIVATION}, {3, 7, 17, 33, true, LS_GELU},
-                {1, 1, 130, 19, true, LS_GELU_TANH},   {2, 8, 64, 35, false, LS_SILU},       {1, 20, 9, 48, true, LS_RELU}};
+    } list[] = {{1, 1, 1, 1, false, LS_NO_ACTIVATION}, {2, 3, 5, 7, true, LS_NO_ACTIVATION},
+                {3, 7, 17, 33, true, LS_GELU},         {1, 1, 130, 19, true, LS_GELU_TANH},
+                {2, 8, 64, 35, false, LS_SILU},        {1, 20, 9, 48, true, LS_RELU}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     int64_t n = list[which].n, k = list[which].k;
-    LsTensor *x = ls_case_state(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, k}); /* a state: forward only */
+    /* a state: forward only */
+    LsTensor *x = ls_case_state(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, k});
     LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){n, k});
     LsTensor *bias = list[which].bias ? ls_case_param(g, "bias", 0, -1, 1, 1, (int64_t[]){n}) : NULL;
     ls_linear_int8(g, x, w, bias, list[which].activation);

@@ -1,5 +1,5 @@
-/* What layer_norm.c and rms_norm.c share: rows of x: (R, C) brought to unit size, forward and backward; also of x = a + b,
- * the residual connection, which a norm makes along the way where it follows it (LsOp.joins).
+/* What layer_norm.c and rms_norm.c share: rows of x: (R, C) brought to unit size, forward and backward; also of x =
+ * a + b, the residual connection, which a norm makes along the way where it follows it (LsOp.joins).
  *
  *     h = (x - mean) rstd       y = h scale + bias
  *
@@ -32,7 +32,8 @@ LS_INLINE LsStatus ls_norm_infer(LsNode *node, int statistics)
 {
     const LsTensor *x = node->in[0];
     if (x->rank < 2 || x->dtype != LS_REAL)
-        return ls_node_fail(node, "%s: x %s must be (..., C) with at least two dimensions", node->op->name, ls_shape_text(x));
+        return ls_node_fail(node, "%s: x %s must be (..., C) with at least two dimensions", node->op->name,
+                            ls_shape_text(x));
     int64_t columns = x->dim[x->rank - 1];
     for (int i = 1; i < node->inputs; i++) {
         const LsTensor *p = node->in[i];
@@ -99,7 +100,8 @@ LS_INLINE LsStatus ls_norm_forward(const LsNode *node, bool centered)
 {
     const real *a = node->before ? node->before->in[0]->data : NULL, *b = a ? node->before->in[1]->data : NULL;
     real *x = node->in[0]->data, *y = node->out[0]->data; /* (R, C) */
-    const acc *scale = node->in[1]->data, *bias = node->inputs > 2 && node->in[2] ? node->in[2]->data : NULL; /* (C) */
+    /* (C) */
+    const acc *scale = node->in[1]->data, *bias = node->inputs > 2 && node->in[2] ? node->in[2]->data : NULL;
     acc *mean = centered ? node->out[1]->data : NULL, *rstd = node->out[1 + centered]->data; /* (R) */
     int64_t columns = node->in[1]->count, rows = node->in[0]->count / columns;
     double eps = ((const Norm *)node->attr)->eps;
@@ -131,8 +133,8 @@ typedef struct NormBack {
     const acc *mean;    /* (R), NULL: not centered */
     const acc *rstd;    /* (R) */
     int64_t rows, columns;
-    const real *plus; /* (R, C) to add to the gradient of x, or NULL */
-    real *dx, *copy;  /* (R, C) or NULL: get the gradient of x. dx, else copy, may be plus. */
+    const real *plus;    /* (R, C) to add to the gradient of x, or NULL */
+    real *dx, *copy;     /* (R, C) or NULL: get the gradient of x. dx, else copy, may be plus. */
     acc *dscale, *dbias; /* (C) or NULL */
     bool add_scale, add_bias;
     acc *parts; /* (chunks, 2, C): sums of dy h and of dy */

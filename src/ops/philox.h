@@ -30,7 +30,8 @@ enum { LS_PHILOX_BLOCKS = 16, LS_PHILOX_WIDE = LS_VEC_BYTES / 8 };
 LS_INLINE void ls_philox_blocks(uint64_t key, uint64_t high, uint64_t low, uint32_t word[4][LS_PHILOX_BLOCKS])
 {
     for (int from = 0; from < LS_PHILOX_BLOCKS; from += 2 * LS_PHILOX_WIDE) {
-        ls_wide even[4], odd[4], first = {0}; /* blocks of even and odd number, so that they interleave to whole vectors */
+        /* blocks of even and odd number, so that they interleave to whole vectors */
+        ls_wide even[4], odd[4], first = {0};
         for (int i = 0; i < LS_PHILOX_WIDE; i++)
             first[i] = (uint64_t)(2 * i);
         even[0] = first + (low + (uint64_t)from); /* the carry into the upper half is no part of the word */

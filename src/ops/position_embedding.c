@@ -6,8 +6,10 @@
 static LsStatus infer(LsNode *node)
 {
     const LsTensor *x = node->in[0], *table = node->in[1], *position = node->in[2];
-    if (x->rank != 3 || x->dtype != LS_REAL || table->rank != 2 || table->dtype != LS_REAL || table->dim[1] != x->dim[2])
-        return ls_node_fail(node, "position_embedding: x %s does not fit table %s: x must be (B, T, C), table (context, C)",
+    if (x->rank != 3 || x->dtype != LS_REAL || table->rank != 2 || table->dtype != LS_REAL ||
+        table->dim[1] != x->dim[2])
+        return ls_node_fail(node,
+                            "position_embedding: x %s does not fit table %s: x must be (B, T, C), table (context, C)",
                             ls_shape_text(x), ls_shape_text(table));
     if (position && (position->rank != 1 || position->dim[0] != x->dim[0] || position->dtype != LS_I32))
         return ls_node_fail(node, "position_embedding: position %s does not fit x %s: it must be (B) of LS_I32",

@@ -20,14 +20,15 @@ static LsStatus infer(LsNode *node)
     const LsTensor *x = node->in[0], *position = node->in[1];
     const Rotary *r = node->attr;
     if (r->heads < 1 || r->size < 2 || r->size % 2 != 0 || !(r->base > 1))
-        return ls_node_fail(node, "rotary: %lld heads of %lld with base %g: it needs heads of even size and a base above 1",
+        return ls_node_fail(node,
+                            "rotary: %lld heads of %lld with base %g: it needs heads of even size and a base above 1",
                             (long long)r->heads, (long long)r->size, r->base);
     if (x->rank != 3 || x->dtype != LS_REAL || x->dim[2] < r->heads * r->size)
         return ls_node_fail(node, "rotary: x %s must be (B, T, W) with W >= %lld heads of %lld", ls_shape_text(x),
                             (long long)r->heads, (long long)r->size);
     if (position && (position->rank != 1 || position->dim[0] != x->dim[0] || position->dtype != LS_I32))
-        return ls_node_fail(node, "rotary: position %s does not fit x %s: it must be (B) of LS_I32", ls_shape_text(position),
-                            ls_shape_text(x));
+        return ls_node_fail(node, "rotary: position %s does not fit x %s: it must be (B) of LS_I32",
+                            ls_shape_text(position), ls_shape_text(x));
     node->scratch_forward = (position ? x->dim[0] : 1) * x->dim[1] * r->size * (int64_t)sizeof(acc);
     node->scratch_backward = node->scratch_forward;
     return ls_node_output(node, LS_REAL, 3, x->dim) ? LS_OK : LS_RESOURCE;
@@ -68,7 +69,8 @@ LS_INLINE void turn(const real *x, real *y, const acc *cosine, const acc *sine, 
 {
     int64_t i = 0;
     for (; i + LS_LANES <= half; i += LS_LANES) {
-        vacc c = ls_load_acc(cosine + i), s = ls_load_acc(sine + i) * way, a = ls_load(x + i), b = ls_load(x + half + i);
+        vacc c = ls_load_acc(cosine + i), s = ls_load_acc(sine + i) * way, a = ls_load(x + i),
+             b = ls_load(x + half + i);
         vacc first = a * c - b * s, second = b * c + a * s;
         ls_store(y + i, add ? ls_load(y + i) + first : first);
         ls_store(y + half + i, add ? ls_load(y + half + i) + second : second);
@@ -151,7 +153,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * of each token, head by head, and passes the rest on: with the packed qkv of ls_attention, heads = H + Hkv turns
  * queries and keys. position: (B) LS_I32 input, the tokens each stream has seen before, or NULL (none). base: 10000 in
  * most models. May take over x's memory. */
-LS_BUILDER LsTensor *ls_rotary(LsGraph *g, LsTensor *x, LsTensor *position, int64_t heads, int64_t head_dim, double base)
+LS_BUILDER LsTensor *ls_rotary(LsGraph *g, LsTensor *x, LsTensor *position, int64_t heads, int64_t head_dim,
+                               double base)
 {
     return ls_node(g, "rotary", 2, (LsTensor *[]){x, position}, &(Rotary){heads, head_dim, base}, sizeof(Rotary));
 }
@@ -165,14 +168,17 @@ static bool cases(LsGraph *g, int which)
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     int64_t b = list[which].b, heads = list[which].heads, size = list[which].size;
-    LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){b, list[which].t, heads * size + list[which].rest});
-    ls_rotary(g, x, list[which].position ? ls_case_input(g, "position", LS_I32, 0, 1000, 1, &b) : NULL, heads, size, 10000);
+    LsTensor *x =
+        ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){b, list[which].t, heads * size + list[which].rest});
+    ls_rotary(g, x, list[which].position ? ls_case_input(g, "position", LS_I32, 0, 1000, 1, &b) : NULL, heads, size,
+              10000);
     return true;
 }
 
 LS_OP(rotary) = {
     .name = "rotary",
-    .formula = "y_i = x_i cos(a_i) - x_{i+D/2} sin(a_i), y_{i+D/2} = x_{i+D/2} cos(a_i) + x_i sin(a_i), a_i = t base^(-2i/D)",
+    .formula =
+        "y_i = x_i cos(a_i) - x_{i+D/2} sin(a_i), y_{i+D/2} = x_{i+D/2} cos(a_i) + x_i sin(a_i), a_i = t base^(-2i/D)",
     .infer = infer,
     .forward = forward,
     .backward = backward,

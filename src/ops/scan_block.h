@@ -13,9 +13,9 @@
 enum {
     SCAN_CHUNK = 32, /* steps between kept states: the trace of a chunk fits the first cache level */
     SCAN_GROUP = 4,  /* states at a time */
-    SCAN_RUN = LS_LANES >= 16 && sizeof(real) == 2 ? 8 : SCAN_GROUP, /* in forward: twice as many where registers are enough
-                                                                      * and the next block's rows, of half the lines, can be
-                                                                      * fetched in half the steps */
+    /* in forward: twice as many where registers are enough and the next block's rows, of half the lines, can be
+     * fetched in half the steps */
+    SCAN_RUN = LS_LANES >= 16 && sizeof(real) == 2 ? 8 : SCAN_GROUP,
     SCAN_TILE = 16,  /* channels: a multiple of LS_LANES in every build; the partition is made of these */
     SCAN_WIDE = 128, /* channels of a block at most: its stage fits the second cache level */
     SCAN_LINES = 8,  /* cache lines fetched of each of four arrays while SCAN_CHUNK steps run */
@@ -33,17 +33,18 @@ typedef struct ScanBlock {
     const real *u, *delta, *gate, *bc, *dout;
     real *out, *du, *ddelta, *dgate;
     bool add_u, add_delta, add_gate;
-    const acc *rate, *bias, *skip;       /* (N, padded): A log2 e; (padded): of delta; (padded): D */
-    int64_t next_steps, next_channels;   /* from this block to the next */
-    const acc *next_h;                   /* backward: its kept states, or NULL */
-    int64_t next_rows;                   /* rows of the next block fetched at a time, from which `lines` takes its lines: */
+    const acc *rate, *bias, *skip;     /* (N, padded): A log2 e; (padded): of delta; (padded): D */
+    int64_t next_steps, next_channels; /* from this block to the next */
+    const acc *next_h;                 /* backward: its kept states, or NULL */
+    /* rows of the next block fetched at a time, from which `lines` takes its lines: */
+    int64_t next_rows;
     int64_t lines[SCAN_LINES], gate_lines[SCAN_LINES];
 } ScanBlock;
 
-/* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and dx
- * collect the gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read together
- * lies together, so that with trace and pairs it just fits the first cache level, whose sets repeat every 4 KiB: a cache
- * line more than the steps, and a step of all columns is spread over the sets. */
+/* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and
+ * dx collect the gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read
+ * together lies together, so that with trace and pairs it just fits the first cache level, whose sets repeat every 4
+ * KiB: a cache line more than the steps, and a step of all columns is spread over the sets. */
 typedef vacc ScanColumn[SCAN_CHUNK + 64 / LS_VEC_BYTES];
 typedef struct ScanStage {
     ScanColumn d, x, y; /* d[SCAN_CHUNK]: the longest of d */
@@ -97,7 +98,8 @@ LS_INLINE ScanFetch scan_fetch_inputs(const ScanBlock *k, int64_t call)
 {
     int64_t row = call * k->next_rows;
     return (ScanFetch){{scan_next(k, k->u, row, k->stride), scan_next(k, k->delta, row, k->stride),
-                        scan_next(k, k->gate, row, k->gate_stride), scan_next(k, k->dout ? k->dout : k->out, row, k->stride)},
+                        scan_next(k, k->gate, row, k->gate_stride),
+                        scan_next(k, k->dout ? k->dout : k->out, row, k->stride)},
                        {k->lines, k->lines, k->gate_lines, k->lines}};
 }
 
@@ -133,8 +135,9 @@ LS_INLINE void scan_fetch_states(const ScanBlock *k, int64_t call, int64_t vecto
 
 LS_INLINE int64_t scan_vectors(const ScanBlock *k) { return (k->channels + LS_LANES - 1) / LS_LANES; }
 
-/* delta + bias of one step, and of each the exponential that softplus and sigmoid are made of. Loops that do one thing at
- * a time have several vectors under way: the chain of a whole softplus is longer than what a processor looks ahead. */
+/* delta + bias of one step, and of each the exponential that softplus and sigmoid are made of. Loops that do one
+ * thing at a time have several vectors under way: the chain of a whole softplus is longer than what a processor
+ * looks ahead. */
 typedef struct ScanRow {
     vacc raw[SCAN_VECTORS], e[SCAN_VECTORS];
 } ScanRow;
@@ -189,8 +192,8 @@ LS_INLINE bool scan_decays_far(const ScanStage *s, const vacc *rate, int count)
 }
 
 /* The recurrences of `count` states through the chunk. */
-LS_INLINE void scan_run_states(const ScanBlock *k, int count, const ScanShared shared, const vacc *rate, vacc *h, ScanStage *s,
-                               ScanFetch fetch, bool far)
+LS_INLINE void scan_run_states(const ScanBlock *k, int count, const ScanShared shared, const vacc *rate, vacc *h,
+                               ScanStage *s, ScanFetch fetch, bool far)
 {
     for (int64_t run = 0, t = 0; t < k->steps; run++)
         for (int64_t end = scan_run_end(k, run); t < end; t++) {
@@ -305,8 +308,8 @@ static inline void scan_load_backward(const ScanBlock *k, ScanBackStage *g)
 }
 
 /* The same, and what they go through. */
-LS_INLINE void scan_run_trace(const ScanBlock *k, int count, const ScanShared shared, const vacc *rate, vacc *h, ScanStage *s,
-                              ScanTrace *trace, ScanFetch fetch, bool far)
+LS_INLINE void scan_run_trace(const ScanBlock *k, int count, const ScanShared shared, const vacc *rate, vacc *h,
+                              ScanStage *s, ScanTrace *trace, ScanFetch fetch, bool far)
 {
     for (int64_t run = 0, t = 0; t < k->steps; run++)
         for (int64_t end = scan_run_end(k, run); t < end; t++) {
@@ -414,7 +417,8 @@ static inline void scan_store_backward(const ScanBlock *k, const ScanBackStage *
             ls_store_acc(skip, ls_load_acc(skip) + dy * u);
             ls_store_acc(bias, ls_load_acc(bias) + ddelta);
             if (k->du)
-                scan_give(k->du + t * k->stride + at, dx * g[v].s.d[t] + dy * ls_load_acc(k->skip + at), k->add_u, lanes);
+                scan_give(k->du + t * k->stride + at, dx * g[v].s.d[t] + dy * ls_load_acc(k->skip + at), k->add_u,
+                          lanes);
             if (k->ddelta)
                 scan_give(k->ddelta + t * k->stride + at, ddelta, k->add_delta, lanes);
             if (k->dgate)
@@ -444,7 +448,8 @@ static inline void scan_backward(const ScanBlock *k, const acc *h, acc *carry, a
             scan_fetch_states(k, call, scan_vectors(k));
             if (whole) {
                 scan_recompute(k, v, n, SCAN_GROUP, shared, h, &g[v].s, &trace, scan_fetch_inputs(k, call));
-                scan_reverse(k, v, n, SCAN_GROUP, shared, g + v, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));
+                scan_reverse(k, v, n, SCAN_GROUP, shared, g + v, &trace, carry, sums, pairs,
+                             scan_fetch_outputs(k, call));
             } else {
                 scan_recompute(k, v, n, 1, shared, h, &g[v].s, &trace, scan_fetch_inputs(k, call));
                 scan_reverse(k, v, n, 1, shared, g + v, &trace, carry, sums, pairs, scan_fetch_outputs(k, call));

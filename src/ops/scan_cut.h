@@ -6,19 +6,22 @@
 #include "ops/scan_block.h"
 
 enum {
-    FEW_PIECES = 8,        /* where streams x tiles are not more, time is cut into parts */
-    WANTED_PARTS = 16,     /* streams x parts then: for 16 cores; a part's summary costs a third of its work, whatever their number */
+    FEW_PIECES = 8, /* where streams x tiles are not more, time is cut into parts */
+    /* streams x parts then: for 16 cores; a part's summary costs a third of its work, whatever their number */
+    WANTED_PARTS = 16,
     WANTED_PIECES = 32,    /* pieces to aim at: enough for 16 cores, few enough that partial sums stay small */
     LEAST_PART_CHUNKS = 8, /* chunks a part has at least */
     LEAST_PIECES = 4,      /* pieces to have in any case */
-    WIDE_TILES = 8,        /* tiles a group has at least where there are pieces enough, so that rows are read in long runs */
-    MOST_BATCHES = 32      /* partial sums of parameter gradients over streams */
+    /* tiles a group has at least where there are pieces enough, so that rows are read in long runs */
+    WIDE_TILES = 8,
+    MOST_BATCHES = 32 /* partial sums of parameter gradients over streams */
 };
 
 typedef struct Cut {
-    int64_t streams, steps, channels, states;  /* B, T, E, N */
-    int64_t padded, tiles, chunks;             /* E in whole tiles, their number, chunks of the time */
-    int64_t batches, parts, part_chunks, groups, group_tiles; /* pieces: batches of streams x parts of the time x groups of tiles */
+    int64_t streams, steps, channels, states; /* B, T, E, N */
+    int64_t padded, tiles, chunks;            /* E in whole tiles, their number, chunks of the time */
+    /* pieces: batches of streams x parts of the time x groups of tiles */
+    int64_t batches, parts, part_chunks, groups, group_tiles;
 } Cut;
 
 static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }

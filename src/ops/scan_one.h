@@ -18,7 +18,10 @@ static bool is_one_step(const LsNode *node)
     return node->in[U]->dim[1] == 1 && node->in[STATE] && node->in[STATE]->role == LS_ROLE_STATE;
 }
 
-LS_INLINE vacc scan_load_acc_upto(const acc *x, int64_t n) { return n >= LS_LANES ? ls_load_acc(x) : ls_load_acc_part(x, n); }
+LS_INLINE vacc scan_load_acc_upto(const acc *x, int64_t n)
+{
+    return n >= LS_LANES ? ls_load_acc(x) : ls_load_acc_part(x, n);
+}
 
 LS_INLINE void scan_store_acc_upto(acc *x, vacc v, int64_t n)
 {

@@ -15,7 +15,8 @@ typedef struct Scratch {
     acc *sums;               /* backward: (batches, parts, N + 2, padded) for A, D, bias */
     acc *dbc;                /* backward: (groups, B, T, 2 N) */
     acc *start;              /* (B, N, padded): what the first part starts from */
-    acc *decay, *sum;        /* (B, N, padded) each, with a carry: all parts together make sum of zero and decay a start by decay */
+    /* (B, N, padded) each, with a carry: all parts together make sum of zero and decay a start by decay */
+    acc *decay, *sum;
     int64_t count;
 } Scratch;
 

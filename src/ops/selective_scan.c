@@ -31,7 +31,8 @@ static LsStatus infer(LsNode *node)
     LsTensor *const *in = node->in;
     const LsTensor *u = in[U], *a = in[A_LOG], *gate = in[GATE], *state = in[STATE];
     if (u->rank != 3 || u->dtype != LS_REAL || a->rank != 2 || a->dtype != LS_ACC || a->dim[0] != u->dim[2])
-        return ls_node_fail(node, "selective_scan: u %s does not fit A_log %s: u must be (B, T, E), A_log (E, N), precise",
+        return ls_node_fail(node,
+                            "selective_scan: u %s does not fit A_log %s: u must be (B, T, E), A_log (E, N), precise",
                             ls_shape_text(u), ls_shape_text(a));
     int64_t b = u->dim[0], t = u->dim[1], e = u->dim[2], n = a->dim[1];
     if (!is(in[DELTA], LS_REAL, 3, b, t, e))
@@ -43,7 +44,8 @@ static LsStatus infer(LsNode *node)
     if (!is(in[BC], LS_REAL, 3, b, t, 2 * n))
         return ls_node_fail(node, "selective_scan: bc %s must be (B, T, 2 N) for u %s and A_log %s",
                             ls_shape_text(in[BC]), ls_shape_text(u), ls_shape_text(a));
-    if (gate && (gate->rank != 3 || gate->dtype != LS_REAL || gate->dim[0] != b || gate->dim[1] != t || gate->dim[2] < e))
+    if (gate &&
+        (gate->rank != 3 || gate->dtype != LS_REAL || gate->dim[0] != b || gate->dim[1] != t || gate->dim[2] < e))
         return ls_node_fail(node, "selective_scan: z %s must be (B, T, at least E) for u %s", ls_shape_text(gate),
                             ls_shape_text(u));
     if (state && !is(state, LS_ACC, 3, b, n, e))
@@ -420,17 +422,18 @@ static bool cases(LsGraph *g, int which)
         int64_t streams, steps, channels, states, gate; /* gate: columns of z, 0 none */
         enum { NONE, GIVEN, CARRY } state;
         double steepest; /* the greatest A_log; where it is high, some states decay to nothing in a step */
-    } table[] = {{1, 1, 1, 1, 0, NONE},     {2, 5, 3, 4, 3, NONE},     {1, 33, 17, 3, 34, NONE},   {2, 40, 5, 16, 10, NONE},
-                 {1, 70, 35, 5, 0, NONE},   {1, 1200, 2, 2, 2, NONE},  {3, 1, 18, 16, 36, GIVEN},  {2, 35, 20, 7, 20, GIVEN},
-                 {1, 600, 3, 2, 0, GIVEN},  {2, 35, 20, 7, 20, CARRY}, {1, 600, 3, 2, 0, CARRY},
-                 {2, 70, 35, 9, 35, NONE, 5}};
+    } table[] = {{1, 1, 1, 1, 0, NONE},     {2, 5, 3, 4, 3, NONE},     {1, 33, 17, 3, 34, NONE},
+                 {2, 40, 5, 16, 10, NONE},  {1, 70, 35, 5, 0, NONE},   {1, 1200, 2, 2, 2, NONE},
+                 {3, 1, 18, 16, 36, GIVEN}, {2, 35, 20, 7, 20, GIVEN}, {1, 600, 3, 2, 0, GIVEN},
+                 {2, 35, 20, 7, 20, CARRY}, {1, 600, 3, 2, 0, CARRY},  {2, 70, 35, 9, 35, NONE, 5}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     int64_t b = table[which].streams, t = table[which].steps, e = table[which].channels, n = table[which].states;
     LsTensor *u = ls_case_input(g, "u", LS_REAL, -2, 2, 3, (int64_t[]){b, t, e});
     LsTensor *delta = ls_case_input(g, "delta", LS_REAL, -4, 1, 3, (int64_t[]){b, t, e});
     LsTensor *bc = ls_case_input(g, "bc", LS_REAL, -1, 1, 3, (int64_t[]){b, t, 2 * n});
-    LsTensor *z = table[which].gate ? ls_case_input(g, "z", LS_REAL, -3, 3, 3, (int64_t[]){b, t, table[which].gate}) : NULL;
+    LsTensor *z =
+        table[which].gate ? ls_case_input(g, "z", LS_REAL, -3, 3, 3, (int64_t[]){b, t, table[which].gate}) : NULL;
     LsTensor *bias = ls_case_param(g, "delta_bias", LS_PRECISE, -1, 1, 1, &e);
     double steepest = table[which].steepest > 0 ? table[which].steepest : 2;
     LsTensor *a = ls_case_param(g, "A_log", LS_PRECISE, -1, steepest, 2, (int64_t[]){e, n});

@@ -87,7 +87,8 @@ static bool cases(LsGraph *g, int which)
         int64_t dim[3];
         int parts;
         int64_t width[4];
-    } table[] = {{{1, 1, 1}, 1, {1}}, {{2, 3, 7}, 2, {3, 4}}, {{3, 5, 20}, 3, {1, 2, 17}}, {{1, 2, 33}, 4, {16, 1, 15, 1}}};
+    } table[] = {
+        {{1, 1, 1}, 1, {1}}, {{2, 3, 7}, 2, {3, 4}}, {{3, 5, 20}, 3, {1, 2, 17}}, {{1, 2, 33}, 4, {16, 1, 15, 1}}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     ls_split(g, ls_case_input(g, "x", LS_REAL, -2, 2, 3, table[which].dim), table[which].parts, table[which].width);

@@ -35,14 +35,16 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     (void)run;
     const real *gate = node->in[0]->data, *up = node->in[1]->data, *dy = node->out[0]->grad;
     real *dgate = node->in[0]->grad, *dup = node->in[1]->grad;
-    bool want_gate = ls_wants(node, 0), want_up = ls_wants(node, 1), add_gate = ls_adds(node, 0), add_up = ls_adds(node, 1);
+    bool want_gate = ls_wants(node, 0), want_up = ls_wants(node, 1), add_gate = ls_adds(node, 0),
+         add_up = ls_adds(node, 1);
     int64_t count = node->out[0]->count;
 #pragma omp parallel for schedule(static) if (count > BLOCK)
     for (int64_t first = 0; first < count; first += BLOCK) {
         int64_t last = first + BLOCK < count ? first + BLOCK : count;
         for (int64_t i = first; i < last; i += LS_LANES) {
             int64_t n = last - i;
-            vacc a = ls_load_upto(gate + i, n), b = ls_load_upto(up + i, n), g = ls_load_upto(dy + i, n), s = ls_vsigmoid(a);
+            vacc a = ls_load_upto(gate + i, n), b = ls_load_upto(up + i, n), g = ls_load_upto(dy + i, n),
+                 s = ls_vsigmoid(a);
             give(dgate + i, g * b * s * (1 + a * (1 - s)), want_gate, add_gate, n);
             give(dup + i, g * a * s, want_up, add_up, n);
         }

@@ -25,8 +25,8 @@
 typedef enum LsTileLeft { LS_TILE_PLAIN, LS_TILE_TRANSPOSED } LsTileLeft;
 
 /* One tile in registers: c (LS_TILE_ROWS, vectors * LS_LANES) = a b, or c + a b. */
-LS_INLINE void ls_tile(LsTileLeft left, int vectors, bool add, int64_t inner, const acc *a, int64_t a_stride, const acc *b,
-                       int64_t b_stride, acc *c, int64_t c_stride)
+LS_INLINE void ls_tile(LsTileLeft left, int vectors, bool add, int64_t inner, const acc *a, int64_t a_stride,
+                       const acc *b, int64_t b_stride, acc *c, int64_t c_stride)
 {
     vacc sum[LS_TILE_ROWS][LS_TILE_VECTORS];
 #pragma GCC unroll 8
@@ -115,7 +115,8 @@ LS_INLINE void ls_transpose(vacc square[LS_LANE_COUNT])
 
 /* Rows of activations, x: (rows, size) with `stride` from row to row, into a block y: (padded rows, padded) of the same
  * orientation, zeros in the padding. */
-LS_INLINE void ls_pack(acc *y, int64_t padded_rows, int64_t padded, const real *x, int64_t stride, int64_t rows, int64_t size)
+LS_INLINE void ls_pack(acc *y, int64_t padded_rows, int64_t padded, const real *x, int64_t stride, int64_t rows,
+                       int64_t size)
 {
     int64_t whole = size / LS_LANES * LS_LANES;
     for (int64_t i = 0; i < rows; i++) {
@@ -135,7 +136,9 @@ LS_INLINE void ls_pack_transposed(acc *y, const real *x, int64_t stride, int64_t
             vacc square[LS_LANE_COUNT];
             for (int64_t i = 0; i < LS_LANES; i++) {
                 const real *at = x + (row + i) * stride + j;
-                square[i] = row + i >= rows ? (vacc){0} : j + LS_LANES <= size ? ls_load(at) : ls_load_part(at, size - j);
+                square[i] = row + i >= rows        ? (vacc){0}
+                            : j + LS_LANES <= size ? ls_load(at)
+                                                   : ls_load_part(at, size - j);
             }
             ls_transpose(square);
             for (int64_t i = 0; i < LS_LANES; i++)

@@ -43,21 +43,22 @@ LS_LANEWISE(ls_verf, erf)
 
 #else
 
-/* 2^(d rate) for a product <= 0, as short as it can be, for recurrences. 1.9 ulp; 0 below about 2^-64, where nothing is
- * left of what decays and products with the result would be denormal, which processors are slow at. Where no product is
- * less than LS_DECAY_FAR, `far` may be false: the same bits in two instructions less. For a positive product of 1 or more
- * the result is undefined, NaN stays NaN.
+/* 2^(d rate) for a product <= 0, as short as it can be, for recurrences. 1.9 ulp; 0 below about 2^-64, where nothing
+ * is left of what decays and products with the result would be denormal, which processors are slow at. Where no
+ * product is less than LS_DECAY_FAR, `far` may be false: the same bits in two instructions less. For a positive
+ * product of 1 or more the result is undefined, NaN stays NaN.
  *
- * AVX-512: the product to the nearest 32nd, whose power is a table's entry with the integer part in the exponent, and
- * 2^r = 1 + r (c1 + c2 r), |r| <= 1/64, with the least relative error, 5.3e-8 (0.9 ulp, and a half each for the entry
- * and the sum). The entries are less by what the shifted index adds. AVX2: likewise to the nearest eighth, and
- * 2^r = 1 + r (c1 + c2 r + c3 r^2), |r| <= 1/16 (relative error 2.5e-8). Elsewhere: 2^r = 1 + r q(r), |r| <= 1/2, minimax
- * q of degree 5 (relative error 1e-8). */
+ * AVX-512: the product to the nearest 32nd, whose power is a table's entry with the integer part in the exponent,
+ * and 2^r = 1 + r (c1 + c2 r), |r| <= 1/64, with the least relative error, 5.3e-8 (0.9 ulp, and a half each for the
+ * entry and the sum). The entries are less by what the shifted index adds. AVX2: likewise to the nearest eighth, and
+ * 2^r = 1 + r (c1 + c2 r + c3 r^2), |r| <= 1/16 (relative error 2.5e-8). Elsewhere: 2^r = 1 + r q(r), |r| <= 1/2,
+ * minimax q of degree 5 (relative error 1e-8). */
 #if defined(__AVX512F__)
 LS_INLINE vacc ls_decay_of(vacc d, vacc rate, bool far)
 {
-    static const vbits low = {0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a, 0x3f79c3d3, 0x3f78f4f0,
-                              0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043, 0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6};
+    static const vbits low = {0x3f800000, 0x3f7ecd87, 0x3f7daac3, 0x3f7c980f, 0x3f7b95c2, 0x3f7aa43a,
+                              0x3f79c3d3, 0x3f78f4f0, 0x3f7837f0, 0x3f778d3a, 0x3f76f532, 0x3f767043,
+                              0x3f75fed7, 0x3f75a15b, 0x3f75583f, 0x3f7523f6};
     static const vbits high = {0x3f7504f3, 0x3f74fbaf, 0x3f7508a4, 0x3f752c4d, 0x3f75672a, 0x3f75b9be,
                                0x3f76248c, 0x3f76a81e, 0x3f7744fd, 0x3f77fbb8, 0x3f78ccdf, 0x3f79b907,
                                0x3f7ac0c7, 0x3f7be4ba, 0x3f7d257d, 0x3f7e83b3};
@@ -125,10 +126,7 @@ LS_INLINE vacc ls_log1p_reduced(vacc m)
 LS_INLINE vint ls_exponent(vacc u) { return (vint)((vbits)u - 0x3f400000) & (vint)(ls_splat(-INFINITY)); }
 
 /* k ln 2, for k in the exponent's place. */
-LS_INLINE vacc ls_exponent_log(vint k)
-{
-    return __builtin_convertvector(k, vacc) * (0.693147181f / 8388608);
-}
+LS_INLINE vacc ls_exponent_log(vint k) { return __builtin_convertvector(k, vacc) * (0.693147181f / 8388608); }
 
 /* log x. 1.2 ulp, absolute error below 2^-24 near 1. log 0 = -inf, of negative numbers NaN, of inf inf. */
 LS_INLINE vacc ls_vlog(vacc x)
@@ -205,7 +203,8 @@ LS_INLINE vacc ls_vsigmoid(vacc x)
 #if defined(LS_BUILD_FLOAT64)
     return (acc)1 / ((acc)1 + ls_exp(-x));
 #else
-    return ls_reciprocal(1.0f + ls_exp_small(ls_vmin(ls_splat(87.3365402f), -x))); /* NaN passes: it is the second */
+    /* NaN passes: it is the second */
+    return ls_reciprocal(1.0f + ls_exp_small(ls_vmin(ls_splat(87.3365402f), -x)));
 #endif
 }
 

@@ -9,8 +9,7 @@
  * 32): variables, since compilers keep arrays in memory. With a = 0.5 and b = 1 all values stay near 2. A try returns
  * its flops, a negative number where the result is wrong. */
 #define EACH_OF_12(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
-#define EACH_OF_24(F)                                                                                                  \
-    EACH_OF_12(F) F(12) F(13) F(14) F(15) F(16) F(17) F(18) F(19) F(20) F(21) F(22) F(23)
+#define EACH_OF_24(F) EACH_OF_12(F) F(12) F(13) F(14) F(15) F(16) F(17) F(18) F(19) F(20) F(21) F(22) F(23)
 #define START(i) Vector y##i = b;
 #define STEP(i)                                                                                                        \
     y##i = y##i * a + b;                                                                                               \
@@ -23,12 +22,8 @@
         typedef float Vector __attribute__((vector_size(bytes)));                                                      \
         enum { LANES = (bytes) / sizeof(float) };                                                                      \
         Vector sum = {0}, a = factor - sum, b = addend - sum;                                                          \
-        EACH_OF_##chains(START)                                                                                        \
-        for (int64_t round = 0; round < rounds; round++) {                                                             \
-            EACH_OF_##chains(STEP)                                                                                     \
-        }                                                                                                              \
-        EACH_OF_##chains(SUM)                                                                                          \
-        bool right = true;                                                                                             \
+        EACH_OF_##chains(START) for (int64_t round = 0; round < rounds;                                                \
+                                     round++){EACH_OF_##chains(STEP)} EACH_OF_##chains(SUM) bool right = true;         \
         for (int lane = 0; lane < LANES; lane++)                                                                       \
             right = right && fabsf(sum[lane] - 2 * (chains)) < 0.01f * (chains);                                       \
         return (right ? 2.0 : -2.0) * LANES * (chains) * (double)rounds;                                               \

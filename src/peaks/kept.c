@@ -25,7 +25,8 @@ LsStatus ls_machine_key(char *key, size_t room)
 {
     LsIsa isa = LS_ISA_BASELINE;
     LS_TRY(ls_isa_choose(&isa));
-    snprintf(key, room, "%s, %s, %d thread%s", ls_processor(), ls_isa_name(isa), ls_threads(), ls_threads() == 1 ? "" : "s");
+    snprintf(key, room, "%s, %s, %d thread%s", ls_processor(), ls_isa_name(isa), ls_threads(),
+             ls_threads() == 1 ? "" : "s");
     return LS_OK;
 }
 

@@ -25,7 +25,7 @@
 #define TRIES 4   /* at least; a busy machine disturbs some */
 #define SQUARES 6 /* matrices' worth of memory that a product takes: three, and as many packed */
 
-#define UNDISTURBED 0.95       /* share of its threads' time that a process gets on a quiet machine */
+#define UNDISTURBED 0.95 /* share of its threads' time that a process gets on a quiet machine */
 #define SECONDS_BEFORE_RETRY 600.0
 #define SECONDS_KEPT (30 * 86400.0)
 
@@ -198,8 +198,8 @@ typedef struct Entry {
     double undisturbed; /* share of its threads' time that this process got meanwhile */
 } Entry;
 
-static const char *const names[] = {"gflops", "gflops_bfloat16", "gflops_fma", "bandwidth", "reading", "measured",
-                                    "undisturbed"};
+static const char *const names[] = {"gflops",  "gflops_bfloat16", "gflops_fma", "bandwidth",
+                                    "reading", "measured",        "undisturbed"};
 
 /* Whether the file has an entry with the parts wanted. */
 static bool read_entry(const char *key, LsPeakParts parts, Entry *entry)
@@ -215,7 +215,7 @@ static bool read_entry(const char *key, LsPeakParts parts, Entry *entry)
 static void write_entry(const char *key, const Entry *entry)
 {
     const LsPeak *peak = &entry->peak;
-    double value[LS_COUNT_OF(names)] = {peak->gflops,    peak->gflops_bfloat16, peak->gflops_fma,  peak->bandwidth,
+    double value[LS_COUNT_OF(names)] = {peak->gflops,  peak->gflops_bfloat16, peak->gflops_fma,  peak->bandwidth,
                                         peak->reading, entry->when,           entry->undisturbed};
     ls_machine_write(key, LS_COUNT_OF(names), names, value);
 }
@@ -267,7 +267,8 @@ LsStatus ls_peak(LsPeakParts parts, int64_t room, LsPeak *peak)
         LS_TRY(ls_machine_key(key, sizeof key));
         bool found = read_entry(key, parts, &entry);
         double age = (double)time(NULL) - entry.when;
-        bool old = age > SECONDS_KEPT || age < 0, doubtful = entry.undisturbed < UNDISTURBED && age > SECONDS_BEFORE_RETRY;
+        bool old = age > SECONDS_KEPT || age < 0,
+             doubtful = entry.undisturbed < UNDISTURBED && age > SECONDS_BEFORE_RETRY;
         known = entry.peak;
         if (!found || old || doubtful)
             LS_TRY(ls_peak_measure(parts, room, old, &measured, &known));

@@ -12,11 +12,13 @@
 #include "peaks/kept.h"
 
 typedef struct LsPeak {
-    double gflops;          /* 10^9 additions and multiplications a second of float products, best of some square ones */
+    /* 10^9 additions and multiplications a second of float products, best of some square ones */
+    double gflops;
     double gflops_bfloat16; /* the same of bfloat16 products with float sums */
     double gflops_fma;      /* the same of multiply-adds in registers alone, in float (peaks/fma.h) */
-    double bandwidth;       /* GB/s of the triad a = b + s c: 24 bytes an element, arrays larger than the caches, a written past them or not */
-    double reading;         /* GB/s of the sum of such an array: no writes, which go on beside the reads */
+    /* GB/s of the triad a = b + s c: 24 bytes an element, arrays larger than the caches, a written past them or not */
+    double bandwidth;
+    double reading; /* GB/s of the sum of such an array: no writes, which go on beside the reads */
 } LsPeak;
 
 typedef enum LsPeakParts {

@@ -116,10 +116,7 @@ LS_INLINE void ls_store(real *x, vacc v)
     ls_halves h = ls_narrow(v);
     memcpy(x, &h, sizeof h);
 }
-LS_INLINE vacc ls_load_splat(const real *x)
-{
-    return (vacc)((x->bits - (vbits){0}) << 16);
-}
+LS_INLINE vacc ls_load_splat(const real *x) { return (vacc)((x->bits - (vbits){0}) << 16); }
 LS_INLINE vacc ls_load_part(const real *x, int64_t n)
 {
     ls_halves h = {0};
@@ -154,8 +151,8 @@ LS_INLINE void ls_store_part(real *x, vacc v, int64_t n)
 
 #endif
 
-/* A number that vectors are multiplied by in inner loops. AVX-512 spreads it over the lanes as it is read; elsewhere that
- * is an instruction of its own, which memory for whole vectors saves. */
+/* A number that vectors are multiplied by in inner loops. AVX-512 spreads it over the lanes as it is read; elsewhere
+ * that is an instruction of its own, which memory for whole vectors saves. */
 #if defined(__AVX512F__)
 typedef acc ls_spread;
 LS_INLINE ls_spread ls_spread_of(const real *x) { return ls_load1(x); }
@@ -211,7 +208,8 @@ LS_INLINE vacc ls_vmax(vacc a, vacc b) { return ls_select(a > b, a, b); }
 LS_INLINE vacc ls_reciprocal(vacc x)
 {
 #if defined(__AVX512F__) && !defined(LS_BUILD_FLOAT64)
-    __m512 y = _mm512_rcp14_ps((__m512)x), rest = _mm512_fnmadd_ps((__m512)x, y, _mm512_set1_ps(1)); /* not rounded twice, whatever the compiler does */
+    /* not rounded twice, whatever the compiler does */
+    __m512 y = _mm512_rcp14_ps((__m512)x), rest = _mm512_fnmadd_ps((__m512)x, y, _mm512_set1_ps(1));
     return (vacc)_mm512_fmadd_ps(y, rest, y);
 #else
     return (acc)1 / x;

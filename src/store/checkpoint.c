@@ -13,7 +13,8 @@
 
 int64_t ls_checkpoint_bytes(const LsParams *params, int moments)
 {
-    const int64_t array_header = 1024, file_header = 1 << 16; /* HDF5's object headers and group tables, rounded up */
+    /* HDF5's object headers and group tables, rounded up */
+    const int64_t array_header = 1024, file_header = 1 << 16;
     return (1 + moments) * (params->elements * (int64_t)sizeof(float) + params->count * array_header) + file_header;
 }
 
@@ -213,10 +214,11 @@ static LsStatus compare_group(LsSealed *file, const char *group, const LsParams 
         status = name ? ls_sealed_shape(file, name, &exists, &type, &rank, dim) : LS_RESOURCE;
         ls_free(name);
         if (status == LS_OK && !exists)
-            ls_note(&c->differences, "%s %s is in the model and not in the file", p->name, ls_dims_text(p->rank, p->dim));
-        else if (status == LS_OK && (rank != p->rank || memcmp(dim, p->dim, sizeof *dim * (size_t)rank) != 0))
-            ls_note(&c->differences, "%s has shape %s in the file and %s in the model", p->name, ls_dims_text(rank, dim),
+            ls_note(&c->differences, "%s %s is in the model and not in the file", p->name,
                     ls_dims_text(p->rank, p->dim));
+        else if (status == LS_OK && (rank != p->rank || memcmp(dim, p->dim, sizeof *dim * (size_t)rank) != 0))
+            ls_note(&c->differences, "%s has shape %s in the file and %s in the model", p->name,
+                    ls_dims_text(rank, dim), ls_dims_text(p->rank, p->dim));
     }
     if (status == LS_OK)
         status = ls_sealed_each(file, group, find_extra, c);
@@ -288,7 +290,8 @@ LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int mome
     return read_moments(checkpoint->file, params, moments, moment, checkpoint->progress.step);
 }
 
-LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment, LsProgress *progress)
+LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment,
+                            LsProgress *progress)
 {
     LsCheckpoint *checkpoint = NULL;
     LS_TRY(ls_checkpoint_open(path, NULL, &checkpoint));

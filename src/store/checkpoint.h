@@ -20,9 +20,9 @@ typedef struct LsMoment {
 typedef struct LsProgress {
     int64_t step, samples, tokens; /* done; tokens: targets learned from, for the metrics */
     uint64_t seed;
-    int64_t metrics_rows;        /* rows of metrics.jsonl that belong to steps up to this one */
-    double best_loss;            /* validation; HUGE_VAL before the first */
-    int64_t best_step;           /* -1 before the first */
+    int64_t metrics_rows; /* rows of metrics.jsonl that belong to steps up to this one */
+    double best_loss;     /* validation; HUGE_VAL before the first */
+    int64_t best_step;    /* -1 before the first */
 } LsProgress;
 
 /* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first:
@@ -46,7 +46,8 @@ void ls_checkpoint_close(LsCheckpoint *checkpoint); /* NULL is allowed */
 /* Reads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters).
  * A file of step 0 without moments (an imported model) gives zeros for them. On failure the arrays' content is
  * undefined. */
-LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment) LS_MUST_USE;
+LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments,
+                            const LsMoment *moment) LS_MUST_USE;
 
 /* ls_checkpoint_open, _read and _close. progress may be NULL. */
 LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment,

@@ -119,7 +119,8 @@ static LsStatus check_config(const char *path, const char *yaml, bool *there)
 /* The checkpoint comes last: a folder without one is no run, and importing again goes through. */
 static LsStatus write_run(const char *run, const LsConfig *config, const LsParams *params, const char *tokenizer)
 {
-    char *yaml = ls_config_yaml(config), *checkpoint = ls_checkpoint_path(run, 0), *path = in_folder(run, "config.yaml");
+    char *yaml = ls_config_yaml(config), *checkpoint = ls_checkpoint_path(run, 0),
+         *path = in_folder(run, "config.yaml");
     char *folder = in_folder(run, "checkpoints");
     LsStatus status = yaml && checkpoint && path && folder ? LS_OK : LS_RESOURCE;
     LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
@@ -180,7 +181,8 @@ static int digits_needed(const json_t *keys)
 {
     const char *name;
     json_t *value;
-    json_object_foreach((json_t *)keys, name, value) {
+    json_object_foreach((json_t *)keys, name, value)
+    {
         char text[40];
         snprintf(text, sizeof text, "%.15g", json_real_value(value));
         if (json_is_real(value) && strtod(text, NULL) != json_real_value(value))
@@ -209,7 +211,8 @@ static LsStatus write_folder(const char *folder, const LsConfig *config, const L
     LsTokenizer *tokenizer = json ? ls_tokenizer_from_json(json) : NULL;
     LsStatus status = !path ? LS_RESOURCE : json && !tokenizer ? ls_message_status() : LS_OK;
     if (status == LS_OK)
-        status = ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, &keys);
+        status = ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1,
+                                    &keys);
     if (status == LS_OK)
         status = ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL},
                                   &output);
@@ -239,7 +242,8 @@ LsStatus ls_hf_export(const char *run, const char *folder)
     if (!config)
         LS_TRY_CLEANUP(ls_message_status());
     if (!config->model->hf)
-        LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: there is no Hugging Face layout for the model %s", run, config->model->name));
+        LS_TRY_CLEANUP(
+            ls_fail(LS_USAGE, "%s: there is no Hugging Face layout for the model %s", run, config->model->name));
     LS_TRY_CLEANUP(ls_hf_params(config->model, config->model_config, &params));
     LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, params, 0, NULL));
     LS_TRY_CLEANUP(write_folder(folder, config, params, checkpoint->tokenizer));

@@ -83,13 +83,21 @@ static char *json_text(const json_t *value)
 {
     char number[40];
     switch (json_typeof(value)) {
-    case JSON_INTEGER: return ls_format("%lld", (long long)json_integer_value(value));
-    case JSON_REAL: snprintf(number, sizeof number, "%.17g", json_real_value(value)); return ls_strdup(number);
-    case JSON_STRING: return ls_strdup(json_string_value(value));
-    case JSON_TRUE: return ls_strdup("true");
-    case JSON_FALSE: return ls_strdup("false");
-    case JSON_NULL: return ls_strdup("null");
-    default: return NULL;
+    case JSON_INTEGER:
+        return ls_format("%lld", (long long)json_integer_value(value));
+    case JSON_REAL:
+        snprintf(number, sizeof number, "%.17g", json_real_value(value));
+        return ls_strdup(number);
+    case JSON_STRING:
+        return ls_strdup(json_string_value(value));
+    case JSON_TRUE:
+        return ls_strdup("true");
+    case JSON_FALSE:
+        return ls_strdup("false");
+    case JSON_NULL:
+        return ls_strdup("null");
+    default:
+        return NULL;
     }
 }
 
@@ -117,7 +125,8 @@ static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(parse_table(hf, hf->fixed, &fixed));
     LS_TRY_CLEANUP(parse_table(hf, hf->written, &written));
-    json_object_foreach((json_t *)keys, name, value) {
+    json_object_foreach((json_t *)keys, name, value)
+    {
         const json_t *only = json_object_get(fixed, name);
         const LsHfKey *key = hf->keys;
         while (key->key && strcmp(key->key, name) != 0)
@@ -173,7 +182,8 @@ static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfK
 {
     const LsSetting *setting = find_setting(model, key->setting);
     if (!setting)
-        return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name, key->setting);
+        return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name,
+                       key->setting);
     char *text = setting_text(path, key, json_object_get(keys, key->key)), *before = ls_setting_text(setting, base),
          *after = NULL;
     LsStatus status = text && before ? LS_OK : ls_message_status();
@@ -248,7 +258,8 @@ static LsStatus settings_yaml(const LsModel *model, const void *base, char **yam
 {
     char *text = ls_format("model:\n  kind: %s\n", model->name);
     for (const LsSetting *s = model->settings; text && s->name; s++) {
-        char *value = ls_setting_text(s, base), *longer = value ? ls_format("%s  %s: %s\n", text, s->name, value) : NULL;
+        char *value = ls_setting_text(s, base),
+             *longer = value ? ls_format("%s  %s: %s\n", text, s->name, value) : NULL;
         ls_free(value);
         ls_free(text);
         text = longer;

@@ -26,7 +26,8 @@ static bool fits(const char *pattern, const char *name, int64_t *layer)
 static char *fill(const char *pattern, int64_t layer)
 {
     const char *hole = strstr(pattern, "{i}");
-    return hole ? ls_format("%.*s%lld%s", (int)(hole - pattern), pattern, (long long)layer, hole + 3) : ls_strdup(pattern);
+    return hole ? ls_format("%.*s%lld%s", (int)(hole - pattern), pattern, (long long)layer, hole + 3)
+                : ls_strdup(pattern);
 }
 
 static const LsHfTensor *entry_of_param(const LsHf *hf, const char *name, int64_t *layer)
@@ -94,7 +95,8 @@ static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, c
         int64_t layer = -1;
         const LsHfTensor *e = entry_of_param(model->hf, p->name, &layer);
         if (!e)
-            return ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", model->hf->architecture, p->name);
+            return ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", model->hf->architecture,
+                           p->name);
         const LsSafeTensor *t = find_theirs(model->hf, tensors, e, layer);
         LsSafeOut want = {0};
         their_shape(p, e, &want);
@@ -220,7 +222,8 @@ LsStatus ls_hf_tensors_out(const LsModel *model, const LsParams *params, const c
         int64_t layer = -1;
         const LsHfTensor *e = entry_of_param(model->hf, p->name, &layer);
         if (!e) {
-            status = ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", model->hf->architecture, p->name);
+            status =
+                ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", model->hf->architecture, p->name);
             break;
         }
         their_shape(p, e, &out.list[i]);

@@ -19,7 +19,7 @@
 static const struct {
     const char *name;
     int bytes;
-} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8}, {"I32", 4}, {"I16", 2}, {"I8", 1},
+} dtypes[] = {{"F32", 4}, {"F16", 2}, {"BF16", 2}, {"F64", 8}, {"I64", 8},  {"I32", 4},     {"I16", 2},    {"I8", 1},
               {"U64", 8}, {"U32", 4}, {"U16", 2},  {"U8", 1},  {"BOOL", 1}, {"F8_E4M3", 1}, {"F8_E5M2", 1}};
 
 /* ---- The header -------------------------------------------------------------------------------------------------- */
@@ -134,7 +134,8 @@ static LsStatus parse_header(LsSafetensors *all, const char *path, const char *t
     LS_TRY_CLEANUP(grow(all, (int)json_object_size(header)));
     const char *name;
     json_t *entry;
-    json_object_foreach(header, name, entry) {
+    json_object_foreach(header, name, entry)
+    {
         if (strcmp(name, "__metadata__") == 0)
             continue;
         const LsSafeTensor *other = ls_safetensors_find(all, name);
@@ -209,7 +210,8 @@ static LsStatus open_index(LsSafetensors *all, const char *path)
     all->files = ls_alloc_array((int64_t)json_object_size(map) + 1, sizeof *all->files);
     if (!all->files)
         LS_TRY_CLEANUP(LS_RESOURCE);
-    json_object_foreach((json_t *)map, name, value) {
+    json_object_foreach((json_t *)map, name, value)
+    {
         const char *shard = json_string_value(value);
         if (!shard || strchr(shard, '/') || !shard[0])
             LS_TRY_CLEANUP(ls_fail(all->code, "%s: tensor %s: '%s' is not the name of a file beside it", path, name,
@@ -223,7 +225,8 @@ static LsStatus open_index(LsSafetensors *all, const char *path)
         if (status != LS_OK)
             goto cleanup;
     }
-    json_object_foreach((json_t *)map, name, value) {
+    json_object_foreach((json_t *)map, name, value)
+    {
         const LsSafeTensor *t = ls_safetensors_find(all, name);
         const char *at = t ? all->files[t->file].path + folder : "";
         if (!t || strcmp(at, json_string_value(value)) != 0)

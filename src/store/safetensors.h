@@ -14,7 +14,8 @@
 
 typedef struct LsSafeTensor {
     char *name;
-    const char *dtype; /* as in the file: "F32", "F16", "BF16", "F64", or one that ls_safetensors_read refuses ("I64", ...) */
+    /* as in the file: "F32", "F16", "BF16", "F64", or one that ls_safetensors_read refuses ("I64", ...) */
+    const char *dtype;
     int rank;
     int64_t dim[LS_SAFE_RANK];
     int64_t count;         /* elements */

@@ -14,8 +14,8 @@
 
 typedef struct Step {
     float scale, beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
-    float rate;  /* lr / (1 - beta1^t) */
-    float root;  /* 1 / sqrt(1 - beta2^t) */
+    float rate; /* lr / (1 - beta1^t) */
+    float root; /* 1 / sqrt(1 - beta2^t) */
     double learning_rate;
     const LsTrainSettings *settings;
     const LsParams *params;
@@ -23,8 +23,8 @@ typedef struct Step {
     LsIsa isa;
 } Step;
 
-LS_INLINE_BODY void adamw_part(const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
-                               float *restrict v, int64_t count)
+LS_INLINE_BODY void adamw_part(const Step *s, float keep, float *restrict p, const float *restrict grad,
+                               float *restrict m, float *restrict v, int64_t count)
 {
     const Step c = *s; /* the compiler need not fear that stores change it */
 #pragma omp simd
@@ -38,8 +38,8 @@ LS_INLINE_BODY void adamw_part(const Step *s, float keep, float *restrict p, con
     }
 }
 
-LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
-                               float *restrict v, int64_t count)
+LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, const float *restrict grad,
+                               float *restrict m, float *restrict v, int64_t count)
 {
     const Step c = *s;
     int64_t i = 0;
@@ -53,8 +53,8 @@ LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, con
     adamw_part(&c, keep, p + i, grad + i, m + i, v + i, count - i);
 }
 LS_CLONES(adamw, adamw_body,
-          (const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m, float *restrict v,
-           int64_t count),
+          (const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
+           float *restrict v, int64_t count),
           (s, keep, p, grad, m, v, count))
 
 static void range(void *self, int param, int64_t first, int64_t count)

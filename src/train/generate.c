@@ -13,18 +13,19 @@ typedef struct Generator {
     const LsConfig *config;
     LsParams *params;
     const LsSampling *sampling;
-    LsGraph *chunk, *rest, *one; /* whole chunks of the prompt, its rest, single tokens; those not needed are NULL */
-    LsGraph *window;             /* reads the newer half of a full context again; NULL where the context suffices */
+    /* whole chunks of the prompt, its rest, single tokens; those not needed are NULL */
+    LsGraph *chunk, *rest, *one;
+    LsGraph *window; /* reads the newer half of a full context again; NULL where the context suffices */
     LsTensor *ids, *position, *output; /* of `one` */
-    LsSampler **sampler; /* of each thread */
+    LsSampler **sampler;               /* of each thread */
     int threads;
-    float *logits;       /* (B, V) */
-    LsStatus *drawn;     /* (B) */
-    int32_t *last;   /* (B) the newest token of each stream */
-    bool *ended;     /* (B) */
+    float *logits;            /* (B, V) */
+    LsStatus *drawn;          /* (B) */
+    int32_t *last;            /* (B) the newest token of each stream */
+    bool *ended;              /* (B) */
     int64_t vocabulary, seen; /* seen: tokens every stream has seen since its states were zero */
-    int64_t context;  /* most that can be seen; 0: no limit */
-    int32_t *history; /* (B, context): the tokens seen; NULL where there is no limit */
+    int64_t context;          /* most that can be seen; 0: no limit */
+    int32_t *history;         /* (B, context): the tokens seen; NULL where there is no limit */
 } Generator;
 
 static LsGraphOptions graph_options(const LsConfig *config, LsGeneratePrecision precision)
@@ -89,12 +90,12 @@ static LsStatus check_prompt(const Generator *gen, const int32_t *prompt, int64_
 {
     for (int64_t i = 0; i < count; i++)
         if (prompt[i] < 0 || prompt[i] >= gen->vocabulary)
-            return ls_fail(LS_USAGE, "token %d at place %lld of the prompt: the vocabulary has %lld tokens", (int)prompt[i],
-                           (long long)i, (long long)gen->vocabulary);
+            return ls_fail(LS_USAGE, "token %d at place %lld of the prompt: the vocabulary has %lld tokens",
+                           (int)prompt[i], (long long)i, (long long)gen->vocabulary);
     if (gen->context == 0 || count <= gen->context)
         return LS_OK;
-    return ls_fail(LS_USAGE, "the prompt has %lld tokens, but the model's context is %lld: shorten it", (long long)count,
-                   (long long)gen->context);
+    return ls_fail(LS_USAGE, "the prompt has %lld tokens, but the model's context is %lld: shorten it",
+                   (long long)count, (long long)gen->context);
 }
 
 /* Runs T tokens a stream through a graph; they stand `stride` apart from stream to stream. */
@@ -207,8 +208,8 @@ static const float *logits_of(Generator *gen, const LsGraph *g, const LsTensor *
 
 /* Draws every stream's token number `index` from logits: (B, 1, V), or (1, 1, V) for all. *more: some stream goes
  * on. */
-static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, int64_t index, LsTokenSink sink, void *self,
-                     LsGenerationSpeed *speed, bool *more)
+static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, int64_t index, LsTokenSink sink,
+                     void *self, LsGenerationSpeed *speed, bool *more)
 {
     const LsSampling *s = gen->sampling;
     *more = false;

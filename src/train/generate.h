@@ -26,7 +26,7 @@ typedef struct LsSampling {
     uint64_t seed;      /* token i of stream b is a function of (seed, b, i) and the logits */
     int64_t tokens, batch;
     LsGeneratePrecision precision;
-    int32_t stop; /* id that ends a stream, -1: none */
+    int32_t stop;      /* id that ends a stream, -1: none */
     const bool *never; /* (V) ids that are never drawn: those a tokenizer lacks; NULL: none */
 } LsSampling;
 
@@ -61,7 +61,7 @@ void ls_sampler_free(LsSampler *sampler); /* NULL is allowed */
 /* Draws from softmax(logits / temperature) among the top_k likeliest, and of those the fewest whose probabilities sum
  * to at least top_p; of equal logits the lower id goes first; as if the logits of ids in `never` were -infinity.
  * logits: (V). LS_USAGE where no id is left. */
-LsStatus ls_sampler_draw(LsSampler *sampler, const LsSampling *sampling, const float *logits, int64_t stream, int64_t index,
-                         int32_t *token) LS_MUST_USE;
+LsStatus ls_sampler_draw(LsSampler *sampler, const LsSampling *sampling, const float *logits, int64_t stream,
+                         int64_t index, int32_t *token) LS_MUST_USE;
 
 #endif

@@ -115,7 +115,8 @@ LsStatus ls_trainer_run(LsTrainer *t)
         bool ended = false;
         LS_TRY(advance(t, &clock, &ended));
         if (ended)
-            return ls_fail(LS_STOPPED, "stopped on a signal after step %lld of %lld, which is saved: run me again to go on",
+            return ls_fail(LS_STOPPED,
+                           "stopped on a signal after step %lld of %lld, which is saved: run me again to go on",
                            (long long)t->progress.step, (long long)t->config->train.steps);
     }
     return LS_OK;

@@ -10,7 +10,8 @@ LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit
     int ranks = ls_dist_node_ranks();
     int64_t base = ls_resident_bytes(), sums[2];
     LsMemoryLimit node = ls_memory_limit(base * ranks);
-    *limit = (LsTrainLimit){.bytes = (int64_t)(PLANNED * (double)(node.bytes / ranks)), .base = base, .source = node.source};
+    *limit =
+        (LsTrainLimit){.bytes = (int64_t)(PLANNED * (double)(node.bytes / ranks)), .base = base, .source = node.source};
     if (config->train.memory > 0)
         *limit = (LsTrainLimit){.bytes = config->train.memory, .base = base, .source = "train.memory allows"};
     limit->sharing = ls_dist_sharing(comm);

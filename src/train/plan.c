@@ -31,7 +31,10 @@ static void list_divisors(int64_t batch, int64_t ranks, char *text, size_t room)
     size_t used = 0;
     text[0] = '\0';
     for (int i = 0; i < count && used < room; i++)
-        used += (size_t)snprintf(text + used, room - used, "%s%lld", i == 0 ? "" : i == count - 1 ? " or " : ", ",
+        used += (size_t)snprintf(text + used, room - used, "%s%lld",
+                                 i == 0           ? ""
+                                 : i == count - 1 ? " or "
+                                                  : ", ",
                                  (long long)divisor[i]);
 }
 
@@ -151,7 +154,8 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
 
 /* A graph that runs forward only, in the training graph's arena: *all gets the largest arena, and what each has for
  * itself. */
-static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps, LsMemory *all)
+static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
+                             LsMemory *all)
 {
     LsRecomputed none;
     LsMemory memory = {0};
@@ -190,12 +194,14 @@ static LsStatus plan_training(const LsConfig *config, LsParams *params, int rank
     m->shadows = divide_up(m->shadows, plan->sharing);
     plan->message_bytes = ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
     plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
-    plan->total_bytes += m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
+    plan->total_bytes +=
+        m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
     return LS_OK;
 }
 
 /* For one micro-batch, which the plan has. */
-static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, LsTrainPlan *plan)
+static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit,
+                           LsTrainPlan *plan)
 {
     if (!ls_optimizer_find(config->train.optimizer))
         return ls_fail(LS_USAGE, "train.optimizer: there is no %s", config->train.optimizer);
@@ -214,7 +220,8 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;
         status = limit->bytes - rest <= plan->arena_room
-                     ? ls_fail(LS_RESOURCE, "all but activations takes %.0f MiB", (double)(rest + plan->arena_room) / 1048576)
+                     ? ls_fail(LS_RESOURCE, "all but activations takes %.0f MiB",
+                               (double)(rest + plan->arena_room) / 1048576)
                      : plan_training(config, params, ranks, &forward, limit->bytes - rest, plan);
     }
 cleanup:

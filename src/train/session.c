@@ -21,14 +21,15 @@ static LsStatus prepare(LsSession *s, const char *job, int overrides, char *cons
         return ls_message_status();
     LsTrainPlan plan;
     LS_TRY(ls_train_shapes(s->config, s->comm->size, &plan));
-    LS_TRY(ls_data_open(&s->config->data, plan.sequence, (uint64_t)s->config->train.seed, &s->training, &s->validation));
+    LS_TRY(
+        ls_data_open(&s->config->data, plan.sequence, (uint64_t)s->config->train.seed, &s->training, &s->validation));
     int64_t vocabulary = 0;
     bool limited = ls_config_model_int(s->config, "vocabulary", &vocabulary);
     if (limited && vocabulary == 0)
         ls_config_set_model_int(s->config, "vocabulary", s->training->vocabulary);
     else if (limited && vocabulary < s->training->vocabulary)
-        return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job, (long long)vocabulary,
-                       (long long)s->training->vocabulary);
+        return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job,
+                       (long long)vocabulary, (long long)s->training->vocabulary);
     LS_TRY(ls_data_check_loss(s->config, s->training));
     s->text = ls_resume_text(s->config);
     if (!s->text)
@@ -50,7 +51,8 @@ static void release(LsSession *s)
     ls_dist_finish();
 }
 
-LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override, LsSession **session)
+LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override,
+                         LsSession **session)
 {
     *session = NULL;
     LsSession *s = ls_alloc(sizeof *s);

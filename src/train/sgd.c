@@ -14,8 +14,8 @@ typedef struct Step {
     LsIsa isa;
 } Step;
 
-LS_INLINE_BODY void sgd_body(const Step *s, float decay, float *restrict p, const float *restrict grad, float *restrict m,
-                             int64_t count)
+LS_INLINE_BODY void sgd_body(const Step *s, float decay, float *restrict p, const float *restrict grad,
+                             float *restrict m, int64_t count)
 {
     const Step c = *s;
 #pragma omp simd

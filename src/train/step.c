@@ -51,7 +51,8 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
         scale *= settings->clip / norm;
     int64_t step = t->progress.step + 1;
     result->learning_rate = ls_schedule(settings, step);
-    t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate, scale);
+    t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate,
+                         scale);
     ls_charge(clock, &t->times.update, "optimizer", t->optimizer->name);
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
         LS_TRY(ls_buckets_updated(t->buckets));
@@ -76,7 +77,8 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_STOP] = stop;
     sum[SUM_NOT_FINITE] = own;
-    if (status == LS_OK && t->comm->rank == 0) /* every rank knows it, but ranks on unlike processors are to clip alike */
+    /* every rank knows it, but ranks on unlike processors are to clip alike */
+    if (status == LS_OK && t->comm->rank == 0)
         sum[SUM_SQUARES] = ls_buckets_squares(t->buckets);
     ls_charge(&clock, &t->times.norm, "optimizer", "gradient norm");
     LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
@@ -122,9 +124,11 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     return status;
 }
 
-static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation, double *sum)
+static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
+                               double *sum)
 {
-    LsPass pass = {.g = g, .source = source, .plan = evaluation->plan, .loss = &sum[SUM_LOSS], .targets = &sum[SUM_TARGETS]};
+    LsPass pass = {
+        .g = g, .source = source, .plan = evaluation->plan, .loss = &sum[SUM_LOSS], .targets = &sum[SUM_TARGETS]};
     pass.run = (LsRun){.step = evaluation->step, .comm = comm, .sequence = evaluation->sequence};
     int64_t rows = evaluation->rows, samples = evaluation->samples,
             sharing = evaluation->sequence ? evaluation->sequence->size : 1;

@@ -28,22 +28,26 @@ typedef struct LsTrainer LsTrainer;
 /* What a run will be and take, known before anything is allocated. Bytes are one rank's: of what the ranks of a node
  * share, its share. */
 typedef struct LsTrainPlan {
-    int64_t sequence;                              /* train.sequence, or model.context where that is 0 */
-    int sequence_ranks, groups;                    /* ranks that share each sequence; such groups of consecutive ranks */
-    int64_t segment, segments;                     /* tokens that a rank computes at once; segments one after the other */
-    int64_t carry_steps;                           /* tokens at once where states are only carried forward; divides segment */
+    int64_t sequence; /* train.sequence, or model.context where that is 0 */
+    /* ranks that share each sequence; such groups of consecutive ranks */
+    int sequence_ranks, groups;
+    /* tokens that a rank computes at once; segments one after the other */
+    int64_t segment, segments;
+    /* tokens at once where states are only carried forward; divides segment */
+    int64_t carry_steps;
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
-    int64_t parameters;                            /* numbers to learn */
-    LsMemory memory;                               /* training and evaluation graph together */
-    int sharing;                                   /* ranks of a node that have parameters, shadows and moments once */
+    int64_t parameters;                             /* numbers to learn */
+    LsMemory memory;                                /* training and evaluation graph together */
+    /* ranks of a node that have parameters, shadows and moments once */
+    int sharing;
     int64_t moment_bytes;
-    int64_t message_bytes;                         /* work space of sums by messages */
-    int64_t library_bytes;                         /* work space of the matrix products, threads' stacks, saving */
-    int64_t base_bytes;                            /* LsTrainLimit.base */
-    int64_t total_bytes;                           /* the peak of what a rank holds */
-    int64_t arena_limit, arena_room;               /* options of the training graph */
-    LsRecomputed recomputed;                       /* what backward makes again to keep to the limit */
-    double flops;                                  /* of a step, all ranks */
+    int64_t message_bytes;           /* work space of sums by messages */
+    int64_t library_bytes;           /* work space of the matrix products, threads' stacks, saving */
+    int64_t base_bytes;              /* LsTrainLimit.base */
+    int64_t total_bytes;             /* the peak of what a rank holds */
+    int64_t arena_limit, arena_room; /* options of the training graph */
+    LsRecomputed recomputed;         /* what backward makes again to keep to the limit */
+    double flops;                    /* of a step, all ranks */
 } LsTrainPlan;
 
 /* The shapes only. LS_USAGE where train.sequence_ranks does not divide the ranks, or the groups do not divide
@@ -89,7 +93,10 @@ LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan) LS_MUST
 static inline bool ls_train_parts(const LsTrainPlan *plan) { return plan->segments > 1 || plan->sequence_ranks > 1; }
 
 /* Whether a step is one backward, which adds to nothing. */
-static inline bool ls_train_single_pass(const LsTrainPlan *plan) { return plan->segments == 1 && plan->micro_batches == 1; }
+static inline bool ls_train_single_pass(const LsTrainPlan *plan)
+{
+    return plan->segments == 1 && plan->micro_batches == 1;
+}
 
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);
@@ -106,17 +113,19 @@ typedef struct LsMetrics {
     double seconds;                        /* of this process since its first step */
     double share_of_peak;                  /* since the last row; NAN where the peak is unknown */
     double communication_seconds;          /* this rank waited for gradients' sums since the last row */
-    double communication_hidden;           /* ls_buckets_hidden of the steps since the last row; NAN where there is one rank */
+    /* ls_buckets_hidden of the steps since the last row; NAN where there is one rank */
+    double communication_hidden;
 } LsMetrics;
 
 /* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is
  * agreed on by all ranks. */
 typedef struct LsTrainHooks {
     void *self;
-    LsStatus (*save)(void *self, const LsTrainer *trainer); /* everything of trainer->progress, params and moments */
-    bool (*stop_requested)(void *self); /* this rank's signal flag; called once a step */
+    /* everything of trainer->progress, params and moments */
+    LsStatus (*save)(void *self, const LsTrainer *trainer);
+    bool (*stop_requested)(void *self);                    /* this rank's signal flag; called once a step */
     LsStatus (*row)(void *self, const LsMetrics *metrics); /* each output.log_every steps, and where evaluated */
-    void (*step)(void *self, const LsMetrics *metrics); /* rank 0, every step: for the progress bar */
+    void (*step)(void *self, const LsMetrics *metrics);    /* rank 0, every step: for the progress bar */
 } LsTrainHooks;
 
 typedef struct LsTrainOptions {
@@ -146,12 +155,12 @@ struct LsTrainer {
     LsParams *params;
     const LsOptimizer *optimizer;
     float *moment[LS_MAX_MOMENTS];
-    bool sharded;       /* ranks of a node share parameters, moments and the optimiser's work */
-    LsShard shard;      /* this rank's part */
-    LsSource *training, *validation; /* validation may be NULL */
+    bool sharded;                      /* ranks of a node share parameters, moments and the optimiser's work */
+    LsShard shard;                     /* this rank's part */
+    LsSource *training, *validation;   /* validation may be NULL */
     LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
     LsGraph *carry_graph; /* of plan.carry_steps tokens, whose forward carries the states; NULL for one segment */
-    LsLink link; /* where buckets are sized by it; else zeros */
+    LsLink link;          /* where buckets are sized by it; else zeros */
     LsBuckets *buckets;
     LsComm *sequence; /* the group that shares this rank's sequences, NULL for one rank */
     char *borders;    /* (segments - 1, ls_carries_bytes): what the segments after the first start from */
@@ -197,9 +206,9 @@ typedef struct LsPass {
     LsGraph *g;
     LsSource *source;
     const LsTrainPlan *plan;
-    LsRun run;       /* sample and sequence set; token is the pass's own */
-    int64_t count;   /* samples, at most the graph's rows */
-    char *borders;   /* for training, see LsTrainer */
+    LsRun run;     /* sample and sequence set; token is the pass's own */
+    int64_t count; /* samples, at most the graph's rows */
+    char *borders; /* for training, see LsTrainer */
     LsGraph *carry_graph;
     double *loss, *targets;
     LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
@@ -213,13 +222,14 @@ LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_M
 /* ---- Evaluation -------------------------------------------------------------------------------------------------- */
 
 typedef struct LsEvaluation {
-    int64_t samples; /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
-    int64_t rows;    /* sequences that the graph was built for */
+    /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
+    int64_t samples;
+    int64_t rows;            /* sequences that the graph was built for */
     const LsTrainPlan *plan; /* how sequences are cut */
     const LsComm *sequence;  /* the group of ranks that shares this rank's, NULL for one rank */
-    int64_t step;    /* for messages */
-    double loss;     /* out: mean over targets */
-    int64_t targets; /* out */
+    int64_t step;            /* for messages */
+    double loss;             /* out: mean over targets */
+    int64_t targets;         /* out */
 } LsEvaluation;
 
 /* Mean loss of a graph in mode LS_EVAL. Collective, the same status and results on every rank, to rounding the same on

@@ -6,14 +6,15 @@
 /* A graph of `steps` tokens at once, built but not planned. The first one declares the parameters. */
 static LsStatus build_graph(LsTrainer *t, LsMode mode, int64_t steps, LsGraph **graph)
 {
-    LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
-                                                                    .precision = ls_train_precision(t->config),
-                                                                    .profile = t->options.profile,
-                                                                    .single_pass = ls_train_single_pass(&t->plan),
-                                                                    .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
-                                                                    .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
-                                                                    .comm = t->comm,
-                                                                    .parts = ls_train_parts(&t->plan)});
+    LsGraph *g = *graph =
+        ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
+                                                  .precision = ls_train_precision(t->config),
+                                                  .profile = t->options.profile,
+                                                  .single_pass = ls_train_single_pass(&t->plan),
+                                                  .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
+                                                  .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
+                                                  .comm = t->comm,
+                                                  .parts = ls_train_parts(&t->plan)});
     if (!g)
         return ls_message_status();
     t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, steps, LS_WANT_LOSS});
