@@ -28,11 +28,10 @@ typedef struct Source {
     int64_t fail_from; /* samples at or after this one cannot be read past their beginning; -1: none */
 } Source;
 
-static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
+static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
     const Source *own = (const Source *)source;
-    int64_t length = 0;
-    *targets = 0;
+    int64_t length = 0, first = batch->first, count = batch->count, from = batch->step;
     LS_TRY(ls_source_check(g, count, SEQUENCE, &length));
     if (own->fail_from >= 0 && first + count > own->fail_from && (from > 0 || length == SEQUENCE))
         return ls_fail(LS_DATA, "sample %lld cannot be read", (long long)own->fail_from);
@@ -42,14 +41,14 @@ static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count,
         bool there = i / length < count && t < SEQUENCE, asked = there && (sample + t) % 11 != 0;
         ((int32_t *)ids->data)[i] = there ? token_at(sample, t) : 0;
         ((int32_t *)wanted->data)[i] = asked ? token_at(sample, t + 1) : LS_IGNORE;
-        *targets += asked;
     }
     return LS_OK;
 }
 
 static Source make_source(int64_t samples)
 {
-    return (Source){.source = {.samples = samples, .vocabulary = VOCABULARY, .fill = fill}, .fail_from = -1};
+    return (Source){.source = {.samples = samples, .fields = ls_language_fields(VOCABULARY), .fill = fill},
+                    .fail_from = -1};
 }
 
 static LsConfig *job(const char *model, int ranks, int segment, const char *more)

@@ -60,7 +60,7 @@ static State make_state(int64_t step)
                               .tokens = 777 * step,
                               .seed = 1234,
                               .metrics_rows = step / 10,
-                              .best_loss = step < 2 ? HUGE_VAL : 1.5,
+                              .best_score = step < 2 ? HUGE_VAL : 1.5,
                               .best_step = step < 2 ? -1 : 2};
     return s;
 }
@@ -101,7 +101,7 @@ static int64_t step_in(LsCheckpoint *checkpoint)
             memcmp(read.moment[0].value, good.moment[0].value, bytes) == 0 &&
             memcmp(read.moment[1].value, good.moment[1].value, bytes) == 0 && a->samples == b->samples &&
             a->tokens == b->tokens && a->seed == b->seed && a->metrics_rows == b->metrics_rows &&
-            a->best_loss == b->best_loss && a->best_step == b->best_step)
+            a->best_score == b->best_score && a->best_step == b->best_step)
             step = a->step;
         free_state(&good);
     }

@@ -26,7 +26,7 @@ static LsGraph *build(Model *model, int64_t sequence)
 {
     LsGraph *g = ls_graph_new(model->params, &(LsGraphOptions){.mode = LS_EVAL});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    model->config->model->build(g, model->config->model_config, &(LsShape){1, sequence, LS_WANT_LAST});
+    ls_config_build(model->config, g, 1, sequence, LS_WANT_LAST);
     return g;
 }
 

@@ -66,7 +66,7 @@ static LsConfig *load_run(const char *run, LsParams **params)
     LsConfig *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     CU_ASSERT_STRING_EQUAL(config->output.path, run);
-    ASSERT_OK(ls_hf_params(config->model, config->model_config, params));
+    ASSERT_OK(ls_hf_params(config, params));
     ASSERT_OK(ls_checkpoint_read(checkpoint, *params, 0, NULL));
     ls_checkpoint_close(checkpoint);
     return config;
@@ -85,7 +85,7 @@ static double logits_error(const char *run, const char *fixture)
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     CU_ASSERT_EQUAL_FATAL(fscanf(file, "batch %d sequence %d ids", &batch, &sequence), 2);
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
-    config->model->build(g, config->model_config, &(LsShape){batch, sequence, LS_WANT_OUTPUT});
+    ls_config_build(config, g, batch, sequence, LS_WANT_OUTPUT);
     ASSERT_OK(ls_graph_plan(g));
     int32_t *ids = ls_graph_find(g, "ids")->data;
     for (int i = 0; i < batch * sequence; i++)
@@ -372,9 +372,9 @@ static void test_export_refused(void)
         LsConfig *config = ls_config_parse("test", cases[i].yaml, 0, NULL);
         CU_ASSERT_PTR_NOT_NULL_FATAL(config);
         LsParams *params = NULL;
-        ASSERT_OK(ls_hf_params(config->model, config->model_config, &params));
+        ASSERT_OK(ls_hf_params(config, &params));
         char *yaml = ls_config_yaml(config);
-        LsProgress progress = {.step = 1, .best_loss = HUGE_VAL, .best_step = -1};
+        LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
         ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, NULL));
         ASSERT_FAILS(ls_hf_export(path, out.text), LS_USAGE, cases[i].message);
         CU_ASSERT_FALSE(ls_file_exists(out.text));
@@ -394,12 +394,12 @@ static void test_tokenizer(void)
         "test", "model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4}\n", 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     LsParams *params = NULL;
-    ASSERT_OK(ls_hf_params(config->model, config->model_config, &params));
+    ASSERT_OK(ls_hf_params(config, &params));
     LsTokenizer *tokenizer = ls_tokenizer_new("characters", "abcde", 5, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);
     json = ls_tokenizer_to_json(tokenizer);
     char *yaml = ls_config_yaml(config);
-    LsProgress progress = {.step = 1, .best_loss = HUGE_VAL, .best_step = -1};
+    LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
     ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, json));
     ASSERT_OK(ls_hf_export(run.text, out.text));
     ASSERT_OK(ls_hf_import(out.text, again.text));

@@ -74,8 +74,7 @@ static Imported import(const char *fixture)
     CU_ASSERT_PTR_NOT_NULL_FATAL(m.params);
     LsGraph *g = ls_graph_new(m.params, &(LsGraphOptions){.mode = LS_TRAIN});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    LsShape shape = {m.tokens.batch, m.tokens.sequence, LS_WANT_LOSS};
-    m.config->model->build(g, m.config->model_config, &shape);
+    ls_config_build(m.config, g, m.tokens.batch, m.tokens.sequence, LS_WANT_LOSS);
     ASSERT_OK(ls_graph_plan_dry(g));
     ls_graph_free(g);
     ASSERT_OK(ls_params_allocate(m.params, 0, true));
@@ -98,8 +97,7 @@ static LsGraph *build(Imported *m, LsMode mode, LsWant want)
 {
     LsGraph *g = ls_graph_new(m->params, &(LsGraphOptions){.mode = mode});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    LsShape shape = {m->tokens.batch, m->tokens.sequence, want};
-    m->config->model->build(g, m->config->model_config, &shape);
+    ls_config_build(m->config, g, m->tokens.batch, m->tokens.sequence, want);
     ASSERT_OK(ls_graph_plan(g));
     ls_graph_refresh(g);
     memcpy(ls_graph_find(g, "ids")->data, m->tokens.ids, sizeof(int32_t) * (size_t)m->tokens.count);

@@ -14,8 +14,7 @@ static int64_t parameters(LsConfig *config, int64_t vocabulary)
     LsParams *params = ls_params_new();
     LsGraph *g = params ? ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN}) : NULL;
     if (g && ls_config_set_model_int(config, "vocabulary", vocabulary)) {
-        config->model->build(g, config->model_config,
-                             &(LsShape){.batch = 1, .sequence = config->train.sequence, .want = LS_WANT_LOSS});
+        ls_config_build(config, g, 1, config->train.sequence, LS_WANT_LOSS);
         if (ls_graph_plan_dry(g) == LS_OK)
             elements = params->elements;
     }

@@ -70,7 +70,7 @@ static bool build(LsGraph *g, const void *self)
     const Subject *s = self;
     if (ls_graph_mode(g) == LS_DECODE)
         return true; /* the checker asks whether there are states; training has none */
-    s->model->build(g, s->config, &(LsShape){s->batch, s->sequence, s->want});
+    ls_task_build(g, s->model, s->config, ls_task_find("language"), NULL, &(LsShape){s->batch, s->sequence, s->want});
     const char *names[] = {"ids", "targets"};
     for (int i = 0; i < 2; i++)
         if (ls_graph_find(g, names[i]))
@@ -96,7 +96,7 @@ static LsGraph *graph_of(const Subject *s, LsParams *params, LsMode mode, int64_
 {
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .precision = s->precision});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    s->model->build(g, s->config, &(LsShape){s->batch, sequence, want});
+    ls_task_build(g, s->model, s->config, ls_task_find("language"), NULL, &(LsShape){s->batch, sequence, want});
     if (!params->sealed)
         ASSERT_OK(ls_params_allocate(params, 3, false));
     if (share)

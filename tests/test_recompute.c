@@ -154,7 +154,7 @@ static bool build_model(LsGraph *g, const void *self)
         snprintf(name, sizeof name, "%.*s", (int)strcspn(assignment, "="), assignment);
         ASSERT_OK(ls_settings_set(model->settings, config, name, strchr(assignment, '=') + 1));
     }
-    model->build(g, config, &(LsShape){4, 13, LS_WANT_LOSS});
+    ls_task_build(g, model, config, ls_task_find("language"), NULL, &(LsShape){4, 13, LS_WANT_LOSS});
     ls_case_range(g, ls_graph_find(g, "ids"), 0, 11);
     ls_case_range(g, ls_graph_find(g, "targets"), 0, 11);
     ls_settings_free(model->settings, config);

@@ -30,6 +30,14 @@ static void rows_free(Rows *rows)
     ls_params_free(rows->params);
 }
 
+/* Fills the inputs and counts the targets among the first rows. */
+static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t *targets)
+{
+    LS_TRY(source->fill(source, g, &(LsBatch){first, count, 0}));
+    *targets = ls_task_find("language")->targets(g, count);
+    return LS_OK;
+}
+
 /* ---- Samples ----------------------------------------------------------------------------------------------------- */
 
 static void test_validation_samples(void)
@@ -37,11 +45,11 @@ static void test_validation_samples(void)
     const char *path = numbered(1000, 0.1); /* 100 held out: 12 windows of 8 targets, and one of 3 */
     LsSource *source = open_source(path, "validation", T, 5);
     CU_ASSERT_EQUAL(source->samples, 13);
-    CU_ASSERT_EQUAL(source->vocabulary, 256);
+    CU_ASSERT_EQUAL(ls_source_classes(source, "ids"), 256);
     CU_ASSERT_EQUAL(source->bytes_per_token, 1);
     Rows rows = rows_new(13, T);
     int64_t targets = 0, allocations = ls_alloc_count();
-    ASSERT_OK(source->fill(source, rows.g, 0, 13, 0, &targets));
+    ASSERT_OK(fill(source, rows.g, 0, 13, &targets));
     CU_ASSERT_EQUAL(ls_alloc_count(), allocations);
     CU_ASSERT_EQUAL(targets, 99);
     for (int64_t i = 0; i < 13 * T; i++) {
@@ -49,13 +57,13 @@ static void test_validation_samples(void)
         CU_ASSERT_EQUAL(rows.ids[i], i < 99 ? byte_at(900 + i) : 0);
     }
     /* fewer samples than rows: the rest is ignored; and the stream begins again after its end */
-    ASSERT_OK(source->fill(source, rows.g, 12, 2, 0, &targets));
+    ASSERT_OK(fill(source, rows.g, 12, 2, &targets));
     CU_ASSERT_EQUAL(targets, 3 + T);
     CU_ASSERT_EQUAL(rows.targets[0], byte_at(997));
     CU_ASSERT_EQUAL(rows.targets[T], byte_at(901));
     for (int64_t i = 2 * T; i < 13 * T; i++)
         CU_ASSERT(rows.targets[i] == LS_IGNORE && rows.ids[i] == 0);
-    ASSERT_FAILS(source->fill(source, rows.g, 0, 14, 0, &targets), LS_ERROR, "14 rows");
+    ASSERT_FAILS(fill(source, rows.g, 0, 14, &targets), LS_ERROR, "14 rows");
     ls_source_free(source);
     rows_free(&rows);
 }
@@ -87,7 +95,7 @@ static void test_training_samples(void)
         char seen[900] = {0};
         int64_t offset = -1, before = -1;
         for (int64_t i = 0; i < source->samples; i++) {
-            ASSERT_OK(source->fill(source, rows.g, epoch * source->samples + i, 1, 0, &targets));
+            ASSERT_OK(fill(source, rows.g, epoch * source->samples + i, 1, &targets));
             CU_ASSERT_EQUAL(targets, T);
             int64_t at = place_of(rows.ids, rows.targets, count);
             CU_ASSERT_FATAL(at >= 0);
@@ -116,7 +124,7 @@ static void test_determinism(void)
     LsSource *one = open_source(path, "train", T, 5), *two = open_source(path, "train", T, 5),
              *other = open_source(path, "train", T, 6);
     int64_t targets = 0, first = 2 * one->samples - 10; /* over the border of an epoch */
-    ASSERT_OK(one->fill(one, whole.g, first, 24, 0, &targets));
+    ASSERT_OK(fill(one, whole.g, first, 24, &targets));
     for (int64_t ranks = 1; ranks <= 8; ranks++) { /* each rank takes an equal share, in pieces of at most 5 rows */
         if (24 % ranks != 0)
             continue;
@@ -124,7 +132,7 @@ static void test_determinism(void)
         for (int64_t rank = ranks - 1; rank >= 0; rank--)
             for (int64_t at = 0; at < share; at += 5) {
                 int64_t rows = share - at < 5 ? share - at : 5, row = rank * share + at;
-                ASSERT_OK(two->fill(two, part.g, first + row, rows, 0, &targets));
+                ASSERT_OK(fill(two, part.g, first + row, rows, &targets));
                 CU_ASSERT_EQUAL(targets, rows * T);
                 CU_ASSERT(memcmp(part.ids, whole.ids + row * T, (size_t)(rows * T) * sizeof *part.ids) == 0);
                 CU_ASSERT(memcmp(part.targets, whole.targets + row * T, (size_t)(rows * T) * sizeof *part.ids) == 0);
@@ -132,7 +140,7 @@ static void test_determinism(void)
     }
     int32_t kept[5 * T];
     memcpy(kept, whole.ids, sizeof kept);
-    ASSERT_OK(other->fill(other, part.g, first, 5, 0, &targets));
+    ASSERT_OK(fill(other, part.g, first, 5, &targets));
     CU_ASSERT(memcmp(part.ids, kept, sizeof kept) != 0);
     ls_source_free(one);
     ls_source_free(two);
@@ -154,8 +162,8 @@ static void test_out_of_file(void)
         CU_ASSERT_EQUAL(one->samples, two->samples);
         for (int64_t first = 0; first < 2 * one->samples; first += 6) {
             int64_t targets = 0, targets_read = 0;
-            ASSERT_OK(one->fill(one, held.g, first, 6, 0, &targets));
-            ASSERT_OK(two->fill(two, read.g, first, 6, 0, &targets_read));
+            ASSERT_OK(fill(one, held.g, first, 6, &targets));
+            ASSERT_OK(fill(two, read.g, first, 6, &targets_read));
             CU_ASSERT_EQUAL(targets, targets_read);
             CU_ASSERT(memcmp(held.ids, read.ids, 7 * T * sizeof *held.ids) == 0);
             CU_ASSERT(memcmp(held.targets, read.targets, 7 * T * sizeof *held.ids) == 0);
@@ -174,7 +182,7 @@ static void test_short_texts(void)
     CU_ASSERT_EQUAL(source->samples, 1);
     Rows rows = rows_new(2, 49);
     int64_t targets = 0;
-    ASSERT_OK(source->fill(source, rows.g, 7, 2, 0, &targets));
+    ASSERT_OK(fill(source, rows.g, 7, 2, &targets));
     CU_ASSERT_EQUAL(targets, 98);
     CU_ASSERT_EQUAL(rows.ids[0], byte_at(0));
     CU_ASSERT_EQUAL(rows.targets[48], byte_at(49));
@@ -193,19 +201,20 @@ static void test_short_texts(void)
 
 static void test_synthetic(void)
 {
-    LsSource *source = ls_synthetic_source(100, T, 3);
+    LsFields fields = ls_language_fields(100);
+    LsSource *source = ls_synthetic_source(&fields, T, 3);
     CU_ASSERT_PTR_NOT_NULL_FATAL(source);
     Rows rows = rows_new(50, T), one = rows_new(1, T);
     int64_t targets = 0, sum = 0;
-    ASSERT_OK(source->fill(source, rows.g, 1000, 50, 0, &targets));
+    ASSERT_OK(fill(source, rows.g, 1000, 50, &targets));
     CU_ASSERT_EQUAL(targets, 50 * T);
     for (int64_t i = 0; i < 50 * T; i++) {
         CU_ASSERT_FATAL(rows.ids[i] >= 0 && rows.ids[i] < 100);
-        CU_ASSERT(i % T == 0 || rows.ids[i] == rows.targets[i - 1]);
+        CU_ASSERT_FATAL(rows.targets[i] >= 0 && rows.targets[i] < 100);
         sum += rows.ids[i];
     }
     CU_ASSERT(sum > 400 * 42 && sum < 400 * 57); /* mean 49.5, five standard errors of 1.44 */
-    ASSERT_OK(source->fill(source, one.g, 1042, 1, 0, &targets));
+    ASSERT_OK(fill(source, one.g, 1042, 1, &targets));
     CU_ASSERT(memcmp(one.ids, rows.ids + 42 * T, T * sizeof *one.ids) == 0);
     ls_source_free(source);
     rows_free(&rows);
@@ -217,40 +226,40 @@ static void test_synthetic(void)
 static void test_open(void)
 {
     LsSource *training = NULL, *validation = NULL;
-    LsDataSettings data = {.kind = "text", .path = (char *)(uintptr_t)numbered(1000, 0.1)};
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
+    LsConfig config = {.data_kind = ls_data_kind("text"), .data.path = (char *)(uintptr_t)numbered(1000, 0.1)};
+    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
     CU_ASSERT_EQUAL(training->samples, 111);
     CU_ASSERT_EQUAL(validation->samples, 13);
     ls_source_free(training);
     ls_source_free(validation);
-    data.validation_path = (char *)(uintptr_t)numbered(50, 0); /* all of it, since nothing of it is held out */
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
+    config.data.validation_path = (char *)(uintptr_t)numbered(50, 0); /* all of it, since nothing of it is held out */
+    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
     CU_ASSERT_EQUAL(validation->samples, 7);
     ls_source_free(training);
     ls_source_free(validation);
-    data.path = data.validation_path;
-    data.validation_path = NULL;
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
+    config.data.path = config.data.validation_path;
+    config.data.validation_path = NULL;
+    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
     CU_ASSERT_PTR_NULL(validation);
     ls_source_free(training);
     char *text = write_file("like.txt", "abcabcabcabc", 12);
     const char *characters = harness_path("like.h5"), *second = harness_path("second.h5");
     ASSERT_OK(prepare("characters", 0, 1, &text, characters));
-    data.validation_path = (char *)(uintptr_t)characters;
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "has another tokenizer");
+    config.data.validation_path = (char *)(uintptr_t)characters;
+    ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_DATA, "has another tokenizer");
     CU_ASSERT(!training && !validation);
     /* as many, but others */
     ASSERT_OK(prepare("characters", 0, 1, (char *[]){write_file("xyz.txt", "xyzxyzxyzxyz", 12)}, second));
-    data.path = (char *)(uintptr_t)second;
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_DATA, "has another tokenizer");
+    config.data.path = (char *)(uintptr_t)second;
+    ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_DATA, "has another tokenizer");
     /* another text with the first one's vocabulary */
     char *other = write_file("other.txt", "cccccccccccc", 12);
     LsTextSettings like = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters};
     ASSERT_OK(ls_text_prepare(&like, 1, &other, second));
-    data.path = (char *)(uintptr_t)characters;
-    data.validation_path = (char *)(uintptr_t)second;
-    ASSERT_OK(ls_data_open(&data, T, 1, &training, &validation));
-    CU_ASSERT_EQUAL(validation->vocabulary, 3);
+    config.data.path = (char *)(uintptr_t)characters;
+    config.data.validation_path = (char *)(uintptr_t)second;
+    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
+    CU_ASSERT_EQUAL(ls_source_classes(validation, "ids"), 3);
     ls_source_free(training);
     ls_source_free(validation);
     ASSERT_FAILS(ls_text_prepare(&like, 1, (char *[]){write_file("x.txt", "abcx", 4)}, second), LS_DATA,
@@ -259,9 +268,10 @@ static void test_open(void)
     ASSERT_OK(ls_text_prepare(&apart, 1, &text, second));
     CU_ASSERT_EQUAL(tokens_of(second, "train/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
     CU_ASSERT_EQUAL(tokens_of(second, "validation/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
-    data.kind = "pictures";
-    ASSERT_FAILS(ls_data_open(&data, T, 1, &training, &validation), LS_USAGE, "no kind of data 'pictures'");
-    ASSERT_FAILS(ls_data_open(&(LsDataSettings){.kind = "text"}, T, 1, &training, &validation), LS_USAGE, "data.path");
+    config.data.path = NULL;
+    ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_USAGE, "data.path");
+    CU_ASSERT_PTR_NULL(ls_data_kind("pictures"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "no kind of data 'pictures'"));
 }
 
 int main(void)

@@ -36,7 +36,7 @@ static Model make(const char *yaml)
     CU_ASSERT_FATAL(m.config && m.params);
     LsGraph *g = ls_graph_new(m.params, &(LsGraphOptions){.mode = LS_EVAL});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    m.config->model->build(g, m.config->model_config, &(LsShape){1, 4, LS_WANT_LAST});
+    ls_config_build(m.config, g, 1, 4, LS_WANT_LAST);
     ASSERT_OK(ls_graph_plan_dry(g));
     ASSERT_OK(ls_params_allocate(m.params, 3, false));
     ls_graph_free(g);
@@ -54,7 +54,7 @@ static void logits_of(const Model *m, const LsGraphOptions *options, int64_t ste
 {
     LsGraph *g = ls_graph_new(m->params, options);
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    m->config->model->build(g, m->config->model_config, &(LsShape){1, step, LS_WANT_OUTPUT});
+    ls_config_build(m->config, g, 1, step, LS_WANT_OUTPUT);
     ASSERT_OK(ls_graph_plan(g));
     LsTensor *ids = ls_graph_find(g, "ids"), *position = ls_graph_find(g, "position"),
              *output = ls_graph_find(g, "output");

@@ -14,18 +14,17 @@
 
 enum { TOY_VOCABULARY = 31, TOY_WIDTH = 24, TOY_SEQUENCE = 16 };
 
-static void toy_build(LsGraph *g, const void *config, const LsShape *shape)
+static LsBody toy_build(LsGraph *g, const void *config, const LsShape *shape)
 {
     (void)config;
     LsInit init = ls_init_normal(0.3);
-    LsTensor *ids = ls_input(g, "ids", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsTensor *table = ls_param(g, "table", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
     LsTensor *w = ls_param(g, "hidden_w", init, 2, (int64_t[]){TOY_WIDTH, TOY_WIDTH});
     LsTensor *b = ls_param(g, "hidden_b", ls_init_constant(0), 1, (int64_t[]){TOY_WIDTH});
     LsTensor *head = ls_param(g, "head_w", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
     LsTensor *x = ls_linear(g, ls_embedding(g, table, ids), w, b, LS_GELU); /* (B, T, C) */
-    LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
-    ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets, 0));
+    return (LsBody){.features = x, .table = head};
 }
 
 static const LsModel toy_model = {.name = "toy", .build = toy_build};
@@ -36,15 +35,15 @@ typedef struct ToySource {
 } ToySource;
 
 /* Token t of sample n follows from the one before it, with some noise; every eleventh target is ignored. */
-static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
+static LsStatus toy_fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
+    int64_t first = batch->first, count = batch->count, from = batch->step;
     const ToySource *toy = (const ToySource *)source;
     LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
     int32_t *id = ids->data, *want = wanted->data; /* id, want: (B, T) */
     if (toy->fail_from >= 0 && first + count > toy->fail_from)
         return ls_fail(LS_DATA, "sample %lld cannot be read", (long long)toy->fail_from);
     int64_t length = ids->dim[1];
-    *targets = 0;
     for (int64_t b = 0; b < ids->dim[0]; b++) {
         int64_t sample = (first + b) % source->samples;
         uint64_t key = ls_key(3, "toy");
@@ -59,7 +58,6 @@ static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t co
             bool ignored = b >= count || (sample + t) % 11 == 0;
             if (here)
                 want[at] = ignored ? LS_IGNORE : (int32_t)token;
-            *targets += here && !ignored;
         }
         /* past the sequence's end */
         for (int64_t t = TOY_SEQUENCE - from < 0 ? 0 : TOY_SEQUENCE - from; t < length; t++) {
@@ -72,7 +70,11 @@ static LsStatus toy_fill(LsSource *source, LsGraph *g, int64_t first, int64_t co
 
 static inline ToySource toy_source(int64_t samples)
 {
-    return (ToySource){.source = {.samples = samples, .vocabulary = TOY_VOCABULARY, .fill = toy_fill}, .fail_from = -1};
+    return (ToySource){.source = {.samples = samples,
+                                  .fields = ls_language_fields(TOY_VOCABULARY),
+                                  .sequence = TOY_SEQUENCE,
+                                  .fill = toy_fill},
+                       .fail_from = -1};
 }
 
 static inline LsConfig toy_config(void)

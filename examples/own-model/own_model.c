@@ -23,21 +23,16 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Bigram, width, "32", 1, 1 << 20, "channels"),
     {0}};
 
-static void build(LsGraph *g, const void *config, const LsShape *shape)
+static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Bigram *m = config;
-    LsTensor *ids = ls_input(g, "ids", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsTensor *table = ls_param(g, "table", ls_init_normal(0.1), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *w = ls_param(g, "hidden.weight", ls_init_normal(0.2), 2, (int64_t[]){m->width, m->width});
     LsTensor *b = ls_param(g, "hidden.bias", ls_init_constant(0), 1, &m->width);
     LsTensor *head = ls_param(g, "head", ls_init_normal(0.1), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = ls_tanh(g, ls_linear(g, ls_embedding(g, table, ids), w, b, LS_NO_ACTIVATION)); /* x: (B, T, C) */
-    if (shape->want == LS_WANT_LOSS) {
-        LsTensor *targets = ls_input(g, "targets", LS_I32, 2, (int64_t[]){shape->batch, shape->sequence});
-        ls_output(g, "loss", ls_head_cross_entropy(g, x, head, targets, 0));
-    } else
-        ls_output(g, "output",
-                  ls_linear(g, shape->want == LS_WANT_LAST ? ls_last(g, x) : x, head, NULL, LS_NO_ACTIVATION));
+    return (LsBody){.features = x, .table = head};
 }
 
 static const LsModel bigram = {

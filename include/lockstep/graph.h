@@ -149,6 +149,8 @@ int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
 /* Copies between a tensor and floats, whatever its element type (LS_I32 excepted: use its data as int32_t). */
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
+/* Elements first .. first + count - 1 alone. */
+void ls_tensor_set_part(const LsGraph *g, LsTensor *x, int64_t first, int64_t count, const float *from);
 
 /* Brings copies of the parameters (the store's bfloat16 shadow, the double build's) up to date after their values
  * changed other than by an optimiser's step, which does it itself. */

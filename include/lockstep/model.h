@@ -2,28 +2,44 @@
 #ifndef LOCKSTEP_MODEL_H
 #define LOCKSTEP_MODEL_H
 
+#include "lockstep/field.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
 #include "lockstep/settings.h"
 
 /* What a graph of the model is to compute. */
 typedef enum LsWant {
-    LS_WANT_LOSS, /* outputs "loss" (1): summed over targets that are not ignored; inputs "ids", "targets" */
-    /* output "output": everything the model says, (B, T, V) logits for language models; input "ids" */
-    LS_WANT_OUTPUT,
-    LS_WANT_LAST /* output "output": (B, 1, V), the last position only (generation) */
+    LS_WANT_LOSS,   /* output "loss" (1): summed over targets that are not ignored */
+    LS_WANT_OUTPUT, /* output "output": everything the model says, (B, T, V) logits for language models */
+    LS_WANT_LAST    /* output "output" of the last position only: (B, 1, V) (generation) */
 } LsWant;
 
 /* The shape a graph is built for. With mode LS_DECODE, models also have an input "position": (B) LS_I32, the number of
  * tokens each stream has seen before this run. They may leave it out where they do not need it. */
 typedef struct LsShape {
-    int64_t batch;    /* B: sequences on this rank in one micro-batch */
-    int64_t sequence; /* T: tokens a sequence */
+    int64_t batch;    /* B: samples on this rank in one micro-batch */
+    int64_t sequence; /* T: steps of a sample, of the fields that have steps */
     LsWant want;
+    const LsFields *fields; /* what samples hold; NULL: those of a language model (ls_language_fields) */
 } LsShape;
 
-/* Target value that the loss skips. */
-#define LS_IGNORE (-1)
+/* The graph's input of this name, of the shape that the samples' field has: (B, field). Where there is none the graph
+ * fails, with the fields there are. ls_shape_field: NULL where there is none. */
+LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name);
+const LsField *ls_shape_field(const LsShape *shape, const char *name);
+
+/* What a model makes of its inputs, for a task's head. */
+typedef struct LsBody {
+    LsTensor *features;   /* (B, T, C), or (B, C) */
+    LsTensor *table;      /* (V, C) weight of a head over the ids of the model; NULL: it is no language model */
+    int64_t loss_classes; /* rows of `table` that the loss normalises over; 0: all */
+} LsBody;
+
+enum {
+    LS_BODY_STEPS = 1,  /* features (B, T, C) */
+    LS_BODY_VECTOR = 2, /* features (B, C) */
+    LS_BODY_IDS = 4     /* with a table of ids: a language model */
+};
 
 /* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------- */
 
@@ -86,6 +102,8 @@ typedef struct LsHf {
     const char *const *preset;
 } LsHf;
 
+typedef struct LsTask LsTask;
+
 typedef struct LsModel {
     const char *name, *summary, *paper;
     /* of the section `model:`, ended by {0}; every language model has `vocabulary` and `context` */
@@ -93,7 +111,10 @@ typedef struct LsModel {
     size_t config_bytes;
     /* Settings that do not fit together: LS_USAGE with a message. NULL where any combination works. */
     LsStatus (*check)(const void *config);
-    void (*build)(LsGraph *g, const void *config, const LsShape *shape);
+    LsBody (*build)(LsGraph *g, const void *config, const LsShape *shape);
+    /* What samples hold where no data set says it (a benchmark of made-up samples): in the grammar of field.h. NULL: as
+     * ls_language_fields. */
+    const char *fields;
     const LsHf *hf; /* NULL: no Hugging Face layout */
 } LsModel;
 
@@ -101,6 +122,9 @@ typedef struct LsModel {
  * `model` must live on. LS_USAGE where the name is taken, or after LS_MAX_ADDED_MODELS. */
 #define LS_MAX_ADDED_MODELS 32
 LsStatus ls_model_add(const LsModel *model) LS_MUST_USE;
+
+/* "ids T of V, targets T of V". */
+LsFields ls_language_fields(int64_t vocabulary);
 
 const LsModel *ls_model_find(const char *name);
 const LsModel *const *ls_models(void); /* all, ended by NULL */

@@ -27,15 +27,15 @@ static LsBucketTimes sums_of(const LsBenchRank *rank)
 static void print_head(const LsBench *b)
 {
     const LsTrainer *t = b->trainer;
-    char parameters[32], speed[32];
+    char parameters[32], speed[32], batch[64];
     Summary s = summary_of(b);
-    printf("%s, %s parameters, %s; %d rank%s of %d thread%s; %lld sequences of %lld tokens a step\n",
-           b->config->model->name, ls_count_text((double)t->plan.parameters, parameters), b->config->train.precision,
-           b->comm->size, b->comm->size == 1 ? "" : "s", ls_threads(), ls_threads() == 1 ? "" : "s",
-           (long long)b->config->train.batch, (long long)t->plan.sequence);
+    printf("%s, %s parameters, %s; %d rank%s of %d thread%s; %s a step\n", b->config->model->name,
+           ls_count_text((double)t->plan.parameters, parameters), b->config->train.precision, b->comm->size,
+           b->comm->size == 1 ? "" : "s", ls_threads(), ls_threads() == 1 ? "" : "s",
+           ls_batch_text(b->config, &t->plan, batch));
     printf("step: median %.4f s, least %.4f s, mean %.4f s of %lld\n", b->median, b->least, s.mean,
            (long long)b->options->steps);
-    printf("%s tokens per second, %.1f GFLOP/s", ls_count_text(s.items, speed), s.gflops);
+    printf("%s %ss per second, %.1f GFLOP/s", ls_count_text(s.items, speed), ls_config_task(b->config)->item, s.gflops);
     if (s.peak > 0)
         printf(", %.0f %% of the measured peak of %.0f GFLOP/s", 100 * s.gflops / s.peak, s.peak);
     printf("\n");

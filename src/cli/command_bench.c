@@ -15,7 +15,7 @@
 #define PLAIN_STEPS 5
 
 static const LsOption options[] = {
-    {.setting = LS_SETTING_BOOL(LsBenchOptions, synthetic, "false", "random tokens; no data set is needed")},
+    {.setting = LS_SETTING_BOOL(LsBenchOptions, synthetic, "false", "made-up samples; no data set is needed")},
     {.setting = LS_SETTING_INT(LsBenchOptions, steps, "10", 1, 1e6, "steps to time"), .argument = "N"},
     {.setting = LS_SETTING_INT(LsBenchOptions, warmup, "2", 0, 1e6, "steps before them that are not timed"),
      .argument = "N"},
@@ -38,26 +38,12 @@ static const LsOption options[] = {
 
 static LsStatus open_data(LsBench *b, const LsCall *call)
 {
-    LsTrainPlan plan;
-    int64_t vocabulary = 0;
     b->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
     if (!b->config)
         return LS_USAGE;
-    LsConfig *config = b->config;
-    LS_TRY(ls_train_shapes(config, b->comm->size, &plan));
-    if (!ls_config_model_int(config, "vocabulary", &vocabulary))
-        return ls_fail(LS_USAGE, "model %s has no vocabulary to draw tokens from", config->model->name);
-    if (b->options->synthetic) {
-        vocabulary = vocabulary ? vocabulary : SYNTHETIC_VOCABULARY;
-        b->training = ls_synthetic_source(vocabulary, plan.sequence, (uint64_t)config->train.seed);
-        if (!b->training)
-            return LS_RESOURCE;
-    } else {
-        LS_TRY(ls_data_open(&config->data, plan.sequence, (uint64_t)config->train.seed, &b->training, &b->validation));
-        vocabulary = vocabulary > b->training->vocabulary ? vocabulary : b->training->vocabulary;
-    }
-    ls_config_set_model_int(config, "vocabulary", vocabulary);
-    return LS_OK;
+    if (b->options->synthetic)
+        return ls_train_open_synthetic(b->config, SYNTHETIC_VOCABULARY, &b->training);
+    return ls_train_open(b->config, b->comm->size, &b->training, &b->validation);
 }
 
 static int by_value(const void *a, const void *b)

@@ -1,4 +1,4 @@
-/* lockstep eval: the loss of a trained model on held-out data. */
+/* lockstep eval: the loss of a trained model, and the metrics of its task, on held-out data. */
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "data/data.h"
@@ -53,7 +53,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     LS_TRY(ls_load(call->operand[0], e->options->best, call->operands - 1, call->operand + 1, &e->model));
     config = e->model.config;
     LS_TRY(ls_train_eval_shapes(config, &e->plan));
-    LS_TRY(ls_data_open(&config->data, e->plan.sequence, (uint64_t)config->train.seed, &e->training, &e->validation));
+    LS_TRY(ls_data_open(config, ls_config_sequence(config), 0, &e->training, &e->validation));
     bool training = strcmp(e->options->split, "train") == 0;
     e->source = training ? e->training : e->validation;
     if (!e->source)
@@ -64,6 +64,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
     LS_TRY(ls_data_check_loss(config, e->source));
     choose_rows(e);
+    e->evaluation.config = config;
     e->evaluation.samples = e->options->batches * config->train.batch;
     e->evaluation.step = e->model.progress.step;
     e->evaluation.plan = &e->plan;
@@ -73,31 +74,43 @@ static LsStatus prepare(Eval *e, const LsCall *call)
                                                                .parts = ls_train_parts(&e->plan)});
     if (!e->graph)
         return ls_message_status();
-    config->model->build(e->graph, config->model_config, &(LsShape){e->evaluation.rows, e->plan.segment, LS_WANT_LOSS});
+    ls_config_build(config, e->graph, e->evaluation.rows, e->plan.segment, LS_WANT_LOSS);
     return ls_graph_plan(e->graph);
+}
+
+static json_t *report_json(const Eval *e, const LsTask *task, double speed)
+{
+    char count[32], rate[64];
+    snprintf(count, sizeof count, "%ss", task->item);
+    snprintf(rate, sizeof rate, "%ss_per_second", task->item);
+    json_t *object = json_pack("{s:o, s:I, s:s, s:f}", "checkpoint", ls_json_text(e->model.path), "step",
+                               (json_int_t)e->evaluation.step, "split", e->options->split, "loss", e->evaluation.loss);
+    for (int i = 0; i < ls_task_metrics(task); i++)
+        if (!isnan(e->evaluation.metric[i]))
+            json_object_set_new(object, task->metrics[i].name, ls_json_number(e->evaluation.metric[i]));
+    json_object_set_new(object, count, json_integer(e->evaluation.targets));
+    json_object_set_new(object, "seconds", json_real(e->seconds));
+    json_object_set_new(object, rate, json_real(speed));
+    return object;
 }
 
 static LsStatus report(const Eval *e)
 {
-    double loss = e->evaluation.loss, bits = loss / M_LN2, speed = (double)e->evaluation.targets / e->seconds;
-    /* of the raw text, whatever the tokenizer */
-    double bytes = e->source->bytes_per_token, bits_per_byte = bytes > 0 ? bits / bytes : NAN;
-    if (e->options->json) {
-        json_t *object =
-            json_pack("{s:o, s:I, s:s, s:f, s:o, s:f, s:I, s:f, s:f}", "checkpoint", ls_json_text(e->model.path),
-                      "step", (json_int_t)e->evaluation.step, "split", e->options->split, "loss", loss, "perplexity",
-                      ls_json_number(exp(loss)), "bits_per_token", bits, "tokens", (json_int_t)e->evaluation.targets,
-                      "seconds", e->seconds, "tokens_per_second", speed);
-        if (object && bytes > 0)
-            json_object_set_new(object, "bits_per_byte", ls_json_number(bits_per_byte));
-        return ls_print_json(object);
+    const LsTask *task = ls_config_task(e->model.config);
+    double speed = (double)e->evaluation.targets / e->seconds;
+    if (e->options->json)
+        return ls_print_json(report_json(e, task, speed));
+    printf("%s after step %lld, %s: loss %.5f", e->model.path, (long long)e->evaluation.step, e->options->split,
+           e->evaluation.loss);
+    for (int i = 0; i < ls_task_metrics(task); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s", task->metrics[i].name);
+        for (char *at = name; *at; at++)
+            *at = *at == '_' ? ' ' : *at;
+        if (!isnan(e->evaluation.metric[i]))
+            printf(", %s %.5g", name, e->evaluation.metric[i]);
     }
-    char per_byte[64] = "";
-    if (bytes > 0 && bytes != 1)
-        snprintf(per_byte, sizeof per_byte, ", %.5f bits per byte", bits_per_byte);
-    printf("%s after step %lld, %s: loss %.5f, perplexity %.4g, %.5f bits per %s%s (%lld tokens, %.0f a second)\n",
-           e->model.path, (long long)e->evaluation.step, e->options->split, loss, exp(loss), bits,
-           bytes == 1 ? "byte" : "token", per_byte, (long long)e->evaluation.targets, speed);
+    printf(" (%lld %ss, %.0f a second)\n", (long long)e->evaluation.targets, task->item, speed);
     return LS_OK;
 }
 
@@ -120,7 +133,7 @@ cleanup:
 
 const LsCommand ls_command_eval = {
     .name = "eval",
-    .summary = "loss, perplexity and bits per token of a trained model on held-out data",
+    .summary = "loss of a trained model on held-out data, and the metrics of its task",
     .operands = "RUN [key=value ...]",
     .least = 1,
     .most = -1,

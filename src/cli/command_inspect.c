@@ -63,7 +63,7 @@ static LsStatus add_progress(const LsProgress *progress, json_t *object)
     json_object_set_new(object, "samples", json_integer(progress->samples));
     json_object_set_new(object, "tokens", json_integer(progress->tokens));
     json_object_set_new(object, "seed", json_integer((json_int_t)progress->seed));
-    json_object_set_new(object, "best_validation_loss", ls_json_number(progress->best_loss));
+    json_object_set_new(object, "best_validation_loss", ls_json_number(progress->best_score));
     return json_object_set_new(object, "best_step",
                                progress->best_step < 0 ? json_null() : json_integer(progress->best_step))
                ? ls_fail(LS_RESOURCE, "out of memory for the description")

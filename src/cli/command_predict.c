@@ -56,7 +56,7 @@ static LsStatus check_tokenizer(LsSealed *file, const Prediction *p)
     LsTokenizer *tokenizer = ls_text_tokenizer(file);
     if (!tokenizer)
         return ls_message_status();
-    LsSource source = {.vocabulary = ls_tokenizer_vocabulary(tokenizer), .tokenizer = tokenizer};
+    LsSource source = {.fields = ls_language_fields(ls_tokenizer_vocabulary(tokenizer)), .tokenizer = tokenizer};
     LsStatus status = ls_data_check_model(ls_sealed_path(file), &source, p->model.path, p->model.tokenizer, 0);
     ls_tokenizer_free(tokenizer);
     return status;
@@ -190,7 +190,7 @@ static LsStatus open_graph(const Prediction *p, int64_t length, LsGraph **graph)
     *graph = ls_graph_new(p->model.params, &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config)});
     if (!*graph)
         return ls_message_status();
-    config->model->build(*graph, config->model_config, &(LsShape){1, length, LS_WANT_OUTPUT});
+    ls_config_build(config, *graph, 1, length, LS_WANT_OUTPUT);
     return ls_graph_plan(*graph);
 }
 

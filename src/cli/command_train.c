@@ -106,24 +106,6 @@ static LsStatus read_config(Run *run, const LsCall *call)
     return ls_train_shapes(run->config, run->comm->size, &plan);
 }
 
-static LsStatus open_data(Run *run)
-{
-    LsTrainPlan plan;
-    LS_TRY(ls_train_shapes(run->config, run->comm->size, &plan));
-    LS_TRY(ls_data_open(&run->config->data, plan.sequence, (uint64_t)run->config->train.seed, &run->training,
-                        &run->validation));
-    int64_t asked = 0, needed = run->training->vocabulary;
-    if (!ls_config_model_int(run->config, "vocabulary", &asked))
-        return LS_OK;
-    if (asked != 0 && asked < needed)
-        return ls_fail(LS_USAGE,
-                       "model.vocabulary is %lld, but %s has %lld tokens: leave it out to take the data set's",
-                       (long long)asked, run->config->data.path, (long long)needed);
-    if (asked == 0)
-        ls_config_set_model_int(run->config, "vocabulary", needed);
-    return ls_data_check_loss(run->config, run->training);
-}
-
 static LsStatus check_disk(const Run *run)
 {
     char need[32], have[32];
@@ -215,11 +197,10 @@ static LsStatus open_folder(Run *run)
 static void announce(const Run *run)
 {
     const LsTrainer *t = run->trainer;
-    char parameters[32], memory[32];
-    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %lld sequences of %lld tokens a step; %s a rank",
-           run->config->model->name, ls_count_text((double)t->plan.parameters, parameters), run->comm->size,
-           run->comm->size == 1 ? "" : "s", ls_threads(), ls_threads() == 1 ? "" : "s",
-           (long long)run->config->train.batch, (long long)t->plan.sequence,
+    char parameters[32], memory[32], batch[64];
+    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %s a step; %s a rank", run->config->model->name,
+           ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s",
+           ls_threads(), ls_threads() == 1 ? "" : "s", ls_batch_text(run->config, &t->plan, batch),
            ls_bytes_text(t->plan.total_bytes, memory));
     if (t->config->train.segment == 0 && t->plan.segments > 1)
         ls_log("to keep to the memory there is, sequences are computed in %lld segments; train.segment=%lld makes it "
@@ -258,7 +239,7 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
         /* else: one that comes while a large model is loaded stops the run after its first step */
         ls_signals_end_at_once();
     LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
-    LS_TRY(ls_dist_agree(run->comm, open_data(run)));
+    LS_TRY(ls_dist_agree(run->comm, ls_train_open(run->config, run->comm->size, &run->training, &run->validation)));
     LsPeak peaks;
     LS_TRY(ls_job_peak(run->comm, LS_PEAK_PRODUCTS, run->config->train.memory, &peaks));
     double peak = ls_job_products(&peaks, ls_train_precision(run->config));

@@ -62,6 +62,15 @@ const char *ls_bytes_text(int64_t bytes, char text[32])
     return text;
 }
 
+const char *ls_batch_text(const LsConfig *config, const LsTrainPlan *plan, char text[64])
+{
+    if (plan->sequence > 1)
+        snprintf(text, 64, "%lld sequences of %lld tokens", (long long)config->train.batch, (long long)plan->sequence);
+    else
+        snprintf(text, 64, "%lld samples", (long long)config->train.batch);
+    return text;
+}
+
 static void print_memory(const LsTrainPlan *plan, const LsTrainLimit *limit)
 {
     char total[32], most[32], row[32];
@@ -104,18 +113,18 @@ static void print_time(const LsConfig *config, const LsTrainPlan *plan, double p
 static void print_plan(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                        const LsTrainLimit *limit, const LsTrainPlan *plan)
 {
-    char count[32];
+    char count[32], batch[64];
     printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan->parameters,
            ls_count_text((double)plan->parameters, count));
     printf("ranks            %d with %d threads each\n", comm->size, ls_threads());
-    printf("step             %lld sequences of %lld tokens: %lld a rank, in %lld pass%s of %lld\n",
-           (long long)config->train.batch, (long long)plan->sequence, (long long)plan->rank_batch,
-           (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es", (long long)plan->micro_batch);
+    printf("step             %s: %lld a rank, in %lld pass%s of %lld\n", ls_batch_text(config, plan, batch),
+           (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
+           (long long)plan->micro_batch);
     if (ls_train_parts(plan))
         printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n",
                plan->sequence_ranks, plan->sequence_ranks == 1 ? "" : "s", (long long)plan->segments,
                plan->segments == 1 ? "" : "s", (long long)plan->segment);
-    printf("data             %lld sequences to train on: %lld steps are %.3g epochs; %lld to validate on\n",
+    printf("data             %lld samples to train on: %lld steps are %.3g epochs; %lld to validate on\n",
            (long long)training->samples, (long long)config->train.steps,
            (double)config->train.steps * (double)config->train.batch / (double)training->samples,
            (long long)(validation ? validation->samples : 0));

@@ -13,7 +13,7 @@ static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
     LsGraph *g = loaded->params ? ls_graph_new(loaded->params, &(LsGraphOptions){.mode = LS_EVAL}) : NULL;
     if (!g)
         return ls_message_status();
-    loaded->config->model->build(g, loaded->config->model_config, &(LsShape){1, 1, LS_WANT_LOSS});
+    ls_config_build(loaded->config, g, 1, 1, LS_WANT_LOSS);
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK)
         status = precision ? ls_generate_freeze(loaded->config, *precision, loaded->params)

@@ -65,9 +65,9 @@ static void describe(const LsProgressBar *bar, const LsMetrics *m, char *text, s
     double left = done > 0 ? spent / (double)done * (double)(bar->steps - m->step) : NAN;
     if (isfinite(m->share_of_peak))
         snprintf(peak, sizeof peak, "  %.0f%% of peak", 100 * m->share_of_peak);
-    snprintf(text, room, "loss %.4f  lr %.2e  |g| %.3f  %s tokens/s%s  %s, %s left", m->loss, m->learning_rate,
-             m->grad_norm, ls_count_text(m->tokens_per_second, speed), peak, ls_duration_text(spent, elapsed),
-             ls_duration_text(left, rest));
+    snprintf(text, room, "loss %.4f  lr %.2e  |g| %.3f  %s %ss/s%s  %s, %s left", m->loss, m->learning_rate,
+             m->grad_norm, ls_count_text(m->tokens_per_second, speed), m->task->item, peak,
+             ls_duration_text(spent, elapsed), ls_duration_text(left, rest));
 }
 
 static void draw(LsProgressBar *bar, const LsMetrics *m)
@@ -114,8 +114,14 @@ void ls_progress_evaluated(LsProgressBar *bar, const LsMetrics *m)
     if (bar->mode == LS_PROGRESS_NONE)
         return;
     ls_progress_clear(bar);
-    ls_log("step %lld/%lld  loss %.4f  validation loss %.4f", (long long)m->step, (long long)bar->steps, m->loss,
-           m->validation_loss);
+    char metrics[256] = "";
+    size_t used = 0;
+    for (int i = 0; i < ls_task_metrics(m->task) && used < sizeof metrics; i++)
+        if (m->task->metrics[i].add && isfinite(m->validation_metric[i])) /* others follow from the loss */
+            used += (size_t)snprintf(metrics + used, sizeof metrics - used, "  %s %.4f", m->task->metrics[i].name,
+                                     m->validation_metric[i]);
+    ls_log("step %lld/%lld  loss %.4f  validation loss %.4f%s", (long long)m->step, (long long)bar->steps, m->loss,
+           m->validation_loss, metrics);
 }
 
 void ls_progress_clear(LsProgressBar *bar)

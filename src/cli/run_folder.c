@@ -184,14 +184,20 @@ static int put(char *line, int used, size_t room, const char *name, double value
 
 LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
 {
-    char line[1024];
+    char line[2048], name[64];
     int used = snprintf(line, sizeof line, "{\"step\": %lld", (long long)m->step);
     used = put(line, used, sizeof line, "loss", m->loss);
     used = put(line, used, sizeof line, "validation_loss", m->validation_loss);
+    for (int i = 0; isfinite(m->validation_loss) && i < ls_task_metrics(m->task); i++) {
+        snprintf(name, sizeof name, "validation_%s", m->task->metrics[i].name);
+        if (m->task->metrics[i].add) /* others follow from the loss */
+            used = put(line, used, sizeof line, name, m->validation_metric[i]);
+    }
     used = put(line, used, sizeof line, "learning_rate", m->learning_rate);
     used = put(line, used, sizeof line, "grad_norm", m->grad_norm);
-    used += snprintf(line + used, sizeof line - (size_t)used, ", \"tokens\": %lld", (long long)m->tokens);
-    used = put(line, used, sizeof line, "tokens_per_second", m->tokens_per_second);
+    used += snprintf(line + used, sizeof line - (size_t)used, ", \"%ss\": %lld", m->task->item, (long long)m->tokens);
+    snprintf(name, sizeof name, "%ss_per_second", m->task->item);
+    used = put(line, used, sizeof line, name, m->tokens_per_second);
     used = put(line, used, sizeof line, "seconds", m->seconds);
     used = put(line, used, sizeof line, "share_of_peak", m->share_of_peak);
     used = put(line, used, sizeof line, "communication_seconds", m->communication_seconds);

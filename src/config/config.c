@@ -10,35 +10,44 @@
 
 #define MOST_BYTES (1 << 20) /* of a configuration; a larger file is something else */
 
-/* A section of the file: its table and the structure it fills. */
-typedef struct Section {
-    const char *name;
-    const LsSetting *table;
-    void *base;
-} Section;
-
-#define SECTIONS 4
-
-/* model, data, train, output, in the order they are printed in. */
-static void sections_of(const LsConfig *config, Section section[SECTIONS])
+void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS])
 {
     LsConfig *c = (LsConfig *)config; /* only writers write through base */
-    section[0] = (Section){"model", c->model ? c->model->settings : NULL, c->model_config};
-    section[1] = (Section){"data", ls_data_settings, &c->data};
-    section[2] = (Section){"train", ls_train_settings, &c->train};
-    section[3] = (Section){"output", ls_output_settings, &c->output};
+    section[0] = (LsSection){.name = "model"};
+    section[1] = (LsSection){.name = "task"};
+    section[2] = (LsSection){.name = "data", .table = {ls_data_settings}, .base = {&c->data}};
+    section[3] = (LsSection){.name = "train", .table = {ls_train_settings}, .base = {&c->train}};
+    section[4] = (LsSection){.name = "output", .table = {ls_output_settings}, .base = {&c->output}};
+    if (c->model) {
+        section[0].kind = c->model->name;
+        section[0].table[1] = c->model->settings;
+        section[0].base[1] = c->model_config;
+    }
+    if (c->task) {
+        section[1].kind = c->task->name;
+        section[1].table[1] = c->task->settings;
+        section[1].base[1] = c->task_config;
+    }
+    if (c->data_kind) {
+        section[2].kind = c->data_kind->name;
+        section[2].table[1] = c->data_kind->use_settings;
+        section[2].base[1] = c->data_config;
+    }
 }
 
 void ls_config_free(LsConfig *config)
 {
     if (!config)
         return;
-    Section section[SECTIONS];
-    sections_of(config, section);
-    for (int i = 0; i < SECTIONS; i++)
-        if (section[i].table)
-            ls_settings_free(section[i].table, section[i].base);
+    LsSection section[LS_SECTIONS];
+    ls_config_sections(config, section);
+    for (int i = 0; i < LS_SECTIONS; i++)
+        for (int j = 0; j < 2; j++)
+            if (section[i].table[j] && section[i].base[j])
+                ls_settings_free(section[i].table[j], section[i].base[j]);
     ls_free(config->model_config);
+    ls_free(config->task_config);
+    ls_free(config->data_config);
     ls_free(config);
 }
 
@@ -46,82 +55,106 @@ void ls_config_free(LsConfig *config)
 
 static bool is_kind(const LsYamlEntry *entry)
 {
-    return strcmp(entry->section, "model") == 0 && strcmp(entry->key, "kind") == 0;
-}
-
-/* "gpt, mamba" */
-static void model_names(char *text, size_t room)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (const LsModel *const *model = ls_models(); *model && used < room; model++)
-        used += (size_t)snprintf(text + used, room - used, "%s%s", used ? ", " : "", (*model)->name);
-}
-
-/* Finds the model that the last model.kind names. Leaves config->model NULL, with a mistake, where there is none. */
-static LsStatus choose_model(LsConfig *config, const LsYamlEntries *entries, LsMistakes *mistakes)
-{
-    const LsYamlEntry *kind = NULL;
-    char names[1024];
-    model_names(names, sizeof names);
-    for (int i = 0; i < entries->count; i++)
-        if (is_kind(&entries->list[i]))
-            kind = &entries->list[i];
-    if (!kind || !kind->value) {
-        ls_mistakes_add(mistakes, kind ? kind->line : -1, "model.kind: not set; choose one of %s", names);
-        return LS_OK;
-    }
-    LsNearest near = ls_nearest_to(kind->value);
-    for (const LsModel *const *model = ls_models(); *model; model++) {
-        if (strcmp((*model)->name, kind->value) == 0)
-            config->model = *model;
-        ls_nearest_offer(&near, (*model)->name);
-    }
-    if (!config->model) {
-        ls_mistakes_add(mistakes, kind->line, "model.kind: there is no model '%s'%s (models: %s)", kind->value,
-                        ls_nearest_hint(near.best), names);
-        return LS_OK;
-    }
-    config->model_config = ls_alloc(config->model->config_bytes);
-    return config->model_config ? LS_OK : LS_RESOURCE;
-}
-
-static void unknown_section(const LsYamlEntry *entry, const Section section[SECTIONS], LsMistakes *mistakes)
-{
-    LsNearest near = ls_nearest_to(entry->section);
-    for (int i = 0; i < SECTIONS; i++)
-        ls_nearest_offer(&near, section[i].name);
-    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, data, train, output)",
-                    entry->section, ls_nearest_hint(near.best));
-}
-
-/* A name that this section lacks: the nearest here, else the section that has it. */
-static void unknown_key(const LsYamlEntry *entry, const Section section[SECTIONS], const LsSetting *table,
-                        LsMistakes *mistakes)
-{
-    for (int i = 0; i < SECTIONS; i++)
-        for (const LsSetting *setting = section[i].table; setting && setting->name; setting++)
-            if (strcmp(setting->name, entry->key) == 0) {
-                ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; it belongs to the section %s", entry->section,
-                                entry->key, section[i].name);
-                return;
-            }
-    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key,
-                    ls_nearest_hint(ls_settings_nearest(table, entry->key)));
-}
-
-static bool has_setting(const LsSetting *table, const char *name)
-{
-    for (; table->name; table++)
-        if (strcmp(table->name, name) == 0)
-            return true;
+    static const char *const kinds[] = {"model", "task", "data"};
+    for (size_t i = 0; i < LS_COUNT_OF(kinds); i++)
+        if (strcmp(entry->section, kinds[i]) == 0)
+            return strcmp(entry->key, "kind") == 0;
     return false;
 }
 
-static LsStatus apply(const LsYamlEntry *entry, const Section section[SECTIONS], LsMistakes *mistakes)
+/* Lists whose members begin with a name, ended by NULL. */
+static const char *name_at(const void *const *list, int i) { return list[i] ? *(const char *const *)list[i] : NULL; }
+
+/* Finds what the last SECTION.kind names in a list; `fallback` where there is none, NULL: there must be one. NULL, with
+ * a mistake, where that is not in the list. */
+static const void *choose(const char *section, const char *fallback, const void *list, const LsYamlEntries *entries,
+                          LsMistakes *mistakes)
 {
-    const Section *of = NULL;
-    for (int i = 0; i < SECTIONS; i++)
+    const LsYamlEntry *kind = NULL;
+    char names[1024] = "";
+    size_t used = 0;
+    for (int i = 0; name_at(list, i) && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", name_at(list, i));
+    for (int i = 0; i < entries->count; i++)
+        if (is_kind(&entries->list[i]) && strcmp(entries->list[i].section, section) == 0)
+            kind = &entries->list[i];
+    const char *wanted = kind && kind->value ? kind->value : fallback;
+    if (!wanted) {
+        ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.kind: not set; choose one of %s", section, names);
+        return NULL;
+    }
+    LsNearest near = ls_nearest_to(wanted);
+    for (int i = 0; name_at(list, i); i++) {
+        if (strcmp(name_at(list, i), wanted) == 0)
+            return ((const void *const *)list)[i];
+        ls_nearest_offer(&near, name_at(list, i));
+    }
+    ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.kind: there is no %s '%s'%s (there are: %s)", section,
+                    strcmp(section, "data") == 0 ? "kind of data" : section, wanted, ls_nearest_hint(near.best), names);
+    return NULL;
+}
+
+/* Room for settings, NULL with LS_OK where there are none. */
+static LsStatus make_room(size_t bytes, void **room)
+{
+    *room = bytes > 0 ? ls_alloc(bytes) : NULL;
+    return *room || bytes == 0 ? LS_OK : LS_RESOURCE;
+}
+
+static LsStatus choose_kinds(LsConfig *config, const LsYamlEntries *entries, LsMistakes *mistakes)
+{
+    config->model = choose("model", NULL, ls_models(), entries, mistakes);
+    config->task = choose("task", "language", ls_tasks(), entries, mistakes);
+    config->data_kind = choose("data", "text", ls_data_kinds(), entries, mistakes);
+    if (config->model)
+        LS_TRY(make_room(config->model->config_bytes, &config->model_config));
+    if (config->task)
+        LS_TRY(make_room(config->task->settings_bytes, &config->task_config));
+    if (config->data_kind)
+        LS_TRY(make_room(config->data_kind->use_settings_bytes, &config->data_config));
+    return LS_OK;
+}
+
+static void unknown_section(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)
+{
+    LsNearest near = ls_nearest_to(entry->section);
+    for (int i = 0; i < LS_SECTIONS; i++)
+        ls_nearest_offer(&near, section[i].name);
+    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, task, data, train, output)",
+                    entry->section, ls_nearest_hint(near.best));
+}
+
+/* Which of a section's tables has a setting, -1: none. */
+static int table_with(const LsSection *section, const char *name)
+{
+    for (int j = 0; j < 2; j++)
+        for (const LsSetting *setting = section->table[j]; setting && setting->name; setting++)
+            if (strcmp(setting->name, name) == 0)
+                return j;
+    return -1;
+}
+
+/* A name that this section lacks: the nearest here, else the section that has it. */
+static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], const LsSection *of,
+                        LsMistakes *mistakes)
+{
+    for (int i = 0; i < LS_SECTIONS; i++)
+        if (table_with(&section[i], entry->key) >= 0) {
+            ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; it belongs to the section %s", entry->section,
+                            entry->key, section[i].name);
+            return;
+        }
+    LsNearest near = ls_nearest_to(entry->key);
+    for (int j = 0; j < 2; j++)
+        for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
+            ls_nearest_offer(&near, setting->name);
+    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(near.best));
+}
+
+static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)
+{
+    const LsSection *of = NULL;
+    for (int i = 0; i < LS_SECTIONS; i++)
         if (strcmp(section[i].name, entry->section) == 0)
             of = &section[i];
     bool whole_section = !entry->key[0];
@@ -130,13 +163,15 @@ static LsStatus apply(const LsYamlEntry *entry, const Section section[SECTIONS],
             unknown_section(entry, section, mistakes);
         return LS_OK;
     }
-    if (whole_section || is_kind(entry) || !of->table)
+    bool has_kinds = strcmp(of->name, "model") == 0 || strcmp(of->name, "task") == 0;
+    if (whole_section || is_kind(entry) || (has_kinds && !of->kind))
         return LS_OK;
-    if (!has_setting(of->table, entry->key)) {
-        unknown_key(entry, section, of->table, mistakes);
+    int table = table_with(of, entry->key);
+    if (table < 0) {
+        unknown_key(entry, section, of, mistakes);
         return LS_OK;
     }
-    LsStatus status = ls_settings_set(of->table, of->base, entry->key, entry->value);
+    LsStatus status = ls_settings_set(of->table[table], of->base[table], entry->key, entry->value);
     if (status != LS_USAGE)
         return status;
     ls_mistakes_add(mistakes, entry->line, "%s.%s", entry->section, ls_message());
@@ -152,16 +187,20 @@ static void check_together(const LsConfig *config, LsMistakes *mistakes)
                         train->min_learning_rate, train->learning_rate);
     if (config->model->check && config->model->check(config->model_config) != LS_OK)
         ls_mistakes_add(mistakes, -1, "%s", ls_message());
+    LsFields fields;
+    if (config->data.fields && ls_fields_parse(config->data.fields, &fields) != LS_OK)
+        ls_mistakes_add(mistakes, -1, "data.%s", ls_message());
 }
 
 static LsStatus fill(LsConfig *config, const LsYamlEntries *entries, LsMistakes *mistakes)
 {
-    LS_TRY(choose_model(config, entries, mistakes));
-    Section section[SECTIONS];
-    sections_of(config, section);
-    for (int i = 0; i < SECTIONS; i++)
-        if (section[i].table)
-            LS_TRY(ls_settings_defaults(section[i].table, section[i].base));
+    LS_TRY(choose_kinds(config, entries, mistakes));
+    LsSection section[LS_SECTIONS];
+    ls_config_sections(config, section);
+    for (int i = 0; i < LS_SECTIONS; i++)
+        for (int j = 0; j < 2; j++)
+            if (section[i].table[j])
+                LS_TRY(ls_settings_defaults(section[i].table[j], section[i].base[j]));
     for (int i = 0; i < entries->count; i++)
         LS_TRY(apply(&entries->list[i], section, mistakes));
     if (mistakes->count == 0)
@@ -235,19 +274,20 @@ char *ls_config_yaml(const LsConfig *config)
     char *buffer = NULL, *text = NULL;
     size_t bytes = 0;
     bool fine = true;
-    Section section[SECTIONS];
-    sections_of(config, section);
+    LsSection section[LS_SECTIONS];
+    ls_config_sections(config, section);
     FILE *out = open_memstream(&buffer, &bytes);
     if (!out) {
         ls_fail(LS_RESOURCE, "out of memory for the configuration's text");
         return NULL;
     }
-    for (int i = 0; i < SECTIONS; i++) {
+    for (int i = 0; i < LS_SECTIONS; i++) {
         fprintf(out, "%s:\n", section[i].name);
-        if (i == 0)
-            fprintf(out, "  kind: %s\n", config->model->name);
-        for (const LsSetting *setting = section[i].table; setting->name && fine; setting++)
-            fine = print_setting(out, setting, section[i].base);
+        if (section[i].kind)
+            fprintf(out, "  kind: %s\n", section[i].kind);
+        for (int j = 0; j < 2; j++)
+            for (const LsSetting *setting = section[i].table[j]; setting && setting->name && fine; setting++)
+                fine = print_setting(out, setting, section[i].base[j]);
     }
     if (fclose(out) != 0)
         ls_fail(LS_RESOURCE, "out of memory for the configuration's text");
@@ -255,30 +295,4 @@ char *ls_config_yaml(const LsConfig *config)
         text = ls_strdup(buffer);
     free(buffer);
     return text;
-}
-
-/* ---- The model's integers by name -------------------------------------------------------------------------------- */
-
-static int64_t *model_int(const LsConfig *config, const char *name)
-{
-    for (const LsSetting *setting = config->model->settings; setting->name; setting++)
-        if (setting->type == LS_SETTING_TYPE_INT && strcmp(setting->name, name) == 0)
-            return (int64_t *)((char *)config->model_config + setting->offset);
-    return NULL;
-}
-
-bool ls_config_model_int(const LsConfig *config, const char *name, int64_t *value)
-{
-    const int64_t *found = model_int(config, name);
-    if (found)
-        *value = *found;
-    return found != NULL;
-}
-
-bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value)
-{
-    int64_t *found = model_int(config, name);
-    if (found)
-        *found = value;
-    return found != NULL;
 }

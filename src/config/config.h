@@ -1,4 +1,5 @@
-/* The configuration: sections model, data, train, output, read from YAML, with key=value from the command line over it.
+/* The configuration: sections model, task, data, train, output, read from YAML, with key=value from the command line
+ * over it. A section with a kind (model.kind, task.kind, data.kind) has that kind's settings too.
  *
  * Precedence: defaults, file, command line. All mistakes (unknown key, wrong type, out of range, bad choice) are listed
  * at once with line number and nearest name, LS_USAGE.
@@ -6,11 +7,13 @@
 #ifndef LS_CONFIG_CONFIG_H
 #define LS_CONFIG_CONFIG_H
 
+#include "lockstep/data.h"
 #include "lockstep/model.h"
+#include "lockstep/task.h"
 
 typedef struct LsDataSettings {
-    char *kind; /* of data set: "text"; a name in the list of data kinds */
     char *path, *validation_path;
+    char *fields; /* what samples hold (field.h); NULL: as the model says */
 } LsDataSettings;
 
 typedef struct LsTrainSettings {
@@ -33,9 +36,14 @@ typedef struct LsOutputSettings {
     int64_t save_every, keep, log_every;
 } LsOutputSettings;
 
+/* The kinds' own settings are filled from their tables: model_config is model->config_bytes long, and so on. */
 typedef struct LsConfig {
     const LsModel *model;
-    void *model_config; /* model->config_bytes, filled from its settings */
+    void *model_config;
+    const LsTask *task; /* NULL: language */
+    void *task_config;
+    const LsDataKind *data_kind;
+    void *data_config;
     LsDataSettings data;
     LsTrainSettings train;
     LsOutputSettings output;
@@ -51,10 +59,38 @@ void ls_config_free(LsConfig *config);
  * configuration. */
 char *ls_config_yaml(const LsConfig *config);
 
+/* A part of a section: its table and what it describes. A section with a kind has two where it has settings of its own
+ * as well. */
+typedef struct LsSection {
+    const char *name;          /* "data" */
+    const char *kind;          /* name of the kind that the section has; NULL: it has none */
+    const LsSetting *table[2]; /* the section's own, the kind's; NULL: none */
+    void *base[2];
+} LsSection;
+#define LS_SECTIONS 5
+
+/* model, task, data, train, output, in the order they are printed in. */
+void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS]);
+
 /* Integer settings of the model by name (vocabulary, context, layers, width, ...); false where it has none of that
  * name. */
 bool ls_config_model_int(const LsConfig *config, const char *name, int64_t *value);
 bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value);
+
+/* The task, language where none is named. */
+const LsTask *ls_config_task(const LsConfig *config);
+
+/* What samples hold: data.fields, else what the model says. ls_config_set_fields writes data.fields, but where the
+ * model says the same. */
+LsStatus ls_config_fields(const LsConfig *config, LsFields *fields) LS_MUST_USE;
+LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields) LS_MUST_USE;
+
+/* The most steps of a sequence: train.sequence, else the model's context; 0: neither says. */
+int64_t ls_config_sequence(const LsConfig *config);
+
+/* Builds the graph of the configuration's model and task: every graph of a run is built by this. Errors are the
+ * graph's. */
+void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want);
 
 /* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and
  * choice checks. */
@@ -69,7 +105,7 @@ char *ls_setting_quote(const char *text);
 /* The nearest name by edit distance, NULL if none is near. */
 const char *ls_settings_nearest(const LsSetting *table, const char *name);
 
-/* Tables of the fixed sections, ended by {0}. */
+/* Tables of the sections' own settings, ended by {0}. */
 extern const LsSetting ls_data_settings[], ls_train_settings[], ls_output_settings[];
 
 #endif

@@ -1,29 +1,24 @@
 /* The sections that are the same for every model. */
 #include "config/config.h"
 
-/* "|adamw|sgd", from the lists that the optimisers and the kinds of data sets themselves are made from; the first sign
- * is cut off. */
+/* "|adamw|sgd", from the list that the optimisers themselves are made from; the first sign is cut off. */
 #define OPTIMIZER(name) "|" #name
 static const char optimizers[] =
 #include "config/optimizers.def"
     ;
 #undef OPTIMIZER
 
-#define DATA_KIND(name) "|" #name
-static const char data_kinds[] =
-#include "config/data_kinds.def"
-    ;
-#undef DATA_KIND
-
 #define SMALLEST 1e-30
 #define BELOW_ONE 0.99999999
 #define MANY 1e15 /* no limit but that of exact doubles */
 
 const LsSetting ls_data_settings[] = {
-    LS_SETTING_CHOICE(LsDataSettings, kind, "text", data_kinds + 1, "kind of data set"),
     LS_SETTING_STRING(LsDataSettings, path, NULL, "data set to train on, as 'lockstep prepare' wrote it"),
     LS_SETTING_STRING(LsDataSettings, validation_path, NULL,
                       "data set to validate on; null: the validation part of data.path"),
+    LS_SETTING_STRING(LsDataSettings, fields, NULL,
+                      "what samples hold, as the data set says it when a training begins: \"pixels 28x28x1, label of "
+                      "10\"; null: as the model has it"),
     {0}};
 
 const LsSetting ls_train_settings[] = {

@@ -1,33 +1,14 @@
-/* The list of kinds of data sets, and opening what a configuration asks for. */
+/* Opening what a configuration asks for. */
 #include "data/data.h"
 #include "data/utf8.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define DATA_KIND(name) extern const LsDataKind ls_data_kind_##name;
-#include "config/data_kinds.def"
-#undef DATA_KIND
-
-static const LsDataKind *const kinds[] = {
-#define DATA_KIND(name) &ls_data_kind_##name,
-#include "config/data_kinds.def"
-#undef DATA_KIND
-    NULL};
-
-const LsDataKind *const *ls_data_kinds(void) { return kinds; }
-
-const LsDataKind *ls_data_kind(const char *name)
+int64_t ls_source_classes(const LsSource *source, const char *field)
 {
-    char names[256] = "";
-    for (const LsDataKind *const *kind = kinds; *kind; kind++) {
-        if (strcmp((*kind)->name, name) == 0)
-            return *kind;
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*kind)->name);
-    }
-    ls_fail(LS_USAGE, "there is no kind of data '%s'; there are: %s", name, names);
-    return NULL;
+    const LsField *found = ls_field_find(&source->fields, field);
+    return found ? found->classes : 0;
 }
 
 LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int64_t *length)
@@ -58,20 +39,24 @@ static LsStatus check_alike(const LsDataSettings *data, const LsSource *training
                                                          training->tokenizer, cure)
                                : LS_RESOURCE;
         ls_free(cure);
-        return status;
+        LS_TRY(status);
     }
-    if (training->vocabulary != validation->vocabulary || training->tokenizer || validation->tokenizer)
-        return ls_fail(LS_DATA, "%s and %s have different vocabularies; prepare the second with --like %s", data->path,
-                       data->validation_path, data->path);
-    return LS_OK;
+    char *one = ls_fields_text(&training->fields), *other = ls_fields_text(&validation->fields);
+    LsStatus status = one && other ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK && (strcmp(one, other) != 0 || !training->tokenizer != !validation->tokenizer))
+        status = ls_fail(LS_DATA, "%s holds %s, but %s holds %s; prepare the second with --like %s", data->path, one,
+                         data->validation_path, other, data->path);
+    ls_free(one);
+    ls_free(other);
+    return status;
 }
 
 LsStatus ls_data_check_model(const char *path, const LsSource *source, const char *model, const LsTokenizer *tokenizer,
                              int64_t vocabulary)
 {
-    if (vocabulary > 0 && source->vocabulary > vocabulary)
+    if (vocabulary > 0 && ls_source_classes(source, "ids") > vocabulary)
         return ls_fail(LS_DATA, "%s has %lld tokens, but %s was made for %lld; prepare it with the model's tokenizer",
-                       path, (long long)source->vocabulary, model, (long long)vocabulary);
+                       path, (long long)ls_source_classes(source, "ids"), model, (long long)vocabulary);
     if (source->tokenizer && tokenizer)
         return ls_tokenizer_check_same(
             path, source->tokenizer, model, tokenizer,
@@ -84,34 +69,40 @@ LsStatus ls_data_check_model(const char *path, const LsSource *source, const cha
 
 LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
 {
-    int64_t normalised = 0, vocabulary = source->vocabulary;
+    int64_t normalised = 0, vocabulary = ls_source_classes(source, "ids");
     ls_config_model_int(config, "vocabulary", &vocabulary);
     if (!ls_config_model_int(config, "loss_vocabulary", &normalised) || normalised == 0)
         return LS_OK;
-    if (normalised >= source->vocabulary && normalised <= vocabulary)
+    if (normalised >= ls_source_classes(source, "ids") && normalised <= vocabulary)
         return LS_OK;
     return ls_fail(LS_USAGE,
                    "model.loss_vocabulary is %lld: at least the data set's %lld tokens, and at most model.vocabulary, "
                    "%lld, are asked for",
-                   (long long)normalised, (long long)source->vocabulary, (long long)vocabulary);
+                   (long long)normalised, (long long)ls_source_classes(source, "ids"), (long long)vocabulary);
 }
 
-LsStatus ls_data_open(const LsDataSettings *data, int64_t sequence, uint64_t seed, LsSource **training,
+LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
                       LsSource **validation)
 {
+    const LsDataSettings *data = &config->data;
+    const LsDataKind *kind = config->data_kind;
+    LsDataOpen open = {.path = data->path,
+                       .split = "train",
+                       .sequence = sequence,
+                       .seed = (uint64_t)config->train.seed,
+                       .streams = streams,
+                       .settings = config->data_config};
     *training = *validation = NULL;
-    const LsDataKind *kind = ls_data_kind(data->kind);
-    if (!kind)
-        return LS_USAGE;
-    if (!data->path)
+    if (!data->path && kind->prepare)
         return ls_fail(LS_USAGE, "data.path is not set; 'lockstep prepare %s' makes a data set", kind->name);
     bool apart = data->validation_path != NULL;
-    LsStatus status = kind->open(data->path, "train", sequence, seed, training);
+    LsStatus status = kind->open(&open, training);
     if (status == LS_OK && !*training)
         status = ls_fail(LS_DATA, "%s: has nothing to train on", data->path);
+    open.path = apart ? data->validation_path : data->path;
+    open.split = apart ? "held-out" : "validation";
     if (status == LS_OK)
-        status = kind->open(apart ? data->validation_path : data->path, apart ? "held-out" : "validation", sequence,
-                            seed, validation);
+        status = kind->open(&open, validation);
     if (status == LS_OK && apart)
         status = check_alike(data, *training, *validation);
     if (status != LS_OK) {

@@ -28,8 +28,7 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
                          const char *output) LS_MUST_USE;
 
 /* As LsDataKind.open. */
-LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed,
-                      LsSource **opened) LS_MUST_USE;
+LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* The same with the bytes of tokens that may be held in memory (on each rank); a larger split stays in the file, and
  * its windows are read one by one. The samples are the same. */

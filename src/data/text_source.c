@@ -1,6 +1,8 @@
 /* Windows of a text data set as samples. */
 #include "data/text.h"
 
+#include "lockstep/model.h"
+
 #include <string.h>
 
 #define SCAN ((int64_t)1 << 20) /* tokens read at a time to check a split that stays in its file */
@@ -53,9 +55,9 @@ static int64_t window_start(const TextSource *text, int64_t sample)
 }
 
 /* ids[t] = x[start + from + t], targets[t] = x[start + from + t + 1], t < length; past the end of the window or the
- * text id 0 and LS_IGNORE. *targets_there grows by the number of targets there are. */
+ * text id 0 and LS_IGNORE. */
 static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, int32_t *ids,
-                         int32_t *targets, int64_t *targets_there)
+                         int32_t *targets)
 {
     int64_t there = text->count - 1 - start < text->sequence ? text->count - 1 - start : text->sequence;
     there = there - from < length ? there - from : length;
@@ -69,23 +71,21 @@ static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, in
         ids[t] = t < there ? token_at(text->type, token, t) : 0;
     for (int64_t t = 0; targets && t < length; t++)
         targets[t] = t < there ? token_at(text->type, token, t + 1) : LS_IGNORE;
-    *targets_there += there;
     return LS_OK;
 }
 
-static LsStatus fill(LsSource *source, LsGraph *g, int64_t first, int64_t count, int64_t from, int64_t *targets)
+static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
     const TextSource *text = (const TextSource *)source;
     int64_t length = 0;
-    *targets = 0;
-    LS_TRY(ls_source_check(g, count, text->sequence, &length));
+    LS_TRY(ls_source_check(g, batch->count, text->sequence, &length));
     const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, length) */
     for (int64_t row = 0; row < ids->dim[0]; row++) {
         int32_t *row_ids = (int32_t *)ids->data + row * length;
         int32_t *row_targets = wanted ? (int32_t *)wanted->data + row * length : NULL;
         /* a row past those asked for starts at the end of the text: nothing but fillers */
-        int64_t start = row < count ? window_start(text, first + row) : text->count - 1;
-        LS_TRY(fill_row(text, start, from, length, row_ids, row_targets, targets));
+        int64_t start = row < batch->count ? window_start(text, batch->first + row) : text->count - 1;
+        LS_TRY(fill_row(text, start, batch->step, length, row_ids, row_targets));
     }
     return LS_OK;
 }
@@ -104,7 +104,7 @@ static void free_source(LsSource *source)
 /* `token` holds count tokens of the split, from its element `first` on. */
 static LsStatus check_tokens(const TextSource *text, const char *path, const void *token, int64_t first, int64_t count)
 {
-    int64_t vocabulary = text->base.vocabulary;
+    int64_t vocabulary = ls_source_classes(&text->base, "ids");
     bool outside = false;
     for (int64_t i = 0; i < count; i++) { /* no early exit, so that it is as fast as reading memory */
         int32_t id = token_at(text->type, token, i);
@@ -178,7 +178,7 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
         return ls_fail(LS_DATA, "%s: says a vocabulary of %lld tokens, but its tokenizer has %lld",
                        ls_sealed_path(file), (long long)vocabulary,
                        (long long)ls_tokenizer_vocabulary(text->tokenizer));
-    text->base.vocabulary = vocabulary;
+    text->base.fields = ls_language_fields(vocabulary);
     text->base.tokenizer = text->tokenizer;
     LS_TRY(read_tokens(text, file, train ? "train/tokens" : "validation/tokens", memory, exists));
     if (!*exists && held_out) {
@@ -197,7 +197,9 @@ LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequen
 {
     *opened = NULL;
     if (sequence < 1)
-        return ls_fail(LS_USAGE, "train.sequence is %lld; at least 1 is needed", (long long)sequence);
+        return ls_fail(LS_USAGE,
+                       "train.sequence: must be set to the tokens of a window, since the model has no context "
+                       "to take it from");
     if (strcmp(split, "train") != 0 && strcmp(split, "validation") != 0 && strcmp(split, "held-out") != 0)
         return ls_fail(LS_USAGE, "%s: there is no split '%s'; there are train, validation, held-out", path, split);
     TextSource *text = ls_alloc(sizeof *text);
@@ -205,7 +207,7 @@ LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequen
         return LS_RESOURCE;
     text->base.fill = fill;
     text->base.free = free_source;
-    text->sequence = sequence;
+    text->sequence = text->base.sequence = sequence;
     text->shuffled = strcmp(split, "train") == 0;
     text->key = ls_key(seed, "data.text");
     bool exists = false;
@@ -225,15 +227,15 @@ LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequen
     return LS_OK;
 }
 
-LsStatus ls_text_open(const char *path, const char *split, int64_t sequence, uint64_t seed, LsSource **opened)
+LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened)
 {
-    return ls_text_open_within(path, split, sequence, seed, LS_TEXT_MEMORY, opened);
+    return ls_text_open_within(open->path, open->split, open->sequence, open->seed, LS_TEXT_MEMORY, opened);
 }
 
 LsSource *ls_text_source(const char *path, const char *split, int64_t sequence, uint64_t seed)
 {
     LsSource *source = NULL;
-    if (ls_text_open(path, split, sequence, seed, &source) == LS_OK && !source)
+    if (ls_text_open_within(path, split, sequence, seed, LS_TEXT_MEMORY, &source) == LS_OK && !source)
         ls_fail(LS_DATA, "%s: has no %s split", path, split);
     return source;
 }

@@ -214,17 +214,20 @@ void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to)
         memcpy(to, x->data, sizeof(float) * (size_t)x->count);
 }
 
-void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from)
+void ls_tensor_set_part(const LsGraph *g, LsTensor *x, int64_t first, int64_t count, const float *from)
 {
     int64_t bytes = ls_graph_element_bytes(g, x->dtype);
+    char *to = (char *)x->data + first * bytes;
     if (bytes == 8)
-        for (int64_t i = 0; i < x->count; i++)
-            ((double *)x->data)[i] = (double)from[i];
+        for (int64_t i = 0; i < count; i++)
+            ((double *)(void *)to)[i] = (double)from[i];
     else if (bytes == 2)
-        ls_bfloat16_round(from, x->data, x->count);
+        ls_bfloat16_round(from, (void *)to, count);
     else
-        memcpy(x->data, from, sizeof(float) * (size_t)x->count);
+        memcpy(to, from, sizeof(float) * (size_t)count);
 }
+
+void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from) { ls_tensor_set_part(g, x, 0, x->count, from); }
 
 /* ---- Finite or not ---- */
 

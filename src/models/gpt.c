@@ -5,7 +5,7 @@
  *     x = x + Attention(norm(x)) W_o;  x = x + MLP(norm(x))      for each layer
  *     logits = norm(x) W_head^T
  */
-#include "models/language.h"
+#include "models/blocks.h"
 
 #include <math.h>
 #include <string.h>
@@ -123,11 +123,11 @@ static LsTensor *drop(LsGraph *g, const Gpt *m, LsTensor *x)
     return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
 }
 
-static void build(LsGraph *g, const void *config, const LsShape *shape)
+static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Gpt *m = config;
-    LsTensor *ids = ls_language_ids(g, shape);
-    LsTensor *position = ls_language_position(g, shape);
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
+    LsTensor *position = ls_stream_position(g, shape);
     if (shape->sequence > m->context)
         ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
                       (long long)shape->sequence, (long long)m->context);
@@ -148,7 +148,7 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     x = norm(g, m, "norm", x);
     LsTensor *head =
         m->tied ? table : ls_param(g, "head", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
-    ls_language_head(g, shape, x, head, m->loss_vocabulary);
+    return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};
 }
 
 /* GPT2LMHeadModel of transformers; its linear layers keep (inputs, outputs). */

@@ -3,7 +3,7 @@
  *     (x, z) = in_proj(norm(u));  x = silu(conv(x));  (dt, B, C) = x_proj(x);  delta = dt_proj(dt)
  *     y = scan(x, softplus(delta + b), A, B, C, D) * silu(z);  u = u + out_proj(y)
  */
-#include "models/language.h"
+#include "models/blocks.h"
 
 #include <math.h>
 
@@ -117,11 +117,11 @@ static LsTensor *mixer(LsGraph *g, const Mamba *m, LsTensor *x)
     return ls_dense(g, "out_proj", y, m->width, fan_in_init(inner, sqrt((double)m->layers)), m->bias, LS_NO_ACTIVATION);
 }
 
-static void build(LsGraph *g, const void *config, const LsShape *shape)
+static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Mamba *m = config;
     LsTensor *table = ls_param(g, "token_embedding", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
-    LsTensor *x = ls_embedding(g, table, ls_language_ids(g, shape)); /* x: (B, T, C) */
+    LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids")); /* x: (B, T, C) */
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = ls_add(g, x, mixer(g, m, norm(g, m, "norm", x)));
@@ -130,7 +130,7 @@ static void build(LsGraph *g, const void *config, const LsShape *shape)
     x = norm(g, m, "norm", x);
     LsTensor *head =
         m->tied ? table : ls_param(g, "head", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
-    ls_language_head(g, shape, x, head, m->loss_vocabulary);
+    return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};
 }
 
 /* MambaForCausalLM of transformers. */

@@ -14,7 +14,8 @@
 #ifndef LS_OPS_OP_BUILD_H
 #define LS_OPS_OP_BUILD_H
 
-#include "lockstep/model.h"
+#include "lockstep/field.h"
+#include "lockstep/ops.h"
 #include "lockstep/op.h"
 
 #include "gemm/gemm.h"

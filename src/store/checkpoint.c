@@ -68,7 +68,7 @@ static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *mo
     LS_TRY(ls_sealed_set_int(file, "tokens", progress->tokens));
     LS_TRY(ls_sealed_set_int(file, "seed", (int64_t)progress->seed));
     LS_TRY(ls_sealed_set_int(file, "metrics_rows", progress->metrics_rows));
-    LS_TRY(ls_sealed_set_double(file, "best_loss", progress->best_loss));
+    LS_TRY(ls_sealed_set_double(file, "best_loss", progress->best_score));
     LS_TRY(ls_sealed_set_int(file, "best_step", progress->best_step));
     LS_TRY(ls_sealed_set_text(file, "optimizer", kinds));
     return ls_sealed_set_text(file, "config", config);
@@ -116,7 +116,7 @@ static LsStatus read_progress(LsSealed *file, LsProgress *progress)
     LS_TRY(ls_sealed_get_int(file, "tokens", &progress->tokens));
     LS_TRY(ls_sealed_get_int(file, "seed", &seed));
     LS_TRY(ls_sealed_get_int(file, "metrics_rows", &progress->metrics_rows));
-    LS_TRY(ls_sealed_get_double(file, "best_loss", &progress->best_loss));
+    LS_TRY(ls_sealed_get_double(file, "best_loss", &progress->best_score));
     LS_TRY(ls_sealed_get_int(file, "best_step", &progress->best_step));
     progress->seed = (uint64_t)seed;
     return LS_OK;

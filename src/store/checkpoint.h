@@ -21,8 +21,10 @@ typedef struct LsProgress {
     int64_t step, samples, tokens; /* done; tokens: targets learned from, for the metrics */
     uint64_t seed;
     int64_t metrics_rows; /* rows of metrics.jsonl that belong to steps up to this one */
-    double best_loss;     /* validation; HUGE_VAL before the first */
-    int64_t best_step;    /* -1 before the first */
+    /* of the validation by which the best is chosen, lower is better (ls_evaluation_score); HUGE_VAL before the first.
+     * Its attribute is best_loss. */
+    double best_score;
+    int64_t best_step; /* -1 before the first */
 } LsProgress;
 
 /* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first:

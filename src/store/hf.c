@@ -11,7 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
-LsStatus ls_hf_params(const LsModel *model, const void *config, LsParams **params)
+LsStatus ls_hf_params(const LsConfig *config, LsParams **params)
 {
     *params = ls_params_new();
     if (!*params)
@@ -19,7 +19,7 @@ LsStatus ls_hf_params(const LsModel *model, const void *config, LsParams **param
     LsGraph *g = ls_graph_new(*params, &(LsGraphOptions){.mode = LS_EVAL});
     LsStatus status = g ? LS_OK : ls_message_status();
     if (g) {
-        model->build(g, config, &(LsShape){.batch = 1, .sequence = 1, .want = LS_WANT_OUTPUT});
+        ls_config_build(config, g, 1, 1, LS_WANT_OUTPUT);
         status = ls_graph_plan_dry(g);
     }
     ls_graph_free(g);
@@ -123,7 +123,7 @@ static LsStatus write_run(const char *run, const LsConfig *config, const LsParam
          *path = in_folder(run, "config.yaml");
     char *folder = in_folder(run, "checkpoints");
     LsStatus status = yaml && checkpoint && path && folder ? LS_OK : LS_RESOURCE;
-    LsProgress progress = {.best_loss = HUGE_VAL, .best_step = -1};
+    LsProgress progress = {.best_score = HUGE_VAL, .best_step = -1};
     bool ours = false;
     if (status == LS_OK)
         status = check_config(path, yaml, &ours);
@@ -161,7 +161,7 @@ LsStatus ls_hf_import(const char *folder, const char *run)
     LS_TRY_CLEANUP(read_config(folder, run, &config));
     LS_TRY_CLEANUP(read_tokenizer(folder, config, &tokenizer));
     LS_TRY_CLEANUP(open_tensors(folder, &tensors));
-    LS_TRY_CLEANUP(ls_hf_params(config->model, config->model_config, &params));
+    LS_TRY_CLEANUP(ls_hf_params(config, &params));
     LS_TRY_CLEANUP(ls_hf_tensors_in(config->model, tensors, params));
     LS_TRY_CLEANUP(write_run(run, config, params, tokenizer));
 cleanup:
@@ -244,7 +244,7 @@ LsStatus ls_hf_export(const char *run, const char *folder)
     if (!config->model->hf)
         LS_TRY_CLEANUP(
             ls_fail(LS_USAGE, "%s: there is no Hugging Face layout for the model %s", run, config->model->name));
-    LS_TRY_CLEANUP(ls_hf_params(config->model, config->model_config, &params));
+    LS_TRY_CLEANUP(ls_hf_params(config, &params));
     LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, params, 0, NULL));
     LS_TRY_CLEANUP(write_folder(folder, config, params, checkpoint->tokenizer));
 cleanup:

@@ -17,7 +17,7 @@ LsStatus ls_hf_settings_in(const char *path, const LsModel *model, const json_t 
 LsStatus ls_hf_settings_out(const LsModel *model, const void *config, int64_t end, json_t **keys) LS_MUST_USE;
 
 /* The model's parameters, allocated, with their initial values. */
-LsStatus ls_hf_params(const LsModel *model, const void *config, LsParams **params) LS_MUST_USE;
+LsStatus ls_hf_params(const LsConfig *config, LsParams **params) LS_MUST_USE;
 
 /* All of params from the file's tensors; all names and shapes that do not agree are listed. */
 LsStatus ls_hf_tensors_in(const LsModel *model, const LsSafetensors *tensors, LsParams *params) LS_MUST_USE;

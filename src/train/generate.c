@@ -53,7 +53,7 @@ static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGr
     LsGraph *g = *graph = ls_graph_new(gen->params, &options);
     if (!g)
         return ls_message_status();
-    gen->config->model->build(g, gen->config->model_config, &(LsShape){batch, sequence, LS_WANT_LAST});
+    ls_config_build(gen->config, g, batch, sequence, LS_WANT_LAST);
     if (share)
         LS_TRY(ls_graph_share_states(g, share));
     return ls_graph_plan(g);
@@ -65,7 +65,7 @@ LsStatus ls_generate_freeze(const LsConfig *config, LsGeneratePrecision precisio
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
-    config->model->build(g, config->model_config, &(LsShape){1, 1, LS_WANT_LAST});
+    ls_config_build(config, g, 1, 1, LS_WANT_LAST);
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK)
         status = ls_params_freeze(params, g);

@@ -3,6 +3,7 @@
 #include "train/train.h"
 
 #include <math.h>
+#include <string.h>
 
 typedef struct Clock {
     double start;
@@ -29,9 +30,11 @@ static LsStatus save(LsTrainer *t)
     return status;
 }
 
-static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
+/* *score: by which the best checkpoint is chosen. */
+static LsStatus evaluate(LsTrainer *t, LsMetrics *row, double *score)
 {
-    LsEvaluation evaluation = {.samples = t->config->train.evaluate_batches * t->config->train.batch,
+    LsEvaluation evaluation = {.config = t->config,
+                               .samples = t->config->train.evaluate_batches * t->config->train.batch,
                                .rows = t->plan.micro_batch,
                                .plan = &t->plan,
                                .sequence = t->sequence,
@@ -40,6 +43,8 @@ static LsStatus evaluate(LsTrainer *t, LsMetrics *row)
     LS_TRY(ls_evaluate(t->comm, t->eval_graph, t->validation, &evaluation));
     ls_trace_event(LS_TRACE_STEP, "evaluation", "evaluation", begin, ls_seconds());
     row->validation_loss = evaluation.loss;
+    memcpy(row->validation_metric, evaluation.metric, sizeof row->validation_metric);
+    *score = ls_evaluation_score(&evaluation);
     return LS_OK;
 }
 
@@ -82,7 +87,8 @@ static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
 
     int64_t step = t->progress.step;
     bool last = step == train->steps;
-    LsMetrics row = {.step = step,
+    LsMetrics row = {.task = ls_config_task(t->config),
+                     .step = step,
                      .loss = result.loss,
                      .learning_rate = result.learning_rate,
                      .grad_norm = result.grad_norm,
@@ -92,15 +98,16 @@ static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
     measure(t, clock, &row);
     if (t->comm->rank == 0 && t->hooks.step)
         t->hooks.step(t->hooks.self, &row);
+    double score = HUGE_VAL;
     if (evaluated)
-        LS_TRY(evaluate(t, &row));
+        LS_TRY(evaluate(t, &row, &score));
     /* no row for the sake of a stop: a run that was stopped writes the same rows as one that was not */
     if (evaluated || last || due(step, t->config->output.log_every))
         LS_TRY(write_row(t, clock, &row));
 
     bool saves = last || result.stop || due(step, t->config->output.save_every);
-    if (saves && evaluated && row.validation_loss < t->progress.best_loss) {
-        t->progress.best_loss = row.validation_loss;
+    if (saves && evaluated && score < t->progress.best_score) {
+        t->progress.best_score = score;
         t->progress.best_step = step;
     }
     ls_trace_flush();

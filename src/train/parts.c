@@ -23,27 +23,38 @@ static LsStatus agree(const LsPass *pass, LsStatus status)
 }
 
 /* Inputs of `g` from token number `offset` of a segment on. */
-static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset, int64_t *targets)
+static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset)
 {
     const LsTrainPlan *plan = pass->plan;
     const LsComm *sequence = pass->run.sequence;
     int place = sequence ? sequence->rank : 0;
     pass->run.token = (segment * plan->sequence_ranks + place) * plan->segment + offset;
     double clock = ls_seconds();
-    LsStatus status = pass->source->fill(pass->source, g, pass->run.sample, pass->count, pass->run.token, targets);
+    LsStatus status = pass->source->fill(pass->source, g, &(LsBatch){pass->run.sample, pass->count, pass->run.token});
     ls_charge(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
     return agree(pass, status);
 }
 
 static LsStatus run_forward(LsPass *pass, int64_t segment)
 {
-    int64_t targets = 0;
-    LS_TRY(fill(pass, pass->g, segment, 0, &targets));
+    LS_TRY(fill(pass, pass->g, segment, 0));
     double clock = ls_seconds();
     LS_TRY(agree(pass, ls_graph_forward(pass->g, &pass->run)));
-    *pass->targets += (double)targets;
+    *pass->targets += (double)ls_config_task(pass->config)->targets(pass->g, pass->count);
     LS_TRY(read_loss(pass));
     ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
+    return LS_OK;
+}
+
+/* What the task's metrics add up over the samples, from the graph's outputs. */
+static LsStatus add_metrics(const LsPass *pass)
+{
+    LsScored scored = {
+        .g = pass->g, .settings = pass->config->task_config, .source = pass->source, .rows = pass->count};
+    const LsMetric *metric = ls_config_task(pass->config)->metrics;
+    for (int i = 0; metric && metric[i].name && pass->metric; i++)
+        if (metric[i].add)
+            LS_TRY(metric[i].add(&scored, pass->metric + (int64_t)i * LS_MAX_METRIC_SUMS));
     return LS_OK;
 }
 
@@ -52,6 +63,7 @@ LsStatus ls_pass_forward(LsPass *pass)
     ls_carries_reset(pass->g);
     for (int64_t i = 0; i < pass->plan->segments; i++) {
         LS_TRY(run_forward(pass, i));
+        LS_TRY(agree(pass, add_metrics(pass)));
         LS_TRY(ls_carries_advance(pass->g, &pass->run));
     }
     return LS_OK;
@@ -61,11 +73,11 @@ LsStatus ls_pass_forward(LsPass *pass)
 static LsStatus carry_forward(LsPass *pass)
 {
     LsGraph *g = pass->carry_graph;
-    int64_t bytes = ls_carries_bytes(pass->g), targets = 0;
+    int64_t bytes = ls_carries_bytes(pass->g);
     ls_carries_reset(g);
     for (int64_t i = 0; i < pass->plan->segments - 1; i++) {
         for (int64_t offset = 0; offset < pass->plan->segment; offset += pass->plan->carry_steps) {
-            LS_TRY(fill(pass, g, i, offset, &targets));
+            LS_TRY(fill(pass, g, i, offset));
             double clock = ls_seconds();
             LS_TRY(ls_graph_forward_carries(g, &pass->run));
             LS_TRY(ls_carries_advance(g, &pass->run));

@@ -38,12 +38,14 @@ static void list_divisors(int64_t batch, int64_t ranks, char *text, size_t room)
                                  (long long)divisor[i]);
 }
 
+/* Samples without steps are sequences of one; so are those of which nobody has said how long they are yet. */
 static LsStatus sequence_of(const LsConfig *config, LsTrainPlan *plan)
 {
-    *plan = (LsTrainPlan){.sequence = config->train.sequence};
-    if (plan->sequence == 0 && !ls_config_model_int(config, "context", &plan->sequence))
-        return ls_fail(LS_USAGE, "train.sequence: must be set, since model %s has no context to take it from",
-                       config->model->name);
+    LsFields fields;
+    *plan = (LsTrainPlan){.sequence = 1};
+    LS_TRY(ls_config_fields(config, &fields));
+    if (ls_fields_have_steps(&fields) && ls_config_sequence(config) > 0)
+        plan->sequence = ls_config_sequence(config);
     return LS_OK;
 }
 
@@ -128,7 +130,7 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
-    config->model->build(g, config->model_config, &(LsShape){plan->micro_batch, steps, LS_WANT_LOSS});
+    ls_config_build(config, g, plan->micro_batch, steps, LS_WANT_LOSS);
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);

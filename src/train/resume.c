@@ -54,6 +54,23 @@ static void compare(const char *section, const LsSetting *table, const void *old
     }
 }
 
+/* The kinds of the sections named, and those kinds' own settings. */
+static void compare_kinds(const LsConfig *old, const LsConfig *config, const char *sections, LsNotes *refused,
+                          LsNotes *changed)
+{
+    LsSection before[LS_SECTIONS], now[LS_SECTIONS];
+    ls_config_sections(old, before);
+    ls_config_sections(config, now);
+    for (int i = 0; i < LS_SECTIONS; i++) {
+        if (!now[i].kind || !listed(sections, now[i].name))
+            continue;
+        if (strcmp(before[i].kind, now[i].kind) != 0)
+            ls_note(refused, "%s.kind: %s in the checkpoint, %s now", now[i].name, before[i].kind, now[i].kind);
+        else if (now[i].table[1])
+            compare(now[i].name, now[i].table[1], before[i].base[1], now[i].base[1], NULL, refused, changed);
+    }
+}
+
 LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config, const char *text)
 {
     bool trained = checkpoint->progress.step > 0; /* an imported model has no training to differ from */
@@ -61,13 +78,10 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     if (!old)
         return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
     LsNotes refused = {0}, changed = {0};
-    if (old->model != config->model)
-        ls_note(&refused, "model.kind: %s in the checkpoint, %s now", old->model->name, config->model->name);
-    else
-        compare("model", config->model->settings, old->model_config, config->model_config, NULL, &refused, &changed);
+    compare_kinds(old, config, trained ? "model task data" : "model", &refused, &changed);
     bool known = digests_in(checkpoint->config)[0] && digests_in(text)[0];
     if (trained)
-        compare("data", ls_data_settings, &old->data, &config->data, known ? "kind" : NULL, &refused, &changed);
+        compare("data", ls_data_settings, &old->data, &config->data, known ? "fields" : NULL, &refused, &changed);
     if (trained && known && strcmp(digests_in(checkpoint->config), digests_in(text)) != 0)
         ls_note(&refused, "data: the content is another one (its digest differs)");
     if (trained)

@@ -19,18 +19,7 @@ static LsStatus prepare(LsSession *s, const char *job, int overrides, char *cons
     s->config = ls_config_load(job, overrides, override);
     if (!s->config)
         return ls_message_status();
-    LsTrainPlan plan;
-    LS_TRY(ls_train_shapes(s->config, s->comm->size, &plan));
-    LS_TRY(
-        ls_data_open(&s->config->data, plan.sequence, (uint64_t)s->config->train.seed, &s->training, &s->validation));
-    int64_t vocabulary = 0;
-    bool limited = ls_config_model_int(s->config, "vocabulary", &vocabulary);
-    if (limited && vocabulary == 0)
-        ls_config_set_model_int(s->config, "vocabulary", s->training->vocabulary);
-    else if (limited && vocabulary < s->training->vocabulary)
-        return ls_fail(LS_USAGE, "%s: model.vocabulary is %lld, but the data set has %lld tokens", job,
-                       (long long)vocabulary, (long long)s->training->vocabulary);
-    LS_TRY(ls_data_check_loss(s->config, s->training));
+    LS_TRY(ls_train_open(s->config, s->comm->size, &s->training, &s->validation));
     s->text = ls_resume_text(s->config);
     if (!s->text)
         return LS_RESOURCE;
@@ -95,7 +84,8 @@ LsStatus ls_session_evaluate(LsSession *session, double *loss)
     if (!t->eval_graph || !t->validation)
         return ls_fail(LS_USAGE, "%s has no validation data: prepare it with --validation, or set data.validation_path",
                        session->config->data.path);
-    LsEvaluation evaluation = {.samples = session->config->train.evaluate_batches * session->config->train.batch,
+    LsEvaluation evaluation = {.config = session->config,
+                               .samples = session->config->train.evaluate_batches * session->config->train.batch,
                                .rows = t->plan.micro_batch,
                                .plan = &t->plan,
                                .sequence = t->sequence,

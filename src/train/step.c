@@ -14,6 +14,7 @@ static LsStatus passes(LsTrainer *t, double *sum)
 {
     LsPass pass = {.g = t->train_graph,
                    .source = t->training,
+                   .config = t->config,
                    .plan = &t->plan,
                    .count = t->plan.micro_batch,
                    .borders = t->borders};
@@ -127,8 +128,13 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
 static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
                                double *sum)
 {
-    LsPass pass = {
-        .g = g, .source = source, .plan = evaluation->plan, .loss = &sum[SUM_LOSS], .targets = &sum[SUM_TARGETS]};
+    LsPass pass = {.g = g,
+                   .source = source,
+                   .config = evaluation->config,
+                   .plan = evaluation->plan,
+                   .loss = &sum[SUM_LOSS],
+                   .targets = &sum[SUM_TARGETS],
+                   .metric = sum + SUMS};
     pass.run = (LsRun){.step = evaluation->step, .comm = comm, .sequence = evaluation->sequence};
     int64_t rows = evaluation->rows, samples = evaluation->samples,
             sharing = evaluation->sequence ? evaluation->sequence->size : 1;
@@ -140,9 +146,31 @@ static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source,
     return LS_OK;
 }
 
+/* sum: (LS_MAX_METRICS, LS_MAX_METRIC_SUMS) */
+static void value_metrics(const LsSource *source, const double *sum, LsEvaluation *evaluation)
+{
+    const LsMetric *metric = ls_config_task(evaluation->config)->metrics;
+    LsScore score = {
+        .loss = evaluation->loss, .targets = (double)evaluation->targets, .bytes_per_token = source->bytes_per_token};
+    for (int i = 0; metric && metric[i].name && i < LS_MAX_METRICS; i++) {
+        score.sum = sum + (int64_t)i * LS_MAX_METRIC_SUMS;
+        evaluation->metric[i] = metric[i].value(&score);
+    }
+}
+
+double ls_evaluation_score(const LsEvaluation *evaluation)
+{
+    const LsTask *task = ls_config_task(evaluation->config);
+    const LsMetric *best = task->best ? ls_task_metric(task, task->best) : NULL;
+    if (!best)
+        return evaluation->loss;
+    double value = evaluation->metric[best - task->metrics];
+    return best->higher_is_better ? -value : value;
+}
+
 LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluation *evaluation)
 {
-    double sum[SUMS] = {0};
+    double sum[SUMS + LS_MAX_METRICS * LS_MAX_METRIC_SUMS] = {0};
     if (evaluation->samples <= 0 || evaluation->samples > source->samples)
         evaluation->samples = source->samples;
     ls_graph_refresh(g);
@@ -150,7 +178,7 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
     bool own = !isfinite(sum[SUM_LOSS]);
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_NOT_FINITE] = own;
-    LS_TRY(comm->allreduce_double(comm, sum, SUMS));
+    LS_TRY(comm->allreduce_double(comm, sum, LS_COUNT_OF(sum)));
     if (sum[SUM_FAILED] > 0)
         return ls_dist_agree(comm, status);
     if (sum[SUM_TARGETS] <= 0)
@@ -159,5 +187,6 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
         return name_divergence(comm, g, own || sum[SUM_NOT_FINITE] == 0, evaluation->step, "the validation loss");
     evaluation->loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
     evaluation->targets = (int64_t)sum[SUM_TARGETS];
+    value_metrics(source, sum + SUMS, evaluation);
     return LS_OK;
 }

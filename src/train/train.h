@@ -16,12 +16,23 @@
 #define LS_TRAIN_TRAIN_H
 
 #include "config/config.h"
-#include "data/source.h"
+#include "data/data.h"
 #include "dist/dist.h"
 #include "store/checkpoint.h" /* LsProgress and LsMoment only: plain data */
 #include "train/optimizer.h"
 
 typedef struct LsTrainer LsTrainer;
+
+/* ---- Data -------------------------------------------------------------------------------------------------------- */
+
+/* Opens the data that the configuration asks for, and writes into it what they say: model.vocabulary, data.fields and,
+ * where neither train.sequence nor the model's context is set, train.sequence. LS_USAGE as ls_train_shapes and where the
+ * model's vocabulary is smaller than the data's. *training and *validation (NULL where there is none) are the caller's
+ * to free, after a failure too. Not collective. */
+LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSource **validation) LS_MUST_USE;
+
+/* Made-up samples of the model's own shapes instead; vocabulary: where the configuration has none. */
+LsStatus ls_train_open_synthetic(LsConfig *config, int64_t vocabulary, LsSource **training) LS_MUST_USE;
 
 /* ---- Plan -------------------------------------------------------------------------------------------------------- */
 
@@ -105,14 +116,16 @@ LsPrecision ls_train_precision(const LsConfig *config);
 
 /* A row of metrics.jsonl. Everything but the last five depends on configuration and data only, not on time. */
 typedef struct LsMetrics {
+    const LsTask *task;
     int64_t step;
-    double loss, learning_rate, grad_norm; /* grad_norm: before clipping */
-    int64_t tokens;                        /* targets since the run's first step */
-    double validation_loss;                /* NAN where not evaluated */
-    double tokens_per_second;              /* training time only, since the last row */
-    double seconds;                        /* of this process since its first step */
-    double share_of_peak;                  /* since the last row; NAN where the peak is unknown */
-    double communication_seconds;          /* this rank waited for gradients' sums since the last row */
+    double loss, learning_rate, grad_norm;    /* grad_norm: before clipping */
+    int64_t tokens;                           /* targets since the run's first step: the task's items */
+    double validation_loss;                   /* NAN where not evaluated */
+    double validation_metric[LS_MAX_METRICS]; /* of the task, in its order; where validation_loss is no number, none */
+    double tokens_per_second;                 /* training time only, since the last row */
+    double seconds;                           /* of this process since its first step */
+    double share_of_peak;                     /* since the last row; NAN where the peak is unknown */
+    double communication_seconds;             /* this rank waited for gradients' sums since the last row */
     /* ls_buckets_hidden of the steps since the last row; NAN where there is one rank */
     double communication_hidden;
 } LsMetrics;
@@ -205,12 +218,14 @@ LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS
 typedef struct LsPass {
     LsGraph *g;
     LsSource *source;
+    const LsConfig *config;
     const LsTrainPlan *plan;
     LsRun run;     /* sample and sequence set; token is the pass's own */
     int64_t count; /* samples, at most the graph's rows */
     char *borders; /* for training, see LsTrainer */
     LsGraph *carry_graph;
     double *loss, *targets;
+    double *metric;      /* (LS_MAX_METRICS, LS_MAX_METRIC_SUMS): sums of the task's metrics; NULL: not wanted */
     LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
@@ -222,15 +237,21 @@ LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_M
 /* ---- Evaluation -------------------------------------------------------------------------------------------------- */
 
 typedef struct LsEvaluation {
+    const LsConfig *config;
     /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
     int64_t samples;
-    int64_t rows;            /* sequences that the graph was built for */
-    const LsTrainPlan *plan; /* how sequences are cut */
-    const LsComm *sequence;  /* the group of ranks that shares this rank's, NULL for one rank */
-    int64_t step;            /* for messages */
-    double loss;             /* out: mean over targets */
-    int64_t targets;         /* out */
+    int64_t rows;                  /* sequences that the graph was built for */
+    const LsTrainPlan *plan;       /* how sequences are cut */
+    const LsComm *sequence;        /* the group of ranks that shares this rank's, NULL for one rank */
+    int64_t step;                  /* for messages */
+    double loss;                   /* out: mean over targets */
+    int64_t targets;               /* out */
+    double metric[LS_MAX_METRICS]; /* out: values of the task's metrics, in its order */
 } LsEvaluation;
+
+/* The number by which checkpoints of the task are told better from worse, lower is better: the task's best metric with
+ * its sign, or the loss. */
+double ls_evaluation_score(const LsEvaluation *evaluation);
 
 /* Mean loss of a graph in mode LS_EVAL. Collective, the same status and results on every rank, to rounding the same on
  * any number of ranks. LS_DIVERGED where the loss is not finite. */

@@ -17,7 +17,7 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, int64_t steps, LsGraph **
                                                   .parts = ls_train_parts(&t->plan)});
     if (!g)
         return ls_message_status();
-    t->config->model->build(g, t->config->model_config, &(LsShape){t->plan.micro_batch, steps, LS_WANT_LOSS});
+    ls_config_build(t->config, g, t->plan.micro_batch, steps, LS_WANT_LOSS);
     return LS_OK;
 }
 
@@ -110,7 +110,7 @@ LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *tr
         return status;
     }
     *t = (LsTrainer){.config = config, .comm = comm, .training = training, .validation = validation};
-    t->progress = (LsProgress){.seed = (uint64_t)config->train.seed, .best_loss = HUGE_VAL, .best_step = -1};
+    t->progress = (LsProgress){.seed = (uint64_t)config->train.seed, .best_score = HUGE_VAL, .best_step = -1};
     if (options)
         t->options = *options;
     status = fill_trainer(t);

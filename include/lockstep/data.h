@@ -1,0 +1,52 @@
+/* For those who add a kind of data set: what `prepare KIND` makes, `train` reads (data.kind) and `inspect` describes.
+ * One file in src/data that fills in an LsDataKind, and one line in data_kinds.def. A kind without files (made-up
+ * samples, an array of a program of your own) leaves prepare and inspect NULL.
+ */
+#ifndef LOCKSTEP_DATA_H
+#define LOCKSTEP_DATA_H
+
+#include "lockstep/settings.h"
+#include "lockstep/source.h"
+
+struct LsSealed; /* io/sealed.h: an HDF5 file with digests */
+struct json_t;   /* jansson.h */
+
+/* What a source is opened for. */
+typedef struct LsDataOpen {
+    const char *path; /* NULL: a kind without files */
+    /* "train" (shuffled), "validation", or "held-out" (the validation split of a file that has one, else all of it); the
+     * latter two in fixed order from the beginning */
+    const char *split;
+    int64_t sequence; /* the most steps of a sample: train.sequence or model.context; 0: the kind chooses */
+    uint64_t seed;
+    /* not 0: sample n + streams goes on where sample n ended, for models that carry their state from step to step */
+    int64_t streams;
+    const void *settings; /* of the kind, from the section `data:` */
+} LsDataOpen;
+
+typedef struct LsDataKind {
+    const char *name, *summary;
+    /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
+    const LsSetting *settings;
+    size_t settings_bytes;
+    /* of the section `data:` when training, ended by {0}; NULL: none */
+    const LsSetting *use_settings;
+    size_t use_settings_bytes;
+    /* Turns raw files into the data set `output`. On failure (LS_DATA, LS_RESOURCE) `output` is as it was. */
+    LsStatus (*prepare)(const void *settings, int sources, char *const *source, const char *output);
+    /* *opened is NULL with LS_OK where there is no such split. */
+    LsStatus (*open)(const LsDataOpen *open, LsSource **opened);
+    /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
+    LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
+} LsDataKind;
+
+/* Makes a kind known that is in no list. Call it before any configuration is read; `kind` must live on. LS_USAGE where
+ * the name is taken, or after LS_MAX_ADDED_DATA_KINDS. */
+#define LS_MAX_ADDED_DATA_KINDS 16
+LsStatus ls_data_kind_add(const LsDataKind *kind) LS_MUST_USE;
+
+/* NULL with a message that lists the names. And all, ended by NULL. */
+const LsDataKind *ls_data_kind(const char *name);
+const LsDataKind *const *ls_data_kinds(void);
+
+#endif

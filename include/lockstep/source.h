@@ -1,0 +1,46 @@
+/* Where a trainer gets samples from. A kind of data set makes one; so does a program that has its data in memory.
+ *
+ * A sample is a function of (seed, global sample counter), never of a live generator or of the number of ranks: the
+ * counter runs through epochs; inside an epoch samples are shuffled by ls_permute.
+ */
+#ifndef LOCKSTEP_SOURCE_H
+#define LOCKSTEP_SOURCE_H
+
+#include "lockstep/field.h"
+
+typedef struct LsTokenizer LsTokenizer;
+typedef struct LsSource LsSource;
+
+/* Rows 0 .. count - 1 of a graph's inputs are samples first .. first + count - 1 of the endless stream, from position
+ * `step` of each sequence on (0 but for graphs of segments). */
+typedef struct LsBatch {
+    int64_t first, count, step;
+} LsBatch;
+
+struct LsSource {
+    int64_t samples; /* in an epoch */
+    LsFields fields;
+    int64_t sequence; /* the most steps that a sample has; 0: no field has steps */
+    /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
+    double bytes_per_token;
+    const LsTokenizer *tokenizer; /* of the field "ids", the source's own; NULL where it has none */
+    /* JSON object, the source's own: what its numbers mean (names of classes, units), kept in checkpoints; may be
+     * NULL */
+    const char *info;
+    /* Fills those inputs of the graph that are named as its fields. Rows after `count` (the last part of an
+     * evaluation), and steps past a sequence's end, get numbers that count for nothing: LS_IGNORE as targets, NAN as
+     * numbers to be said. Allocates nothing. */
+    LsStatus (*fill)(LsSource *source, LsGraph *g, const LsBatch *batch);
+    void (*free)(LsSource *source);
+};
+
+/* Classes of a field, 0 where there is no such field or it is no class. */
+int64_t ls_source_classes(const LsSource *source, const char *field);
+
+/* For sources of sequences: inputs "ids" and, where there is one, "targets" of g are (at least `count`, *length), of at
+ * most `sequence` positions; LS_ERROR. */
+LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int64_t *length) LS_MUST_USE;
+
+void ls_source_free(LsSource *source); /* NULL is allowed */
+
+#endif

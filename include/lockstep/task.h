@@ -1,0 +1,71 @@
+/* For those who add a task: what is predicted, its loss and its metrics. One file in src/tasks that fills in an LsTask,
+ * and one line in tasks.def. A model gives a body of features; the task puts its head on it.
+ */
+#ifndef LOCKSTEP_TASK_H
+#define LOCKSTEP_TASK_H
+
+#include "lockstep/model.h"
+#include "lockstep/source.h"
+
+#define LS_MAX_METRICS 6
+#define LS_MAX_METRIC_SUMS 4
+
+/* What a metric is made of besides its own sums. */
+typedef struct LsScore {
+    double loss;            /* mean over the targets */
+    double targets;         /* their number */
+    double bytes_per_token; /* LsSource.bytes_per_token */
+    const double *sum;      /* the metric's own */
+} LsScore;
+
+/* What `add` looks at: a graph of mode LS_EVAL after its forward, of which the first `rows` samples count. */
+typedef struct LsScored {
+    const LsGraph *g;
+    const void *settings; /* the task's */
+    const LsSource *source;
+    int64_t rows;
+} LsScored;
+
+typedef struct LsMetric {
+    const char *name;      /* as eval --json, metrics.jsonl ("validation_accuracy") have it */
+    const char *summary;   /* with its unit */
+    bool higher_is_better; /* decides which checkpoint is the best, for the task's `best` */
+    int sums;              /* numbers that are added up over samples and ranks, at most LS_MAX_METRIC_SUMS */
+    LsStatus (*add)(const LsScored *scored, double *sum); /* NULL where the metric follows from the loss */
+    double (*value)(const LsScore *score);                /* NAN: unknown */
+} LsMetric;
+
+struct LsTask {
+    const char *name, *summary;
+    const char *item;          /* what the loss is a mean over and speed is counted in: "token", "image" */
+    const LsSetting *settings; /* of the section `task:`, ended by {0}; NULL: none */
+    size_t settings_bytes;
+    unsigned
+        takes; /* LS_BODY_STEPS, LS_BODY_VECTOR: the features it can put a head on; LS_BODY_IDS: with a table only */
+    /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
+     * targets, and in mode LS_EVAL what the metrics read; else "output". */
+    void (*head)(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body);
+    /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. */
+    int64_t (*targets)(const LsGraph *g, int64_t rows);
+    const LsMetric *metrics; /* ended by {0}; NULL: the loss alone */
+    const char *best;        /* the metric that decides which checkpoint is the best; NULL: the loss */
+};
+
+/* Makes a task known that is in no list. Call it before any configuration is read; `task` must live on. LS_USAGE where
+ * the name is taken, or after LS_MAX_ADDED_TASKS. */
+#define LS_MAX_ADDED_TASKS 16
+LsStatus ls_task_add(const LsTask *task) LS_MUST_USE;
+
+const LsTask *ls_task_find(const char *name);
+const LsTask *const *ls_tasks(void); /* all, ended by NULL */
+
+/* The model's body with the task's head on it: every graph of a model is built by this. An error where the task does
+ * not take what the model makes names the tasks that do. */
+void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,
+                   const void *task_config, const LsShape *shape);
+
+/* The metric by its name, NULL where the task has none of that name; and how many there are. */
+const LsMetric *ls_task_metric(const LsTask *task, const char *name);
+int ls_task_metrics(const LsTask *task);
+
+#endif

@@ -1,0 +1,83 @@
+/* What a configuration says of its model's numbers, of samples and of graphs. */
+#include "config/config.h"
+
+#include <string.h>
+
+static int64_t *model_int(const LsConfig *config, const char *name)
+{
+    for (const LsSetting *setting = config->model->settings; setting->name; setting++)
+        if (setting->type == LS_SETTING_TYPE_INT && strcmp(setting->name, name) == 0)
+            return (int64_t *)((char *)config->model_config + setting->offset);
+    return NULL;
+}
+
+bool ls_config_model_int(const LsConfig *config, const char *name, int64_t *value)
+{
+    const int64_t *found = model_int(config, name);
+    if (found)
+        *value = *found;
+    return found != NULL;
+}
+
+bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value)
+{
+    int64_t *found = model_int(config, name);
+    if (found)
+        *found = value;
+    return found != NULL;
+}
+
+const LsTask *ls_config_task(const LsConfig *config) { return config->task ? config->task : ls_task_find("language"); }
+
+/* What the model says where no data set does. */
+static LsStatus fields_of_model(const LsConfig *config, LsFields *fields)
+{
+    int64_t vocabulary = 0;
+    if (config->model->fields)
+        return ls_fields_parse(config->model->fields, fields);
+    if (config->model->settings)
+        ls_config_model_int(config, "vocabulary", &vocabulary);
+    *fields = ls_language_fields(vocabulary);
+    return LS_OK;
+}
+
+LsStatus ls_config_fields(const LsConfig *config, LsFields *fields)
+{
+    return config->data.fields ? ls_fields_parse(config->data.fields, fields) : fields_of_model(config, fields);
+}
+
+LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields)
+{
+    LsFields own;
+    LS_TRY(fields_of_model(config, &own));
+    char *text = ls_fields_text(fields), *model = ls_fields_text(&own);
+    LsStatus status = text && model ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK) {
+        bool same = strcmp(text, model) == 0;
+        ls_free(config->data.fields);
+        config->data.fields = same ? NULL : text;
+        text = same ? text : NULL;
+    }
+    ls_free(text);
+    ls_free(model);
+    return status;
+}
+
+int64_t ls_config_sequence(const LsConfig *config)
+{
+    int64_t sequence = config->train.sequence;
+    if (sequence == 0 && config->model->settings)
+        ls_config_model_int(config, "context", &sequence);
+    return sequence;
+}
+
+void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)
+{
+    LsFields fields;
+    if (ls_config_fields(config, &fields) != LS_OK) {
+        ls_graph_fail(g, LS_USAGE, "data.%s", ls_message());
+        return;
+    }
+    LsShape shape = {.batch = batch, .sequence = sequence, .want = want, .fields = &fields};
+    ls_task_build(g, config->model, config->model_config, ls_config_task(config), config->task_config, &shape);
+}

@@ -1,0 +1,53 @@
+/* One class of each sample: the features, pooled over time where there are steps, through a linear layer. */
+#include "tasks/targets.h"
+
+#include <math.h>
+
+typedef struct Settings {
+    double label_smoothing;
+} Settings;
+
+static const LsSetting settings[] = {
+    LS_SETTING_FLOAT(Settings, label_smoothing, "0", 0, 1, "share of a target's weight that all classes share"), {0}};
+
+static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
+{
+    ls_class_head(g, shape, body->features, "label", ((const Settings *)config)->label_smoothing);
+}
+
+static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets(g, "label", rows); }
+
+static LsStatus add_hits(const LsScored *scored, double *sum)
+{
+    const int32_t *label = ls_graph_find(scored->g, "label")->data;
+    int32_t *predicted = NULL;
+    int64_t count = 0;
+    LS_TRY(ls_predicted_classes(scored->g, &predicted, &count));
+    for (int64_t i = 0; i < scored->rows; i++)
+        sum[0] += label[i] == predicted[i];
+    ls_free(predicted);
+    return LS_OK;
+}
+
+static double accuracy(const LsScore *score) { return score->sum[0] / score->targets; }
+
+static const LsMetric metrics[] = {{.name = "accuracy",
+                                    .summary = "share of samples whose most probable class is theirs",
+                                    .higher_is_better = true,
+                                    .sums = 1,
+                                    .add = add_hits,
+                                    .value = accuracy},
+                                   {0}};
+
+const LsTask ls_task_classification = {
+    .name = "classification",
+    .summary = "one class of each sample",
+    .item = "sample",
+    .settings = settings,
+    .settings_bytes = sizeof(Settings),
+    .takes = LS_BODY_VECTOR,
+    .head = head,
+    .targets = targets,
+    .metrics = metrics,
+    .best = "accuracy",
+};

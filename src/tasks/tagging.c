@@ -1,0 +1,47 @@
+/* A class of each step: parts of speech, names in a text. Scored by tag, and by span where tags are B-X, I-X, O
+ * (Ramshaw and Marcus 1995): a span is right where its borders and its kind are. */
+#include "tasks/targets.h"
+
+#include <math.h>
+
+static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
+{
+    (void)config;
+    ls_class_head(g, shape, body->features, "tags", 0);
+}
+
+static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets(g, "tags", rows); }
+
+static LsStatus add_hits(const LsScored *scored, double *sum)
+{
+    const LsTensor *tags = ls_graph_find(scored->g, "tags");
+    const int32_t *tag = tags->data;
+    int32_t *predicted = NULL;
+    int64_t count = 0;
+    LS_TRY(ls_predicted_classes(scored->g, &predicted, &count));
+    for (int64_t i = 0; i < scored->rows * tags->dim[1]; i++)
+        sum[0] += tag[i] != LS_IGNORE && tag[i] == predicted[i];
+    ls_free(predicted);
+    return LS_OK;
+}
+
+static double accuracy(const LsScore *score) { return score->sum[0] / score->targets; }
+
+static const LsMetric metrics[] = {{.name = "accuracy",
+                                    .summary = "share of steps whose most probable tag is theirs",
+                                    .higher_is_better = true,
+                                    .sums = 1,
+                                    .add = add_hits,
+                                    .value = accuracy},
+                                   {0}};
+
+const LsTask ls_task_tagging = {
+    .name = "tagging",
+    .summary = "a class of each step of a sequence",
+    .item = "tag",
+    .takes = LS_BODY_STEPS,
+    .head = head,
+    .targets = targets,
+    .metrics = metrics,
+    .best = "accuracy",
+};

@@ -1,0 +1,51 @@
+#include "tasks/targets.h"
+
+#include "models/blocks.h"
+
+int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows)
+{
+    const LsTensor *targets = ls_graph_find(g, name);
+    int64_t count = 0, numbers = targets ? targets->count / targets->dim[0] * rows : 0;
+    for (int64_t i = 0; i < numbers; i++)
+        count += ((const int32_t *)targets->data)[i] != LS_IGNORE;
+    return count;
+}
+
+void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *name, double smoothing)
+{
+    const LsField *field = ls_shape_field(shape, name);
+    if (!field || field->classes < 1) {
+        ls_graph_fail(g, LS_USAGE,
+                      "this task needs samples with a field \"%s\" of so many classes: other data, or "
+                      "another task.kind",
+                      name);
+        return;
+    }
+    LsTensor *z = ls_dense_uniform(g, "head", x, field->classes, LS_NO_ACTIVATION);
+    if (shape->want == LS_WANT_LOSS)
+        ls_output(g, "loss", ls_cross_entropy(g, z, ls_shape_input(g, shape, name), smoothing));
+    if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)
+        ls_output(g, "output", z);
+}
+
+LsStatus ls_predicted_classes(const LsGraph *g, int32_t **classes, int64_t *count)
+{
+    const LsTensor *z = ls_graph_find(g, "output");
+    int64_t width = z->dim[z->rank - 1];
+    *count = z->count / width;
+    *classes = ls_alloc_array(*count, sizeof **classes);
+    float *value = ls_alloc_array(z->count, sizeof *value);
+    if (!*classes || !value) {
+        ls_free(value);
+        return LS_RESOURCE;
+    }
+    ls_tensor_get(g, z, value);
+    for (int64_t i = 0; i < *count; i++) {
+        int32_t best = 0;
+        for (int32_t k = 1; k < width; k++)
+            best = value[i * width + k] > value[i * width + best] ? k : best;
+        (*classes)[i] = best;
+    }
+    ls_free(value);
+    return LS_OK;
+}

@@ -1,0 +1,20 @@
+/* What tasks with classes as targets share. */
+#ifndef LS_TASKS_TARGETS_H
+#define LS_TASKS_TARGETS_H
+
+#include "lockstep/ops.h"
+#include "lockstep/task.h"
+
+/* Numbers of the input `name`: (B, ...) LS_I32 of the first `rows` samples that are not LS_IGNORE. */
+int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows);
+
+/* Output "output": (..., K) logits as the head of a task with classes makes them, "loss" where wanted: smoothing as
+ * ls_cross_entropy. The number of classes is that of the field `name`; the head's parameters are "head.weight" and
+ * "head.bias", drawn as PyTorch's linear layers. */
+void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *name, double smoothing);
+
+/* The most probable class of each row of "output", the lower one of equals, into a new array of *count; the caller
+ * frees it. */
+LsStatus ls_predicted_classes(const LsGraph *g, int32_t **classes, int64_t *count) LS_MUST_USE;
+
+#endif

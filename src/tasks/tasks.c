@@ -1,0 +1,88 @@
+/* The list of tasks, and graphs of a model with a task's head on it. */
+#include "lockstep/task.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define TASK(name) extern const LsTask ls_task_##name;
+#include "lockstep/tasks.def"
+#undef TASK
+
+#define TASK(name) +1
+enum {
+    LISTED = 0
+#include "lockstep/tasks.def"
+};
+#undef TASK
+
+static const LsTask *tasks[LISTED + LS_MAX_ADDED_TASKS + 1] = {
+#define TASK(name) &ls_task_##name,
+#include "lockstep/tasks.def"
+#undef TASK
+};
+static int added;
+
+const LsTask *const *ls_tasks(void) { return tasks; }
+
+LsStatus ls_task_add(const LsTask *task)
+{
+    if (ls_task_find(task->name))
+        return ls_fail(LS_USAGE, "there is a task '%s' already", task->name);
+    if (added == LS_MAX_ADDED_TASKS)
+        return ls_fail(LS_USAGE, "no room for the task '%s': at most %d can be added", task->name, LS_MAX_ADDED_TASKS);
+    tasks[LISTED + added++] = task;
+    return LS_OK;
+}
+
+const LsTask *ls_task_find(const char *name)
+{
+    for (const LsTask *const *task = tasks; *task; task++)
+        if (strcmp((*task)->name, name) == 0)
+            return *task;
+    return NULL;
+}
+
+const LsMetric *ls_task_metric(const LsTask *task, const char *name)
+{
+    for (const LsMetric *metric = task->metrics; metric && metric->name; metric++)
+        if (strcmp(metric->name, name) == 0)
+            return metric;
+    return NULL;
+}
+
+int ls_task_metrics(const LsTask *task)
+{
+    int count = 0;
+    while (task->metrics && task->metrics[count].name)
+        count++;
+    return count;
+}
+
+static bool fits(const LsTask *task, const LsBody *body)
+{
+    unsigned made = body->features->rank == 3 ? LS_BODY_STEPS : body->features->rank == 2 ? LS_BODY_VECTOR : 0;
+    return (task->takes & made) && (!(task->takes & LS_BODY_IDS) || body->table);
+}
+
+static void refuse(LsGraph *g, const LsModel *model, const LsTask *task, const LsBody *body)
+{
+    char names[256] = "";
+    for (const LsTask *const *other = tasks; *other; other++)
+        if (fits(*other, body)) {
+            size_t used = strlen(names);
+            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*other)->name);
+        }
+    ls_graph_fail(g, LS_USAGE, "task.kind %s does not fit model.kind %s, which makes %s: tasks that take it are %s",
+                  task->name, model->name,
+                  body->features->rank == 3 ? "a vector for each step of a sequence" : "one vector a sample", names);
+}
+
+void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,
+                   const void *task_config, const LsShape *shape)
+{
+    LsBody body = model->build(g, model_config, shape);
+    if (fits(task, &body))
+        task->head(g, task_config, shape, &body);
+    else
+        refuse(g, model, task, &body);
+}

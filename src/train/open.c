@@ -1,0 +1,61 @@
+/* The data of a run, and what they tell its configuration: one way for training, evaluation, benchmark and library. */
+#include "train/train.h"
+
+/* The model's ids, where it has any. */
+static LsStatus set_vocabulary(LsConfig *config, const LsSource *source)
+{
+    int64_t asked = 0, needed = ls_source_classes(source, "ids");
+    if (needed == 0 || !ls_config_model_int(config, "vocabulary", &asked))
+        return LS_OK;
+    if (asked != 0 && asked < needed)
+        return ls_fail(LS_USAGE,
+                       "model.vocabulary is %lld, but %s has %lld tokens: leave it out to take the data set's",
+                       (long long)asked, config->data.path, (long long)needed);
+    if (asked == 0)
+        ls_config_set_model_int(config, "vocabulary", needed);
+    return LS_OK;
+}
+
+/* Ids are the model's vocabulary, which may be padded above the data's. */
+static LsStatus set_fields(LsConfig *config, const LsSource *source)
+{
+    LsFields fields = source->fields, own = {0};
+    int64_t vocabulary = 0;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    LS_TRY(ls_config_fields(config, &own));
+    for (int i = 0; i < fields.count; i++) {
+        const LsField *known = ls_field_find(&own, fields.list[i].name);
+        if (known && known->classes == vocabulary && fields.list[i].classes < vocabulary)
+            fields.list[i].classes = vocabulary;
+    }
+    return ls_config_set_fields(config, &fields);
+}
+
+LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSource **validation)
+{
+    LsTrainPlan plan;
+    *training = *validation = NULL;
+    LS_TRY(ls_train_shapes(config, ranks, &plan)); /* a batch that cannot be divided is told before data is read */
+    LS_TRY(ls_data_open(config, ls_config_sequence(config), 0, training, validation));
+    LS_TRY(set_vocabulary(config, *training));
+    LS_TRY(set_fields(config, *training));
+    if (ls_config_sequence(config) == 0)
+        config->train.sequence = (*training)->sequence;
+    return ls_data_check_loss(config, *training);
+}
+
+LsStatus ls_train_open_synthetic(LsConfig *config, int64_t vocabulary, LsSource **training)
+{
+    LsFields fields;
+    int64_t asked = 0;
+    *training = NULL;
+    if (ls_config_model_int(config, "vocabulary", &asked) && asked == 0)
+        ls_config_set_model_int(config, "vocabulary", vocabulary);
+    LS_TRY(ls_config_fields(config, &fields));
+    int64_t sequence = ls_config_sequence(config);
+    if (sequence == 0 && ls_fields_have_steps(&fields))
+        return ls_fail(LS_USAGE, "train.sequence: must be set, since model %s has no context to take it from",
+                       config->model->name);
+    *training = ls_synthetic_source(&fields, sequence, (uint64_t)config->train.seed);
+    return *training ? LS_OK : ls_message_status();
+}
