@@ -1,8 +1,6 @@
-/* Every model of the list, tiny, under several settings: gradients of the loss against central differences, and
- * decoding in pieces against the whole sequence at once. A new model is covered with its default settings made
- * small. */
-#include "harness.h"
-#include "config/config.h"
+/* Every model of the list with every task that fits it, tiny, under several settings: gradients of the loss against
+ * central differences, and decoding in pieces against the whole sequence at once. */
+#include "models_list.h"
 #include "graph/check.h"
 
 #include <math.h>
@@ -11,92 +9,44 @@
 
 #define B 2
 #define T 7
-#define VOCABULARY 11
+#define VOCABULARY LISTED_VOCABULARY
 
-typedef struct Variant {
-    const char *model;
-    const char *settings[10]; /* "name=value", over those that make it small */
-} Variant;
-
-static const Variant variants[] = {
-    {"gpt", {"layers=2", "width=12", "heads=3"}},
-    {"gpt",
-     {"layers=2", "width=12", "heads=3", "norm=rms", "activation=swiglu", "position=rotary", "kv_heads=1", "bias=false",
-      "tied=false"}},
-    {"gpt", {"layers=1", "width=8", "heads=2", "activation=relu", "position=none", "hidden=5", "dropout=0.2"}},
-    {"mamba", {"layers=2", "width=6", "state=3", "rank=2"}},
-    {"mamba", {"layers=1", "width=5", "state=16", "conv=3", "conv_bias=false", "bias=true", "tied=false", "expand=1"}},
-};
-
-typedef struct Subject {
-    const LsModel *model;
-    void *config;
-    LsWant want;
-    int64_t batch, sequence;
-    LsPrecision precision; /* of decoding */
-} Subject;
-
-static void set(const LsModel *model, void *config, const char *assignment)
-{
-    char name[64];
-    const char *equals = strchr(assignment, '=');
-    snprintf(name, sizeof name, "%.*s", (int)(equals - assignment), assignment);
-    ASSERT_OK(ls_settings_set(model->settings, config, name, equals + 1));
-}
-
-static Subject subject_of(const Variant *variant)
-{
-    Subject s = {.model = ls_model_find(variant->model), .want = LS_WANT_LOSS, .batch = B, .sequence = T};
-    CU_ASSERT_PTR_NOT_NULL_FATAL(s.model);
-    s.config = ls_alloc(s.model->config_bytes);
-    ASSERT_OK(ls_settings_defaults(s.model->settings, s.config));
-    set(s.model, s.config, "vocabulary=11");
-    set(s.model, s.config, "context=16");
-    for (int i = 0; i < (int)LS_COUNT_OF(variant->settings) && variant->settings[i]; i++)
-        set(s.model, s.config, variant->settings[i]);
-    if (s.model->check)
-        ASSERT_OK(s.model->check(s.config));
-    return s;
-}
-
-static void subject_free(Subject *s)
-{
-    ls_settings_free(s->model->settings, s->config);
-    ls_free(s->config);
-}
-
+/* Classes are drawn from those there are, lengths from 1 to T. */
 static bool build(LsGraph *g, const void *self)
 {
-    const Subject *s = self;
+    const Listed *listed = self;
+    LsFields fields;
     if (ls_graph_mode(g) == LS_DECODE)
         return true; /* the checker asks whether there are states; training has none */
-    ls_task_build(g, s->model, s->config, ls_task_find("language"), NULL, &(LsShape){s->batch, s->sequence, s->want});
-    const char *names[] = {"ids", "targets"};
-    for (int i = 0; i < 2; i++)
-        if (ls_graph_find(g, names[i]))
-            ls_case_range(g, ls_graph_find(g, names[i]), 0, VOCABULARY);
+    ls_config_build(listed->config, g, B, T, LS_WANT_LOSS);
+    CU_ASSERT_FATAL(ls_config_fields(listed->config, &fields) == LS_OK);
+    for (int i = 0; i < fields.count; i++) {
+        const LsField *field = &fields.list[i];
+        LsTensor *x = ls_graph_find(g, field->name);
+        if (x && field->dtype == LS_I32)
+            ls_case_range(g, x, field->classes > 0 ? 0 : 1, field->classes > 0 ? (double)field->classes : T + 1);
+    }
     return true;
 }
 
 static void test_gradients(void)
 {
-    for (size_t i = 0; i < LS_COUNT_OF(variants); i++) {
-        Subject s = subject_of(&variants[i]);
-        char name[64];
-        snprintf(name, sizeof name, "%s, variant %zu", s.model->name, i);
-        LsStatus status = ls_check_gradient(&(LsSubject){build, &s, name}, 12);
+    int seen = 0;
+    for (Listed listed = {0}; listed_next(&listed, ""); seen++) {
+        LsStatus status = ls_check_gradient(&(LsSubject){build, &listed, listed.name}, 12);
         if (status)
-            fprintf(stderr, "%s\n", ls_message());
+            fprintf(stderr, "%s: %s\n", listed.name, ls_message());
         CU_ASSERT_EQUAL(status, LS_OK);
-        subject_free(&s);
     }
+    CU_ASSERT(seen >= 2);
 }
 
-static LsGraph *graph_of(const Subject *s, LsParams *params, LsMode mode, int64_t sequence, LsWant want, LsGraph *share)
+static LsGraph *graph_of(const Listed *listed, LsParams *params, LsMode mode, LsPrecision precision, int64_t sequence,
+                         LsWant want, LsGraph *share)
 {
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .precision = s->precision});
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .precision = precision});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    ls_task_build(g, s->model, s->config, ls_task_find("language"), NULL, &(LsShape){s->batch, sequence, want});
+    ls_config_build(listed->config, g, B, sequence, want);
     if (!params->sealed)
         ASSERT_OK(ls_params_allocate(params, 3, false));
     if (share)
@@ -132,51 +82,63 @@ static void compare_rows(const LsGraph *whole, const LsGraph *piece, int64_t t, 
             ASSERT_AT_MOST(fabs(a[(s * T + t) * VOCABULARY + v] - b[(s * length + row) * VOCABULARY + v]), allowed);
 }
 
-/* All at once, 4 + 1 + 1 + 1 tokens, and 3 + 1 + ... must say the same at every position. */
+/* All at once, and 4 + 1 + 1 + 1 tokens must say the same at every position. */
+static void check_decoding(const Listed *listed, LsPrecision precision, const int32_t *ids)
+{
+    LsParams *params = ls_params_new();
+    LsGraph *whole = graph_of(listed, params, LS_EVAL, precision, T, LS_WANT_OUTPUT, NULL);
+    run_piece(whole, ids, 0, T);
+    LsGraph *prompt = graph_of(listed, params, LS_DECODE, precision, 4, LS_WANT_OUTPUT, NULL);
+    LsGraph *one = graph_of(listed, params, LS_DECODE, precision, 1, LS_WANT_LAST, prompt);
+    for (int again = 0; again < 2; again++) { /* the second time shows that states are reset */
+        ls_graph_reset_states(prompt);
+        run_piece(prompt, ids, 0, 4);
+        for (int64_t t = 0; t < 4; t++)
+            compare_rows(whole, prompt, t, t, 4);
+        for (int64_t t = 4; t < T; t++) {
+            run_piece(one, ids, t, 1);
+            compare_rows(whole, one, t, 0, 1);
+        }
+    }
+    ls_graph_free(one);
+    ls_graph_free(prompt);
+    ls_graph_free(whole);
+    ls_params_free(params);
+}
+
 static void test_decoding(void)
 {
     int32_t ids[B * T];
     for (int i = 0; i < B * T; i++)
         ids[i] = (i * 7 + i * i) % VOCABULARY;
-    for (size_t i = 0; i < 2 * LS_COUNT_OF(variants); i++) {
-        Subject s = subject_of(&variants[i / 2]);
-        s.precision = i % 2 ? LS_BFLOAT16 : LS_FLOAT32;
-        LsParams *params = ls_params_new();
-        LsGraph *whole = graph_of(&s, params, LS_EVAL, T, LS_WANT_OUTPUT, NULL);
-        run_piece(whole, ids, 0, T);
-        LsGraph *prompt = graph_of(&s, params, LS_DECODE, 4, LS_WANT_OUTPUT, NULL);
-        LsGraph *one = graph_of(&s, params, LS_DECODE, 1, LS_WANT_LAST, prompt);
-        for (int again = 0; again < 2; again++) { /* the second time shows that states are reset */
-            ls_graph_reset_states(prompt);
-            run_piece(prompt, ids, 0, 4);
-            for (int64_t t = 0; t < 4; t++)
-                compare_rows(whole, prompt, t, t, 4);
-            for (int64_t t = 4; t < T; t++) {
-                run_piece(one, ids, t, 1);
-                compare_rows(whole, one, t, 0, 1);
-            }
-        }
-        ls_graph_free(one);
-        ls_graph_free(prompt);
-        ls_graph_free(whole);
-        ls_params_free(params);
-        subject_free(&s);
-    }
+    int seen = 0;
+    for (Listed listed = {0}; listed_next(&listed, "");)
+        for (int i = 0; i < 2 && strcmp(listed.task->name, "language") == 0; i++, seen++)
+            check_decoding(&listed, i ? LS_BFLOAT16 : LS_FLOAT32, ids);
+    CU_ASSERT(seen >= 4);
 }
 
 /* Settings that do not fit together are refused. */
 static void test_checks(void)
 {
-    Subject s = subject_of(&variants[0]);
-    set(s.model, s.config, "heads=5");
-    ASSERT_FAILS(s.model->check(s.config), LS_USAGE, "model.heads 5");
-    set(s.model, s.config, "heads=4");
-    set(s.model, s.config, "kv_heads=3");
-    ASSERT_FAILS(s.model->check(s.config), LS_USAGE, "model.kv_heads 3");
-    set(s.model, s.config, "kv_heads=0");
-    set(s.model, s.config, "position=rotary");
-    ASSERT_FAILS(s.model->check(s.config), LS_USAGE, "even head size");
-    subject_free(&s);
+    struct {
+        const char *settings, *message;
+    } wrong[] = {{"width: 12, heads: 5", "model.heads 5"},
+                 {"width: 12, heads: 4, kv_heads: 3", "model.kv_heads 3"},
+                 {"width: 12, heads: 4, position: rotary", "even head size"}};
+    for (size_t i = 0; i < LS_COUNT_OF(wrong); i++) {
+        char yaml[256];
+        snprintf(yaml, sizeof yaml, "model: {kind: gpt, %s}", wrong[i].settings);
+        CU_ASSERT_PTR_NULL(ls_config_parse("wrong", yaml, 0, NULL));
+        CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), wrong[i].message));
+    }
+    /* a task that needs what the model does not make, with those that fit */
+    LsConfig *config =
+        ls_config_parse("wrong", "model: {kind: gpt, vocabulary: 9}\ntask: {kind: classification}", 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    CU_ASSERT_FALSE(listed_fits(config));
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "tasks that take it are language, tagging"));
+    ls_config_free(config);
     CU_ASSERT_PTR_NULL(ls_model_find("no such model"));
 }
 

@@ -112,9 +112,12 @@ typedef struct LsModel {
     /* Settings that do not fit together: LS_USAGE with a message. NULL where any combination works. */
     LsStatus (*check)(const void *config);
     LsBody (*build)(LsGraph *g, const void *config, const LsShape *shape);
-    /* What samples hold where no data set says it (a benchmark of made-up samples): in the grammar of field.h. NULL: as
-     * ls_language_fields. */
+    /* The inputs it takes where no data set says what samples hold (a benchmark of made-up samples), in the grammar of
+     * field.h; NULL: "ids T of V" of its vocabulary. The task adds its targets. */
     const char *fields;
+    /* Settings that make it tiny, for the tests that walk the list: "layers=2 width=12"; several variants with a
+     * semicolon between them. */
+    const char *small;
     const LsHf *hf; /* NULL: no Hugging Face layout */
 } LsModel;
 

@@ -40,8 +40,10 @@ struct LsTask {
     const char *item;          /* what the loss is a mean over and speed is counted in: "token", "image" */
     const LsSetting *settings; /* of the section `task:`, ended by {0}; NULL: none */
     size_t settings_bytes;
-    unsigned
-        takes; /* LS_BODY_STEPS, LS_BODY_VECTOR: the features it can put a head on; LS_BODY_IDS: with a table only */
+    /* the targets of made-up samples, in the grammar of field.h: "label of 10"; NULL: "targets T of V" */
+    const char *fields;
+    /* LS_BODY_STEPS, LS_BODY_VECTOR: the features it can put a head on; LS_BODY_IDS: with a table of ids only */
+    unsigned takes;
     /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
      * targets, and in mode LS_EVAL what the metrics read; else "output". */
     void (*head)(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body);

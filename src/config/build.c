@@ -29,27 +29,35 @@ bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value)
 
 const LsTask *ls_config_task(const LsConfig *config) { return config->task ? config->task : ls_task_find("language"); }
 
-/* What the model says where no data set does. */
-static LsStatus fields_of_model(const LsConfig *config, LsFields *fields)
+/* What the model and the task say where no data set does. */
+static LsStatus fields_of_kinds(const LsConfig *config, LsFields *fields)
 {
+    const LsTask *task = ls_config_task(config);
     int64_t vocabulary = 0;
-    if (config->model->fields)
-        return ls_fields_parse(config->model->fields, fields);
     if (config->model->settings)
         ls_config_model_int(config, "vocabulary", &vocabulary);
-    *fields = ls_language_fields(vocabulary);
+    LsFields language = ls_language_fields(vocabulary), targets = {.count = 1, .list = {language.list[1]}};
+    *fields = (LsFields){.count = 1, .list = {language.list[0]}};
+    if (config->model->fields)
+        LS_TRY(ls_fields_parse(config->model->fields, fields));
+    if (task->fields)
+        LS_TRY(ls_fields_parse(task->fields, &targets));
+    for (int i = 0; i < targets.count; i++) {
+        const LsField *field = &targets.list[i];
+        LS_TRY(ls_fields_add(fields, field->name, field->dtype, field->classes, field->rank, field->dim));
+    }
     return LS_OK;
 }
 
 LsStatus ls_config_fields(const LsConfig *config, LsFields *fields)
 {
-    return config->data.fields ? ls_fields_parse(config->data.fields, fields) : fields_of_model(config, fields);
+    return config->data.fields ? ls_fields_parse(config->data.fields, fields) : fields_of_kinds(config, fields);
 }
 
 LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields)
 {
     LsFields own;
-    LS_TRY(fields_of_model(config, &own));
+    LS_TRY(fields_of_kinds(config, &own));
     char *text = ls_fields_text(fields), *model = ls_fields_text(&own);
     LsStatus status = text && model ? LS_OK : LS_RESOURCE;
     if (status == LS_OK) {

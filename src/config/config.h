@@ -80,8 +80,8 @@ bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value);
 /* The task, language where none is named. */
 const LsTask *ls_config_task(const LsConfig *config);
 
-/* What samples hold: data.fields, else what the model says. ls_config_set_fields writes data.fields, but where the
- * model says the same. */
+/* What samples hold: data.fields, else what model and task say. ls_config_set_fields writes data.fields, but where
+ * they say the same. */
 LsStatus ls_config_fields(const LsConfig *config, LsFields *fields) LS_MUST_USE;
 LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields) LS_MUST_USE;
 

@@ -210,6 +210,10 @@ const LsModel ls_model_gpt = {
     .paper = "Radford et al. 2019, Language models are unsupervised multitask learners",
     .settings = settings,
     .config_bytes = sizeof(Gpt),
+    .small = "context=16 layers=2 width=12 heads=3;"
+             "context=16 layers=2 width=12 heads=3 norm=rms activation=swiglu position=rotary kv_heads=1 bias=false "
+             "tied=false;"
+             "context=16 layers=1 width=8 heads=2 activation=relu position=none hidden=5 dropout=0.2",
     .check = check,
     .build = build,
     .hf = &hf,

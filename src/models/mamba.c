@@ -189,6 +189,8 @@ const LsModel ls_model_mamba = {
     .paper = "Gu and Dao 2023, Mamba: linear-time sequence modeling with selective state spaces",
     .settings = settings,
     .config_bytes = sizeof(Mamba),
+    .small = "context=16 layers=2 width=6 state=3 rank=2;"
+             "context=16 layers=1 width=5 state=16 conv=3 conv_bias=false bias=true tied=false expand=1",
     .check = check,
     .build = build,
     .hf = &hf,

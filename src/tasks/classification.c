@@ -45,6 +45,7 @@ const LsTask ls_task_classification = {
     .item = "sample",
     .settings = settings,
     .settings_bytes = sizeof(Settings),
+    .fields = "label of 10",
     .takes = LS_BODY_VECTOR,
     .head = head,
     .targets = targets,

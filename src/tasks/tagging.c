@@ -39,6 +39,7 @@ const LsTask ls_task_tagging = {
     .name = "tagging",
     .summary = "a class of each step of a sequence",
     .item = "tag",
+    .fields = "tags T of 9",
     .takes = LS_BODY_STEPS,
     .head = head,
     .targets = targets,
