@@ -40,7 +40,7 @@ static LsParams *make_params(int64_t width, const char *extra, uint64_t seed)
 
 typedef struct State {
     LsParams *params;
-    LsMoment moment[2];
+    LsSaved moment[2];
     LsProgress progress;
 } State;
 
@@ -49,7 +49,10 @@ static State make_state(int64_t step)
 {
     State s = {.params = make_params(7, NULL, (uint64_t)step)};
     for (int k = 0; k < 2; k++) {
-        s.moment[k] = (LsMoment){k ? "v" : "m", ls_alloc_array(s.params->total, sizeof(float))};
+        s.moment[k] = (LsSaved){.group = k ? "optimizer/v" : "optimizer/m",
+                                .layout = s.params,
+                                .value = ls_alloc_array(s.params->total, sizeof(float)),
+                                .begins_as_zero = true};
         for (int i = 0; i < s.params->count; i++)
             for (int64_t j = 0; j < s.params->list[i].count; j++)
                 s.moment[k].value[s.params->list[i].offset + j] =
@@ -75,7 +78,8 @@ static void free_state(State *s)
 static LsStatus save_as(const char *path, int64_t step)
 {
     State s = make_state(step);
-    LsStatus status = ls_checkpoint_save(path, s.params, 2, s.moment, &s.progress, config_text, tokenizer_text);
+    LsStatus status = ls_checkpoint_save(path, s.params, 2, s.moment, &s.progress,
+                                         &(LsSavedTexts){.config = config_text, .tokenizer = tokenizer_text});
     free_state(&s);
     return status;
 }
@@ -175,21 +179,21 @@ static void test_round_trip(void)
     ls_checkpoint_close(checkpoint);
 
     State s = make_state(3);
-    ASSERT_OK(ls_checkpoint_save(path, s.params, 0, NULL, &s.progress, config_text, NULL));
+    ASSERT_OK(ls_checkpoint_save(path, s.params, 0, NULL, &s.progress, &(LsSavedTexts){.config = config_text}));
     ASSERT_OK(ls_checkpoint_open(path, NULL, &checkpoint));
     CU_ASSERT_PTR_NULL(checkpoint->tokenizer);
     ls_checkpoint_close(checkpoint);
     ASSERT_OK(ls_checkpoint_load(path, s.params, 0, NULL, NULL));
     ASSERT_FAILS(ls_checkpoint_load(path, s.params, 2, s.moment, NULL), LS_CHECKPOINT, "holds no optimiser state m");
     s.progress.step = 0; /* as an imported model: training begins there */
-    ASSERT_OK(ls_checkpoint_save(path, s.params, 0, NULL, &s.progress, config_text, NULL));
+    ASSERT_OK(ls_checkpoint_save(path, s.params, 0, NULL, &s.progress, &(LsSavedTexts){.config = config_text}));
     ASSERT_OK(ls_checkpoint_load(path, s.params, 2, s.moment, NULL));
     CU_ASSERT_EQUAL(s.moment[1].value[0], 0.0f);
 
     struct stat st;
     ASSERT_OK(save_as(path, 5));
     CU_ASSERT_EQUAL(stat(path, &st), 0);
-    CU_ASSERT(st.st_size <= ls_checkpoint_bytes(s.params, 2) + 1000); /* the texts */
+    CU_ASSERT(st.st_size <= ls_checkpoint_bytes(s.params, 2, s.moment) + 1000); /* the texts */
     free_state(&s);
 }
 
@@ -206,7 +210,7 @@ static void test_other_models(void)
 
     State s = make_state(1);
     LsParams *more = make_params(7, "head", 1);
-    ASSERT_OK(ls_checkpoint_save(path, more, 0, NULL, &s.progress, config_text, NULL));
+    ASSERT_OK(ls_checkpoint_save(path, more, 0, NULL, &s.progress, &(LsSavedTexts){.config = config_text}));
     ASSERT_FAILS(ls_checkpoint_load(path, s.params, 0, NULL, NULL), LS_CHECKPOINT,
                  "head is in the file and not in the model");
     ls_params_free(more);

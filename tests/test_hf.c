@@ -375,7 +375,7 @@ static void test_export_refused(void)
         ASSERT_OK(ls_hf_params(config, &params));
         char *yaml = ls_config_yaml(config);
         LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
-        ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, NULL));
+        ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = yaml}));
         ASSERT_FAILS(ls_hf_export(path, out.text), LS_USAGE, cases[i].message);
         CU_ASSERT_FALSE(ls_file_exists(out.text));
         ls_free(yaml);
@@ -400,7 +400,7 @@ static void test_tokenizer(void)
     json = ls_tokenizer_to_json(tokenizer);
     char *yaml = ls_config_yaml(config);
     LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
-    ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, yaml, json));
+    ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = yaml, .tokenizer = json}));
     ASSERT_OK(ls_hf_export(run.text, out.text));
     ASSERT_OK(ls_hf_import(out.text, again.text));
     LsCheckpoint *checkpoint = NULL;

@@ -54,9 +54,8 @@ typedef struct Run {
 static LsStatus on_save(void *self, const LsTrainer *t)
 {
     Run *run = self;
-    LsMoment moment[LS_MAX_MOMENTS];
-    for (int i = 0; i < t->optimizer->moments; i++)
-        moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
+    LsSaved saved[LS_MAX_SAVED];
+    int count = ls_trainer_saved(t, saved);
     char *path = ls_checkpoint_path(run->folder.path, t->progress.step);
     if (!path)
         return LS_RESOURCE;
@@ -64,8 +63,8 @@ static LsStatus on_save(void *self, const LsTrainer *t)
     if (status == LS_OK)
         status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
     if (status == LS_OK)
-        status =
-            ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, run->text, run->tokenizer);
+        status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,
+                                    &(LsSavedTexts){run->text, run->tokenizer, run->training->info});
     if (status == LS_OK)
         status =
             ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
@@ -134,10 +133,9 @@ static LsStatus open_log(const Run *run)
 static LsStatus load(Run *run, LsCheckpoint *checkpoint)
 {
     LsTrainer *t = run->trainer;
-    LsMoment moment[LS_MAX_MOMENTS];
-    for (int i = 0; i < t->optimizer->moments; i++)
-        moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
-    LS_TRY(ls_checkpoint_read(checkpoint, t->params, t->optimizer->moments, moment));
+    LsSaved saved[LS_MAX_SAVED];
+    int count = ls_trainer_saved(t, saved);
+    LS_TRY(ls_checkpoint_read(checkpoint, t->params, count, saved));
     t->progress = checkpoint->progress;
     run->resumed_step = t->progress.step;
     if (t->progress.step == 0) /* an imported model: its training begins here */

@@ -11,11 +11,24 @@
 #define KIND "checkpoint"
 #define FORMAT_VERSION 1
 
-int64_t ls_checkpoint_bytes(const LsParams *params, int moments)
+/* Numbers of one entry. */
+static int64_t numbers_of(const LsSaved *saved)
+{
+    int64_t count = 1;
+    for (int i = 0; i < saved->rank; i++)
+        count *= saved->dim[i];
+    return saved->layout ? saved->layout->elements : count;
+}
+
+int64_t ls_checkpoint_bytes(const LsParams *params, int count, const LsSaved *saved)
 {
     /* HDF5's object headers and group tables, rounded up */
     const int64_t array_header = 1024, file_header = 1 << 16;
-    return (1 + moments) * (params->elements * (int64_t)sizeof(float) + params->count * array_header) + file_header;
+    int64_t bytes = params->elements * (int64_t)sizeof(float) + params->count * array_header + file_header;
+    for (int i = 0; i < count; i++)
+        bytes += numbers_of(&saved[i]) * (int64_t)sizeof(float) +
+                 (saved[i].layout ? saved[i].layout->count : 1) * array_header;
+    return bytes;
 }
 
 /* ---- Saving ----------------------------------------------------------------------------------------------------- */
@@ -55,12 +68,24 @@ static LsStatus write_arrays(LsSealed *file, const char *group, const LsParams *
     return LS_OK;
 }
 
-static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *moment, const LsProgress *progress,
+#define MOMENTS "optimizer/"
+
+/* "m v": the optimiser's entries, for those who read the file by themselves. */
+static void optimizer_kinds(int count, const LsSaved *saved, char *text, size_t room)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (int i = 0; i < count && used < room; i++)
+        if (strncmp(saved[i].group, MOMENTS, strlen(MOMENTS)) == 0)
+            used +=
+                (size_t)snprintf(text + used, room - used, "%s%s", used ? " " : "", saved[i].group + strlen(MOMENTS));
+}
+
+static LsStatus write_attributes(LsSealed *file, int count, const LsSaved *saved, const LsProgress *progress,
                                  const char *config)
 {
-    char kinds[256] = "";
-    for (int i = 0, used = 0; i < moments && used < (int)sizeof kinds; i++)
-        used += snprintf(kinds + used, sizeof kinds - (size_t)used, "%s%s", i ? " " : "", moment[i].kind);
+    char kinds[256];
+    optimizer_kinds(count, saved, kinds, sizeof kinds);
     LS_TRY(ls_sealed_set_int(file, "format_version", FORMAT_VERSION));
     LS_TRY(ls_sealed_set_text(file, "program_version", LOCKSTEP_VERSION));
     LS_TRY(ls_sealed_set_int(file, "step", progress->step));
@@ -74,32 +99,36 @@ static LsStatus write_attributes(LsSealed *file, int moments, const LsMoment *mo
     return ls_sealed_set_text(file, "config", config);
 }
 
-static LsStatus write_content(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment,
-                              const LsProgress *progress, const char *config, const char *tokenizer)
+static LsStatus write_text(LsSealed *file, const char *name, const char *text)
 {
-    LS_TRY(write_attributes(file, moments, moment, progress, config));
-    LS_TRY(write_arrays(file, "parameters", params, params->value));
-    for (int i = 0; i < moments; i++) {
-        char group[64];
-        snprintf(group, sizeof group, "optimizer/%s", moment[i].kind);
-        LS_TRY(write_arrays(file, group, params, moment[i].value));
-    }
-    if (!tokenizer)
-        return LS_OK;
-    int64_t count = (int64_t)strlen(tokenizer);
-    return ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, &count, tokenizer, 0);
+    int64_t count = text ? (int64_t)strlen(text) : 0;
+    return text ? ls_sealed_write(file, name, LS_FILE_UINT8, 1, &count, text, 0) : LS_OK;
 }
 
-LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment,
-                            const LsProgress *progress, const char *config, const char *tokenizer)
+static LsStatus write_content(LsSealed *file, const LsParams *params, int count, const LsSaved *saved,
+                              const LsProgress *progress, const LsSavedTexts *texts)
 {
-    int64_t texts = (int64_t)strlen(config) + (tokenizer ? (int64_t)strlen(tokenizer) : 0);
+    LS_TRY(write_attributes(file, count, saved, progress, texts->config));
+    LS_TRY(write_arrays(file, "parameters", params, params->value));
+    for (int i = 0; i < count; i++)
+        LS_TRY(saved[i].layout ? write_arrays(file, saved[i].group, saved[i].layout, saved[i].value)
+                               : ls_sealed_write(file, saved[i].group, LS_FILE_FLOAT32, saved[i].rank, saved[i].dim,
+                                                 saved[i].value, 0));
+    LS_TRY(write_text(file, "tokenizer", texts->tokenizer));
+    return write_text(file, "info", texts->info);
+}
+
+LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int count, const LsSaved *saved,
+                            const LsProgress *progress, const LsSavedTexts *texts)
+{
+    int64_t bytes = ls_checkpoint_bytes(params, count, saved) + (int64_t)strlen(texts->config);
+    bytes += texts->tokenizer ? (int64_t)strlen(texts->tokenizer) : 0;
     LS_TRY(make_folder_of(path));
-    LS_TRY(check_free(path, ls_checkpoint_bytes(params, moments) + texts));
+    LS_TRY(check_free(path, bytes));
     LsSealed *file = ls_sealed_create(path, KIND, FORMAT_VERSION, LS_CHECKPOINT);
     if (!file)
         return ls_message_status();
-    LsStatus status = write_content(file, params, moments, moment, progress, config, tokenizer);
+    LsStatus status = write_content(file, params, count, saved, progress, texts);
     if (status == LS_OK)
         return ls_sealed_commit(file);
     ls_sealed_discard(file);
@@ -122,23 +151,24 @@ static LsStatus read_progress(LsSealed *file, LsProgress *progress)
     return LS_OK;
 }
 
-static LsStatus read_tokenizer(LsSealed *file, char **tokenizer)
+/* *text stays NULL where the file has none. */
+static LsStatus read_text(LsSealed *file, const char *name, char **text)
 {
     bool exists = false;
     LsFileType type = LS_FILE_UINT8;
     int rank = 0;
     int64_t dim[LS_SEALED_RANK] = {0};
-    LS_TRY(ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim));
+    LS_TRY(ls_sealed_shape(file, name, &exists, &type, &rank, dim));
     if (!exists)
         return LS_OK;
     if (rank != 1)
-        return ls_fail(LS_CHECKPOINT, "%s: the tokenizer is not a text", ls_sealed_path(file));
-    char *text = ls_alloc((size_t)dim[0] + 1);
-    LsStatus status = text ? ls_sealed_read(file, "tokenizer", LS_FILE_UINT8, dim[0], text) : LS_RESOURCE;
+        return ls_fail(LS_CHECKPOINT, "%s: its %s is not a text", ls_sealed_path(file), name);
+    char *read = ls_alloc((size_t)dim[0] + 1);
+    LsStatus status = read ? ls_sealed_read(file, name, LS_FILE_UINT8, dim[0], read) : LS_RESOURCE;
     if (status == LS_OK)
-        *tokenizer = text;
+        *text = read;
     else
-        ls_free(text);
+        ls_free(read);
     return status;
 }
 
@@ -160,7 +190,8 @@ LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **che
     LS_TRY_CLEANUP(ls_sealed_check_version(c->file, FORMAT_VERSION));
     LS_TRY_CLEANUP(read_progress(c->file, &c->progress));
     LS_TRY_CLEANUP(ls_sealed_get_text(c->file, "config", &c->config));
-    LS_TRY_CLEANUP(read_tokenizer(c->file, &c->tokenizer));
+    LS_TRY_CLEANUP(read_text(c->file, "tokenizer", &c->tokenizer));
+    LS_TRY_CLEANUP(read_text(c->file, "info", &c->info));
     *checkpoint = c;
     return LS_OK;
 cleanup:
@@ -176,6 +207,7 @@ void ls_checkpoint_close(LsCheckpoint *checkpoint)
     ls_free(checkpoint->path);
     ls_free(checkpoint->config);
     ls_free(checkpoint->tokenizer);
+    ls_free(checkpoint->info);
     ls_free(checkpoint);
 }
 
@@ -260,42 +292,68 @@ static LsStatus read_frozen(LsSealed *file, LsParams *params)
     return LS_OK;
 }
 
-static LsStatus read_moments(LsSealed *file, const LsParams *params, int moments, const LsMoment *moment, int64_t step)
+/* One entry without a layout. */
+static LsStatus read_array(LsSealed *file, const LsSaved *saved)
 {
-    char *kinds = NULL;
-    LsStatus status = LS_OK;
-    LS_TRY(ls_sealed_get_text(file, "optimizer", &kinds));
-    for (int i = 0; i < moments && status == LS_OK; i++) {
-        char group[64], spaced[300], wanted[80];
-        snprintf(group, sizeof group, "optimizer/%s", moment[i].kind);
-        snprintf(spaced, sizeof spaced, " %s ", kinds);
-        snprintf(wanted, sizeof wanted, " %s ", moment[i].kind);
-        if (strstr(spaced, wanted))
-            status = read_group(file, group, params, moment[i].value);
-        else if (step == 0 && !kinds[0])
-            memset(moment[i].value, 0, sizeof(float) * (size_t)params->total);
-        else
-            status = ls_fail(LS_CHECKPOINT,
-                             "%s: holds no optimiser state %s (it has: %s); go on with the optimiser it was saved with",
-                             ls_sealed_path(file), moment[i].kind, kinds[0] ? kinds : "none");
+    bool exists = false;
+    LsFileType type = LS_FILE_FLOAT32;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    LS_TRY(ls_sealed_shape(file, saved->group, &exists, &type, &rank, dim));
+    if (!exists || rank != saved->rank || memcmp(dim, saved->dim, sizeof *dim * (size_t)rank) != 0)
+        return ls_fail(LS_CHECKPOINT, "%s: %s has shape %s, but the training has %s", ls_sealed_path(file),
+                       saved->group, ls_dims_text(rank, dim), ls_dims_text(saved->rank, saved->dim));
+    return ls_sealed_read(file, saved->group, LS_FILE_FLOAT32, numbers_of(saved), saved->value);
+}
+
+/* Whether the file has the entry: of one with a layout, its first array. */
+static LsStatus has_entry(LsSealed *file, const LsSaved *saved, bool *exists)
+{
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    char *name =
+        ls_format("%s%s%s", saved->group, saved->layout ? "/" : "", saved->layout ? saved->layout->list[0].name : "");
+    LsStatus status = name ? ls_sealed_shape(file, name, exists, &type, &rank, dim) : LS_RESOURCE;
+    ls_free(name);
+    return status;
+}
+
+static LsStatus read_saved(LsSealed *file, const LsSaved *saved, int64_t step)
+{
+    bool exists = false;
+    LS_TRY(has_entry(file, saved, &exists));
+    if (exists)
+        return saved->layout ? read_group(file, saved->group, saved->layout, saved->value) : read_array(file, saved);
+    if (step == 0 && saved->begins_as_zero) {
+        memset(saved->value, 0, sizeof(float) * (size_t)(saved->layout ? saved->layout->total : numbers_of(saved)));
+        return LS_OK;
     }
+    if (strncmp(saved->group, MOMENTS, strlen(MOMENTS)) != 0)
+        return ls_fail(LS_CHECKPOINT, "%s: holds no %s, which this model has", ls_sealed_path(file), saved->group);
+    char *kinds = NULL;
+    LS_TRY(ls_sealed_get_text(file, "optimizer", &kinds));
+    LsStatus status = ls_fail(
+        LS_CHECKPOINT, "%s: holds no optimiser state %s (it has: %s); go on with the optimiser it was saved with",
+        ls_sealed_path(file), saved->group + strlen(MOMENTS), kinds[0] ? kinds : "none");
     ls_free(kinds);
     return status;
 }
 
-LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments, const LsMoment *moment)
+LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int count, const LsSaved *saved)
 {
     LS_TRY(params->frozen ? read_frozen(checkpoint->file, params)
                           : read_group(checkpoint->file, "parameters", params, params->value));
-    return read_moments(checkpoint->file, params, moments, moment, checkpoint->progress.step);
+    for (int i = 0; i < count; i++)
+        LS_TRY(read_saved(checkpoint->file, &saved[i], checkpoint->progress.step));
+    return LS_OK;
 }
 
-LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment,
-                            LsProgress *progress)
+LsStatus ls_checkpoint_load(const char *path, LsParams *params, int count, const LsSaved *saved, LsProgress *progress)
 {
     LsCheckpoint *checkpoint = NULL;
     LS_TRY(ls_checkpoint_open(path, NULL, &checkpoint));
-    LsStatus status = ls_checkpoint_read(checkpoint, params, moments, moment);
+    LsStatus status = ls_checkpoint_read(checkpoint, params, count, saved);
     if (status == LS_OK && progress)
         *progress = checkpoint->progress;
     ls_checkpoint_close(checkpoint);

@@ -1,5 +1,5 @@
 /* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer
- * (JSON as bytes), and the attributes format_version, program_version, step, samples, tokens, seed, metrics_rows,
+ * and /info (JSON as bytes), and the attributes format_version, program_version, step, samples, tokens, seed, metrics_rows,
  * best_loss, best_step, optimizer ("m v") and config (YAML). Names' dots become slashes of HDF5 nowhere:
  * "/parameters/layer.3.in_w" is one data set.
  *
@@ -11,11 +11,25 @@
 
 #include "lockstep/tensor.h"
 
-/* An optimiser's flat array, laid out as params->value: kind is "m" or "v". */
-typedef struct LsMoment {
-    const char *kind;
+/* A part of what a checkpoint holds besides the parameters: the optimiser's moments, running statistics, the states that
+ * streams carry from step to step. Plain data; whoever owns the arrays makes the list. */
+typedef struct LsSaved {
+    const char *group; /* "optimizer/m" */
+    /* one data set GROUP/NAME, float32, for each parameter of `layout`, from `value`, which is laid out as
+     * layout->value; or, where layout is NULL, one data set GROUP of this shape */
+    const LsParams *layout;
     float *value;
-} LsMoment;
+    int rank;
+    int64_t dim[LS_MAX_RANK];
+    /* a file of step 0 without it (an imported model) gives zeros; else it must be there */
+    bool begins_as_zero;
+} LsSaved;
+#define LS_MAX_SAVED 8
+
+/* JSON or YAML that a checkpoint holds. tokenizer and info (LsSource.info) may be NULL. */
+typedef struct LsSavedTexts {
+    const char *config, *tokenizer, *info;
+} LsSavedTexts;
 
 typedef struct LsProgress {
     int64_t step, samples, tokens; /* done; tokens: targets learned from, for the metrics */
@@ -27,17 +41,17 @@ typedef struct LsProgress {
     int64_t best_step; /* -1 before the first */
 } LsProgress;
 
-/* Saves by rank 0 alone (call it there only). config: YAML; tokenizer: JSON or NULL. Checks free disk first:
+/* Saves by rank 0 alone (call it there only): the parameters and what the list says. Checks free disk first:
  * LS_RESOURCE. Makes the folder. The file is read back and compared with the checksums of what is in memory before it
  * gets its name; on failure nothing is left and an older file of this name is whole. */
-LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int moments, const LsMoment *moment,
-                            const LsProgress *progress, const char *config, const char *tokenizer) LS_MUST_USE;
+LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int count, const LsSaved *saved,
+                            const LsProgress *progress, const LsSavedTexts *texts) LS_MUST_USE;
 
 /* A checkpoint that is open for reading and whole: its digest was verified. */
 typedef struct LsCheckpoint {
     char *path;
     LsProgress progress;
-    char *config, *tokenizer; /* tokenizer: NULL if none */
+    char *config, *tokenizer, *info; /* the latter two: NULL if none */
     struct LsSealed *file;
 } LsCheckpoint;
 
@@ -45,14 +59,12 @@ typedef struct LsCheckpoint {
 LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **checkpoint) LS_MUST_USE;
 void ls_checkpoint_close(LsCheckpoint *checkpoint); /* NULL is allowed */
 
-/* Reads into params (sealed, names and shapes must agree: all differences are listed) and moments (0: only parameters).
- * A file of step 0 without moments (an imported model) gives zeros for them. On failure the arrays' content is
- * undefined. */
-LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int moments,
-                            const LsMoment *moment) LS_MUST_USE;
+/* Reads into params (sealed, names and shapes must agree: all differences are listed) and the arrays of the list (count
+ * 0: only parameters). On failure the arrays' content is undefined. */
+LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int count, const LsSaved *saved) LS_MUST_USE;
 
 /* ls_checkpoint_open, _read and _close. progress may be NULL. */
-LsStatus ls_checkpoint_load(const char *path, LsParams *params, int moments, const LsMoment *moment,
+LsStatus ls_checkpoint_load(const char *path, LsParams *params, int count, const LsSaved *saved,
                             LsProgress *progress) LS_MUST_USE;
 
 /* RUN/checkpoints/step-00001000.h5 of a run folder; the caller frees it. */
@@ -85,7 +97,8 @@ LsStatus ls_checkpoint_begin(const char *run, int64_t step) LS_MUST_USE;
  * files that a killed process left. keep counts from 1. What cannot be removed is a warning. */
 LsStatus ls_checkpoint_prune(const char *run, int64_t keep, int64_t best_step, int64_t resumed_step) LS_MUST_USE;
 
-int64_t ls_checkpoint_bytes(const LsParams *params, int moments); /* about what a file will take */
+/* About what a file will take. */
+int64_t ls_checkpoint_bytes(const LsParams *params, int count, const LsSaved *saved);
 
 /* Steps of a run folder's checkpoints, newest first, whether whole or not; *steps is the caller's to free. */
 LsStatus ls_checkpoint_steps(const char *run, int64_t **steps, int *count) LS_MUST_USE;

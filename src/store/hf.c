@@ -130,7 +130,8 @@ static LsStatus write_run(const char *run, const LsConfig *config, const LsParam
     if (status == LS_OK)
         status = ls_file_replace(path, yaml, (int64_t)strlen(yaml));
     if (status == LS_OK) {
-        status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress, yaml, tokenizer);
+        status = ls_checkpoint_save(checkpoint, params, 0, NULL, &progress,
+                                    &(LsSavedTexts){.config = yaml, .tokenizer = tokenizer});
         if (status != LS_OK && !ours)
             unlink(path);
     }

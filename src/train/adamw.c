@@ -86,4 +86,5 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
 }
 
 extern const LsOptimizer ls_optimizer_adamw;
-const LsOptimizer ls_optimizer_adamw = {.name = "adamw", .moments = 2, .moment_name = {"m", "v"}, .update = update};
+const LsOptimizer ls_optimizer_adamw = {
+    .name = "adamw", .moments = 2, .moment_group = {"optimizer/m", "optimizer/v"}, .update = update};

@@ -17,7 +17,7 @@ typedef struct LsShard {
 typedef struct LsOptimizer {
     const char *name;
     int moments;
-    const char *moment_name[LS_MAX_MOMENTS]; /* as in checkpoints: "m", "v" */
+    const char *moment_group[LS_MAX_MOMENTS]; /* as in checkpoints: "optimizer/m", "optimizer/v" */
 
     /* One step: params->value (and, through ls_optimizer_each, params->shadow) from params->grad times `scale`
      * (clipping, and the mean over targets). step counts from 1. Goes once over the flat arrays (the shard's ranges of

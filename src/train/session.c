@@ -95,34 +95,28 @@ LsStatus ls_session_evaluate(LsSession *session, double *loss)
     return LS_OK;
 }
 
-static void moments_of(const LsTrainer *t, LsMoment moment[LS_MAX_MOMENTS])
-{
-    for (int i = 0; i < t->optimizer->moments; i++)
-        moment[i] = (LsMoment){t->optimizer->moment_name[i], t->moment[i]};
-}
-
 LsStatus ls_session_save(LsSession *session, const char *path)
 {
     LsTrainer *t = session->trainer;
-    LsMoment moment[LS_MAX_MOMENTS];
-    moments_of(t, moment);
+    LsSaved saved[LS_MAX_SAVED];
+    int count = ls_trainer_saved(t, saved);
     LsStatus status = LS_OK;
     LS_TRY(session->comm->barrier(session->comm)); /* nobody is still in a step */
     if (session->comm->rank == 0)
-        status = ls_checkpoint_save(path, t->params, t->optimizer->moments, moment, &t->progress, session->text,
-                                    session->tokenizer);
+        status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,
+                                    &(LsSavedTexts){session->text, session->tokenizer, session->training->info});
     return ls_dist_agree(session->comm, status);
 }
 
 /* Rank 0 alone. */
-static LsStatus load(LsSession *session, const char *path, const LsMoment *moment)
+static LsStatus load(LsSession *session, const char *path, int count, const LsSaved *saved)
 {
     LsTrainer *t = session->trainer;
     LsCheckpoint *checkpoint = NULL;
     LS_TRY(ls_checkpoint_open(path, NULL, &checkpoint));
     LsStatus status = ls_resume_check_tokenizer(checkpoint, session->config, session->training);
     if (status == LS_OK)
-        status = ls_checkpoint_read(checkpoint, t->params, t->optimizer->moments, moment);
+        status = ls_checkpoint_read(checkpoint, t->params, count, saved);
     if (status == LS_OK)
         t->progress = checkpoint->progress;
     ls_checkpoint_close(checkpoint);
@@ -132,11 +126,11 @@ static LsStatus load(LsSession *session, const char *path, const LsMoment *momen
 LsStatus ls_session_load(LsSession *session, const char *path)
 {
     LsTrainer *t = session->trainer;
-    LsMoment moment[LS_MAX_MOMENTS];
-    moments_of(t, moment);
+    LsSaved saved[LS_MAX_SAVED];
+    int count = ls_trainer_saved(t, saved);
     LsStatus status = LS_OK;
     if (session->comm->rank == 0)
-        status = load(session, path, moment);
+        status = load(session, path, count, saved);
     LS_TRY(ls_dist_agree(session->comm, status));
     return ls_trainer_share(t);
 }

@@ -52,4 +52,4 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
 }
 
 extern const LsOptimizer ls_optimizer_sgd;
-const LsOptimizer ls_optimizer_sgd = {.name = "sgd", .moments = 1, .moment_name = {"m"}, .update = update};
+const LsOptimizer ls_optimizer_sgd = {.name = "sgd", .moments = 1, .moment_group = {"optimizer/m"}, .update = update};

@@ -18,7 +18,7 @@
 #include "config/config.h"
 #include "data/data.h"
 #include "dist/dist.h"
-#include "store/checkpoint.h" /* LsProgress and LsMoment only: plain data */
+#include "store/checkpoint.h" /* LsProgress and LsSaved only: plain data */
 #include "train/optimizer.h"
 
 typedef struct LsTrainer LsTrainer;
@@ -192,6 +192,10 @@ void ls_trainer_free(LsTrainer *trainer);
 /* Parameters, moments and progress of rank 0 to all; until then the others must not read their parameters.
  * Collective. */
 LsStatus ls_trainer_share(LsTrainer *trainer) LS_MUST_USE;
+
+/* What a checkpoint holds of the trainer besides its parameters and progress; returns the number of entries. The arrays
+ * are the trainer's own. */
+int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED]);
 
 /* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved
  * after a stop was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or

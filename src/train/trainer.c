@@ -148,6 +148,17 @@ void ls_trainer_times_reset(LsTrainer *trainer)
     ls_buckets_times_reset(trainer->buckets);
 }
 
+int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
+{
+    int count = 0;
+    for (int i = 0; i < trainer->optimizer->moments; i++)
+        list[count++] = (LsSaved){.group = trainer->optimizer->moment_group[i],
+                                  .layout = trainer->params,
+                                  .value = trainer->moment[i],
+                                  .begins_as_zero = true};
+    return count;
+}
+
 LsStatus ls_trainer_share(LsTrainer *trainer)
 {
     const LsComm *comm = trainer->comm;
