@@ -237,8 +237,10 @@ static void test_odd_content(void)
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_UINT8, small, 20),
             "train/tokens[17] is 3, outside the vocabulary of 3 tokens");
     LsSource *source = NULL;
-    ASSERT_FAILS(ls_text_open_within(harness_path("odd.h5"), "train", T, 1, 0, &source), LS_DATA,
-                 "train/tokens[17] is 3");
+    ASSERT_FAILS(
+        ls_text_open_within(&(LsDataOpen){.path = harness_path("odd.h5"), .split = "train", .sequence = T, .seed = 1},
+                            0, &source),
+        LS_DATA, "train/tokens[17] is 3");
     wide[5] = -1;
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_INT32, wide, 20), "train/tokens[5] is -1");
     refuses(sealed_with("text", 1, 3, abc, LS_FILE_FLOAT32, real, 20), "is not a stream of tokens");

@@ -157,7 +157,8 @@ static void test_out_of_file(void)
     Rows held = rows_new(7, T), read = rows_new(7, T);
     for (size_t i = 0; i < LS_COUNT_OF(splits); i++) {
         LsSource *one = open_source(path, splits[i], T, 5), *two = NULL;
-        ASSERT_OK(ls_text_open_within(path, splits[i], T, 5, 99, &two));
+        ASSERT_OK(
+            ls_text_open_within(&(LsDataOpen){.path = path, .split = splits[i], .sequence = T, .seed = 5}, 99, &two));
         CU_ASSERT_PTR_NOT_NULL_FATAL(two);
         CU_ASSERT_EQUAL(one->samples, two->samples);
         for (int64_t first = 0; first < 2 * one->samples; first += 6) {

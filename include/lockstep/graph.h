@@ -150,6 +150,7 @@ int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
 /* Elements first .. first + count - 1 alone. */
+void ls_tensor_get_part(const LsGraph *g, const LsTensor *x, int64_t first, int64_t count, float *to);
 void ls_tensor_set_part(const LsGraph *g, LsTensor *x, int64_t first, int64_t count, const float *from);
 
 /* Brings copies of the parameters (the store's bfloat16 shadow, the double build's) up to date after their values
@@ -192,6 +193,12 @@ void ls_carries_clear(LsGraph *g);
  * before. Collective over run->sequence. */
 LsStatus ls_carries_advance(LsGraph *g, const LsRun *run) LS_MUST_USE;
 LsStatus ls_carries_retreat(LsGraph *g, const LsRun *run) LS_MUST_USE;
+
+/* For states that go on from one training step to the next: numbers that all carries hold of one stream; the carries'
+ * starts from, and their ends to, (B, numbers). */
+int64_t ls_carries_stream_numbers(const LsGraph *g);
+void ls_carries_set_streams(LsGraph *g, const float *streams);
+void ls_carries_get_streams(const LsGraph *g, float *streams);
 
 /* Forward as far as the last op that carries something. Outputs are not valid after it. */
 LsStatus ls_graph_forward_carries(LsGraph *g, const LsRun *run) LS_MUST_USE;

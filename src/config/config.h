@@ -29,6 +29,7 @@ typedef struct LsTrainSettings {
     double weight_decay, beta1, beta2, epsilon, momentum, clip;
     int64_t seed, evaluate_every, evaluate_batches, bucket_bytes;
     bool overlap;
+    bool carry; /* states go on from step to step */
 } LsTrainSettings;
 
 typedef struct LsOutputSettings {

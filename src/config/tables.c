@@ -38,6 +38,9 @@ const LsSetting ls_train_settings[] = {
                    "tokens of a sequence that a rank computes at once: gradients are exact over any length in the "
                    "memory of one segment, for up to "
                    "a quarter more time (recurrent models); 0: all, or as many as train.memory has room for"),
+    LS_SETTING_BOOL(LsTrainSettings, carry, "false",
+                    "windows of a step go on where those of the step before ended, and the model's state with them: "
+                    "truncated back-propagation through time (recurrent models)"),
     LS_SETTING_CHOICE(
         LsTrainSettings, precision, "float", "float|bfloat16",
         "storage of activations and matrix operands; parameters, moments, gradients of parameters and sums are float"),

@@ -33,8 +33,7 @@ LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 /* The same with the bytes of tokens that may be held in memory (on each rank); a larger split stays in the file, and
  * its windows are read one by one. The samples are the same. */
 #define LS_TEXT_MEMORY ((int64_t)1 << 30)
-LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequence, uint64_t seed, int64_t memory,
-                             LsSource **opened) LS_MUST_USE;
+LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **opened) LS_MUST_USE;
 
 /* The tokenizer of a text data set; NULL with a message. */
 LsTokenizer *ls_text_tokenizer(LsSealed *file);

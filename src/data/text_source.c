@@ -16,6 +16,7 @@ typedef struct TextSource {
     void *token;
     LsFileType type;
     int64_t count, sequence;
+    int64_t streams; /* not 0: sample n + streams goes on where sample n ends */
     uint64_t key;
     bool shuffled;
 } TextSource;
@@ -37,12 +38,17 @@ static int32_t token_at(LsFileType type, const void *token, int64_t at)
 /* ---- Samples ----------------------------------------------------------------------------------------------------
  * N tokens, windows of T + 1 that share a token with the next. Training: an epoch has S = (N - T) / T windows, at
  * least 1, that start at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so
- * that every border between windows moves. Otherwise S = (N - 1) / T rounded up and o = 0: all tokens once, the last
- * window partly empty. */
+ * that every border between windows moves. With streams the text is cut into as many pieces of S / streams windows, and
+ * sample n is the next window of piece n % streams, alike in every epoch. Otherwise S = (N - 1) / T rounded up and o =
+ * 0: all tokens once, the last window partly empty. */
 
 static int64_t window_start(const TextSource *text, int64_t sample)
 {
     int64_t windows = text->base.samples, epoch = sample / windows, index = sample % windows;
+    if (text->streams > 0) {
+        int64_t of_stream = windows / text->streams;
+        return (index % text->streams * of_stream + index / text->streams) * text->sequence;
+    }
     if (!text->shuffled)
         return index * text->sequence;
     uint32_t block[4];
@@ -192,9 +198,28 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
     return LS_OK;
 }
 
-LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequence, uint64_t seed, int64_t memory,
-                             LsSource **opened)
+static LsStatus count_windows(TextSource *text, const char *path)
 {
+    int64_t windows = (text->count - 1) / text->sequence;
+    if (!text->shuffled)
+        text->base.samples = (text->count - 1 + text->sequence - 1) / text->sequence;
+    else if (text->streams == 0)
+        text->base.samples =
+            text->count - text->sequence < text->sequence ? 1 : (text->count - text->sequence) / text->sequence;
+    else if (windows < text->streams)
+        return ls_fail(LS_DATA,
+                       "%s: %s has %lld windows of %lld tokens, fewer than the %lld streams of train.carry; "
+                       "lower train.batch or train.sequence",
+                       path, text->array, (long long)windows, (long long)text->sequence, (long long)text->streams);
+    else
+        text->base.samples = windows / text->streams * text->streams;
+    return LS_OK;
+}
+
+LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **opened)
+{
+    const char *path = open->path, *split = open->split;
+    int64_t sequence = open->sequence;
     *opened = NULL;
     if (sequence < 1)
         return ls_fail(LS_USAGE,
@@ -207,9 +232,10 @@ LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequen
         return LS_RESOURCE;
     text->base.fill = fill;
     text->base.free = free_source;
-    text->sequence = text->base.sequence = sequence;
+    text->sequence = text->base.sequence = open->sequence;
+    text->streams = strcmp(open->split, "train") == 0 ? open->streams : 0;
     text->shuffled = strcmp(split, "train") == 0;
-    text->key = ls_key(seed, "data.text");
+    text->key = ls_key(open->seed, "data.text");
     bool exists = false;
     LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
     LsStatus status = file ? read_file(text, file, split, memory, &exists) : ls_message_status();
@@ -219,23 +245,26 @@ LsStatus ls_text_open_within(const char *path, const char *split, int64_t sequen
         free_source(&text->base);
         return status;
     }
-    if (text->shuffled)
-        text->base.samples = text->count - sequence < sequence ? 1 : (text->count - sequence) / sequence;
-    else
-        text->base.samples = (text->count - 1 + sequence - 1) / sequence;
+    status = count_windows(text, path);
+    if (status != LS_OK) {
+        free_source(&text->base);
+        return status;
+    }
     *opened = &text->base;
     return LS_OK;
 }
 
 LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened)
 {
-    return ls_text_open_within(open->path, open->split, open->sequence, open->seed, LS_TEXT_MEMORY, opened);
+    return ls_text_open_within(open, LS_TEXT_MEMORY, opened);
 }
 
 LsSource *ls_text_source(const char *path, const char *split, int64_t sequence, uint64_t seed)
 {
     LsSource *source = NULL;
-    if (ls_text_open_within(path, split, sequence, seed, LS_TEXT_MEMORY, &source) == LS_OK && !source)
+    if (ls_text_open(&(LsDataOpen){.path = path, .split = split, .sequence = sequence, .seed = seed}, &source) ==
+            LS_OK &&
+        !source)
         ls_fail(LS_DATA, "%s: has no %s split", path, split);
     return source;
 }

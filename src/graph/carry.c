@@ -14,7 +14,7 @@ LsStatus ls_check_parts(const LsNode *node)
     return ls_node_fail(
         node,
         "%s needs whole sequences, so this model cannot be trained on parts of them: set train.segment to 0 and "
-        "train.sequence_ranks to 1, or take a recurrent model (mamba)",
+        "train.sequence_ranks to 1 and leave train.carry out, or take a recurrent model (mamba)",
         node->op->name);
 }
 
@@ -82,6 +82,42 @@ void ls_carries_reset(LsGraph *g)
     ls_carries_clear(g);
     if (g->carries && g->options.mode == LS_TRAIN)
         memset(g->carries + 3 * g->carry_bytes, 0, (size_t)g->carry_bytes);
+}
+
+int64_t ls_carries_stream_numbers(const LsGraph *g)
+{
+    int64_t numbers = 0;
+    for (int i = 0; i < g->tensors; i++)
+        numbers += is_start(g->tensor[i]) ? g->tensor[i]->count / g->tensor[i]->dim[0] : 0;
+    return numbers;
+}
+
+void ls_carries_set_streams(LsGraph *g, const float *streams)
+{
+    int64_t numbers = ls_carries_stream_numbers(g);
+    for (int i = 0; i < g->tensors; i++) {
+        LsTensor *x = g->tensor[i];
+        if (!is_start(x))
+            continue;
+        int64_t width = x->count / x->dim[0];
+        for (int64_t b = 0; b < x->dim[0]; b++)
+            ls_tensor_set_part(g, x, b * width, width, streams + b * numbers);
+        streams += width;
+    }
+}
+
+void ls_carries_get_streams(const LsGraph *g, float *streams)
+{
+    int64_t numbers = ls_carries_stream_numbers(g);
+    for (int i = 0; i < g->tensors; i++) {
+        const LsTensor *x = g->tensor[i];
+        if (!is_start(x))
+            continue;
+        int64_t width = x->count / x->dim[0];
+        for (int64_t b = 0; b < x->dim[0]; b++)
+            ls_tensor_get_part(g, x->end, b * width, width, streams + b * numbers);
+        streams += width;
+    }
 }
 
 /* `to` of every rank becomes `from` of rank `root`. */

@@ -202,17 +202,20 @@ LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accu
     return ls_graph_backward_seeded(g, run, accumulate, hooks);
 }
 
-void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to)
+void ls_tensor_get_part(const LsGraph *g, const LsTensor *x, int64_t first, int64_t count, float *to)
 {
     int64_t bytes = ls_graph_element_bytes(g, x->dtype);
+    const char *from = (const char *)x->data + first * bytes;
     if (bytes == 8)
-        for (int64_t i = 0; i < x->count; i++)
-            to[i] = (float)((const double *)x->data)[i];
+        for (int64_t i = 0; i < count; i++)
+            to[i] = (float)((const double *)(const void *)from)[i];
     else if (bytes == 2)
-        ls_bfloat16_widen(x->data, to, x->count);
+        ls_bfloat16_widen((const void *)from, to, count);
     else
-        memcpy(to, x->data, sizeof(float) * (size_t)x->count);
+        memcpy(to, from, sizeof(float) * (size_t)count);
 }
+
+void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to) { ls_tensor_get_part(g, x, 0, x->count, to); }
 
 void ls_tensor_set_part(const LsGraph *g, LsTensor *x, int64_t first, int64_t count, const float *from)
 {

@@ -1,6 +1,6 @@
 /* From step to step: when to evaluate, to write a row, to save, to stop. */
 #include "base/trace.h"
-#include "train/train.h"
+#include "train/streams.h"
 
 #include <math.h>
 #include <string.h>
@@ -21,6 +21,7 @@ static LsStatus save(LsTrainer *t)
     if (!isfinite(ls_sum_of_squares(t->params->value, t->params->total)))
         status = ls_graph_check_finite(t->train_graph);
     double begin = ls_seconds();
+    LS_TRY(ls_streams_gather(t));
     if (status == LS_OK && t->comm->rank == 0 && t->hooks.save)
         status = t->hooks.save(t->hooks.self, t);
     if (status != LS_OK)

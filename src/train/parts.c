@@ -99,7 +99,11 @@ LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks)
             ls_carries_restore(pass->g, pass->borders + (i - 1) * bytes);
         else
             ls_carries_clear(pass->g);
+        if (pass->streams)
+            ls_carries_set_streams(pass->g, pass->streams);
         LS_TRY(run_forward(pass, i));
+        if (pass->streams)
+            ls_carries_get_streams(pass->g, pass->streams);
         double clock = ls_seconds();
         LS_TRY(ls_graph_backward(pass->g, &pass->run, 1, accumulate || i < last, i == 0 ? hooks : NULL));
         if (i > 0)

@@ -42,7 +42,7 @@ static void list_divisors(int64_t batch, int64_t ranks, char *text, size_t room)
 static LsStatus sequence_of(const LsConfig *config, LsTrainPlan *plan)
 {
     LsFields fields;
-    *plan = (LsTrainPlan){.sequence = 1};
+    *plan = (LsTrainPlan){.sequence = 1, .carries = config->train.carry};
     LS_TRY(ls_config_fields(config, &fields));
     if (ls_fields_have_steps(&fields) && ls_config_sequence(config) > 0)
         plan->sequence = ls_config_sequence(config);
@@ -106,6 +106,9 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
             (long long)(train->batch / groups + (train->batch < groups)) * groups,
             (long long)(train->batch / groups + 1 + (train->batch < groups)) * groups);
     }
+    if (train->carry && (sharing > 1 || (train->segment > 0 && train->segment < plan->sequence)))
+        return ls_fail(LS_USAGE, "train.carry goes with whole windows: set train.segment to 0 and train.sequence_ranks "
+                                 "to 1, and train.sequence to the tokens of a step");
     plan->groups = (int)groups;
     cut_sequence(plan, sharing, train->segment);
     plan->rank_batch = train->batch / groups;
@@ -126,7 +129,7 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
                            LsGraphOptions options, LsMemory *memory, double *flops, LsRecomputed *recomputed)
 {
     options.precision = ls_train_precision(config);
-    options.parts = ls_train_parts(plan);
+    options.parts = ls_train_carries(plan);
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
@@ -135,6 +138,8 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);
         memory->states += options.mode == LS_TRAIN ? (plan->segments - 1) * ls_carries_bytes(g) : 0;
+        if (options.mode == LS_TRAIN && plan->carries)
+            memory->states += config->train.batch * ls_carries_stream_numbers(g) * (int64_t)sizeof(float);
         *flops = ls_graph_cost(g).flops;
         *recomputed = ls_graph_recomputed(g);
     }
@@ -286,7 +291,7 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
         least[128] =
             "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
-    if (config->train.segment == 0 && cut_to_fit(config, ranks, evaluation, limit, plan))
+    if (config->train.segment == 0 && !plan->carries && cut_to_fit(config, ranks, evaluation, limit, plan))
         return LS_OK;
     int64_t rows = micro_batch_that_fits(config, ranks, evaluation, limit, plan);
     if (rows > 0)

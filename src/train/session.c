@@ -3,6 +3,7 @@
 #include "data/data.h"
 #include "dist/dist.h"
 #include "train/resume.h"
+#include "train/streams.h"
 #include "train/train.h"
 
 struct LsSession {
@@ -101,6 +102,7 @@ LsStatus ls_session_save(LsSession *session, const char *path)
     LsSaved saved[LS_MAX_SAVED];
     int count = ls_trainer_saved(t, saved);
     LsStatus status = LS_OK;
+    LS_TRY(ls_streams_gather(t));
     LS_TRY(session->comm->barrier(session->comm)); /* nobody is still in a step */
     if (session->comm->rank == 0)
         status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,

@@ -1,7 +1,7 @@
 /* What one step of supervised training computes: sums over micro-batches and ranks, clipping, the optimiser; and
  * evaluation. */
 #include "train/clock.h"
-#include "train/train.h"
+#include "train/streams.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -24,10 +24,12 @@ static LsStatus passes(LsTrainer *t, double *sum)
     pass.loss = &sum[SUM_LOSS];
     pass.targets = &sum[SUM_TARGETS];
     pass.times = &t->times;
+    ls_streams_begin(t);
     for (int64_t i = 0; i < t->plan.micro_batches; i++) {
         int64_t group = t->comm->rank / t->plan.sequence_ranks;
         pass.run.sample = t->progress.samples + group * t->plan.rank_batch + i * t->plan.micro_batch;
         bool last = i == t->plan.micro_batches - 1;
+        pass.streams = ls_streams_of(t, i);
         LS_TRY(ls_pass_train(&pass, i > 0, last ? ls_buckets_hooks(t->buckets) : NULL));
     }
     return LS_OK;

@@ -42,6 +42,7 @@ typedef struct LsTrainPlan {
     int64_t sequence; /* train.sequence, or model.context where that is 0 */
     /* ranks that share each sequence; such groups of consecutive ranks */
     int sequence_ranks, groups;
+    bool carries; /* train.carry */
     /* tokens that a rank computes at once; segments one after the other */
     int64_t segment, segments;
     /* tokens at once where states are only carried forward; divides segment */
@@ -102,6 +103,9 @@ LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan) LS_MUST
 
 /* Whether runs see parts of sequences only. */
 static inline bool ls_train_parts(const LsTrainPlan *plan) { return plan->segments > 1 || plan->sequence_ranks > 1; }
+
+/* Whether graphs have carries: runs see parts of sequences, or of streams. */
+static inline bool ls_train_carries(const LsTrainPlan *plan) { return ls_train_parts(plan) || plan->carries; }
 
 /* Whether a step is one backward, which adds to nothing. */
 static inline bool ls_train_single_pass(const LsTrainPlan *plan)
@@ -177,6 +181,10 @@ struct LsTrainer {
     LsBuckets *buckets;
     LsComm *sequence; /* the group that shares this rank's sequences, NULL for one rank */
     char *borders;    /* (segments - 1, ls_carries_bytes): what the segments after the first start from */
+    /* (train.batch, stream_numbers): what every stream carries to the next step, this rank's rows up to date; NULL
+     * without train.carry */
+    float *streams;
+    int64_t stream_numbers;
     LsTrainHooks hooks;
     LsProgress progress;
     LsTrainTimes times;
@@ -224,9 +232,10 @@ typedef struct LsPass {
     LsSource *source;
     const LsConfig *config;
     const LsTrainPlan *plan;
-    LsRun run;     /* sample and sequence set; token is the pass's own */
-    int64_t count; /* samples, at most the graph's rows */
-    char *borders; /* for training, see LsTrainer */
+    LsRun run;      /* sample and sequence set; token is the pass's own */
+    int64_t count;  /* samples, at most the graph's rows */
+    char *borders;  /* for training, see LsTrainer */
+    float *streams; /* for training: states of the samples' streams, replaced by those after them; NULL: zero */
     LsGraph *carry_graph;
     double *loss, *targets;
     double *metric;      /* (LS_MAX_METRICS, LS_MAX_METRIC_SUMS): sums of the task's metrics; NULL: not wanted */

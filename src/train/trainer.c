@@ -1,4 +1,4 @@
-#include "train/train.h"
+#include "train/streams.h"
 
 #include <math.h>
 #include <string.h>
@@ -14,7 +14,7 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, int64_t steps, LsGraph **
                                                   .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
                                                   .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
                                                   .comm = t->comm,
-                                                  .parts = ls_train_parts(&t->plan)});
+                                                  .parts = ls_train_carries(&t->plan)});
     if (!g)
         return ls_message_status();
     ls_config_build(t->config, g, t->plan.micro_batch, steps, LS_WANT_LOSS);
@@ -74,6 +74,7 @@ static LsStatus complete(LsTrainer *t)
     if (t->plan.segments > 1 &&
         !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
         return LS_RESOURCE;
+    LS_TRY(ls_streams_make(t));
     LsGraph *others[] = {t->carry_graph, t->eval_graph};
     for (size_t i = 0; i < LS_COUNT_OF(others); i++)
         if (others[i]) {
@@ -137,6 +138,7 @@ void ls_trainer_free(LsTrainer *trainer)
     for (int i = 0; i < LS_MAX_MOMENTS; i++)
         ls_free(trainer->moment[i]);
     ls_free(trainer->borders);
+    ls_free(trainer->streams);
     ls_dist_group_free(trainer->sequence);
     ls_params_free(trainer->params);
     ls_free(trainer);
@@ -156,6 +158,12 @@ int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
                                   .layout = trainer->params,
                                   .value = trainer->moment[i],
                                   .begins_as_zero = true};
+    if (trainer->streams)
+        list[count++] = (LsSaved){.group = "streams",
+                                  .value = trainer->streams,
+                                  .rank = 2,
+                                  .dim = {trainer->config->train.batch, trainer->stream_numbers},
+                                  .begins_as_zero = true};
     return count;
 }
 
@@ -164,6 +172,7 @@ LsStatus ls_trainer_share(LsTrainer *trainer)
     const LsComm *comm = trainer->comm;
     int64_t bytes = trainer->params->total * (int64_t)sizeof(float);
     LS_TRY(comm->broadcast(comm, &trainer->progress, sizeof trainer->progress, 0));
+    LS_TRY(ls_streams_share(trainer));
     if (trainer->sharded)
         LS_TRY(ls_buckets_spread(trainer->buckets));
     else {

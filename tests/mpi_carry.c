@@ -1,0 +1,151 @@
+/* States that go on from step to step (train.carry): windows of one stream, step after step, say what the whole sequence
+ * says at once; ranks, micro-batches and a checkpoint in between change nothing. */
+#include "config/config.h"
+#include "harness_mpi.h"
+#include "train/streams.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { VOCABULARY = 13, WINDOW = 8, WINDOWS = 6, STREAMS = 12 };
+
+static int32_t token_at(int64_t stream, int64_t t)
+{
+    return (int32_t)(ls_uniform_at(ls_key(5, "carry"), (uint64_t)stream, (uint64_t)t) * VOCABULARY);
+}
+
+/* Sample n is window n / STREAMS of stream n % STREAMS; of `sequence` tokens, WINDOW or all at once. */
+static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
+{
+    LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, T) */
+    int64_t length = ids->dim[1];
+    for (int64_t i = 0; i < ids->count; i++) {
+        int64_t sample = (batch->first + i / length) % source->samples;
+        int64_t t = sample / STREAMS * length + i % length;
+        ((int32_t *)ids->data)[i] = token_at(sample % STREAMS, t);
+        ((int32_t *)wanted->data)[i] = token_at(sample % STREAMS, t + 1);
+    }
+    return LS_OK;
+}
+
+static LsSource source_of(int64_t windows)
+{
+    return (LsSource){.samples = windows * STREAMS, .fields = ls_language_fields(VOCABULARY), .fill = fill};
+}
+
+static LsConfig *job(int sequence, int micro_batch, const char *precision, const char *more)
+{
+    char text[1024];
+    snprintf(text, sizeof text,
+             "model: {kind: mamba, vocabulary: %d, layers: 2, width: 12, state: 4}\n"
+             "train: {steps: 100, batch: %d, micro_batch: %d, sequence: %d, warmup: 0, precision: %s, %s}\n",
+             VOCABULARY, STREAMS, micro_batch, sequence, precision, more);
+    LsConfig *config = ls_config_parse("job", text, 0, NULL);
+    if (!config)
+        fprintf(stderr, "%s\n", ls_message());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    return config;
+}
+
+static LsTrainer *begin(const LsConfig *config, const LsComm *world, LsSource *source)
+{
+    LsTrainer *trainer = NULL;
+    ASSERT_OK(ls_trainer_new(config, world, source, NULL, NULL, &trainer));
+    return trainer;
+}
+
+/* With parameters that do not move, the mean over the windows' losses is the whole sequence's. */
+static void test_whole(void)
+{
+    const char *precisions[] = {"float", "bfloat16"};
+    for (int p = 0; p < 2; p++) {
+        LsConfig *config = job(WINDOW, 1, precisions[p], "carry: true, learning_rate: 1e-30"),
+                 *whole = job(WINDOW * WINDOWS, 0, precisions[p], "learning_rate: 1e-30");
+        LsSource windows = source_of(WINDOWS), sequences = source_of(1);
+        LsTrainer *trainer = begin(config, comm, &windows), *reference = begin(whole, ls_comm_self(), &sequences);
+        LsStepResult result, all;
+        double sum = 0, first = 0;
+        ASSERT_OK(ls_trainer_step(reference, false, &all));
+        for (int i = 0; i < 2 * WINDOWS; i++) { /* the second epoch begins with zero again */
+            ASSERT_OK(ls_trainer_step(trainer, false, &result));
+            sum += result.loss / WINDOWS;
+            first = i == 0 ? result.loss : first;
+            if (i == WINDOWS - 1 || i == 2 * WINDOWS - 1) {
+                ASSERT_AT_MOST(fabs(sum - all.loss), p ? 2e-3 * all.loss : 2e-6 * all.loss);
+                sum = 0;
+            }
+            if (i == WINDOWS)
+                CU_ASSERT_EQUAL(result.loss, first);
+        }
+        ls_trainer_free(trainer);
+        ls_trainer_free(reference);
+        ls_config_free(config);
+        ls_config_free(whole);
+    }
+}
+
+/* Saved in the middle of an epoch by its list, and gone on from: the same bits; other ranks and micro-batches: the same
+ * to rounding. */
+static void test_resume(void)
+{
+    LsConfig *config = job(WINDOW, 0, "float", "carry: true, learning_rate: 1e-2"),
+             *small = job(WINDOW, 1, "float", "carry: true, learning_rate: 1e-2");
+    LsSource source = source_of(WINDOWS);
+    LsTrainer *straight = begin(config, comm, &source), *resumed = begin(config, comm, &source),
+              *alone = begin(small, ls_comm_self(), &source);
+    LsSaved from[LS_MAX_SAVED], to[LS_MAX_SAVED];
+    LsStepResult a, b, c;
+    for (int i = 0; i < 4; i++) {
+        ASSERT_OK(ls_trainer_step(straight, false, &a));
+        ASSERT_OK(ls_trainer_step(alone, false, &c));
+        ASSERT_AT_MOST(fabs(a.loss - c.loss), 1e-5);
+    }
+    ASSERT_OK(ls_streams_gather(straight));
+    int count = ls_trainer_saved(straight, from);
+    CU_ASSERT_EQUAL(ls_trainer_saved(resumed, to), count);
+    CU_ASSERT_STRING_EQUAL(from[count - 1].group, "streams");
+    CU_ASSERT(from[count - 1].rank == 2 && from[count - 1].dim[0] == STREAMS);
+    if (comm->rank == 0) {
+        memcpy(resumed->params->value, straight->params->value, (size_t)straight->params->total * sizeof(float));
+        for (int i = 0; i < count; i++) {
+            int64_t numbers = from[i].layout ? from[i].layout->total : from[i].dim[0] * from[i].dim[1];
+            memcpy(to[i].value, from[i].value, (size_t)numbers * sizeof(float));
+        }
+        resumed->progress = straight->progress;
+    }
+    ASSERT_OK(ls_trainer_share(resumed));
+    for (int i = 0; i < 5; i++) {
+        ASSERT_OK(ls_trainer_step(straight, false, &a));
+        ASSERT_OK(ls_trainer_step(resumed, false, &b));
+        CU_ASSERT_EQUAL(a.loss, b.loss);
+        CU_ASSERT_EQUAL(a.grad_norm, b.grad_norm);
+    }
+    ls_trainer_free(straight);
+    ls_trainer_free(resumed);
+    ls_trainer_free(alone);
+    ls_config_free(config);
+    ls_config_free(small);
+}
+
+static void test_refusals(void)
+{
+    LsTrainer *trainer = NULL;
+    LsSource source = source_of(WINDOWS);
+    LsConfig *config = job(WINDOW, 0, "float", "carry: true, segment: 2");
+    ASSERT_FAILS(ls_trainer_new(config, comm, &source, NULL, NULL, &trainer), LS_USAGE, "train.carry goes with whole");
+    ls_config_free(config);
+    config = ls_config_parse("job",
+                             "model: {kind: gpt, vocabulary: 13, layers: 1, width: 8, heads: 1, context: 8}\n"
+                             "train: {batch: 12, carry: true}",
+                             0, NULL);
+    ASSERT_FAILS(ls_trainer_new(config, comm, &source, NULL, NULL, &trainer), LS_USAGE, "needs whole sequences");
+    ls_config_free(config);
+}
+
+static const HarnessTest tests[] = {{"windows of a stream say what the whole says", test_whole},
+                                    {"resumption in the middle of an epoch", test_resume},
+                                    {"what cannot be carried", test_refusals},
+                                    {0}};
+
+int main(int argc, char **argv) { return harness_run_mpi(argc, argv, "carry", tests); }
