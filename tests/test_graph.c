@@ -1,7 +1,7 @@
 /* Builder calls, the planner's lifetimes and add bits, the gradient-ready hook, states, memory. */
 #include "harness.h"
 #include "graph/check.h"
-#include "lockstep/graph.h"
+#include "lockstep/op.h"
 #include "lockstep/ops.h"
 
 #include <math.h>
@@ -203,6 +203,19 @@ static void parameter_as_activation(LsGraph *g)
 {
     ls_add(g, input(g, "x", 2, 3), ls_param(g, "w", ls_init_constant(0), 2, (int64_t[]){2, 3}));
 }
+static void state_in_training(LsGraph *g)
+{
+    ls_push(g, "layer.1");
+    ls_state(g, "memory", LS_REAL, 2, (int64_t[]){2, 3});
+    ls_pop(g);
+}
+static void too_many_inputs(LsGraph *g)
+{
+    LsTensor *x = input(g, "x", 2, 3), *in[LS_MAX_IN + 1];
+    for (int i = 0; i <= LS_MAX_IN; i++)
+        in[i] = x;
+    ls_node(g, "add", LS_MAX_IN + 1, in, NULL, 0);
+}
 static void own_error(LsGraph *g) { ls_graph_fail(g, LS_USAGE, "heads %d do not fit", 5); }
 
 static void test_errors(void)
@@ -215,6 +228,9 @@ static void test_errors(void)
     ASSERT_FAILS(plan_of(two_shapes), LS_USAGE, "(2, 3)");
     ASSERT_FAILS(plan_of(activation_as_parameter), LS_USAGE, "must be a parameter");
     ASSERT_FAILS(plan_of(parameter_as_activation), LS_USAGE, "must not be a parameter");
+    ASSERT_FAILS(plan_of(state_in_training), LS_USAGE, "state layer.1.memory: a training graph keeps no state");
+    ASSERT_FAILS(plan_of(state_in_training), LS_USAGE, "use ls_carry");
+    ASSERT_FAILS(plan_of(too_many_inputs), LS_ERROR, "too many inputs");
     ASSERT_FAILS(plan_of(own_error), LS_USAGE, "heads 5 do not fit");
 }
 
@@ -285,6 +301,67 @@ static void test_states(void)
     ls_params_free(params);
 }
 
+/* Two states of unlike widths, one longer than a piece of the copying; element i of stream b is a number of both. */
+static LsGraph *with_streams(LsParams *params, int64_t streams)
+{
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE});
+    ls_state(g, "short", LS_ACC, 2, (int64_t[]){streams, 3});
+    ls_state(g, "long", LS_REAL, 3, (int64_t[]){streams, 5, 1024});
+    ASSERT_OK(ls_graph_plan(g));
+    for (int s = 0; s < 2; s++) {
+        LsTensor *x = ls_graph_state(g, s);
+        for (int64_t i = 0; i < x->count; i++)
+            ((float *)x->data)[i] = (float)i;
+    }
+    return g;
+}
+
+static void check_reordered(const int32_t *from, int64_t streams, LsParams *params)
+{
+    LsGraph *g = with_streams(params, streams);
+    ASSERT_OK(ls_graph_reorder_states(g, from));
+    int64_t wrong = 0;
+    for (int s = 0; s < 2; s++) {
+        const LsTensor *x = ls_graph_state(g, s);
+        int64_t row = x->count / streams;
+        for (int64_t i = 0; i < x->count; i++)
+            wrong += ((const float *)x->data)[i] != (float)(from[i / row] * row + i % row);
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    ls_graph_free(g);
+}
+
+/* Every map of up to five streams to themselves, and some random ones of many. */
+static void test_reorder(void)
+{
+    enum { MANY = 37 };
+    LsParams *params = ls_params_new();
+    ASSERT_OK(ls_params_allocate(params, 1, false));
+    int32_t from[MANY];
+    for (int streams = 1, maps = 1; streams <= 5; streams++) {
+        maps = 1;
+        for (int i = 0; i < streams; i++)
+            maps *= streams;
+        for (int map = 0; map < maps; map += streams == 5 ? 7 : 1) {
+            for (int i = 0, rest = map; i < streams; i++, rest /= streams)
+                from[i] = rest % streams;
+            check_reordered(from, streams, params);
+        }
+    }
+    for (int draw = 0; draw < 10; draw++) {
+        for (int i = 0; i < MANY; i++)
+            from[i] = draw % 2 ? (int32_t)ls_permute((uint64_t)draw, MANY, i)
+                               : (int32_t)(ls_uniform_at((uint64_t)draw, 0, (uint64_t)i) * MANY);
+        check_reordered(from, MANY, params);
+    }
+    LsGraph *g = with_streams(params, 3), *none = ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE});
+    ASSERT_FAILS(ls_graph_reorder_states(g, (int32_t[]){0, 3, 1}), LS_ERROR, "stream 1 cannot go on from stream 3");
+    ASSERT_OK(ls_graph_reorder_states(none, NULL));
+    ls_graph_free(g);
+    ls_graph_free(none);
+    ls_params_free(params);
+}
+
 static void test_profile(void)
 {
     LsParams *params = ls_params_new();
@@ -324,6 +401,7 @@ int main(void)
                                                 {"parameter store", test_store},
                                                 {"finite check", test_finite},
                                                 {"states", test_states},
+                                                {"streams of states in another order", test_reorder},
                                                 {"profile", test_profile},
                                                 {0}});
 }

@@ -2,6 +2,7 @@
  * convolution and scan behind each other as in Mamba, in 2, 3 and 4 parts of odd lengths. And what the graph says where
  * that cannot be. */
 #include "harness.h"
+#include "graph/check.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
 
@@ -232,6 +233,24 @@ static void test_same_bits(void)
     sequence_free(&parts, true);
 }
 
+/* Two layers that carry, as a subject: gradients of what both start from and end with, and of what lies between. */
+static bool build_subject(LsGraph *g, const void *self)
+{
+    Part p = {.g = g, .steps = 5};
+    (void)self;
+    build(&p, &(Shape){.streams = 2, .steps = 5, .channels = 3, .states = 2}, true);
+    for (int i = 0; i < LEAVES; i++)
+        ls_case_range(g, p.leaf[i], -2, 2);
+    for (int i = 0; i < 2; i++)
+        ls_case_range(g, p.carry[i], -1, 1);
+    return true;
+}
+
+static void test_gradient(void)
+{
+    ASSERT_OK(ls_check_gradient(&(LsSubject){build_subject, NULL, "two that carry", .parts = true}, 30));
+}
+
 /* Dropout draws by the place in the sequence. */
 static void test_dropout(void)
 {
@@ -293,6 +312,7 @@ int main(void)
 {
     return harness_run("parts", (HarnessTest[]){{"parts against the whole", test_parts},
                                                 {"the same bits", test_same_bits},
+                                                {"gradients of carries", test_gradient},
                                                 {"dropout", test_dropout},
                                                 {"refusals", test_refusals},
                                                 {0}});

@@ -34,8 +34,11 @@ typedef struct LsGraphOptions {
     bool grad_inputs; /* want gradients of LS_REAL and LS_ACC inputs too (gradient checks) */
     bool profile;     /* time every node */
     const char *loss; /* the output that backward starts from; NULL: "loss" */
-    bool poison;      /* debugging: fill everything that must be written with NaN before each node runs */
-    bool remake;      /* debugging: drop every result that can be made again, whatever that saves */
+    /* training: only parameters whose names begin so ("generator.") get gradients, and backward computes nothing that
+     * only the others would need; NULL: all parameters. The text must live as long as the graph. */
+    const char *learns;
+    bool poison; /* debugging: fill everything that must be written with NaN before each node runs */
+    bool remake; /* debugging: drop every result that can be made again, whatever that saves */
     /* debugging: no op does another's work along with its own (LsOp.joins): the same bits in more time */
     bool apart;
     const LsComm *comm; /* NULL: ls_comm_self() */
@@ -64,7 +67,7 @@ LsTensor *ls_param(LsGraph *g, const char *name, LsInit init, int rank, const in
 LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);
 
 /* A tensor that survives between runs; dim[0] is the stream. Zero at first and after ls_graph_reset_states. Graphs that
- * share states do it with ls_graph_share_states. */
+ * share states do it with ls_graph_share_states. Not in training graphs, where ls_carry hands on the gradient too. */
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
 /* What a recurrent op takes over from the part of the sequence before its own and hands on to the next: the state it
@@ -125,7 +128,8 @@ typedef struct LsRun {
     const LsComm *sequence;
 } LsRun;
 
-/* Called during backward. `ready(self, from)`: gradients of all floats at or after `from` in params->grad are final.
+/* Called during backward. `ready(self, from)`: gradients of all floats at or after `from` in params->grad are final;
+ * those of parameters that do not learn are never touched, so nothing waits for them.
  * `poll(self)`: between nodes, to drive communication. Either may be NULL. */
 typedef struct LsHooks {
     LsStatus (*ready)(void *self, int64_t from);
@@ -163,6 +167,10 @@ int ls_graph_states(const LsGraph *g);
 LsTensor *ls_graph_state(const LsGraph *g, int index);
 void ls_graph_reset_states(LsGraph *g);
 LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from) LS_MUST_USE;
+
+/* Stream b of every state goes on from what was stream from[b]: (dim[0] of every state), any numbers of streams, in any
+ * order, as often as wanted (beam search). In place. */
+LsStatus ls_graph_reorder_states(LsGraph *g, const int32_t *from) LS_MUST_USE;
 
 /* ---- Sequences in parts ----------------------------------------------------------------------------------------
  *

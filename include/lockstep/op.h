@@ -8,7 +8,7 @@
 
 #include "lockstep/graph.h"
 
-#define LS_MAX_IN 8
+#define LS_MAX_IN 16
 #define LS_MAX_OUT 4
 
 typedef struct LsOp LsOp;
@@ -114,7 +114,7 @@ LsStatus ls_node_fail(const LsNode *node, const char *format, ...) LS_PRINTF(2, 
 const char *ls_shape_text(const LsTensor *x);
 
 /* For cases: an input with values drawn uniformly from [low, high) (integers for LS_I32) when the checker fills it; a
- * parameter likewise; a state likewise. */
+ * parameter likewise; a state likewise, which makes the case one of decoding alone. */
 LsTensor *ls_case_input(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low, double high, int rank,
@@ -122,8 +122,8 @@ LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low
 LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 
-/* A carry, with values likewise before the first step; its end and its gradient are checked too. Switches the graph to
- * parts. NULL while decoding, which has cases with states. */
+/* A carry, with values likewise before the first step. The case is checked twice: in a training graph of parts, to which
+ * this switches the graph, with the end and both gradients of the carry; and while decoding, where it is a state. */
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 

@@ -1,30 +1,6 @@
 /* Giving planned tensors their memory: parameters from the store, states shared or own, the rest from the arena. */
 #include "graph/graph_internal.h"
 
-#include <string.h>
-
-static LsTensor *shared_state(const LsGraph *from, const LsTensor *x)
-{
-    for (int i = 0; i < from->tensors; i++)
-        if (from->tensor[i]->role == LS_ROLE_STATE && strcmp(from->tensor[i]->name, x->name) == 0)
-            return from->tensor[i];
-    return NULL;
-}
-
-static LsStatus bind_state(LsGraph *g, LsTensor *x)
-{
-    if (g->states_of) {
-        const LsTensor *other = shared_state(g->states_of, x);
-        if (!other || other->count != x->count || other->dtype != x->dtype)
-            return ls_fail(LS_USAGE, "state %s: the graph to share with has none of this name and shape", x->name);
-        x->data = other->data;
-        return LS_OK;
-    }
-    g->tensor_plan[x->id].owns_data = true;
-    x->data = ls_alloc((size_t)ls_tensor_bytes(g, x));
-    return x->data ? LS_OK : LS_RESOURCE;
-}
-
 static LsStatus bind_param(LsGraph *g, LsTensor *x)
 {
     const LsParam *p = &g->params->list[x->param];
@@ -135,7 +111,7 @@ LsStatus ls_graph_bind(LsGraph *g)
         if (x->role == LS_ROLE_PARAM)
             LS_TRY(bind_param(g, x));
         else if (x->role == LS_ROLE_STATE)
-            LS_TRY(bind_state(g, x));
+            LS_TRY(ls_state_bind(g, x));
         else if (x->role == LS_ROLE_INPUT)
             LS_TRY(bind_input(g, x));
         else if (x->role == LS_ROLE_CARRY)
@@ -165,35 +141,4 @@ void ls_graph_refresh(LsGraph *g)
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor[i]->role == LS_ROLE_PARAM && g->tensor[i]->dtype != LS_I8)
             ls_tensor_set(g, g->tensor[i], g->params->value + g->params->list[g->tensor[i]->param].offset);
-}
-
-LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from)
-{
-    if (g->planned || !from->planned)
-        return ls_fail(LS_ERROR, "states are shared with a planned graph, before this one is planned");
-    g->states_of = from->states_of ? from->states_of : from;
-    return LS_OK;
-}
-
-int ls_graph_states(const LsGraph *g)
-{
-    int states = 0;
-    for (int i = 0; i < g->tensors; i++)
-        states += g->tensor[i]->role == LS_ROLE_STATE;
-    return states;
-}
-
-LsTensor *ls_graph_state(const LsGraph *g, int index)
-{
-    for (int i = 0; i < g->tensors; i++)
-        if (g->tensor[i]->role == LS_ROLE_STATE && index-- == 0)
-            return g->tensor[i];
-    return NULL;
-}
-
-void ls_graph_reset_states(LsGraph *g)
-{
-    for (int i = 0; i < g->tensors; i++)
-        if (g->tensor[i]->role == LS_ROLE_STATE)
-            memset(g->tensor[i]->data, 0, (size_t)ls_tensor_bytes(g, g->tensor[i]));
 }

@@ -200,6 +200,14 @@ LsTensor *ls_input(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
 
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim)
 {
+    if (g->options.mode == LS_TRAIN) {
+        g->state_refused = true;
+        ls_graph_fail(g, LS_USAGE,
+                      "state %s%s%s: a training graph keeps no state, through which its gradient would be lost: use "
+                      "ls_carry, which hands on the gradient",
+                      g->scope, g->scope[0] ? "." : "", name);
+        return &g->placeholder;
+    }
     LsTensor *x = leaf(g, name, LS_ROLE_STATE, dtype, rank, dim);
     x->end = x;
     return x;
@@ -219,6 +227,13 @@ LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
     x->needs_grad = g->options.mode == LS_TRAIN;
     ls_free(end);
     return x;
+}
+
+/* Does what has this name get a gradient (LsGraphOptions.learns)? */
+static bool learns(const LsGraph *g, const char *name)
+{
+    const char *prefix = g->options.learns;
+    return g->options.mode == LS_TRAIN && (!prefix || strncmp(name, prefix, strlen(prefix)) == 0);
 }
 
 LsTensor *ls_param(LsGraph *g, const char *name, LsInit init, int rank, const int64_t *dim)
@@ -242,7 +257,7 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
     x->param = ls_params_declare(g->params, full, init, flags, rank, dim);
     if (x->param < 0)
         return fail_build(g, LS_USAGE);
-    x->needs_grad = g->options.mode == LS_TRAIN;
+    x->needs_grad = learns(g, full);
     return x;
 }
 

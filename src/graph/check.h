@@ -1,5 +1,5 @@
 /* Checks of ops and whole models: gradients against finite differences in double; float builds at every instruction set
- * and number of threads against double; fast kernels against plain ones. Tests and `lockstep ops --check` call these.
+ * and number of threads against double; fast kernels against plain ones. Tests call these.
  */
 #ifndef LS_GRAPH_CHECK_H
 #define LS_GRAPH_CHECK_H
@@ -12,6 +12,7 @@ typedef struct LsSubject {
     bool (*build)(LsGraph *g, const void *self);
     const void *self;
     const char *name; /* for messages */
+    bool parts;       /* its training graphs see a part of each sequence: carries (ls_carry) are checked too */
 } LsSubject;
 
 /* Case `which` of an op: fills *subject and *self, which must live as long. False past the last case. */
@@ -26,9 +27,12 @@ bool ls_subject_of_case(const LsOp *op, int which, LsOpCase *self, LsSubject *su
  * Returns x. */
 LsTensor *ls_case_range(LsGraph *g, LsTensor *x, double low, double high);
 
-/* Gradients of a random projection of the results, in double, against central differences at up to `samples` elements
- * of every input and parameter; then that backward adds where it is told to. Everything unwritten is NaN. Subjects with
- * states (decoding) have no gradient: LS_OK. LS_ERROR with the worst element in the message where a difference exceeds
+/* A subject is checked in a training graph and, where it has states while decoding, in a graph that decodes; one that
+ * asks for a state in training too (ls_state, which training graphs refuse) while decoding alone.
+ *
+ * Gradients of a random projection of the results and of the ends of carries, in double, against central differences at
+ * up to `samples` elements of every input, parameter and start of a carry; then that backward adds where it is told to.
+ * Everything unwritten is NaN. LS_OK for a subject of decoding alone, which has no gradient. LS_ERROR with the worst element in the message where a difference exceeds
  * what central differences can tell. */
 LsStatus ls_check_gradient(const LsSubject *subject, int samples) LS_MUST_USE;
 

@@ -69,6 +69,7 @@ struct LsGraph {
 
     LsStatus failed;
     char *message;
+    bool state_refused; /* ls_state was asked for in a training graph */
     LsTensor placeholder;
 
     LsGraph *states_of;      /* shares this graph's states */
@@ -140,6 +141,9 @@ static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x)
 /* Element i of an array of this type, in this graph's precision. */
 double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i);
 void ls_set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value);
+
+/* states.c: gives a state its memory, or that of the graph whose states this one shares. */
+LsStatus ls_state_bind(LsGraph *g, LsTensor *x) LS_MUST_USE;
 
 /* Gives every tensor of a laid-out graph its memory. */
 LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;

@@ -31,9 +31,11 @@ static LsStatus mark_seeds(LsGraph *g)
             plan_of(g, g->kept[i].tensor)->active = true;
             any = true;
         }
+    const char *learns = g->options.learns;
     return any ? LS_OK
-               : ls_fail(LS_USAGE, "a training graph needs an output named \"%s\" that depends on a parameter",
-                         g->options.loss);
+               : ls_fail(LS_USAGE, "a training graph needs an output named \"%s\" that depends on a parameter%s%s%s",
+                         g->options.loss, learns ? " whose name begins with \"" : "", learns ? learns : "",
+                         learns ? "\"" : "");
 }
 
 static void mark_active(LsGraph *g)
@@ -75,8 +77,8 @@ static void mark_adds(LsGraph *g, bool *touched)
     }
 }
 
-/* Backward goes from the last node to the first, so after node n all parameters are final whose first use is n or
- * later. Offsets follow the order of declaration; the watermark is the lowest offset from which on every parameter is
+/* Backward goes from the last node to the first, so after node n all parameters are final whose first use by a node
+ * that has a gradient for them is n or later; parameters without such a node are never written. Offsets follow the order of declaration; the watermark is the lowest offset from which on every parameter is
  * final. */
 static LsStatus mark_ready(LsGraph *g)
 {
@@ -87,8 +89,8 @@ static LsStatus mark_ready(LsGraph *g)
     for (int i = 0; i <= count; i++)
         first[i] = g->nodes;
     for (int n = g->nodes - 1; n >= 0; n--)
-        for (int i = 0; i < g->node[n]->inputs; i++)
-            if (g->node[n]->in[i] && g->node[n]->in[i]->param >= 0)
+        for (int i = 0; i < g->node[n]->inputs && g->node_plan[n].active; i++)
+            if (((g->node[n]->want >> i) & 1u) && g->node[n]->in[i]->role == LS_ROLE_PARAM)
                 first[g->node[n]->in[i]->param] = n;
     for (int i = count - 1; i >= 0; i--)
         first[i] = first[i] < first[i + 1] ? first[i] : first[i + 1];

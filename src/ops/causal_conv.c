@@ -378,7 +378,7 @@ static bool cases(LsGraph *g, int which)
                  {1, 130, 33, 20, 2, true, false, true},
                  {2, 1, 36, 18, 4, true, true, true},
                  {2, 2, 18, 18, 4, false, true, false},
-                 {1, 9, 5, 5, 4, true, true, true},
+                 {1, 9, 5, 5, 4, true, false, true, true},
                  {2, 5, 9, 7, 4, true, false, true, true},
                  {1, 70, 20, 20, 3, false, false, false, true},
                  {1, 3, 3, 3, 4, true, false, true, true},

@@ -420,12 +420,12 @@ static bool cases(LsGraph *g, int which)
 {
     static const struct {
         int64_t streams, steps, channels, states, gate; /* gate: columns of z, 0 none */
-        enum { NONE, GIVEN, CARRY } state;
+        enum { NONE, CARRY } state;
         double steepest; /* the greatest A_log; where it is high, some states decay to nothing in a step */
-    } table[] = {{1, 1, 1, 1, 0, NONE},     {2, 5, 3, 4, 3, NONE},     {1, 33, 17, 3, 34, NONE},
-                 {2, 40, 5, 16, 10, NONE},  {1, 70, 35, 5, 0, NONE},   {1, 1200, 2, 2, 2, NONE},
-                 {3, 1, 18, 16, 36, GIVEN}, {2, 35, 20, 7, 20, GIVEN}, {1, 600, 3, 2, 0, GIVEN},
-                 {2, 35, 20, 7, 20, CARRY}, {1, 600, 3, 2, 0, CARRY},  {2, 70, 35, 9, 35, NONE, 5}};
+    } table[] = {{1, 1, 1, 1, 0, NONE},      {2, 5, 3, 4, 3, NONE},     {1, 33, 17, 3, 34, NONE},
+                 {2, 40, 5, 16, 10, NONE},   {1, 70, 35, 5, 0, NONE},   {1, 1200, 2, 2, 2, NONE},
+                 {3, 1, 18, 16, 36, CARRY},  {2, 35, 20, 7, 20, CARRY}, {1, 600, 3, 2, 0, CARRY},
+                 {2, 70, 35, 9, 35, NONE, 5}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
     int64_t b = table[which].streams, t = table[which].steps, e = table[which].channels, n = table[which].states;
@@ -438,11 +438,8 @@ static bool cases(LsGraph *g, int which)
     double steepest = table[which].steepest > 0 ? table[which].steepest : 2;
     LsTensor *a = ls_case_param(g, "A_log", LS_PRECISE, -1, steepest, 2, (int64_t[]){e, n});
     LsTensor *skip = ls_case_param(g, "D", LS_PRECISE, -1, 1, 1, &e);
-    LsTensor *state = NULL;
-    if (table[which].state == GIVEN)
-        state = ls_case_state(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e});
-    else if (table[which].state == CARRY)
-        state = ls_case_carry(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e});
+    LsTensor *state =
+        table[which].state == CARRY ? ls_case_carry(g, "h", LS_ACC, -1, 1, 3, (int64_t[]){b, n, e}) : NULL;
     ls_selective_scan(g, u, delta, bias, a, bc, skip, z, state);
     return true;
 }
