@@ -1,7 +1,7 @@
 # The kernels of dense products in vectors of any width are compiled from one source for each instruction set; the table
 # in src/gemm/kernels.def names them.
 set(LOCKSTEP_LEVEL_SOURCES)
-foreach(name simd_f32 simd_f32_pack simd_f32_tile skinny_simd)
+foreach(name packed_simd simd_f32 simd_f32_pack simd_f32_tile skinny_simd)
   list(APPEND LOCKSTEP_LEVEL_SOURCES ${PROJECT_SOURCE_DIR}/src/gemm/${name}.c)
 endforeach()
 set(LOCKSTEP_LEVEL_OBJECTS)

@@ -1,0 +1,50 @@
+/* Many small products with one B, as recurrent layers have them at every step: B is packed once, the rows of A are
+ * written by the caller where the kernel wants them, and each product is done on the calling thread.
+ *
+ *     const LsPackedKernel *p = ls_packed_kernel(LS_GEMM_FLOAT32);
+ *     p->pack(&(LsPackedSource){.type = LS_GEMM_FLOAT32, .data = w, .stride = k, .transposed = true}, 0, k, 0, 32, b);
+ *     store 32 elements of row i from column j on at p->left_at(a, k, i, j), j a multiple of LS_PACKED_COLUMNS;
+ *     p->multiply(a, 0, rows, k, b, 32, c, 32, false);
+ *
+ * Each element of C is one sum over k in an order that depends on k and the kernel alone: the same bits however the
+ * rows and columns are cut. */
+#ifndef LS_GEMM_PACKED_H
+#define LS_GEMM_PACKED_H
+
+#include "gemm/gemm.h"
+
+enum {
+    LS_PACKED_COLUMNS = 32, /* of a packed block at most, and elements of A that lie beside each other */
+    LS_PACKED_ROWS = 32     /* a product begins at a multiple of it, and has no more rows */
+};
+
+/* B: (k, n), or (n, k) if transposed; stride elements from row to row. */
+typedef struct LsPackedSource {
+    LsGemmType type;
+    const void *data;
+    int64_t stride;
+    bool transposed;
+} LsPackedSource;
+
+typedef struct LsPackedKernel {
+    /* Elements of A are bfloat16; else they are float, double for LS_GEMM_FLOAT64. */
+    bool left_bfloat16;
+    int64_t (*left_bytes)(int64_t rows, int64_t k);
+    /* Where LS_PACKED_COLUMNS elements of A from `column` on lie beside each other. The memory must be zero where no
+     * element was written. */
+    void *(*left_at)(void *a, int64_t k, int64_t row, int64_t column);
+    int64_t (*block_bytes)(int64_t k);
+    /* Rows from `from` on, k of them, and columns from `column` on of B into a block; both aligned to LS_ALIGN. */
+    void (*pack)(const LsPackedSource *b, int64_t from, int64_t k, int64_t column, int64_t columns, void *block);
+    /* C: (rows, columns) = or, with add, += rows of A from `row` on times a block. C is float, or double. */
+    void (*multiply)(const void *a, int64_t row, int64_t rows, int64_t k, const void *block, int64_t columns, void *c,
+                     int64_t ldc, bool add);
+} LsPackedKernel;
+
+/* The kernel for operands of this type at the instruction set in use. */
+const LsPackedKernel *ls_packed_kernel(LsGemmType type);
+
+/* Panels of bfloat16 pairs; NULL where the machine has no instructions for them. */
+const LsPackedKernel *ls_packed_panels(void);
+
+#endif
