@@ -284,7 +284,7 @@ static LsStatus write_file(const LsImagesSettings *o, Job *job, int sources, cha
         return ls_message_status();
     LsStatus status = end_writer(&writer, write_pictures(job, &writer));
     if (status == LS_OK) {
-        json_t *notes = json_pack("{s:s?, s:s?, s:I}", "validation_file", o->validation_file, "test_file", o->test,
+        json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->validation_file, "test_file", o->test,
                                   "skipped_files_that_are_no_pictures",
                                   (json_int_t)(job->train.skipped + job->validation.skipped + job->test.skipped));
         status = ls_sealed_write_notes(writer.file, describe(job, &writer), notes, sources, source);

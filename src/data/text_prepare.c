@@ -7,8 +7,7 @@
 #include <math.h>
 #include <string.h>
 
-#define WINDOW ((int64_t)4 << 20)   /* bytes of text tokenized at a time */
-#define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
+#define WINDOW ((int64_t)4 << 20) /* bytes of text tokenized at a time */
 
 static void unmap(LsCorpusPart *part, int parts)
 {
@@ -140,15 +139,19 @@ LsTokenizer *ls_text_tokenizer(LsSealed *file)
     return tokenizer;
 }
 
-static LsTokenizer *make_tokenizer(const LsTextSettings *settings, const LsCorpusPart *part, int parts)
+static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const Split *train, const LsCorpusPart *part,
+                                     int parts)
 {
-    if (!settings->like)
-        return ls_tokenizer_new_parts(settings->tokenizer, part, parts,
-                                      settings->vocabulary ? settings->vocabulary : GPT2_FOLDER);
-    LsSealed *file = ls_sealed_open(settings->like, "text", LS_DATA, NULL);
-    LsTokenizer *tokenizer = file ? ls_text_tokenizer(file) : NULL;
-    if (file)
-        ls_sealed_close(file);
+    LsCorpusPart *training = ls_alloc_array(train->pieces, sizeof *training);
+    if (!training)
+        return NULL;
+    for (int i = 0; i < train->pieces; i++) {
+        const Piece *piece = &train->piece[i]; /* starts where its file does */
+        training[i] = (LsCorpusPart){piece->part->name, piece->part->text, piece->to};
+    }
+    LsTokenizer *tokenizer =
+        ls_tokenizer_choose(&settings->tokens, NULL, training, train->pieces, part, parts, "tokenizer");
+    ls_free(training);
     return tokenizer;
 }
 
@@ -214,8 +217,7 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
     }
     for (int i = 0; i < parts; i++)
         LS_TRY_CLEANUP(ls_raw_map(i < sources ? source[i] : settings->validation_file, &part[i]));
-    tokenizer = make_tokenizer(settings, part, parts);
-    if (!tokenizer) {
+    if (settings->tokens.like && !(tokenizer = choose_tokenizer(settings, &train, part, parts))) {
         status = ls_message_status();
         goto cleanup;
     }
@@ -223,10 +225,14 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
         status = ls_fail(LS_USAGE, "%s is the text held out and the output at once", output);
         goto cleanup;
     }
-    bool whole_characters = strcmp(ls_tokenizer_kind(tokenizer), "bytes") != 0;
+    bool whole_characters = strcmp(tokenizer ? ls_tokenizer_kind(tokenizer) : settings->tokens.tokenizer, "bytes") != 0;
     LS_TRY_CLEANUP(divide(part, sources, apart ? 0 : settings->validation, whole_characters, &train, &validation));
     if (apart)
         add_piece(&validation, &part[sources], 0, part[sources].bytes);
+    if (!tokenizer && !(tokenizer = choose_tokenizer(settings, &train, part, parts))) {
+        status = ls_message_status();
+        goto cleanup;
+    }
     LS_TRY_CLEANUP(write_file(output, tokenizer, &train, &validation, sources, source));
     ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens,
            (long long)validation.tokens, (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));
