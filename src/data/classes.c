@@ -100,7 +100,8 @@ static int by_number(const void *a, const void *b)
     return one != other ? (one > other) - (one < other) : by_text(a, b); /* "1" and "01" */
 }
 
-LsStatus ls_classes_sort(LsClasses *classes)
+/* Sorts and fixes the list; indices given before are void. */
+static LsStatus sort_classes(LsClasses *classes)
 {
     bool numbers = classes->count > 0;
     for (int i = 0; i < classes->count; i++) {
@@ -111,6 +112,25 @@ LsStatus ls_classes_sort(LsClasses *classes)
     qsort(classes->name, (size_t)classes->count, sizeof *classes->name, numbers ? by_number : by_text);
     classes->fixed = true;
     return classes->slots ? index_classes(classes, classes->slots) : LS_OK;
+}
+
+LsStatus ls_classes_sort_labels(LsClasses *classes, int32_t *label, int64_t labels)
+{
+    int count = classes->count;
+    char **name = ls_alloc_array(count, sizeof *name);
+    int32_t *moved = ls_alloc_array(count, sizeof *moved);
+    LsStatus status = name && moved ? LS_OK : LS_RESOURCE;
+    for (int i = 0; i < count && status == LS_OK; i++)
+        name[i] = classes->name[i];
+    if (status == LS_OK)
+        status = sort_classes(classes);
+    for (int i = 0; i < count && status == LS_OK; i++)
+        moved[i] = ls_classes_find(classes, (LsSpan){name[i], (int64_t)strlen(name[i])});
+    for (int64_t i = 0; i < labels && status == LS_OK; i++)
+        label[i] = moved[label[i]];
+    ls_free(name);
+    ls_free(moved);
+    return status;
 }
 
 json_t *ls_classes_json(const LsClasses *classes)

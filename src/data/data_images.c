@@ -323,7 +323,7 @@ static LsStatus add_split(LsSealed *file, const char *split, const json_t *class
     int32_t *label = NULL;
     int64_t count = 0;
     snprintf(name, sizeof name, "%s/labels", split);
-    LS_TRY(ls_numbers_read(file, name, (int64_t)json_array_size(classes), &label, &count));
+    LS_TRY(ls_numbers_read(file, name, 0, (int64_t)json_array_size(classes), &label, &count));
     snprintf(name, sizeof name, "%s_samples", split);
     json_object_set_new(object, name, json_integer(label ? count : 0));
     if (label) {

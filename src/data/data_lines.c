@@ -16,7 +16,7 @@ static const LsSetting settings[] = {
     LS_SETTING_STRING(LsLinesSettings, classes, NULL,
                       "labels that may occur, with commas, in the order of their numbers; of files: the class of each "
                       "(default: all labels of the sources, sorted; of files from their names)"),
-    LS_TOKENIZER_SETTINGS(LsLinesSettings, tokens, "words"),
+    LS_TOKENIZER_SETTINGS(LsLinesSettings, tokens, "words", "split"),
     LS_SETTING_FLOAT(LsLinesSettings, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
     LS_SETTING_INT(LsLinesSettings, seed, "1", 0, 1e15, "of the choice of samples held out"),
     LS_SETTING_STRING(LsLinesSettings, validation_file, NULL,
@@ -33,26 +33,6 @@ typedef struct Job {
 
 /* ---- Reading ----------------------------------------------------------------------------------------------------- */
 
-/* Numbers the classes in sorted order, and the samples of the training part with them. */
-static LsStatus sort_classes(LsClasses *classes, LsTokens *label)
-{
-    int count = classes->count;
-    char **name = ls_alloc_array(count, sizeof *name);
-    int32_t *moved = ls_alloc_array(count, sizeof *moved);
-    LsStatus status = name && moved ? LS_OK : LS_RESOURCE;
-    for (int i = 0; i < count && status == LS_OK; i++)
-        name[i] = classes->name[i];
-    if (status == LS_OK)
-        status = ls_classes_sort(classes);
-    for (int i = 0; i < count && status == LS_OK; i++)
-        moved[i] = ls_classes_find(classes, (LsSpan){name[i], (int64_t)strlen(name[i])});
-    for (int64_t i = 0; i < label->count && status == LS_OK; i++)
-        label->id[i] = moved[label->id[i]];
-    ls_free(name);
-    ls_free(moved);
-    return status;
-}
-
 static LsStatus read_parts(const LsLinesSettings *o, int sources, char *const *source, const char *output, Job *job)
 {
     LsLabelled *train = &job->part[LS_SPLIT_TRAIN];
@@ -65,7 +45,7 @@ static LsStatus read_parts(const LsLinesSettings *o, int sources, char *const *s
     if (train->texts.count == 0)
         return ls_fail(LS_DATA, "%s: has no samples", source[0]);
     if (!o->classes && strcmp(o->format, "files") != 0)
-        LS_TRY(sort_classes(&job->classes, &train->label));
+        LS_TRY(ls_classes_sort_labels(&job->classes, train->label.id, train->label.count));
     job->classes.fixed = true;
     LS_TRY(ls_labelled_read(o, &job->classes, &job->part[LS_SPLIT_VALIDATION]));
     LS_TRY(ls_labelled_read(o, &job->classes, &job->part[LS_SPLIT_TEST]));
@@ -181,7 +161,7 @@ static LsStatus add_split(LsSealed *file, const char *split, const json_t *class
     int32_t *label = NULL;
     int64_t count = 0, texts = 0;
     snprintf(name, sizeof name, "%s/labels", split);
-    LS_TRY(ls_numbers_read(file, name, (int64_t)json_array_size(classes), &label, &count));
+    LS_TRY(ls_numbers_read(file, name, 0, (int64_t)json_array_size(classes), &label, &count));
     snprintf(name, sizeof name, "%s_samples", split);
     json_object_set_new(object, name, json_integer(label ? count : 0));
     if (!label)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 static const LsSetting settings[] = {
-    LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes"),
+    LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes", "split"),
     LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
                      "share of the text held out for validation, from its end"),
     LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file held out instead"),

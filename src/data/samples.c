@@ -4,6 +4,7 @@
 #include "data/utf8.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,36 @@ LsStatus ls_held_out_new(double wanted, int64_t seed, int64_t samples, LsHeldOut
 bool ls_is_held_out(const LsHeldOut *held_out, int64_t sample)
 {
     return held_out->held > 0 && ls_permute(held_out->key, held_out->samples, sample) < held_out->held;
+}
+
+LsStatus ls_split_choose(LsSealed *file, const char *wanted, const char *array, LsSplit *split, bool *exists)
+{
+    bool held_out = strcmp(wanted, "held-out") == 0;
+    int which = held_out ? LS_SPLIT_VALIDATION : 0;
+    while (which < LS_SPLITS && !held_out && strcmp(wanted, ls_split_names[which]) != 0)
+        which++;
+    if (which == LS_SPLITS)
+        return ls_fail(LS_USAGE, "%s: there is no split '%s'; there are train, validation, test, held-out",
+                       ls_sealed_path(file), wanted);
+    for (;;) {
+        char name[64];
+        LsFileType type;
+        int rank = 0;
+        int64_t dim[LS_SEALED_RANK] = {0};
+        snprintf(name, sizeof name, "%s/%s", ls_split_names[which], array);
+        LS_TRY(ls_sealed_shape(file, name, exists, &type, &rank, dim));
+        *split = (LsSplit)which;
+        if (*exists || !held_out || which == LS_SPLIT_TRAIN)
+            return LS_OK;
+        which = LS_SPLIT_TRAIN;
+    }
+}
+
+int64_t ls_shuffled(uint64_t key, int64_t samples, int64_t sample)
+{
+    uint32_t block[4];
+    ls_philox(key, 0, (uint64_t)(sample / samples), block);
+    return ls_permute((uint64_t)block[1] << 32 | block[0], samples, sample % samples);
 }
 
 /* ---- Writing numbers --------------------------------------------------------------------------------------------- */
@@ -158,7 +189,7 @@ static LsStatus read_array(LsSealed *file, const char *name, LsFileType *type, v
     return status;
 }
 
-LsStatus ls_numbers_read(LsSealed *file, const char *name, int64_t below, int32_t **value, int64_t *count)
+LsStatus ls_numbers_read(LsSealed *file, const char *name, int64_t low, int64_t below, int32_t **value, int64_t *count)
 {
     LsFileType type;
     void *data = NULL;
@@ -171,9 +202,9 @@ LsStatus ls_numbers_read(LsSealed *file, const char *name, int64_t below, int32_
     for (int64_t i = 0; *value && i < *count && status == LS_OK; i++) {
         int64_t number = number_at(type, data, i);
         (*value)[i] = (int32_t)number;
-        if (number < 0 || number >= below)
-            status = ls_fail(LS_DATA, "%s: %s[%lld] is %lld, outside 0 to %lld", ls_sealed_path(file), name,
-                             (long long)i, (long long)number, (long long)below - 1);
+        if (number < low || number >= below)
+            status = ls_fail(LS_DATA, "%s: %s[%lld] is %lld, outside %lld to %lld", ls_sealed_path(file), name,
+                             (long long)i, (long long)number, (long long)low, (long long)below - 1);
     }
     ls_free(data);
     if (*value && status == LS_OK)

@@ -31,6 +31,14 @@ typedef struct LsHeldOut {
 LsStatus ls_held_out_new(double wanted, int64_t seed, int64_t samples, LsHeldOut *held_out) LS_MUST_USE;
 bool ls_is_held_out(const LsHeldOut *held_out, int64_t sample);
 
+/* "train", "validation", "test"; "held-out" is the validation split of a file that has one, else the training split.
+ * *exists false where there is none; array: one that every split has. LS_USAGE where it is none of them. */
+LsStatus ls_split_choose(LsSealed *file, const char *wanted, const char *array, LsSplit *split,
+                         bool *exists) LS_MUST_USE;
+
+/* Which sample stands at place `sample` of the endless stream: epochs in an order of their own each. */
+int64_t ls_shuffled(uint64_t key, int64_t samples, int64_t sample);
+
 /* ---- Numbers of any length --------------------------------------------------------------------------------------- */
 
 /* A one-dimensional array of whole numbers that grows; NULL with a message. */
@@ -46,8 +54,9 @@ LsStatus ls_numbers_end(LsNumbers *numbers, LsStatus status) LS_MUST_USE;
 LsFileType ls_id_type(int64_t vocabulary);
 
 /* An array of whole numbers of any type and one dimension, the caller's to ls_free; NULL and LS_OK where there is none.
- * LS_DATA where a number is outside 0 .. below - 1, with its place. */
-LsStatus ls_numbers_read(LsSealed *file, const char *name, int64_t below, int32_t **value, int64_t *count) LS_MUST_USE;
+ * LS_DATA where a number is outside low .. below - 1, with its place. */
+LsStatus ls_numbers_read(LsSealed *file, const char *name, int64_t low, int64_t below, int32_t **value,
+                         int64_t *count) LS_MUST_USE;
 /* Offsets of texts in an array of `total`: ascending, from 0 to total; count + 1 of them. */
 LsStatus ls_offsets_read(LsSealed *file, const char *name, int64_t total, int64_t **offset, int64_t *count) LS_MUST_USE;
 
@@ -91,8 +100,9 @@ int ls_classes_add(LsClasses *classes, LsSpan name);
 int ls_classes_find(const LsClasses *classes, LsSpan name);
 /* From "negative,positive", in that order, and fixed. */
 LsStatus ls_classes_from_list(LsClasses *classes, const char *list) LS_MUST_USE;
-/* Sorts them (as numbers where all are whole numbers) and fixes the list; indices given before are void. */
-LsStatus ls_classes_sort(LsClasses *classes) LS_MUST_USE;
+/* Numbers them in sorted order (as numbers where all are whole numbers), fixes the list, and renumbers label:
+ * (labels). */
+LsStatus ls_classes_sort_labels(LsClasses *classes, int32_t *label, int64_t labels) LS_MUST_USE;
 json_t *ls_classes_json(const LsClasses *classes);
 void ls_classes_free(LsClasses *classes);
 

@@ -92,11 +92,18 @@ LsStatus ls_text_writer_encode(LsTextWriter *writer, const LsTexts *texts, int64
     return LS_OK;
 }
 
-LsStatus ls_text_writer_add(LsTextWriter *writer)
+LsStatus ls_text_writer_add_ids(LsTextWriter *writer)
 {
     writer->total += writer->tokens.count;
-    LS_TRY(ls_numbers_add(writer->ids, writer->tokens.id, writer->tokens.count));
-    return ls_numbers_add_one(writer->offsets, writer->total);
+    return ls_numbers_add(writer->ids, writer->tokens.id, writer->tokens.count);
+}
+
+LsStatus ls_text_writer_end_text(LsTextWriter *writer) { return ls_numbers_add_one(writer->offsets, writer->total); }
+
+LsStatus ls_text_writer_add(LsTextWriter *writer)
+{
+    LS_TRY(ls_text_writer_add_ids(writer));
+    return ls_text_writer_end_text(writer);
 }
 
 LsStatus ls_text_writer_end(LsTextWriter *writer, LsStatus status)

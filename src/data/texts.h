@@ -19,8 +19,7 @@ LsStatus ls_texts_add(LsTexts *texts, LsSpan text, const LsLines *lines) LS_MUST
 LsStatus ls_texts_add_copy(LsTexts *texts, LsSpan text, const LsLines *lines) LS_MUST_USE;
 void ls_texts_free(LsTexts *texts);
 
-/* A split's texts as tokens: /NAME (ids one after another) and /NAME_offsets (N + 1), or ids alone of a text where it
- * is written into the arrays of somebody else. */
+/* A split's texts as tokens: /NAME (ids one after another) and /NAME_offsets (N + 1). */
 typedef struct LsTextWriter {
     const LsTokenizer *tokenizer;
     LsNumbers *ids, *offsets;
@@ -32,8 +31,10 @@ LsStatus ls_text_writer_open(LsTextWriter *writer, LsSealed *file, const char *s
                              const LsTokenizer *tokenizer) LS_MUST_USE;
 /* Encodes texts[at] into writer->tokens; LS_DATA with file and line where it cannot be, or has no tokens. */
 LsStatus ls_text_writer_encode(LsTextWriter *writer, const LsTexts *texts, int64_t at) LS_MUST_USE;
-/* Writes what was encoded last. */
+/* Writes what was encoded last, as a text; or as a piece of one that ls_text_writer_end_text ends. */
 LsStatus ls_text_writer_add(LsTextWriter *writer) LS_MUST_USE;
+LsStatus ls_text_writer_add_ids(LsTextWriter *writer) LS_MUST_USE;
+LsStatus ls_text_writer_end_text(LsTextWriter *writer) LS_MUST_USE;
 LsStatus ls_text_writer_end(LsTextWriter *writer, LsStatus status) LS_MUST_USE; /* as ls_numbers_end */
 
 /* ---- What prepare's options name --------------------------------------------------------------------------------- */

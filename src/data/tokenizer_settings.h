@@ -1,7 +1,7 @@
 /* The options of `prepare` that say how text becomes tokens: the same for every kind of data set that holds text.
  *
  *     typedef struct Settings { LsTokenizerSettings tokens; ... } Settings;
- *     static const LsSetting settings[] = {LS_TOKENIZER_SETTINGS(Settings, tokens, "words"), ..., {0}};
+ *     static const LsSetting settings[] = {LS_TOKENIZER_SETTINGS(Settings, tokens, "words", "split"), ..., {0}};
  */
 #ifndef LS_DATA_TOKENIZER_SETTINGS_H
 #define LS_DATA_TOKENIZER_SETTINGS_H
@@ -27,7 +27,7 @@ extern const char ls_tokenizer_choices[];
 
 #define LS_TOKENIZER_ROW(S, member, field) #field, .offset = offsetof(S, member.field)
 
-#define LS_TOKENIZER_SETTINGS(S, member, kind)                                                                         \
+#define LS_TOKENIZER_SETTINGS(S, member, kind, marks)                                                                  \
     {LS_TOKENIZER_ROW(S, member, tokenizer), .type = LS_SETTING_TYPE_CHOICE, .fallback = kind,                         \
      .choices = LS_TOKENIZER_CHOICES, .help = "how text becomes tokens"},                                              \
         {LS_TOKENIZER_ROW(S, member, vocabulary), .type = LS_SETTING_TYPE_STRING,                                      \
@@ -45,7 +45,7 @@ extern const char ls_tokenizer_choices[];
         {LS_TOKENIZER_ROW(S, member, lowercase), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                    \
          .help = "tokenizer words: capital letters count as small ones"},                                              \
     {                                                                                                                  \
-        LS_TOKENIZER_ROW(S, member, punctuation), .type = LS_SETTING_TYPE_CHOICE, .fallback = "split",                 \
+        LS_TOKENIZER_ROW(S, member, punctuation), .type = LS_SETTING_TYPE_CHOICE, .fallback = marks,                   \
                                                   .choices = "split|attached|drop",                                    \
                                                   .help = "tokenizer words: punctuation and symbols are words of one " \
                                                           "character, stay in words, or are left out"                  \
