@@ -117,14 +117,15 @@ static void test_bad_sources(void)
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &folder, output), LS_DATA, "is not a regular file");
     ASSERT_FAILS(prepare("characters", 0.1, 2, (char *[]){good, malformed}, output), LS_DATA,
                  "malformed.txt: line 2, byte 9: malformed UTF-8");
-    ASSERT_FAILS(prepare("words", 0.1, 1, &good, output), LS_DATA, "no tokenizer 'words'");
+    ASSERT_FAILS(prepare("wordss", 0.1, 1, &good, output), LS_DATA, "no tokenizer 'wordss'");
     ASSERT_FAILS(prepare("bytes", 0.9, 1, (char *[]){write_file("one.txt", "1", 1)}, output), LS_DATA,
                  "cannot be held out");
     ASSERT_FAILS(prepare("bytes", 0.1, 0, NULL, output), LS_USAGE, "at least one");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &good, harness_path("no-such-folder/out.h5")), LS_DATA, "no-such-folder");
-    LsTextSettings settings = {.tokenizer = "gpt2", .vocabulary = (char *)(uintptr_t)harness_path("nowhere")};
+    LsTextSettings settings = {
+        .tokens = {.tokenizer = "gpt2", .vocabulary = (char *)(uintptr_t)harness_path("nowhere")}};
     ASSERT_FAILS(ls_text_prepare(&settings, 1, &good, output), LS_DATA, "datasets/gpt2-bpe.sh");
-    LsTextSettings onto = {.tokenizer = "bytes", .validation_file = good};
+    LsTextSettings onto = {.tokens = {.tokenizer = "bytes"}, .validation_file = good};
     ASSERT_FAILS(ls_text_prepare(&onto, 1, &good, good), LS_USAGE, "the output at once");
     CU_ASSERT_FALSE(ls_file_exists(output));
     DIR *entries = opendir(harness_folder()); /* and no temporary file stays */

@@ -255,7 +255,7 @@ static void test_open(void)
     ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_DATA, "has another tokenizer");
     /* another text with the first one's vocabulary */
     char *other = write_file("other.txt", "cccccccccccc", 12);
-    LsTextSettings like = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters};
+    LsTextSettings like = {.tokens = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters}};
     ASSERT_OK(ls_text_prepare(&like, 1, &other, second));
     config.data.path = (char *)(uintptr_t)characters;
     config.data.validation_path = (char *)(uintptr_t)second;
@@ -265,7 +265,7 @@ static void test_open(void)
     ls_source_free(validation);
     ASSERT_FAILS(ls_text_prepare(&like, 1, (char *[]){write_file("x.txt", "abcx", 4)}, second), LS_DATA,
                  "x.txt: line 1, byte 3: the character");
-    LsTextSettings apart = {.tokenizer = "characters", .validation = 0.5, .validation_file = other};
+    LsTextSettings apart = {.tokens = {.tokenizer = "characters"}, .validation = 0.5, .validation_file = other};
     ASSERT_OK(ls_text_prepare(&apart, 1, &text, second));
     CU_ASSERT_EQUAL(tokens_of(second, "train/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
     CU_ASSERT_EQUAL(tokens_of(second, "validation/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);

@@ -23,8 +23,8 @@ static inline char *write_file(const char *name, const char *text, int64_t bytes
 static inline LsStatus prepare(const char *tokenizer, double validation, int sources, char *const *source,
                                const char *output)
 {
-    LsTextSettings settings = {
-        .tokenizer = (char *)(uintptr_t)tokenizer, .validation = validation, .vocabulary = SMALL};
+    LsTextSettings settings = {.tokens = {.tokenizer = (char *)(uintptr_t)tokenizer, .vocabulary = SMALL},
+                               .validation = validation};
     return ls_text_prepare(&settings, sources, source, output);
 }
 

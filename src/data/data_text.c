@@ -4,20 +4,11 @@
 
 #include <string.h>
 
-#define TOKENIZER(name) "|" #name
-static const char tokenizers[] =
-#include "data/tokenizers.def"
-    ;
-#undef TOKENIZER
-
 static const LsSetting settings[] = {
-    LS_SETTING_CHOICE(LsTextSettings, tokenizer, "bytes", tokenizers + 1, "how text becomes tokens"),
+    LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes", "split"),
     LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
                      "share of the text held out for validation, from its end"),
     LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file held out instead"),
-    LS_SETTING_STRING(LsTextSettings, vocabulary, NULL,
-                      "folder with the files of a gpt2 vocabulary (default: data/gpt2-bpe)"),
-    LS_SETTING_STRING(LsTextSettings, like, NULL, "a text data set (.h5) whose tokenizer is used"),
     {0}};
 
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)

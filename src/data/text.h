@@ -10,15 +10,14 @@
 #define LS_DATA_TEXT_H
 
 #include "data/data.h"
+#include "data/tokenizer_settings.h"
 
 #define LS_TEXT_VERSION 1
 
 typedef struct LsTextSettings {
-    char *tokenizer;       /* kind */
+    LsTokenizerSettings tokens;
     double validation;     /* share of the text's bytes held out, from its end */
     char *validation_file; /* held out instead; NULL */
-    char *vocabulary;      /* folder of a gpt2 vocabulary; NULL: data/gpt2-bpe */
-    char *like;            /* data set whose tokenizer is used; NULL */
 } LsTextSettings;
 
 /* Joins the sources in their order and writes the data set. Where the tokenizer has an end token it stands between

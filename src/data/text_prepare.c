@@ -1,59 +1,18 @@
 /* Preparing text: raw files, mapped into memory, through a tokenizer, window by window, into a sealed file. */
 #include "data/text.h"
 
+#include "data/samples.h"
 #include "data/tokenizer_kind.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
-#define WINDOW ((int64_t)4 << 20)   /* bytes of text tokenized at a time */
-#define CHUNK ((int64_t)1 << 16)    /* tokens a chunk of the file */
-#define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
-
-/* ---- Raw files --------------------------------------------------------------------------------------------------- */
-
-static LsStatus map_file(const char *path, LsCorpusPart *part)
-{
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        LsStatus status = ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return status;
-    }
-    void *text = NULL;
-    LsStatus status = LS_OK;
-    if (!S_ISREG(st.st_mode))
-        status = ls_fail(LS_DATA, "%s: is not a regular file; name the text files one by one", path);
-    else if (st.st_size == 0)
-        status = ls_fail(LS_DATA, "%s: is empty", path);
-    else if ((text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-        status = ls_fail(LS_DATA, "%s: cannot be read: %s", path, strerror(errno));
-    close(fd);
-    if (status != LS_OK)
-        return status;
-    (void)madvise(text, (size_t)st.st_size, MADV_SEQUENTIAL);
-    *part = (LsCorpusPart){path, text, (int64_t)st.st_size};
-    return LS_OK;
-}
-
-static bool is_same_file(const char *a, const char *b)
-{
-    struct stat one, other;
-    return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
-}
+#define WINDOW ((int64_t)4 << 20) /* bytes of text tokenized at a time */
 
 static void unmap(LsCorpusPart *part, int parts)
 {
     for (int i = 0; part && i < parts; i++)
-        if (part[i].text)
-            munmap((void *)(uintptr_t)part[i].text, (size_t)part[i].bytes);
+        ls_raw_unmap(&part[i]);
 }
 
 /* ---- Splits ------------------------------------------------------------------------------------------------------ */
@@ -106,46 +65,8 @@ static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool w
 
 /* ---- Tokens ------------------------------------------------------------------------------------------------------ */
 
-typedef struct Writer {
-    LsSealedStream *stream;
-    LsFileType type;
-    void *narrow; /* a window's tokens in the file's type */
-    int64_t room;
-} Writer;
-
-static LsFileType token_type(int64_t vocabulary)
-{
-    return vocabulary <= 256 ? LS_FILE_UINT8 : vocabulary <= 65536 ? LS_FILE_UINT16 : LS_FILE_INT32;
-}
-
-static LsStatus write_tokens(Writer *writer, const LsTokens *tokens)
-{
-    if (tokens->count > writer->room) {
-        ls_free(writer->narrow);
-        writer->room = tokens->count + tokens->count / 4;
-        writer->narrow = ls_alloc_array(writer->room, sizeof(int32_t));
-        if (!writer->narrow) {
-            writer->room = 0;
-            return LS_RESOURCE;
-        }
-    }
-    const void *data = tokens->id;
-    if (writer->type == LS_FILE_UINT8) {
-        uint8_t *to = writer->narrow;
-        for (int64_t i = 0; i < tokens->count; i++)
-            to[i] = (uint8_t)tokens->id[i];
-        data = to;
-    } else if (writer->type == LS_FILE_UINT16) {
-        uint16_t *to = writer->narrow;
-        for (int64_t i = 0; i < tokens->count; i++)
-            to[i] = (uint16_t)tokens->id[i];
-        data = to;
-    }
-    return ls_sealed_append(writer->stream, data, tokens->count);
-}
-
 /* One piece, window by window; *tokens is emptied after each. */
-static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece, Writer *writer, LsTokens *tokens,
+static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece, LsNumbers *writer, LsTokens *tokens,
                                int64_t *count)
 {
     LsStatus status = LS_OK;
@@ -166,7 +87,7 @@ static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece,
         at += used;
         window = used > 0 ? WINDOW : 2 * window; /* a single word longer than the window */
         *count += tokens->count;
-        status = write_tokens(writer, tokens);
+        status = ls_numbers_add(writer, tokens->id, tokens->count);
         tokens->count = 0;
     }
     ls_encoder_free(encoder);
@@ -176,9 +97,8 @@ static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece,
 static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer *tokenizer, Split *split)
 {
     LsTokens tokens = {0};
-    Writer writer = {.type = token_type(ls_tokenizer_vocabulary(tokenizer))};
-    writer.stream = ls_sealed_stream(file, name, writer.type, CHUNK);
-    if (!writer.stream)
+    LsNumbers *writer = ls_numbers_new(file, name, ls_id_type(ls_tokenizer_vocabulary(tokenizer)));
+    if (!writer)
         return ls_message_status();
     LsStatus status = LS_OK;
     for (int i = 0; i < split->pieces && status == LS_OK; i++) {
@@ -188,12 +108,10 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
                 tokens.id[tokens.count++] = (int32_t)ls_tokenizer_end(tokenizer);
         }
         if (status == LS_OK)
-            status = tokenize_piece(tokenizer, &split->piece[i], &writer, &tokens, &split->tokens);
+            status = tokenize_piece(tokenizer, &split->piece[i], writer, &tokens, &split->tokens);
     }
-    LsStatus ended = ls_sealed_end(writer.stream);
     ls_free(tokens.id);
-    ls_free(writer.narrow);
-    return status != LS_OK ? status : ended;
+    return ls_numbers_end(writer, status);
 }
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
@@ -221,15 +139,19 @@ LsTokenizer *ls_text_tokenizer(LsSealed *file)
     return tokenizer;
 }
 
-static LsTokenizer *make_tokenizer(const LsTextSettings *settings, const LsCorpusPart *part, int parts)
+static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const Split *train, const LsCorpusPart *part,
+                                     int parts)
 {
-    if (!settings->like)
-        return ls_tokenizer_new_parts(settings->tokenizer, part, parts,
-                                      settings->vocabulary ? settings->vocabulary : GPT2_FOLDER);
-    LsSealed *file = ls_sealed_open(settings->like, "text", LS_DATA, NULL);
-    LsTokenizer *tokenizer = file ? ls_text_tokenizer(file) : NULL;
-    if (file)
-        ls_sealed_close(file);
+    LsCorpusPart *training = ls_alloc_array(train->pieces, sizeof *training);
+    if (!training)
+        return NULL;
+    for (int i = 0; i < train->pieces; i++) {
+        const Piece *piece = &train->piece[i]; /* starts where its file does */
+        training[i] = (LsCorpusPart){piece->part->name, piece->part->text, piece->to};
+    }
+    LsTokenizer *tokenizer =
+        ls_tokenizer_choose(&settings->tokens, NULL, training, train->pieces, part, parts, "tokenizer");
+    ls_free(training);
     return tokenizer;
 }
 
@@ -294,20 +216,23 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
         goto cleanup;
     }
     for (int i = 0; i < parts; i++)
-        LS_TRY_CLEANUP(map_file(i < sources ? source[i] : settings->validation_file, &part[i]));
-    tokenizer = make_tokenizer(settings, part, parts);
-    if (!tokenizer) {
+        LS_TRY_CLEANUP(ls_raw_map(i < sources ? source[i] : settings->validation_file, &part[i]));
+    if (settings->tokens.like && !(tokenizer = choose_tokenizer(settings, &train, part, parts))) {
         status = ls_message_status();
         goto cleanup;
     }
-    if (apart && is_same_file(output, settings->validation_file)) {
+    if (apart && ls_is_same_file(output, settings->validation_file)) {
         status = ls_fail(LS_USAGE, "%s is the text held out and the output at once", output);
         goto cleanup;
     }
-    bool whole_characters = strcmp(ls_tokenizer_kind(tokenizer), "bytes") != 0;
+    bool whole_characters = strcmp(tokenizer ? ls_tokenizer_kind(tokenizer) : settings->tokens.tokenizer, "bytes") != 0;
     LS_TRY_CLEANUP(divide(part, sources, apart ? 0 : settings->validation, whole_characters, &train, &validation));
     if (apart)
         add_piece(&validation, &part[sources], 0, part[sources].bytes);
+    if (!tokenizer && !(tokenizer = choose_tokenizer(settings, &train, part, parts))) {
+        status = ls_message_status();
+        goto cleanup;
+    }
     LS_TRY_CLEANUP(write_file(output, tokenizer, &train, &validation, sources, source));
     ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens,
            (long long)validation.tokens, (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));

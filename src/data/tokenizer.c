@@ -1,5 +1,6 @@
 /* What all tokenizers share: the list, JSON, whole texts, folders. */
 #include "data/tokenizer_kind.h"
+#include "data/utf8.h"
 
 #include "io/file.h"
 
@@ -25,6 +26,7 @@ const char *ls_tokenizer_kind_summary(const LsTokenizerKind *kind) { return kind
 const char *ls_tokenizer_kind(const LsTokenizer *tokenizer) { return tokenizer->kind->name; }
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer) { return tokenizer->vocabulary; }
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer) { return tokenizer->end; }
+int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer) { return tokenizer->begin > 0 ? tokenizer->begin : -1; }
 
 static const LsTokenizerKind *find_kind(const char *name)
 {
@@ -39,13 +41,25 @@ static const LsTokenizerKind *find_kind(const char *name)
     return NULL;
 }
 
-LsTokenizer *ls_tokenizer_new_parts(const char *kind_name, const LsCorpusPart *part, int parts, const char *folder)
+LsTokenizer *ls_tokenizer_make(const char *kind_name, const LsCorpusPart *part, int parts,
+                               const LsTokenizerOptions *options)
 {
     const LsTokenizerKind *kind = find_kind(kind_name);
     LsTokenizer *tokenizer = NULL;
-    if (!kind || kind->make(part, parts, folder, &tokenizer) != LS_OK)
+    if (!kind || kind->make(part, parts, options, &tokenizer) != LS_OK)
         return NULL;
     return tokenizer;
+}
+
+LsTokenizer *ls_tokenizer_new_parts(const char *kind, const LsCorpusPart *part, int parts, const char *folder)
+{
+    return ls_tokenizer_make(kind, part, parts, &(LsTokenizerOptions){.folder = folder});
+}
+
+bool ls_tokenizer_kind_is_closed(const char *name)
+{
+    const LsTokenizerKind *kind = find_kind(name);
+    return kind && kind->closed;
 }
 
 LsTokenizer *ls_tokenizer_new(const char *kind, const char *corpus, int64_t bytes, const char *folder)
@@ -191,6 +205,18 @@ LsStatus ls_encoder_fail(const LsEncoder *encoder, const char *text, int64_t at,
     va_end(arguments);
     return ls_fail(LS_DATA, "line %lld, byte %lld: %s", (long long)(encoder->line + ls_count_lines(text, at)),
                    (long long)(encoder->offset + at), message);
+}
+
+LsStatus ls_encoder_fail_malformed(const LsEncoder *place, const char *text, int64_t bytes, int64_t at)
+{
+    uint32_t code;
+    if (ls_utf8_decode(text + at, bytes - at, &code) < 0)
+        return ls_encoder_fail(place, text, at, "malformed UTF-8: the text ends inside a character");
+    return ls_encoder_fail(
+        place, text, at,
+        "malformed UTF-8: no character starts with the byte 0x%02X here; convert the file to UTF-8 (iconv), or use the "
+        "tokenizer bytes",
+        (unsigned char)text[at]);
 }
 
 LsEncoder *ls_encoder_new(const LsTokenizer *tokenizer)

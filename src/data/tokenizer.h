@@ -1,4 +1,4 @@
-/* Text to token ids and back: bytes, characters, GPT-2's byte-pair encoding. One file each in src/data, one line each
+/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding. One file each in src/data, one line each
  * in tokenizers.def.
  *
  *     LsTokenizer *tokenizer = ls_tokenizer_new("gpt2", NULL, 0, "data/gpt2-bpe");
@@ -28,6 +28,17 @@ typedef struct LsCorpusPart {
 } LsCorpusPart;
 LsTokenizer *ls_tokenizer_new_parts(const char *kind, const LsCorpusPart *part, int parts, const char *folder);
 
+/* And with all that a kind may be asked for. "words" (the most frequent words of the corpus, after <pad>, <unk>, <s> and
+ * </s>) takes what stands below `folder`. */
+typedef struct LsTokenizerOptions {
+    const char *folder;
+    int64_t words, least;    /* at most so many words, 0: all; that occur so many times */
+    bool lowercase;          /* texts are brought to small letters first */
+    const char *punctuation; /* "split" (NULL), "attached", "drop" */
+} LsTokenizerOptions;
+LsTokenizer *ls_tokenizer_make(const char *kind, const LsCorpusPart *part, int parts,
+                               const LsTokenizerOptions *options);
+
 /* Everything needed to make it again, as JSON text; stored in data sets and checkpoints. The caller frees the text. */
 char *ls_tokenizer_to_json(const LsTokenizer *tokenizer);
 LsTokenizer *ls_tokenizer_from_json(const char *json);
@@ -37,6 +48,10 @@ const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
 /* id that ends a text, -1 if it has none; encode never gives it */
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
+/* id that begins a text, -1 if it has none; encode never gives it */
+int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer);
+/* Whether a character that the corpus lacked is an error for it. */
+bool ls_tokenizer_kind_is_closed(const char *kind);
 
 /* Whether the id stands for a token: a vocabulary may have holes. */
 bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id);

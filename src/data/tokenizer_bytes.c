@@ -4,9 +4,9 @@
 
 #include <string.h>
 
-static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer)
+static LsStatus make(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer)
 {
-    (void)part, (void)parts, (void)folder;
+    (void)part, (void)parts, (void)options;
     LsTokenizer *made = ls_alloc(sizeof *made);
     if (!made)
         return LS_RESOURCE;

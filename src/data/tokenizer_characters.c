@@ -43,19 +43,6 @@ static LsStatus new_from_codes(const uint32_t *code, int64_t count, LsTokenizer 
     return LS_OK;
 }
 
-/* The message for bytes at text[at] that are no character. */
-static LsStatus fail_malformed(const LsEncoder *place, const char *text, int64_t bytes, int64_t at)
-{
-    uint32_t code;
-    if (ls_utf8_decode(text + at, bytes - at, &code) < 0)
-        return ls_encoder_fail(place, text, at, "malformed UTF-8: the text ends inside a character");
-    return ls_encoder_fail(
-        place, text, at,
-        "malformed UTF-8: no character starts with the byte 0x%02X here; convert the file to UTF-8 (iconv), or use the "
-        "tokenizer bytes",
-        (unsigned char)text[at]);
-}
-
 /* Marks the characters of one part of the corpus in seen: (LS_CODE_POINTS). */
 static LsStatus mark(const LsCorpusPart *part, unsigned char *seen)
 {
@@ -64,7 +51,7 @@ static LsStatus mark(const LsCorpusPart *part, unsigned char *seen)
         uint32_t code;
         int length = ls_utf8_decode(part->text + at, part->bytes - at, &code);
         if (length <= 0) {
-            LsStatus status = fail_malformed(&place, part->text, part->bytes, at);
+            LsStatus status = ls_encoder_fail_malformed(&place, part->text, part->bytes, at);
             return part->name ? ls_fail_in(status, "%s", part->name) : status;
         }
         seen[code] = 1;
@@ -73,9 +60,9 @@ static LsStatus mark(const LsCorpusPart *part, unsigned char *seen)
     return LS_OK;
 }
 
-static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer)
+static LsStatus make(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer)
 {
-    (void)folder;
+    (void)options;
     LsStatus status = LS_OK;
     int64_t count = 0;
     unsigned char *seen = ls_alloc(LS_CODE_POINTS);
@@ -155,7 +142,7 @@ static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool l
         if (length < 0 && !last)
             break;
         if (length <= 0)
-            return fail_malformed(encoder, text, bytes, at);
+            return ls_encoder_fail_malformed(encoder, text, bytes, at);
         int32_t found = code < characters->codes ? characters->id[code] : -1;
         if (found < 0)
             return ls_encoder_fail(encoder, text, at,
@@ -184,6 +171,7 @@ static LsStatus write_folder(const LsTokenizer *tokenizer, const char *folder)
 const LsTokenizerKind ls_tokenizer_kind_characters = {
     .name = "characters",
     .summary = "one token a Unicode character, those that occur in the text; UTF-8",
+    .closed = true,
     .make = make,
     .describe = describe,
     .parse = parse,

@@ -218,8 +218,9 @@ static const char *token(const LsTokenizer *tokenizer, int64_t id, char *room, i
 
 /* ---- Making one -------------------------------------------------------------------------------------------------- */
 
-static LsStatus make(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer)
+static LsStatus make(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer)
 {
+    const char *folder = options->folder;
     (void)part, (void)parts;
     Gpt2 *gpt2 = NULL;
     if (!folder)

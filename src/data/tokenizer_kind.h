@@ -11,6 +11,7 @@
 struct LsTokenizer {
     const LsTokenizerKind *kind;
     int64_t vocabulary, end;
+    int64_t begin; /* id that begins a text; 0: none (no kind's first id does) */
 };
 
 struct LsEncoder {
@@ -21,8 +22,10 @@ struct LsEncoder {
 
 struct LsTokenizerKind {
     const char *name, *summary;
-    /* As ls_tokenizer_new_parts. */
-    LsStatus (*make)(const LsCorpusPart *part, int parts, const char *folder, LsTokenizer **tokenizer);
+    /* Texts may hold no character that the corpus lacks: then the corpus is all there is, not the training part alone. */
+    bool closed;
+    /* As ls_tokenizer_make. */
+    LsStatus (*make)(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer);
     /* The JSON object that ls_tokenizer_to_json writes, without "kind", and back. describe: NULL when out of memory. */
     json_t *(*describe)(const LsTokenizer *tokenizer);
     LsStatus (*parse)(const json_t *object, LsTokenizer **tokenizer);
@@ -46,6 +49,9 @@ struct LsTokenizerKind {
 /* LS_DATA with the place of text[at] in the whole text before the message. */
 LsStatus ls_encoder_fail(const LsEncoder *encoder, const char *text, int64_t at, const char *format, ...)
     LS_PRINTF(4, 5);
+
+/* The same for bytes at text[at] that are no character of UTF-8. */
+LsStatus ls_encoder_fail_malformed(const LsEncoder *encoder, const char *text, int64_t bytes, int64_t at);
 
 /* Lines in text[0 .. bytes). */
 int64_t ls_count_lines(const char *text, int64_t bytes);

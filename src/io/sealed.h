@@ -76,6 +76,10 @@ LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int 
  * open at once. */
 typedef struct LsSealedStream LsSealedStream;
 LsSealedStream *ls_sealed_stream(LsSealed *file, const char *name, LsFileType type, int64_t chunk);
+/* The same of an array whose shape is known before, contiguous; written in the order of its elements. Where
+ * some are missing at the end the file cannot be committed. */
+LsSealedStream *ls_sealed_stream_shape(LsSealed *file, const char *name, LsFileType type, int rank, const int64_t *dim);
+/* count: elements; of an array of several dimensions whole rows of its first. */
 LsStatus ls_sealed_append(LsSealedStream *stream, const void *data, int64_t count) LS_MUST_USE;
 LsStatus ls_sealed_end(LsSealedStream *stream) LS_MUST_USE;
 

@@ -8,7 +8,7 @@
 
 #define CHECKSUM "xxh3-128"
 
-static hid_t file_type(LsFileType type)
+hid_t ls_sealed_type(LsFileType type)
 {
     switch (type) {
     case LS_FILE_FLOAT32:
@@ -27,7 +27,7 @@ static hid_t file_type(LsFileType type)
     return H5I_INVALID_HID;
 }
 
-static size_t element_bytes(LsFileType type)
+size_t ls_sealed_element_bytes(LsFileType type)
 {
     static const size_t bytes[] = {[LS_FILE_FLOAT32] = 4, [LS_FILE_UINT8] = 1, [LS_FILE_UINT16] = 2,
                                    [LS_FILE_INT32] = 4,   [LS_FILE_INT64] = 8, [LS_FILE_UINT64] = 8};
@@ -44,7 +44,7 @@ static hid_t checksum_type(void)
     return H5I_INVALID_HID;
 }
 
-static bool write_checksum(hid_t array, const char *digest)
+bool ls_sealed_write_checksum(hid_t array, const char *digest)
 {
     hid_t type = checksum_type(), space = H5Screate(H5S_SCALAR);
     hid_t attribute = H5Acreate2(array, CHECKSUM, type, space, H5P_DEFAULT, H5P_DEFAULT);
@@ -79,7 +79,7 @@ static hid_t make_space(int rank, const int64_t *dim)
     return H5Screate_simple(rank, size, NULL);
 }
 
-static hid_t make_array(LsSealed *file, const char *name, LsFileType type, hid_t space, int64_t count, int64_t chunk)
+hid_t ls_sealed_make_array(LsSealed *file, const char *name, LsFileType type, hid_t space, int64_t count, int64_t chunk)
 {
     hid_t links = H5Pcreate(H5P_LINK_CREATE), creation = H5Pcreate(H5P_DATASET_CREATE), array = H5I_INVALID_HID;
     bool good = links >= 0 && creation >= 0 && H5Pset_create_intermediate_group(links, 1) >= 0 &&
@@ -89,7 +89,7 @@ static hid_t make_array(LsSealed *file, const char *name, LsFileType type, hid_t
     if (good && chunk > 0 && count > 0)
         good = H5Pset_chunk(creation, 1, (hsize_t[]){(hsize_t)(chunk < count ? chunk : count)}) >= 0;
     if (good)
-        array = H5Dcreate2(file->h5, name, file_type(type), space, links, creation, H5P_DEFAULT);
+        array = H5Dcreate2(file->h5, name, ls_sealed_type(type), space, links, creation, H5P_DEFAULT);
     if (links >= 0)
         H5Pclose(links);
     if (creation >= 0)
@@ -104,95 +104,18 @@ LsStatus ls_sealed_write(LsSealed *file, const char *name, LsFileType type, int 
     int64_t count = 1;
     for (int i = 0; i < rank; i++)
         count *= dim[i];
-    ls_digest_text(data, count * (int64_t)element_bytes(type), digest);
+    ls_digest_text(data, count * (int64_t)ls_sealed_element_bytes(type), digest);
     hid_t space = make_space(rank, dim);
-    hid_t array = space < 0 ? H5I_INVALID_HID : make_array(file, name, type, space, count, chunk);
+    hid_t array = space < 0 ? H5I_INVALID_HID : ls_sealed_make_array(file, name, type, space, count, chunk);
     bool good = array >= 0;
     if (good && count > 0)
-        good = H5Dwrite(array, file_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
-    good = good && write_checksum(array, digest);
+        good = H5Dwrite(array, ls_sealed_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0;
+    good = good && ls_sealed_write_checksum(array, digest);
     if (array >= 0)
         good = H5Dclose(array) >= 0 && good;
     if (space >= 0)
         H5Sclose(space);
     return good && !file->disk->error ? LS_OK : ls_sealed_fail(file, "write %s", name);
-}
-
-/* ---- Writing piece by piece ------------------------------------------------------------------------------------ */
-
-struct LsSealedStream {
-    LsSealed *file;
-    char *name;
-    LsFileType type;
-    hid_t array;
-    int64_t count;
-    XXH3_state_t *digest;
-};
-
-static void free_stream(LsSealedStream *stream)
-{
-    if (stream->array >= 0)
-        H5Dclose(stream->array);
-    XXH3_freeState(stream->digest);
-    ls_free(stream->name);
-    ls_free(stream);
-}
-
-LsSealedStream *ls_sealed_stream(LsSealed *file, const char *name, LsFileType type, int64_t chunk)
-{
-    LsSealedStream *stream = ls_alloc(sizeof *stream);
-    if (!stream)
-        return NULL;
-    *stream = (LsSealedStream){
-        .file = file, .name = ls_strdup(name), .type = type, .array = H5I_INVALID_HID, .digest = XXH3_createState()};
-    if (!stream->name || !stream->digest || XXH3_128bits_reset(stream->digest) == XXH_ERROR) {
-        free_stream(stream);
-        ls_fail(LS_RESOURCE, "out of memory for writing %s", name);
-        return NULL;
-    }
-    hid_t space = H5Screate_simple(1, (hsize_t[]){0}, (hsize_t[]){H5S_UNLIMITED});
-    if (space >= 0) {
-        stream->array = make_array(file, name, type, space, chunk, chunk);
-        H5Sclose(space);
-    }
-    if (stream->array < 0) {
-        ls_sealed_fail(file, "make %s", name);
-        free_stream(stream);
-        return NULL;
-    }
-    return stream;
-}
-
-LsStatus ls_sealed_append(LsSealedStream *stream, const void *data, int64_t count)
-{
-    if (count == 0)
-        return LS_OK;
-    hsize_t start = (hsize_t)stream->count, size = (hsize_t)count, total = start + size;
-    hid_t space = H5I_INVALID_HID, memory = H5Screate_simple(1, &size, NULL);
-    bool good = memory >= 0 && H5Dset_extent(stream->array, &total) >= 0 &&
-                (space = H5Dget_space(stream->array)) >= 0 &&
-                H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) >= 0 &&
-                H5Dwrite(stream->array, file_type(stream->type), memory, space, H5P_DEFAULT, data) >= 0;
-    if (space >= 0)
-        H5Sclose(space);
-    if (memory >= 0)
-        H5Sclose(memory);
-    if (!good || stream->file->disk->error)
-        return ls_sealed_fail(stream->file, "write %s", stream->name);
-    XXH3_128bits_update(stream->digest, data, (size_t)count * element_bytes(stream->type));
-    stream->count += count;
-    return LS_OK;
-}
-
-LsStatus ls_sealed_end(LsSealedStream *stream)
-{
-    char digest[LS_DIGEST_TEXT];
-    ls_digest_format(XXH3_128bits_digest(stream->digest), digest);
-    LsStatus status = LS_OK;
-    if (!write_checksum(stream->array, digest) || stream->file->disk->error)
-        status = ls_sealed_fail(stream->file, "write %s", stream->name);
-    free_stream(stream);
-    return status;
 }
 
 /* ---- Reading --------------------------------------------------------------------------------------------------- */
@@ -228,7 +151,7 @@ static bool get_type(hid_t array, LsFileType *type)
     hid_t stored = H5Dget_type(array);
     bool found = false;
     for (int i = LS_FILE_FLOAT32; i <= LS_FILE_UINT64 && !found; i++)
-        if (stored >= 0 && H5Tequal(stored, file_type((LsFileType)i)) > 0) {
+        if (stored >= 0 && H5Tequal(stored, ls_sealed_type((LsFileType)i)) > 0) {
             *type = (LsFileType)i;
             found = true;
         }
@@ -301,13 +224,13 @@ LsStatus ls_sealed_read(LsSealed *file, const char *name, LsFileType type, int64
     if (get_count(array) != count)
         status = ls_fail(file->code, "%s: %s has %lld elements where %lld were expected", file->path, name,
                          (long long)get_count(array), (long long)count);
-    else if ((count > 0 && H5Dread(array, file_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) ||
+    else if ((count > 0 && H5Dread(array, ls_sealed_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, data) < 0) ||
              !read_checksum(array, expected))
         status = ls_sealed_fail(file, "read %s", name);
     H5Dclose(array);
     if (status != LS_OK)
         return status;
-    ls_digest_text(data, count * (int64_t)element_bytes(type), digest);
+    ls_digest_text(data, count * (int64_t)ls_sealed_element_bytes(type), digest);
     if (strcmp(digest, expected) != 0)
         return ls_fail(file->code, "%s: damaged: array %s differs from its checksum", file->path, name);
     return LS_OK;
@@ -328,7 +251,7 @@ LsStatus ls_sealed_read_part(LsSealed *file, const char *name, LsFileType type, 
         space = H5Dget_space(array);
         memory = H5Screate_simple(1, &size, NULL);
         if (space < 0 || memory < 0 || H5Sselect_hyperslab(space, H5S_SELECT_SET, &start, NULL, &size, NULL) < 0 ||
-            H5Dread(array, file_type(type), memory, space, H5P_DEFAULT, data) < 0)
+            H5Dread(array, ls_sealed_type(type), memory, space, H5P_DEFAULT, data) < 0)
             status = ls_sealed_fail(file, "read a part of %s", name);
     }
     if (memory >= 0)
@@ -410,7 +333,7 @@ static LsStatus add_extent(void *self, const char *name)
     bool good = array >= 0 && get_type(array, &type) && read_checksum(array, e->expected);
     if (good) {
         haddr_t at = H5Dget_offset(array);
-        e->bytes = get_count(array) * (int64_t)element_bytes(type);
+        e->bytes = get_count(array) * (int64_t)ls_sealed_element_bytes(type);
         e->offset = at == HADDR_UNDEF && e->bytes > 0 ? -1 : (int64_t)at;
         e->name = ls_strdup(name);
     }
@@ -441,7 +364,7 @@ static LsStatus check_chunked(LsSealed *file, const Extent *e)
     LsStatus status = data && state ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for checking %s", e->name);
     if (state)
         XXH3_128bits_reset(state);
-    int64_t size = (int64_t)element_bytes(type);
+    int64_t size = (int64_t)ls_sealed_element_bytes(type);
     for (int64_t at = 0; status == LS_OK && at < dim[0]; at += piece / size) {
         int64_t count = dim[0] - at < piece / size ? dim[0] - at : piece / size;
         status = ls_sealed_read_part(file, e->name, type, at, count, data);

@@ -1,4 +1,4 @@
-/* What sealed.c (the file) and sealed_array.c (what is in it) share. */
+/* What sealed.c (the file), sealed_array.c and sealed_stream.c (what is in it) share. */
 #ifndef LS_IO_SEALED_INTERNAL_H
 #define LS_IO_SEALED_INTERNAL_H
 
@@ -30,5 +30,15 @@ void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT])
 
 /* The same of a file from `offset` to offset + count. -1 with errno where it cannot be read. */
 int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT]);
+
+/* ---- sealed_array.c ---------------------------------------------------------------------------------------------- */
+
+hid_t ls_sealed_type(LsFileType type);
+size_t ls_sealed_element_bytes(LsFileType type);
+
+/* A new array, its groups with it; chunk 0: contiguous. count: its elements, at most which a chunk has. */
+hid_t ls_sealed_make_array(LsSealed *file, const char *name, LsFileType type, hid_t space, int64_t count,
+                           int64_t chunk);
+bool ls_sealed_write_checksum(hid_t array, const char *digest);
 
 #endif

@@ -1,0 +1,199 @@
+/* Labels and texts as a kind of data set: preparing and describing. */
+#include "data/lines.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const LsSetting settings[] = {
+    LS_SETTING_CHOICE(
+        LsLinesSettings, format, "auto", "auto|tsv|jsonl|files",
+        "of the sources: columns between tabs, JSON objects a line, or files of one class each with a text "
+        "a line; auto: jsonl by the name's ending, else tsv"),
+    LS_SETTING_STRING(LsLinesSettings, label, NULL,
+                      "where the label stands: column number from 1, or a name in the first line (default 1); jsonl: "
+                      "name of the member (default label)"),
+    LS_SETTING_STRING(LsLinesSettings, text, NULL, "the same of the text (default 2; jsonl: text)"),
+    LS_SETTING_STRING(LsLinesSettings, classes, NULL,
+                      "labels that may occur, with commas, in the order of their numbers; of files: the class of each "
+                      "(default: all labels of the sources, sorted; of files from their names)"),
+    LS_TOKENIZER_SETTINGS(LsLinesSettings, tokens, "words", "split"),
+    LS_SETTING_FLOAT(LsLinesSettings, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
+    LS_SETTING_INT(LsLinesSettings, seed, "1", 0, 1e15, "of the choice of samples held out"),
+    LS_SETTING_STRING(LsLinesSettings, validation_file, NULL,
+                      "files held out for validation instead, with commas between them"),
+    LS_SETTING_STRING(LsLinesSettings, test, NULL, "files of the test part, with commas between them"),
+    {0}};
+
+typedef struct Job {
+    LsLabelled part[LS_SPLITS]; /* as the options name them: of the first, some samples are held out */
+    LsClasses classes;
+    LsHeldOut held_out;
+    LsTokenizer *tokenizer;
+} Job;
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+static LsStatus read_parts(const LsLinesSettings *o, int sources, char *const *source, const char *output, Job *job)
+{
+    LsLabelled *train = &job->part[LS_SPLIT_TRAIN];
+    LS_TRY(ls_raw_files_open(&train->raw, sources, source));
+    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_VALIDATION].raw, o->validation_file, output));
+    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_TEST].raw, o->test, output));
+    if (o->classes)
+        LS_TRY(ls_classes_from_list(&job->classes, o->classes));
+    LS_TRY(ls_labelled_read(o, &job->classes, train));
+    if (train->texts.count == 0)
+        return ls_fail(LS_DATA, "%s: has no samples", source[0]);
+    if (!o->classes && strcmp(o->format, "files") != 0)
+        LS_TRY(ls_classes_sort_labels(&job->classes, train->label.id, train->label.count));
+    job->classes.fixed = true;
+    LS_TRY(ls_labelled_read(o, &job->classes, &job->part[LS_SPLIT_VALIDATION]));
+    LS_TRY(ls_labelled_read(o, &job->classes, &job->part[LS_SPLIT_TEST]));
+    return ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, train->texts.count, &job->held_out);
+}
+
+/* The vocabulary is of the texts that are trained on. */
+static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
+{
+    int64_t trainings = 0, alls = 0, room = 0;
+    for (int split = 0; split < LS_SPLITS; split++)
+        room += job->part[split].texts.count;
+    LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
+    if (training && all) {
+        for (int split = 0; split < LS_SPLITS; split++)
+            for (int64_t i = 0; i < job->part[split].texts.count; i++) {
+                all[alls++] = job->part[split].texts.text[i];
+                if (split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i))
+                    training[trainings++] = job->part[split].texts.text[i];
+            }
+        job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
+    }
+    ls_free(training);
+    ls_free(all);
+    return job->tokenizer ? LS_OK : ls_message_status();
+}
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+/* The samples of a part that are, or are not, held out; all where held_out is NULL. */
+static LsStatus write_samples(LsTextWriter *writer, LsNumbers *labels, const LsLabelled *part,
+                              const LsHeldOut *held_out, bool held)
+{
+    for (int64_t i = 0; i < part->texts.count; i++) {
+        if (held_out && ls_is_held_out(held_out, i) != held)
+            continue;
+        LS_TRY(ls_text_writer_encode(writer, &part->texts, i));
+        LS_TRY(ls_text_writer_add(writer));
+        LS_TRY(ls_numbers_add_one(labels, part->label.id[i]));
+    }
+    return LS_OK;
+}
+
+static LsStatus write_split(LsSealed *file, Job *job, LsSplit split)
+{
+    char name[64];
+    bool held = split == LS_SPLIT_VALIDATION && job->held_out.held > 0;
+    const LsLabelled *part = held ? &job->part[LS_SPLIT_TRAIN] : &job->part[split];
+    if (part->texts.count == 0)
+        return LS_OK;
+    LsTextWriter writer = {0};
+    snprintf(name, sizeof name, "%s/labels", ls_split_names[split]);
+    LsNumbers *labels = ls_numbers_new(file, name, LS_FILE_INT32);
+    LsStatus status =
+        labels ? ls_text_writer_open(&writer, file, ls_split_names[split], "ids", job->tokenizer) : ls_message_status();
+    if (status == LS_OK)
+        status = write_samples(&writer, labels, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
+    status = ls_numbers_end(labels, status);
+    return ls_text_writer_end(&writer, status);
+}
+
+static LsStatus write_file(const LsLinesSettings *o, Job *job, int sources, char *const *source, const char *output)
+{
+    LsSealed *file = ls_sealed_create(output, "lines", LS_LINES_VERSION, LS_DATA);
+    if (!file)
+        return ls_message_status();
+    LsStatus status = LS_OK;
+    int64_t blank = 0;
+    for (int split = 0; split < LS_SPLITS && status == LS_OK; split++) {
+        status = write_split(file, job, (LsSplit)split);
+        blank += job->part[split].blank;
+    }
+    if (status == LS_OK) {
+        json_t *info = json_pack("{s:s, s:o, s:o}", "kind", "lines", "classes", ls_classes_json(&job->classes),
+                                 "tokenizer", ls_tokenizer_object(job->tokenizer));
+        json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->validation_file, "test_file", o->test,
+                                  "skipped_empty_lines", (json_int_t)blank);
+        status = ls_sealed_write_notes(file, info, notes, sources, source);
+    }
+    if (status == LS_OK)
+        return ls_sealed_commit(file);
+    ls_sealed_discard(file);
+    return status;
+}
+
+LsStatus ls_lines_prepare(const LsLinesSettings *o, int sources, char *const *source, const char *output)
+{
+    if (sources < 1)
+        return ls_fail(LS_USAGE, "prepare lines needs at least one file");
+    Job job = {0};
+    LsStatus status = read_parts(o, sources, source, output, &job);
+    if (status == LS_OK)
+        status = choose_tokenizer(&o->tokens, &job);
+    if (status == LS_OK)
+        status = write_file(o, &job, sources, source, output);
+    for (int split = 0; split < LS_SPLITS; split++)
+        ls_labelled_free(&job.part[split]);
+    ls_classes_free(&job.classes);
+    ls_tokenizer_free(job.tokenizer);
+    return status;
+}
+
+static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
+{
+    return ls_lines_prepare(table, sources, source, output);
+}
+
+/* ---- Describing -------------------------------------------------------------------------------------------------- */
+
+static LsStatus add_split(LsSealed *file, const char *split, const json_t *classes, json_t *object)
+{
+    char name[64];
+    int32_t *label = NULL;
+    int64_t count = 0, texts = 0;
+    snprintf(name, sizeof name, "%s/labels", split);
+    LS_TRY(ls_numbers_read(file, name, 0, (int64_t)json_array_size(classes), &label, &count));
+    snprintf(name, sizeof name, "%s_samples", split);
+    json_object_set_new(object, name, json_integer(label ? count : 0));
+    if (!label)
+        return LS_OK;
+    snprintf(name, sizeof name, "%s_by_class", split);
+    json_object_set_new(object, name, ls_describe_classes(label, count, classes));
+    ls_free(label);
+    LS_TRY(ls_describe_texts(file, split, "ids", object, &texts));
+    return texts == count ? LS_OK
+                          : ls_fail(LS_DATA, "%s: has %lld texts and %lld labels in %s", ls_sealed_path(file),
+                                    (long long)texts, (long long)count, split);
+}
+
+static LsStatus inspect(LsSealed *file, json_t *object)
+{
+    json_t *info = NULL;
+    LS_TRY(ls_sealed_check_version(file, LS_LINES_VERSION));
+    LS_TRY(ls_sealed_read_json(file, "info", &info));
+    const json_t *classes = json_object_get(info, "classes");
+    LsStatus status = ls_describe_tokenizer(file, "tokenizer", object);
+    json_object_set_new(object, "classes", json_integer((json_int_t)json_array_size(classes)));
+    for (int split = 0; split < LS_SPLITS && status == LS_OK; split++)
+        status = add_split(file, ls_split_names[split], classes, object);
+    json_decref(info);
+    return status == LS_OK ? ls_describe_preparation(file, object) : status;
+}
+
+const LsDataKind ls_data_kind_lines = {
+    .name = "lines",
+    .summary = "a label and a text a line: TSV, JSON lines, or a file a class",
+    .settings = settings,
+    .settings_bytes = sizeof(LsLinesSettings),
+    .prepare = prepare,
+    .inspect = inspect,
+};

@@ -1,0 +1,72 @@
+/* The tokenizer that the options of `prepare` ask for. */
+#include "data/tokenizer_settings.h"
+
+#include "data/samples.h"
+#include "data/text.h"
+
+#include <string.h>
+
+#define TOKENIZER(name) "|" #name
+const char ls_tokenizer_choices[] =
+#include "data/tokenizers.def"
+    ;
+#undef TOKENIZER
+
+#define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
+
+json_t *ls_tokenizer_object(const LsTokenizer *tokenizer)
+{
+    char *text = ls_tokenizer_to_json(tokenizer);
+    json_t *object = text ? json_loads(text, 0, NULL) : NULL;
+    ls_free(text);
+    return object;
+}
+
+LsTokenizer *ls_tokenizer_from_object(const json_t *object)
+{
+    char *text = json_dumps(object, JSON_COMPACT);
+    LsTokenizer *tokenizer = NULL;
+    if (text)
+        tokenizer = ls_tokenizer_from_json(text);
+    else
+        ls_fail(LS_DATA, "there is no tokenizer");
+    free(text);
+    return tokenizer;
+}
+
+LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role)
+{
+    json_t *info = NULL;
+    if (strcmp(ls_sealed_kind(file), "text") == 0)
+        return ls_text_tokenizer(file);
+    if (ls_sealed_read_json(file, "info", &info) != LS_OK)
+        return NULL;
+    const json_t *object = json_object_get(info, role);
+    LsTokenizer *tokenizer = object ? ls_tokenizer_from_object(object) : NULL;
+    if (!object)
+        ls_fail(LS_DATA, "%s: has no %s", ls_sealed_path(file), role);
+    else if (!tokenizer)
+        ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
+    json_decref(info);
+    return tokenizer;
+}
+
+LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
+                                 int trainings, const LsCorpusPart *all, int alls, const char *role)
+{
+    kind = kind ? kind : settings->tokenizer;
+    if (!settings->like) {
+        LsTokenizerOptions options = {.folder = settings->vocabulary ? settings->vocabulary : GPT2_FOLDER,
+                                      .words = settings->words,
+                                      .least = settings->least,
+                                      .lowercase = settings->lowercase,
+                                      .punctuation = settings->punctuation};
+        bool closed = ls_tokenizer_kind_is_closed(kind);
+        return ls_tokenizer_make(kind, closed ? all : training, closed ? alls : trainings, &options);
+    }
+    LsSealed *file = ls_sealed_open(settings->like, NULL, LS_DATA, NULL);
+    LsTokenizer *tokenizer = file ? ls_sealed_tokenizer(file, role) : NULL;
+    if (file)
+        ls_sealed_close(file);
+    return tokenizer;
+}

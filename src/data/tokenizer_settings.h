@@ -1,0 +1,67 @@
+/* The options of `prepare` that say how text becomes tokens: the same for every kind of data set that holds text.
+ *
+ *     typedef struct Settings { LsTokenizerSettings tokens; ... } Settings;
+ *     static const LsSetting settings[] = {LS_TOKENIZER_SETTINGS(Settings, tokens, "words", "split"), ..., {0}};
+ */
+#ifndef LS_DATA_TOKENIZER_SETTINGS_H
+#define LS_DATA_TOKENIZER_SETTINGS_H
+
+#include "data/tokenizer.h"
+#include "io/sealed.h"
+#include "lockstep/settings.h"
+
+#include <jansson.h>
+
+typedef struct LsTokenizerSettings {
+    char *tokenizer;  /* kind */
+    char *vocabulary; /* folder of a gpt2 vocabulary; NULL: data/gpt2-bpe */
+    char *like;       /* data set whose tokenizer is used; NULL */
+    int64_t words, least;
+    bool lowercase;
+    char *punctuation;
+} LsTokenizerSettings;
+
+/* "bytes|characters|...", from the list of tokenizers; the first sign is cut off. */
+extern const char ls_tokenizer_choices[];
+#define LS_TOKENIZER_CHOICES (ls_tokenizer_choices + 1)
+
+#define LS_TOKENIZER_ROW(S, member, field) #field, .offset = offsetof(S, member.field)
+
+#define LS_TOKENIZER_SETTINGS(S, member, kind, marks)                                                                  \
+    {LS_TOKENIZER_ROW(S, member, tokenizer), .type = LS_SETTING_TYPE_CHOICE, .fallback = kind,                         \
+     .choices = LS_TOKENIZER_CHOICES, .help = "how text becomes tokens"},                                              \
+        {LS_TOKENIZER_ROW(S, member, vocabulary), .type = LS_SETTING_TYPE_STRING,                                      \
+         .help = "folder with the files of a gpt2 vocabulary (default: data/gpt2-bpe)"},                               \
+        {LS_TOKENIZER_ROW(S, member, like), .type = LS_SETTING_TYPE_STRING,                                            \
+         .help = "a data set (.h5) whose tokenizer is used"},                                                          \
+        {LS_TOKENIZER_ROW(S, member, words), .type = LS_SETTING_TYPE_INT, .fallback = "0", .high = 1 << 24,            \
+         .help = "tokenizer words: as many words at most, the most frequent of the training part; 0: all"},            \
+        {LS_TOKENIZER_ROW(S, member, least),                                                                           \
+         .type = LS_SETTING_TYPE_INT,                                                                                  \
+         .fallback = "1",                                                                                              \
+         .low = 1,                                                                                                     \
+         .high = 1e9,                                                                                                  \
+         .help = "tokenizer words: only those that occur so many times"},                                              \
+        {LS_TOKENIZER_ROW(S, member, lowercase), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                    \
+         .help = "tokenizer words: capital letters count as small ones"},                                              \
+    {                                                                                                                  \
+        LS_TOKENIZER_ROW(S, member, punctuation), .type = LS_SETTING_TYPE_CHOICE, .fallback = marks,                   \
+                                                  .choices = "split|attached|drop",                                    \
+                                                  .help = "tokenizer words: punctuation and symbols are words of one " \
+                                                          "character, stay in words, or are left out"                  \
+    }
+
+/* The tokenizer that the options ask for. kind: NULL: that of the options. training: the texts of the training part; all:
+ * of every part, for a kind whose vocabulary is closed. role: the key in a data set's /info that `like` takes it from.
+ * NULL with a message. */
+LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
+                                 int trainings, const LsCorpusPart *all, int alls, const char *role);
+
+/* The tokenizer of a data set: of text, or below a key of /info. NULL with a message. */
+LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role);
+
+/* A tokenizer as an object of JSON, and back; NULL with a message. */
+json_t *ls_tokenizer_object(const LsTokenizer *tokenizer);
+LsTokenizer *ls_tokenizer_from_object(const json_t *object);
+
+#endif
