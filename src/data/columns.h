@@ -7,7 +7,7 @@
 #ifndef LS_DATA_COLUMNS_H
 #define LS_DATA_COLUMNS_H
 
-#include "data/data.h"
+#include "lockstep/data.h"
 #include "data/texts.h"
 
 #define LS_COLUMNS_VERSION 1
@@ -22,6 +22,9 @@ typedef struct LsColumnsSettings {
 
 LsStatus ls_columns_prepare(const LsColumnsSettings *settings, int sources, char *const *source,
                             const char *output) LS_MUST_USE;
+
+/* Fields "ids" (T), "length", "tags" (T). As LsDataKind.open. */
+LsStatus ls_columns_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* The sentences of one part, as they stand in the files. */
 typedef struct LsSentences {

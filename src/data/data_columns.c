@@ -208,5 +208,6 @@ const LsDataKind ls_data_kind_columns = {
     .settings = settings,
     .settings_bytes = sizeof(LsColumnsSettings),
     .prepare = prepare,
+    .open = ls_columns_open,
     .inspect = inspect,
 };

@@ -372,6 +372,9 @@ const LsDataKind ls_data_kind_images = {
     .summary = "pictures with classes: idx files, CIFAR-10's batches, folders of PNG",
     .settings = settings,
     .settings_bytes = sizeof(LsImagesSettings),
+    .use_settings = ls_images_use_settings,
+    .use_settings_bytes = sizeof(LsImagesUse),
     .prepare = prepare,
+    .open = ls_images_open,
     .inspect = inspect,
 };

@@ -195,5 +195,6 @@ const LsDataKind ls_data_kind_lines = {
     .settings = settings,
     .settings_bytes = sizeof(LsLinesSettings),
     .prepare = prepare,
+    .open = ls_lines_open,
     .inspect = inspect,
 };

@@ -244,5 +244,6 @@ const LsDataKind ls_data_kind_pairs = {
     .settings = settings,
     .settings_bytes = sizeof(LsPairsSettings),
     .prepare = prepare,
+    .open = ls_pairs_open,
     .inspect = inspect,
 };

@@ -277,5 +277,6 @@ const LsDataKind ls_data_kind_series = {
     .settings = settings,
     .settings_bytes = sizeof(LsSeriesSettings),
     .prepare = prepare,
+    .open = ls_series_open,
     .inspect = inspect,
 };

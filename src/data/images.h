@@ -9,7 +9,7 @@
 #ifndef LS_DATA_IMAGES_H
 #define LS_DATA_IMAGES_H
 
-#include "data/data.h"
+#include "lockstep/data.h"
 #include "data/samples.h"
 
 #define LS_IMAGES_VERSION 1
@@ -23,6 +23,21 @@ typedef struct LsImagesSettings {
 
 LsStatus ls_images_prepare(const LsImagesSettings *settings, int sources, char *const *source,
                            const char *output) LS_MUST_USE;
+
+/* ---- Samples ----------------------------------------------------------------------------------------------------- */
+
+/* Of the section `data:`. */
+typedef struct LsImagesUse {
+    char *as;     /* picture, rows, pixels */
+    int64_t crop; /* pixels */
+    bool mirror;
+} LsImagesUse;
+
+extern const LsSetting ls_images_use_settings[];
+
+/* Fields "pixels" (H, W, C), or "values" of T steps, and "label". As LsDataKind.open; without settings whole
+ * pictures as they are. */
+LsStatus ls_images_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* ---- One source being read --------------------------------------------------------------------------------------- */
 

@@ -7,7 +7,7 @@
 #ifndef LS_DATA_LINES_H
 #define LS_DATA_LINES_H
 
-#include "data/data.h"
+#include "lockstep/data.h"
 #include "data/texts.h"
 
 #define LS_LINES_VERSION 1
@@ -22,6 +22,9 @@ typedef struct LsLinesSettings {
 
 LsStatus ls_lines_prepare(const LsLinesSettings *settings, int sources, char *const *source,
                           const char *output) LS_MUST_USE;
+
+/* Fields "ids" (T), "length", "label". As LsDataKind.open. */
+LsStatus ls_lines_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* The samples of one part, as they stand in the files. */
 typedef struct LsLabelled {

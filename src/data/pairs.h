@@ -9,7 +9,7 @@
 #ifndef LS_DATA_PAIRS_H
 #define LS_DATA_PAIRS_H
 
-#include "data/data.h"
+#include "lockstep/data.h"
 #include "data/texts.h"
 
 #define LS_PAIRS_VERSION 1
@@ -28,6 +28,9 @@ typedef struct LsPairsSettings {
 LsStatus ls_pairs_prepare(const LsPairsSettings *settings, int sources, char *const *source,
                           const char *output) LS_MUST_USE;
 
+/* Fields "source" (T), "source_length", "ids" (T), "length", "targets" (T). As LsDataKind.open. */
+LsStatus ls_pairs_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
+
 enum { LS_PAIR_SOURCE, LS_PAIR_TARGET, LS_PAIR_SIDES };
 
 /* The pairs of one part, as they stand in the files. */
@@ -39,5 +42,11 @@ typedef struct LsPairs {
 
 LsStatus ls_pairs_read(const LsPairsSettings *settings, LsPairs *part) LS_MUST_USE;
 void ls_pairs_free(LsPairs *part);
+
+/* The ids that begin and end a text, and how many there are with them. */
+typedef struct LsPairIds {
+    int64_t begin, end, classes;
+} LsPairIds;
+LsPairIds ls_pair_ids(const LsTokenizer *tokenizer);
 
 #endif

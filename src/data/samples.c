@@ -25,6 +25,16 @@ bool ls_is_held_out(const LsHeldOut *held_out, int64_t sample)
     return held_out->held > 0 && ls_permute(held_out->key, held_out->samples, sample) < held_out->held;
 }
 
+LsStatus ls_split_exists(LsSealed *file, LsSplit split, const char *array, bool *exists)
+{
+    char name[64];
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    snprintf(name, sizeof name, "%s/%s", ls_split_names[split], array);
+    return ls_sealed_shape(file, name, exists, &type, &rank, dim);
+}
+
 LsStatus ls_split_choose(LsSealed *file, const char *wanted, const char *array, LsSplit *split, bool *exists)
 {
     bool held_out = strcmp(wanted, "held-out") == 0;
@@ -35,12 +45,7 @@ LsStatus ls_split_choose(LsSealed *file, const char *wanted, const char *array, 
         return ls_fail(LS_USAGE, "%s: there is no split '%s'; there are train, validation, test, held-out",
                        ls_sealed_path(file), wanted);
     for (;;) {
-        char name[64];
-        LsFileType type;
-        int rank = 0;
-        int64_t dim[LS_SEALED_RANK] = {0};
-        snprintf(name, sizeof name, "%s/%s", ls_split_names[which], array);
-        LS_TRY(ls_sealed_shape(file, name, exists, &type, &rank, dim));
+        LS_TRY(ls_split_exists(file, (LsSplit)which, array, exists));
         *split = (LsSplit)which;
         if (*exists || !held_out || which == LS_SPLIT_TRAIN)
             return LS_OK;

@@ -31,6 +31,9 @@ typedef struct LsHeldOut {
 LsStatus ls_held_out_new(double wanted, int64_t seed, int64_t samples, LsHeldOut *held_out) LS_MUST_USE;
 bool ls_is_held_out(const LsHeldOut *held_out, int64_t sample);
 
+/* Whether a split is there, by the array's name in it. */
+LsStatus ls_split_exists(LsSealed *file, LsSplit split, const char *array, bool *exists) LS_MUST_USE;
+
 /* "train", "validation", "test"; "held-out" is the validation split of a file that has one, else the training split.
  * *exists false where there is none; array: one that every split has. LS_USAGE where it is none of them. */
 LsStatus ls_split_choose(LsSealed *file, const char *wanted, const char *array, LsSplit *split,

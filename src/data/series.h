@@ -11,7 +11,7 @@
 #ifndef LS_DATA_SERIES_H
 #define LS_DATA_SERIES_H
 
-#include "data/data.h"
+#include "lockstep/data.h"
 #include "data/texts.h"
 
 #define LS_SERIES_VERSION 1
@@ -24,6 +24,9 @@ typedef struct LsSeriesSettings {
 
 LsStatus ls_series_prepare(const LsSeriesSettings *settings, int sources, char *const *source,
                            const char *output) LS_MUST_USE;
+
+/* Fields "values" (T, columns) and "target" (horizon), scaled. As LsDataKind.open. */
+LsStatus ls_series_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* A table as it stands in the files. */
 typedef struct LsSeriesTable {

@@ -1,0 +1,145 @@
+/* What the sources of samples share. */
+#include "data/sample_source.h"
+
+#include "data/tokenizer_settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+static LsStatus read_notes(LsSampleSource *source, LsSealed *file, const char *role, json_t **notes)
+{
+    LS_TRY(ls_sealed_read_json(file, "info", notes));
+    char *text = json_dumps(*notes, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    source->info = text ? ls_strdup(text) : NULL;
+    free(text);
+    if (!source->info)
+        return ls_fail(LS_RESOURCE, "out of memory for the description of %s", ls_sealed_path(file));
+    source->base.info = source->info;
+    if (!role)
+        return LS_OK;
+    source->tokenizer = ls_sealed_tokenizer(file, role);
+    source->base.tokenizer = source->tokenizer;
+    return source->tokenizer ? LS_OK : ls_message_status();
+}
+
+LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const char *kind, int version,
+                               const char *array, const char *role, LsSealed **file, json_t **notes)
+{
+    LsSplit split = LS_SPLIT_TRAIN;
+    bool exists = true;
+    *notes = NULL;
+    *file = NULL;
+    if (open->streams != 0)
+        return ls_fail(LS_USAGE,
+                       "%s: samples of kind %s do not follow one another: no state is carried from one to the next",
+                       open->path, kind);
+    *file = ls_sealed_open(open->path, kind, LS_DATA, NULL);
+    if (!*file)
+        return ls_message_status();
+    LsStatus status = ls_sealed_check_version(*file, version);
+    if (status == LS_OK && array)
+        status = ls_split_choose(*file, open->split, array, &split, &exists);
+    if (status == LS_OK && exists)
+        status = read_notes(source, *file, role, notes);
+    source->split = ls_split_names[split];
+    source->shuffled = strcmp(open->split, "train") == 0;
+    source->key = ls_key(open->seed, "data.order");
+    if (status == LS_OK && exists)
+        return LS_OK;
+    ls_sealed_close(*file);
+    *file = NULL;
+    return status;
+}
+
+void ls_sample_source_clear(LsSampleSource *source)
+{
+    ls_tokenizer_free(source->tokenizer);
+    ls_free(source->info);
+}
+
+int64_t ls_sample_at(const LsSampleSource *source, int64_t at)
+{
+    int64_t samples = source->base.samples;
+    return source->shuffled ? ls_shuffled(source->key, samples, at) : at % samples;
+}
+
+LsStatus ls_check_sequence(const LsDataOpen *open, int64_t steps, const char *what)
+{
+    if (open->sequence == 0 || open->sequence == steps)
+        return LS_OK;
+    return ls_fail(LS_USAGE, "%s: samples have %lld steps (%s), not %lld; set train.sequence: %lld", open->path,
+                   (long long)steps, what, (long long)open->sequence, (long long)steps);
+}
+
+/* ---- Filling ----------------------------------------------------------------------------------------------------- */
+
+LsStatus ls_sample_input(const LsGraph *g, const char *name, int64_t count, int64_t row, LsTensor **x)
+{
+    *x = ls_graph_find(g, name);
+    if (!*x || ((*x)->dim[0] >= count && (row == 0 || (*x)->count == (*x)->dim[0] * row)))
+        return LS_OK;
+    return ls_fail(LS_ERROR, "this graph has no input \"%s\" of %lld rows as the data set has them", name,
+                   (long long)count);
+}
+
+/* ---- Texts ------------------------------------------------------------------------------------------------------- */
+
+LsStatus ls_text_array_read(LsSealed *file, const char *split, const char *name, int64_t low, int64_t below,
+                            LsTextArray *texts)
+{
+    char path[128];
+    int64_t total = 0;
+    snprintf(path, sizeof path, "%s/%s", split, name);
+    LS_TRY(ls_numbers_read(file, path, low, below, &texts->id, &total));
+    snprintf(path, sizeof path, "%s/%s_offsets", split, name);
+    LS_TRY(ls_offsets_read(file, path, total, &texts->offset, &texts->count));
+    if (!texts->id || !texts->offset || texts->count == 0)
+        return ls_fail(LS_DATA, "%s: has no texts in %s", ls_sealed_path(file), path);
+    return LS_OK;
+}
+
+void ls_text_array_free(LsTextArray *texts)
+{
+    ls_free(texts->id);
+    ls_free(texts->offset);
+}
+
+LsStatus ls_longest_text(LsSealed *file, const char *name, int64_t *longest)
+{
+    *longest = 0;
+    for (int split = 0; split < LS_SPLITS; split++) {
+        char path[128];
+        bool exists = false;
+        LsFileType type;
+        int rank = 0;
+        int64_t dim[LS_SEALED_RANK] = {0}, *offset = NULL, count = 0;
+        snprintf(path, sizeof path, "%s/%s", ls_split_names[split], name);
+        LS_TRY(ls_sealed_shape(file, path, &exists, &type, &rank, dim));
+        if (!exists)
+            continue;
+        snprintf(path, sizeof path, "%s/%s_offsets", ls_split_names[split], name);
+        LS_TRY(ls_offsets_read(file, path, dim[0], &offset, &count));
+        for (int64_t i = 0; offset && i < count; i++)
+            *longest = offset[i + 1] - offset[i] > *longest ? offset[i + 1] - offset[i] : *longest;
+        ls_free(offset);
+    }
+    return LS_OK;
+}
+
+int64_t ls_text_row_length(const LsTextRow *row, int64_t sequence)
+{
+    int64_t length = row->count + (row->before != LS_NO_ID) + (row->after != LS_NO_ID);
+    return length < sequence ? length : sequence;
+}
+
+void ls_text_row_fill(const LsTextRow *row, int64_t step, int64_t sequence, int64_t length, int32_t filler, int32_t *to)
+{
+    int64_t first = row->before != LS_NO_ID, there = ls_text_row_length(row, sequence);
+    for (int64_t t = 0; t < length; t++) {
+        int64_t at = step + t - first;
+        to[t] = step + t >= there ? filler : at < 0 ? row->before : at < row->count ? row->id[at] : row->after;
+    }
+}

@@ -1,0 +1,73 @@
+/* What the sources of samples share: opening a split of a file, the order of samples, texts in memory. A split is held in
+ * memory on each rank.
+ */
+#ifndef LS_DATA_SAMPLE_SOURCE_H
+#define LS_DATA_SAMPLE_SOURCE_H
+
+#include "data/samples.h"
+#include "lockstep/data.h"
+
+/* ---- Opening ----------------------------------------------------------------------------------------------------- */
+
+/* Begins each source's structure. */
+typedef struct LsSampleSource {
+    LsSource base;
+    uint64_t key;
+    bool shuffled;
+    LsTokenizer *tokenizer; /* NULL: none */
+    char *info;
+    const char *split;
+} LsSampleSource;
+
+/* Opens the data set, of this kind and at most this version, for the split that is asked for. *file NULL with LS_OK where it
+ * has no such split. array: one that every split has; NULL: splits are no arrays, and are not looked at. Sets key,
+ * shuffled, split, info (of /info, which *notes gets too: the caller's to json_decref) and where `role` is not NULL the
+ * tokenizer that stands below it. */
+LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const char *kind, int version,
+                               const char *array, const char *role, LsSealed **file, json_t **notes) LS_MUST_USE;
+
+/* What the above has set. */
+void ls_sample_source_clear(LsSampleSource *source);
+
+/* Which of the split's samples stands at place `at` of the endless stream. */
+int64_t ls_sample_at(const LsSampleSource *source, int64_t at);
+
+/* LS_USAGE where the samples' steps are not those that were asked for (0: any): a picture's rows cannot be cut. */
+LsStatus ls_check_sequence(const LsDataOpen *open, int64_t steps, const char *what) LS_MUST_USE;
+
+/* ---- Filling ----------------------------------------------------------------------------------------------------- */
+
+/* The graph's input of this name, (B, ...) with B at least `count`; NULL where it has none. LS_ERROR where it has fewer
+ * rows, or rows of another length than `row` numbers (0: any). */
+LsStatus ls_sample_input(const LsGraph *g, const char *name, int64_t count, int64_t row, LsTensor **x) LS_MUST_USE;
+
+/* ---- Texts ------------------------------------------------------------------------------------------------------- */
+
+typedef struct LsTextArray {
+    int32_t *id;
+    int64_t *offset; /* offset: (count + 1) */
+    int64_t count;
+} LsTextArray;
+
+/* /SPLIT/NAME and its offsets; ids low .. below - 1. */
+LsStatus ls_text_array_read(LsSealed *file, const char *split, const char *name, int64_t low, int64_t below,
+                            LsTextArray *texts) LS_MUST_USE;
+void ls_text_array_free(LsTextArray *texts);
+
+/* Tokens of the longest text of all splits that there are. */
+LsStatus ls_longest_text(LsSealed *file, const char *name, int64_t *longest) LS_MUST_USE;
+
+/* A text as a row of ids: its tokens between two others, cut where the sequence ends. */
+typedef struct LsTextRow {
+    const int32_t *id;
+    int64_t count;
+    int32_t before, after; /* LS_NO_ID: none */
+} LsTextRow;
+#define LS_NO_ID (-2)
+
+/* to[t] = number `step` + t of the row, below `sequence`; `filler` past its end. */
+void ls_text_row_fill(const LsTextRow *row, int64_t step, int64_t sequence, int64_t length, int32_t filler,
+                      int32_t *to);
+int64_t ls_text_row_length(const LsTextRow *row, int64_t sequence); /* at most `sequence` */
+
+#endif

@@ -1,0 +1,149 @@
+/* Windows of a series as samples: fields "values" (T, columns), the rows before, and "target" (horizon), the column to forecast
+ * after them; both scaled. The targets of a part lie in it; its first windows reach back into the part before. */
+#include "data/sample_source.h"
+#include "data/series.h"
+
+#include "lockstep/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct SeriesSource {
+    LsSampleSource base;
+    int64_t columns, window, horizon, target;
+    int64_t start; /* row of the first sample's first target */
+    float *value;  /* value: (rows, columns), scaled */
+} SeriesSource;
+
+static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
+{
+    const SeriesSource *s = (const SeriesSource *)source;
+    LsTensor *values = NULL, *target = NULL;
+    LS_TRY(ls_sample_input(g, "values", batch->count, 0, &values));
+    LS_TRY(ls_sample_input(g, "target", batch->count, s->horizon, &target));
+    LsTensor *any = values ? values : target;
+    float number;
+    for (int64_t b = 0; any && b < any->dim[0]; b++) {
+        bool there = b < batch->count;
+        int64_t first = s->start + (there ? ls_sample_at(&s->base, batch->first + b) : 0); /* row of the first target */
+        if (values) {
+            int64_t row = values->dim[1] * s->columns, steps = s->window - batch->step;
+            steps = steps < values->dim[1] ? steps : values->dim[1];
+            if (steps > 0)
+                ls_tensor_set_part(g, values, b * row, steps * s->columns,
+                                   s->value + (first - s->window + batch->step) * s->columns);
+        }
+        for (int64_t h = 0; target && h < s->horizon; h++) {
+            number = there ? s->value[(first + h) * s->columns + s->target] : NAN;
+            ls_tensor_set_part(g, target, b * s->horizon + h, 1, &number);
+        }
+    }
+    return LS_OK;
+}
+
+static void free_source(LsSource *source)
+{
+    SeriesSource *s = (SeriesSource *)source;
+    ls_sample_source_clear(&s->base);
+    ls_free(s->value);
+    ls_free(s);
+}
+
+/* The rows in scaled units. */
+static LsStatus read_values(SeriesSource *s, LsSealed *file, const json_t *info, int64_t rows)
+{
+    bool exists = false;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    const json_t *offset = json_object_get(info, "offset"), *scale = json_object_get(info, "scale");
+    LS_TRY(ls_sealed_shape(file, "values", &exists, &type, &rank, dim));
+    if (!exists || rank != 2 || dim[0] != rows || dim[1] != s->columns || s->target >= s->columns ||
+        (int64_t)json_array_size(offset) != s->columns || (int64_t)json_array_size(scale) != s->columns)
+        return ls_fail(LS_DATA, "%s: its values are not the %lld rows of %lld columns that it says",
+                       ls_sealed_path(file), (long long)rows, (long long)s->columns);
+    s->value = ls_alloc_array(rows * s->columns, sizeof *s->value);
+    if (!s->value)
+        return LS_RESOURCE;
+    LS_TRY(ls_sealed_read(file, "values", LS_FILE_FLOAT32, rows * s->columns, s->value));
+    for (int64_t c = 0; c < s->columns; c++) {
+        double by = json_number_value(json_array_get(scale, (size_t)c));
+        double from = json_number_value(json_array_get(offset, (size_t)c));
+        for (int64_t row = 0; row < rows; row++)
+            s->value[row * s->columns + c] = (float)((s->value[row * s->columns + c] - from) / by);
+    }
+    return LS_OK;
+}
+
+/* Where the split's targets are; samples 0 where it has none. */
+static LsStatus find_rows(SeriesSource *s, const LsDataOpen *open, const json_t *info, int64_t *total)
+{
+    int64_t rows[LS_SPLITS];
+    bool held_out = strcmp(open->split, "held-out") == 0;
+    int split = held_out ? LS_SPLIT_VALIDATION : 0;
+    *total = 0;
+    for (int i = 0; i < LS_SPLITS; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s_rows", ls_split_names[i]);
+        rows[i] = json_integer_value(json_object_get(info, name));
+        *total += rows[i];
+    }
+    while (!held_out && split < LS_SPLITS && strcmp(open->split, ls_split_names[split]) != 0)
+        split++;
+    if (split == LS_SPLITS)
+        return ls_fail(LS_USAGE, "%s: there is no split '%s'; there are train, validation, test, held-out", open->path,
+                       open->split);
+    if (held_out && rows[split] == 0)
+        split = LS_SPLIT_TRAIN;
+    s->start = split == LS_SPLIT_TRAIN ? s->window : 0;
+    for (int i = 0; i < split; i++)
+        s->start += rows[i];
+    s->base.base.samples = rows[split] - s->horizon + 1 - (split == LS_SPLIT_TRAIN ? s->window : 0);
+    if (rows[split] == 0)
+        s->base.base.samples = 0;
+    else if (s->base.base.samples < 1 || s->start < s->window)
+        return ls_fail(LS_DATA, "%s: the %s part has too few rows for a window and a horizon", open->path,
+                       ls_split_names[split]);
+    return LS_OK;
+}
+
+static LsStatus read_source(SeriesSource *s, const LsDataOpen *open, LsSealed *file, const json_t *info)
+{
+    int64_t rows = 0;
+    LsFields *fields = &s->base.base.fields;
+    s->columns = (int64_t)json_array_size(json_object_get(info, "columns"));
+    s->target = json_integer_value(json_object_get(info, "target"));
+    s->window = json_integer_value(json_object_get(info, "window"));
+    s->horizon = json_integer_value(json_object_get(info, "horizon"));
+    if (s->columns < 1 || s->target < 0 || s->window < 1 || s->horizon < 1)
+        return ls_fail(LS_DATA, "%s: does not say its columns, window and horizon", open->path);
+    LS_TRY(find_rows(s, open, info, &rows));
+    LS_TRY(ls_check_sequence(open, s->window, "the window that it was prepared with"));
+    s->base.base.sequence = s->window;
+    LS_TRY(ls_fields_add(fields, "values", LS_REAL, 0, 2, (int64_t[]){LS_STEPS, s->columns}));
+    LS_TRY(ls_fields_add(fields, "target", LS_REAL, 0, 1, (int64_t[]){s->horizon}));
+    return read_values(s, file, info, rows);
+}
+
+LsStatus ls_series_open(const LsDataOpen *open, LsSource **opened)
+{
+    LsSealed *file = NULL;
+    json_t *info = NULL;
+    *opened = NULL;
+    SeriesSource *s = ls_alloc(sizeof *s);
+    if (!s)
+        return LS_RESOURCE;
+    s->base.base.fill = fill;
+    s->base.base.free = free_source;
+    LsStatus status = ls_sample_source_open(&s->base, open, "series", LS_SERIES_VERSION, NULL, NULL, &file, &info);
+    if (status == LS_OK)
+        status = read_source(s, open, file, info);
+    json_decref(info);
+    ls_sealed_close(file);
+    if (status == LS_OK && s->base.base.samples > 0)
+        *opened = &s->base.base;
+    else
+        free_source(&s->base.base);
+    return status;
+}
