@@ -7,6 +7,10 @@
 #include "lockstep/model.h"
 #include "lockstep/source.h"
 
+#include <stdio.h>
+
+struct json_t; /* jansson.h */
+
 #define LS_MAX_METRICS 6
 #define LS_MAX_METRIC_SUMS 4
 
@@ -23,6 +27,7 @@ typedef struct LsScored {
     const LsGraph *g;
     const void *settings; /* the task's */
     const LsSource *source;
+    const struct json_t *info; /* LsSource.info of the training data, parsed; NULL where there is none */
     int64_t rows;
 } LsScored;
 
@@ -44,11 +49,16 @@ struct LsTask {
     const char *fields;
     /* LS_BODY_STEPS, LS_BODY_VECTOR: the features it can put a head on; LS_BODY_IDS: with a table of ids only */
     unsigned takes;
+    bool streams_ids; /* samples are windows of a stream of ids: predict and generate take a text of any length */
     /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
      * targets, and in mode LS_EVAL what the metrics read; else "output". */
     void (*head)(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body);
     /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. */
     int64_t (*targets)(const LsGraph *g, int64_t rows);
+    /* For predict --text: a line of column names, and the lines of row b of a graph with "output", each "sample" first;
+     * `sample` is its number. NULL: numbers only. */
+    void (*text_head)(const LsScored *scored, FILE *out);
+    LsStatus (*text_row)(const LsScored *scored, int64_t b, int64_t sample, FILE *out);
     const LsMetric *metrics; /* ended by {0}; NULL: the loss alone */
     const char *best;        /* the metric that decides which checkpoint is the best; NULL: the loss */
 };

@@ -14,8 +14,8 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {.setting =
-         LS_SETTING_CHOICE(Options, split, "validation", "validation|train", "the part of the data to evaluate on"),
+    {.setting = LS_SETTING_CHOICE(Options, split, "validation", "validation|train|test",
+                                  "the part of the data to evaluate on"),
      .argument = "SPLIT"},
     {.setting =
          LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"),
@@ -30,7 +30,7 @@ typedef struct Eval {
     const LsComm *comm;
     LsLoaded model;
     LsTrainPlan plan;
-    LsSource *training, *validation, *source;
+    LsSource *source;
     LsGraph *graph;
     LsEvaluation evaluation;
     double seconds;
@@ -53,15 +53,16 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     LS_TRY(ls_load(call->operand[0], e->options->best, call->operands - 1, call->operand + 1, &e->model));
     config = e->model.config;
     LS_TRY(ls_train_eval_shapes(config, &e->plan));
-    LS_TRY(ls_data_open(config, ls_config_sequence(config), 0, &e->training, &e->validation));
-    bool training = strcmp(e->options->split, "train") == 0;
-    e->source = training ? e->training : e->validation;
+    LS_TRY(ls_data_open_split(config, e->options->split, ls_config_sequence(config), 0, &e->source));
     if (!e->source)
-        return ls_fail(LS_DATA, "%s has no validation part: set data.validation_path, or use --split train",
-                       config->data.path);
+        return ls_fail(LS_DATA, "%s has no %s part: set data.validation_path, or use --split train", config->data.path,
+                       e->options->split);
     int64_t vocabulary = 0;
     ls_config_model_int(config, "vocabulary", &vocabulary);
     LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
+    LsFields fields;
+    LS_TRY(ls_config_fields(config, &fields));
+    LS_TRY(ls_data_check_fields(config->data.path, e->source, e->model.path, &fields));
     LS_TRY(ls_data_check_loss(config, e->source));
     choose_rows(e);
     e->evaluation.config = config;
@@ -125,8 +126,7 @@ static LsStatus run(LsCall *call)
     LS_TRY_CLEANUP(ls_dist_agree(e.comm, e.comm->rank == 0 ? report(&e) : LS_OK));
 cleanup:
     ls_graph_free(e.graph);
-    ls_source_free(e.training);
-    ls_source_free(e.validation);
+    ls_source_free(e.source);
     ls_loaded_free(&e.model);
     return status;
 }

@@ -42,6 +42,28 @@ static void print_table(const char *section, const LsSetting *table)
     }
 }
 
+/* Tasks and kinds of data, with the settings of their own. */
+static void print_kinds(void)
+{
+    char title[64];
+    printf("\ntask.kind, what is predicted:\n");
+    for (const LsTask *const *task = ls_tasks(); *task; task++)
+        printf("  %-20s %s\n", (*task)->name, (*task)->summary);
+    for (const LsTask *const *task = ls_tasks(); *task; task++) {
+        snprintf(title, sizeof title, "task, kind %s", (*task)->name);
+        if ((*task)->settings)
+            print_table(title, (*task)->settings);
+    }
+    printf("\ndata.kind, what 'lockstep prepare' made:\n");
+    for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++)
+        printf("  %-20s %s\n", (*kind)->name, (*kind)->summary);
+    for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++) {
+        snprintf(title, sizeof title, "data, kind %s", (*kind)->name);
+        if ((*kind)->use_settings)
+            print_table(title, (*kind)->use_settings);
+    }
+}
+
 static json_t *table_json(const LsSetting *table)
 {
     json_t *list = json_array();
@@ -57,6 +79,12 @@ static json_t *table_json(const LsSetting *table)
         json_array_append_new(list, one);
     }
     return list;
+}
+
+static json_t *kind_json(const char *name, const char *summary, const LsSetting *settings)
+{
+    return json_pack("{s:s, s:s, s:o}", "name", name, "summary", summary, "settings",
+                     settings ? table_json(settings) : json_array());
 }
 
 static json_t *model_json(const LsModel *model)
@@ -77,8 +105,14 @@ static LsStatus all(bool json)
     json_t *list = json_array();
     for (const LsModel *const *model = ls_models(); *model; model++)
         json_array_append_new(list, model_json(*model));
-    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o}", "models", list, "data", table_json(ls_data_settings),
-                                   "train", table_json(ls_train_settings), "output", table_json(ls_output_settings)));
+    json_t *tasks = json_array(), *kinds = json_array();
+    for (const LsTask *const *task = ls_tasks(); *task; task++)
+        json_array_append_new(tasks, kind_json((*task)->name, (*task)->summary, (*task)->settings));
+    for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++)
+        json_array_append_new(kinds, kind_json((*kind)->name, (*kind)->summary, (*kind)->use_settings));
+    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "models", list, "tasks", tasks, "kinds_of_data",
+                                   kinds, "data", table_json(ls_data_settings), "train", table_json(ls_train_settings),
+                                   "output", table_json(ls_output_settings)));
 }
 
 static LsStatus one(const char *name, bool json)
@@ -100,6 +134,7 @@ static LsStatus one(const char *name, bool json)
     if (model->hf)
         printf("Hugging Face layout: %s (lockstep import, lockstep export)\n", model->hf->architecture);
     print_table("model", model->settings);
+    print_kinds();
     print_table("data", ls_data_settings);
     print_table("train", ls_train_settings);
     print_table("output", ls_output_settings);

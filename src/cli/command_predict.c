@@ -1,12 +1,11 @@
 /* lockstep predict RUN: everything the model says about each token, as numbers in a file. */
 #include "cli/cli.h"
 #include "cli/ids.h"
-#include "cli/load.h"
+#include "cli/predict.h"
 #include "data/text.h"
 #include "io/file.h"
 #include "io/output.h"
 #include "machine/memory_limit.h"
-#include "train/train.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,11 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-typedef struct Options {
-    char *input, *ids, *output, *split;
-    int64_t window;
-    bool best;
-} Options;
+typedef LsPredictOptions Options;
 
 static const LsOption options[] = {
     {LS_SETTING_STRING(Options, input, NULL, "text file, read through the model's tokenizer; or a text data set"),
@@ -26,7 +21,12 @@ static const LsOption options[] = {
     {LS_SETTING_STRING(Options, ids, NULL, "token ids instead of a file: 1,2,3"), "IDS"},
     {LS_SETTING_STRING(Options, output, NULL, "HDF5 file to write"), "OUT.h5", 'o', true},
     {LS_SETTING_INT(Options, window, "0", 0, 1 << 30, "tokens of a row where a file is longer; 0: model.context"), "T"},
-    {LS_SETTING_CHOICE(Options, split, "validation", "validation|train", "part of a data set that is read"), "SPLIT"},
+    {LS_SETTING_CHOICE(Options, split, "validation", "validation|train|test|held-out",
+                       "part of a data set that is read"),
+     "SPLIT"},
+    {LS_SETTING_BOOL(Options, text, "false",
+                     "a table with tabs between columns instead of HDF5: classes and their probabilities, tags, "
+                     "forecasts; not for language models")},
     {LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {{0}}};
 
@@ -248,6 +248,10 @@ static LsStatus run(LsCall *call)
     LsStatus status = LS_OK;
     LsOutput *output = NULL;
     LS_TRY_CLEANUP(ls_load(call->operand[0], p.options->best, call->operands - 1, call->operand + 1, &p.model));
+    if (!ls_config_task(p.model.config)->streams_ids) {
+        status = ls_predict_samples(p.options, &p.model);
+        goto cleanup;
+    }
     LS_TRY_CLEANUP(read_input(&p));
     LS_TRY_CLEANUP(choose_shape(&p));
     status = ls_output_file(p.options->output, "predict", &output);

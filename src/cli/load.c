@@ -45,6 +45,10 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
         status = ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", loaded->path);
         goto cleanup;
     }
+    if (checkpoint->info && !(loaded->info = json_loads(checkpoint->info, 0, NULL))) {
+        status = ls_fail(LS_CHECKPOINT, "%s: its info is no JSON", loaded->path);
+        goto cleanup;
+    }
     LS_TRY_CLEANUP(declare(loaded, precision));
     LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, loaded->params, 0, NULL));
 cleanup:
@@ -67,6 +71,7 @@ void ls_loaded_free(LsLoaded *loaded)
 {
     ls_params_free(loaded->params);
     ls_tokenizer_free(loaded->tokenizer);
+    json_decref(loaded->info);
     ls_config_free(loaded->config);
     ls_free(loaded->path);
     *loaded = (LsLoaded){0};

@@ -8,12 +8,15 @@
 #include "store/checkpoint.h"
 #include "train/generate.h"
 
+#include <jansson.h>
+
 typedef struct LsLoaded {
     char *path; /* of the checkpoint */
     LsConfig *config;
     LsParams *params; /* without gradients */
     LsProgress progress;
     LsTokenizer *tokenizer; /* NULL where the model has none */
+    json_t *info;           /* LsSource.info of its training data; NULL where there is none */
 } LsLoaded;
 
 /* run: a run folder (its newest whole checkpoint, or the best by validation loss) or a checkpoint. overrides:

@@ -27,7 +27,7 @@ bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value)
     return found != NULL;
 }
 
-const LsTask *ls_config_task(const LsConfig *config) { return config->task ? config->task : ls_task_find("language"); }
+const LsTask *ls_config_task(const LsConfig *config) { return config->task ? config->task : ls_tasks()[0]; }
 
 /* What the model and the task say where no data set does. */
 static LsStatus fields_of_kinds(const LsConfig *config, LsFields *fields)

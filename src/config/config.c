@@ -104,8 +104,8 @@ static LsStatus make_room(size_t bytes, void **room)
 static LsStatus choose_kinds(LsConfig *config, const LsYamlEntries *entries, LsMistakes *mistakes)
 {
     config->model = choose("model", NULL, ls_models(), entries, mistakes);
-    config->task = choose("task", "language", ls_tasks(), entries, mistakes);
-    config->data_kind = choose("data", "text", ls_data_kinds(), entries, mistakes);
+    config->task = choose("task", ls_tasks()[0]->name, ls_tasks(), entries, mistakes);
+    config->data_kind = choose("data", ls_data_kinds()[0]->name, ls_data_kinds(), entries, mistakes);
     if (config->model)
         LS_TRY(make_room(config->model->config_bytes, &config->model_config));
     if (config->task)

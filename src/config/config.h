@@ -41,7 +41,7 @@ typedef struct LsOutputSettings {
 typedef struct LsConfig {
     const LsModel *model;
     void *model_config;
-    const LsTask *task; /* NULL: language */
+    const LsTask *task; /* NULL: the first of the list */
     void *task_config;
     const LsDataKind *data_kind;
     void *data_config;
@@ -78,7 +78,7 @@ void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS]);
 bool ls_config_model_int(const LsConfig *config, const char *name, int64_t *value);
 bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value);
 
-/* The task, language where none is named. */
+/* The task: the first of the list where none is named. */
 const LsTask *ls_config_task(const LsConfig *config);
 
 /* What samples hold: data.fields, else what model and task say. ls_config_set_fields writes data.fields, but where

@@ -51,6 +51,26 @@ static LsStatus check_alike(const LsDataSettings *data, const LsSource *training
     return status;
 }
 
+LsStatus ls_data_check_fields(const char *path, const LsSource *source, const char *model, const LsFields *fields)
+{
+    bool fits = true;
+    for (int i = 0; i < fields->count; i++) {
+        const LsField *wanted = &fields->list[i], *there = ls_field_find(&source->fields, wanted->name);
+        fits = fits && there && there->dtype == wanted->dtype && there->rank == wanted->rank &&
+               memcmp(there->dim, wanted->dim, sizeof *there->dim * (size_t)there->rank) == 0 &&
+               there->classes <= wanted->classes;
+    }
+    if (fits)
+        return LS_OK;
+    char *holds = ls_fields_text(&source->fields), *takes = ls_fields_text(fields);
+    LsStatus status = holds && takes
+                          ? ls_fail(LS_DATA, "%s holds %s, but %s was made for %s", path, holds, model, takes)
+                          : LS_RESOURCE;
+    ls_free(holds);
+    ls_free(takes);
+    return status;
+}
+
 LsStatus ls_data_check_model(const char *path, const LsSource *source, const char *model, const LsTokenizer *tokenizer,
                              int64_t vocabulary)
 {
@@ -81,29 +101,38 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
                    (long long)normalised, (long long)ls_source_classes(source, "ids"), (long long)vocabulary);
 }
 
-LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
-                      LsSource **validation)
+LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
+                            LsSource **source)
 {
     const LsDataSettings *data = &config->data;
     const LsDataKind *kind = config->data_kind;
     LsDataOpen open = {.path = data->path,
-                       .split = "train",
+                       .split = split,
                        .sequence = sequence,
                        .seed = (uint64_t)config->train.seed,
                        .streams = streams,
                        .settings = config->data_config};
-    *training = *validation = NULL;
+    *source = NULL;
     if (!data->path && kind->prepare)
         return ls_fail(LS_USAGE, "data.path is not set; 'lockstep prepare %s' makes a data set", kind->name);
-    bool apart = data->validation_path != NULL;
-    LsStatus status = kind->open(&open, training);
+    if (data->validation_path && strcmp(split, "validation") == 0) {
+        open.path = data->validation_path;
+        open.split = "held-out";
+    }
+    return kind->open(&open, source);
+}
+
+LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
+                      LsSource **validation)
+{
+    const LsDataSettings *data = &config->data;
+    *training = *validation = NULL;
+    LsStatus status = ls_data_open_split(config, "train", sequence, streams, training);
     if (status == LS_OK && !*training)
         status = ls_fail(LS_DATA, "%s: has nothing to train on", data->path);
-    open.path = apart ? data->validation_path : data->path;
-    open.split = apart ? "held-out" : "validation";
     if (status == LS_OK)
-        status = kind->open(&open, validation);
-    if (status == LS_OK && apart)
+        status = ls_data_open_split(config, "validation", sequence, 0, validation);
+    if (status == LS_OK && data->validation_path)
         status = check_alike(data, *training, *validation);
     if (status != LS_OK) {
         ls_source_free(*training);

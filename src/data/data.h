@@ -18,11 +18,20 @@
 LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
                       LsSource **validation) LS_MUST_USE;
 
+/* One split: "train", "validation" (of validation_path where one is given), or another that the data set has. *source is
+ * NULL with LS_OK where there is none. */
+LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
+                            LsSource **source) LS_MUST_USE;
+
 /* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past
  * the model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which
  * is a warning. */
 LsStatus ls_data_check_model(const char *path, const LsSource *source, const char *model, const LsTokenizer *tokenizer,
                              int64_t vocabulary) LS_MUST_USE;
+
+/* LS_DATA where samples do not hold what a model was built for: fields of other shapes, or of more classes. */
+LsStatus ls_data_check_fields(const char *path, const LsSource *source, const char *model,
+                              const LsFields *fields) LS_MUST_USE;
 
 /* LS_USAGE where model.loss_vocabulary is not 0 and lies below the source's vocabulary or above the model's. */
 LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source) LS_MUST_USE;

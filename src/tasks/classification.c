@@ -29,6 +29,14 @@ static LsStatus add_hits(const LsScored *scored, double *sum)
     return LS_OK;
 }
 
+static void text_head(const LsScored *scored, FILE *out) { ls_class_text_head(scored, "class", out); }
+
+static LsStatus text_row(const LsScored *scored, int64_t b, int64_t sample, FILE *out)
+{
+    fprintf(out, "%lld\t", (long long)sample);
+    return ls_class_text_row(scored, b, out);
+}
+
 static double accuracy(const LsScore *score) { return score->sum[0] / score->targets; }
 
 static const LsMetric metrics[] = {{.name = "accuracy",
@@ -49,6 +57,8 @@ const LsTask ls_task_classification = {
     .takes = LS_BODY_VECTOR,
     .head = head,
     .targets = targets,
+    .text_head = text_head,
+    .text_row = text_row,
     .metrics = metrics,
     .best = "accuracy",
 };

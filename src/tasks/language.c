@@ -39,6 +39,7 @@ const LsTask ls_task_language = {
     .summary = "the next token of a text",
     .item = "token",
     .takes = LS_BODY_STEPS | LS_BODY_IDS,
+    .streams_ids = true,
     .head = head,
     .targets = targets,
     .metrics = metrics,

@@ -25,6 +25,19 @@ static LsStatus add_hits(const LsScored *scored, double *sum)
     return LS_OK;
 }
 
+static void text_head(const LsScored *scored, FILE *out) { ls_class_text_head(scored, "step\ttag", out); }
+
+static LsStatus text_row(const LsScored *scored, int64_t b, int64_t sample, FILE *out)
+{
+    const LsTensor *z = ls_graph_find(scored->g, "output"), *length = ls_graph_find(scored->g, "length");
+    int64_t steps = z->dim[1], there = length ? ((const int32_t *)length->data)[b] : steps;
+    for (int64_t t = 0; t < there && t < steps; t++) {
+        fprintf(out, "%lld\t%lld\t", (long long)sample, (long long)t);
+        LS_TRY(ls_class_text_row(scored, b * steps + t, out));
+    }
+    return LS_OK;
+}
+
 static double accuracy(const LsScore *score) { return score->sum[0] / score->targets; }
 
 static const LsMetric metrics[] = {{.name = "accuracy",
@@ -43,6 +56,8 @@ const LsTask ls_task_tagging = {
     .takes = LS_BODY_STEPS,
     .head = head,
     .targets = targets,
+    .text_head = text_head,
+    .text_row = text_row,
     .metrics = metrics,
     .best = "accuracy",
 };

@@ -2,6 +2,9 @@
 
 #include "models/blocks.h"
 
+#include <jansson.h>
+#include <math.h>
+
 int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows)
 {
     const LsTensor *targets = ls_graph_find(g, name);
@@ -46,6 +49,47 @@ LsStatus ls_predicted_classes(const LsGraph *g, int32_t **classes, int64_t *coun
             best = value[i * width + k] > value[i * width + best] ? k : best;
         (*classes)[i] = best;
     }
+    ls_free(value);
+    return LS_OK;
+}
+
+const char *ls_class_name(const struct json_t *info, int64_t k, char number[24])
+{
+    const json_t *names = info ? json_object_get(info, "classes") : NULL;
+    const char *name = json_string_value(json_array_get(names, (size_t)k));
+    snprintf(number, 24, "%lld", (long long)k);
+    return name ? name : number;
+}
+
+void ls_class_text_head(const LsScored *scored, const char *columns, FILE *out)
+{
+    const LsTensor *z = ls_graph_find(scored->g, "output");
+    fprintf(out, "sample\t%s", columns);
+    for (int64_t k = 0; k < z->dim[z->rank - 1]; k++) {
+        char number[24];
+        fprintf(out, "\t%s", ls_class_name(scored->info, k, number));
+    }
+    fprintf(out, "\n");
+}
+
+LsStatus ls_class_text_row(const LsScored *scored, int64_t i, FILE *out)
+{
+    const LsTensor *z = ls_graph_find(scored->g, "output");
+    int64_t classes = z->dim[z->rank - 1], best = 0;
+    float *value = ls_alloc_array(classes, sizeof *value);
+    if (!value)
+        return LS_RESOURCE;
+    ls_tensor_get_part(scored->g, z, i * classes, classes, value);
+    for (int64_t k = 1; k < classes; k++)
+        best = value[k] > value[best] ? k : best;
+    double sum = 0;
+    for (int64_t k = 0; k < classes; k++)
+        sum += exp((double)(value[k] - value[best]));
+    char number[24];
+    fprintf(out, "%s", ls_class_name(scored->info, best, number));
+    for (int64_t k = 0; k < classes; k++)
+        fprintf(out, "\t%.6g", exp((double)(value[k] - value[best])) / sum);
+    fprintf(out, "\n");
     ls_free(value);
     return LS_OK;
 }

@@ -13,6 +13,14 @@ int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows);
  * "head.bias", drawn as PyTorch's linear layers. */
 void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *name, double smoothing);
 
+/* The name of class k, by the info of the training data; else its number, into `number`. */
+const char *ls_class_name(const struct json_t *info, int64_t k, char number[24]);
+
+/* For predict --text: "sample", ..., the names of all classes; and of row i of "output" the most probable class, and the
+ * probability of each. */
+void ls_class_text_head(const LsScored *scored, const char *columns, FILE *out);
+LsStatus ls_class_text_row(const LsScored *scored, int64_t i, FILE *out) LS_MUST_USE;
+
 /* The most probable class of each row of "output", the lower one of equals, into a new array of *count; the caller
  * frees it. */
 LsStatus ls_predicted_classes(const LsGraph *g, int32_t **classes, int64_t *count) LS_MUST_USE;

@@ -1,0 +1,18 @@
+/* What the files of predict share: command_predict.c takes windows of a text, predict_samples.c prepared samples. */
+#ifndef LS_CLI_PREDICT_H
+#define LS_CLI_PREDICT_H
+
+#include "cli/cli.h"
+#include "cli/load.h"
+#include "train/train.h"
+
+typedef struct LsPredictOptions {
+    char *input, *ids, *output, *split;
+    int64_t window;
+    bool best, text;
+} LsPredictOptions;
+
+/* All samples of a data set of the model's kind, to options->output. */
+LsStatus ls_predict_samples(const LsPredictOptions *options, const LsLoaded *model) LS_MUST_USE;
+
+#endif

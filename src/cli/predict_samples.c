@@ -1,0 +1,152 @@
+/* predict for models whose samples are not windows of a text: from a prepared data set, in its order. */
+#include "cli/predict.h"
+
+#include "data/data.h"
+#include "io/file.h"
+#include "io/output.h"
+#include "machine/memory_limit.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define ROWS ((int64_t)64) /* samples at once */
+
+typedef struct Samples {
+    const LsPredictOptions *options;
+    const LsLoaded *model;
+    LsSource *source;
+    LsGraph *g;
+    LsTensor *output; /* (ROWS, ...) */
+    float *value;     /* (samples, ...) */
+    FILE *text;       /* NULL: numbers are wanted */
+} Samples;
+
+static LsStatus open_source(Samples *s)
+{
+    const LsConfig *config = s->model->config;
+    LsDataOpen open = {.path = s->options->input,
+                       .split = s->options->split,
+                       .sequence = ls_config_sequence(config),
+                       .settings = config->data_config};
+    LsFields fields;
+    if (!s->options->input || s->options->ids)
+        return ls_fail(LS_USAGE,
+                       "predict: this model takes --input FILE.h5, a data set as 'lockstep prepare %s' makes it",
+                       config->data_kind->name);
+    LS_TRY(config->data_kind->open(&open, &s->source));
+    if (!s->source)
+        return ls_fail(LS_DATA, "%s: has no %s part; --split names another one", s->options->input, s->options->split);
+    LS_TRY(ls_config_fields(config, &fields));
+    return ls_data_check_fields(s->options->input, s->source, s->model->path, &fields);
+}
+
+static LsStatus open_graph(Samples *s)
+{
+    const LsConfig *config = s->model->config;
+    int64_t sequence = ls_config_sequence(config);
+    s->g = ls_graph_new(s->model->params, &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config)});
+    if (!s->g)
+        return ls_message_status();
+    ls_config_build(config, s->g, ROWS, sequence > 0 ? sequence : 1, LS_WANT_OUTPUT);
+    LS_TRY(ls_graph_plan(s->g));
+    s->output = ls_graph_find(s->g, "output");
+    return s->output ? LS_OK : ls_fail(LS_ERROR, "model %s has no output", config->model->name);
+}
+
+static LsStatus make_room(Samples *s)
+{
+    int64_t width = s->output->count / ROWS;
+    double bytes = 4.0 * (double)s->source->samples * (double)width, memory = (double)ls_available_bytes();
+    if (memory >= 0 && bytes > 0.9 * memory)
+        return ls_fail(LS_RESOURCE, "the output takes %.1f GB, and %.1f GB of memory are free: predict a part of %s",
+                       1e-9 * bytes, 1e-9 * memory, s->options->input);
+    s->value = ls_alloc_array(s->source->samples * width, sizeof *s->value);
+    return s->value ? LS_OK : LS_RESOURCE;
+}
+
+static LsStatus compute(Samples *s)
+{
+    int64_t width = s->output->count / ROWS, samples = s->source->samples;
+    LsScored scored = {
+        .g = s->g, .settings = s->model->config->task_config, .source = s->source, .info = s->model->info};
+    const LsTask *task = ls_config_task(s->model->config);
+    for (int64_t first = 0; first < samples; first += ROWS) {
+        scored.rows = samples - first < ROWS ? samples - first : ROWS;
+        LS_TRY(s->source->fill(s->source, s->g, &(LsBatch){first, scored.rows, 0}));
+        LS_TRY(ls_graph_forward(s->g, &(LsRun){.sample = first, .comm = ls_comm_self()}));
+        if (s->text && first == 0)
+            task->text_head(&scored, s->text);
+        for (int64_t b = 0; s->text && b < scored.rows; b++)
+            LS_TRY(task->text_row(&scored, b, first + b, s->text));
+        if (!s->text)
+            ls_tensor_get_part(s->g, s->output, 0, scored.rows * width, s->value + first * width);
+    }
+    return LS_OK;
+}
+
+static LsStatus write_numbers(const Samples *s)
+{
+    LsSealed *file = ls_sealed_create(s->options->output, "output", 1, LS_DATA);
+    if (!file)
+        return ls_message_status();
+    LsStatus status = LS_OK;
+    int64_t dim[LS_MAX_RANK] = {s->source->samples};
+    memcpy(dim + 1, s->output->dim + 1, sizeof *dim * (size_t)(s->output->rank - 1));
+    LS_TRY_CLEANUP(ls_sealed_write(file, "output", LS_FILE_FLOAT32, s->output->rank, dim, s->value, 0));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "checkpoint", s->model->path));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "step", s->model->progress.step));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "samples", s->source->samples));
+    status = ls_sealed_commit(file);
+    file = NULL;
+cleanup:
+    ls_sealed_discard(file);
+    return status;
+}
+
+/* To a buffer first: a file that is there is half-written at no time. */
+static LsStatus predict_text(Samples *s)
+{
+    const LsTask *task = ls_config_task(s->model->config);
+    char *buffer = NULL;
+    size_t bytes = 0;
+    if (!task->text_row)
+        return ls_fail(LS_USAGE, "predict --text: task %s has numbers only: leave --text out", task->name);
+    s->text = open_memstream(&buffer, &bytes);
+    if (!s->text)
+        return ls_fail(LS_RESOURCE, "out of memory for the text");
+    LsStatus status = compute(s);
+    if (fclose(s->text) != 0 && status == LS_OK)
+        status = ls_fail(LS_RESOURCE, "out of memory for the text");
+    if (status == LS_OK)
+        status = ls_file_replace(s->options->output, buffer, (int64_t)bytes);
+    free(buffer);
+    return status;
+}
+
+LsStatus ls_predict_samples(const LsPredictOptions *options, const LsLoaded *model)
+{
+    Samples s = {.options = options, .model = model};
+    LsOutput *output = NULL;
+    LsStatus status = LS_OK;
+    LS_TRY_CLEANUP(open_source(&s));
+    LS_TRY_CLEANUP(open_graph(&s));
+    status = ls_output_file(options->output, "predict", &output);
+    LS_TRY_CLEANUP(status == LS_ERROR ? LS_DATA : status);
+    if (options->text)
+        LS_TRY_CLEANUP(predict_text(&s));
+    else {
+        LS_TRY_CLEANUP(make_room(&s));
+        LS_TRY_CLEANUP(compute(&s));
+        LS_TRY_CLEANUP(write_numbers(&s));
+    }
+    printf("%s: %s of %lld samples\n", options->output, options->text ? "predictions" : "/output float32",
+           (long long)s.source->samples);
+cleanup:
+    ls_output_release(output, status == LS_OK);
+    ls_graph_free(s.g);
+    ls_source_free(s.source);
+    ls_free(s.value);
+    return status;
+}
