@@ -26,6 +26,8 @@ typedef struct LsShape {
 /* The graph's input of this name, of the shape that the samples' field has: (B, field). Where there is none the graph
  * fails, with the fields there are. ls_shape_field: NULL where there is none. */
 LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name);
+/* The same of the first name in "pixels|values" that the samples have. */
+LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names);
 const LsField *ls_shape_field(const LsShape *shape, const char *name);
 
 /* What a model makes of its inputs, for a task's head. */

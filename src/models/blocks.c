@@ -1,6 +1,7 @@
 #include "models/blocks.h"
 
 #include <math.h>
+#include <string.h>
 
 LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape)
 {
@@ -30,4 +31,40 @@ LsTensor *ls_dense_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t ou
     double bound = 1 / sqrt((double)(x->dim[x->rank - 1] > 0 ? x->dim[x->rank - 1] : 1));
     LsInit init = ls_init_uniform(-bound, bound);
     return dense(g, name, x, outputs, init, &init, activation);
+}
+
+LsTensor *ls_activation(LsGraph *g, const char *name, LsTensor *x)
+{
+    if (strcmp(name, "relu") == 0)
+        return ls_relu(g, x);
+    if (strcmp(name, "gelu") == 0 || strcmp(name, "gelu_tanh") == 0)
+        return ls_gelu(g, x, strcmp(name, "gelu_tanh") == 0);
+    if (strcmp(name, "silu") == 0)
+        return ls_silu(g, x);
+    if (strcmp(name, "tanh") == 0)
+        return ls_tanh(g, x);
+    if (strcmp(name, "sigmoid") == 0)
+        return ls_sigmoid(g, x);
+    return x;
+}
+
+LsTensor *ls_flat(LsGraph *g, LsTensor *x)
+{
+    if (x->rank == 2)
+        return x;
+    return ls_reshape(g, x, 2, (int64_t[]){x->dim[0], x->count / (x->dim[0] > 0 ? x->dim[0] : 1)});
+}
+
+LsTensor *ls_conv_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t maps, int64_t size, int64_t stride,
+                          int64_t padding, LsActivation activation)
+{
+    int64_t channels = x->dim[x->rank - 1];
+    double bound = 1 / sqrt((double)(size * size * (channels > 0 ? channels : 1)));
+    LsInit init = ls_init_uniform(-bound, bound);
+    ls_push(g, "%s", name);
+    LsTensor *w = ls_param(g, "weight", init, 4, (int64_t[]){maps, size, size, channels});
+    LsTensor *b = ls_param(g, "bias", init, 1, &maps);
+    LsTensor *y = ls_conv2d(g, x, w, b, stride, padding, 1, activation);
+    ls_pop(g);
+    return y;
 }

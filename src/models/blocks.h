@@ -8,6 +8,18 @@
  * 0. */
 LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape);
 
+/* What ls_activation knows, for settings. */
+#define LS_ACTIVATION_NAMES "relu|gelu|gelu_tanh|silu|tanh|sigmoid|none"
+LsTensor *ls_activation(LsGraph *g, const char *name, LsTensor *x);
+
+/* x: (B, ...) -> (B, N). */
+LsTensor *ls_flat(LsGraph *g, LsTensor *x);
+
+/* A convolution of x: (B, H, W, C) to `maps` channels with a parameter "NAME.weight": (maps, size, size, C) and
+ * "NAME.bias", both drawn as PyTorch's convolutions start. */
+LsTensor *ls_conv_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t maps, int64_t size, int64_t stride,
+                          int64_t padding, LsActivation activation);
+
 /* x times the transpose of a parameter "NAME.weight": (outputs, inputs of x), plus "NAME.bias" where wanted. */
 LsTensor *ls_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, bool bias,
                    LsActivation activation);

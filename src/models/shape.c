@@ -1,6 +1,7 @@
 /* A model's inputs from the fields of its samples. */
 #include "lockstep/model.h"
 
+#include <stdio.h>
 #include <string.h>
 
 LsFields ls_language_fields(int64_t vocabulary)
@@ -34,4 +35,14 @@ LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name)
     for (int i = 0; i < field->rank; i++)
         dim[1 + i] = field->dim[i] == LS_STEPS ? shape->sequence : field->dim[i];
     return ls_input(g, name, field->dtype, 1 + field->rank, dim);
+}
+
+LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names)
+{
+    char name[LS_FIELD_NAME];
+    for (const char *at = names;; at += strcspn(at, "|") + 1) {
+        snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "|"), at);
+        if (ls_shape_field(shape, name) || !strchr(at, '|'))
+            return ls_shape_input(g, shape, name);
+    }
 }

@@ -50,7 +50,7 @@ static LsStatus run_forward(LsPass *pass, int64_t segment)
 static LsStatus add_metrics(const LsPass *pass)
 {
     LsScored scored = {
-        .g = pass->g, .settings = pass->config->task_config, .source = pass->source, .rows = pass->count};
+        .g = pass->g, .settings = pass->config->task_config, .info = pass->info, .source = pass->source, .rows = pass->count};
     const LsMetric *metric = ls_config_task(pass->config)->metrics;
     for (int i = 0; metric && metric[i].name && pass->metric; i++)
         if (metric[i].add)

@@ -3,6 +3,7 @@
 #include "train/clock.h"
 #include "train/streams.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 
@@ -128,7 +129,7 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
 }
 
 static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
-                               double *sum)
+                               const json_t *info, double *sum)
 {
     LsPass pass = {.g = g,
                    .source = source,
@@ -136,6 +137,7 @@ static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source,
                    .plan = evaluation->plan,
                    .loss = &sum[SUM_LOSS],
                    .targets = &sum[SUM_TARGETS],
+                   .info = info,
                    .metric = sum + SUMS};
     pass.run = (LsRun){.step = evaluation->step, .comm = comm, .sequence = evaluation->sequence};
     int64_t rows = evaluation->rows, samples = evaluation->samples,
@@ -176,7 +178,9 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
     if (evaluation->samples <= 0 || evaluation->samples > source->samples)
         evaluation->samples = source->samples;
     ls_graph_refresh(g);
-    LsStatus status = evaluate_share(comm, g, source, evaluation, sum);
+    json_t *info = source->info ? json_loads(source->info, 0, NULL) : NULL;
+    LsStatus status = evaluate_share(comm, g, source, evaluation, info, sum);
+    json_decref(info);
     bool own = !isfinite(sum[SUM_LOSS]);
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_NOT_FINITE] = own;

@@ -238,6 +238,7 @@ typedef struct LsPass {
     float *streams; /* for training: states of the samples' streams, replaced by those after them; NULL: zero */
     LsGraph *carry_graph;
     double *loss, *targets;
+    const struct json_t *info; /* LsSource.info, parsed: for the metrics; may be NULL */
     double *metric;      /* (LS_MAX_METRICS, LS_MAX_METRIC_SUMS): sums of the task's metrics; NULL: not wanted */
     LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
