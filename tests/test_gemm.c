@@ -300,78 +300,88 @@ static void test_parts(void)
         }
 }
 
-/* Operands that lie nowhere as a matrix: windows of 3 x 3 of a picture with a border of zeros, beside the matrix of all
- * windows; each side, many and few rows. */
-typedef struct Picture {
-    const float *x; /* (height, width, channels) */
-    int64_t height, width, channels;
-} Picture;
+/* Operands made of runs: windows of 3 x 3 of pictures with a border of zeros, beside the matrix of all windows. */
+enum {
+    HEIGHT = 21,
+    WIDTH = 33,
+    CHANNELS = 7,
+    PIXELS = HEIGHT * WIDTH,
+    WINDOW = 9 * CHANNELS,
+    FILTERS = 50,
+    PICTURES = 2,
+    ROWS_OF_ALL = PICTURES * PIXELS
+};
 
-static float window_at(const Picture *p, int64_t pixel, int64_t at)
+static void offsets_of(int32_t offset[9][PIXELS])
 {
-    int64_t y = pixel / p->width + at / p->channels / 3 - 1, x = pixel % p->width + at / p->channels % 3 - 1;
-    bool inside = y >= 0 && y < p->height && x >= 0 && x < p->width;
-    return inside ? p->x[(y * p->width + x) * p->channels + at % p->channels] : 0;
+    for (int t = 0; t < 9; t++)
+        for (int pixel = 0; pixel < PIXELS; pixel++) {
+            int y = pixel / WIDTH + t / 3 - 1, x = pixel % WIDTH + t % 3 - 1;
+            bool inside = y >= 0 && y < HEIGHT && x >= 0 && x < WIDTH;
+            offset[t][pixel] = inside ? (y * WIDTH + x) * CHANNELS : -1;
+        }
 }
 
-/* Pixels by windows, or windows by pixels. */
-static void read_pixels(const void *self, int64_t row, int64_t rows, int64_t column, int64_t columns, float *out)
+/* all: (ROWS_OF_ALL, WINDOW) */
+static void write_windows(const int32_t offset[9][PIXELS], const void *x, Type type, void *all)
 {
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            out[i * columns + j] = window_at(self, row + i, column + j);
-}
-static void read_windows(const void *self, int64_t row, int64_t rows, int64_t column, int64_t columns, float *out)
-{
-    for (int64_t i = 0; i < rows; i++)
-        for (int64_t j = 0; j < columns; j++)
-            out[i * columns + j] = window_at(self, column + j, row + i);
+    for (int64_t i = 0; i < ROWS_OF_ALL; i++)
+        for (int64_t j = 0; j < WINDOW; j++) {
+            int64_t from = offset[j / CHANNELS][i % PIXELS], at = i / PIXELS * PIXELS * CHANNELS + from + j % CHANNELS;
+            put(all, i * WINDOW + j, type, from < 0 ? 0 : read_at(x, at, type));
+        }
 }
 
-static void test_reading(void)
+static void runs_of(LsGemmType type)
 {
-    enum { HEIGHT = 21, WIDTH = 33, CHANNELS = 7, PIXELS = HEIGHT * WIDTH, WINDOW = 9 * CHANNELS, FILTERS = 50 };
-    static float x[PIXELS * CHANNELS], all[PIXELS * WINDOW], w[FILTERS * PIXELS], c[2][PIXELS * FILTERS];
-    Picture picture = {x, HEIGHT, WIDTH, CHANNELS};
-    for (int64_t i = 0; i < PIXELS * CHANNELS; i++)
-        x[i] = ls_uniform_at(1, 0, (uint64_t)i);
-    for (int64_t i = 0; i < FILTERS * PIXELS; i++)
-        w[i] = ls_uniform_at(2, 0, (uint64_t)i) - 0.5f;
-    read_pixels(&picture, 0, PIXELS, 0, WINDOW, all);
+    static int32_t offset[9][PIXELS];
+    static double x[ROWS_OF_ALL * CHANNELS], all[ROWS_OF_ALL * WINDOW], w[FILTERS * ROWS_OF_ALL],
+        c[2][ROWS_OF_ALL * FILTERS];
+    Type stored = type == LS_GEMM_FLOAT32 ? FLOAT : type == LS_GEMM_BFLOAT16 ? BFLOAT16 : DOUBLE;
+    offsets_of(offset);
+    for (int64_t i = 0; i < ROWS_OF_ALL * CHANNELS; i++)
+        put(x, i, stored, (double)ls_uniform_at(1, 0, (uint64_t)i));
+    for (int64_t i = 0; i < FILTERS * ROWS_OF_ALL; i++)
+        put(w, i, stored, (double)ls_uniform_at(2, 0, (uint64_t)i) - 0.5);
+    write_windows((const int32_t(*)[PIXELS])offset, x, stored, all);
+    const LsGemmRuns windows = {offset[0], 9, CHANNELS, PIXELS, PIXELS * CHANNELS, 0};
     const struct {
         LsGemm g;
-        LsGemmRead *read_a, *read_b;
+        bool right;
+        int64_t first;
     } list[] = {
-        /* y (pixels, filters) = windows w^T; dw (filters, window) = dy^T windows; the same with windows first */
-        {{.m = PIXELS, .n = FILTERS, .k = WINDOW, .a = all, .lda = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true},
-         read_pixels,
-         NULL},
-        {{.m = FILTERS, .n = WINDOW, .k = PIXELS, .a = w, .lda = FILTERS, .transpose_a = true, .b = all, .ldb = WINDOW},
-         NULL,
-         read_pixels},
-        {{.m = WINDOW, .n = FILTERS, .k = PIXELS, .a = all, .lda = WINDOW, .transpose_a = true, .b = w, .ldb = FILTERS},
-         read_windows,
-         NULL},
-        {{.m = FILTERS, .n = PIXELS, .k = WINDOW, .a = w, .lda = WINDOW, .b = all, .ldb = WINDOW, .transpose_b = true},
-         NULL,
-         read_windows},
-        {{.m = 5, .n = FILTERS, .k = WINDOW, .a = all, .lda = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true},
-         read_pixels,
-         NULL}};
+        /* y (pixels, filters) = windows w^T; dw (filters, window) = dy^T windows; dw^T; few rows; a small, long sum */
+        {{.m = ROWS_OF_ALL, .n = FILTERS, .k = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true}, false, 0},
+        {{.m = FILTERS, .n = WINDOW, .k = ROWS_OF_ALL, .a = w, .lda = FILTERS, .transpose_a = true}, true, 0},
+        {{.m = WINDOW, .n = FILTERS, .k = ROWS_OF_ALL, .transpose_a = true, .b = w, .ldb = FILTERS}, false, 0},
+        {{.m = 5, .n = FILTERS, .k = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true}, false, 0},
+        {{.m = 900, .n = 17, .k = WINDOW, .b = w, .ldb = WINDOW, .transpose_b = true, .c_float = true}, false, 300}};
     for (size_t i = 0; i < LS_COUNT_OF(list); i++) {
-        LsGemm g = list[i].g, read = g;
-        g.ldc = read.ldc = g.n;
-        g.c = c[0], read.c = c[1];
-        read.read_a = list[i].read_a, read.read_b = list[i].read_b;
-        read.a = read.read_a ? (const void *)&picture : g.a, read.b = read.read_b ? (const void *)&picture : g.b;
-        const char *name = ls_gemm_kernel_name(&read);
-        CU_ASSERT(strncmp(name, "simd_f32", 8) == 0);
-        ASSERT_OK(ls_gemm(&read));
+        LsGemm g = list[i].g;
+        g.type = type, g.ldc = g.n;
+        LsGemm runs = g;
+        const char *from = (const char *)all + list[i].first * WINDOW * bytes_of(stored);
+        if (list[i].right)
+            g.b = from, g.ldb = WINDOW, runs.b = x, runs.b_runs = windows;
+        else
+            g.a = from, g.lda = WINDOW, runs.a = x, runs.a_runs = windows;
+        runs.a_runs.first = list[i].first;
+        g.c = c[0], runs.c = c[1];
+        const char *name = ls_gemm_kernel_name(&runs);
+        ASSERT_OK(ls_gemm(&runs));
         for (const LsGemmKernel *const *k = ls_gemm_kernels(); *k; k++)
             if (strcmp((*k)->name, name) == 0)
                 ASSERT_OK((*k)->run(&g));
-        CU_ASSERT(memcmp(c[0], c[1], (size_t)(g.m * g.n) * sizeof(float)) == 0);
+        size_t bytes = type == LS_GEMM_BFLOAT16 && g.c_float ? sizeof(float) : (size_t)bytes_of(stored);
+        CU_ASSERT(memcmp(c[0], c[1], (size_t)(g.m * g.n) * bytes) == 0);
     }
+}
+
+static void test_runs(void)
+{
+    runs_of(LS_GEMM_FLOAT32);
+    runs_of(LS_GEMM_BFLOAT16);
+    runs_of(LS_GEMM_FLOAT64);
 }
 
 /* Rows of all magnitudes, and what is not finite: where digits do not carry them, vectors must. */
@@ -585,17 +595,9 @@ static void test_bad_strides(void)
     ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "stride");
     g.type = LS_GEMM_FLOAT64;
     ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "stride");
-    g = (LsGemm){.type = LS_GEMM_BFLOAT16,
-                 .m = 2,
-                 .n = 2,
-                 .k = 2,
-                 .a = x,
-                 .read_a = read_pixels,
-                 .b = x,
-                 .ldb = 2,
-                 .c = x,
-                 .ldc = 2};
-    ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "float alone");
+    int32_t offset[2] = {0, 1};
+    g = (LsGemm){.m = 2, .n = 2, .k = 2, .a = x, .a_runs = {offset, 1, 1, 2, 2, 0}, .b = x, .ldb = 2, .c = x, .ldc = 2};
+    ASSERT_FAILS(ls_gemm(&g), LS_ERROR, "runs");
 }
 
 /* All of it at every instruction set that the machine has: each has kernels of its own. */
@@ -613,7 +615,7 @@ int main(void)
                                     {"extremes", test_extremes},
                                     {"same bits for any number of threads", test_bits_over_threads},
                                     {"same bits for any rows in a call", test_parts},
-                                    {"operands that a function reads", test_reading},
+                                    {"operands made of runs", test_runs},
                                     {"inside a parallel region", test_inside_parallel},
                                     {"no allocation after the first call", test_no_allocation_after_first},
                                     {"bad strides", test_bad_strides},

@@ -14,10 +14,16 @@ typedef enum LsActivation {
     LS_RELU
 } LsActivation;
 
+/* What pooling makes of the positions of a window, or of all of them. */
+typedef enum LsPool { LS_POOL_MAX, LS_POOL_MEAN, LS_POOL_FIRST, LS_POOL_LAST } LsPool;
+
 #ifndef LS_OP_BUILD /* inside the ops' own files builders are defined, some of them static */
 #define OP(name, arguments) LsTensor *ls_##name arguments;
 #include "lockstep/ops.def"
 #undef OP
+
+/* x: (B, ...) -> (B, N) */
+static inline LsTensor *ls_flatten(LsGraph *g, LsTensor *x) { return ls_reshape(g, x, 2, (int64_t[]){x->dim[0], -1}); }
 #endif
 
 #endif

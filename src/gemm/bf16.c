@@ -202,7 +202,7 @@ static LsStatus run(const LsGemm *g)
 
 /* ---- The lines of the table -------------------------------------------------------------------------------------- */
 
-static bool usable(const LsGemm *g) { return g->type == LS_GEMM_BFLOAT16 && !g->b_scale; }
+static bool usable(const LsGemm *g) { return g->type == LS_GEMM_BFLOAT16 && !g->b_scale && !ls_gemm_has_runs(g); }
 
 /* Half of what float vectors take: where there are such instructions, they do all such products. */
 static double picoseconds(const LsGemm *g) { return 3.03 * (double)g->m * (double)g->n * (double)g->k; }

@@ -23,9 +23,9 @@ const LsGemmKernel *const *ls_gemm_kernels(void) { return kernels; }
 
 LsStatus ls_gemm_check(const LsGemm *g)
 {
-    bool sizes = g->m >= 0 && g->n >= 0 && g->k >= 0, fits = sizes && g->ldc >= g->n &&
-                                                             (g->read_a || g->lda >= (g->transpose_a ? g->m : g->k)) &&
-                                                             (g->read_b || g->ldb >= (g->transpose_b ? g->k : g->n));
+    bool sizes = g->m >= 0 && g->n >= 0 && g->k >= 0,
+         fits = sizes && g->ldc >= g->n && (g->a_runs.offset || g->lda >= (g->transpose_a ? g->m : g->k)) &&
+                (g->b_runs.offset || g->ldb >= (g->transpose_b ? g->k : g->n));
     if (!fits)
         return ls_fail(LS_ERROR,
                        "matrix product of (%lld, %lld) and (%lld, %lld) with strides %lld, %lld, %lld: a stride is "
@@ -34,8 +34,13 @@ LsStatus ls_gemm_check(const LsGemm *g)
                        (long long)g->ldb, (long long)g->ldc);
     if (g->b_scale && (!g->transpose_b || g->type == LS_GEMM_FLOAT64))
         return ls_fail(LS_ERROR, "a product with 8-bit weights wants them as (n, k), beside float or bfloat16");
-    if ((g->read_a || g->read_b) && (g->type != LS_GEMM_FLOAT32 || g->b_scale))
-        return ls_fail(LS_ERROR, "a matrix product reads operands through a function in float alone");
+    const LsGemmRuns *a = &g->a_runs, *b = &g->b_runs;
+    if ((a->offset && a->runs * a->length != (g->transpose_a ? g->m : g->k)) ||
+        (b->offset && (b->runs * b->length != g->n || g->transpose_b || g->b_scale)))
+        return ls_fail(LS_ERROR,
+                       "matrix product of (%lld, %lld) and (%lld, %lld): the runs of an operand make other rows, or B "
+                       "is transposed or of 8 bits as well",
+                       (long long)g->m, (long long)g->k, (long long)g->k, (long long)g->n);
     if (g->row_sums && !ls_gemm_sums_rows(g))
         return ls_fail(LS_ERROR, "matrix product (%lld, %lld, %lld): it cannot make the sums of A's rows",
                        (long long)g->m, (long long)g->n, (long long)g->k);
@@ -84,7 +89,7 @@ static bool has_sizes(const LsGemm *g) { return g->m > 0 && g->n > 0 && g->k > 0
 
 bool ls_gemm_sums_rows(const LsGemm *g)
 {
-    return has_sizes(g) && g->transpose_a && !g->read_a && ls_gemm_choose(g)->sums_rows;
+    return has_sizes(g) && g->transpose_a && !ls_gemm_has_runs(g) && ls_gemm_choose(g)->sums_rows;
 }
 
 const char *ls_gemm_kernel_name(const LsGemm *g) { return has_sizes(g) ? ls_gemm_choose(g)->name : "none"; }

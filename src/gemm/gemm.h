@@ -16,10 +16,16 @@
 
 typedef enum LsGemmType { LS_GEMM_FLOAT32, LS_GEMM_BFLOAT16, LS_GEMM_FLOAT64 } LsGemmType;
 
-/* An operand that lies nowhere as a matrix, such as the windows of a picture: writes the (rows, columns) piece of op(X)
- * from (row, column) on to `out`, row-major, `columns` floats from row to row. Called while the operand is packed, by
- * any thread, for pieces of up to a few hundred rows and columns. */
-typedef void LsGemmRead(const void *self, int64_t row, int64_t rows, int64_t column, int64_t columns, float *out);
+/* A matrix (rows, runs * length) whose rows are runs of numbers that lie anywhere in memory, such as the windows of
+ * pictures: packed from where they lie, or multiplied there. Rows come in groups (of one picture). Row r of group q has
+ * its run t at element offset[t * rows + r] + q * stride of the operand, or is zero there where that offset is
+ * negative. */
+typedef struct LsGemmRuns {
+    const int32_t *offset; /* (runs, rows); NULL: the operand is an ordinary matrix */
+    int64_t runs, length;  /* of a row; elements of a run */
+    int64_t rows, stride;  /* of a group; elements from group to group */
+    int64_t first;         /* row that is the operand's first */
+} LsGemmRuns;
 
 typedef struct LsGemm {
     LsGemmType type; /* of A, B, bias and C */
@@ -30,8 +36,9 @@ typedef struct LsGemm {
     const void *b; /* (k, n), or (n, k) with transpose_b */
     int64_t ldb;
     bool transpose_b;
-    /* Not NULL: `a` (`b`) is handed to it, the stride and the transpose mean nothing. Float products only. */
-    LsGemmRead *read_a, *read_b;
+    /* With an offset: `a`, (k, m) with transpose_a, else (m, k), is made of these runs and lda means nothing; `b`, (k, n),
+     * likewise. Not with row_sums, b_scale or transpose_b of such a B. */
+    LsGemmRuns a_runs, b_runs;
     /* Not NULL: B is (n, k) of int8_t, with transpose_b, and its row j counts b_scale[j] times. */
     const float *b_scale;
     void *c; /* (m, n) */

@@ -353,7 +353,7 @@ static void alone(const LsGemm *g, void *space)
 
 static int64_t split_depth(const LsGemm *g) { return ls_round_up(ls_ceil_div(g->k, 2), LS_INT8X3_STEP); }
 
-static bool usable(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 && !g->b_scale && !g->read_a && !g->read_b; }
+static bool usable(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 && !g->b_scale && !ls_gemm_has_runs(g); }
 
 static double up_to(int64_t x, int64_t step) { return (double)ls_round_up(x, step); }
 

@@ -35,6 +35,16 @@ const LsGemmKernel *const *ls_gemm_kernels(void);
 /* LS_ERROR where a size is negative, a stride shorter than a row, or types do not go together. */
 LsStatus ls_gemm_check(const LsGemm *gemm) LS_MUST_USE;
 
+/* An operand is made of runs: for kernels that take ordinary matrices alone. */
+static inline bool ls_gemm_has_runs(const LsGemm *g) { return g->a_runs.offset || g->b_runs.offset; }
+
+/* Run t of row `row`; NULL: zeros. */
+static inline const void *ls_gemm_run(const LsGemmRuns *s, const void *data, int64_t bytes, int64_t row, int64_t t)
+{
+    int64_t at = s->first + row, offset = s->offset[t * s->rows + at % s->rows];
+    return offset < 0 ? NULL : (const char *)data + (at / s->rows * s->stride + offset) * bytes;
+}
+
 /* C is float. */
 static inline bool ls_gemm_c_float(const LsGemm *g)
 {

@@ -26,14 +26,32 @@ static void multiply_block(double *restrict sum, const double *restrict x, const
                 sum[i * BLOCK + j] += x[i * BLOCK + p] * y[p * BLOCK + j];
 }
 
+/* The same of a matrix of runs. */
+static void copy_runs(double *out, const LsGemmRuns *runs, const double *data, bool transposed, int64_t row,
+                      int64_t column, int64_t rows, int64_t columns)
+{
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t j = 0; j < columns; j++) {
+            int64_t line = transposed ? column + j : row + i, at = transposed ? row + i : column + j;
+            const double *run = ls_gemm_run(runs, data, sizeof *run, line, at / runs->length);
+            out[i * BLOCK + j] = run ? run[at % runs->length] : 0;
+        }
+}
+
 static void product_block(const LsGemm *g, int64_t i, int64_t j)
 {
     double x[BLOCK * BLOCK], y[BLOCK * BLOCK], sum[BLOCK * BLOCK] = {0};
     int64_t rows = ls_least(BLOCK, g->m - i), columns = ls_least(BLOCK, g->n - j);
     for (int64_t p = 0; p < g->k; p += BLOCK) {
         int64_t depth = ls_least(BLOCK, g->k - p);
-        copy_block(x, g->a, g->lda, g->transpose_a, i, p, rows, depth);
-        copy_block(y, g->b, g->ldb, g->transpose_b, p, j, depth, columns);
+        if (g->a_runs.offset)
+            copy_runs(x, &g->a_runs, g->a, g->transpose_a, i, p, rows, depth);
+        else
+            copy_block(x, g->a, g->lda, g->transpose_a, i, p, rows, depth);
+        if (g->b_runs.offset)
+            copy_runs(y, &g->b_runs, g->b, false, p, j, depth, columns);
+        else
+            copy_block(y, g->b, g->ldb, g->transpose_b, p, j, depth, columns);
         multiply_block(sum, x, y, rows, columns, depth);
     }
     const double *bias = g->bias;

@@ -42,13 +42,16 @@ static int64_t columns_packed(int64_t columns) { return ls_round_up(columns, LS_
 static LsSimdSource source_of(const LsGemm *g, bool right)
 {
     bool transposed = right ? g->transpose_b : g->transpose_a;
-    LsGemmRead *read = right ? g->read_b : g->read_a;
+    const LsGemmRuns *runs = right ? &g->b_runs : &g->a_runs;
     return (LsSimdSource){.data = right ? g->b : g->a,
                           .stride = right ? g->ldb : g->lda,
-                          .along_k = read ? !right : transposed == right,
+                          .along_k = transposed == right,
                           .bfloat16 = g->type == LS_GEMM_BFLOAT16,
-                          .read = read};
+                          .runs = runs->offset ? runs : NULL};
 }
+
+/* From line to line of gathered A: what lies 2 KiB apart would share few lines of the first-level cache. */
+static int64_t gathered_stride(int64_t columns) { return columns % 128 == 0 ? columns + 16 : columns; }
 
 /* Whole panels, as many pieces as give every thread some. */
 static void plan_tasks(LsGemmTasks *t, int64_t threads)
@@ -146,7 +149,7 @@ static LsSimdTarget target_of(const Plan *p, const LsGemmBlock *b, const LsGemmT
 static bool reads_direct(const LsGemm *g, int64_t columns)
 {
     enum { PAGE_FLOATS = 1024, NEAR_COLUMNS = 192, NEAR_STRIDE = 512 };
-    if (g->type != LS_GEMM_FLOAT32 || g->read_a || g->row_sums || g->lda % PAGE_FLOATS == 0)
+    if (g->type != LS_GEMM_FLOAT32 || g->a_runs.offset || g->row_sums || g->lda % PAGE_FLOATS == 0)
         return false;
     return !g->transpose_a || (columns <= NEAR_COLUMNS && g->lda <= NEAR_STRIDE);
 }
@@ -156,6 +159,19 @@ static LsSimdLeft left_of(const LsGemm *g, int64_t row, int64_t from)
     const float *a = ls_gemm_at(g->a, sizeof(float), g->lda, g->transpose_a, row, from);
     return g->transpose_a ? (LsSimdLeft){a, 1, g->lda, LS_SIMD_ROWS}
                           : (LsSimdLeft){a, g->lda, 1, LS_SIMD_ROWS * g->lda};
+}
+
+/* A of runs: gathered as rows of k, or of A's rows. */
+static LsSimdLeft gather_left(const Plan *p, const LsGemmTask *t, int64_t from, int64_t depth, bool again, float *out)
+{
+    const bool transposed = p->tasks.g->transpose_a;
+    const int64_t stride = gathered_stride(transposed ? t->rows : depth);
+    if (again && transposed)
+        ls_simd_gather(&p->a, from, depth, t->row, t->rows, out, stride);
+    else if (again)
+        ls_simd_gather(&p->a, t->row, t->rows, from, depth, out, stride);
+    return transposed ? (LsSimdLeft){out, 1, stride, LS_SIMD_ROWS}
+                      : (LsSimdLeft){out, stride, 1, LS_SIMD_ROWS * stride};
 }
 
 static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *t, bool new_rows, void *own)
@@ -168,8 +184,11 @@ static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *t,
         int64_t depth = ls_least(LS_SIMD_DEPTH, b->depth - from);
         float *sums = g->row_sums && t->column == 0 ? g->row_sums + t->row : NULL;
         bool first = b->first && from == 0;
-        LsSimdLeft a = direct ? left_of(g, t->row, b->from + from) : ls_simd_packed(o->packed_a, depth);
-        if (!direct && (new_rows || b->depth > LS_SIMD_DEPTH || sums))
+        bool again = new_rows || b->depth > LS_SIMD_DEPTH || sums;
+        LsSimdLeft a = direct             ? left_of(g, t->row, b->from + from)
+                       : g->a_runs.offset ? gather_left(p, t, b->from + from, depth, again, o->packed_a)
+                                          : ls_simd_packed(o->packed_a, depth);
+        if (!direct && !g->a_runs.offset && again)
             ls_simd_pack_a(&p->a, t->row, t->rows, b->from + from, depth, o->packed_a, sums, !first || g->add_row_sums);
         LsSimdTarget target = target_of(p, b, t, from, o);
         ls_simd_multiply(&a, packed_b_at(p, b, t->column - b->column, from), t->rows, t->columns, depth, &target);
@@ -191,6 +210,8 @@ static Layout layout_of(const Plan *p, int64_t threads)
     Layout l = {
         .b = ls_round_up(columns_packed(ls_least(t->columns, t->g->n)) * depth * size, LS_ALIGN),
         .a = ls_round_up(ls_round_up(t->task_rows, LS_SIMD_ROWS) * ls_least(depth, LS_SIMD_DEPTH) * size, LS_ALIGN)};
+    if (t->g->a_runs.offset)
+        l.a = ls_round_up((t->task_rows + 16) * (ls_least(depth, LS_SIMD_DEPTH) + 16) * size, LS_ALIGN);
     if (narrow && t->g->k > t->depth)
         l.partial = ls_round_up(t->g->m * t->columns * size, LS_ALIGN);
     if (narrow && depth > LS_SIMD_DEPTH)
@@ -217,7 +238,8 @@ static void place(Plan *p, char *space, const Layout *l, LsShare *share)
 
 static bool splits(const LsGemm *g)
 {
-    return g->m * g->n <= SPLIT_ELEMENTS && g->k >= SPLIT_DEPTH && ls_gemm_c_float(g) && !g->read_a && !g->read_b &&
+    return g->m * g->n <= SPLIT_ELEMENTS && g->k >= SPLIT_DEPTH && ls_gemm_c_float(g) && !g->b_runs.offset &&
+           (g->transpose_a || !g->a_runs.offset) &&
            ls_ceil_div(g->k, LS_SIMD_DEPTH) * g->m * g->n * (int64_t)sizeof(float) <= SPLIT_BYTES;
 }
 

@@ -30,8 +30,7 @@ typedef struct LsSimdSource {
     int64_t stride; /* elements from row to row, or from k to k */
     bool along_k;   /* neighbours in memory are neighbours in k, not rows */
     bool bfloat16;
-    /* `data` is its own, stride means nothing; along_k: called for (rows, k), else for (k, rows) */
-    LsGemmRead *read;
+    const LsGemmRuns *runs; /* of which it is made instead, or NULL: each along k, or across it */
 } LsSimdSource;
 
 /* A block of A: panels of LS_SIMD_ROWS rows, (depth, LS_SIMD_ROWS) each; rows beyond the last are zero. sums: = or
@@ -44,6 +43,11 @@ void ls_simd_pack_a(const LsSimdSource *source, int64_t row, int64_t rows, int64
 void ls_simd_pack_b(const LsSimdSource *source, int64_t column, int64_t columns, int64_t from, int64_t depth,
                     float *out);
 
+/* A source of runs as floats: out: (lines, columns), `stride` from line to line: lines from `line` on, elements from
+ * `column` on of each. */
+void ls_simd_gather(const LsSimdSource *source, int64_t line, int64_t lines, int64_t column, int64_t columns,
+                    float *out, int64_t stride);
+
 /* Where a tile's sums go: to = sum (+ from) (+ to as it was, if add) (+ bias). */
 typedef struct LsSimdTarget {
     void *to; /* (rows, columns) of float or LsBfloat16 */
@@ -55,7 +59,7 @@ typedef struct LsSimdTarget {
     bool bias_bfloat16;
 } LsSimdTarget;
 
-/* A block of A for the tiles: packed, or floats as they stand. */
+/* A block of A for the tiles: packed, or floats as they stand, or were gathered. */
 typedef struct LsSimdLeft {
     const float *data;
     int64_t row, step; /* floats from row to row and from k to k, one of which is 1 */

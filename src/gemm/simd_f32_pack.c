@@ -9,7 +9,7 @@ enum {
     LANES = LS_VEC_BYTES >= 32 ? 8 : 4, /* of a square's side: wider ones take as many shuffles an element */
     LINE = LS_ALIGN / sizeof(float),    /* of k, in a cache line of floats */
     LINES = 16,                         /* lines of k that are copied together, panel after panel */
-    READ_ROWS = 48                      /* rows that a reading function fills at once: whole panels of any width */
+    GATHER_COLUMNS = 48                 /* of B whose runs are gathered at once: whole panels of any width */
 };
 
 typedef float Row __attribute__((vector_size(LANES * sizeof(float))));
@@ -229,18 +229,74 @@ static void pack_panels(const LsSimdSource *s, const void *x, int64_t rows, int6
 #undef PACK
 }
 
-/* Through a copy in memory, which the source's function fills. */
-static void pack_read(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width,
+/* ---- Runs -------------------------------------------------------------------------------------------------------- */
+
+/* n numbers as floats, or zeros where x is NULL. */
+LS_INLINE void copy_run(const char *x, int64_t n, const bool bfloat16, float *out)
+{
+    const int64_t bytes = bfloat16 ? 2 : 4;
+    int64_t i = 0;
+    if (!x) {
+        for (; i < n; i++)
+            out[i] = 0;
+        return;
+    }
+    if (n < LANES) {
+        for (; i < n; i++)
+            out[i] = bfloat16 ? ls_bfloat16_to_float(((const LsBfloat16 *)(const void *)x)[i])
+                              : ((const float *)(const void *)x)[i];
+        return;
+    }
+    for (; i + LANES <= n; i += LANES) {
+        Row v = load(x + i * bytes, 0, bfloat16);
+        memcpy(out + i, &v, sizeof v);
+    }
+    if (i < n) { /* the last vector overlaps the one before */
+        Row v = load(x + (n - LANES) * bytes, 0, bfloat16);
+        memcpy(out + n - LANES, &v, sizeof v);
+    }
+}
+
+LS_INLINE void gather(const LsSimdSource *s, int64_t line, int64_t lines, int64_t column, int64_t columns,
+                      const bool bfloat16, float *out, int64_t stride)
+{
+    const LsGemmRuns *r = s->runs;
+    const int64_t bytes = bfloat16 ? 2 : 4;
+    int64_t at = r->first + line, row = at % r->rows;
+    const char *data = (const char *)s->data + at / r->rows * r->stride * bytes;
+    for (int64_t i = 0; i < lines; i++, out += stride) {
+        int64_t begin = column % r->length;
+        float *to = out;
+        for (int64_t t = column / r->length, left = columns, n; left > 0; t++, left -= n, to += n, begin = 0) {
+            n = ls_least(left, r->length - begin);
+            int64_t offset = r->offset[t * r->rows + row];
+            copy_run(offset < 0 ? NULL : data + (offset + begin) * bytes, n, bfloat16, to);
+        }
+        if (++row == r->rows) {
+            row = 0;
+            data += r->stride * bytes;
+        }
+    }
+}
+
+void ls_simd_gather(const LsSimdSource *s, int64_t line, int64_t lines, int64_t column, int64_t columns, float *out,
+                    int64_t stride)
+{
+    if (s->bfloat16)
+        gather(s, line, lines, column, columns, true, out, stride);
+    else
+        gather(s, line, lines, column, columns, false, out, stride);
+}
+
+/* B of runs, each across k, through a copy. */
+static void pack_runs(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width,
                       float *out)
 {
-    float copy[READ_ROWS * LS_SIMD_DEPTH];
-    for (int64_t i = 0, here; i < rows; i += here, out += READ_ROWS * depth) {
-        here = ls_least(READ_ROWS, rows - i);
-        if (s->along_k)
-            s->read(s->data, row + i, here, from, depth, copy);
-        else
-            s->read(s->data, from, depth, row + i, here, copy);
-        LsSimdSource copied = {.stride = s->along_k ? depth : here, .along_k = s->along_k};
+    float copy[GATHER_COLUMNS * LS_SIMD_DEPTH];
+    for (int64_t i = 0, here; i < rows; i += here, out += GATHER_COLUMNS * depth) {
+        here = ls_least(GATHER_COLUMNS, rows - i);
+        ls_simd_gather(s, from, depth, row + i, here, copy, here);
+        LsSimdSource copied = {.stride = here};
         pack_panels(&copied, copy, here, depth, width, out, NULL);
     }
 }
@@ -249,8 +305,8 @@ static void pack(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from,
                  float *out, float *sums)
 {
     int64_t at = s->along_k ? row * s->stride + from : from * s->stride + row;
-    if (s->read)
-        pack_read(s, row, rows, from, depth, width, out);
+    if (s->runs)
+        pack_runs(s, row, rows, from, depth, width, out);
     else
         pack_panels(s, (const char *)s->data + at * (s->bfloat16 ? 2 : 4), rows, depth, width, out, sums);
 }

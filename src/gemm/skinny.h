@@ -30,7 +30,7 @@ static inline LsSkinnyKind ls_skinny_kind(const LsGemm *g)
 /* A as it stands, B transposed, of any type but double. */
 static inline bool ls_skinny_lies(const LsGemm *g)
 {
-    return g->type != LS_GEMM_FLOAT64 && !g->transpose_a && g->transpose_b && !g->read_a && !g->read_b;
+    return g->type != LS_GEMM_FLOAT64 && !g->transpose_a && g->transpose_b && !ls_gemm_has_runs(g);
 }
 
 #endif

@@ -60,7 +60,10 @@ static void multiply_piece(const Split *s, int64_t number, void *space)
     int64_t bytes = g->type == LS_GEMM_BFLOAT16 ? (int64_t)sizeof(LsBfloat16) : (int64_t)sizeof(float);
     LsGemm piece = *g;
     piece.n = ls_least(s->columns, g->n - column), piece.k = ls_least(s->depth, g->k - from);
-    piece.a = ls_gemm_at(g->a, bytes, g->lda, g->transpose_a, 0, from);
+    if (g->a_runs.offset)
+        piece.a_runs.first += from;
+    else
+        piece.a = ls_gemm_at(g->a, bytes, g->lda, g->transpose_a, 0, from);
     piece.b = ls_gemm_at(g->b, bytes, g->ldb, g->transpose_b, from, column);
     piece.c = column + (range > 0 ? s->partial + (range - 1) * g->m * g->n : (float *)g->c);
     piece.ldc = range > 0 ? g->n : g->ldc;

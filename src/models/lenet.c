@@ -22,7 +22,7 @@ static const LsSetting settings[] = {
 static LsTensor *stage(LsGraph *g, const Lenet *m, const char *name, LsTensor *x, int64_t maps, int64_t padding)
 {
     LsTensor *y = ls_conv_uniform(g, name, x, maps, 5, 1, padding, LS_NO_ACTIVATION);
-    LsPool kind = strcmp(m->pool, "max") == 0 ? LS_POOL_MAX : LS_POOL_AVERAGE;
+    LsPool kind = strcmp(m->pool, "max") == 0 ? LS_POOL_MAX : LS_POOL_MEAN;
     return ls_pool2d(g, ls_activation(g, m->activation, y), kind, 2, 2, 0);
 }
 

@@ -5,15 +5,6 @@
  * out[1] keeps act'(h) for the backward where there is an activation: forward has most of it at hand. */
 #include "ops/linear.h"
 
-/* Rows of one chunk of the bias gradient's sum: at most LS_REDUCE_CHUNKS chunks. */
-static int64_t chunk_rows(int64_t rows)
-{
-    int64_t each = (rows + LS_REDUCE_CHUNKS - 1) / LS_REDUCE_CHUNKS;
-    return each < 8 ? 8 : each;
-}
-
-static int64_t chunk_count(int64_t rows) { return (rows + chunk_rows(rows) - 1) / chunk_rows(rows); }
-
 static LsStatus infer(LsNode *node)
 {
     const LsTensor *x = node->in[0], *w = node->in[1], *bias = node->in[2];
@@ -22,7 +13,7 @@ static LsStatus infer(LsNode *node)
     LS_TRY(ls_linear_shape(node, LS_REAL, dim));
     int64_t rows = x->count / w->dim[1];
     if (bias)
-        node->scratch_backward = chunk_count(rows) * w->dim[0] * (int64_t)sizeof(acc);
+        node->scratch_backward = ls_bias_space(rows, w->dim[0]);
     if (!ls_node_output(node, LS_REAL, x->rank, dim))
         return LS_RESOURCE;
     bool keep = linear->activation != LS_NO_ACTIVATION && ls_graph_mode(node->graph) == LS_TRAIN;
@@ -40,54 +31,6 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 }
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
-
-/* One row of g: dy becomes g = dy act'(h) in place (slope NULL: stays), and is added to sum (NULL: not wanted). */
-LS_INLINE void slope_row(const real *slope, real *dy, acc *sum, int64_t count)
-{
-    int64_t j = 0;
-    for (; j + LS_LANES <= count; j += LS_LANES) {
-        vacc g = ls_load(dy + j);
-        if (slope) {
-            g *= ls_load(slope + j);
-            ls_store(dy + j, g);
-        }
-        if (sum)
-            ls_store_acc(sum + j, ls_load_acc(sum + j) + g);
-    }
-    if (j < count) {
-        int64_t left = count - j;
-        vacc g = ls_load_part(dy + j, left);
-        if (slope) {
-            g *= ls_load_part(slope + j, left);
-            ls_store_part(dy + j, g, left);
-        }
-        if (sum)
-            ls_store_acc_part(sum + j, ls_load_acc_part(sum + j, left) + g, left);
-    }
-}
-
-/* Makes g out of dy, in place, and the bias gradient, by chunks of rows that are then summed in order.
- * dy: (M, N), slope: (M, N) or NULL, parts: (chunks, N) or NULL with dbias. */
-static void make_g(const real *slope, real *dy, int64_t m, int64_t n, acc *parts, acc *dbias, bool add)
-{
-    int64_t each = chunk_rows(m), chunks = chunk_count(m);
-#pragma omp parallel for schedule(static)
-    for (int64_t chunk = 0; chunk < chunks; chunk++) {
-        acc *sum = dbias ? parts + chunk * n : NULL;
-        if (sum)
-            memset(sum, 0, (size_t)n * sizeof *sum);
-        int64_t from = chunk * each, to = from + each < m ? from + each : m;
-        for (int64_t i = from; i < to; i++)
-            slope_row(slope ? slope + i * n : NULL, dy + i * n, sum, n);
-    }
-    if (!dbias)
-        return;
-    if (!add)
-        memset(dbias, 0, (size_t)n * sizeof *dbias);
-    for (int64_t chunk = 0; chunk < chunks; chunk++)
-        for (int64_t j = 0; j < n; j++)
-            dbias[j] += parts[chunk * n + j];
-}
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
@@ -127,8 +70,8 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
         want_bias = false;
     }
     if (linear->activation != LS_NO_ACTIVATION || want_bias)
-        make_g(node->outputs > 1 ? node->out[1]->data : NULL, g, m, n, node->scratch, want_bias ? bias->grad : NULL,
-               ls_adds(node, 2));
+        ls_make_g(node->outputs > 1 ? node->out[1]->data : NULL, g, m, n, node->scratch, want_bias ? bias->grad : NULL,
+                  ls_adds(node, 2));
     if (ls_wants(node, 0) && ls_wants(node, 1))
         return ls_gemm_both(&dw, &dx);
     if (ls_wants(node, 1))

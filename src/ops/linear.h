@@ -1,67 +1,8 @@
-/* What dense layers have in common, whatever their weights are stored in: shapes, the product, and the activation of
- * each piece of it while that is in the cache. */
+/* What dense layers have in common, whatever their weights are stored in: shapes and the product. */
 #ifndef LS_OPS_LINEAR_H
 #define LS_OPS_LINEAR_H
 
-#include "ops/activation.h"
-#include "ops/op_build.h"
-
-/* y = act(h), slope = act'(h) (NULL: not wanted); slope or y may be h. All: (count) */
-LS_INLINE void activate_row(LsActivation kind, const real *h, real *y, real *slope, int64_t count)
-{
-    int64_t j = 0;
-    for (; j + LS_LANES <= count; j += LS_LANES) {
-        vacc x = ls_load(h + j);
-        ls_store(y + j, ls_activate(kind, x));
-        if (slope)
-            ls_store(slope + j, ls_activate_slope(kind, x));
-    }
-    if (j < count) {
-        vacc x = ls_load_part(h + j, count - j);
-        ls_store_part(y + j, ls_activate(kind, x), count - j);
-        if (slope)
-            ls_store_part(slope + j, ls_activate_slope(kind, x), count - j);
-    }
-}
-
-/* A row of each activation, with its slope and without, and both in the library's functions, by LsActivation. */
-#define ROW(kind, name)                                                                                                \
-    static void name##_row(const real *h, real *y, real *slope, int64_t count)                                         \
-    {                                                                                                                  \
-        if (slope)                                                                                                     \
-            activate_row(kind, h, y, slope, count);                                                                    \
-        else                                                                                                           \
-            activate_row(kind, h, y, NULL, count);                                                                     \
-    }
-LS_ACTIVATIONS(ROW)
-#undef ROW
-
-#define ENTRY(kind, name) [kind] = {name##_row, act_##name##_plain, act_##name##_slope_plain},
-static const struct {
-    void (*row)(const real *h, real *y, real *slope, int64_t count);
-    double (*plain)(double x);
-    double (*slope)(double x);
-} ls_activations[] = {LS_ACTIVATIONS(ENTRY)};
-#undef ENTRY
-
-typedef struct Epilogue {
-    LsActivation activation;
-    real *h;     /* (M, N) */
-    real *y;     /* (M, N), may be h */
-    bool slopes; /* where h was is act'(h) then */
-    int64_t stride;
-} Epilogue;
-
-/* The activation of a piece of the product, while it is still in the cache. */
-__attribute__((unused)) static void ls_finish_piece(void *self, int64_t row, int64_t column, int64_t rows,
-                                                    int64_t columns)
-{
-    const Epilogue *e = self;
-    for (int64_t i = row; i < row + rows; i++) {
-        real *h = e->h + i * e->stride + column;
-        ls_activations[e->activation].row(h, e->y + i * e->stride + column, e->slopes ? h : NULL, columns);
-    }
-}
+#include "ops/activation_rows.h"
 
 typedef struct Linear {
     LsActivation activation;

@@ -5,6 +5,7 @@
 
 typedef struct Settings {
     double label_smoothing;
+    char *pool;
 } Settings;
 
 static const LsSetting settings[] = {
@@ -12,7 +13,8 @@ static const LsSetting settings[] = {
 
 static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
 {
-    ls_class_head(g, shape, body->features, "label", ((const Settings *)config)->label_smoothing);
+    const Settings *s = config;
+    ls_class_head(g, shape, ls_pool_steps(g, shape, s->pool, body->features), "label", s->label_smoothing);
 }
 
 static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets(g, "label", rows); }
@@ -54,7 +56,7 @@ const LsTask ls_task_classification = {
     .settings = settings,
     .settings_bytes = sizeof(Settings),
     .fields = "label of 10",
-    .takes = LS_BODY_VECTOR,
+    .takes = LS_BODY_STEPS | LS_BODY_VECTOR,
     .head = head,
     .targets = targets,
     .text_head = text_head,

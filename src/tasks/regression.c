@@ -7,15 +7,21 @@
 #include <jansson.h>
 #include <math.h>
 
+typedef struct Settings {
+    char *pool;
+} Settings;
+
+static const LsSetting settings[] = {LS_SETTING_CHOICE(Settings, pool, "last", LS_POOL_NAMES, LS_POOL_HELP), {0}};
+
 /* The field "target" may have any shape; the head gives all of its numbers. */
-static void head(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body)
+static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
 {
-    (void)settings;
     const LsField *field = ls_shape_field(shape, "target");
     int64_t outputs = 1;
     for (int i = 0; field && i < field->rank; i++)
         outputs *= field->dim[i] == LS_STEPS ? shape->sequence : field->dim[i];
-    LsTensor *y = ls_dense_uniform(g, "head", body->features, outputs, LS_NO_ACTIVATION); /* (B, outputs) */
+    LsTensor *y = ls_dense_uniform(g, "head", ls_pool_steps(g, shape, ((const Settings *)config)->pool, body->features),
+                                   outputs, LS_NO_ACTIVATION); /* (B, outputs) */
     if (shape->want == LS_WANT_LOSS)
         ls_output(g, "loss", ls_mean_squared_error(g, y, ls_flat(g, ls_shape_input(g, shape, "target"))));
     if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)
@@ -145,27 +151,36 @@ static double rmse(const LsScore *score) { return sqrt(score->sum[1] / score->ta
 
 static double mean_of_known(const LsScore *score) { return score->sum[1] > 0 ? score->sum[0] / score->sum[1] : NAN; }
 
-static const LsMetric metrics[] = {
-    {.name = "mae", .summary = "mean absolute difference, in the data's units", .sums = 2, .add = add_differences, .value = mae},
-    {.name = "rmse", .summary = "root of the mean squared difference, in the data's units", .sums = 2, .add = add_differences, .value = rmse},
-    {.name = "persistence_mae",
-     .summary = "mae of a forecast that says the last value known",
-     .sums = 2,
-     .add = add_last,
-     .value = mean_of_known},
-    {.name = "seasonal_mae",
-     .summary = "mae of a forecast that says the value a season before",
-     .sums = 2,
-     .add = add_season,
-     .value = mean_of_known},
-    {0}};
+static const LsMetric metrics[] = {{.name = "mae",
+                                    .summary = "mean absolute difference, in the data's units",
+                                    .sums = 2,
+                                    .add = add_differences,
+                                    .value = mae},
+                                   {.name = "rmse",
+                                    .summary = "root of the mean squared difference, in the data's units",
+                                    .sums = 2,
+                                    .add = add_differences,
+                                    .value = rmse},
+                                   {.name = "persistence_mae",
+                                    .summary = "mae of a forecast that says the last value known",
+                                    .sums = 2,
+                                    .add = add_last,
+                                    .value = mean_of_known},
+                                   {.name = "seasonal_mae",
+                                    .summary = "mae of a forecast that says the value a season before",
+                                    .sums = 2,
+                                    .add = add_season,
+                                    .value = mean_of_known},
+                                   {0}};
 
 const LsTask ls_task_regression = {
     .name = "regression",
     .summary = "numbers of each sample: forecasts, values of a function",
     .item = "number",
     .fields = "target 1",
-    .takes = LS_BODY_VECTOR,
+    .settings = settings,
+    .settings_bytes = sizeof(Settings),
+    .takes = LS_BODY_STEPS | LS_BODY_VECTOR,
     .head = head,
     .targets = targets,
     .text_head = text_head,

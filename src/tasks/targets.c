@@ -4,6 +4,7 @@
 
 #include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows)
 {
@@ -12,6 +13,17 @@ int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows)
     for (int64_t i = 0; i < numbers; i++)
         count += ((const int32_t *)targets->data)[i] != LS_IGNORE;
     return count;
+}
+
+LsTensor *ls_pool_steps(LsGraph *g, const LsShape *shape, const char *pool, LsTensor *x)
+{
+    if (x->rank != 3)
+        return x;
+    LsPool kind = strcmp(pool, "mean") == 0    ? LS_POOL_MEAN
+                  : strcmp(pool, "max") == 0   ? LS_POOL_MAX
+                  : strcmp(pool, "first") == 0 ? LS_POOL_FIRST
+                                               : LS_POOL_LAST;
+    return ls_pool_global(g, x, ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL, kind);
 }
 
 void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *name, double smoothing)

@@ -8,6 +8,12 @@
 /* Numbers of the input `name`: (B, ...) LS_I32 of the first `rows` samples that are not LS_IGNORE. */
 int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows);
 
+/* Features of a sample from those of its steps: x: (B, T, C) -> (B, C), by "length" where samples have it. x: (B, C) stays.
+ * pool: of LS_POOL_NAMES. */
+#define LS_POOL_NAMES "last|mean|max|first"
+#define LS_POOL_HELP "how the steps of a sequence become one vector, where the model makes one for each step"
+LsTensor *ls_pool_steps(LsGraph *g, const LsShape *shape, const char *pool, LsTensor *x);
+
 /* Output "output": (..., K) logits as the head of a task with classes makes them, "loss" where wanted: smoothing as
  * ls_cross_entropy. The number of classes is that of the field `name`; the head's parameters are "head.weight" and
  * "head.bias", drawn as PyTorch's linear layers. */

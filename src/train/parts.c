@@ -49,8 +49,11 @@ static LsStatus run_forward(LsPass *pass, int64_t segment)
 /* What the task's metrics add up over the samples, from the graph's outputs. */
 static LsStatus add_metrics(const LsPass *pass)
 {
-    LsScored scored = {
-        .g = pass->g, .settings = pass->config->task_config, .info = pass->info, .source = pass->source, .rows = pass->count};
+    LsScored scored = {.g = pass->g,
+                       .settings = pass->config->task_config,
+                       .info = pass->info,
+                       .source = pass->source,
+                       .rows = pass->count};
     const LsMetric *metric = ls_config_task(pass->config)->metrics;
     for (int i = 0; metric && metric[i].name && pass->metric; i++)
         if (metric[i].add)

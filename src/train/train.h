@@ -239,8 +239,8 @@ typedef struct LsPass {
     LsGraph *carry_graph;
     double *loss, *targets;
     const struct json_t *info; /* LsSource.info, parsed: for the metrics; may be NULL */
-    double *metric;      /* (LS_MAX_METRICS, LS_MAX_METRIC_SUMS): sums of the task's metrics; NULL: not wanted */
-    LsTrainTimes *times; /* data, forward and backward are charged; NULL: nobody counts */
+    double *metric;            /* (LS_MAX_METRICS, LS_MAX_METRIC_SUMS): sums of the task's metrics; NULL: not wanted */
+    LsTrainTimes *times;       /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
 /* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective
