@@ -24,7 +24,7 @@ typedef struct LsShape {
 } LsShape;
 
 /* The graph's input of this name, of the shape that the samples' field has: (B, field). Where there is none the graph
- * fails, with the fields there are. ls_shape_field: NULL where there is none. */
+ * fails, with the fields there are. Asked for twice it is the same. ls_shape_field: NULL where there is none. */
 LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name);
 /* The same of the first name in "pixels|values" that the samples have. */
 LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names);

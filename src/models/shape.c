@@ -22,13 +22,16 @@ const LsField *ls_shape_field(const LsShape *shape, const char *name)
 
 LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name)
 {
+    LsTensor *there = ls_graph_find(g, name);
+    if (there)
+        return there;
     static const LsField nothing = {.dtype = LS_REAL, .rank = 1, .dim = {1}};
     const LsField *field = ls_shape_field(shape, name);
     if (!field) {
-        char *there = shape->fields ? ls_fields_text(shape->fields) : NULL;
+        char *fields = shape->fields ? ls_fields_text(shape->fields) : NULL;
         ls_graph_fail(g, LS_USAGE, "this needs samples with the field \"%s\", but the data have: %s", name,
-                      there ? there : "ids, targets");
-        ls_free(there);
+                      fields ? fields : "ids, targets");
+        ls_free(fields);
         field = &nothing;
     }
     int64_t dim[LS_MAX_RANK] = {shape->batch};

@@ -9,7 +9,9 @@ typedef struct Settings {
 } Settings;
 
 static const LsSetting settings[] = {
-    LS_SETTING_FLOAT(Settings, label_smoothing, "0", 0, 1, "share of a target's weight that all classes share"), {0}};
+    LS_SETTING_FLOAT(Settings, label_smoothing, "0", 0, 1, "share of a target's weight that all classes share"),
+    LS_SETTING_CHOICE(Settings, pool, "last", LS_POOL_NAMES, LS_POOL_HELP),
+    {0}};
 
 static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
 {
