@@ -92,6 +92,51 @@ cp known.txt folder/two
 expect 0 "out/pair/two" bash recipes/pair.sh -o out folder/
 made out/pair/one
 
+rm folder/one folder/two
+gzip -c known.txt >folder/one.gz
+xz -c known.txt >folder/two.xz
+expect 0 "out/pair/one" bash recipes/pair.sh -o out folder
+made out/pair/two
+
+# packages, with tools of our own in the place of those that fetch: a Debian package, one that carries it in another form
+mkdir -p bin deb/DEBIAN deb/usr/share/known
+if command -v dpkg-deb >/dev/null; then
+    printf 'Package: known\nVersion: 1\nArchitecture: all\nMaintainer: nobody\nDescription: two lines\n' >deb/DEBIAN/control
+    gzip -c known.txt >deb/usr/share/known/two.gz
+    printf '#!/bin/sh\n[ "$3" = known ] || { echo "no such package" >&2; exit 100; }\ndpkg-deb -b %q ./known_1_all.deb >/dev/null\n' \
+        "$folder/deb" >bin/apt-get
+    chmod +x bin/apt-get
+    recipe debian "$nowhere" two.txt
+    sed -i 's|^no_package.*|debian_package known usr/share/known/two.gz|' recipes/debian.sh
+    expect 0 "from the Debian package known" env PATH="$folder/bin:$PATH" bash recipes/debian.sh -o out
+    made out/two.txt
+    expect 0 "then the Debian package known" bash recipes/debian.sh --help
+    sed -i 's|two.gz|three.gz|' recipes/debian.sh
+    expect 3 "Debian package known: has no usr/share/known/three.gz" env PATH="$folder/bin:$PATH" bash recipes/debian.sh -o out
+    sed -i 's|known usr|unknown usr|' recipes/debian.sh
+    expect 3 "Debian package unknown: no such package" env PATH="$folder/bin:$PATH" bash recipes/debian.sh -o out
+fi
+if command -v python3 >/dev/null; then
+    real=$(command -v python3)
+    tr a-z A-Z <known.txt >shouted.txt
+    python3 -c 'import zipfile; z = zipfile.ZipFile("loud.whl", "w"); z.write("shouted.txt", "loud/shouted.txt"); z.close()'
+    # python3 -m pip --version; python3 -m pip ... download ... --dest FOLDER ...
+    cat >bin/python3 <<END
+#!/usr/bin/env bash
+[ "\${1:-} \${2:-}" = "-m pip" ] || exec $real "\$@"
+while [ \$# -gt 0 ]; do [ "\$1" != --dest ] || cp $folder/loud.whl "\$2"; shift; done
+END
+    chmod +x bin/python3
+    recipe loud "$nowhere" pair/one pair/two
+    sed -i 's|^no_package.*|package loud 1 loud/shouted.txt\nquiet() { tr A-Z a-z <"$1" >"$2/one"; cp "$2/one" "$2/two"; }\nconvert quiet|' recipes/loud.sh
+    expect 0 "out/pair/two" env PATH="$folder/bin:$PATH" bash recipes/loud.sh -o out
+    made out/pair/one
+    sed -i 's|tr A-Z a-z|cat|' recipes/loud.sh
+    expect 3 "package loud, made from loud/shouted.txt: is not the known file" env PATH="$folder/bin:$PATH" bash recipes/loud.sh -o out
+    [ ! -e out/pair ] || fail "a file that is not the known one was put in its place"
+fi
+rm -rf bin
+
 # what is not the known file
 printf 'first line\nsecond lime\n' >wrong.txt
 expect 3 "is not the known file" bash recipes/two.sh -o out wrong.txt

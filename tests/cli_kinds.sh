@@ -1,0 +1,136 @@
+#!/usr/bin/env bash
+# Every kind of data set, as a user prepares and inspects it, and input of each that is not right: message with file and line, status 3,
+# nothing left. The kinds are read off the help: one that this file does not know fails it.
+# usage: cli_kinds.sh PROGRAM
+. "$(dirname "$0")/cli.inc"
+
+# makes KIND TEXT ARGUMENT...: prepares out.h5, which says TEXT, inspects it, and refuses it when it is cut
+makes()
+{
+    local kind=$1 text=$2
+    shift 2
+    rm -f out.h5
+    says 0 "$text" prepare "$kind" "$@" -o out.h5
+    says 0 "$text" inspect out.h5
+    grep -q '^every checksum is right' out.txt || failed "inspect of $kind does not say that it is whole"
+    says 0 "\"kind\": \"$kind\"" inspect out.h5 --json
+    head -c $(($(stat -c %s out.h5) - 1)) out.h5 > cut.h5
+    says 3 'cut.h5' inspect cut.h5
+    tried[$kind]=1
+}
+
+# refuses KIND TEXT ARGUMENT...: status 3, TEXT, and neither an output nor a temporary file nor a lock
+refuses()
+{
+    local kind=$1 text=$2
+    shift 2
+    says 3 "$text" prepare "$kind" "$@" -o bad/out.h5
+    [ ! -e bad ] || failed "prepare $kind $*: leaves $(find bad)"
+    refused[$kind]=1
+}
+declare -A tried refused
+
+# ---- text
+printf 'one line\nand another\n' > text.txt
+makes text 'train tokens' text.txt --tokenizer words --validation 0.3
+refuses text 'gone.txt: No such file' gone.txt
+printf 'one\nt\351\n' > latin.txt
+refuses text 'latin.txt: line 2, byte 5: malformed UTF-8' latin.txt --tokenizer words --validation 0
+
+# ---- images: idx, CIFAR-10, PNG
+head4() { printf '\0\0\10\3\0\0\0\4\0\0\0\2\0\0\0\3'; }
+{ head4; printf 'abcdefghijklmnopqrstuvwx'; } > four-images-idx3-ubyte
+printf '\0\0\10\1\0\0\0\4\0\1\2\0' > four-labels-idx1-ubyte
+gzip -k four-images-idx3-ubyte
+makes images 'train samples           3' four-images-idx3-ubyte.gz four-labels-idx1-ubyte --validation 1 \
+    --test four-images-idx3-ubyte,four-labels-idx1-ubyte --classes cat,dog,bird
+says 0 '  cat                   2' inspect out.h5
+grep -q '^channels  *1' out.txt || failed "no channels: $(cat out.txt)"
+head -c 3073 /dev/zero > batch.bin
+makes images 'airplane' batch.bin
+mkdir -p animals/cats animals/dogs
+echo iVBORw0KGgoAAAANSUhEUgAAAAIAAAACCAAAAABX3VL4AAAADklEQVR42mNgZ2dgZwcAAFoAHUBSJIEAAAAASUVORK5CYII= | base64 -d > animals/cats/1.png
+cp animals/cats/1.png animals/dogs/2.png
+touch animals/dogs/notes.txt
+makes images 'skipped files that are no pictures 1' animals
+{ printf '\0\0\7\3'; head -c 40 four-images-idx3-ubyte | tail -c 36; } > wrong-ubyte
+refuses images 'wrong-ubyte: is no idx file of bytes: it starts with 00 00 07 03' wrong-ubyte four-labels-idx1-ubyte
+head -c 30 four-images-idx3-ubyte > cut-ubyte
+refuses images 'cut-ubyte: is cut short: it ends at byte 30' cut-ubyte four-labels-idx1-ubyte
+head -c 40 four-images-idx3-ubyte.gz > cut-ubyte.gz
+refuses images 'cut-ubyte.gz: the compressed file is cut short or damaged' cut-ubyte.gz four-labels-idx1-ubyte
+refuses images 'the label of picture 2 (from 0) is 2, but there are 2 classes' four-images-idx3-ubyte four-labels-idx1-ubyte \
+    --classes cat,dog
+head -c 3072 batch.bin > short.bin
+refuses images 'short.bin: has 3072 bytes' short.bin
+echo iVBORw0KGgoAAAANSUhEUgAAAAMAAAACCAAAAAC4HznGAAAADklEQVR42mPg5ORkAGIAAOAAN+RJz/4AAAAASUVORK5CYII= | base64 -d > animals/dogs/3.png
+refuses images 'animals/dogs/3.png: is a picture of 3 x 2 with 1 channel, but those before are of 2 x 2' animals
+head -c 60 animals/cats/1.png > animals/dogs/3.png
+refuses images 'animals/dogs/3.png: is no whole PNG picture' animals
+says 2 'is a source and the output at once' prepare images batch.bin -o batch.bin
+
+# ---- lines
+printf 'good\ta fine film\nbad\tdull\ngood\tfine\n' > films.tsv
+makes lines 'tokenizer vocabulary    8' films.tsv --validation 0 --lowercase
+grep -q '^  good  *2' out.txt || "$lockstep" inspect out.h5 | grep -q '^  good  *2' || failed "lines does not count by class"
+printf '{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n' > films.jsonl
+makes lines 'classes                 2' films.jsonl --validation 0 --tokenizer characters
+printf 'one\n' > r.neg; printf 'two\n' > r.pos
+makes lines '  pos                   1' --format files r.neg r.pos --validation 0
+printf 'good\tfine\nbad\n' > uneven.tsv
+refuses lines 'uneven.tsv: line 2: has 1 column between tabs, the lines before have 2' uneven.tsv
+printf 'good\tfine\nbad\t\n' > empty.tsv
+refuses lines 'empty.tsv: line 2: the text is empty' empty.tsv
+printf 'good\tfine\nbad\t\377\n' > latin.tsv
+refuses lines 'latin.tsv: line 2: byte 5 of the line (0xFF) is no UTF-8' latin.tsv
+printf 'poor\tx\n' > poor.tsv
+refuses lines "poor.tsv: line 1: the label 'poor' is none of the 2 classes" films.tsv --test poor.tsv
+says 2 'films.tsv is a source and the output at once' prepare lines films.tsv -o films.tsv
+says 2 'films.tsv is a source and the output at once' prepare lines uneven.tsv --test films.tsv -o films.tsv
+
+# ---- columns, and a training on them
+printf 'Ada\tB-person\nwrote\tO\n\nBonn\tB-place\nis\tO\nold\tO\n' > tags.conll
+makes columns 'train words             5' tags.conll --validation 0 --test tags.conll
+cat > job.yaml <<'JOB'
+model: {kind: gpt, layers: 1, heads: 2, width: 16, context: 3}
+task: {kind: tagging}
+data: {kind: columns, path: out.h5}
+train: {steps: 3, batch: 2, warmup: 1}
+output: {path: run}
+JOB
+expect 0 '' "$lockstep" train job.yaml
+printf 'Ada\tB-person\nwrote\n' > uneven.conll
+refuses columns 'uneven.conll: line 2: has 1 column, the lines before have 2' uneven.conll
+printf 'Ada\tO\n\nBonn\tB-town\n' > town.conll
+refuses columns "town.conll: line 3: the tag 'B-town' is none of the 3" tags.conll --validation-file town.conll
+printf '\n\n' > blank.conll
+refuses columns 'blank.conll: has no sentences' blank.conll
+
+# ---- pairs
+printf 'Go.\tVa !\tnote\nStay.\tReste.\tnote\n' > pairs.txt
+makes pairs 'source tokenizer vocabulary 7' pairs.txt --validation 0
+printf 'a\nb\n' > x.en; printf 'c\n' > x.fr
+refuses pairs 'x.en: line 2: x.fr ends before it, at line 1' --format files x.en x.fr
+printf 'Go.\tVa !\nStay.\t\n' > empty.txt
+refuses pairs 'empty.txt: line 2: the target text is empty' empty.txt
+printf '{"source": "a"}\n' > pairs.jsonl
+refuses pairs 'pairs.jsonl: line 1: has no "target" that is a text' pairs.jsonl
+
+# ---- series
+for i in 0 1 2 3 4 5 6 7 8 9; do echo "2020-01-0$i,$((i * i)),1"; done | { echo 'day,level,fixed'; cat; } > level.csv
+makes series 'test dates              2020-01-09 to 2020-01-09' level.csv --date day --columns level --window 3
+sed 's/,16,/,NaN,/' level.csv > nan.csv
+refuses series "nan.csv: line 6: column 2 (level) is 'NaN', which is no finite number" nan.csv --date day
+sed 's/,16,/,,/' level.csv > hole.csv
+refuses series 'hole.csv: line 6: column 2 (level) is empty' hole.csv --date day
+sed 's/,16,1/,16/' level.csv > uneven.csv
+refuses series 'uneven.csv: line 6: has 2 columns, the lines before have 3' uneven.csv --date day
+refuses series '8 are left to train on, fewer than one window and horizon (30 + 1)' level.csv --date day
+
+# ---- every kind there is was tried
+says 0 'options of prepare text' prepare --help
+for kind in $(sed -n 's/^options of prepare \([a-z_]*\):.*/\1/p' out.txt); do
+    [ -n "${tried[$kind]:-}" ] || failed "kind $kind is not tried here"
+    [ -n "${refused[$kind]:-}" ] || failed "no bad input of kind $kind is tried here"
+done
+finish
