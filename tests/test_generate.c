@@ -1,7 +1,7 @@
 /* Generation with states against whole forward passes, for every model; batches, limits, ends, no allocation. */
 #include "harness.h"
 #include "lockstep/model.h"
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include <stdio.h>
 #include <stdlib.h>

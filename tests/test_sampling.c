@@ -1,7 +1,7 @@
 /* Drawing tokens: greedy, temperature, top-k, top-p, seeds; frequencies against the probabilities they are drawn
  * from. */
 #include "harness.h"
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include <math.h>
 #include <stdio.h>

@@ -9,7 +9,7 @@
  * twice as much is allowed. */
 #include "harness.h"
 #include "lockstep/model.h"
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include <math.h>
 #include <stdio.h>

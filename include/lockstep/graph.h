@@ -151,6 +151,8 @@ LsPrecision ls_graph_precision(const LsGraph *g);
 int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
 
 /* Copies between a tensor and floats, whatever its element type (LS_I32 excepted: use its data as int32_t). */
+/* The output number i, from 0, and its name; NULL past the last. */
+LsTensor *ls_graph_output(const LsGraph *g, int i, const char **name);
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
 /* Elements first .. first + count - 1 alone. */

@@ -14,12 +14,22 @@ typedef enum LsWant {
     LS_WANT_LAST    /* output "output" of the last position only: (B, 1, V) (generation) */
 } LsWant;
 
+/* Which part of a model that reads a source and then says a target (translation). */
+typedef enum LsPart {
+    LS_PART_WHOLE,
+    /* the source alone: outputs (B, ...) named as the decoder's inputs and states, which they are copied to */
+    LS_PART_ENCODER,
+    LS_PART_DECODER /* the target alone, step by step */
+} LsPart;
+
 /* The shape a graph is built for. With mode LS_DECODE, models also have an input "position": (B) LS_I32, the number of
  * tokens each stream has seen before this run. They may leave it out where they do not need it. */
 typedef struct LsShape {
     int64_t batch;    /* B: samples on this rank in one micro-batch */
     int64_t sequence; /* T: steps of a sample, of the fields that have steps */
     LsWant want;
+    LsPart part;
+    int64_t memory;         /* steps of the source where the part is the decoder */
     const LsFields *fields; /* what samples hold; NULL: those of a language model (ls_language_fields) */
 } LsShape;
 
@@ -32,15 +42,17 @@ const LsField *ls_shape_field(const LsShape *shape, const char *name);
 
 /* What a model makes of its inputs, for a task's head. */
 typedef struct LsBody {
-    LsTensor *features;   /* (B, T, C), or (B, C) */
+    LsTensor *features;   /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */
     LsTensor *table;      /* (V, C) weight of a head over the ids of the model; NULL: it is no language model */
+    bool source;          /* it says a target of a source that it has read: has the parts LS_PART_ENCODER, _DECODER */
     int64_t loss_classes; /* rows of `table` that the loss normalises over; 0: all */
 } LsBody;
 
 enum {
     LS_BODY_STEPS = 1,  /* features (B, T, C) */
     LS_BODY_VECTOR = 2, /* features (B, C) */
-    LS_BODY_IDS = 4     /* with a table of ids: a language model */
+    LS_BODY_IDS = 4,    /* with a table of ids: a language model */
+    LS_BODY_SOURCE = 8  /* of a source that it has read: LsBody.source */
 };
 
 /* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------- */

@@ -49,6 +49,7 @@ struct LsTask {
     const char *fields;
     /* LS_BODY_STEPS, LS_BODY_VECTOR: the features it can put a head on; LS_BODY_IDS: with a table of ids only */
     unsigned takes;
+    bool translates;  /* says a text for a text: eval and generate decode step by step */
     bool streams_ids; /* samples are windows of a stream of ids: predict and generate take a text of any length */
     /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
      * targets, and in mode LS_EVAL what the metrics read; else "output". */

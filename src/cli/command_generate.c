@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 #include "cli/ids.h"
 #include "cli/load.h"
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include <string.h>
 

@@ -6,7 +6,7 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "store/checkpoint.h"
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include <jansson.h>
 

@@ -81,11 +81,17 @@ int64_t ls_config_sequence(const LsConfig *config)
 
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)
 {
+    ls_config_build_shape(config, g, &(LsShape){.batch = batch, .sequence = sequence, .want = want});
+}
+
+void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *wanted)
+{
     LsFields fields;
     if (ls_config_fields(config, &fields) != LS_OK) {
         ls_graph_fail(g, LS_USAGE, "data.%s", ls_message());
         return;
     }
-    LsShape shape = {.batch = batch, .sequence = sequence, .want = want, .fields = &fields};
+    LsShape shape = *wanted;
+    shape.fields = &fields;
     ls_task_build(g, config->model, config->model_config, ls_config_task(config), config->task_config, &shape);
 }

@@ -92,6 +92,8 @@ int64_t ls_config_sequence(const LsConfig *config);
 /* Builds the graph of the configuration's model and task: every graph of a run is built by this. Errors are the
  * graph's. */
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want);
+/* The same with the whole shape but its fields, which are the configuration's. */
+void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *shape);
 
 /* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and
  * choice checks. */

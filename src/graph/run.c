@@ -202,6 +202,14 @@ LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accu
     return ls_graph_backward_seeded(g, run, accumulate, hooks);
 }
 
+LsTensor *ls_graph_output(const LsGraph *g, int i, const char **name)
+{
+    if (i < 0 || i >= g->kepts)
+        return NULL;
+    *name = g->kept[i].name;
+    return g->kept[i].tensor;
+}
+
 void ls_tensor_get_part(const LsGraph *g, const LsTensor *x, int64_t first, int64_t count, float *to)
 {
     int64_t bytes = ls_graph_element_bytes(g, x->dtype);

@@ -23,14 +23,7 @@ static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets
 
 static LsStatus add_hits(const LsScored *scored, double *sum)
 {
-    const int32_t *label = ls_graph_find(scored->g, "label")->data;
-    int32_t *predicted = NULL;
-    int64_t count = 0;
-    LS_TRY(ls_predicted_classes(scored->g, &predicted, &count));
-    for (int64_t i = 0; i < scored->rows; i++)
-        sum[0] += label[i] == predicted[i];
-    ls_free(predicted);
-    return LS_OK;
+    return ls_add_hits(scored, "label", scored->rows, sum);
 }
 
 static void text_head(const LsScored *scored, FILE *out) { ls_class_text_head(scored, "class", out); }

@@ -14,15 +14,7 @@ static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets
 
 static LsStatus add_hits(const LsScored *scored, double *sum)
 {
-    const LsTensor *tags = ls_graph_find(scored->g, "tags");
-    const int32_t *tag = tags->data;
-    int32_t *predicted = NULL;
-    int64_t count = 0;
-    LS_TRY(ls_predicted_classes(scored->g, &predicted, &count));
-    for (int64_t i = 0; i < scored->rows * tags->dim[1]; i++)
-        sum[0] += tag[i] != LS_IGNORE && tag[i] == predicted[i];
-    ls_free(predicted);
-    return LS_OK;
+    return ls_add_hits(scored, "tags", scored->rows * ls_graph_find(scored->g, "tags")->dim[1], sum);
 }
 
 static void text_head(const LsScored *scored, FILE *out) { ls_class_text_head(scored, "step\ttag", out); }

@@ -65,6 +65,18 @@ LsStatus ls_predicted_classes(const LsGraph *g, int32_t **classes, int64_t *coun
     return LS_OK;
 }
 
+LsStatus ls_add_hits(const LsScored *scored, const char *name, int64_t count, double *sum)
+{
+    const int32_t *wanted = ls_graph_find(scored->g, name)->data;
+    int32_t *predicted = NULL;
+    int64_t all = 0;
+    LS_TRY(ls_predicted_classes(scored->g, &predicted, &all));
+    for (int64_t i = 0; i < count && i < all; i++)
+        sum[0] += wanted[i] != LS_IGNORE && wanted[i] == predicted[i];
+    ls_free(predicted);
+    return LS_OK;
+}
+
 const char *ls_class_name(const struct json_t *info, int64_t k, char number[24])
 {
     const json_t *names = info ? json_object_get(info, "classes") : NULL;

@@ -19,6 +19,9 @@ LsTensor *ls_pool_steps(LsGraph *g, const LsShape *shape, const char *pool, LsTe
  * "head.bias", drawn as PyTorch's linear layers. */
 void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *name, double smoothing);
 
+/* Adds to sum[0] how many of the first `count` numbers of the input `name` are the predicted class of their row. */
+LsStatus ls_add_hits(const LsScored *scored, const char *name, int64_t count, double *sum) LS_MUST_USE;
+
 /* The name of class k, by the info of the training data; else its number, into `number`. */
 const char *ls_class_name(const struct json_t *info, int64_t k, char number[24]);
 

@@ -61,7 +61,8 @@ int ls_task_metrics(const LsTask *task)
 static bool fits(const LsTask *task, const LsBody *body)
 {
     unsigned made = body->features->rank == 3 ? LS_BODY_STEPS : body->features->rank == 2 ? LS_BODY_VECTOR : 0;
-    return (task->takes & made) && (!(task->takes & LS_BODY_IDS) || body->table);
+    return (task->takes & made) && (!(task->takes & LS_BODY_IDS) || body->table) &&
+           !(task->takes & LS_BODY_SOURCE) == !body->source;
 }
 
 static void refuse(LsGraph *g, const LsModel *model, const LsTask *task, const LsBody *body)
@@ -81,6 +82,8 @@ void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, c
                    const void *task_config, const LsShape *shape)
 {
     LsBody body = model->build(g, model_config, shape);
+    if (!body.features)
+        return;
     if (fits(task, &body))
         task->head(g, task_config, shape, &body);
     else

@@ -4,8 +4,8 @@
  *     LsSampling sampling = {.temperature = 0.8, .top_p = 1, .tokens = 100, .batch = 1, .stop = -1};
  *     LS_TRY(ls_generate(config, params, prompt, count, &sampling, print_token, NULL, &speed));
  */
-#ifndef LS_TRAIN_GENERATE_H
-#define LS_TRAIN_GENERATE_H
+#ifndef LS_DECODE_GENERATE_H
+#define LS_DECODE_GENERATE_H
 
 #include "config/config.h"
 #include "lockstep/tensor.h"

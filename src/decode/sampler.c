@@ -1,5 +1,5 @@
 /* Drawing a token. Top-k and top-p take candidates from a heap, so that a vocabulary is never sorted as a whole. */
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include <math.h>
 

@@ -1,4 +1,4 @@
-#include "train/generate.h"
+#include "decode/generate.h"
 
 #include "base/bfloat16.h"
 #include "train/train.h"
