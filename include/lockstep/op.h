@@ -32,6 +32,14 @@ struct LsNode {
     const LsNode *before;
 };
 
+/* Whether an op's forward or backward speaks to other ranks. All ranks must then come to it in one order and number of
+ * times, so that its forward is never run again in backward: ranks may plan unlike. */
+typedef enum LsCollective {
+    LS_ALONE,
+    LS_COLLECTIVE,           /* through run->comm */
+    LS_COLLECTIVE_WITH_CARRY /* through run->sequence, where an input is a carry */
+} LsCollective;
+
 struct LsOp {
     const char *name;
     const char *formula;
@@ -58,7 +66,19 @@ struct LsOp {
     bool (*columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
-    uint32_t param_in; /* bits: inputs that must be parameters (their gradients are LS_ACC); others must not be */
+    /* Inputs that must be parameters, and inputs that must be running values; all others must be neither:
+     *
+     *     input        bit in       its gradient, written or added to in backward by node->add
+     *     activation   -            in LS_REAL (LS_ACC where it is of that type), dL/dx
+     *     parameter    param_in     in LS_ACC, dL/dw
+     *     running      running_in   in LS_ACC, by how much the value is to move (ls_running)
+     *
+     * A parameter reaches an input that takes activations through ls_broadcast, which repeats it for each sample (a
+     * class token that is joined to a sequence, the vector v of additive attention, a bias that is added to what no
+     * linear layer made: ls_add(g, x, ls_broadcast(g, b, ...))). An activation cannot take the place of a parameter:
+     * that is another op (mul for a scale, a product of activations for weights). */
+    uint32_t param_in, running_in;
+    LsCollective collective;
     /* results at one position of the sequence depend on other positions or on its number: the op can work on a part
      * of the time only where it is given a carry (ls_carry); otherwise graphs of parts refuse it */
     bool mixes_time;
@@ -126,6 +146,9 @@ LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low,
  * this switches the graph, with the end and both gradients of the carry; and while decoding, where it is a state. */
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
+
+/* A running value, drawn likewise. What it is to move by is compared as gradients are, but for central differences. */
+LsTensor *ls_case_running(LsGraph *g, const char *name, double low, double high, int rank, const int64_t *dim);
 
 /* Other ranks hold the rest of this part of the time. */
 static inline bool ls_over_ranks(const LsRun *run) { return run->sequence && run->sequence->size > 1; }

@@ -54,7 +54,7 @@ static void mark_active(LsGraph *g)
 }
 
 /* In the order of backward the first contribution to a gradient overwrites, later ones add. With micro-batches
- * accumulated, every contribution to a parameter adds. A tensor used twice by one node counts in the order of its
+ * accumulated, every contribution to a parameter or running value adds. A tensor used twice by one node counts in the order of its
  * inputs. */
 static void mark_adds(LsGraph *g, bool *touched)
 {
@@ -71,7 +71,8 @@ static void mark_adds(LsGraph *g, bool *touched)
                 continue;
             uint32_t bit = touched[node->in[i]->id] ? 1u << i : 0;
             g->node_plan[n].add_first |= bit;
-            g->node_plan[n].add_more |= node->in[i]->role == LS_ROLE_PARAM ? 1u << i : bit;
+            bool stored = node->in[i]->role == LS_ROLE_PARAM || node->in[i]->role == LS_ROLE_RUNNING;
+            g->node_plan[n].add_more |= stored ? 1u << i : bit;
             touched[node->in[i]->id] = true;
         }
     }
@@ -133,6 +134,10 @@ static void count_memory(LsGraph *g)
     if (g->params->frozen) {
         m.parameters = g->params->frozen_bytes;
         m.shadows = 0;
+    }
+    if (g->params->running) {
+        m.parameters += g->params->running->total * 4;
+        m.gradients += g->options.mode == LS_TRAIN ? g->params->running->total * 12 : 0;
     }
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];
