@@ -1,8 +1,7 @@
 /* The passes of batch_norm.c over x: (R, C), each reading memory once, in vectors whatever C is: where C is small, some
  * rows one after another are taken for one of `width` elements, with every channel's numbers repeated in tables as wide.
  *
- * Sums go by pieces of such rows, a function of the shape alone, and in them by blocks of columns whose sums stay in the
- * first-level cache; the pieces' sums, in double, are added in order. */
+ * Sums go by pieces of such rows, a function of the shape alone; the pieces' sums, in double, are added in order. */
 #ifndef LS_OPS_BATCH_NORM_H
 #define LS_OPS_BATCH_NORM_H
 
@@ -12,8 +11,10 @@ enum {
     BATCH_WIDEST = 1024,   /* of repeated channels */
     BATCH_NARROWEST = 128, /* so many elements go through one loop at least, unless the channels are odd and many */
     BATCH_COLUMNS = 512,   /* of a block */
+    BATCH_BLOCK = 128,     /* channels whose sums over the pieces are one thread's */
     BATCH_ROWS = 4,        /* summed before their sum is added to that of the piece */
-    BATCH_LEAST = 4096     /* elements of a piece */
+    BATCH_LEAST = 4096,    /* elements of a piece, and */
+    BATCH_LEAST_ROWS = 16  /* rows, beside which its sums are little */
 };
 
 typedef struct BatchShape {
@@ -38,6 +39,7 @@ LS_INLINE BatchShape ls_batch_shape(const LsTensor *x)
     s.rest = x->count % s.width;
     int64_t least = (BATCH_LEAST + s.width - 1) / s.width;
     s.each = (s.whole + LS_REDUCE_CHUNKS - 1) / LS_REDUCE_CHUNKS;
+    least = least < BATCH_LEAST_ROWS ? BATCH_LEAST_ROWS : least;
     s.each = s.each < least ? least : s.each;
     s.pieces = (s.whole + s.each - 1) / s.each;
     s.pieces = s.pieces < 1 ? 1 : s.pieces;
@@ -106,9 +108,9 @@ LS_INLINE void ls_batch_add_backward(const real *x, const real *dy, const acc *c
 LS_INLINE void ls_batch_add_rows(const BatchSums *b, int64_t at, int64_t rows, int64_t width, double *part,
                                  int64_t part_width)
 {
-    for (int64_t j = 0; j < width; j += BATCH_COLUMNS) {
-        int64_t columns = width - j < BATCH_COLUMNS ? width - j : BATCH_COLUMNS;
-        for (int64_t r = 0; r < rows; r += BATCH_ROWS) {
+    for (int64_t r = 0; r < rows; r += BATCH_ROWS)
+        for (int64_t j = 0; j < width; j += BATCH_COLUMNS) {
+            int64_t columns = width - j < BATCH_COLUMNS ? width - j : BATCH_COLUMNS;
             int64_t from = at + r * width + j, some = rows - r < BATCH_ROWS ? rows - r : BATCH_ROWS;
             if (b->dy)
                 ls_batch_add_backward(b->x + from, b->dy + from, b->center + j, some, width, columns, part + j,
@@ -116,12 +118,26 @@ LS_INLINE void ls_batch_add_rows(const BatchSums *b, int64_t at, int64_t rows, i
             else
                 ls_batch_add_forward(b->x + from, some, width, columns, part + j, part + part_width + j);
         }
-    }
+}
+
+/* The sums of channels first to before end over all pieces and repetitions, in order. part: of the first piece, either
+ * of its two sums. */
+LS_INLINE void ls_batch_add_pieces(const BatchShape *s, const double *part, int64_t first, int64_t end,
+                                   double *restrict total)
+{
+    for (int64_t c = first; c < end; c++)
+        total[c] = 0;
+    for (int64_t piece = 0; piece < s->pieces; piece++)
+        for (int64_t from = piece * 2 * s->width; from < piece * 2 * s->width + s->width; from += s->channels)
+#pragma omp simd
+            for (int64_t c = first; c < end; c++)
+                total[c] += part[from + c];
 }
 
 /* total: (2, C) */
 LS_INLINE void ls_batch_sum(const BatchShape *s, const BatchSums *b, double *total)
 {
+    int64_t blocks = (s->channels + BATCH_BLOCK - 1) / BATCH_BLOCK;
 #pragma omp parallel if (s->rows * s->channels > 16384)
     {
 #pragma omp for schedule(static)
@@ -134,12 +150,10 @@ LS_INLINE void ls_batch_sum(const BatchShape *s, const BatchSums *b, double *tot
                 ls_batch_add_rows(b, s->whole * s->width, 1, s->rest, part, s->width);
         }
 #pragma omp for schedule(static)
-        for (int64_t i = 0; i < 2 * s->channels; i++) {
-            int64_t half = i / s->channels * s->width, channel = i % s->channels;
-            total[i] = 0;
-            for (int64_t piece = 0; piece < s->pieces; piece++)
-                for (int64_t j = channel; j < s->width; j += s->channels)
-                    total[i] += b->parts[piece * 2 * s->width + half + j];
+        for (int64_t i = 0; i < 2 * blocks; i++) {
+            int64_t half = i / blocks, first = i % blocks * BATCH_BLOCK;
+            int64_t end = first + BATCH_BLOCK < s->channels ? first + BATCH_BLOCK : s->channels;
+            ls_batch_add_pieces(s, b->parts + half * s->width, first, end, total + half * s->channels);
         }
     }
 }
