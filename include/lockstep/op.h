@@ -28,7 +28,7 @@ struct LsNode {
     /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
     uint32_t own;
     uint64_t key; /* of the node's name, for counter-based random numbers */
-    /* whose forward, or backward, this call does as well (LsOp.joins); NULL: it does its own alone */
+    /* during a call: the node whose forward, or backward, it does as well (LsOp.joins); NULL: it does its own alone */
     const LsNode *before;
 };
 
@@ -91,13 +91,21 @@ struct LsOp {
      * (LsGraphOptions.single_pass) */
     uint8_t early[LS_MAX_OUT];
 
-    /* Name of an op whose work this op's calls can do as well, in one pass over memory, where its result is in[0]
-     * and it runs just before: node->before is that node then. forward writes its result too. backward, which is
-     * told so only where the other would overwrite every gradient, writes these from the sum of its own gradient of
-     * in[0] and in[0]->grad (which is left out where it would be overwritten: node->add), and leaves in[0]->grad
-     * alone, unless it lies where one of them does. Both to the same bits as one after the other. The other's
-     * backward reads no data, its gradients are of in[0]'s shape; its result may lie in one of its inputs
-     * (in_place). NULL: none. */
+    /* Fusion. Name of an op (the producer) whose work this op's calls can do along with their own, in one pass over
+     * memory, where the producer is the node before and makes in[0]; NULL: none. node->before is the producer during
+     * such a call and NULL during others:
+     *
+     *     call      before    node->add bit 0   what is done beside this op's own results
+     *     forward   NULL      -                 nothing
+     *     forward   producer  -                 the producer's result is written to in[0]->data
+     *     backward  NULL      0, 1              in[0]->grad is written, or added to
+     *     backward  producer  0                 the producer's gradients are written, from this op's gradient of in[0]
+     *     backward  producer  1                 the same, from the sum of this op's gradient of in[0] and in[0]->grad
+     *
+     * The bits are those of one op after the other. A fused backward leaves in[0]->grad alone, unless one of the
+     * producer's gradients lies there; it is called only where all of the producer's gradients would be written, none
+     * added to. Of the producer it takes that its backward reads no data and that its gradients have in[0]'s shape;
+     * its result may lie in one of its inputs (in_place). */
     const char *joins;
 
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the
