@@ -74,7 +74,7 @@ struct LsOp {
      *     running      running_in   in LS_ACC, by how much the value is to move (ls_running)
      *
      * A parameter reaches an input that takes activations through ls_broadcast, which repeats it for each sample (a
-     * class token that is joined to a sequence, the vector v of additive attention, a bias that is added to what no
+     * class token before a sequence, the vector v of additive attention, a bias that is added to what no
      * linear layer made: ls_add(g, x, ls_broadcast(g, b, ...))). An activation cannot take the place of a parameter:
      * that is another op (mul for a scale, a product of activations for weights). */
     uint32_t param_in, running_in;

@@ -83,7 +83,7 @@ static void order_work(LsGraph *g)
 
 /* ---- Last uses ---- */
 
-/* x is read at this time; after its producer ran again, that is its second block. */
+/* x is read at this time; after its producer ran a second time, that is its second block. */
 static void read_at(LsGraph *g, const LsTensor *x, int time)
 {
     if (!x)
