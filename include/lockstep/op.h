@@ -60,9 +60,9 @@ struct LsOp {
 
     void (*cost)(const LsNode *node, LsCost *forward, LsCost *backward);
 
-    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all. Where the users
-     * of a tensor share out its columns, each overwrites its own and leaves the others alone (node->own); otherwise an
-     * op that overwrites zeroes the rest. NULL: all. */
+    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all.
+     * Where the users of a tensor share out its columns, each overwrites its own and leaves the others
+     * alone (node->own); otherwise an op that overwrites zeroes the rest. NULL: all. */
     bool (*columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
@@ -92,10 +92,10 @@ struct LsOp {
     uint8_t early[LS_MAX_OUT];
 
     /* Fusion. Name of an op (the producer) whose work this op's calls can do along with their own, in one pass over
-     * memory, where the producer is the node before and makes in[0]; NULL: none. node->before is the producer during
-     * such a call and NULL during others:
+     * memory, where the producer is the node before and makes in[0]; NULL: none. node->before is the
+     * producer during such a call and NULL during others:
      *
-     *     call      before    node->add bit 0   what is done beside this op's own results
+     *     call      it is     node->add bit 0   what is done beside this op's own results
      *     forward   NULL      -                 nothing
      *     forward   producer  -                 the producer's result is written to in[0]->data
      *     backward  NULL      0, 1              in[0]->grad is written, or added to
@@ -150,8 +150,9 @@ LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low
 LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 
-/* A carry, with values likewise before the first step. The case is checked twice: in a training graph of parts, to which
- * this switches the graph, with the end and both gradients of the carry; and while decoding, where it is a state. */
+/* A carry, with values likewise before the first step. The case is checked twice: in a training graph of parts,
+ * to which this switches the graph, with the end and both gradients of the carry; and while decoding, where it
+ * is a state. */
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 

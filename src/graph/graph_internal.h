@@ -160,8 +160,8 @@ void ls_poison(void *data, int64_t bytes);
 /* One node's forward: with that of the node before where it is joined, nothing where the next node does it. */
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
 
-/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one would add to
- * the zeros of another. */
+/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one
+ * would add to the zeros of another. */
 void ls_plan_columns(LsGraph *g);
 
 /* carry.c: refuses ops that cannot work on a part of the time; lays out and gives memory to carries. */

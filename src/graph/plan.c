@@ -54,8 +54,8 @@ static void mark_active(LsGraph *g)
 }
 
 /* In the order of backward the first contribution to a gradient overwrites, later ones add. With micro-batches
- * accumulated, every contribution to a parameter or running value adds. A tensor used twice by one node counts in the order of its
- * inputs. */
+ * accumulated, every contribution to a parameter or running value adds. A tensor used twice by one node counts
+ * in the order of its inputs. */
 static void mark_adds(LsGraph *g, bool *touched)
 {
     for (int i = 0; i < g->tensors; i++)
@@ -78,9 +78,9 @@ static void mark_adds(LsGraph *g, bool *touched)
     }
 }
 
-/* Backward goes from the last node to the first, so after node n all parameters are final whose first use by a node
- * that has a gradient for them is n or later; parameters without such a node are never written. Offsets follow the order of declaration; the watermark is the lowest offset from which on every parameter is
- * final. */
+/* Backward goes from the last node to the first, so after node n all parameters are final whose first use by a
+ * node that has a gradient for them is n or later; parameters without such a node are never written. Offsets
+ * follow the order of declaration; the watermark is the lowest offset from which on every parameter is final. */
 static LsStatus mark_ready(LsGraph *g)
 {
     int count = g->params->count;

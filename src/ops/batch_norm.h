@@ -1,5 +1,6 @@
 /* The passes of batch_norm.c over x: (R, C), each reading memory once, in vectors whatever C is: where C is small, some
- * rows one after another are taken for one of `width` elements, with every channel's numbers repeated in tables as wide.
+ * rows one after another are taken for one of `width` elements, with every channel's numbers repeated in tables as
+ * wide.
  *
  * Sums go by pieces of such rows, a function of the shape alone; the pieces' sums, in double, are added in order. */
 #ifndef LS_OPS_BATCH_NORM_H

@@ -1,7 +1,8 @@
 /* y[l] = w for every l: a parameter as an activation, the same for each sample (class tokens, the vector of additive
  * attention, mixing weights of channels).
  *
- * dL/dw = sum over l of dL/dy[l]: by chunks of l where w is small, a function of the shape, which are added in order. */
+ * dL/dw = sum over l of dL/dy[l]: by chunks of l where w is small, a function of the shape, which are added in
+ * order. */
 #include "ops/op_build.h"
 
 typedef struct Broadcast {
