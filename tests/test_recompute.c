@@ -77,11 +77,18 @@ static void run_trial(Trial *t)
     memcpy(t->grads, t->params->grad, sizeof *t->grads * (size_t)t->params->total);
 }
 
+/* What running values are to move by. */
+static bool same_moves(const Trial *a, const Trial *b)
+{
+    const LsParams *x = a->params->running, *y = b->params->running;
+    return !x || memcmp(x->grad, y->grad, sizeof *x->grad * (size_t)x->total) == 0;
+}
+
 static bool same(const Trial *a, const Trial *b)
 {
     return a->losses == b->losses && memcmp(a->loss, b->loss, sizeof *a->loss * (size_t)a->losses) == 0 &&
            a->params->total == b->params->total &&
-           memcmp(a->grads, b->grads, sizeof *a->grads * (size_t)a->params->total) == 0;
+           memcmp(a->grads, b->grads, sizeof *a->grads * (size_t)a->params->total) == 0 && same_moves(a, b);
 }
 
 /* The plain plan against dropping everything, and against limits from nearly all of it down to what can no longer be

@@ -66,6 +66,13 @@ LsTensor *ls_input(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
 LsTensor *ls_param(LsGraph *g, const char *name, LsInit init, int rank, const int64_t *dim);
 LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);
 
+/* A value that is saved with the parameters but not trained, such as the mean of batches that evaluation uses: LS_ACC,
+ * named, declared and tied as parameters are, in the store's second part (LsParams.running). Evaluation and decoding
+ * read it. In training, where its name learns (LsGraphOptions.learns), the op that takes it leaves in its gradient by
+ * how much it is to move, and ls_running_update moves it after the step: forward must not, since it may run twice. For
+ * ops that take running values (LsOp.running_in). */
+LsTensor *ls_running(LsGraph *g, const char *name, LsInit init, int rank, const int64_t *dim);
+
 /* A tensor that survives between runs; dim[0] is the stream. Zero at first and after ls_graph_reset_states. Graphs that
  * share states do it with ls_graph_share_states. Not in training graphs, where ls_carry hands on the gradient too. */
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
@@ -162,6 +169,11 @@ void ls_tensor_set_part(const LsGraph *g, LsTensor *x, int64_t first, int64_t co
 /* Brings copies of the parameters (the store's bfloat16 shadow, the double build's) up to date after their values
  * changed other than by an optimiser's step, which does it itself. */
 void ls_graph_refresh(LsGraph *g);
+
+/* After a step of a training graph: moves every running value that learns in it by the mean over the ranks of comm and
+ * so many micro-batches of what its op left in backward. One sum over the ranks. Collective; nothing where the graph
+ * has no such values. */
+LsStatus ls_running_update(LsGraph *g, const LsComm *comm, int64_t micro_batches) LS_MUST_USE;
 
 /* States: how many, each by index, all to zero, and shared: from now on g uses those of `from` with equal names. Call
  * ls_graph_share_states before ls_graph_plan of g. */

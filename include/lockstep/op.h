@@ -28,9 +28,17 @@ struct LsNode {
     /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
     uint32_t own;
     uint64_t key; /* of the node's name, for counter-based random numbers */
-    /* whose forward, or backward, this call does as well (LsOp.joins); NULL: it does its own alone */
+    /* during a call: the node whose forward, or backward, it does as well (LsOp.joins); NULL: it does its own alone */
     const LsNode *before;
 };
+
+/* Whether an op's forward or backward speaks to other ranks. All ranks must then come to it in one order and number of
+ * times, so that its forward is never run again in backward: ranks may plan unlike. */
+typedef enum LsCollective {
+    LS_ALONE,
+    LS_COLLECTIVE,           /* through run->comm */
+    LS_COLLECTIVE_WITH_CARRY /* through run->sequence, where an input is a carry */
+} LsCollective;
 
 struct LsOp {
     const char *name;
@@ -52,13 +60,25 @@ struct LsOp {
 
     void (*cost)(const LsNode *node, LsCost *forward, LsCost *backward);
 
-    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all. Where the users
-     * of a tensor share out its columns, each overwrites its own and leaves the others alone (node->own); otherwise an
-     * op that overwrites zeroes the rest. NULL: all. */
+    /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all.
+     * Where the users of a tensor share out its columns, each overwrites its own and leaves the others
+     * alone (node->own); otherwise an op that overwrites zeroes the rest. NULL: all. */
     bool (*columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
-    uint32_t param_in; /* bits: inputs that must be parameters (their gradients are LS_ACC); others must not be */
+    /* Inputs that must be parameters, and inputs that must be running values; all others must be neither:
+     *
+     *     input        bit in       its gradient, written or added to in backward by node->add
+     *     activation   -            in LS_REAL (LS_ACC where it is of that type), dL/dx
+     *     parameter    param_in     in LS_ACC, dL/dw
+     *     running      running_in   in LS_ACC, by how much the value is to move (ls_running)
+     *
+     * A parameter reaches an input that takes activations through ls_broadcast, which repeats it for each sample (a
+     * class token before a sequence, the vector v of additive attention, a bias that is added to what no
+     * linear layer made: ls_add(g, x, ls_broadcast(g, b, ...))). An activation cannot take the place of a parameter:
+     * that is another op (mul for a scale, a product of activations for weights). */
+    uint32_t param_in, running_in;
+    LsCollective collective;
     /* results at one position of the sequence depend on other positions or on its number: the op can work on a part
      * of the time only where it is given a carry (ls_carry); otherwise graphs of parts refuse it */
     bool mixes_time;
@@ -71,13 +91,21 @@ struct LsOp {
      * (LsGraphOptions.single_pass) */
     uint8_t early[LS_MAX_OUT];
 
-    /* Name of an op whose work this op's calls can do as well, in one pass over memory, where its result is in[0]
-     * and it runs just before: node->before is that node then. forward writes its result too. backward, which is
-     * told so only where the other would overwrite every gradient, writes these from the sum of its own gradient of
-     * in[0] and in[0]->grad (which is left out where it would be overwritten: node->add), and leaves in[0]->grad
-     * alone, unless it lies where one of them does. Both to the same bits as one after the other. The other's
-     * backward reads no data, its gradients are of in[0]'s shape; its result may lie in one of its inputs
-     * (in_place). NULL: none. */
+    /* Fusion. Name of an op (the producer) whose work this op's calls can do along with their own, in one pass over
+     * memory, where the producer is the node before and makes in[0]; NULL: none. node->before is the
+     * producer during such a call and NULL during others:
+     *
+     *     call      it is     node->add bit 0   what is done beside this op's own results
+     *     forward   NULL      -                 nothing
+     *     forward   producer  -                 the producer's result is written to in[0]->data
+     *     backward  NULL      0, 1              in[0]->grad is written, or added to
+     *     backward  producer  0                 the producer's gradients are written, from this op's gradient of in[0]
+     *     backward  producer  1                 the same, from the sum of this op's gradient of in[0] and in[0]->grad
+     *
+     * The bits are those of one op after the other. A fused backward leaves in[0]->grad alone, unless one of the
+     * producer's gradients lies there; it is called only where all of the producer's gradients would be written, none
+     * added to. Of the producer it takes that its backward reads no data and that its gradients have in[0]'s shape;
+     * its result may lie in one of its inputs (in_place). */
     const char *joins;
 
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the
@@ -122,10 +150,14 @@ LsTensor *ls_case_param(LsGraph *g, const char *name, unsigned flags, double low
 LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 
-/* A carry, with values likewise before the first step. The case is checked twice: in a training graph of parts, to which
- * this switches the graph, with the end and both gradients of the carry; and while decoding, where it is a state. */
+/* A carry, with values likewise before the first step. The case is checked twice: in a training graph of parts,
+ * to which this switches the graph, with the end and both gradients of the carry; and while decoding, where it
+ * is a state. */
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
+
+/* A running value, drawn likewise. What it is to move by is compared as gradients are, but for central differences. */
+LsTensor *ls_case_running(LsGraph *g, const char *name, double low, double high, int rank, const int64_t *dim);
 
 /* Other ranks hold the rest of this part of the time. */
 static inline bool ls_over_ranks(const LsRun *run) { return run->sequence && run->sequence->size > 1; }

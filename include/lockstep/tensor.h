@@ -25,7 +25,8 @@ typedef enum LsRole {
     LS_ROLE_INPUT,      /* filled by the caller before a run */
     LS_ROLE_PARAM,      /* bound to the parameter store by name */
     LS_ROLE_STATE,      /* survives between runs, no gradient; first dimension is the stream */
-    LS_ROLE_CARRY       /* goes from one part of a sequence to the next, with its gradient: ls_carry */
+    LS_ROLE_CARRY,      /* goes from one part of a sequence to the next, with its gradient: ls_carry */
+    LS_ROLE_RUNNING     /* saved, not trained: `grad` gets what the value is to move by: ls_running */
 } LsRole;
 
 /* Row-major, contiguous. `data` and `grad` are valid after ls_graph_plan (grad NULL where none is wanted). */
@@ -37,12 +38,12 @@ typedef struct LsTensor {
     int64_t dim[LS_MAX_RANK];
     int64_t count; /* product of dim */
     void *data;
-    void *grad; /* same element type as data; LS_ACC for parameters */
+    void *grad; /* same element type as data; LS_ACC for parameters and running values */
     bool needs_grad;
     /* of a state or carry: where the op leaves what holds after its last step. A state's is itself. */
     struct LsTensor *end;
     LsNode *producer; /* NULL unless an activation */
-    int param;        /* index in the store, -1 unless a parameter */
+    int param;        /* index in the store, of a running value among those of the store; -1: neither */
     int id;           /* index in the graph */
 } LsTensor;
 
@@ -98,12 +99,17 @@ typedef struct LsParams {
     bool sealed; /* allocated: a graph may bind, not add */
     bool frozen; /* by ls_params_freeze: value, shadow and eighths are NULL, each parameter has its own memory */
     int64_t frozen_bytes;
+    /* values that are saved with the parameters but not trained (ls_running), with names and shapes as theirs: a small
+     * store, of each rank its own, whose floats no optimiser, norm or sum of gradients sees; NULL: there are none */
+    struct LsParams *running;
+    double *moves; /* of a store of running values: (total), room for the sums of ls_running_update */
 } LsParams;
 
 LsParams *ls_params_new(void);
 void ls_params_free(LsParams *params);
 
-/* Allocates the flat arrays and draws every value from (seed, name). Call once, after the first graph was built. */
+/* Allocates the flat arrays and draws every value from (seed, name), running values too. Call once, after the first
+ * graph was built. */
 LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad) LS_MUST_USE;
 
 /* Instead of ls_params_allocate, for use without training: gives memory to each parameter in those forms only in which

@@ -110,6 +110,8 @@ LsStatus ls_graph_bind(LsGraph *g)
         LsTensorPlan *plan = &g->tensor_plan[i];
         if (x->role == LS_ROLE_PARAM)
             LS_TRY(bind_param(g, x));
+        else if (x->role == LS_ROLE_RUNNING)
+            LS_TRY(ls_running_bind(g, x));
         else if (x->role == LS_ROLE_STATE)
             LS_TRY(ls_state_bind(g, x));
         else if (x->role == LS_ROLE_INPUT)
@@ -138,7 +140,10 @@ void ls_graph_refresh(LsGraph *g)
     ls_params_quantise(g->params);
     if (g->options.precision != LS_FLOAT64)
         return;
-    for (int i = 0; i < g->tensors; i++)
-        if (g->tensor[i]->role == LS_ROLE_PARAM && g->tensor[i]->dtype != LS_I8)
-            ls_tensor_set(g, g->tensor[i], g->params->value + g->params->list[g->tensor[i]->param].offset);
+    for (int i = 0; i < g->tensors; i++) {
+        LsTensor *x = g->tensor[i];
+        const LsParams *store = x->role == LS_ROLE_RUNNING ? g->params->running : g->params;
+        if (x->role == LS_ROLE_RUNNING || (x->role == LS_ROLE_PARAM && x->dtype != LS_I8))
+            ls_tensor_set(g, x, store->value + store->list[x->param].offset);
+    }
 }

@@ -229,8 +229,7 @@ LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
     return x;
 }
 
-/* Does what has this name get a gradient (LsGraphOptions.learns)? */
-static bool learns(const LsGraph *g, const char *name)
+bool ls_graph_learns(const LsGraph *g, const char *name)
 {
     const char *prefix = g->options.learns;
     return g->options.mode == LS_TRAIN && (!prefix || strncmp(name, prefix, strlen(prefix)) == 0);
@@ -257,7 +256,7 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
     x->param = ls_params_declare(g->params, full, init, flags, rank, dim);
     if (x->param < 0)
         return fail_build(g, LS_USAGE);
-    x->needs_grad = learns(g, full);
+    x->needs_grad = ls_graph_learns(g, full);
     return x;
 }
 
@@ -350,16 +349,21 @@ static LsNode *node_new(LsGraph *g, const LsOp *op, const void *attr, size_t att
     return node;
 }
 
-/* Gradients of parameters are LS_ACC, of activations LS_REAL: an op writes one or the other to each input. */
+static LsStatus check_role(const LsNode *node, int i, LsRole role, bool must, const char *name)
+{
+    return (node->in[i]->role == role) == must ? LS_OK
+                                               : ls_node_fail(node, "%s: input %d (%s) %s be a %s", node->op->name, i,
+                                                              node->in[i]->name, must ? "must" : "must not", name);
+}
+
+/* An op writes to each input what its role asks for (the table in op.h). */
 static LsStatus check_roles(const LsNode *node)
 {
     for (int i = 0; i < node->inputs; i++) {
         if (!node->in[i] || node->in[i]->dtype == LS_I32)
             continue;
-        bool is = node->in[i]->role == LS_ROLE_PARAM, must = (node->op->param_in >> i) & 1u;
-        if (is != must)
-            return ls_node_fail(node, "%s: input %d (%s) %s be a parameter", node->op->name, i, node->in[i]->name,
-                                must ? "must" : "must not");
+        LS_TRY(check_role(node, i, LS_ROLE_PARAM, (node->op->param_in >> i) & 1u, "parameter"));
+        LS_TRY(check_role(node, i, LS_ROLE_RUNNING, (node->op->running_in >> i) & 1u, "running value"));
     }
     return LS_OK;
 }

@@ -69,7 +69,8 @@ static LsStatus check_adding(const LsSubject *subject, const Trial *trial, doubl
     plan->add_more = keep;
     for (int t = 0; t < g->tensors; t++) {
         const LsTensor *x = g->tensor[t];
-        if (!analytic[t] || (g->nodes > 1 && x->role != LS_ROLE_PARAM) || x->role == LS_ROLE_CARRY)
+        bool stored = x->role == LS_ROLE_PARAM || x->role == LS_ROLE_RUNNING;
+        if (!analytic[t] || (g->nodes > 1 && !stored) || x->role == LS_ROLE_CARRY)
             continue;
         double allowed = 1e-12 * (largest_gradient(g, x) + fabs(start));
         for (int64_t i = 0; i < x->count; i++)
@@ -121,7 +122,7 @@ LsStatus ls_check_gradient(const LsSubject *subject, int samples)
     LS_TRY_CLEANUP(gradients_of(t.g, analytic));
     ls_trial_fill(&t);
     for (int i = 0; i < tensors; i++)
-        if (analytic[i])
+        if (analytic[i] && t.g->tensor[i]->role != LS_ROLE_RUNNING) /* no derivative of the results */
             LS_TRY_CLEANUP(check_leaf(subject, t.g, t.g->tensor[i], analytic[i], samples, size));
     LS_TRY_CLEANUP(check_adding(subject, &t, analytic, 0.75));
 cleanup:

@@ -32,8 +32,8 @@ LsTensor *ls_case_range(LsGraph *g, LsTensor *x, double low, double high);
  *
  * Gradients of a random projection of the results and of the ends of carries, in double, against central differences at
  * up to `samples` elements of every input, parameter and start of a carry; then that backward adds where it is told to.
- * Everything unwritten is NaN. LS_OK for a subject of decoding alone, which has no gradient. LS_ERROR with the worst element in the message where a difference exceeds
- * what central differences can tell. */
+ * Everything unwritten is NaN. LS_OK for a subject of decoding alone, which has no gradient. LS_ERROR with the worst
+ * element in the message where a difference exceeds what central differences can tell. */
 LsStatus ls_check_gradient(const LsSubject *subject, int samples) LS_MUST_USE;
 
 /* The fast forward in double against the plain one: to 1e-12 of the largest magnitude. */

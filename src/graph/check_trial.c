@@ -49,6 +49,11 @@ LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low,
     return ls_case_range(g, ls_carry(g, name, dtype, rank, dim), low, high);
 }
 
+LsTensor *ls_case_running(LsGraph *g, const char *name, double low, double high, int rank, const int64_t *dim)
+{
+    return ls_running(g, name, ls_init_uniform(low, high), rank, dim);
+}
+
 static bool build_case(LsGraph *g, const void *self)
 {
     const LsOpCase *c = self;
@@ -110,7 +115,8 @@ bool ls_trial_is_result(const LsGraph *g, int t)
 
 bool ls_trial_is_leaf(const LsTensor *x)
 {
-    return x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT || (x->role == LS_ROLE_CARRY && x->end);
+    return x->role == LS_ROLE_PARAM || x->role == LS_ROLE_INPUT || x->role == LS_ROLE_RUNNING ||
+           (x->role == LS_ROLE_CARRY && x->end);
 }
 
 LsStatus ls_trial_project(const Trial *trial, double *loss, double *size)

@@ -46,7 +46,8 @@ double ls_trial_projection(const LsTensor *x, int64_t i);
 /* Backward starts from it: an output, or what a carry holds after the last step. */
 bool ls_trial_is_result(const LsGraph *g, int t);
 
-/* A leaf with a gradient: an input, a parameter, or what a carry holds before the first step. */
+/* A leaf with a gradient: an input, a parameter, what a carry holds before the first step, or a running value with what
+ * it is to move by. */
 bool ls_trial_is_leaf(const LsTensor *x);
 
 #endif

@@ -115,7 +115,7 @@ LsStatus ls_plan_arena(LsGraph *g) LS_MUST_USE;
  * LS_RESOURCE with the least that would do where nothing does. */
 LsStatus ls_plan_fit(LsGraph *g, int64_t limit) LS_MUST_USE;
 
-/* May node n be dropped? Not with results that are kept or states that it changes. */
+/* May node n be dropped? Not with results that are kept, states that it changes, or other ranks that it speaks to. */
 bool ls_plan_can_drop(const LsGraph *g, int n);
 
 /* Forward, backward of node n are done by the node after it. */
@@ -142,6 +142,12 @@ static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x)
 double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i);
 void ls_set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value);
 
+/* Does what has this name get a gradient (LsGraphOptions.learns)? */
+bool ls_graph_learns(const LsGraph *g, const char *name);
+
+/* running.c: gives a running value its memory. */
+LsStatus ls_running_bind(LsGraph *g, LsTensor *x) LS_MUST_USE;
+
 /* states.c: gives a state its memory, or that of the graph whose states this one shares. */
 LsStatus ls_state_bind(LsGraph *g, LsTensor *x) LS_MUST_USE;
 
@@ -154,8 +160,8 @@ void ls_poison(void *data, int64_t bytes);
 /* One node's forward: with that of the node before where it is joined, nothing where the next node does it. */
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
 
-/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one would add to
- * the zeros of another. */
+/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one
+ * would add to the zeros of another. */
 void ls_plan_columns(LsGraph *g);
 
 /* carry.c: refuses ops that cannot work on a part of the time; lays out and gives memory to carries. */

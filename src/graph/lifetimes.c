@@ -42,8 +42,8 @@ static void demand(LsGraph *g, const LsTensor *x)
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-/* What must be made again before backward of node n goes to the end of g->remake. Nodes are in an order in which they
- * can run. */
+/* What must be made again before backward of node n goes to the end of g->remake. Nodes are in an order in
+ * which they can run. */
 static void demand_for(LsGraph *g, int n)
 {
     const LsNode *node = g->node[n];
@@ -83,7 +83,7 @@ static void order_work(LsGraph *g)
 
 /* ---- Last uses ---- */
 
-/* x is read at this time; after its producer ran again, that is its second block. */
+/* x is read at this time; after its producer ran a second time, that is its second block. */
 static void read_at(LsGraph *g, const LsTensor *x, int time)
 {
     if (!x)

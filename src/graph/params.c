@@ -57,6 +57,8 @@ void ls_params_free(LsParams *params)
     ls_free(params->shadow);
     ls_free(params->eighths);
     ls_free(params->row_scale);
+    ls_free(params->moves);
+    ls_params_free(params->running);
     ls_free(params);
 }
 
@@ -166,6 +168,14 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
     return params->count++;
 }
 
+static void draw_all(LsParams *params, uint64_t seed)
+{
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        p->init.fill(params->value + p->offset, p->rank, p->dim, ls_key(seed, p->name), p->init.a, p->init.b);
+    }
+}
+
 LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad)
 {
     if (params->sealed)
@@ -174,12 +184,9 @@ LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad)
     params->grad = with_grad ? ls_alloc_array(params->total, sizeof(float)) : NULL;
     if (!params->value || (with_grad && !params->grad))
         return LS_RESOURCE;
-    for (int i = 0; i < params->count; i++) {
-        const LsParam *p = &params->list[i];
-        p->init.fill(params->value + p->offset, p->rank, p->dim, ls_key(seed, p->name), p->init.a, p->init.b);
-    }
+    draw_all(params, seed);
     params->sealed = true;
-    return LS_OK;
+    return params->running ? ls_params_allocate(params->running, seed, false) : LS_OK;
 }
 
 /* ---- Frozen stores ---- */
@@ -214,6 +221,10 @@ LsStatus ls_params_freeze(LsParams *params, const LsGraph *g)
             enough = p->only[form];
         }
     params->frozen = params->sealed = true;
+    if (enough && params->running) {
+        params->frozen_bytes += params->running->total * (int64_t)sizeof(float);
+        LS_TRY(ls_params_allocate(params->running, 0, false));
+    }
     return enough ? LS_OK : LS_RESOURCE;
 }
 
@@ -230,6 +241,8 @@ void ls_params_put(LsParams *params, int index, const float *value)
 
 LsStatus ls_params_draw(LsParams *params, uint64_t seed)
 {
+    if (params->running)
+        draw_all(params->running, seed);
     for (int i = 0; i < params->count; i++) {
         const LsParam *p = &params->list[i];
         float *value = ls_alloc_array(p->count, sizeof *value);

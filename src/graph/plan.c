@@ -54,8 +54,8 @@ static void mark_active(LsGraph *g)
 }
 
 /* In the order of backward the first contribution to a gradient overwrites, later ones add. With micro-batches
- * accumulated, every contribution to a parameter adds. A tensor used twice by one node counts in the order of its
- * inputs. */
+ * accumulated, every contribution to a parameter or running value adds. A tensor used twice by one node counts
+ * in the order of its inputs. */
 static void mark_adds(LsGraph *g, bool *touched)
 {
     for (int i = 0; i < g->tensors; i++)
@@ -71,15 +71,16 @@ static void mark_adds(LsGraph *g, bool *touched)
                 continue;
             uint32_t bit = touched[node->in[i]->id] ? 1u << i : 0;
             g->node_plan[n].add_first |= bit;
-            g->node_plan[n].add_more |= node->in[i]->role == LS_ROLE_PARAM ? 1u << i : bit;
+            bool stored = node->in[i]->role == LS_ROLE_PARAM || node->in[i]->role == LS_ROLE_RUNNING;
+            g->node_plan[n].add_more |= stored ? 1u << i : bit;
             touched[node->in[i]->id] = true;
         }
     }
 }
 
-/* Backward goes from the last node to the first, so after node n all parameters are final whose first use by a node
- * that has a gradient for them is n or later; parameters without such a node are never written. Offsets follow the order of declaration; the watermark is the lowest offset from which on every parameter is
- * final. */
+/* Backward goes from the last node to the first, so after node n all parameters are final whose first use by a
+ * node that has a gradient for them is n or later; parameters without such a node are never written. Offsets
+ * follow the order of declaration; the watermark is the lowest offset from which on every parameter is final. */
 static LsStatus mark_ready(LsGraph *g)
 {
     int count = g->params->count;
@@ -133,6 +134,10 @@ static void count_memory(LsGraph *g)
     if (g->params->frozen) {
         m.parameters = g->params->frozen_bytes;
         m.shadows = 0;
+    }
+    if (g->params->running) {
+        m.parameters += g->params->running->total * 4;
+        m.gradients += g->options.mode == LS_TRAIN ? g->params->running->total * 12 : 0;
     }
     for (int i = 0; i < g->tensors; i++) {
         const LsTensor *x = g->tensor[i];

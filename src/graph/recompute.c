@@ -68,9 +68,13 @@ double ls_plan_seconds(const LsNode *node)
 bool ls_plan_can_drop(const LsGraph *g, int n)
 {
     const LsNode *node = g->node[n];
+    LsCollective collective = node->op->collective;
     for (int i = 0; i < node->inputs; i++)
-        if (node->in[i] && (node->in[i]->role == LS_ROLE_STATE || node->in[i]->role == LS_ROLE_CARRY))
-            return false; /* a carry's op may wait for other ranks, whose plan may be another */
+        if (node->in[i] && (node->in[i]->role == LS_ROLE_STATE ||
+                            (node->in[i]->role == LS_ROLE_CARRY && collective == LS_COLLECTIVE_WITH_CARRY)))
+            return false;
+    if (collective == LS_COLLECTIVE)
+        return false;
     for (int i = 0; i < node->outputs; i++)
         if (g->tensor_plan[node->out[i]->id].kept || g->tensor_plan[node->out[i]->id].lies_in)
             return false;

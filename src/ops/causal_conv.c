@@ -410,6 +410,7 @@ LS_OP(causal_conv) = {
     .saves_in = 7,
     .param_in = 6,
     .mixes_time = true,
+    .collective = LS_COLLECTIVE_WITH_CARRY,
     .cases = cases,
     .roundings = 1, /* with a carry the gradient of the last rows is stored, then added to */
 };

@@ -80,6 +80,7 @@ LS_OP(gru_scan) = {
     .saves_out = 1 | 1 << 2,
     .param_in = 1 << W | 1 << BIAS,
     .mixes_time = true,
+    .collective = LS_COLLECTIVE_WITH_CARRY,
     .cases = cases,
     .roundings = 3, /* of h in products, of what backward reads of gates and states, of the gates' gradients */
 };

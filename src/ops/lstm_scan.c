@@ -84,6 +84,7 @@ LS_OP(lstm_scan) = {
     .saves_out = 1 | 1 << 3,
     .param_in = 1 << W | 1 << BIAS,
     .mixes_time = true,
+    .collective = LS_COLLECTIVE_WITH_CARRY,
     .cases = cases,
     .roundings = 3, /* of h in products, of what backward reads of gates and states, of the gates' gradients */
 };

@@ -199,7 +199,7 @@ static LsStatus recurrence_backward(const LsNode *node, const LsRun *run, const 
         return recurrence_reference(node, run, cells_of_op);                                                           \
     }
 
-typedef enum CaseState { FROM_ZERO, FROM_START, FROM_STATE, FROM_CARRY } CaseState;
+typedef enum CaseState { FROM_ZERO, FROM_START, FROM_CARRY } CaseState;
 
 /* One case of each op, its tensors made: inputs that it does not have are NULL. */
 typedef struct RecurrentCase {
@@ -216,7 +216,7 @@ static bool recurrent_case(LsGraph *g, int which, int64_t gates, bool has_c, Rec
     } table[] = {
         {1, 1, 1, FROM_ZERO, false, false},  {2, 5, 3, FROM_ZERO, false, true},    {3, 4, 5, FROM_START, true, false},
         {4, 6, 35, FROM_START, true, true},  {2, 3, 17, FROM_START, true, false},  {3, 7, 33, FROM_CARRY, false, false},
-        {2, 2, 4, FROM_CARRY, false, false}, {2, 1, 19, FROM_STATE, false, false}, {2, 6, 7, FROM_STATE, false, false},
+        {2, 2, 4, FROM_CARRY, false, false}, {2, 1, 19, FROM_CARRY, false, false}, {2, 6, 7, FROM_CARRY, false, false},
         {35, 5, 6, FROM_ZERO, true, false},  {2, 70, 8, FROM_ZERO, false, false}};
     if (which >= (int)LS_COUNT_OF(table))
         return false;
@@ -230,8 +230,6 @@ static bool recurrent_case(LsGraph *g, int which, int64_t gates, bool has_c, Rec
         const char *name = i ? "c" : "h";
         if (from == FROM_START)
             c->start[i] = ls_case_input(g, name, LS_REAL, -1, 1, 2, (int64_t[]){b, h});
-        if (from == FROM_STATE)
-            c->state[i] = ls_case_state(g, name, LS_ACC, -1, 1, 2, (int64_t[]){b, h});
         if (from == FROM_CARRY)
             c->state[i] = ls_case_carry(g, name, LS_ACC, -1, 1, 2, (int64_t[]){b, h});
     }

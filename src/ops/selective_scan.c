@@ -458,5 +458,6 @@ LS_OP(selective_scan) = {
     .saves_out = 2,
     .param_in = 1 << BIAS | 1 << A_LOG | 1 << SKIP,
     .mixes_time = true,
+    .collective = LS_COLLECTIVE_WITH_CARRY,
     .cases = cases,
 };
