@@ -19,26 +19,38 @@ typedef struct Listed {
     char name[128];
 } Listed;
 
-/* Variant `which` of a model's `small`, as overrides "model.layers=2"; their number, 0 past the last variant. */
-static inline int listed_overrides(const LsModel *model, int which, char text[512], char *override[32])
+/* Variant `which` of a model's `small` with a task: "layers=2 width=4 | pixels 8x8x3; ...", where the part after the bar is
+ * the fields of its inputs. more: lines of YAML, may be "". NULL past the last variant. */
+static inline LsConfig *listed_config(const LsModel *model, int which, const LsTask *task, const char *more)
 {
+    char text[512] = "", yaml[2048], fields[256] = "", *override[32];
     const char *at = model->small;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(at);
     for (int i = 0; i < which && at; i++)
         at = strchr(at, ';') ? strchr(at, ';') + 1 : NULL;
     if (!at)
-        return 0;
+        return NULL;
     int count = 0;
     size_t used = 0;
-    while (*at && *at != ';') {
-        size_t length = strcspn(at, " ;");
+    while (*at && *at != ';' && *at != '|') {
+        size_t length = strcspn(at, " ;|");
         if (length > 0 && count < 31) {
             override[count++] = text + used;
-            used += (size_t)snprintf(text + used, 512 - used, "model.%.*s", (int)length, at) + 1;
+            used += (size_t)snprintf(text + used, sizeof text - used, "model.%.*s", (int)length, at) + 1;
         }
         at += length;
         at += *at == ' ';
     }
-    return count;
+    if (*at == '|')
+        snprintf(fields, sizeof fields, "data: {fields: \"%.*s, %s\"}\n", (int)strcspn(at + 1, ";"), at + 1,
+                 task->fields ? task->fields : "targets T of 11");
+    snprintf(yaml, sizeof yaml, "model: {kind: %s}\ntask: {kind: %s}\n%s%s", model->name, task->name, fields, more);
+    LsConfig *config = ls_config_parse("small", yaml, count, override);
+    if (!config)
+        fprintf(stderr, "%s: %s\n", model->name, ls_message());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    ls_config_set_model_int(config, "vocabulary", LISTED_VOCABULARY);
+    return config;
 }
 
 static inline void listed_free(Listed *listed)
@@ -60,8 +72,7 @@ static inline bool listed_fits(const LsConfig *config)
     return fits;
 }
 
-/* The next combination after *listed, which begins as {0}. False past the last. `more`: lines of YAML, as a section
- * train; may be "". */
+/* The next combination after *listed, which begins as {0}. False past the last. more: as listed_config. */
 static inline bool listed_next(Listed *listed, const char *more)
 {
     static int model, task;
@@ -70,21 +81,16 @@ static inline bool listed_next(Listed *listed, const char *more)
     else
         task++;
     listed_free(listed);
-    for (; ls_models()[model]; model++, listed->variant = 0, task = 0)
-        for (; ls_models()[model]; listed->variant++, task = 0) {
-            char text[512], yaml[1024], *override[32];
+    for (; ls_models()[model]; model++, listed->variant = task = 0)
+        for (;; listed->variant++, task = 0) {
             listed->model = ls_models()[model];
-            CU_ASSERT_PTR_NOT_NULL_FATAL(listed->model->small);
-            int count = listed_overrides(listed->model, listed->variant, text, override);
-            if (count == 0)
+            LsConfig *first = listed_config(listed->model, listed->variant, ls_tasks()[0], more);
+            if (!first)
                 break;
+            ls_config_free(first);
             for (; ls_tasks()[task]; task++) {
                 listed->task = ls_tasks()[task];
-                snprintf(yaml, sizeof yaml, "model: {kind: %s}\ntask: {kind: %s}\n%s", listed->model->name,
-                         listed->task->name, more);
-                listed->config = ls_config_parse("small", yaml, count, override);
-                CU_ASSERT_PTR_NOT_NULL_FATAL(listed->config);
-                ls_config_set_model_int(listed->config, "vocabulary", LISTED_VOCABULARY);
+                listed->config = listed_config(listed->model, listed->variant, listed->task, more);
                 snprintf(listed->name, sizeof listed->name, "%s, variant %d, %s", listed->model->name, listed->variant,
                          listed->task->name);
                 if (listed_fits(listed->config))

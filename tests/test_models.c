@@ -23,7 +23,9 @@ static bool build(LsGraph *g, const void *self)
     for (int i = 0; i < fields.count; i++) {
         const LsField *field = &fields.list[i];
         LsTensor *x = ls_graph_find(g, field->name);
-        if (x && field->dtype == LS_I32)
+        if (x && field->dtype == LS_REAL)
+            ls_case_range(g, x, -1, 1);
+        else if (x)
             ls_case_range(g, x, field->classes > 0 ? 0 : 1, field->classes > 0 ? (double)field->classes : T + 1);
     }
     return true;

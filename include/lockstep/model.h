@@ -129,8 +129,9 @@ typedef struct LsModel {
     /* The inputs it takes where no data set says what samples hold (a benchmark of made-up samples), in the grammar of
      * field.h; NULL: "ids T of V" of its vocabulary. The task adds its targets. */
     const char *fields;
-    /* Settings that make it tiny, for the tests that walk the list: "layers=2 width=12"; several variants with a
-     * semicolon between them. */
+    /* Settings that make it tiny, for the tests that walk the list: "layers=2 width=12"; after a bar the fields of its
+     * inputs where those above are not to be used: "width=4 | pixels 8x8x3"; several variants with a semicolon between
+     * them. */
     const char *small;
     const LsHf *hf; /* NULL: no Hugging Face layout */
 } LsModel;

@@ -2,6 +2,8 @@
 #include "cli/cli.h"
 #include "cli/load.h"
 #include "data/data.h"
+#include "decode/bleu.h"
+#include "decode/translate.h"
 #include "train/train.h"
 
 #include <math.h>
@@ -9,7 +11,8 @@
 
 typedef struct Options {
     char *split;
-    int64_t batches;
+    int64_t batches, translations, beams;
+    double length_penalty;
     bool best, json;
 } Options;
 
@@ -20,6 +23,13 @@ static const LsOption options[] = {
     {.setting =
          LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"),
      .argument = "N"},
+    {.setting = LS_SETTING_INT(Options, translations, "1000", 0, 1e9,
+                               "models that translate: samples that are said and scored by BLEU, from the beginning"),
+     .argument = "N"},
+    {.setting = LS_SETTING_INT(Options, beams, "4", 1, 1024, "hypotheses of the beam search for them; 1: greedy"),
+     .argument = "N"},
+    {.setting = LS_SETTING_FLOAT(Options, length_penalty, "0.6", 0, 100, "exponent of the penalty of length; 0: none"),
+     .argument = "A"},
     {.setting =
          LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {.setting = LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
@@ -34,6 +44,7 @@ typedef struct Eval {
     LsGraph *graph;
     LsEvaluation evaluation;
     double seconds;
+    double bleu; /* NAN: of no translation */
 } Eval;
 
 /* Sequences at once: a rank's share of a step, made smaller where ranks do not divide the batch, for evaluation needs
@@ -89,6 +100,8 @@ static json_t *report_json(const Eval *e, const LsTask *task, double speed)
     for (int i = 0; i < ls_task_metrics(task); i++)
         if (!isnan(e->evaluation.metric[i]))
             json_object_set_new(object, task->metrics[i].name, ls_json_number(e->evaluation.metric[i]));
+    if (!isnan(e->bleu))
+        json_object_set_new(object, "bleu", json_real(e->bleu));
     json_object_set_new(object, count, json_integer(e->evaluation.targets));
     json_object_set_new(object, "seconds", json_real(e->seconds));
     json_object_set_new(object, rate, json_real(speed));
@@ -111,18 +124,58 @@ static LsStatus report(const Eval *e)
         if (!isnan(e->evaluation.metric[i]))
             printf(", %s %.5g", name, e->evaluation.metric[i]);
     }
+    if (!isnan(e->bleu))
+        printf(", BLEU %.2f", e->bleu);
     printf(" (%lld %ss, %.0f a second)\n", (long long)e->evaluation.targets, task->item, speed);
+    return LS_OK;
+}
+
+/* Sample `at` of the source through the evaluation graph's inputs, translated and compared. */
+static LsStatus score_sample(const Eval *e, LsTranslator *translator, int64_t at, LsBleu *bleu)
+{
+    char *said = NULL, *wanted = NULL;
+    LS_TRY(e->source->fill(e->source, e->graph, &(LsBatch){.first = at, .count = 1}));
+    const LsTensor *source = ls_graph_find(e->graph, "source"), *length = ls_graph_find(e->graph, "source_length");
+    const LsTensor *targets = ls_graph_find(e->graph, "targets");
+    int64_t steps = length ? *(const int32_t *)length->data : source->dim[1];
+    LsStatus status = ls_translate_ids(translator, source->data, steps, &said);
+    if (status == LS_OK)
+        status = ls_target_text(translator, targets->data, targets->dim[1], &wanted);
+    if (status == LS_OK)
+        status = ls_bleu_add(bleu, said, wanted);
+    ls_free(said);
+    ls_free(wanted);
+    return status;
+}
+
+/* BLEU of the first samples, shared out among the ranks. */
+static LsStatus score_translations(Eval *e)
+{
+    LsBleu bleu = {0};
+    LsTranslator *translator = NULL;
+    int64_t samples = e->options->translations < e->source->samples ? e->options->translations : e->source->samples;
+    if (!ls_config_task(e->model.config)->translates || samples == 0)
+        return LS_OK;
+    LsStatus status = ls_translator_open(e->model.config, e->model.params, e->model.info, e->model.tokenizer,
+                                         e->options->beams, e->options->length_penalty, &translator);
+    for (int64_t at = e->comm->rank; status == LS_OK && at < samples; at += e->comm->size)
+        status = score_sample(e, translator, at, &bleu);
+    ls_translator_close(translator);
+    LS_TRY(ls_dist_agree(e->comm, status));
+    LS_TRY(e->comm->allreduce_double(e->comm, (double *)&bleu, sizeof bleu / sizeof(double)));
+    e->bleu = ls_bleu_value(&bleu);
     return LS_OK;
 }
 
 static LsStatus run(LsCall *call)
 {
-    Eval e = {.options = call->options, .comm = call->comm};
+    Eval e = {.options = call->options, .comm = call->comm, .bleu = NAN};
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(ls_dist_agree(e.comm, prepare(&e, call)));
     e.seconds = -ls_seconds();
     LS_TRY_CLEANUP(ls_evaluate(e.comm, e.graph, e.source, &e.evaluation));
     e.seconds += ls_seconds();
+    LS_TRY_CLEANUP(score_translations(&e));
     LS_TRY_CLEANUP(ls_dist_agree(e.comm, e.comm->rank == 0 ? report(&e) : LS_OK));
 cleanup:
     ls_graph_free(e.graph);

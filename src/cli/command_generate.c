@@ -1,5 +1,6 @@
 /* lockstep generate: text from a trained model, as it comes. */
 #include "cli/cli.h"
+#include "cli/generate_lines.h"
 #include "cli/ids.h"
 #include "cli/load.h"
 #include "decode/generate.h"
@@ -7,9 +8,9 @@
 #include <string.h>
 
 typedef struct Options {
-    char *prompt, *ids;
-    int64_t tokens, top_k, seed, batch;
-    double temperature, top_p;
+    char *prompt, *ids, *input;
+    int64_t tokens, top_k, seed, batch, beams;
+    double temperature, top_p, length_penalty;
     bool best, no_stop;
     char *precision;
 } Options;
@@ -18,6 +19,15 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_STRING(Options, prompt, NULL, "text to continue"), .argument = "TEXT"},
     {.setting = LS_SETTING_STRING(Options, ids, NULL, "token ids to continue, 1,2,3; ids are printed too"),
      .argument = "IDS"},
+    {.setting = LS_SETTING_STRING(Options, input, NULL,
+                                  "a line of output for each line of this file (-: standard input), of a model that "
+                                  "translates"),
+     .argument = "FILE"},
+    {.setting = LS_SETTING_INT(Options, beams, "4", 1, 1024, "with --input: hypotheses of the beam search; 1: greedy"),
+     .argument = "N"},
+    {.setting = LS_SETTING_FLOAT(Options, length_penalty, "0.6", 0, 100,
+                                 "with --input: exponent of the penalty of length; 0: none"),
+     .argument = "A"},
     {.setting = LS_SETTING_INT(Options, tokens, "100", 1, 1e12, "tokens to sample"), .argument = "N", .letter = 'n'},
     {.setting =
          LS_SETTING_FLOAT(Options, temperature, "1", 0, 1e6, "divides the logits; 0: always the likeliest token"),
@@ -206,6 +216,8 @@ static LsStatus run(LsCall *call)
     int64_t count = 0;
     bool *never = NULL;
     LsStatus status = LS_OK;
+    if (o->input)
+        return ls_generate_lines(&(LsGenerateLines){o->input, o->beams, o->length_penalty, o->best}, call);
     LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1,
                                           ls_precision_named(o->precision), &model));
     LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
@@ -224,7 +236,7 @@ cleanup:
 
 const LsCommand ls_command_generate = {
     .name = "generate",
-    .summary = "continues a text with a trained model",
+    .summary = "continues a text with a trained model, or translates the lines of a file",
     .operands = "RUN [key=value ...]",
     .least = 1,
     .most = -1,

@@ -50,7 +50,8 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
         goto cleanup;
     }
     LS_TRY_CLEANUP(declare(loaded, precision));
-    LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, loaded->params, 0, NULL));
+    LsSaved running = loaded->params->running ? ls_saved_running(loaded->params) : (LsSaved){0};
+    LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, loaded->params, loaded->params->running != NULL, &running));
 cleanup:
     ls_checkpoint_close(checkpoint);
     return status;

@@ -68,3 +68,27 @@ LsTensor *ls_conv_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t map
     ls_pop(g);
     return y;
 }
+
+LsTensor *ls_batch_norm_block(LsGraph *g, const char *name, LsTensor *x)
+{
+    int64_t channels = x->dim[x->rank - 1];
+    ls_push(g, "%s", name);
+    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &channels);
+    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &channels);
+    LsTensor *mean = ls_running(g, "mean", ls_init_constant(0), 1, &channels);
+    LsTensor *variance = ls_running(g, "variance", ls_init_constant(1), 1, &channels);
+    LsTensor *y = ls_batch_norm(g, x, scale, bias, mean, variance, 1e-5, 0.1);
+    ls_pop(g);
+    return y;
+}
+
+LsTensor *ls_conv_norm(LsGraph *g, const char *name, LsTensor *x, int64_t maps, int64_t size, int64_t stride,
+                       int64_t padding)
+{
+    ls_push(g, "%s", name);
+    LsInit init = ls_init_normal(sqrt(2.0 / (double)(size * size * maps)));
+    LsTensor *w = ls_param(g, "weight", init, 4, (int64_t[]){maps, size, size, x->dim[x->rank - 1]});
+    LsTensor *y = ls_batch_norm_block(g, "norm", ls_conv2d(g, x, w, NULL, stride, padding, 1, LS_NO_ACTIVATION));
+    ls_pop(g);
+    return y;
+}

@@ -44,6 +44,6 @@ const LsModel ls_model_lenet = {
     .settings = settings,
     .config_bytes = sizeof(Lenet),
     .fields = "pixels 28x28x1",
-    .small = "activation=tanh pool=average; activation=silu pool=average padding=0",
+    .small = "activation=tanh pool=average | pixels 13x12x2; activation=silu pool=average padding=0 | pixels 17x16x1",
     .build = build,
 };

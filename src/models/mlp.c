@@ -37,6 +37,7 @@ const LsModel ls_model_mlp = {
     .settings = settings,
     .config_bytes = sizeof(Mlp),
     .fields = "pixels 28x28x1",
-    .small = "layers=0; layers=2 width=5 activation=tanh; layers=1 width=4 activation=sigmoid dropout=0.2",
+    .small = "layers=0 | pixels 5x4x2; layers=2 width=5 activation=tanh | values 3x4; layers=1 width=4 "
+             "activation=sigmoid dropout=0.2 | values 7",
     .build = build,
 };

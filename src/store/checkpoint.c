@@ -31,6 +31,11 @@ int64_t ls_checkpoint_bytes(const LsParams *params, int count, const LsSaved *sa
     return bytes;
 }
 
+LsSaved ls_saved_running(const LsParams *params)
+{
+    return (LsSaved){.group = "running", .layout = params->running, .value = params->running->value};
+}
+
 /* ---- Saving ----------------------------------------------------------------------------------------------------- */
 
 static LsStatus check_free(const char *path, int64_t needed)

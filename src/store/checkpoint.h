@@ -26,6 +26,9 @@ typedef struct LsSaved {
 } LsSaved;
 #define LS_MAX_SAVED 8
 
+/* The entry of the values that a model saves but does not train (ls_running); only where params->running is not NULL. */
+LsSaved ls_saved_running(const LsParams *params);
+
 /* JSON or YAML that a checkpoint holds. tokenizer and info (LsSource.info) may be NULL. */
 typedef struct LsSavedTexts {
     const char *config, *tokenizer, *info;

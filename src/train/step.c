@@ -58,6 +58,7 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
     t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate,
                          scale);
     ls_charge(clock, &t->times.update, "optimizer", t->optimizer->name);
+    LS_TRY(ls_running_update(t->train_graph, t->comm, t->plan.micro_batches));
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
         LS_TRY(ls_buckets_updated(t->buckets));
         ls_charge(clock, &t->times.agree, "communication", "waiting for optimizers");

@@ -158,6 +158,8 @@ int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
                                   .layout = trainer->params,
                                   .value = trainer->moment[i],
                                   .begins_as_zero = true};
+    if (trainer->params->running)
+        list[count++] = ls_saved_running(trainer->params);
     if (trainer->streams)
         list[count++] = (LsSaved){.group = "streams",
                                   .value = trainer->streams,
@@ -173,6 +175,9 @@ LsStatus ls_trainer_share(LsTrainer *trainer)
     int64_t bytes = trainer->params->total * (int64_t)sizeof(float);
     LS_TRY(comm->broadcast(comm, &trainer->progress, sizeof trainer->progress, 0));
     LS_TRY(ls_streams_share(trainer));
+    const LsParams *running = trainer->params->running;
+    if (running)
+        LS_TRY(comm->broadcast(comm, running->value, running->total * (int64_t)sizeof(float), 0));
     if (trainer->sharded)
         LS_TRY(ls_buckets_spread(trainer->buckets));
     else {
