@@ -59,6 +59,7 @@ void ls_graph_free(LsGraph *g);
 
 /* ---- Builder calls -------------------------------------------------------------------------------------------- */
 
+/* Named as given, in whatever scope: ls_graph_find finds it by that name. */
 LsTensor *ls_input(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
 /* The parameter of this name in the current scope: declared in the store at first use, bound where it exists (its

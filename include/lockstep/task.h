@@ -61,7 +61,7 @@ struct LsTask {
     void (*text_head)(const LsScored *scored, FILE *out);
     LsStatus (*text_row)(const LsScored *scored, int64_t b, int64_t sample, FILE *out);
     const LsMetric *metrics; /* ended by {0}; NULL: the loss alone */
-    const char *best;        /* the metric that decides which checkpoint is the best; NULL: the loss */
+    const char *best; /* the metric that decides which checkpoint is the best; NULL, or where it is NAN: the loss */
 };
 
 /* Makes a task known that is in no list. Call it before any configuration is read; `task` must live on. LS_USAGE where

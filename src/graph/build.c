@@ -193,7 +193,10 @@ static LsTensor *leaf(LsGraph *g, const char *name, LsRole role, LsDtype dtype, 
 
 LsTensor *ls_input(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim)
 {
+    char scope = g->scope[0]; /* whoever fills it knows no scopes */
+    g->scope[0] = '\0';
     LsTensor *x = leaf(g, name, LS_ROLE_INPUT, dtype, rank, dim);
+    g->scope[0] = scope;
     x->needs_grad = dtype != LS_I32 && g->options.mode == LS_TRAIN && g->options.grad_inputs;
     return x;
 }

@@ -2,7 +2,9 @@
  * (Ramshaw and Marcus 1995): a span is right where its borders and its kind are. */
 #include "tasks/targets.h"
 
+#include <jansson.h>
 #include <math.h>
+#include <string.h>
 
 static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
 {
@@ -15,6 +17,75 @@ static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets
 static LsStatus add_hits(const LsScored *scored, double *sum)
 {
     return ls_add_hits(scored, "tags", scored->rows * ls_graph_find(scored->g, "tags")->dim[1], sum);
+}
+
+/* ---- Spans ------------------------------------------------------------------------------------------------------- */
+
+/* The kind of span that a tag names, "PER" of "B-PER"; NULL: none. *begins: it opens one. */
+static const char *kind_of(const struct json_t *info, int32_t tag, bool *begins)
+{
+    const char *name =
+        tag < 0 ? NULL : json_string_value(json_array_get(json_object_get(info, "classes"), (size_t)tag));
+    bool named = name && (name[0] == 'B' || name[0] == 'I') && name[1] == '-';
+    *begins = named && name[0] == 'B';
+    return named ? name + 2 : NULL;
+}
+
+/* Whether step t begins a span, and one past its last step: I-X goes on after B-X or I-X, and begins one elsewhere. */
+static bool span_at(const struct json_t *info, const int32_t *tag, int64_t t, int64_t steps, int64_t *end)
+{
+    bool begins, other;
+    const char *kind = kind_of(info, tag[t], &begins), *before = t > 0 ? kind_of(info, tag[t - 1], &other) : NULL;
+    if (!kind || (!begins && before && strcmp(kind, before) == 0))
+        return false;
+    for (*end = t + 1; *end < steps; ++*end) {
+        const char *next = kind_of(info, tag[*end], &other);
+        if (!next || other || strcmp(next, kind) != 0)
+            break;
+    }
+    return true;
+}
+
+/* sum: right spans, said spans, true spans of one sample. */
+static void count_spans(const struct json_t *info, const int32_t *said, const int32_t *wanted, int64_t steps,
+                        double *sum)
+{
+    for (int64_t t = 0; t < steps; t++) {
+        int64_t said_end = 0, wanted_end = 0;
+        bool a = span_at(info, said, t, steps, &said_end), b = span_at(info, wanted, t, steps, &wanted_end), begins;
+        sum[1] += a;
+        sum[2] += b;
+        sum[0] += a && b && said_end == wanted_end &&
+                  strcmp(kind_of(info, said[t], &begins), kind_of(info, wanted[t], &begins)) == 0;
+    }
+}
+
+static LsStatus add_spans(const LsScored *scored, double *sum)
+{
+    const LsTensor *tags = ls_graph_find(scored->g, "tags"); /* (B, T) */
+    const int32_t *wanted = tags->data;
+    int32_t *said = NULL;
+    int64_t count = 0, steps = tags->dim[1];
+    LS_TRY(ls_predicted_classes(scored->g, &said, &count));
+    for (int64_t b = 0; b < scored->rows; b++) {
+        int64_t there = 0;
+        while (there < steps && wanted[b * steps + there] != LS_IGNORE)
+            there++;
+        count_spans(scored->info, said + b * steps, wanted + b * steps, there, sum);
+    }
+    ls_free(said);
+    return LS_OK;
+}
+
+/* Classes that name no spans have none: NAN. */
+static double precision(const LsScore *score) { return score->sum[1] > 0 ? score->sum[0] / score->sum[1] : NAN; }
+
+static double recall(const LsScore *score) { return score->sum[2] > 0 ? score->sum[0] / score->sum[2] : NAN; }
+
+static double f1(const LsScore *score)
+{
+    double all = score->sum[1] + score->sum[2];
+    return score->sum[2] > 0 ? 2 * score->sum[0] / all : NAN;
 }
 
 static void text_head(const LsScored *scored, FILE *out) { ls_class_text_head(scored, "step\ttag", out); }
@@ -38,6 +109,24 @@ static const LsMetric metrics[] = {{.name = "accuracy",
                                     .sums = 1,
                                     .add = add_hits,
                                     .value = accuracy},
+                                   {.name = "f1",
+                                    .summary = "harmonic mean of precision and recall of spans (tags B-X, I-X, O)",
+                                    .higher_is_better = true,
+                                    .sums = 3,
+                                    .add = add_spans,
+                                    .value = f1},
+                                   {.name = "precision",
+                                    .summary = "share of the spans said that are right, borders and kind",
+                                    .higher_is_better = true,
+                                    .sums = 3,
+                                    .add = add_spans,
+                                    .value = precision},
+                                   {.name = "recall",
+                                    .summary = "share of the true spans that are said",
+                                    .higher_is_better = true,
+                                    .sums = 3,
+                                    .add = add_spans,
+                                    .value = recall},
                                    {0}};
 
 const LsTask ls_task_tagging = {
@@ -51,5 +140,5 @@ const LsTask ls_task_tagging = {
     .text_head = text_head,
     .text_row = text_row,
     .metrics = metrics,
-    .best = "accuracy",
+    .best = "f1",
 };

@@ -170,6 +170,8 @@ double ls_evaluation_score(const LsEvaluation *evaluation)
     if (!best)
         return evaluation->loss;
     double value = evaluation->metric[best - task->metrics];
+    if (isnan(value)) /* the data have nothing to tell it by */
+        return evaluation->loss;
     return best->higher_is_better ? -value : value;
 }
 
