@@ -1,0 +1,170 @@
+/* Recurrent networks: plain (Elman 1990), LSTM (Hochreiter and Schmidhuber 1997), GRU (Cho et al. 2014), in PyTorch's
+ * conventions, one- or two-way.
+ *
+ *     x = E[ids], or the samples' values, or a picture row by row or pixel by pixel
+ *     x = scan(x weight_ih^T + bias, weight_hh)        for each layer
+ *     x = (that, the same in reverse)                  for each layer, two-way
+ *
+ * Parameters are PyTorch's: layer.I.weight_ih is weight_ih_lI, layer.I.reverse.weight_ih is weight_ih_lI_reverse, and so
+ * on; gates in PyTorch's order (LSTM i f g o, GRU r z n). Of PyTorch's two biases only the sum counts, which is
+ * layer.I.bias = bias_ih_lI + bias_hh_lI, but for GRU's n: there layer.I.bias is bias_ih_lI alone, and the last third of
+ * bias_hh_lI is layer.I.bias_hn. */
+#include "models/blocks.h"
+
+#include <math.h>
+#include <string.h>
+
+typedef struct Rnn {
+    int64_t vocabulary, loss_vocabulary, context, layers, width, embedding;
+    char *cell, *picture;
+    double dropout;
+    bool bidirectional, tied;
+} Rnn;
+
+static const LsSetting settings[] = {
+    LS_SETTING_INT(Rnn, vocabulary, "0", 0, 1 << 24, "number of tokens; 0: from the data set"),
+    LS_SETTING_INT(Rnn, loss_vocabulary, "0", 0, 1 << 24,
+                   "ids that the loss normalises over, where model.vocabulary is padded above the tokenizer's; 0: all"),
+    LS_SETTING_INT(Rnn, context, "128", 1, 1 << 30, "tokens a sequence in training by default; no limit in use"),
+    LS_SETTING_CHOICE(Rnn, cell, "lstm", "tanh|relu|lstm|gru", "what a step does; tanh and relu: the plain network"),
+    LS_SETTING_INT(Rnn, layers, "2", 1, 1000, "layers on top of each other"),
+    LS_SETTING_INT(Rnn, width, "256", 1, 1 << 20, "units of a layer, in each direction"),
+    LS_SETTING_INT(Rnn, embedding, "0", 0, 1 << 20, "channels of a token's embedding; 0: as width"),
+    LS_SETTING_BOOL(Rnn, bidirectional, "false", "each layer runs in both directions; not for language models"),
+    LS_SETTING_FLOAT(Rnn, dropout, "0", 0, 0.99, "probability of zeroing, between layers"),
+    LS_SETTING_BOOL(Rnn, tied, "true", "a language model's head uses the token embedding"),
+    LS_SETTING_CHOICE(Rnn, picture, "rows", "rows|pixels", "what a step of a picture is"),
+    {0}};
+
+static LsStatus check(const void *config)
+{
+    const Rnn *m = config;
+    if (m->tied && !m->bidirectional && m->embedding && m->embedding != m->width)
+        return ls_fail(LS_USAGE,
+                       "model.embedding %lld differs from model.width %lld, so the head cannot use the embedding: set "
+                       "model.tied to false, or embedding to 0",
+                       (long long)m->embedding, (long long)m->width);
+    return LS_OK;
+}
+
+/* ---- A layer in one direction ------------------------------------------------------------------------------------ */
+
+/* A layer's scan: x: (B, T, G H), the gates' share of the inputs -> (B, T, H). */
+typedef struct Scan {
+    LsTensor *x, *w, *lengths;
+    int64_t batch, units;
+    LsInit init;
+    bool reverse;
+} Scan;
+
+/* What the forward direction takes over from the part of the sequence before, or from the tokens before. */
+static LsTensor *carry(LsGraph *g, const Scan *s, const char *name)
+{
+    return s->reverse ? NULL : ls_carry(g, name, LS_ACC, 2, (int64_t[]){s->batch, s->units});
+}
+
+static LsTensor *tanh_scan(LsGraph *g, const Scan *s)
+{
+    return ls_rnn_scan(g, s->x, s->w, NULL, carry(g, s, "h"), s->lengths, false, s->reverse);
+}
+
+static LsTensor *relu_scan(LsGraph *g, const Scan *s)
+{
+    return ls_rnn_scan(g, s->x, s->w, NULL, carry(g, s, "h"), s->lengths, true, s->reverse);
+}
+
+static LsTensor *lstm_scan(LsGraph *g, const Scan *s)
+{
+    LsTensor *h = carry(g, s, "h"), *c = carry(g, s, "c");
+    return ls_lstm_scan(g, s->x, s->w, NULL, NULL, h, c, s->lengths, s->reverse);
+}
+
+static LsTensor *gru_scan(LsGraph *g, const Scan *s)
+{
+    LsTensor *bias = ls_param(g, "bias_hn", s->init, 1, &s->units);
+    return ls_gru_scan(g, s->x, s->w, bias, NULL, carry(g, s, "h"), s->lengths, s->reverse);
+}
+
+/* The cells: one line each, and its name in the settings. */
+static const struct {
+    const char *name;
+    int64_t gates;
+    LsTensor *(*scan)(LsGraph *g, const Scan *s);
+} cells[] = {{"tanh", 1, tanh_scan}, {"relu", 1, relu_scan}, {"lstm", 4, lstm_scan}, {"gru", 3, gru_scan}};
+
+/* x: (B, T, C) -> (B, T, H) */
+static LsTensor *direction(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengths, bool reverse)
+{
+    int cell = 0;
+    while (cell + 1 < (int)LS_COUNT_OF(cells) && strcmp(cells[cell].name, m->cell) != 0)
+        cell++;
+    const double bound = 1 / sqrt((double)m->width);
+    const int64_t rows = cells[cell].gates * m->width, inputs = x->dim[x->rank - 1];
+    Scan s = {.lengths = lengths, .batch = x->dim[0], .units = m->width, .init = ls_init_uniform(-bound, bound)};
+    s.reverse = reverse;
+    LsTensor *w = ls_param(g, "weight_ih", s.init, 2, (int64_t[]){rows, inputs});
+    s.w = ls_param(g, "weight_hh", s.init, 2, (int64_t[]){rows, m->width});
+    s.x = ls_linear(g, x, w, ls_param(g, "bias", s.init, 1, &rows), LS_NO_ACTIVATION);
+    return cells[cell].scan(g, &s);
+}
+
+/* x: (B, T, C) -> (B, T, H), or (B, T, 2 H) */
+static LsTensor *layer_of(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengths)
+{
+    LsTensor *there = direction(g, m, x, lengths, false);
+    if (!m->bidirectional)
+        return there;
+    ls_push(g, "reverse");
+    LsTensor *back = direction(g, m, x, lengths, true);
+    ls_pop(g);
+    return ls_concat(g, 2, (LsTensor *[]){there, back});
+}
+
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
+
+/* What the samples have, as (B, T, C); *table: of a language model, or NULL. */
+static LsTensor *inputs_of(LsGraph *g, const Rnn *m, const LsShape *shape, LsTensor **table)
+{
+    *table = NULL;
+    if (ls_shape_field(shape, "pixels")) {
+        LsTensor *x = ls_shape_input(g, shape, "pixels"); /* (B, rows, columns, C) */
+        bool rows = strcmp(m->picture, "rows") == 0;
+        return ls_reshape(g, x, 3, (int64_t[]){x->dim[0], rows ? x->dim[1] : -1, rows ? -1 : x->dim[x->rank - 1]});
+    }
+    if (!ls_shape_field(shape, "ids"))
+        return ls_shape_input_of(g, shape, "values|ids");
+    int64_t channels = m->embedding ? m->embedding : m->width;
+    *table = ls_param(g, "token_embedding", ls_init_uniform(-0.1, 0.1), 2, (int64_t[]){m->vocabulary, channels});
+    return ls_embedding(g, *table, ls_shape_input(g, shape, "ids"));
+}
+
+static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
+{
+    const Rnn *m = config;
+    LsTensor *table, *x = inputs_of(g, m, shape, &table);
+    LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
+    for (int64_t layer = 0; layer < m->layers; layer++) {
+        ls_push(g, "layer.%lld", (long long)layer);
+        x = layer_of(g, m, x, lengths);
+        x = m->dropout > 0 && layer + 1 < m->layers ? ls_dropout(g, x, m->dropout) : x;
+        ls_pop(g);
+    }
+    if (!table || m->bidirectional) /* which would have seen the tokens that it is to say */
+        return (LsBody){.features = x};
+    if (!m->tied)
+        table = ls_param(g, "head", ls_init_uniform(-0.1, 0.1), 2, (int64_t[]){m->vocabulary, m->width});
+    return (LsBody){.features = x, .table = table, .loss_classes = m->loss_vocabulary};
+}
+
+const LsModel ls_model_rnn = {
+    .name = "rnn",
+    .summary = "recurrent network: plain, LSTM or GRU",
+    .paper = "Hochreiter and Schmidhuber 1997, Long short-term memory; Cho et al. 2014, Learning phrase "
+             "representations using RNN encoder-decoder",
+    .settings = settings,
+    .config_bytes = sizeof(Rnn),
+    .small = "cell=lstm layers=2 width=6 dropout=0.2; cell=gru layers=1 width=7 embedding=4 tied=false;"
+             "cell=tanh layers=2 width=5 bidirectional=true; cell=relu layers=1 width=6",
+    .check = check,
+    .build = build,
+};
