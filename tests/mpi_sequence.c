@@ -139,18 +139,17 @@ static bool same_values(const LsTrainer *a, const LsTrainer *b)
 
 /* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
-/* Whole sequences on one rank; then shared by all ranks, in one segment and in several of an odd length; twice each:
+/* Whole sequences on one rank; then shared by all ranks, in segments of these lengths up to -1, 0 for one; twice each:
  * the same bits. */
-static void test_ranks_and_segments(void)
+static void check_ranks_and_segments(const char *model, const char *more, const int *segments)
 {
-    LsConfig *whole = job("mamba", 1, 0, "");
+    LsConfig *whole = job(model, 1, 0, more);
     Log alone, log, again;
     LsTrainer *reference = train(whole, ls_comm_self(), &alone);
     CU_ASSERT(alone.loss[STEPS - 1] < 0.95 * alone.loss[0]);
-    for (int segment = 0; segment <= 64; segment += 13) {
-        if (segment == 26 || segment == 52)
-            continue;
-        LsConfig *config = job("mamba", comm->size, segment, "");
+    for (int i = 0; segments[i] >= 0; i++) {
+        int segment = segments[i];
+        LsConfig *config = job(model, comm->size, segment, more);
         LsTrainer *trainer = train(config, comm, &log), *second = train(config, comm, &again);
         int64_t share = (SEQUENCE + comm->size - 1) / comm->size,
                 length = segment > 0 && segment < share ? segment : share;
@@ -167,6 +166,15 @@ static void test_ranks_and_segments(void)
     }
     ls_trainer_free(reference);
     ls_config_free(whole);
+}
+
+static void test_ranks_and_segments(void) { check_ranks_and_segments("mamba", "", (const int[]){0, 13, 39, -1}); }
+
+/* Recurrent layers: ranks wait for each other's states, and come to the same. */
+static void test_recurrent_layers(void)
+{
+    check_ranks_and_segments("rnn", ", cell: lstm", (const int[]){0, 39, -1});
+    check_ranks_and_segments("rnn", ", cell: gru", (const int[]){13, -1});
 }
 
 /* In bfloat16. Cut up or whole, the states of the scan are floats and each token meets the same products; but a
@@ -325,6 +333,7 @@ static void test_refusals(void)
 
 static const HarnessTest tests[] = {
     {"ranks and segments", test_ranks_and_segments},
+    {"recurrent layers", test_recurrent_layers},
     {"gradients", test_gradients},
     {"ranks and segments in bfloat16", test_bfloat16},
     {"groups", test_groups},

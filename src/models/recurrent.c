@@ -56,16 +56,16 @@ int ls_cell_states(const char *cell) { return find_kind(cell)->states; }
 
 LsTensor *ls_recurrent_layer(LsGraph *g, LsTensor *x, const LsRecurrentLayer *layer, LsTensor *end[2])
 {
-    static const char *const names[] = {"state_h", "state_c"};
+    static const char *const names[] = {"h", "c"};
     const CellKind *kind = find_kind(layer->cell);
     int64_t rows = kind->gates * layer->width;
     double bound = 1 / sqrt((double)layer->width);
     LsInit init = ls_init_uniform(-bound, bound);
     Scan s = {.layer = layer};
-    LsTensor *input = ls_param(g, "input.weight", init, 2, (int64_t[]){rows, x->dim[x->rank - 1]});
-    s.x = ls_linear(g, x, input, ls_param(g, "input.bias", init, 1, &rows), LS_NO_ACTIVATION);
-    s.w = ls_param(g, "recurrent.weight", init, 2, (int64_t[]){rows, layer->width});
-    s.bias = kind->bias ? ls_param(g, "recurrent.bias", init, 1, &layer->width) : NULL;
+    LsTensor *input = ls_param(g, "weight_ih", init, 2, (int64_t[]){rows, x->dim[x->rank - 1]});
+    s.x = ls_linear(g, x, input, ls_param(g, "bias", init, 1, &rows), LS_NO_ACTIVATION);
+    s.w = ls_param(g, "weight_hh", init, 2, (int64_t[]){rows, layer->width});
+    s.bias = kind->bias ? ls_param(g, "bias_hn", init, 1, &layer->width) : NULL;
     for (int i = 0; i < kind->states && layer->carries && !layer->start[i]; i++)
         s.state[i] = ls_carry(g, names[i], LS_ACC, 2, (int64_t[]){x->dim[0], layer->width});
     LsTensor *y = kind->scan(g, &s);

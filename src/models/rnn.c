@@ -1,84 +1,122 @@
-/* Recurrent networks of any depth over tokens or numbers (Elman 1990; LSTM: Hochreiter and Schmidhuber 1997; GRU: Cho et al.
- * 2014), one-way or two-way. One-way, they are language models whose state goes on from step to step (train.carry).
+/* Recurrent networks: plain (Elman 1990), LSTM (Hochreiter and Schmidhuber 1997), GRU (Cho et al. 2014), in PyTorch's
+ * conventions, one- or two-way.
  *
- *     x = E[ids], or the numbers themselves;  x = layer(x)      for each layer, two-way: both directions side by side
- */
+ *     x = E[ids], or the samples' values, or a picture row by row or pixel by pixel
+ *     x = scan(x weight_ih^T + bias, weight_hh)        for each layer
+ *     x = (that, the same in reverse)                  for each layer, two-way
+ *
+ * Parameters are PyTorch's: layer.I.weight_ih is weight_ih_lI, layer.I.reverse.weight_ih is weight_ih_lI_reverse, and so
+ * on; gates in PyTorch's order (LSTM i f g o, GRU r z n). Of PyTorch's two biases only the sum counts, which is
+ * layer.I.bias = bias_ih_lI + bias_hh_lI, but for GRU's n: there layer.I.bias is bias_ih_lI alone, and the last third of
+ * bias_hh_lI is layer.I.bias_hn. */
 #include "models/blocks.h"
 #include "models/recurrent.h"
 
+#include <string.h>
+
 typedef struct Rnn {
-    int64_t vocabulary, layers, width, embedding;
-    char *cell;
+    int64_t vocabulary, loss_vocabulary, context, layers, width, embedding;
+    char *cell, *picture;
     double dropout;
-    bool bidirectional;
+    bool bidirectional, tied;
 } Rnn;
 
 static const LsSetting settings[] = {
     LS_SETTING_INT(Rnn, vocabulary, "0", 0, 1 << 24, "number of tokens; 0: from the data set"),
-    LS_SETTING_CHOICE(Rnn, cell, "lstm", LS_CELL_NAMES, "what a layer's step computes"),
-    LS_SETTING_INT(Rnn, layers, "1", 1, 64, "recurrent layers"),
-    LS_SETTING_INT(Rnn, width, "256", 1, 1 << 20, "units of a layer, of each direction"),
-    LS_SETTING_INT(Rnn, embedding, "0", 0, 1 << 20, "channels of a token; 0: as width"),
-    LS_SETTING_BOOL(Rnn, bidirectional, "false", "a second direction, from the end; not for language models"),
-    LS_SETTING_FLOAT(Rnn, dropout, "0", 0, 0.99,
-                     "probability of zeroing, of embedded tokens, between layers and after the last"),
+    LS_SETTING_INT(Rnn, loss_vocabulary, "0", 0, 1 << 24,
+                   "ids that the loss normalises over, where model.vocabulary is padded above the tokenizer's; 0: all"),
+    LS_SETTING_INT(Rnn, context, "128", 1, 1 << 30, "tokens a sequence in training by default; no limit in use"),
+    LS_SETTING_CHOICE(Rnn, cell, "lstm", LS_CELL_NAMES, "what a step does; tanh and relu: the plain network"),
+    LS_SETTING_INT(Rnn, layers, "2", 1, 1000, "layers on top of each other"),
+    LS_SETTING_INT(Rnn, width, "256", 1, 1 << 20, "units of a layer, in each direction"),
+    LS_SETTING_INT(Rnn, embedding, "0", 0, 1 << 20, "channels of a token's embedding; 0: as width"),
+    LS_SETTING_BOOL(Rnn, bidirectional, "false", "each layer runs in both directions; not for language models"),
+    LS_SETTING_FLOAT(Rnn, dropout, "0", 0, 0.99, "probability of zeroing, between layers"),
+    LS_SETTING_BOOL(Rnn, tied, "true", "a language model's head uses the token embedding"),
+    LS_SETTING_CHOICE(Rnn, picture, "rows", "rows|pixels", "what a step of a picture is"),
     {0}};
 
-static LsTensor *drop(LsGraph *g, const Rnn *m, LsTensor *x)
+static LsStatus check(const void *config)
 {
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
+    const Rnn *m = config;
+    if (m->tied && !m->bidirectional && m->embedding && m->embedding != m->width)
+        return ls_fail(LS_USAGE,
+                       "model.embedding %lld differs from model.width %lld, so the head cannot use the embedding: set "
+                       "model.tied to false, or embedding to 0",
+                       (long long)m->embedding, (long long)m->width);
+    return LS_OK;
 }
 
-static LsTensor *layer_of(LsGraph *g, const Rnn *m, const char *name, LsTensor *x, LsTensor *lengths, bool reverse)
+/* x: (B, T, C) -> (B, T, H) */
+static LsTensor *direction(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengths, bool reverse)
 {
-    ls_push(g, "%s", name);
-    LsTensor *y = ls_recurrent_layer(
-        g, x,
-        &(LsRecurrentLayer){
-            .cell = m->cell, .width = m->width, .lengths = lengths, .reverse = reverse, .carries = !m->bidirectional},
-        NULL);
+    return ls_recurrent_layer(g, x,
+                              &(LsRecurrentLayer){.cell = m->cell,
+                                                  .width = m->width,
+                                                  .lengths = lengths,
+                                                  .reverse = reverse,
+                                                  .carries = !reverse},
+                              NULL);
+}
+
+/* x: (B, T, C) -> (B, T, H), or (B, T, 2 H) */
+static LsTensor *layer_of(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengths)
+{
+    LsTensor *there = direction(g, m, x, lengths, false);
+    if (!m->bidirectional)
+        return there;
+    ls_push(g, "reverse");
+    LsTensor *back = direction(g, m, x, lengths, true);
     ls_pop(g);
-    return y;
+    return ls_concat(g, 2, (LsTensor *[]){there, back});
 }
 
-/* (B, T, C), and for tokens their table. */
-static LsTensor *inputs(LsGraph *g, const Rnn *m, const LsShape *shape)
+/* ---- The whole --------------------------------------------------------------------------------------------------- */
+
+/* What the samples have, as (B, T, C); *table: of a language model, or NULL. */
+static LsTensor *inputs_of(LsGraph *g, const Rnn *m, const LsShape *shape, LsTensor **table)
 {
+    *table = NULL;
+    if (ls_shape_field(shape, "pixels")) {
+        LsTensor *x = ls_shape_input(g, shape, "pixels"); /* (B, rows, columns, C) */
+        bool rows = strcmp(m->picture, "rows") == 0;
+        return ls_reshape(g, x, 3, (int64_t[]){x->dim[0], rows ? x->dim[1] : -1, rows ? -1 : x->dim[x->rank - 1]});
+    }
     if (!ls_shape_field(shape, "ids"))
-        return ls_shape_input(g, shape, "values");
+        return ls_shape_input_of(g, shape, "values|ids");
     int64_t channels = m->embedding ? m->embedding : m->width;
-    LsTensor *table = ls_param(g, "embedding", ls_init_normal(1), 2, (int64_t[]){m->vocabulary, channels});
-    return drop(g, m, ls_embedding(g, table, ls_shape_input(g, shape, "ids")));
+    *table = ls_param(g, "token_embedding", ls_init_uniform(-0.1, 0.1), 2, (int64_t[]){m->vocabulary, channels});
+    return ls_embedding(g, *table, ls_shape_input(g, shape, "ids"));
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rnn *m = config;
-    LsTensor *x = inputs(g, m, shape);
+    LsTensor *table, *x = inputs_of(g, m, shape, &table);
     LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
-    for (int64_t i = 0; i < m->layers; i++) {
-        ls_push(g, "layer.%lld", (long long)i);
-        LsTensor *y = layer_of(g, m, "forward", x, lengths, false);
-        if (m->bidirectional)
-            y = ls_concat(g, y, layer_of(g, m, "backward", x, lengths, true));
-        x = drop(g, m, y);
+    for (int64_t layer = 0; layer < m->layers; layer++) {
+        ls_push(g, "layer.%lld", (long long)layer);
+        x = layer_of(g, m, x, lengths);
+        x = m->dropout > 0 && layer + 1 < m->layers ? ls_dropout(g, x, m->dropout) : x;
         ls_pop(g);
     }
-    bool tokens = ls_shape_field(shape, "ids") && !m->bidirectional;
-    LsTensor *head = NULL;
-    if (tokens && ls_shape_field(shape, "targets"))
-        head = ls_param(g, "head", ls_init_normal(0.05), 2, (int64_t[]){m->vocabulary, m->width});
-    return (LsBody){.features = x, .table = head};
+    /* in both directions it would have seen the tokens that it is to say */
+    if (!table || m->bidirectional || !ls_shape_field(shape, "targets"))
+        return (LsBody){.features = x};
+    if (!m->tied)
+        table = ls_param(g, "head", ls_init_uniform(-0.1, 0.1), 2, (int64_t[]){m->vocabulary, m->width});
+    return (LsBody){.features = x, .table = table, .loss_classes = m->loss_vocabulary};
 }
 
 const LsModel ls_model_rnn = {
     .name = "rnn",
-    .summary = "recurrent network: tanh, relu, LSTM or GRU, of any depth, one-way or two-way",
-    .paper =
-        "Hochreiter and Schmidhuber 1997, Long short-term memory; Cho et al. 2014, Learning phrase representations",
+    .summary = "recurrent network: plain, LSTM or GRU",
+    .paper = "Hochreiter and Schmidhuber 1997, Long short-term memory; Cho et al. 2014, Learning phrase "
+             "representations using RNN encoder-decoder",
     .settings = settings,
     .config_bytes = sizeof(Rnn),
-    .small = "cell=tanh width=5; cell=lstm layers=2 width=4 embedding=3 dropout=0.1; cell=gru width=5;"
-             "cell=relu width=4 bidirectional=true | ids T of 11, length int; cell=gru width=4 | values Tx3",
+    .small = "cell=lstm layers=2 width=6 dropout=0.2; cell=gru layers=1 width=7 embedding=4 tied=false;"
+             "cell=tanh layers=2 width=5 bidirectional=true; cell=relu layers=1 width=6",
+    .check = check,
     .build = build,
 };

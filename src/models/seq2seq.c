@@ -57,7 +57,7 @@ static void encode(LsGraph *g, const Seq2seq *m, const LsShape *shape, LsTensor 
 /* The encoder's states under the names of the decoder's own. */
 static void declare_states(LsGraph *g, const Seq2seq *m, LsTensor *(*end)[2])
 {
-    static const char *const names[] = {"state_h", "state_c"};
+    static const char *const names[] = {"h", "c"};
     for (int64_t i = 0; i < m->layers; i++)
         for (int j = 0; j < ls_cell_states(m->cell); j++) {
             char name[64];
