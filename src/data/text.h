@@ -18,9 +18,10 @@ typedef struct LsTextSettings {
     LsTokenizerSettings tokens;
     double validation;     /* share of the text's bytes held out, from its end */
     char *validation_file; /* held out instead; NULL */
+    char *field;           /* of JSON lines: the member that is a text; NULL: plain text */
 } LsTextSettings;
 
-/* Joins the sources in their order and writes the data set. Where the tokenizer has an end token it stands between
+/* Joins the sources (files, and those of folders) in their order and writes the data set. Where the tokenizer has an end token it stands between
  * files. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a source that is missing, unreadable,
  * empty, or malformed for the tokenizer (with byte and line); output is then as it was. */
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
