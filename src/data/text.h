@@ -35,7 +35,4 @@ LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 #define LS_TEXT_MEMORY ((int64_t)1 << 30)
 LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **opened) LS_MUST_USE;
 
-/* The tokenizer of a text data set; NULL with a message. */
-LsTokenizer *ls_text_tokenizer(LsSealed *file);
-
 #endif

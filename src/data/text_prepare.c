@@ -111,29 +111,6 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-LsTokenizer *ls_text_tokenizer(LsSealed *file)
-{
-    bool exists;
-    LsFileType type;
-    int rank = 0;
-    int64_t dim[LS_SEALED_RANK] = {0};
-    if (ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim) != LS_OK)
-        return NULL;
-    if (!exists || type != LS_FILE_UINT8 || rank != 1) {
-        ls_fail(LS_DATA, "%s: has no tokenizer", ls_sealed_path(file));
-        return NULL;
-    }
-    LsTokenizer *tokenizer = NULL;
-    char *json = ls_alloc((size_t)dim[0] + 1);
-    if (json && ls_sealed_read(file, "tokenizer", LS_FILE_UINT8, dim[0], json) == LS_OK) {
-        tokenizer = ls_tokenizer_from_json(json);
-        if (!tokenizer)
-            ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
-    }
-    ls_free(json);
-    return tokenizer;
-}
-
 static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const Split *train, const LsCorpusPart *part,
                                      int parts)
 {
