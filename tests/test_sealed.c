@@ -312,6 +312,42 @@ static void test_small_disk(void)
         CU_ASSERT_EQUAL(WEXITSTATUS(how), 0);
 }
 
+/* An array of several dimensions, written row by row: nothing more than its shape, and nothing less. */
+static void test_rows(void)
+{
+    const char *path = harness_path("rows.h5");
+    static uint8_t pixels[5 * 2 * 3], back[5 * 2 * 3];
+    int64_t dim[] = {5, 2, 3}, found[LS_SEALED_RANK];
+    bool exists;
+    LsFileType type;
+    int rank;
+    for (size_t i = 0; i < sizeof pixels; i++)
+        pixels[i] = (uint8_t)(i * 37);
+    for (int rows = 4; rows <= 5; rows++) {
+        LsSealed *file = ls_sealed_create(path, "sample", 1, LS_DATA);
+        LsSealedStream *stream = ls_sealed_stream_shape(file, "a/pixels", LS_FILE_UINT8, 3, dim);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(stream);
+        ASSERT_OK(ls_sealed_append(stream, pixels, 6));
+        ASSERT_OK(ls_sealed_append(stream, pixels + 6, (rows - 1) * 6));
+        ASSERT_FAILS(ls_sealed_append(stream, pixels, 5), LS_ERROR, "do not fit the shape");
+        ASSERT_FAILS(ls_sealed_append(stream, pixels, 12), LS_ERROR, "do not fit the shape");
+        ASSERT_OK(ls_sealed_end(stream));
+        if (rows == 5)
+            ASSERT_OK(ls_sealed_commit(file));
+        else
+            ASSERT_FAILS(ls_sealed_commit(file), LS_DATA, "a part of it could not be written");
+        CU_ASSERT_EQUAL(ls_file_exists(path), rows == 5);
+    }
+    LsSealed *file = ls_sealed_open(path, "sample", LS_DATA, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    ASSERT_OK(ls_sealed_shape(file, "a/pixels", &exists, &type, &rank, found));
+    CU_ASSERT(exists && rank == 3 && memcmp(found, dim, sizeof dim) == 0);
+    ASSERT_OK(ls_sealed_read(file, "a/pixels", LS_FILE_UINT8, 30, back));
+    CU_ASSERT(memcmp(pixels, back, sizeof pixels) == 0);
+    ASSERT_OK(ls_sealed_check_arrays(file));
+    ls_sealed_close(file);
+}
+
 int main(void)
 {
     return harness_run("sealed", (HarnessTest[]){{"round trip", test_round_trip},
@@ -323,5 +359,6 @@ int main(void)
                                                  {"folders and files that are in the way", test_places_not_writable},
                                                  {"a failing lock says what helps", test_lock_message},
                                                  {"a small disk", test_small_disk},
+                                                 {"rows", test_rows},
                                                  {0}});
 }

@@ -65,6 +65,71 @@ static void test_several_files(void)
     json_decref(object);
 }
 
+/* The whole of a split's tokens as text. */
+static const char *decoded(const char *path, const char *array)
+{
+    static char text[1024];
+    int64_t count = tokens_of(path, array, LS_FILE_UINT8, tokens, 1 << 16);
+    CU_ASSERT_FATAL(count >= 0 && count < (int64_t)sizeof text);
+    for (int64_t i = 0; i < count; i++)
+        text[i] = (char)tokens[i];
+    text[count] = '\0';
+    return text;
+}
+
+static void test_folders(void)
+{
+    const char *output = harness_path("folders.h5");
+    ASSERT_OK(ls_make_folders(harness_path("corpus/inner")));
+    ASSERT_OK(ls_make_folders(harness_path("nothing")));
+    write_file("corpus/b.txt", "second.", 7);
+    write_file("corpus/inner/c.txt", "third.", 6);
+    write_file("corpus/a.txt", "first.", 6);
+    write_file("corpus/notes.md", "no", 2);
+    char *folder = ls_strdup(harness_path("corpus")), *last = ls_strdup(write_file("last.text", "last.", 5));
+    char *nothing = ls_strdup(harness_path("nothing"));
+    ASSERT_OK(prepare("bytes", 0, 2, (char *[]){folder, last}, output));
+    CU_ASSERT_STRING_EQUAL(decoded(output, "train/tokens"), "first.second.third.last.");
+    LsTextSettings apart = {.tokens = {.tokenizer = "bytes"}, .validation_file = folder};
+    ASSERT_OK(ls_text_prepare(&apart, 1, &last, output));
+    CU_ASSERT_STRING_EQUAL(decoded(output, "validation/tokens"), "first.second.third.");
+    ASSERT_FAILS(prepare("bytes", 0, 1, &nothing, harness_path("none.h5")), LS_DATA, "nothing: has no files *.txt");
+    ls_free(folder);
+    ls_free(last);
+    ls_free(nothing);
+}
+
+static void test_json_lines(void)
+{
+    static const char good[] = "{\"text\": \"one\\n\", \"by\": 1}\n\n{\"text\": \"zwei \\u00e9\"}\n";
+    static const char *const bad[][2] = {{"{\"text\": \"a\"}\n{\"by\": 1}\n", "line 2: has no \"text\" that is a text"},
+                                         {"{\"text\": \"a\"}\n\n{\"text\n", "line 3: column"},
+                                         {"{\"text\": \"\"}\n", "line 1: the text is empty"},
+                                         {"{\"text\": \"\xE9\"}\n", "line 1: byte 11 of the line (0xE9) is no UTF-8"},
+                                         {"\n \n", "has no texts"}};
+    char *file = ls_strdup(write_file("good.jsonl", good, sizeof good - 1));
+    LsTextSettings settings = {.tokens = {.tokenizer = "bytes"}, .field = "text"};
+    char *output = ls_strdup(harness_path("json.h5"));
+    ASSERT_OK(ls_text_prepare(&settings, 1, &file, output));
+    CU_ASSERT_STRING_EQUAL(decoded(output, "train/tokens"), "one\nzwei é\n");
+    settings.tokens =
+        (LsTokenizerSettings){.tokenizer = "gpt2", .vocabulary = SMALL}; /* whose end stands between texts */
+    ASSERT_OK(ls_text_prepare(&settings, 1, &file, output));
+    ls_free(file);
+    int64_t count = tokens_of(output, "train/tokens", LS_FILE_UINT16, tokens, 1 << 16), ends = 0;
+    LsTokenizer *gpt2 = ls_tokenizer_new("gpt2", NULL, 0, SMALL);
+    for (int64_t i = 0; i < count; i++)
+        ends += tokens[i] == ls_tokenizer_end(gpt2);
+    ls_tokenizer_free(gpt2);
+    CU_ASSERT_EQUAL(ends, 1);
+    for (size_t i = 0; i < LS_COUNT_OF(bad); i++) {
+        file = write_file("bad.jsonl", bad[i][0], (int64_t)strlen(bad[i][0]));
+        ASSERT_FAILS(ls_text_prepare(&settings, 1, &file, output), LS_DATA, bad[i][1]);
+        CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "bad.jsonl"));
+    }
+    ls_free(output);
+}
+
 /* Whether the ids in a data set made from this text are those of the whole text at once. */
 static void check_whole(const char *text, int64_t bytes)
 {
@@ -110,11 +175,11 @@ static void test_bad_sources(void)
     const char *output = harness_path("bad.h5");
     char *empty = write_file("empty.txt", "", 0), *good = write_file("good.txt", "good text", 9);
     char *malformed = write_file("malformed.txt", "fine\nnot \xE9 fine", 15);
-    char *missing = (char *)harness_path("missing.txt"), *folder = (char *)(uintptr_t)harness_folder();
+    char *missing = (char *)harness_path("missing.txt");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &empty, output), LS_DATA, "empty.txt: is empty");
     ASSERT_FAILS(prepare("bytes", 0.1, 2, (char *[]){good, empty}, output), LS_DATA, "empty.txt: is empty");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &missing, output), LS_DATA, "missing.txt: No such file");
-    ASSERT_FAILS(prepare("bytes", 0.1, 1, &folder, output), LS_DATA, "is not a regular file");
+    ASSERT_FAILS(prepare("bytes", 0.1, 1, (char *[]){"/dev/null"}, output), LS_DATA, "is not a regular file");
     ASSERT_FAILS(prepare("characters", 0.1, 2, (char *[]){good, malformed}, output), LS_DATA,
                  "malformed.txt: line 2, byte 9: malformed UTF-8");
     ASSERT_FAILS(prepare("wordss", 0.1, 1, &good, output), LS_DATA, "no tokenizer 'wordss'");
@@ -265,6 +330,8 @@ int main(void)
     ls_log_mute(true);
     return harness_run("text", (HarnessTest[]){{"splits", test_split},
                                                {"several files", test_several_files},
+                                               {"folders", test_folders},
+                                               {"JSON lines", test_json_lines},
                                                {"texts longer than a window", test_windows},
                                                {"sources that are not right", test_bad_sources},
                                                {"a full disk", test_full_disk},

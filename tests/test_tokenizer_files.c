@@ -153,7 +153,7 @@ static void test_broken_json(void)
         {"{", "line"},
         {"[]", "no \"kind\""},
         {"{\"kind\": 3}", "no \"kind\""},
-        {"{\"kind\": \"words\"}", "no tokenizer 'words'"},
+        {"{\"kind\": \"wordss\"}", "no tokenizer 'wordss'"},
         {"{\"kind\": \"characters\"}", "no array \"characters\""},
         {"{\"kind\": \"characters\", \"characters\": []}", "no array \"characters\""},
         {"{\"kind\": \"characters\", \"characters\": [97, 97]}", "[1] does not ascend"},

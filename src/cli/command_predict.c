@@ -53,7 +53,7 @@ static bool is_data_set(const char *path)
 /* The data set must number its tokens as the model does. */
 static LsStatus check_tokenizer(LsSealed *file, const Prediction *p)
 {
-    LsTokenizer *tokenizer = ls_text_tokenizer(file);
+    LsTokenizer *tokenizer = ls_sealed_tokenizer(file, "tokenizer");
     if (!tokenizer)
         return ls_message_status();
     LsSource source = {.fields = ls_language_fields(ls_tokenizer_vocabulary(tokenizer)), .tokenizer = tokenizer};

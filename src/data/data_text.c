@@ -8,7 +8,9 @@ static const LsSetting settings[] = {
     LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes", "split"),
     LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
                      "share of the text held out for validation, from its end"),
-    LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file held out instead"),
+    LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file, or a folder of them, held out instead"),
+    LS_SETTING_STRING(LsTextSettings, field, NULL,
+                      "the sources are JSON lines: the member of each object that is a text"),
     {0}};
 
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
@@ -57,7 +59,7 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 
 const LsDataKind ls_data_kind_text = {
     .name = "text",
-    .summary = "one or more text files, as a stream of tokens",
+    .summary = "text files, folders of them (*.txt), or JSON lines, as a stream of tokens",
     .settings = settings,
     .settings_bytes = sizeof(LsTextSettings),
     .prepare = prepare,

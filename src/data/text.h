@@ -18,9 +18,10 @@ typedef struct LsTextSettings {
     LsTokenizerSettings tokens;
     double validation;     /* share of the text's bytes held out, from its end */
     char *validation_file; /* held out instead; NULL */
+    char *field;           /* of JSON lines: the member that is a text; NULL: plain text */
 } LsTextSettings;
 
-/* Joins the sources in their order and writes the data set. Where the tokenizer has an end token it stands between
+/* Joins the sources (files, and those of folders) in their order and writes the data set. Where the tokenizer has an end token it stands between
  * files. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a source that is missing, unreadable,
  * empty, or malformed for the tokenizer (with byte and line); output is then as it was. */
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
@@ -33,8 +34,5 @@ LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
  * its windows are read one by one. The samples are the same. */
 #define LS_TEXT_MEMORY ((int64_t)1 << 30)
 LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **opened) LS_MUST_USE;
-
-/* The tokenizer of a text data set; NULL with a message. */
-LsTokenizer *ls_text_tokenizer(LsSealed *file);
 
 #endif

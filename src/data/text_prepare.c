@@ -2,18 +2,13 @@
 #include "data/text.h"
 
 #include "data/samples.h"
+#include "data/text_corpus.h"
 #include "data/tokenizer_kind.h"
 
 #include <math.h>
 #include <string.h>
 
 #define WINDOW ((int64_t)4 << 20) /* bytes of text tokenized at a time */
-
-static void unmap(LsCorpusPart *part, int parts)
-{
-    for (int i = 0; part && i < parts; i++)
-        ls_raw_unmap(&part[i]);
-}
 
 /* ---- Splits ------------------------------------------------------------------------------------------------------ */
 
@@ -116,29 +111,6 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-LsTokenizer *ls_text_tokenizer(LsSealed *file)
-{
-    bool exists;
-    LsFileType type;
-    int rank = 0;
-    int64_t dim[LS_SEALED_RANK] = {0};
-    if (ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim) != LS_OK)
-        return NULL;
-    if (!exists || type != LS_FILE_UINT8 || rank != 1) {
-        ls_fail(LS_DATA, "%s: has no tokenizer", ls_sealed_path(file));
-        return NULL;
-    }
-    LsTokenizer *tokenizer = NULL;
-    char *json = ls_alloc((size_t)dim[0] + 1);
-    if (json && ls_sealed_read(file, "tokenizer", LS_FILE_UINT8, dim[0], json) == LS_OK) {
-        tokenizer = ls_tokenizer_from_json(json);
-        if (!tokenizer)
-            ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
-    }
-    ls_free(json);
-    return tokenizer;
-}
-
 static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const Split *train, const LsCorpusPart *part,
                                      int parts)
 {
@@ -199,46 +171,64 @@ static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Spl
     return ls_sealed_commit(file);
 }
 
+/* The vocabulary and the splits of the texts that were read; the last `apart` of them are held out. */
+static LsStatus divide_corpus(const LsTextSettings *settings, const LsCorpusPart *part, int parts, int apart,
+                              Split *train, Split *validation, LsTokenizer **tokenizer)
+{
+    if (settings->tokens.like && !(*tokenizer = choose_tokenizer(settings, train, part, parts)))
+        return ls_message_status();
+    const char *kind = *tokenizer ? ls_tokenizer_kind(*tokenizer) : settings->tokens.tokenizer;
+    LS_TRY(
+        divide(part, parts - apart, apart ? 0 : settings->validation, strcmp(kind, "bytes") != 0, train, validation));
+    for (int i = parts - apart; i < parts; i++)
+        add_piece(validation, &part[i], 0, part[i].bytes);
+    if (!*tokenizer)
+        *tokenizer = choose_tokenizer(settings, train, part, parts);
+    return *tokenizer ? LS_OK : ls_message_status();
+}
+
+/* Both corpora's texts in one list. */
+static LsCorpusPart *join_parts(const LsCorpus *corpus, const LsCorpus *held_out)
+{
+    LsCorpusPart *part = ls_alloc_array(corpus->parts + held_out->parts, sizeof *part);
+    for (int i = 0; part && i < corpus->parts + held_out->parts; i++)
+        part[i] = i < corpus->parts ? corpus->part[i] : held_out->part[i - corpus->parts];
+    return part;
+}
+
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source, const char *output)
 {
     if (sources < 1)
         return ls_fail(LS_USAGE, "prepare text needs at least one text file");
     LsStatus status = LS_OK;
-    bool apart = settings->validation_file != NULL;
     LsTokenizer *tokenizer = NULL;
     Split train = {0}, validation = {0};
-    int parts = sources + apart; /* the file held out stands last */
-    LsCorpusPart *part = ls_alloc_array(parts, sizeof *part);
-    train.piece = ls_alloc_array(sources, sizeof *train.piece);
-    validation.piece = ls_alloc_array(parts, sizeof *validation.piece);
+    LsCorpus corpus = {0}, held_out = {0};
+    LsCorpusPart *part = NULL;
+    if (settings->validation_file && ls_is_same_file(output, settings->validation_file))
+        return ls_fail(LS_USAGE, "%s is the text held out and the output at once", output);
+    LS_TRY_CLEANUP(ls_corpus_read(&corpus, sources, source, settings->field));
+    if (settings->validation_file)
+        LS_TRY_CLEANUP(ls_corpus_read(&held_out, 1, &settings->validation_file, settings->field));
+    part = join_parts(&corpus, &held_out);
+    train.piece = ls_alloc_array(corpus.parts, sizeof *train.piece);
+    validation.piece = ls_alloc_array(corpus.parts + held_out.parts, sizeof *validation.piece);
     if (!part || !train.piece || !validation.piece) {
         status = LS_RESOURCE;
         goto cleanup;
     }
-    for (int i = 0; i < parts; i++)
-        LS_TRY_CLEANUP(ls_raw_map(i < sources ? source[i] : settings->validation_file, &part[i]));
-    if (settings->tokens.like && !(tokenizer = choose_tokenizer(settings, &train, part, parts))) {
-        status = ls_message_status();
-        goto cleanup;
-    }
-    if (apart && ls_is_same_file(output, settings->validation_file)) {
-        status = ls_fail(LS_USAGE, "%s is the text held out and the output at once", output);
-        goto cleanup;
-    }
-    bool whole_characters = strcmp(tokenizer ? ls_tokenizer_kind(tokenizer) : settings->tokens.tokenizer, "bytes") != 0;
-    LS_TRY_CLEANUP(divide(part, sources, apart ? 0 : settings->validation, whole_characters, &train, &validation));
-    if (apart)
-        add_piece(&validation, &part[sources], 0, part[sources].bytes);
-    if (!tokenizer && !(tokenizer = choose_tokenizer(settings, &train, part, parts))) {
-        status = ls_message_status();
-        goto cleanup;
-    }
+    LS_TRY_CLEANUP(
+        divide_corpus(settings, part, corpus.parts + held_out.parts, held_out.parts, &train, &validation, &tokenizer));
     LS_TRY_CLEANUP(write_file(output, tokenizer, &train, &validation, sources, source));
     ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens,
            (long long)validation.tokens, (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));
+    if (corpus.passed + held_out.passed > 0)
+        ls_log("%lld files of folders are passed over: they are no *%s", (long long)(corpus.passed + held_out.passed),
+               settings->field ? ".jsonl" : ".txt");
 cleanup:
     ls_tokenizer_free(tokenizer);
-    unmap(part, part ? parts : 0);
+    ls_corpus_free(&corpus);
+    ls_corpus_free(&held_out);
     ls_free(part);
     ls_free(train.piece);
     ls_free(validation.piece);

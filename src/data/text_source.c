@@ -177,7 +177,7 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
     int64_t bytes = 0, vocabulary = 0;
     LS_TRY(ls_sealed_check_version(file, LS_TEXT_VERSION));
     LS_TRY(ls_sealed_get_int(file, "vocabulary", &vocabulary));
-    text->tokenizer = ls_text_tokenizer(file);
+    text->tokenizer = ls_sealed_tokenizer(file, "tokenizer");
     if (!text->tokenizer)
         return ls_message_status();
     if (vocabulary != ls_tokenizer_vocabulary(text->tokenizer))

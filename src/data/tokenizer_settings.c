@@ -2,7 +2,6 @@
 #include "data/tokenizer_settings.h"
 
 #include "data/samples.h"
-#include "data/text.h"
 
 #include <string.h>
 
@@ -34,12 +33,33 @@ LsTokenizer *ls_tokenizer_from_object(const json_t *object)
     return tokenizer;
 }
 
+/* Of an array of its own, as streams of tokens have it. */
+static LsTokenizer *read_stored(LsSealed *file, int64_t bytes)
+{
+    LsTokenizer *tokenizer = NULL;
+    char *json = ls_alloc((size_t)bytes + 1);
+    if (json && ls_sealed_read(file, "tokenizer", LS_FILE_UINT8, bytes, json) == LS_OK) {
+        tokenizer = ls_tokenizer_from_json(json);
+        if (!tokenizer)
+            ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
+    }
+    ls_free(json);
+    return tokenizer;
+}
+
 LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role)
 {
+    bool exists = false;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
     json_t *info = NULL;
-    if (strcmp(ls_sealed_kind(file), "text") == 0)
-        return ls_text_tokenizer(file);
-    if (ls_sealed_read_json(file, "info", &info) != LS_OK)
+    if (ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim) != LS_OK)
+        return NULL;
+    if (exists && type == LS_FILE_UINT8 && rank == 1)
+        return read_stored(file, dim[0]);
+    if (ls_sealed_shape(file, "info", &exists, &type, &rank, dim) != LS_OK ||
+        (exists && ls_sealed_read_json(file, "info", &info) != LS_OK))
         return NULL;
     const json_t *object = json_object_get(info, role);
     LsTokenizer *tokenizer = object ? ls_tokenizer_from_object(object) : NULL;

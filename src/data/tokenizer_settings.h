@@ -57,7 +57,7 @@ extern const char ls_tokenizer_choices[];
 LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
                                  int trainings, const LsCorpusPart *all, int alls, const char *role);
 
-/* The tokenizer of a data set: of text, or below a key of /info. NULL with a message. */
+/* The tokenizer of a data set: in the array /tokenizer, else below the key `role` of /info. NULL with a message. */
 LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role);
 
 /* A tokenizer as an object of JSON, and back; NULL with a message. */
