@@ -19,7 +19,8 @@ enum {
     B_BYTES = 4 << 20,      /* of a packed block of B at most */
     SPLIT_ELEMENTS = 24576, /* a result of no more, */
     SPLIT_DEPTH = 4096,     /* summed over no less, is made by ranges of k */
-    SPLIT_BYTES = 8 << 20   /* if their sums take no more */
+    SPLIT_BYTES = 8 << 20,  /* if their sums take no more */
+    LEAST_RUN = 4           /* shorter ones are gathered first */
 };
 
 typedef struct Plan {
@@ -49,6 +50,9 @@ static LsSimdSource source_of(const LsGemm *g, bool right)
                           .bfloat16 = g->type == LS_GEMM_BFLOAT16,
                           .runs = runs->offset ? runs : NULL};
 }
+
+/* A of runs is multiplied where these lie. */
+static bool finds_runs(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 && g->a_runs.length >= LEAST_RUN; }
 
 /* From line to line of gathered A: what lies 2 KiB apart would share few lines of the first-level cache. */
 static int64_t gathered_stride(int64_t columns) { return columns % 128 == 0 ? columns + 16 : columns; }
@@ -157,21 +161,43 @@ static bool reads_direct(const LsGemm *g, int64_t columns)
 static LsSimdLeft left_of(const LsGemm *g, int64_t row, int64_t from)
 {
     const float *a = ls_gemm_at(g->a, sizeof(float), g->lda, g->transpose_a, row, from);
-    return g->transpose_a ? (LsSimdLeft){a, 1, g->lda, LS_SIMD_ROWS}
-                          : (LsSimdLeft){a, g->lda, 1, LS_SIMD_ROWS * g->lda};
+    return g->transpose_a ? (LsSimdLeft){.data = a, .row = 1, .step = g->lda, .panel = LS_SIMD_ROWS}
+                          : (LsSimdLeft){.data = a, .row = g->lda, .step = 1, .panel = LS_SIMD_ROWS * g->lda};
 }
 
-/* A of runs: gathered as rows of k, or of A's rows. */
-static LsSimdLeft gather_left(const Plan *p, const LsGemmTask *t, int64_t from, int64_t depth, bool again, float *out)
+/* Bytes for A of runs that a task has: gathered, or zeros and pointers. */
+static int64_t runs_space(const Plan *p, int64_t depth)
 {
-    const bool transposed = p->tasks.g->transpose_a;
-    const int64_t stride = gathered_stride(transposed ? t->rows : depth);
-    if (again && transposed)
-        ls_simd_gather(&p->a, from, depth, t->row, t->rows, out, stride);
-    else if (again)
-        ls_simd_gather(&p->a, t->row, t->rows, from, depth, out, stride);
-    return transposed ? (LsSimdLeft){out, 1, stride, LS_SIMD_ROWS}
-                      : (LsSimdLeft){out, stride, 1, LS_SIMD_ROWS * stride};
+    const LsGemm *g = p->tasks.g;
+    const int64_t rows = p->tasks.task_rows, length = g->a_runs.length, line = g->transpose_a ? rows : depth;
+    int64_t runs = (line - 1) / length + 2, lines = g->transpose_a ? depth : ls_round_up(rows, LS_SIMD_ROWS);
+    int64_t found = ls_round_up(length * (int64_t)sizeof(float), LS_ALIGN) + runs * lines * (int64_t)sizeof(float *);
+    return finds_runs(g) ? found : (rows + 16) * (depth + 16) * (int64_t)sizeof(float);
+}
+
+/* A of runs: gathered as rows of k, or of A's rows; or where they lie. */
+static LsSimdLeft left_of_runs(const Plan *p, const LsGemmTask *t, int64_t from, int64_t depth, bool again, float *out)
+{
+    const LsGemm *g = p->tasks.g;
+    const bool transposed = g->transpose_a;
+    const int64_t line = transposed ? from : t->row, lines = transposed ? depth : t->rows;
+    const int64_t column = transposed ? t->row : from, columns = transposed ? t->rows : depth;
+    if (finds_runs(g)) {
+        const int64_t length = g->a_runs.length, run = column / length, begin = column % length,
+                      runs = (column + columns - 1) / length - run + 1;
+        const float **found = (const float **)(void *)(out + ls_round_up(length, LS_ALIGN / (int64_t)sizeof(float)));
+        if (again) {
+            memset(out, 0, (size_t)length * sizeof *out);
+            ls_simd_find_runs(&p->a, line, lines, run, runs, begin, out, found);
+        }
+        return (LsSimdLeft){
+            .panel = runs * LS_SIMD_ROWS, .run = found, .length = length, .begin = begin, .along_k = !transposed};
+    }
+    const int64_t stride = gathered_stride(columns);
+    if (again)
+        ls_simd_gather(&p->a, line, lines, column, columns, out, stride);
+    return transposed ? (LsSimdLeft){.data = out, .row = 1, .step = stride, .panel = LS_SIMD_ROWS}
+                      : (LsSimdLeft){.data = out, .row = stride, .step = 1, .panel = LS_SIMD_ROWS * stride};
 }
 
 static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *t, bool new_rows, void *own)
@@ -186,7 +212,7 @@ static void multiply_task(void *self, const LsGemmBlock *b, const LsGemmTask *t,
         bool first = b->first && from == 0;
         bool again = new_rows || b->depth > LS_SIMD_DEPTH || sums;
         LsSimdLeft a = direct             ? left_of(g, t->row, b->from + from)
-                       : g->a_runs.offset ? gather_left(p, t, b->from + from, depth, again, o->packed_a)
+                       : g->a_runs.offset ? left_of_runs(p, t, b->from + from, depth, again, o->packed_a)
                                           : ls_simd_packed(o->packed_a, depth);
         if (!direct && !g->a_runs.offset && again)
             ls_simd_pack_a(&p->a, t->row, t->rows, b->from + from, depth, o->packed_a, sums, !first || g->add_row_sums);
@@ -211,7 +237,7 @@ static Layout layout_of(const Plan *p, int64_t threads)
         .b = ls_round_up(columns_packed(ls_least(t->columns, t->g->n)) * depth * size, LS_ALIGN),
         .a = ls_round_up(ls_round_up(t->task_rows, LS_SIMD_ROWS) * ls_least(depth, LS_SIMD_DEPTH) * size, LS_ALIGN)};
     if (t->g->a_runs.offset)
-        l.a = ls_round_up((t->task_rows + 16) * (ls_least(depth, LS_SIMD_DEPTH) + 16) * size, LS_ALIGN);
+        l.a = ls_round_up(runs_space(p, ls_least(depth, LS_SIMD_DEPTH)), LS_ALIGN);
     if (narrow && t->g->k > t->depth)
         l.partial = ls_round_up(t->g->m * t->columns * size, LS_ALIGN);
     if (narrow && depth > LS_SIMD_DEPTH)

@@ -59,16 +59,25 @@ typedef struct LsSimdTarget {
     bool bias_bfloat16;
 } LsSimdTarget;
 
-/* A block of A for the tiles: packed, or floats as they stand, or were gathered. */
+/* Where so many runs from `run` on lie, of float lines from `line` on. along_k: out: (tiles of LS_SIMD_ROWS lines, runs,
+ * LS_SIMD_ROWS), of the first run element `begin`; else (runs, lines). zeros: (length) of them. */
+void ls_simd_find_runs(const LsSimdSource *source, int64_t line, int64_t lines, int64_t run, int64_t runs,
+                       int64_t begin, const float *zeros, const float **out);
+
+/* A block of A for the tiles: packed, or floats as they stand, or were gathered; or runs where they lie. */
 typedef struct LsSimdLeft {
     const float *data;
     int64_t row, step; /* floats from row to row and from k to k, one of which is 1 */
-    int64_t panel;     /* from LS_SIMD_ROWS rows to the next */
+    int64_t panel;     /* from LS_SIMD_ROWS rows to the next, or pointers */
+    /* not NULL: of ls_simd_find_runs, of this length, the first row or k at `begin` of its run; along_k as there */
+    const float *const *run;
+    int64_t length, begin;
+    bool along_k;
 } LsSimdLeft;
 
 static inline LsSimdLeft ls_simd_packed(const float *a, int64_t depth)
 {
-    return (LsSimdLeft){a, 1, LS_SIMD_ROWS, LS_SIMD_ROWS * depth};
+    return (LsSimdLeft){.data = a, .row = 1, .step = LS_SIMD_ROWS, .panel = LS_SIMD_ROWS * depth};
 }
 
 /* The product of a block of A and a packed block of B: target is of their first element. */

@@ -288,6 +288,42 @@ void ls_simd_gather(const LsSimdSource *s, int64_t line, int64_t lines, int64_t 
         gather(s, line, lines, column, columns, false, out, stride);
 }
 
+/* Of n lines of one group, whose first is at `data`. */
+LS_INLINE void find_lines(const int32_t *offset, int64_t n, const char *data, const float *zeros, const float **out)
+{
+#pragma omp simd
+    for (int64_t i = 0; i < n; i++) {
+        const uintptr_t at = (uintptr_t)data + (uintptr_t)((int64_t)offset[i] * (int64_t)sizeof(float));
+        out[i] = (const float *)(offset[i] < 0 ? (uintptr_t)zeros : at);
+    }
+}
+
+void ls_simd_find_runs(const LsSimdSource *s, int64_t line, int64_t lines, int64_t run, int64_t runs, int64_t begin,
+                       const float *zeros, const float **out)
+{
+    const LsGemmRuns *r = s->runs;
+    int64_t at = r->first + line, row = at % r->rows;
+    const char *data = (const char *)s->data + at / r->rows * r->stride * (int64_t)sizeof(float);
+    for (int64_t i = 0, n; i < lines; i += n) {
+        n = ls_least(lines - i, r->rows - row);
+        if (s->along_k) /* to the end of a tile */
+            n = ls_least(n, LS_SIMD_ROWS - i % LS_SIMD_ROWS);
+        const float **to = s->along_k ? out + i / LS_SIMD_ROWS * runs * LS_SIMD_ROWS + i % LS_SIMD_ROWS : out + i;
+        for (int64_t t = 0; t < runs; t++, to += s->along_k ? LS_SIMD_ROWS : lines) {
+            const char *from = data + (t == 0 && s->along_k ? begin * (int64_t)sizeof(float) : 0);
+            if (n == LS_SIMD_ROWS)
+                find_lines(r->offset + (run + t) * r->rows + row, LS_SIMD_ROWS, from, zeros, to);
+            else
+                find_lines(r->offset + (run + t) * r->rows + row, n, from, zeros, to);
+        }
+        row += n;
+        if (row == r->rows) {
+            row = 0;
+            data += r->stride * (int64_t)sizeof(float);
+        }
+    }
+}
+
 /* B of runs, each across k, through a copy. */
 static void pack_runs(const LsSimdSource *s, int64_t row, int64_t rows, int64_t from, int64_t depth, int64_t width,
                       float *out)

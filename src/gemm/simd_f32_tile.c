@@ -9,7 +9,10 @@ enum { STEP = 4 };
 
 typedef struct Tile {
     const float *a;
-    int64_t a_row, a_step;  /* floats from row to row, and from k to k */
+    int64_t a_row, a_step; /* floats from row to row, and from k to k */
+    /* instead, of runs: where they lie, their length, where in the first the tile begins (LsSimdLeft) */
+    const float *const *run;
+    int64_t length, begin;
     const float *b;         /* (depth, vectors) */
     int64_t depth, columns; /* columns of C: up to the vectors' */
     const char *next;       /* of the panel of B that comes next: asked for meanwhile, a line every STEP of k */
@@ -78,11 +81,25 @@ LS_INLINE void add_products(const float *a, int64_t a_row, const float *b, const
     }
 }
 
-/* The sums of constant `rows` and `vectors` live in registers. `beside`: the rows of A lie beside each other, else
- * their k do. */
-LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool beside)
+/* The same of rows that lie apart, `at` elements on. */
+LS_INLINE void add_products_of(const float *const *a, int64_t at, const float *b, const int rows, const int vectors,
+                               vacc *sum)
 {
-    vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
+    vacc y[LS_SIMD_VECTORS];
+#pragma GCC unroll 3
+    for (int v = 0; v < vectors; v++)
+        y[v] = *(const vacc *)(const void *)(b + v * LS_LANES);
+#pragma GCC unroll 8
+    for (int i = 0; i < rows; i++) {
+        vacc x = ls_splat(a[i][at]);
+#pragma GCC unroll 3
+        for (int v = 0; v < vectors; v++)
+            sum[i * vectors + v] += x * y[v];
+    }
+}
+
+LS_INLINE void begin_sums(const Tile *t, const int rows, const int vectors, vacc *sum)
+{
     const LsSimdTarget *g = &t->target;
     const int64_t row_bytes = g->to_stride * (g->to_bfloat16 ? 2 : 4);
 #pragma GCC unroll 8
@@ -94,18 +111,11 @@ LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool
         for (int v = 0; v < vectors; v++)
             sum[i * vectors + v] = (vacc){0};
     }
-    const float *a = t->a, *b = t->b;
-    const int64_t a_row = beside ? 1 : t->a_row, a_step = beside ? t->a_step : 1;
-    const char *next = t->next;
-    int64_t p = 0;
-    for (; p + STEP <= t->depth; p += STEP, next += LS_ALIGN) {
-        __builtin_prefetch(next, 0, 2);
-#pragma GCC unroll 4
-        for (int q = 0; q < STEP; q++, a += a_step, b += vectors * LS_LANES)
-            add_products(a, a_row, b, rows, vectors, sum);
-    }
-    for (; p < t->depth; p++, a += a_step, b += vectors * LS_LANES)
-        add_products(a, a_row, b, rows, vectors, sum);
+}
+
+LS_INLINE void store_sums(const Tile *t, const int rows, const int vectors, const vacc *sum)
+{
+    const LsSimdTarget *g = &t->target;
     const bool whole = t->columns == vectors * LS_LANES && !g->bias;
     if (whole && g->to_bfloat16 && !g->add) {
 #pragma GCC unroll 8
@@ -137,9 +147,80 @@ LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool
     }
 }
 
+/* The sums of constant `rows` and `vectors` live in registers. `beside`: the rows of A lie beside each other, else
+ * their k do. */
+LS_INLINE void tile(const Tile *t, const int rows, const int vectors, const bool beside)
+{
+    vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
+    begin_sums(t, rows, vectors, sum);
+    const float *a = t->a, *b = t->b;
+    const int64_t a_row = beside ? 1 : t->a_row, a_step = beside ? t->a_step : 1;
+    const char *next = t->next;
+    int64_t p = 0;
+    for (; p + STEP <= t->depth; p += STEP, next += LS_ALIGN) {
+        __builtin_prefetch(next, 0, 2);
+#pragma GCC unroll 4
+        for (int q = 0; q < STEP; q++, a += a_step, b += vectors * LS_LANES)
+            add_products(a, a_row, b, rows, vectors, sum);
+    }
+    for (; p < t->depth; p++, a += a_step, b += vectors * LS_LANES)
+        add_products(a, a_row, b, rows, vectors, sum);
+    store_sums(t, rows, vectors, sum);
+}
+
+/* Each row of A is runs that lie anywhere. */
+LS_INLINE void tile_of_runs(const Tile *t, const int rows, const int vectors)
+{
+    vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
+    begin_sums(t, rows, vectors, sum);
+    const float *b = t->b, *const *run = t->run;
+    const char *next = t->next;
+    int64_t n = ls_least(t->length - t->begin, t->depth);
+    for (int64_t left = t->depth; left > 0; left -= n, n = ls_least(t->length, left), run += LS_SIMD_ROWS) {
+        const float *a[LS_SIMD_ROWS];
+#pragma GCC unroll 8
+        for (int i = 0; i < rows; i++)
+            a[i] = run[i];
+        int64_t p = 0;
+        for (; p + STEP <= n; p += STEP, next += LS_ALIGN) {
+            __builtin_prefetch(next, 0, 2);
+#pragma GCC unroll 4
+            for (int q = 0; q < STEP; q++, b += vectors * LS_LANES)
+                add_products_of(a, q, b, rows, vectors, sum);
+#pragma GCC unroll 8
+            for (int i = 0; i < rows; i++)
+                a[i] += STEP;
+        }
+        for (int q = 0; p < n; p++, q++, b += vectors * LS_LANES)
+            add_products_of(a, q, b, rows, vectors, sum);
+    }
+    store_sums(t, rows, vectors, sum);
+}
+
+/* The rows are neighbours in runs, one for each of k. */
+LS_INLINE void tile_across_runs(const Tile *t, const int rows, const int vectors)
+{
+    vacc sum[LS_SIMD_ROWS * LS_SIMD_VECTORS];
+    begin_sums(t, rows, vectors, sum);
+    const float *b = t->b;
+    const char *next = t->next;
+    int64_t p = 0;
+    for (; p + STEP <= t->depth; p += STEP, next += LS_ALIGN) {
+        __builtin_prefetch(next, 0, 2);
+#pragma GCC unroll 4
+        for (int q = 0; q < STEP; q++, b += vectors * LS_LANES)
+            add_products(t->run[p + q] + t->begin, 1, b, rows, vectors, sum);
+    }
+    for (; p < t->depth; p++, b += vectors * LS_LANES)
+        add_products(t->run[p] + t->begin, 1, b, rows, vectors, sum);
+    store_sums(t, rows, vectors, sum);
+}
+
 #define TILE(rows, vectors)                                                                                            \
     static void rows_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors, false); }                              \
-    static void beside_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors, true); }
+    static void beside_##rows##_##vectors(const Tile *t) { tile(t, rows, vectors, true); }                             \
+    static void runs_##rows##_##vectors(const Tile *t) { tile_of_runs(t, rows, vectors); }                             \
+    static void across_##rows##_##vectors(const Tile *t) { tile_across_runs(t, rows, vectors); }
 #if defined(__AVX512F__) || defined(__aarch64__)
 #define TILES(rows) TILE(rows, 1) TILE(rows, 2) TILE(rows, 3)
 TILES(1)
@@ -176,32 +257,51 @@ TILES(6)
         ENTRY(how, 1), ENTRY(how, 2), ENTRY(how, 3), ENTRY(how, 4), ENTRY(how, 5), ENTRY(how, 6)                       \
     }
 #endif
-static void (*const tiles[2][LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {TABLE(rows), TABLE(beside)};
+enum { ROWS_APART, ROWS_BESIDE, OF_RUNS, ACROSS_RUNS, KINDS };
+static void (*const tiles[KINDS][LS_SIMD_ROWS][LS_SIMD_VECTORS])(const Tile *) = {
+    [ROWS_APART] = TABLE(rows), [ROWS_BESIDE] = TABLE(beside), [OF_RUNS] = TABLE(runs), [ACROSS_RUNS] = TABLE(across)};
+
+/* A's part of the tile whose first row is i of the block's; the number of its rows. Tiles across runs do not go beyond
+ * their run, which is shared out evenly. */
+static int64_t tile_of_left(const LsSimdLeft *a, int64_t i, int64_t rows, int64_t depth, Tile *t)
+{
+    int64_t high = ls_least(LS_SIMD_ROWS, rows - i);
+    if (!a->run) {
+        t->a = a->data + i / LS_SIMD_ROWS * a->panel;
+        t->a_row = a->row, t->a_step = a->step;
+        return high;
+    }
+    t->length = a->length;
+    if (a->along_k) {
+        t->run = a->run + i / LS_SIMD_ROWS * a->panel;
+        t->begin = a->begin;
+        return high;
+    }
+    int64_t at = a->begin + i, even = ls_even_piece(a->length, LS_SIMD_ROWS, 1);
+    t->run = a->run + at / a->length * depth;
+    t->begin = at % a->length;
+    return ls_least(high, ls_least(even - t->begin % even, a->length - t->begin));
+}
 
 void ls_simd_multiply(const LsSimdLeft *a, const float *b, int64_t rows, int64_t columns, int64_t depth,
                       const LsSimdTarget *target)
 {
     const int64_t to_bytes = target->to_bfloat16 ? 2 : 4, bias_bytes = target->bias_bfloat16 ? 2 : 4;
+    const int kind = a->run ? (a->along_k ? OF_RUNS : ACROSS_RUNS) : a->row == 1 ? ROWS_BESIDE : ROWS_APART;
     for (int64_t j = 0; j < columns; j += LS_SIMD_COLUMNS) {
         int64_t wide = ls_least(LS_SIMD_COLUMNS, columns - j), vectors = ls_ceil_div(wide, LS_LANES);
         const char *next = (const char *)(b + (j + LS_SIMD_COLUMNS) * depth);
         int64_t each =
             ls_round_up(LS_SIMD_COLUMNS * depth * (int64_t)sizeof(float) / ls_ceil_div(rows, LS_SIMD_ROWS), LS_ALIGN);
-        for (int64_t i = 0; i < rows; i += LS_SIMD_ROWS, next += each) {
-            Tile t = {.a = a->data + i / LS_SIMD_ROWS * a->panel,
-                      .a_row = a->row,
-                      .a_step = a->step,
-                      .b = b + j * depth,
-                      .depth = depth,
-                      .columns = wide,
-                      .next = next,
-                      .target = *target};
+        for (int64_t i = 0, high; i < rows; i += high, next += each) {
+            Tile t = {.b = b + j * depth, .depth = depth, .columns = wide, .next = next, .target = *target};
+            high = tile_of_left(a, i, rows, depth, &t);
             t.target.to = (char *)target->to + (i * target->to_stride + j) * to_bytes;
             if (target->from)
                 t.target.from = target->from + i * target->from_stride + j;
             if (target->bias)
                 t.target.bias = (const char *)target->bias + j * bias_bytes;
-            tiles[a->row == 1][ls_least(LS_SIMD_ROWS, rows - i) - 1][vectors - 1](&t);
+            tiles[kind][high - 1][vectors - 1](&t);
         }
     }
 }

@@ -11,6 +11,7 @@
 
 #define ls_simd_pack_a LS_LEVEL_NAME(ls_simd_pack_a)
 #define ls_simd_pack_b LS_LEVEL_NAME(ls_simd_pack_b)
+#define ls_simd_find_runs LS_LEVEL_NAME(ls_simd_find_runs)
 #define ls_simd_gather LS_LEVEL_NAME(ls_simd_gather)
 #define ls_simd_multiply LS_LEVEL_NAME(ls_simd_multiply)
 
