@@ -31,6 +31,8 @@ typedef struct LsShape {
     LsPart part;
     int64_t memory;         /* steps of the source where the part is the decoder */
     const LsFields *fields; /* what samples hold; NULL: those of a language model (ls_language_fields) */
+    /* of training: the phase of a step that the graph is for (LsPhase.name); NULL: none, all parameters take part */
+    const char *phase;
 } LsShape;
 
 /* The graph's input of this name, of the shape that the samples' field has: (B, field). Where there is none the graph

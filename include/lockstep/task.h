@@ -12,7 +12,7 @@
 struct json_t; /* jansson.h */
 
 #define LS_MAX_METRICS 6
-#define LS_MAX_METRIC_SUMS 4
+#define LS_MAX_METRIC_SUMS 16
 
 /* What a metric is made of besides its own sums. */
 typedef struct LsScore {
@@ -36,8 +36,10 @@ typedef struct LsMetric {
     const char *summary;   /* with its unit */
     bool higher_is_better; /* decides which checkpoint is the best, for the task's `best` */
     int sums;              /* numbers that are added up over samples and ranks, at most LS_MAX_METRIC_SUMS */
-    LsStatus (*add)(const LsScored *scored, double *sum); /* NULL where the metric follows from the loss */
-    double (*value)(const LsScore *score);                /* NAN: unknown */
+    LsStatus (*add)(
+        const LsScored *scored,
+        double *sum); /* NULL where the metric follows from the loss, or the procedure's evaluation adds up its sums */
+    double (*value)(const LsScore *score); /* NAN: unknown */
 } LsMetric;
 
 struct LsTask {
@@ -62,6 +64,9 @@ struct LsTask {
     LsStatus (*text_row)(const LsScored *scored, int64_t b, int64_t sample, FILE *out);
     const LsMetric *metrics; /* ended by {0}; NULL: the loss alone */
     const char *best; /* the metric that decides which checkpoint is the best; NULL, or where it is NAN: the loss */
+    /* the training procedure that the task's head is made for, the default of train.procedure and the only one that
+     * trains it; NULL: any */
+    const char *procedure;
 };
 
 /* Makes a task known that is in no list. Call it before any configuration is read; `task` must live on. LS_USAGE where

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *const ls_bench_part_names[LS_PARTS] = {"samples",  "forward", "backward",  "summing", "waiting",
                                                    "agreeing", "norm",    "optimizer", "other"};
@@ -46,12 +47,47 @@ static int by_seconds(const void *a, const void *b)
     return (x < y) - (x > y);
 }
 
+static void add_cost(LsCost *to, LsCost from)
+{
+    to->flops += from.flops;
+    to->bytes += from.bytes;
+    to->products += from.products;
+}
+
+/* One row a kind of op, of all training graphs together. */
+static int profile_players(const LsTrainer *t, LsProfile *row, int room)
+{
+    int rows = ls_graph_profile(t->player[0].graph, row, room);
+    for (int player = 1; player < t->players; player++) {
+        LsProfile other[LS_BENCH_ROWS];
+        int others = ls_graph_profile(t->player[player].graph, other, room);
+        for (int i = 0; i < others; i++) {
+            int at = 0;
+            while (at < rows && strcmp(row[at].name, other[i].name) != 0)
+                at++;
+            if (at == room)
+                continue;
+            if (at == rows) {
+                row[rows++] = other[i];
+                continue;
+            }
+            row[at].calls += other[i].calls;
+            row[at].forward_seconds += other[i].forward_seconds;
+            row[at].backward_seconds += other[i].backward_seconds;
+            row[at].again_seconds += other[i].again_seconds;
+            add_cost(&row[at].forward, other[i].forward);
+            add_cost(&row[at].backward, other[i].backward);
+        }
+    }
+    return rows;
+}
+
 static void collect_rows(LsBench *b, const LsBenchRank *own)
 {
     const LsTrainer *t = b->trainer;
     LsProfile profile[LS_BENCH_ROWS];
     double steps = (double)t->times.steps, sum = 0, again = 0;
-    int kinds = ls_graph_profile(t->train_graph, profile, LS_BENCH_ROWS - 8);
+    int kinds = profile_players(t, profile, LS_BENCH_ROWS - 8);
     b->rows = 0;
     for (int i = 0; i < kinds; i++) {
         const LsProfile *p = &profile[i];

@@ -127,7 +127,8 @@ static LsStatus measure(LsBench *b)
     b->rank = ls_alloc_array(b->comm->size, sizeof *b->rank);
     LS_TRY(ls_dist_agree(b->comm, b->seconds && b->rank ? LS_OK : LS_RESOURCE));
     LS_TRY(run_steps(b, b->options->warmup, NULL));
-    ls_graph_profile_reset(b->trainer->train_graph);
+    for (int i = 0; i < b->trainer->players; i++)
+        ls_graph_profile_reset(b->trainer->player[i].graph);
     if (b->trainer->carry_graph)
         ls_graph_profile_reset(b->trainer->carry_graph);
     ls_trainer_times_reset(b->trainer);

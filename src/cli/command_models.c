@@ -42,7 +42,7 @@ static void print_table(const char *section, const LsSetting *table)
     }
 }
 
-/* Tasks and kinds of data, with the settings of their own. */
+/* Tasks, kinds of data and training procedures, with the settings of their own. */
 static void print_kinds(void)
 {
     char title[64];
@@ -61,6 +61,14 @@ static void print_kinds(void)
         snprintf(title, sizeof title, "data, kind %s", (*kind)->name);
         if ((*kind)->use_settings)
             print_table(title, (*kind)->use_settings);
+    }
+    printf("\ntrain.procedure, what a training step is:\n");
+    for (const LsProcedure *const *procedure = ls_procedures(); *procedure; procedure++)
+        printf("  %-20s %s\n", (*procedure)->name, (*procedure)->summary);
+    for (const LsProcedure *const *procedure = ls_procedures(); *procedure; procedure++) {
+        snprintf(title, sizeof title, "train, procedure %s", (*procedure)->name);
+        if ((*procedure)->settings)
+            print_table(title, (*procedure)->settings);
     }
 }
 
@@ -105,14 +113,16 @@ static LsStatus all(bool json)
     json_t *list = json_array();
     for (const LsModel *const *model = ls_models(); *model; model++)
         json_array_append_new(list, model_json(*model));
-    json_t *tasks = json_array(), *kinds = json_array();
+    json_t *tasks = json_array(), *kinds = json_array(), *procedures = json_array();
     for (const LsTask *const *task = ls_tasks(); *task; task++)
         json_array_append_new(tasks, kind_json((*task)->name, (*task)->summary, (*task)->settings));
     for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++)
         json_array_append_new(kinds, kind_json((*kind)->name, (*kind)->summary, (*kind)->use_settings));
-    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "models", list, "tasks", tasks, "kinds_of_data",
-                                   kinds, "data", table_json(ls_data_settings), "train", table_json(ls_train_settings),
-                                   "output", table_json(ls_output_settings)));
+    for (const LsProcedure *const *procedure = ls_procedures(); *procedure; procedure++)
+        json_array_append_new(procedures, kind_json((*procedure)->name, (*procedure)->summary, (*procedure)->settings));
+    return ls_print_json(json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "models", list, "tasks", tasks, "procedures",
+                                   procedures, "kinds_of_data", kinds, "data", table_json(ls_data_settings), "train",
+                                   table_json(ls_train_settings), "output", table_json(ls_output_settings)));
 }
 
 static LsStatus one(const char *name, bool json)

@@ -187,10 +187,16 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
     char line[2048], name[64];
     int used = snprintf(line, sizeof line, "{\"step\": %lld", (long long)m->step);
     used = put(line, used, sizeof line, "loss", m->loss);
+    for (int i = 0; ls_procedure_phases(m->procedure) > 1 && i < ls_procedure_phases(m->procedure); i++) {
+        snprintf(name, sizeof name, "%s_loss", m->procedure->phases[i].name);
+        used = put(line, used, sizeof line, name, m->phase_loss[i]);
+        snprintf(name, sizeof name, "%s_grad_norm", m->procedure->phases[i].name);
+        used = put(line, used, sizeof line, name, m->phase_norm[i]);
+    }
     used = put(line, used, sizeof line, "validation_loss", m->validation_loss);
     for (int i = 0; isfinite(m->validation_loss) && i < ls_task_metrics(m->task); i++) {
         snprintf(name, sizeof name, "validation_%s", m->task->metrics[i].name);
-        if (m->task->metrics[i].add) /* others follow from the loss */
+        if (m->task->metrics[i].sums > 0) /* others follow from the loss */
             used = put(line, used, sizeof line, name, m->validation_metric[i]);
     }
     used = put(line, used, sizeof line, "learning_rate", m->learning_rate);

@@ -79,6 +79,13 @@ int64_t ls_config_sequence(const LsConfig *config)
     return sequence;
 }
 
+const LsProcedure *ls_config_procedure(const LsConfig *config)
+{
+    const LsTask *task = ls_config_task(config);
+    const LsProcedure *of_task = task->procedure ? ls_procedure_find(task->procedure) : NULL;
+    return config->procedure ? config->procedure : of_task ? of_task : ls_procedures()[0];
+}
+
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)
 {
     ls_config_build_shape(config, g, &(LsShape){.batch = batch, .sequence = sequence, .want = want});

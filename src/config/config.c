@@ -13,10 +13,11 @@
 void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS])
 {
     LsConfig *c = (LsConfig *)config; /* only writers write through base */
-    section[0] = (LsSection){.name = "model"};
-    section[1] = (LsSection){.name = "task"};
-    section[2] = (LsSection){.name = "data", .table = {ls_data_settings}, .base = {&c->data}};
-    section[3] = (LsSection){.name = "train", .table = {ls_train_settings}, .base = {&c->train}};
+    section[0] = (LsSection){.name = "model", .kind_key = "kind"};
+    section[1] = (LsSection){.name = "task", .kind_key = "kind"};
+    section[2] = (LsSection){.name = "data", .kind_key = "kind", .table = {ls_data_settings}, .base = {&c->data}};
+    section[3] =
+        (LsSection){.name = "train", .kind_key = "procedure", .table = {ls_train_settings}, .base = {&c->train}};
     section[4] = (LsSection){.name = "output", .table = {ls_output_settings}, .base = {&c->output}};
     if (c->model) {
         section[0].kind = c->model->name;
@@ -33,6 +34,11 @@ void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS])
         section[2].table[1] = c->data_kind->use_settings;
         section[2].base[1] = c->data_config;
     }
+    if (c->procedure) {
+        section[3].kind = c->procedure->name;
+        section[3].table[1] = c->procedure->settings;
+        section[3].base[1] = c->procedure_config;
+    }
 }
 
 void ls_config_free(LsConfig *config)
@@ -48,24 +54,34 @@ void ls_config_free(LsConfig *config)
     ls_free(config->model_config);
     ls_free(config->task_config);
     ls_free(config->data_config);
+    ls_free(config->procedure_config);
     ls_free(config);
 }
 
 /* ---- From entries ------------------------------------------------------------------------------------------------ */
 
+/* The setting of a section that chooses its kind; NULL: it has none. */
+static const char *kind_key(const char *name)
+{
+    static const LsConfig none;
+    LsSection section[LS_SECTIONS];
+    ls_config_sections(&none, section);
+    for (int i = 0; i < LS_SECTIONS; i++)
+        if (strcmp(section[i].name, name) == 0)
+            return section[i].kind_key;
+    return NULL;
+}
+
 static bool is_kind(const LsYamlEntry *entry)
 {
-    static const char *const kinds[] = {"model", "task", "data"};
-    for (size_t i = 0; i < LS_COUNT_OF(kinds); i++)
-        if (strcmp(entry->section, kinds[i]) == 0)
-            return strcmp(entry->key, "kind") == 0;
-    return false;
+    const char *key = kind_key(entry->section);
+    return key && strcmp(entry->key, key) == 0;
 }
 
 /* Lists whose members begin with a name, ended by NULL. */
 static const char *name_at(const void *const *list, int i) { return list[i] ? *(const char *const *)list[i] : NULL; }
 
-/* Finds what the last SECTION.kind names in a list; `fallback` where there is none, NULL: there must be one. NULL, with
+/* Finds what the last SECTION.kind (train.procedure) names in a list; `fallback` where there is none, NULL: there must be one. NULL, with
  * a mistake, where that is not in the list. */
 static const void *choose(const char *section, const char *fallback, const void *list, const LsYamlEntries *entries,
                           LsMistakes *mistakes)
@@ -80,7 +96,8 @@ static const void *choose(const char *section, const char *fallback, const void 
             kind = &entries->list[i];
     const char *wanted = kind && kind->value ? kind->value : fallback;
     if (!wanted) {
-        ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.kind: not set; choose one of %s", section, names);
+        ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.%s: not set; choose one of %s", section,
+                        kind_key(section), names);
         return NULL;
     }
     LsNearest near = ls_nearest_to(wanted);
@@ -89,8 +106,12 @@ static const void *choose(const char *section, const char *fallback, const void 
             return ((const void *const *)list)[i];
         ls_nearest_offer(&near, name_at(list, i));
     }
-    ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.kind: there is no %s '%s'%s (there are: %s)", section,
-                    strcmp(section, "data") == 0 ? "kind of data" : section, wanted, ls_nearest_hint(near.best), names);
+    const char *key = kind_key(section);
+    ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.%s: there is no %s '%s'%s (there are: %s)", section, key,
+                    strcmp(section, "data") == 0 ? "kind of data"
+                    : strcmp(key, "kind") == 0   ? section
+                                                 : key,
+                    wanted, ls_nearest_hint(near.best), names);
     return NULL;
 }
 
@@ -106,6 +127,9 @@ static LsStatus choose_kinds(LsConfig *config, const LsYamlEntries *entries, LsM
     config->model = choose("model", NULL, ls_models(), entries, mistakes);
     config->task = choose("task", ls_tasks()[0]->name, ls_tasks(), entries, mistakes);
     config->data_kind = choose("data", ls_data_kinds()[0]->name, ls_data_kinds(), entries, mistakes);
+    config->procedure = choose("train", ls_config_procedure(config)->name, ls_procedures(), entries, mistakes);
+    if (config->procedure)
+        LS_TRY(make_room(config->procedure->settings_bytes, &config->procedure_config));
     if (config->model)
         LS_TRY(make_room(config->model->config_bytes, &config->model_config));
     if (config->task)
@@ -167,6 +191,8 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
     if (whole_section || is_kind(entry) || (has_kinds && !of->kind))
         return LS_OK;
     int table = table_with(of, entry->key);
+    if (table < 0 && of->kind_key && !of->kind)
+        return LS_OK; /* it may be a setting of the kind that is not known */
     if (table < 0) {
         unknown_key(entry, section, of, mistakes);
         return LS_OK;
@@ -185,6 +211,9 @@ static void check_together(const LsConfig *config, LsMistakes *mistakes)
     if (train->min_learning_rate > train->learning_rate)
         ls_mistakes_add(mistakes, -1, "train.min_learning_rate %g is above train.learning_rate %g",
                         train->min_learning_rate, train->learning_rate);
+    if (config->task->procedure && strcmp(config->task->procedure, config->procedure->name) != 0)
+        ls_mistakes_add(mistakes, -1, "train.procedure %s does not train task.kind %s: leave it out, or take %s",
+                        config->procedure->name, config->task->name, config->task->procedure);
     if (config->model->check && config->model->check(config->model_config) != LS_OK)
         ls_mistakes_add(mistakes, -1, "%s", ls_message());
     LsFields fields;
@@ -284,7 +313,7 @@ char *ls_config_yaml(const LsConfig *config)
     for (int i = 0; i < LS_SECTIONS; i++) {
         fprintf(out, "%s:\n", section[i].name);
         if (section[i].kind)
-            fprintf(out, "  kind: %s\n", section[i].kind);
+            fprintf(out, "  %s: %s\n", section[i].kind_key, section[i].kind);
         for (int j = 0; j < 2; j++)
             for (const LsSetting *setting = section[i].table[j]; setting && setting->name && fine; setting++)
                 fine = print_setting(out, setting, section[i].base[j]);

@@ -1,5 +1,5 @@
 /* The configuration: sections model, task, data, train, output, read from YAML, with key=value from the command line
- * over it. A section with a kind (model.kind, task.kind, data.kind) has that kind's settings too.
+ * over it. A section with a kind (model.kind, task.kind, data.kind, train.procedure) has that kind's settings too.
  *
  * Precedence: defaults, file, command line. All mistakes (unknown key, wrong type, out of range, bad choice) are listed
  * at once with line number and nearest name, LS_USAGE.
@@ -9,6 +9,7 @@
 
 #include "lockstep/data.h"
 #include "lockstep/model.h"
+#include "lockstep/procedure.h"
 #include "lockstep/task.h"
 
 typedef struct LsDataSettings {
@@ -45,6 +46,8 @@ typedef struct LsConfig {
     void *task_config;
     const LsDataKind *data_kind;
     void *data_config;
+    const LsProcedure *procedure; /* NULL: the task's, or the first of the list */
+    void *procedure_config;
     LsDataSettings data;
     LsTrainSettings train;
     LsOutputSettings output;
@@ -65,6 +68,7 @@ char *ls_config_yaml(const LsConfig *config);
 typedef struct LsSection {
     const char *name;          /* "data" */
     const char *kind;          /* name of the kind that the section has; NULL: it has none */
+    const char *kind_key;      /* the setting that chooses it: "kind", "procedure"; NULL: none does */
     const LsSetting *table[2]; /* the section's own, the kind's; NULL: none */
     void *base[2];
 } LsSection;
@@ -80,6 +84,9 @@ bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value);
 
 /* The task: the first of the list where none is named. */
 const LsTask *ls_config_task(const LsConfig *config);
+
+/* The training procedure: the task's, or the first of the list, where none is named. */
+const LsProcedure *ls_config_procedure(const LsConfig *config);
 
 /* What samples hold: data.fields, else what model and task say. ls_config_set_fields writes data.fields, but where
  * they say the same. */

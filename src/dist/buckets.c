@@ -188,9 +188,29 @@ LsStatus ls_buckets_updated(LsBuckets *b)
 
 double ls_buckets_squares(LsBuckets *b)
 {
+    int64_t first = b->first_block * LS_SQUARES_BLOCK, end = first + b->blocks * LS_SQUARES_BLOCK;
     if (b->count == 0)
-        take_squares(b, 0, b->params->total);
-    return ls_squares_total(b->square, ls_squares_count(b->params->total));
+        take_squares(b, first, (end < b->params->total ? end : b->params->total) - first);
+    return ls_squares_total(b->square + b->first_block, b->blocks);
+}
+
+void ls_buckets_select(LsBuckets *b, int64_t first, int64_t count)
+{
+    int64_t from = first, end = first + count;
+    b->bucket = b->all;
+    b->count = b->all_count;
+    while (b->count > 1 && b->bucket[0].first >= end) {
+        b->bucket++;
+        b->count--;
+    }
+    while (b->count > 1 && b->bucket[b->count - 1].first + b->bucket[b->count - 1].count <= from)
+        b->count--;
+    if (b->count > 0) {
+        from = b->bucket[b->count - 1].first;
+        end = b->bucket[0].first + b->bucket[0].count;
+    }
+    b->first_block = from / LS_SQUARES_BLOCK;
+    b->blocks = ls_squares_count(end) - b->first_block;
 }
 
 /* ---- When -------------------------------------------------------------------------------------------------------- */
@@ -265,4 +285,4 @@ void ls_buckets_set_hooks(LsBuckets *b) { b->hooks = (LsHooks){.ready = on_ready
 
 const LsHooks *ls_buckets_hooks(LsBuckets *buckets) { return &buckets->hooks; }
 
-int ls_buckets_count(const LsBuckets *buckets) { return buckets->count; }
+int ls_buckets_count(const LsBuckets *buckets) { return buckets->all_count; }

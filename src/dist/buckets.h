@@ -22,11 +22,14 @@ struct LsBuckets {
     LsParams *params;
     LsBucketOptions options;
     LsShared *shared; /* NULL: messages only */
-    LsRange *owned;   /* (count) slices, where shared */
+    LsRange *owned;   /* (all_count) slices, where shared */
     double *square;   /* squares of the sum, by blocks; in the node's memory where shared */
     bool owns_grad;
-    LsBucket *bucket; /* from the end of the array to its start: the order in which backward finishes them */
+    LsBucket *all; /* from the end of the array to its start: the order in which backward finishes them */
+    int all_count;
+    LsBucket *bucket; /* of them, those that are summed: all, but for ls_buckets_select */
     int count;
+    int64_t first_block, blocks; /* of squares, that these cover */
     int begun, summed, sent, done;
     uint64_t earlier;                        /* buckets of the steps before, for the counters that only grow */
     uint64_t steps;                          /* whose parameters are written */

@@ -87,9 +87,9 @@ static LsStatus make_arrays(LsBuckets *b)
 static LsStatus make_slices(LsBuckets *b)
 {
     int ranks = b->shared ? b->shared->ranks : 1, index = b->shared ? b->shared->index : 0;
-    b->owned = ls_alloc_array(b->count, sizeof *b->owned);
-    for (int i = 0; i < b->count && b->owned; i++)
-        b->owned[i] = b->bucket[i].slice = slice_of(&b->bucket[i], index, ranks);
+    b->owned = ls_alloc_array(b->all_count, sizeof *b->owned);
+    for (int i = 0; i < b->all_count && b->owned; i++)
+        b->owned[i] = b->all[i].slice = slice_of(&b->all[i], index, ranks);
     return ls_dist_agree(b->comm, b->owned ? LS_OK : LS_RESOURCE);
 }
 
@@ -126,11 +126,13 @@ LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, const LsBucketOp
     if (b) {
         *b = (LsBuckets){.comm = comm, .params = params, .options = *options, .across = MPI_COMM_NULL};
         ls_buckets_set_hooks(b);
-        b->count = comm->size > 1 ? plan(params, options->bytes, NULL) : 0;
-        b->bucket = ls_alloc_array(b->count, sizeof(LsBucket));
-        status = b->bucket ? LS_OK : LS_RESOURCE;
-        if (b->bucket && b->count > 0)
-            plan(params, options->bytes, b->bucket);
+        b->all_count = comm->size > 1 ? plan(params, options->bytes, NULL) : 0;
+        b->all = ls_alloc_array(b->all_count, sizeof(LsBucket));
+        status = b->all ? LS_OK : LS_RESOURCE;
+        if (b->all && b->all_count > 0)
+            plan(params, options->bytes, b->all);
+        if (b->all)
+            ls_buckets_select(b, 0, params->total);
     }
     status = ls_dist_agree(comm, status);
     if (status == LS_OK)
@@ -162,7 +164,7 @@ void ls_buckets_free(LsBuckets *b)
         ls_free(b->square);
     ls_shared_free(b->shared);
     ls_free(b->owned);
-    ls_free(b->bucket);
+    ls_free(b->all);
     ls_free(b);
 }
 
@@ -173,7 +175,7 @@ int ls_buckets_sharing(const LsBuckets *b) { return b->shared ? b->shared->ranks
 int ls_buckets_owned(const LsBuckets *b, const LsRange **range)
 {
     *range = b->owned;
-    return b->shared ? b->count : 0;
+    return b->shared ? b->all_count : 0;
 }
 
 bool ls_buckets_leads(const LsBuckets *b) { return b->shared && b->shared->index == 0; }

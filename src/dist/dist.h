@@ -102,7 +102,11 @@ int64_t ls_buckets_message_bytes(const LsParams *params);
  * may still wait, and LsComm.abort is the way out. */
 LsStatus ls_buckets_finish(LsBuckets *buckets) LS_MUST_USE;
 
-/* Sum of squares of the whole sum, after ls_buckets_finish: blocks of a fixed size in order, whoever summed them. */
+/* From the next sum on, buckets alone that hold any of the floats [first, first + count) are summed: the others'
+ * gradients are left as they are. What those buckets hold besides must be zero. Every rank alike, between sums. */
+void ls_buckets_select(LsBuckets *buckets, int64_t first, int64_t count);
+
+/* Sum of squares of what was summed, after ls_buckets_finish: blocks of a fixed size in order, whoever summed them. */
 double ls_buckets_squares(LsBuckets *buckets);
 
 /* Ranks of the node that share the work; 1: this one has the whole sum. */

@@ -9,22 +9,7 @@
 #ifndef LS_STORE_CHECKPOINT_H
 #define LS_STORE_CHECKPOINT_H
 
-#include "lockstep/tensor.h"
-
-/* A part of what a checkpoint holds besides the parameters: the optimiser's moments, running statistics, the states that
- * streams carry from step to step. Plain data; whoever owns the arrays makes the list. */
-typedef struct LsSaved {
-    const char *group; /* "optimizer/m" */
-    /* one data set GROUP/NAME, float32, for each parameter of `layout`, from `value`, which is laid out as
-     * layout->value; or, where layout is NULL, one data set GROUP of this shape */
-    const LsParams *layout;
-    float *value;
-    int rank;
-    int64_t dim[LS_MAX_RANK];
-    /* a file of step 0 without it (an imported model) gives zeros; else it must be there */
-    bool begins_as_zero;
-} LsSaved;
-#define LS_MAX_SAVED 8
+#include "lockstep/saved.h"
 
 /* The entry of the values that a model saves but does not train (ls_running); only where params->running is not NULL. */
 LsSaved ls_saved_running(const LsParams *params);

@@ -19,7 +19,8 @@ static LsStatus save(LsTrainer *t)
 {
     LsStatus status = LS_OK;
     if (!isfinite(ls_sum_of_squares(t->params->value, t->params->total)))
-        status = ls_graph_check_finite(t->train_graph);
+        for (int i = 0; i < t->players && status == LS_OK; i++)
+            status = ls_graph_check_finite(t->player[i].graph);
     double begin = ls_seconds();
     LS_TRY(ls_streams_gather(t));
     if (status == LS_OK && t->comm->rank == 0 && t->hooks.save)
@@ -93,8 +94,11 @@ static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
                      .loss = result.loss,
                      .learning_rate = result.learning_rate,
                      .grad_norm = result.grad_norm,
+                     .procedure = ls_config_procedure(t->config),
                      .tokens = t->progress.tokens,
                      .validation_loss = NAN};
+    memcpy(row.phase_loss, result.phase_loss, sizeof row.phase_loss);
+    memcpy(row.phase_norm, result.phase_norm, sizeof row.phase_norm);
     bool evaluated = t->validation && (last || due(step, train->evaluate_every));
     measure(t, clock, &row);
     if (t->comm->rank == 0 && t->hooks.step)

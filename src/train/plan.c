@@ -111,6 +111,12 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
                                  "to 1, and train.sequence to the tokens of a step");
     plan->groups = (int)groups;
     cut_sequence(plan, sharing, train->segment);
+    const LsProcedure *procedure = ls_config_procedure(config);
+    if (ls_procedure_phases(procedure) > 1 && ls_train_carries(plan))
+        return ls_fail(LS_USAGE,
+                       "train.procedure %s computes whole samples: set train.segment to 0, train.sequence_ranks to 1 "
+                       "and train.carry to false",
+                       procedure->name);
     plan->rank_batch = train->batch / groups;
     plan->micro_batch = plan->rank_batch;
     if (train->micro_batch > 0 && train->micro_batch < plan->rank_batch) {
@@ -123,17 +129,32 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
     return LS_OK;
 }
 
-/* Of `steps` tokens at once, options.arena_limit and arena_room as given; *memory and *flops get what a dry plan
+int64_t ls_train_repeats(const LsConfig *config, const LsPhase *phase)
+{
+    const LsProcedure *procedure = ls_config_procedure(config);
+    for (const LsSetting *setting = procedure->settings; phase->repeats && setting && setting->name; setting++)
+        if (setting->type == LS_SETTING_TYPE_INT && strcmp(setting->name, phase->repeats) == 0)
+            return *(const int64_t *)((const char *)config->procedure_config + setting->offset);
+    return 1;
+}
+
+/* Of `steps` tokens at once, in mode LS_TRAIN for this phase, options.arena_limit and arena_room as given; *memory and *flops get what a dry plan
  * says. */
 static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
-                           LsGraphOptions options, LsMemory *memory, double *flops, LsRecomputed *recomputed)
+                           const LsPhase *phase, LsGraphOptions options, LsMemory *memory, double *flops,
+                           LsRecomputed *recomputed)
 {
+    options.learns = phase ? phase->learns : NULL;
     options.precision = ls_train_precision(config);
     options.parts = ls_train_carries(plan);
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
-    ls_config_build(config, g, plan->micro_batch, steps, LS_WANT_LOSS);
+    ls_config_build_shape(config, g,
+                          &(LsShape){.batch = plan->micro_batch,
+                                     .sequence = steps,
+                                     .want = LS_WANT_LOSS,
+                                     .phase = phase ? phase->name : NULL});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);
@@ -159,15 +180,15 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
     return ls_gemm_workspace_most(widest, type) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
 }
 
-/* A graph that runs forward only, in the training graph's arena: *all gets the largest arena, and what each has for
- * itself. */
-static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
-                             LsMemory *all)
+/* A graph that runs in the first training graph's arena: forward only, or (phase not NULL) a training graph of another
+ * phase. *all gets the largest arena, and what each has for itself. */
+static LsStatus plan_other(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
+                           const LsPhase *phase, LsMemory *all, double *flops)
 {
     LsRecomputed none;
     LsMemory memory = {0};
-    double flops = 0;
-    LS_TRY(plan_graph(config, params, plan, steps, (LsGraphOptions){.mode = LS_EVAL}, &memory, &flops, &none));
+    LsGraphOptions options = {.mode = phase ? LS_TRAIN : LS_EVAL, .single_pass = phase && ls_train_single_pass(plan)};
+    LS_TRY(plan_graph(config, params, plan, steps, phase, options, &memory, flops, &none));
     all->states += memory.states;
     all->inputs += memory.inputs;
     if (memory.activations + memory.scratch > all->activations + all->scratch) {
@@ -177,22 +198,25 @@ static LsStatus plan_forward(const LsConfig *config, LsParams *params, const LsT
     return LS_OK;
 }
 
-/* Training graph with this limit of its arena (0: none), and sums; forward: the other graphs'. */
-static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *forward,
-                              int64_t limit, LsTrainPlan *plan)
+/* The first phase's training graph with this limit of its arena (0: none), and sums; others: the other graphs', whose
+ * work is other_flops. */
+static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *others,
+                              double other_flops, int64_t limit, LsTrainPlan *plan)
 {
+    const LsPhase *phase = ls_config_procedure(config)->phases;
     LsMemory *m = &plan->memory;
     double flops = 0;
     plan->arena_limit = limit;
-    plan->arena_room = forward->activations + forward->scratch;
+    plan->arena_room = others->activations + others->scratch;
     LsGraphOptions options = {.mode = LS_TRAIN,
                               .single_pass = ls_train_single_pass(plan),
                               .arena_limit = limit,
                               .arena_room = plan->arena_room};
-    LS_TRY(plan_graph(config, params, plan, plan->segment, options, m, &flops, &plan->recomputed));
-    m->states += forward->states;
-    m->inputs += forward->inputs;
-    plan->flops = flops * (double)plan->micro_batches * (double)plan->segments * ranks;
+    LS_TRY(plan_graph(config, params, plan, plan->segment, phase, options, m, &flops, &plan->recomputed));
+    m->states += others->states;
+    m->inputs += others->inputs;
+    plan->flops = (flops * (double)ls_train_repeats(config, phase) + other_flops) * (double)plan->micro_batches *
+                  (double)plan->segments * ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
     plan->moment_bytes = divide_up(
@@ -215,21 +239,26 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
     LsParams *params = ls_params_new();
     if (!params)
         return LS_RESOURCE;
-    LsMemory forward = {0};
+    LsMemory others = {0};
+    double none = 0, flops = 0, all_flops = 0; /* of the other phases */
     LsStatus status = LS_OK;
     if (plan->segments > 1)
-        LS_TRY_CLEANUP(plan_forward(config, params, plan, plan->carry_steps, &forward));
+        LS_TRY_CLEANUP(plan_other(config, params, plan, plan->carry_steps, NULL, &others, &none));
     if (evaluates)
-        LS_TRY_CLEANUP(plan_forward(config, params, plan, plan->segment, &forward));
+        LS_TRY_CLEANUP(plan_other(config, params, plan, plan->segment, NULL, &others, &none));
+    for (const LsPhase *phase = ls_config_procedure(config)->phases + 1; phase->name; phase++) {
+        LS_TRY_CLEANUP(plan_other(config, params, plan, plan->segment, phase, &others, &flops));
+        all_flops += flops * (double)ls_train_repeats(config, phase);
+    }
     plan->base_bytes = limit ? limit->base : 0;
     plan->sharing = limit && limit->sharing > 1 ? limit->sharing : 1;
-    LS_TRY_CLEANUP(plan_training(config, params, ranks, &forward, 0, plan));
+    LS_TRY_CLEANUP(plan_training(config, params, ranks, &others, all_flops, 0, plan));
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;
         status = limit->bytes - rest <= plan->arena_room
                      ? ls_fail(LS_RESOURCE, "all but activations takes %.0f MiB",
                                (double)(rest + plan->arena_room) / 1048576)
-                     : plan_training(config, params, ranks, &forward, limit->bytes - rest, plan);
+                     : plan_training(config, params, ranks, &others, all_flops, limit->bytes - rest, plan);
     }
 cleanup:
     ls_params_free(params);

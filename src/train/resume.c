@@ -65,7 +65,8 @@ static void compare_kinds(const LsConfig *old, const LsConfig *config, const cha
         if (!now[i].kind || !listed(sections, now[i].name))
             continue;
         if (strcmp(before[i].kind, now[i].kind) != 0)
-            ls_note(refused, "%s.kind: %s in the checkpoint, %s now", now[i].name, before[i].kind, now[i].kind);
+            ls_note(refused, "%s.%s: %s in the checkpoint, %s now", now[i].name, now[i].kind_key, before[i].kind,
+                    now[i].kind);
         else if (now[i].table[1])
             compare(now[i].name, now[i].table[1], before[i].base[1], now[i].base[1], NULL, refused, changed);
     }
@@ -78,7 +79,7 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     if (!old)
         return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
     LsNotes refused = {0}, changed = {0};
-    compare_kinds(old, config, trained ? "model task data" : "model", &refused, &changed);
+    compare_kinds(old, config, trained ? "model task data train" : "model", &refused, &changed);
     bool known = digests_in(checkpoint->config)[0] && digests_in(text)[0];
     if (trained)
         compare("data", ls_data_settings, &old->data, &config->data, known ? "fields" : NULL, &refused, &changed);

@@ -1,20 +1,21 @@
-/* What one step of supervised training computes: sums over micro-batches and ranks, clipping, the optimiser; and
- * evaluation. */
+/* What one step computes: each phase of the procedure with its sums over micro-batches and ranks, clipping and the
+ * optimiser; and evaluation. */
 #include "train/clock.h"
 #include "train/streams.h"
 
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 /* What the ranks tell each other once a step, in one reduction. */
 enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUM_SQUARES, SUMS };
 
 /* All micro-batches of this rank: losses and gradients of the sum over targets. */
-static LsStatus passes(LsTrainer *t, double *sum)
+static LsStatus passes(LsTrainer *t, const LsPlayer *player, double *sum)
 {
-    LsPass pass = {.g = t->train_graph,
-                   .source = t->training,
+    LsPass pass = {.g = player->graph,
+                   .source = player->source,
                    .config = t->config,
                    .plan = &t->plan,
                    .count = t->plan.micro_batch,
@@ -47,18 +48,19 @@ static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_
     return ls_fail(LS_DIVERGED, "step %lld: %s is not finite; parameters and inputs are", (long long)step, what);
 }
 
-static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *result, double *clock)
+/* update: how often this player has learned, this time included. */
+static LsStatus learn(LsTrainer *t, const LsPlayer *player, int64_t update, double norm, double targets,
+                      LsStepResult *result, double *clock)
 {
     const LsTrainSettings *settings = &t->config->train;
+    const LsShard *shard = t->sharded || player->phase->learns ? &player->shard : NULL;
     double scale = 1 / targets;
     if (settings->clip > 0 && norm > settings->clip)
         scale *= settings->clip / norm;
-    int64_t step = t->progress.step + 1;
-    result->learning_rate = ls_schedule(settings, step);
-    t->optimizer->update(settings, t->params, t->moment, t->sharded ? &t->shard : NULL, step, result->learning_rate,
-                         scale);
+    result->learning_rate = ls_schedule(settings, t->progress.step + 1);
+    t->optimizer->update(settings, t->params, t->moment, shard, update, result->learning_rate, scale);
     ls_charge(clock, &t->times.update, "optimizer", t->optimizer->name);
-    LS_TRY(ls_running_update(t->train_graph, t->comm, t->plan.micro_batches));
+    LS_TRY(ls_running_update(player->graph, t->comm, t->plan.micro_batches));
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
         LS_TRY(ls_buckets_updated(t->buckets));
         ls_charge(clock, &t->times.agree, "communication", "waiting for optimizers");
@@ -66,44 +68,83 @@ static LsStatus learn(LsTrainer *t, double norm, double targets, LsStepResult *r
     return LS_OK;
 }
 
-static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
+/* The name of a number that is not finite, with its phase where there are several. */
+static const char *name_in_phase(const LsTrainer *t, const LsPlayer *player, const char *what, char name[96])
 {
-    int64_t step = t->progress.step + 1;
-    double sum[SUMS] = {0};
-    double begin = ls_seconds();
-    LsStatus status = passes(t, sum);
-    double clock = ls_seconds();
+    snprintf(name, 96, t->players > 1 ? "%s of the phase %s" : "%s", what, player->phase->name);
+    return name;
+}
+
+/* The ranks' sums of gradients, and of what they tell each other: losses, targets and flags. */
+static LsStatus sum_over_ranks(LsTrainer *t, LsStatus status, bool stop, double *sum, double *clock)
+{
     /* after a failure too: the others wait for this rank's part of the sums */
     LsStatus summed = ls_buckets_finish(t->buckets);
     if (status == LS_OK)
         status = summed;
-    ls_charge(&clock, &t->times.sums, NULL, NULL);
-    bool own = !isfinite(sum[SUM_LOSS]);
+    ls_charge(clock, &t->times.sums, NULL, NULL);
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_STOP] = stop;
-    sum[SUM_NOT_FINITE] = own;
+    sum[SUM_NOT_FINITE] = !isfinite(sum[SUM_LOSS]);
     /* every rank knows it, but ranks on unlike processors are to clip alike */
     if (status == LS_OK && t->comm->rank == 0)
         sum[SUM_SQUARES] = ls_buckets_squares(t->buckets);
-    ls_charge(&clock, &t->times.norm, "optimizer", "gradient norm");
+    ls_charge(clock, &t->times.norm, "optimizer", "gradient norm");
     LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
-    if (sum[SUM_FAILED] > 0)
-        return ls_dist_agree(t->comm, status);
+    return sum[SUM_FAILED] > 0 ? ls_dist_agree(t->comm, status) : LS_OK;
+}
+
+/* One phase of a step, the time number `time` in it. */
+static LsStatus do_phase(LsTrainer *t, LsPlayer *player, int64_t time, bool stop, LsStepResult *result, double *clock)
+{
+    int64_t step = t->progress.step + 1;
+    int number = (int)(player - t->player);
+    double sum[SUMS] = {0};
+    char what[96];
+    if (t->players > 1)
+        ls_buckets_select(t->buckets, player->range.first, player->range.count);
+    LsStatus status = passes(t, player, sum);
+    bool own = !isfinite(sum[SUM_LOSS]);
+    *clock = ls_seconds();
+    LS_TRY(sum_over_ranks(t, status, stop, sum, clock));
     if (sum[SUM_TARGETS] <= 0)
         return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
 
-    ls_charge(&clock, &t->times.agree, "communication", "agreeing on the loss");
-    double norm = sqrt(sum[SUM_SQUARES]) / sum[SUM_TARGETS];
+    ls_charge(clock, &t->times.agree, "communication", "agreeing on the loss");
+    double norm = sqrt(sum[SUM_SQUARES]) / sum[SUM_TARGETS], loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
     if (!isfinite(sum[SUM_LOSS]))
-        return name_divergence(t->comm, t->train_graph, own || sum[SUM_NOT_FINITE] == 0, step, "the loss");
+        return name_divergence(t->comm, player->graph, own || sum[SUM_NOT_FINITE] == 0, step,
+                               name_in_phase(t, player, "the loss", what));
     if (!isfinite(norm))
-        return name_divergence(t->comm, t->train_graph, true, step, "the gradient");
+        return name_divergence(t->comm, player->graph, true, step, name_in_phase(t, player, "the gradient", what));
 
-    *result = (LsStepResult){.loss = sum[SUM_LOSS] / sum[SUM_TARGETS],
-                             .grad_norm = norm,
-                             .targets = (int64_t)sum[SUM_TARGETS],
-                             .stop = sum[SUM_STOP] > 0};
-    LS_TRY(learn(t, norm, sum[SUM_TARGETS], result, &clock));
+    result->targets += (int64_t)sum[SUM_TARGETS];
+    result->stop |= sum[SUM_STOP] > 0;
+    result->phase_loss[number] = loss;
+    result->phase_norm[number] = norm;
+    LS_TRY(learn(t, player, t->progress.step * player->repeats + time + 1, norm, sum[SUM_TARGETS], result, clock));
+    if (t->players > 1) /* other players' sums may cover the same buckets */
+        memset(t->params->grad + player->range.first, 0, (size_t)player->range.count * sizeof(float));
+    t->progress.samples += t->config->train.batch;
+    return LS_OK;
+}
+
+static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
+{
+    const LsProcedure *procedure = ls_config_procedure(t->config);
+    int64_t step = t->progress.step + 1;
+    double begin = ls_seconds(), clock = begin, squares = 0;
+    *result = (LsStepResult){0};
+    if (procedure->before_step)
+        LS_TRY(ls_dist_agree(t->comm, procedure->before_step(t, t->self)));
+    for (int i = 0; i < t->players; i++)
+        for (int64_t time = 0; time < t->player[i].repeats; time++)
+            LS_TRY(do_phase(t, &t->player[i], time, stop, result, &clock));
+    for (int i = 0; i < t->players; i++) {
+        result->loss += result->phase_loss[i];
+        squares += result->phase_norm[i] * result->phase_norm[i];
+    }
+    result->grad_norm = t->players > 1 ? sqrt(squares) : result->phase_norm[0];
     t->times.steps++;
     t->times.total += clock - begin;
     if (ls_trace_on()) {
@@ -112,9 +153,8 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
         ls_trace_event(LS_TRACE_STEP, "step", name, begin, clock);
     }
     t->progress.step = step;
-    t->progress.samples += t->config->train.batch;
     t->progress.tokens += result->targets;
-    return LS_OK;
+    return procedure->after_step ? ls_dist_agree(t->comm, procedure->after_step(t, t->self)) : LS_OK;
 }
 
 /* A rank that cannot reach the others cannot agree with them either: they would wait for it for ever. */
@@ -132,6 +172,18 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
 static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
                                const json_t *info, double *sum)
 {
+    const LsProcedure *procedure = ls_config_procedure(evaluation->config);
+    if (procedure->evaluate)
+        return procedure->evaluate(&(LsEvaluated){.comm = comm,
+                                                  .g = g,
+                                                  .source = source,
+                                                  .settings = evaluation->config->procedure_config,
+                                                  .samples = evaluation->samples,
+                                                  .rows = evaluation->rows,
+                                                  .step = evaluation->step,
+                                                  .loss = &sum[SUM_LOSS],
+                                                  .targets = &sum[SUM_TARGETS],
+                                                  .metric = sum + SUMS});
     LsPass pass = {.g = g,
                    .source = source,
                    .config = evaluation->config,

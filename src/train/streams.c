@@ -10,7 +10,7 @@ LsStatus ls_streams_make(LsTrainer *t)
 {
     if (!t->plan.carries)
         return LS_OK;
-    t->stream_numbers = ls_carries_stream_numbers(t->train_graph);
+    t->stream_numbers = ls_carries_stream_numbers(t->player[0].graph);
     if (t->stream_numbers == 0)
         return ls_fail(LS_USAGE,
                        "train.carry: model %s has no state to carry from step to step: leave it out, or take a "

@@ -21,8 +21,6 @@
 #include "store/checkpoint.h" /* LsProgress and LsSaved only: plain data */
 #include "train/optimizer.h"
 
-typedef struct LsTrainer LsTrainer;
-
 /* ---- Data -------------------------------------------------------------------------------------------------------- */
 
 /* Opens the data that the configuration asks for, and writes into it what they say: model.vocabulary, data.fields and,
@@ -113,6 +111,9 @@ static inline bool ls_train_single_pass(const LsTrainPlan *plan)
     return plan->segments == 1 && plan->micro_batches == 1;
 }
 
+/* How often a phase of the configuration's procedure is done in a step. */
+int64_t ls_train_repeats(const LsConfig *config, const LsPhase *phase);
+
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);
 
@@ -122,7 +123,9 @@ LsPrecision ls_train_precision(const LsConfig *config);
 typedef struct LsMetrics {
     const LsTask *task;
     int64_t step;
-    double loss, learning_rate, grad_norm;    /* grad_norm: before clipping */
+    double loss, learning_rate, grad_norm; /* grad_norm: before clipping */
+    const LsProcedure *procedure;
+    double phase_loss[LS_MAX_PHASES], phase_norm[LS_MAX_PHASES]; /* as LsStepResult has them */
     int64_t tokens;                           /* targets since the run's first step: the task's items */
     double validation_loss;                   /* NAN where not evaluated */
     double validation_metric[LS_MAX_METRICS]; /* of the task, in its order; where validation_loss is no number, none */
@@ -164,6 +167,17 @@ typedef struct LsTrainTimes {
     double total;
 } LsTrainTimes;
 
+/* Who learns in a phase of the training procedure. Parameters of a phase lie side by side in the flat arrays. */
+typedef struct LsPlayer {
+    const LsPhase *phase;
+    int64_t repeats;  /* in a step */
+    LsGraph *graph;   /* for training; all players' and the other graphs compute in the arena of the first */
+    LsRange range;    /* of the flat arrays: the parameters that learn */
+    LsShard shard;    /* of them, what this rank updates; no ranges: everything */
+    LsRange *owned;   /* shard.range, where it is the player's */
+    LsSource *source; /* LsTrainer.training, where the procedure has none of its own */
+} LsPlayer;
+
 struct LsTrainer {
     const LsConfig *config;
     const LsComm *comm;
@@ -172,10 +186,12 @@ struct LsTrainer {
     LsParams *params;
     const LsOptimizer *optimizer;
     float *moment[LS_MAX_MOMENTS];
-    bool sharded;                      /* ranks of a node share parameters, moments and the optimiser's work */
-    LsShard shard;                     /* this rank's part */
-    LsSource *training, *validation;   /* validation may be NULL */
-    LsGraph *train_graph, *eval_graph; /* eval_graph is NULL where there is no validation */
+    bool sharded;                    /* ranks of a node share parameters, moments and the optimiser's work */
+    LsSource *training, *validation; /* validation may be NULL */
+    LsPlayer player[LS_MAX_PHASES];  /* one a phase of the procedure */
+    int players;
+    void *self;           /* the procedure's */
+    LsGraph *eval_graph;  /* NULL where there is no validation */
     LsGraph *carry_graph; /* of plan.carry_steps tokens, whose forward carries the states; NULL for one segment */
     LsLink link;          /* where buckets are sized by it; else zeros */
     LsBuckets *buckets;
@@ -215,9 +231,11 @@ void ls_trainer_times_reset(LsTrainer *trainer);
 
 /* One optimisation step's outcome. */
 typedef struct LsStepResult {
-    double loss, grad_norm, learning_rate; /* mean over targets; before clipping */
-    int64_t targets;                       /* of all ranks */
-    bool stop;                             /* some rank's stop flag */
+    /* mean over targets; before clipping. Of several phases: the sum, and the root of the sum of squares */
+    double loss, grad_norm, learning_rate;
+    double phase_loss[LS_MAX_PHASES], phase_norm[LS_MAX_PHASES]; /* of each phase, the last time in this step */
+    int64_t targets;                                             /* of all ranks and phases */
+    bool stop;                                                   /* some rank's stop flag */
 } LsStepResult;
 
 /* One optimisation step: advances parameters, moments and progress. stop: this rank's flag. Collective, the same status

@@ -1,20 +1,18 @@
+#include "train/players.h"
 #include "train/streams.h"
 
 #include <math.h>
 #include <string.h>
 
-/* A graph of `steps` tokens at once, built but not planned. The first one declares the parameters. */
-static LsStatus build_graph(LsTrainer *t, LsMode mode, int64_t steps, LsGraph **graph)
+/* A graph of `steps` tokens at once for evaluation, built but not planned. */
+static LsStatus build_graph(LsTrainer *t, int64_t steps, LsGraph **graph)
 {
-    LsGraph *g = *graph =
-        ls_graph_new(t->params, &(LsGraphOptions){.mode = mode,
-                                                  .precision = ls_train_precision(t->config),
-                                                  .profile = t->options.profile,
-                                                  .single_pass = ls_train_single_pass(&t->plan),
-                                                  .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
-                                                  .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
-                                                  .comm = t->comm,
-                                                  .parts = ls_train_carries(&t->plan)});
+    LsGraph *g = *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = LS_EVAL,
+                                                                    .precision = ls_train_precision(t->config),
+                                                                    .profile = t->options.profile,
+                                                                    .single_pass = ls_train_single_pass(&t->plan),
+                                                                    .comm = t->comm,
+                                                                    .parts = ls_train_carries(&t->plan)});
     if (!g)
         return ls_message_status();
     ls_config_build(t->config, g, t->plan.micro_batch, steps, LS_WANT_LOSS);
@@ -29,11 +27,11 @@ static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
     t->params = ls_params_new();
     if (!t->params)
         return LS_RESOURCE;
-    LS_TRY(build_graph(t, LS_TRAIN, t->plan.segment, &t->train_graph));
+    LS_TRY(ls_players_build(t));
     if (t->plan.segments > 1)
-        LS_TRY(build_graph(t, LS_EVAL, t->plan.carry_steps, &t->carry_graph));
+        LS_TRY(build_graph(t, t->plan.carry_steps, &t->carry_graph));
     if (t->validation)
-        LS_TRY(build_graph(t, LS_EVAL, t->plan.segment, &t->eval_graph));
+        LS_TRY(build_graph(t, t->plan.segment, &t->eval_graph));
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
@@ -61,7 +59,6 @@ static LsStatus share_work(LsTrainer *t, int64_t bucket_bytes)
     t->params->shadow = ls_buckets_shadow(t->buckets);
     for (int i = 0; i < t->optimizer->moments; i++)
         t->moment[i] = ls_buckets_array(t->buckets, 1 + i);
-    t->shard.ranges = ls_buckets_owned(t->buckets, &t->shard.range);
     return t->comm->barrier(t->comm); /* a graph rounds parameters when it is planned */
 }
 
@@ -70,15 +67,15 @@ static LsStatus complete(LsTrainer *t)
     for (int i = 0; i < t->optimizer->moments && !t->sharded; i++)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
             return LS_RESOURCE;
-    LS_TRY(ls_graph_plan(t->train_graph));
-    if (t->plan.segments > 1 &&
-        !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(t->train_graph))))
+    LS_TRY(ls_players_plan(t));
+    LsGraph *first = t->player[0].graph;
+    if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(first))))
         return LS_RESOURCE;
     LS_TRY(ls_streams_make(t));
     LsGraph *others[] = {t->carry_graph, t->eval_graph};
     for (size_t i = 0; i < LS_COUNT_OF(others); i++)
         if (others[i]) {
-            LS_TRY(ls_graph_share_arena(others[i], t->train_graph)); /* never two at once */
+            LS_TRY(ls_graph_share_arena(others[i], first)); /* never two at once */
             LS_TRY(ls_graph_plan(others[i]));
         }
     return LS_OK;
@@ -97,7 +94,9 @@ static LsStatus fill_trainer(LsTrainer *t)
         bucket_bytes = ls_link_bucket_bytes(&t->link);
     }
     LS_TRY(share_work(t, bucket_bytes));
-    return ls_dist_agree(t->comm, complete(t));
+    LS_TRY(ls_dist_agree(t->comm, complete(t)));
+    const LsProcedure *procedure = ls_config_procedure(t->config);
+    return procedure->open ? ls_dist_agree(t->comm, procedure->open(t, t->self)) : LS_OK;
 }
 
 LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *training, LsSource *validation,
@@ -127,10 +126,14 @@ void ls_trainer_free(LsTrainer *trainer)
 {
     if (!trainer)
         return;
-    ls_graph_free(trainer->train_graph);
+    const LsProcedure *procedure = ls_config_procedure(trainer->config);
+    if (procedure->close && trainer->self)
+        procedure->close(trainer->self);
+    ls_free(trainer->self);
     ls_graph_free(trainer->eval_graph);
     ls_graph_free(trainer->carry_graph);
-    if (trainer->sharded) { /* these go with the buckets */
+    ls_players_free(trainer); /* whose arena the others have */
+    if (trainer->sharded) {   /* these go with the buckets */
         trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL;
         trainer->params->shadow = NULL;
     }
@@ -166,7 +169,26 @@ int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
                                   .rank = 2,
                                   .dim = {trainer->config->train.batch, trainer->stream_numbers},
                                   .begins_as_zero = true};
+    const LsProcedure *procedure = ls_config_procedure(trainer->config);
+    if (procedure->saved)
+        count += procedure->saved((LsTrainer *)trainer, trainer->self, list + count);
     return count;
+}
+
+/* What the procedure has to save, from rank 0 to all. */
+static LsStatus share_saved(LsTrainer *t)
+{
+    LsSaved list[LS_MAX_PROCEDURE_SAVED];
+    const LsProcedure *procedure = ls_config_procedure(t->config);
+    int count = procedure->saved ? procedure->saved(t, t->self, list) : 0;
+    for (int i = 0; i < count; i++) {
+        int64_t numbers = 1;
+        for (int j = 0; j < list[i].rank; j++)
+            numbers *= list[i].dim[j];
+        numbers = list[i].layout ? list[i].layout->total : numbers;
+        LS_TRY(t->comm->broadcast(t->comm, list[i].value, numbers * (int64_t)sizeof(float), 0));
+    }
+    return LS_OK;
 }
 
 LsStatus ls_trainer_share(LsTrainer *trainer)
@@ -178,6 +200,7 @@ LsStatus ls_trainer_share(LsTrainer *trainer)
     const LsParams *running = trainer->params->running;
     if (running)
         LS_TRY(comm->broadcast(comm, running->value, running->total * (int64_t)sizeof(float), 0));
+    LS_TRY(share_saved(trainer));
     if (trainer->sharded)
         LS_TRY(ls_buckets_spread(trainer->buckets));
     else {
@@ -185,6 +208,11 @@ LsStatus ls_trainer_share(LsTrainer *trainer)
         for (int i = 0; i < trainer->optimizer->moments; i++)
             LS_TRY(comm->broadcast(comm, trainer->moment[i], bytes, 0));
     }
-    ls_graph_refresh(trainer->train_graph);
+    ls_graph_refresh(trainer->player[0].graph);
     return LS_OK;
 }
+
+LsParams *ls_trainer_params(LsTrainer *trainer) { return trainer->params; }
+const LsComm *ls_trainer_comm(const LsTrainer *trainer) { return trainer->comm; }
+const void *ls_trainer_settings(const LsTrainer *trainer) { return trainer->config->procedure_config; }
+int64_t ls_trainer_steps(const LsTrainer *trainer) { return trainer->progress.step; }
