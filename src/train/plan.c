@@ -129,7 +129,7 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
                            LsGraphOptions options, LsMemory *memory, double *flops, LsRecomputed *recomputed)
 {
     options.precision = ls_train_precision(config);
-    options.parts = ls_train_carries(plan);
+    options.segmented = ls_train_carries(plan);
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();

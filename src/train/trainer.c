@@ -14,7 +14,7 @@ static LsStatus build_graph(LsTrainer *t, LsMode mode, int64_t steps, LsGraph **
                                                   .arena_limit = mode == LS_TRAIN ? t->plan.arena_limit : 0,
                                                   .arena_room = mode == LS_TRAIN ? t->plan.arena_room : 0,
                                                   .comm = t->comm,
-                                                  .parts = ls_train_carries(&t->plan)});
+                                                  .segmented = ls_train_carries(&t->plan)});
     if (!g)
         return ls_message_status();
     ls_config_build(t->config, g, t->plan.micro_batch, steps, LS_WANT_LOSS);
