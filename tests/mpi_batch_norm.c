@@ -157,7 +157,7 @@ static void test_same_everywhere(void)
 {
     float own[2 * C], first[2 * C], again[2 * C];
     running_after((LsGraphOptions){0}, own);
-    running_after((LsGraphOptions){.remake = true}, again);
+    running_after((LsGraphOptions){.recompute_all = true}, again);
     CU_ASSERT_EQUAL(memcmp(own, again, sizeof own), 0);
     memcpy(first, own, sizeof own);
     ASSERT_OK(comm->broadcast(comm, first, sizeof first, 0));

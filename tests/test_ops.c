@@ -50,7 +50,7 @@ static LsStatus builds(const LsSubject *subject, const LsOp *op)
     double tolerance = op->tolerance > 0 ? op->tolerance : 64;
     for (int isa = 0; isa <= (int)best; isa++) {
         LS_TRY(ls_check_build(subject, LS_FLOAT32, (LsIsa)isa, tolerance, 0));
-        LS_TRY(ls_check_build(subject, LS_BFLOAT16, (LsIsa)isa, tolerance, op->roundings));
+        LS_TRY(ls_check_build(subject, LS_BFLOAT16, (LsIsa)isa, tolerance, op->bf16_ulps));
     }
     return LS_OK;
 }

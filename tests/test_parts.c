@@ -83,7 +83,7 @@ static Sequence sequence_new(Shape shape, LsPrecision precision, bool conv, cons
                                                         .precision = precision,
                                                         .grad_inputs = true,
                                                         .poison = true,
-                                                        .parts = steps[0] < shape.steps});
+                                                        .segmented = steps[0] < shape.steps});
         CU_ASSERT_PTR_NOT_NULL_FATAL(p->g);
         build(p, &shape, conv);
     }
@@ -248,7 +248,7 @@ static bool build_subject(LsGraph *g, const void *self)
 
 static void test_gradient(void)
 {
-    ASSERT_OK(ls_check_gradient(&(LsSubject){build_subject, NULL, "two that carry", .parts = true}, 30));
+    ASSERT_OK(ls_check_gradient(&(LsSubject){build_subject, NULL, "two that carry", .segmented = true}, 30));
 }
 
 /* Dropout draws by the place in the sequence. */
@@ -259,7 +259,7 @@ static void test_dropout(void)
     for (int pass = 0; pass < 2; pass++) {
         int64_t steps = pass ? PART : STEPS, different = 0, dropped = 0;
         LsParams *params = ls_params_new();
-        LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .parts = pass});
+        LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .segmented = pass});
         CU_ASSERT_PTR_NOT_NULL_FATAL(g);
         LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, steps, WIDTH});
         ls_output(g, "loss", ls_dropout(g, x, 0.4));
@@ -287,7 +287,7 @@ static void test_dropout(void)
 static LsStatus plan_parts(bool recurrent, int64_t steps)
 {
     LsParams *params = ls_params_new();
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL, .parts = true});
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL, .segmented = true});
     LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, steps, 6}),
              *w = ls_param(g, "w", ls_init_constant(1), 2, (int64_t[]){6, 4});
     LsTensor *carry = recurrent ? ls_carry(g, "rows", LS_REAL, 3, (int64_t[]){2, 3, 6}) : NULL;

@@ -99,13 +99,13 @@ static int compare(const char *name, bool (*build)(LsGraph *g, const void *self)
     int kept = 0;
     ASSERT_OK(trial_new(&plain, build, self, (LsGraphOptions){.poison = true}));
     run_trial(&plain);
-    ASSERT_OK(trial_new(&other, build, self, (LsGraphOptions){.poison = true, .remake = true}));
+    ASSERT_OK(trial_new(&other, build, self, (LsGraphOptions){.poison = true, .recompute_all = true}));
     run_trial(&other);
     if (!same(&plain, &other))
         fprintf(stderr, "%s: other bits where everything is made again\n", name);
     CU_ASSERT(same(&plain, &other));
     trial_free(&other);
-    ASSERT_OK(trial_new(&other, build, self, (LsGraphOptions){.poison = true, .apart = true}));
+    ASSERT_OK(trial_new(&other, build, self, (LsGraphOptions){.poison = true, .no_fusion = true}));
     run_trial(&other);
     if (!same(&plain, &other))
         fprintf(stderr, "%s: other bits where no op does another's work\n", name);
@@ -114,7 +114,7 @@ static int compare(const char *name, bool (*build)(LsGraph *g, const void *self)
     for (int64_t limit = plain.g->arena_bytes - LS_ALIGN; limit > 0; limit = limit * 7 / 8 - LS_ALIGN) {
         LsStatus status = trial_new(&other, build, self, (LsGraphOptions){.poison = true, .arena_limit = limit});
         if (status == LS_OK) {
-            CU_ASSERT(other.g->arena_bytes <= limit && other.g->remakes > 0);
+            CU_ASSERT(other.g->arena_bytes <= limit && other.g->recomputes > 0);
             run_trial(&other);
             if (!same(&plain, &other))
                 fprintf(stderr, "%s: other bits in %lld of %lld bytes\n", name, (long long)limit,
@@ -194,7 +194,7 @@ static void test_single_pass(void)
         ASSERT_OK(trial_new(&single, build_model, &variants[i], (LsGraphOptions){.poison = true, .single_pass = true}));
         int early = 0;
         for (int k = 0; k < single.g->tensors; k++)
-            early += single.g->tensor_plan[k].lies_in != NULL;
+            early += single.g->tensor_plan[k].aliases_grad_of != NULL;
         CU_ASSERT(early > 0 && single.g->arena_bytes <= plain.g->arena_bytes);
         run_once(&plain);
         run_once(&single);
@@ -218,7 +218,7 @@ static bool build_case(LsGraph *g, const void *self)
     for (int i = 0; i < node->outputs; i++)
         if (node->out[i]->needs_grad && node->out[i]->dtype == LS_REAL)
             ls_output(g, "loss", ls_silu(g, node->out[i]));
-    if (g->kepts == 0)
+    if (g->outputs == 0)
         ls_output(g, "loss", node->out[0]); /* a loss itself is made once */
     return true;
 }

@@ -48,7 +48,8 @@ static LsTensor *layer_of(LsGraph *g, int cell, LsTensor *x, int64_t units, cons
 
 static LsGraph *graph_of(LsParams *params, LsMode mode, bool parts)
 {
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = mode, .grad_inputs = mode == LS_TRAIN, .parts = parts});
+    LsGraph *g =
+        ls_graph_new(params, &(LsGraphOptions){.mode = mode, .grad_inputs = mode == LS_TRAIN, .segmented = parts});
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
     return g;
 }

@@ -147,10 +147,10 @@ static void test_micro_batches(void)
 static void test_recomputed(void)
 {
     Setup plain = setup_new(NULL, (LsGraphOptions){.mode = LS_TRAIN}),
-          again = setup_new(NULL, (LsGraphOptions){.mode = LS_TRAIN, .remake = true});
+          again = setup_new(NULL, (LsGraphOptions){.mode = LS_TRAIN, .recompute_all = true});
     int made_again = 0;
     for (int n = 0; n < again.g->nodes; n++) {
-        made_again += again.g->node_plan[n].again_time >= 0;
+        made_again += again.g->node_plan[n].recompute_time >= 0;
         CU_ASSERT(!again.g->node_plan[n].dropped || again.g->node[n]->op->collective == LS_ALONE);
     }
     CU_ASSERT(made_again >= LAYERS);

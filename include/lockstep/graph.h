@@ -37,18 +37,18 @@ typedef struct LsGraphOptions {
     /* training: only parameters whose names begin so ("generator.") get gradients, and backward computes nothing that
      * only the others would need; NULL: all parameters. The text must live as long as the graph. */
     const char *learns;
-    bool poison; /* debugging: fill everything that must be written with NaN before each node runs */
-    bool remake; /* debugging: drop every result that can be made again, whatever that saves */
-    /* debugging: no op does another's work along with its own (LsOp.joins): the same bits in more time */
-    bool apart;
+    bool poison;        /* debugging: fill everything that must be written with NaN before each node runs */
+    bool recompute_all; /* debugging: drop every result that can be recomputed, whatever that saves */
+    /* debugging: no op does another's work along with its own (LsOp.fuses): the same bits in more time */
+    bool no_fusion;
     const LsComm *comm; /* NULL: ls_comm_self() */
     /* training and evaluation: a run sees a part of each sequence, what comes before and after it is carried
      * (ls_carry) */
-    bool parts;
+    bool segmented;
     /* backward is never told to accumulate: forward may work in the memory of the parameters' gradients */
     bool single_pass;
     /* bytes for activations, their gradients and scratch; 0: as many as it takes. Where more are wanted, planning
-     * drops results after forward and has backward make them again: the same bits in more time */
+     * drops results after forward and has backward recompute them: the same bits in more time */
     int64_t arena_limit;
     int64_t arena_room; /* bytes that the arena has at least: for a graph that shares it (ls_graph_share_arena) */
 } LsGraphOptions;
@@ -80,7 +80,7 @@ LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
 
 /* What a recurrent op takes over from the part of the sequence before its own and hands on to the next: the state it
  * starts from, zero at the sequence's beginning. While decoding this is ls_state. In training and evaluation it is NULL
- * where a run sees whole sequences, and with the option `parts` a tensor with gradient: data and grad belong to the
+ * where a run sees whole sequences, and with the option `segmented` a tensor with gradient: data and grad belong to the
  * state before the first step, end->data and end->grad to that after the last. For use by one op. */
 LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
@@ -113,7 +113,7 @@ LsStatus ls_graph_plan(LsGraph *g) LS_MUST_USE;
 LsStatus ls_graph_plan_dry(LsGraph *g) LS_MUST_USE;
 LsMemory ls_graph_memory(const LsGraph *g);
 
-/* What the plan has backward make again to keep to options.arena_limit. */
+/* What the plan has backward recompute to keep to options.arena_limit. */
 typedef struct LsRecomputed {
     int nodes;
     double share; /* of the time of forward, by the ops' costs */
@@ -189,7 +189,7 @@ LsStatus ls_graph_reorder_states(LsGraph *g, const int32_t *from) LS_MUST_USE;
 
 /* ---- Sequences in parts ----------------------------------------------------------------------------------------
  *
- * A graph built with the option `parts` for T tokens trains on longer sequences exactly, with the activations of T
+ * A graph built with the option `segmented` for T tokens trains on longer sequences exactly, with the activations of T
  * tokens only:
  *
  *     ls_carries_reset(g);
@@ -241,8 +241,8 @@ typedef struct LsProfile {
     const char *name; /* the op's */
     int64_t calls;
     double forward_seconds, backward_seconds;
-    double again_seconds;     /* of forward in backward, to save memory */
-    LsCost forward, backward; /* of all calls together, without what was made again */
+    double recompute_seconds; /* of forward in backward, to save memory */
+    LsCost forward, backward; /* of all calls together, without what was recomputed */
 } LsProfile;
 
 /* Sums of a training step's cost over all nodes; and one row per kind of op (profile must be on), at most `room`.

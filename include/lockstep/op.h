@@ -1,7 +1,7 @@
 /* For those who add an op: one file in src/ops that fills in an LsOp, and one line in ops.def.
  *
  * An op is a constant table entry that nodes point to. Nothing outside the op's file asks which op it is,
- * but that an op may name the one before it whose work it can do as well (joins).
+ * but that an op may name the one before it whose work it can do as well (fuses).
  */
 #ifndef LOCKSTEP_OP_H
 #define LOCKSTEP_OP_H
@@ -25,11 +25,11 @@ struct LsNode {
     int64_t scratch_forward, scratch_backward; /* bytes, set by infer */
     uint32_t want;                             /* bit i: the gradient of in[i] is wanted */
     uint32_t add;                              /* bit i: backward adds to in[i]->grad; else it overwrites */
-    /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.columns): leave them alone */
-    uint32_t own;
+    /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.grad_columns): leave them alone */
+    uint32_t partial_grad;
     uint64_t key; /* of the node's name, for counter-based random numbers */
-    /* during a call: the node whose forward, or backward, it does as well (LsOp.joins); NULL: it does its own alone */
-    const LsNode *before;
+    /* during a call: the node whose forward, or backward, it does as well (LsOp.fuses); NULL: it does its own alone */
+    const LsNode *fused_producer;
 };
 
 /* Whether an op's forward or backward speaks to other ranks. All ranks must then come to it in one order and number of
@@ -62,8 +62,8 @@ struct LsOp {
 
     /* The columns (of the last dimension) of in[i]'s gradient that this op contributes to, false: all.
      * Where the users of a tensor share out its columns, each overwrites its own and leaves the others
-     * alone (node->own); otherwise an op that overwrites zeroes the rest. NULL: all. */
-    bool (*columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
+     * alone (node->partial_grad); otherwise an op that overwrites zeroes the rest. NULL: all. */
+    bool (*grad_columns)(const LsNode *node, int i, int64_t *first, int64_t *count);
 
     uint32_t saves_in, saves_out; /* bits: data of these inputs and outputs that backward reads */
     /* Inputs that must be parameters, and inputs that must be running values; all others must be neither:
@@ -86,13 +86,13 @@ struct LsOp {
      * write that input's gradient over out[0]'s: element i depends on element i only. */
     uint32_t in_place;
 
-    /* early[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the
+    /* grad_alias[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the
      * upstream gradient. Where that memory is free in forward, out[k]->data is in[i]->grad
      * (LsGraphOptions.single_pass) */
-    uint8_t early[LS_MAX_OUT];
+    uint8_t grad_alias[LS_MAX_OUT];
 
     /* Fusion. Name of an op (the producer) whose work this op's calls can do along with their own, in one pass over
-     * memory, where the producer is the node before and makes in[0]; NULL: none. node->before is the
+     * memory, where the producer is the node before and makes in[0]; NULL: none. node->fused_producer is the
      * producer during such a call and NULL during others:
      *
      *     call      it is     node->add bit 0   what is done beside this op's own results
@@ -106,7 +106,7 @@ struct LsOp {
      * producer's gradients lies there; it is called only where all of the producer's gradients would be written, none
      * added to. Of the producer it takes that its backward reads no data and that its gradients have in[0]'s shape;
      * its result may lie in one of its inputs (in_place). */
-    const char *joins;
+    const char *fuses;
 
     /* Builds the case number `which` (0, 1, …) with ls_case_* inputs and one call of the op's builder; false past the
      * last. One list serves the gradient check, the comparison with the reference at every instruction set, and the
@@ -120,7 +120,7 @@ struct LsOp {
     /* Error allowed in bfloat16 beside the rounding of each result and the above, as a multiple of 2^-8 of the result's
      * largest magnitude: for what the op itself rounds on the way (a pre-activation that it keeps, say). 0 where it
      * rounds results only. Say why where it is set. */
-    double roundings;
+    double bf16_ulps;
 };
 
 /* Adds a node of the op called `op` with these inputs; runs its infer. attr: copied, attr_bytes long. Returns the

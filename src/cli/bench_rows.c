@@ -93,11 +93,11 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
         const LsProfile *p = &profile[i];
         add_row(b, p->name, (double)p->calls / steps, side_of(b, p->forward_seconds, p->forward, steps),
                 side_of(b, p->backward_seconds, p->backward, steps));
-        again += p->again_seconds / steps;
+        again += p->recompute_seconds / steps;
     }
     kinds = t->carry_graph ? ls_graph_profile(t->carry_graph, profile, LS_BENCH_ROWS) : 0;
     for (int i = 0; i < kinds; i++)
-        again += profile[i].again_seconds / steps;
+        again += profile[i].recompute_seconds / steps;
     double parameters = (double)t->params->total, moments = t->optimizer->moments;
     double share = 1.0 / ls_buckets_sharing(t->buckets); /* of the optimiser's work */
     add_part(b, "(samples)", own->part[LS_PART_DATA], 0, 0);

@@ -83,7 +83,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     e->graph = ls_graph_new(e->model.params, &(LsGraphOptions){.mode = LS_EVAL,
                                                                .precision = ls_train_precision(config),
                                                                .comm = e->comm,
-                                                               .parts = ls_train_carries(&e->plan)});
+                                                               .segmented = ls_train_carries(&e->plan)});
     if (!e->graph)
         return ls_message_status();
     ls_config_build(config, e->graph, e->evaluation.rows, e->plan.segment, LS_WANT_LOSS);

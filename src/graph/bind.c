@@ -119,7 +119,8 @@ LsStatus ls_graph_bind(LsGraph *g)
         else if (x->role == LS_ROLE_CARRY)
             continue;
         else {
-            x->data = plan->lies_in ? plan->lies_in->grad : g->arena + g->block[plan->data_block].offset;
+            x->data =
+                plan->aliases_grad_of ? plan->aliases_grad_of->grad : g->arena + g->block[plan->data_block].offset;
             x->grad = plan->grad_block >= 0 ? g->arena + g->block[plan->grad_block].offset : NULL;
         }
     }

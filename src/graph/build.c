@@ -57,15 +57,15 @@ void ls_graph_free(LsGraph *g)
         ls_free(g->node[i]->name);
         ls_free(g->node[i]);
     }
-    for (int i = 0; i < g->kepts; i++)
-        ls_free(g->kept[i].name);
+    for (int i = 0; i < g->outputs; i++)
+        ls_free(g->output[i].name);
     ls_free(g->tensor);
     ls_free(g->tensor_plan);
     ls_free(g->node);
     ls_free(g->node_plan);
-    ls_free(g->kept);
+    ls_free(g->output);
     ls_free(g->block);
-    ls_free(g->remake);
+    ls_free(g->recompute);
     ls_free(g->live);
     if (g->owns_arena)
         ls_free(g->arena);
@@ -220,7 +220,7 @@ LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
 {
     if (g->options.mode == LS_DECODE)
         return ls_state(g, name, dtype, rank, dim);
-    if (!g->options.parts)
+    if (!g->options.segmented)
         return NULL;
     char *end = ls_format("%s:end", name);
     LsTensor *x = leaf(g, name, LS_ROLE_CARRY, dtype, rank, dim);
@@ -294,10 +294,10 @@ LsTensor *ls_output(LsGraph *g, const char *name, LsTensor *x)
 {
     if (g->failed)
         return &g->placeholder;
-    if (!ls_grow((void **)&g->kept, &g->kept_room, g->kepts, sizeof *g->kept))
+    if (!ls_grow((void **)&g->output, &g->output_room, g->outputs, sizeof *g->output))
         return fail_build(g, LS_RESOURCE);
-    g->kept[g->kepts] = (LsKept){.name = ls_strdup(name), .tensor = x};
-    if (!g->kept[g->kepts++].name)
+    g->output[g->outputs] = (LsNamedOutput){.name = ls_strdup(name), .tensor = x};
+    if (!g->output[g->outputs++].name)
         return fail_build(g, LS_RESOURCE);
     g->tensor_plan[x->id].kept = true;
     return x;
@@ -305,9 +305,9 @@ LsTensor *ls_output(LsGraph *g, const char *name, LsTensor *x)
 
 LsTensor *ls_graph_find(const LsGraph *g, const char *name)
 {
-    for (int i = 0; i < g->kepts; i++)
-        if (strcmp(g->kept[i].name, name) == 0)
-            return g->kept[i].tensor;
+    for (int i = 0; i < g->outputs; i++)
+        if (strcmp(g->output[i].name, name) == 0)
+            return g->output[i].tensor;
     for (int i = 0; i < g->tensors; i++)
         if (g->tensor[i]->role == LS_ROLE_INPUT && strcmp(g->tensor[i]->name, name) == 0)
             return g->tensor[i];
@@ -389,7 +389,7 @@ LsTensor *ls_node(LsGraph *g, const char *name, int inputs, LsTensor *const *in,
     }
     LsStatus status = check_roles(node);
     if (status == LS_OK)
-        status = ls_check_parts(node);
+        status = ls_check_segmented(node);
     if (status == LS_OK)
         status = op->infer(node);
     if (status != LS_OK || g->failed)

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-LsStatus ls_check_parts(const LsNode *node)
+LsStatus ls_check_segmented(const LsNode *node)
 {
     const LsGraph *g = node->graph;
-    if (!g->options.parts || !node->op->mixes_time || g->options.mode == LS_DECODE)
+    if (!g->options.segmented || !node->op->mixes_time || g->options.mode == LS_DECODE)
         return LS_OK;
     for (int i = 0; i < node->inputs; i++)
         if (node->in[i] && node->in[i]->role == LS_ROLE_CARRY)
@@ -159,7 +159,7 @@ LsStatus ls_graph_forward_carries(LsGraph *g, const LsRun *run)
         double before = plan->forward_seconds;
         LS_TRY(ls_node_forward(g, n, run));
         /* backward asks for a second forward: this one is extra */
-        plan->again_seconds += plan->forward_seconds - before;
+        plan->recompute_seconds += plan->forward_seconds - before;
         plan->forward_seconds = before;
     }
     return LS_OK;

@@ -12,7 +12,7 @@ typedef struct LsSubject {
     bool (*build)(LsGraph *g, const void *self);
     const void *self;
     const char *name; /* for messages */
-    bool parts;       /* its training graphs see a part of each sequence: carries (ls_carry) are checked too */
+    bool segmented;   /* its training graphs see a part of each sequence: carries (ls_carry) are checked too */
 } LsSubject;
 
 /* Case `which` of an op: fills *subject and *self, which must live as long. False past the last case. */
@@ -41,10 +41,10 @@ LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 
 /* Results and gradients of a build (float or bfloat16, at this instruction set) against double, which gets the same
  * inputs, parameters and upstream gradients, rounded to bfloat16 first for that build. Allowed is tolerance * 2^-24 of
- * the largest magnitude of each tensor; in bfloat16 also 2^-8 of the result itself where it is stored so, and roundings
- * * 2^-8 of the largest magnitude (LsOp.roundings says for what). And the same bits with 1, 2 and 3 threads. */
+ * the largest magnitude of each tensor; in bfloat16 also 2^-8 of the result itself where it is stored so, and bf16_ulps
+ * * 2^-8 of the largest magnitude (LsOp.bf16_ulps says for what). And the same bits with 1, 2 and 3 threads. */
 LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance,
-                        double roundings) LS_MUST_USE;
+                        double bf16_ulps) LS_MUST_USE;
 
 /* Graphs made from here on are of this instruction set, until the choice that was forced before (owned by the caller,
  * NULL: none) is given back. */

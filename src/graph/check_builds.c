@@ -177,10 +177,10 @@ cleanup:
     return status;
 }
 
-LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double roundings)
+LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double bf16_ulps)
 {
     bool rounds = precision == LS_BFLOAT16;
-    Allowance a = {.own = rounds ? STORED : 0, .shared = tolerance * 0x1p-24 + (rounds ? roundings * STORED : 0)};
+    Allowance a = {.own = rounds ? STORED : 0, .shared = tolerance * 0x1p-24 + (rounds ? bf16_ulps * STORED : 0)};
     TrialModes modes;
     char *forced = ls_check_force_isa(isa);
     LsStatus status = ls_trial_modes(subject, &modes);

@@ -45,7 +45,7 @@ LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low,
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim)
 {
-    g->options.parts = true;
+    g->options.segmented = true;
     return ls_case_range(g, ls_carry(g, name, dtype, rank, dim), low, high);
 }
 
@@ -175,7 +175,7 @@ static LsStatus build(const LsSubject *subject, TrialOptions options, Trial *t)
                                                                  .reference = options.reference,
                                                                  .grad_inputs = true,
                                                                  .poison = true,
-                                                                 .parts = subject->parts,
+                                                                 .segmented = subject->segmented,
                                                                  .int8_weights = options.mode == LS_DECODE})
                      : NULL;
     return t->g && subject->build(t->g, subject->self) ? LS_OK

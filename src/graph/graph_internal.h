@@ -7,17 +7,17 @@
 #define LS_SCOPE_BYTES 512
 #define LS_SCOPE_DEPTH 16
 
-/* Where a block of the arena lives, and when: forward of node i is time i; times of backward and of what is made again
+/* Where a block of the arena lives, and when: forward of node i is time i; times of backward and of what is recomputed
  * for it follow (see lifetimes.c). */
 typedef struct LsBlock {
     int64_t bytes, offset;
     int first, last;
 } LsBlock;
 
-typedef struct LsKept {
+typedef struct LsNamedOutput {
     char *name;
     LsTensor *tensor;
-} LsKept;
+} LsNamedOutput;
 
 /* What the planner and executor know of a tensor beyond LsTensor. */
 typedef struct LsTensorPlan {
@@ -27,24 +27,24 @@ typedef struct LsTensorPlan {
     bool zero_grad;             /* an active node's result that nobody contributes to: zeroed before its backward */
     bool owns_data, owns_grad;  /* allocated by this graph, outside the arena */
     int data_block, grad_block; /* -1: not in the arena */
-    const LsTensor *lies_in;    /* data lies in this parameter's gradient; NULL: it does not */
-    int again_block;            /* of data, once the producer's forward was made again; -1: it is not */
-    int producer;               /* index of the node that makes it; -1: none */
-    int last, again_last;       /* last time at which data is read, in either block */
-    double low, high;           /* range of values for ls_case_* */
+    const LsTensor *aliases_grad_of; /* data lies in this parameter's gradient; NULL: it does not */
+    int recompute_block;             /* of data, once the producer's forward was recomputed; -1: it is not */
+    int producer;                    /* index of the node that makes it; -1: none */
+    int last, recompute_last;        /* last time at which data is read, in either block */
+    double low, high;                /* range of values for ls_case_* */
 } LsTensorPlan;
 
 typedef struct LsNodePlan {
     bool active;
     uint32_t add_first, add_more; /* node->add for the first micro-batch and for those after */
-    bool joined, joined_back;     /* forward, backward of the node before are part of this node's (LsOp.joins) */
-    int forward_block, backward_block, again_block; /* scratch */
-    /* results are let go of after forward; backward has them made again where it needs them */
+    bool fused, fused_back;       /* forward, backward of the node before are part of this node's (LsOp.fuses) */
+    int forward_block, backward_block, recompute_block; /* scratch */
+    /* results are let go of after forward; backward has them recomputed where it needs them */
     bool dropped;
-    int backward_time, again_time; /* again_time -1: forward is made once */
-    int remakes;                   /* the first so many of g->remake are made again before this node's backward */
-    int64_t ready;                 /* all parameters at or after this offset are final after this node's backward */
-    double forward_seconds, backward_seconds, again_seconds;
+    int backward_time, recompute_time; /* recompute_time -1: forward is made once */
+    int recomputes; /* the first so many of g->recompute are recomputed before this node's backward */
+    int64_t ready;  /* all parameters at or after this offset are final after this node's backward */
+    double forward_seconds, backward_seconds, recompute_seconds;
     int64_t calls;
 } LsNodePlan;
 
@@ -60,8 +60,8 @@ struct LsGraph {
     int nodes, node_room;
     LsNode **node;
     LsNodePlan *node_plan;
-    int kepts, kept_room;
-    LsKept *kept;
+    int outputs, output_room;
+    LsNamedOutput *output;
 
     char scope[LS_SCOPE_BYTES];
     size_t scope_end[LS_SCOPE_DEPTH];
@@ -75,9 +75,9 @@ struct LsGraph {
     LsGraph *states_of;      /* shares this graph's states */
     const LsGraph *arena_of; /* computes in this graph's arena */
     bool planned;
-    int remakes, *remake; /* (nodes) nodes whose forward is made again, in that order */
-    int end_time;         /* one past the last */
-    int64_t *live;        /* (end_time + 1) while planning: bytes */
+    int recomputes, *recompute; /* (nodes) nodes whose forward is recomputed, in that order */
+    int end_time;               /* one past the last */
+    int64_t *live;              /* (end_time + 1) while planning: bytes */
     int blocks, block_room;
     LsBlock *block;
     char *arena;
@@ -102,7 +102,7 @@ int64_t ls_tensor_bytes(const LsGraph *g, const LsTensor *x);
 
 /* ---- Planning (plan.c calls the others) ---- */
 
-/* From every node's `dropped`: what is made again and when, blocks with lifetimes. */
+/* From every node's `dropped`: what is recomputed and when, blocks with lifetimes. */
 LsStatus ls_plan_blocks(LsGraph *g) LS_MUST_USE;
 
 /* Most bytes of blocks that live at one time: no arena can be smaller. */
@@ -111,7 +111,7 @@ int64_t ls_plan_live(LsGraph *g);
 /* Gives the blocks their offsets. */
 LsStatus ls_plan_arena(LsGraph *g) LS_MUST_USE;
 
-/* Chooses what is dropped and made again so that the arena takes at most `limit` bytes, for little time; lays it out.
+/* Chooses what is dropped and recomputed so that the arena takes at most `limit` bytes, for little time; lays it out.
  * LS_RESOURCE with the least that would do where nothing does. */
 LsStatus ls_plan_fit(LsGraph *g, int64_t limit) LS_MUST_USE;
 
@@ -121,11 +121,11 @@ bool ls_plan_can_drop(const LsGraph *g, int n);
 /* Forward, backward of node n are done by the node after it. */
 static inline bool ls_plan_done_by_next(const LsGraph *g, int n)
 {
-    return n + 1 < g->nodes && g->node_plan[n + 1].joined;
+    return n + 1 < g->nodes && g->node_plan[n + 1].fused;
 }
 static inline bool ls_plan_done_by_next_back(const LsGraph *g, int n)
 {
-    return n + 1 < g->nodes && g->node_plan[n + 1].joined_back;
+    return n + 1 < g->nodes && g->node_plan[n + 1].fused_back;
 }
 
 /* Seconds of a node's forward on a typical machine: for comparing nodes. */
@@ -157,15 +157,15 @@ LsStatus ls_graph_bind(LsGraph *g) LS_MUST_USE;
 /* Fills with NaN (bytes 0xff: a NaN in every float format, -1 in integers). */
 void ls_poison(void *data, int64_t bytes);
 
-/* One node's forward: with that of the node before where it is joined, nothing where the next node does it. */
+/* One node's forward: with that of the node before where it is fused, nothing where the next node does it. */
 LsStatus ls_node_forward(LsGraph *g, int n, const LsRun *run) LS_MUST_USE;
 
-/* columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one
+/* grad_columns.c: lets ops that share out the columns of a tensor write their part of its gradient, where one
  * would add to the zeros of another. */
-void ls_plan_columns(LsGraph *g);
+void ls_plan_grad_columns(LsGraph *g);
 
 /* carry.c: refuses ops that cannot work on a part of the time; lays out and gives memory to carries. */
-LsStatus ls_check_parts(const LsNode *node) LS_MUST_USE;
+LsStatus ls_check_segmented(const LsNode *node) LS_MUST_USE;
 int64_t ls_carries_all_bytes(const LsGraph *g);
 LsStatus ls_carries_bind(LsGraph *g) LS_MUST_USE;
 

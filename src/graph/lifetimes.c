@@ -1,9 +1,9 @@
-/* When every value is made, last read and made again: the blocks of the arena and their lifetimes.
+/* When every value is made, last read and recomputed: the blocks of the arena and their lifetimes.
  *
  * Time counts the calls of ops in the order in which they run: forward of node n is time n; then, for n from the last
  * to the first, what backward of n needs again is made (in the order of the nodes, each at most once), and backward of
- * n runs. A value made again lies in a block of its own from then on; the executor turns the tensor's pointer. A node
- * whose work another's call does (LsOp.joins) has that one's times; what is made again is made one by one. */
+ * n runs. A value recomputed lies in a block of its own from then on; the executor turns the tensor's pointer. A node
+ * whose work another's call does (LsOp.fuses) has that one's times; what is recomputed is made one by one. */
 #include "graph/graph_internal.h"
 
 #include <stdlib.h>
@@ -13,15 +13,15 @@ static LsTensorPlan *plan_of(LsGraph *g, const LsTensor *x) { return &g->tensor_
 
 static void forget(LsGraph *g)
 {
-    g->blocks = g->remakes = 0;
+    g->blocks = g->recomputes = 0;
     for (int i = 0; i < g->tensors; i++) {
         LsTensorPlan *plan = &g->tensor_plan[i];
-        plan->data_block = plan->again_block = plan->grad_block = -1;
-        plan->last = plan->again_last = 0;
+        plan->data_block = plan->recompute_block = plan->grad_block = -1;
+        plan->last = plan->recompute_last = 0;
     }
     for (int n = 0; n < g->nodes; n++) {
         LsNodePlan *plan = &g->node_plan[n];
-        plan->forward_block = plan->backward_block = plan->again_block = plan->again_time = -1;
+        plan->forward_block = plan->backward_block = plan->recompute_block = plan->recompute_time = -1;
     }
 }
 
@@ -29,53 +29,53 @@ static int forward_time(const LsGraph *g, int n) { return n + ls_plan_done_by_ne
 
 /* ---- The order of work ---- */
 
-#define WANTED (-2) /* again_time of a node that is in the list, without a time yet */
+#define WANTED (-2) /* recompute_time of a node that is in the list, without a time yet */
 
 static void demand(LsGraph *g, const LsTensor *x)
 {
     int producer = x ? plan_of(g, x)->producer : -1;
-    if (producer < 0 || !g->node_plan[producer].dropped || g->node_plan[producer].again_time != -1)
+    if (producer < 0 || !g->node_plan[producer].dropped || g->node_plan[producer].recompute_time != -1)
         return;
-    g->node_plan[producer].again_time = WANTED;
-    g->remake[g->remakes++] = producer;
+    g->node_plan[producer].recompute_time = WANTED;
+    g->recompute[g->recomputes++] = producer;
 }
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-/* What must be made again before backward of node n goes to the end of g->remake. Nodes are in an order in
+/* What must be recomputed before backward of node n goes to the end of g->recompute. Nodes are in an order in
  * which they can run. */
 static void demand_for(LsGraph *g, int n)
 {
     const LsNode *node = g->node[n];
-    int from = g->remakes;
+    int from = g->recomputes;
     for (int i = 0; i < node->inputs; i++)
         if ((node->op->saves_in >> i) & 1u)
             demand(g, node->in[i]);
     for (int i = 0; i < node->outputs; i++)
         if ((node->op->saves_out >> i) & 1u)
             demand(g, node->out[i]);
-    for (int at = from; at < g->remakes; at++)
-        for (int i = 0; i < g->node[g->remake[at]]->inputs; i++)
-            demand(g, g->node[g->remake[at]]->in[i]);
-    if (g->remakes - from > 1)
-        qsort(g->remake + from, (size_t)(g->remakes - from), sizeof(int), ascending);
+    for (int at = from; at < g->recomputes; at++)
+        for (int i = 0; i < g->node[g->recompute[at]]->inputs; i++)
+            demand(g, g->node[g->recompute[at]]->in[i]);
+    if (g->recomputes - from > 1)
+        qsort(g->recompute + from, (size_t)(g->recomputes - from), sizeof(int), ascending);
 }
 
 static void order_work(LsGraph *g)
 {
     int time = g->nodes;
     for (int n = g->nodes - 1; n >= 0; n--) {
-        int from = g->remakes;
-        if (ls_plan_done_by_next_back(g, n)) { /* reads no data that might have to be made again */
-            g->node_plan[n].remakes = from;
+        int from = g->recomputes;
+        if (ls_plan_done_by_next_back(g, n)) { /* reads no data that might have to be recomputed */
+            g->node_plan[n].recomputes = from;
             g->node_plan[n].backward_time = g->node_plan[n + 1].backward_time;
             continue;
         }
         if (g->node_plan[n].active)
             demand_for(g, n);
-        for (int at = from; at < g->remakes; at++)
-            g->node_plan[g->remake[at]].again_time = time++;
-        g->node_plan[n].remakes = g->remakes;
+        for (int at = from; at < g->recomputes; at++)
+            g->node_plan[g->recompute[at]].recompute_time = time++;
+        g->node_plan[n].recomputes = g->recomputes;
         g->node_plan[n].backward_time = time++;
     }
     g->end_time = time;
@@ -89,8 +89,8 @@ static void read_at(LsGraph *g, const LsTensor *x, int time)
     if (!x)
         return;
     LsTensorPlan *plan = plan_of(g, x);
-    int again = plan->producer >= 0 ? g->node_plan[plan->producer].again_time : -1;
-    int *last = again >= 0 && time >= again ? &plan->again_last : &plan->last;
+    int recompute = plan->producer >= 0 ? g->node_plan[plan->producer].recompute_time : -1;
+    int *last = recompute >= 0 && time >= recompute ? &plan->recompute_last : &plan->last;
     *last = time > *last ? time : *last;
 }
 
@@ -118,8 +118,8 @@ static void find_last_uses(LsGraph *g)
 {
     for (int n = 0; n < g->nodes; n++)
         read_forward(g, n, forward_time(g, n));
-    for (int at = 0; at < g->remakes; at++)
-        read_forward(g, g->remake[at], g->node_plan[g->remake[at]].again_time);
+    for (int at = 0; at < g->recomputes; at++)
+        read_forward(g, g->recompute[at], g->node_plan[g->recompute[at]].recompute_time);
     for (int n = 0; n < g->nodes; n++)
         if (g->node_plan[n].active)
             read_backward(g, n);
@@ -155,10 +155,10 @@ static LsStatus place_scratch(LsGraph *g, int64_t bytes, int time, int *block)
 static int block_at(LsGraph *g, const LsTensor *x, int time, int *last)
 {
     LsTensorPlan *plan = plan_of(g, x);
-    int again = plan->producer >= 0 ? g->node_plan[plan->producer].again_time : -1;
-    bool second = again >= 0 && time >= again;
-    *last = second ? plan->again_last : plan->last;
-    return second ? plan->again_block : plan->data_block;
+    int recompute = plan->producer >= 0 ? g->node_plan[plan->producer].recompute_time : -1;
+    bool second = recompute >= 0 && time >= recompute;
+    *last = second ? plan->recompute_last : plan->last;
+    return second ? plan->recompute_block : plan->data_block;
 }
 
 /* The block of the input whose memory the result of this forward may take over, or -1: nobody reads it later. */
@@ -177,15 +177,16 @@ static int taken_over(LsGraph *g, int n, int time)
     return -1;
 }
 
-/* Blocks for the results of a forward that runs at this time, the first or (again) the second. */
-static LsStatus place_results(LsGraph *g, int n, int time, bool again)
+/* Blocks for the results of a forward that runs at this time, the first or (recomputation) the second. */
+static LsStatus place_results(LsGraph *g, int n, int time, bool recompute)
 {
     LsNode *node = g->node[n];
     int over = taken_over(g, n, time);
     for (int i = 0; i < node->outputs; i++) {
         LsTensorPlan *plan = plan_of(g, node->out[i]);
-        int *block = again ? &plan->again_block : &plan->data_block, last = again ? plan->again_last : plan->last;
-        if (plan->lies_in)
+        int *block = recompute ? &plan->recompute_block : &plan->data_block,
+            last = recompute ? plan->recompute_last : plan->last;
+        if (plan->aliases_grad_of)
             continue;
         *block = i == 0 && over >= 0 ? over : new_block(g, ls_tensor_bytes(g, node->out[i]), time, last);
         if (*block < 0)
@@ -193,7 +194,7 @@ static LsStatus place_results(LsGraph *g, int n, int time, bool again)
         extend(g, *block, last);
     }
     return place_scratch(g, node->scratch_forward, time,
-                         again ? &g->node_plan[n].again_block : &g->node_plan[n].forward_block);
+                         recompute ? &g->node_plan[n].recompute_block : &g->node_plan[n].forward_block);
 }
 
 /* A result's gradient lives from its first contribution to its producer's backward. Where the op allows, the input's
@@ -248,8 +249,8 @@ LsStatus ls_plan_blocks(LsGraph *g)
     find_last_uses(g);
     for (int n = 0; n < g->nodes; n++)
         LS_TRY(place_results(g, n, forward_time(g, n), false));
-    for (int at = 0; at < g->remakes; at++)
-        LS_TRY(place_results(g, g->remake[at], g->node_plan[g->remake[at]].again_time, true));
+    for (int at = 0; at < g->recomputes; at++)
+        LS_TRY(place_results(g, g->recompute[at], g->node_plan[g->recompute[at]].recompute_time, true));
     LS_TRY(place_seeds(g));
     for (int n = g->nodes - 1; n >= 0; n--)
         if (g->node_plan[n].active)

@@ -25,10 +25,10 @@ static LsStatus mark_seeds(LsGraph *g)
     if (g->options.mode != LS_TRAIN)
         return LS_OK;
     bool any = false;
-    for (int i = 0; i < g->kepts; i++)
-        if (strcmp(g->kept[i].name, g->options.loss) == 0 && g->kept[i].tensor->needs_grad) {
-            plan_of(g, g->kept[i].tensor)->seed = true;
-            plan_of(g, g->kept[i].tensor)->active = true;
+    for (int i = 0; i < g->outputs; i++)
+        if (strcmp(g->output[i].name, g->options.loss) == 0 && g->output[i].tensor->needs_grad) {
+            plan_of(g, g->output[i].tensor)->seed = true;
+            plan_of(g, g->output[i].tensor)->active = true;
             any = true;
         }
     const char *learns = g->options.learns;
@@ -107,16 +107,16 @@ static LsStatus mark_ready(LsGraph *g)
 
 /* Ops that do the work of the node before along with their own. Another user of that result would come later in
  * forward, earlier in backward. */
-static void mark_joined(LsGraph *g)
+static void mark_fused(LsGraph *g)
 {
-    for (int n = 1; n < g->nodes && !g->options.reference && !g->options.apart; n++) {
+    for (int n = 1; n < g->nodes && !g->options.reference && !g->options.no_fusion; n++) {
         const LsNode *node = g->node[n], *before = g->node[n - 1];
         LsNodePlan *plan = &g->node_plan[n];
         const LsNodePlan *first = &g->node_plan[n - 1];
         bool reads = before->op->saves_in || before->op->saves_out;
-        plan->joined = node->op->joins && strcmp(node->op->joins, before->op->name) == 0 &&
-                       node->in[0] == before->out[0] && !first->joined;
-        plan->joined_back = plan->joined && plan->active && first->active && first->add_more == 0 && !reads;
+        plan->fused = node->op->fuses && strcmp(node->op->fuses, before->op->name) == 0 &&
+                      node->in[0] == before->out[0] && !first->fused;
+        plan->fused_back = plan->fused && plan->active && first->active && first->add_more == 0 && !reads;
     }
 }
 
@@ -163,30 +163,30 @@ static void count_memory(LsGraph *g)
 }
 
 /* Results that are a parameter's gradient but for a factor lie in it, where this node's contribution is the first. */
-static void mark_early(LsGraph *g)
+static void mark_grad_aliases(LsGraph *g)
 {
     for (int n = 0; n < g->nodes && g->options.single_pass; n++)
         for (int k = 0; k < g->node[n]->outputs; k++) {
             const LsNode *node = g->node[n];
-            int i = (int)node->op->early[k] - 1;
+            int i = (int)node->op->grad_alias[k] - 1;
             bool first = i >= 0 && node->in[i] && ((node->want & ~g->node_plan[n].add_first) >> i & 1u);
             if (first && g->node_plan[n].active && node->in[i]->role == LS_ROLE_PARAM &&
                 node->out[k]->dtype == LS_ACC && node->out[k]->count == node->in[i]->count)
-                plan_of(g, node->out[k])->lies_in = node->in[i];
+                plan_of(g, node->out[k])->aliases_grad_of = node->in[i];
         }
 }
 
 /* What the files that follow need of every node. */
 static LsStatus make_room(LsGraph *g)
 {
-    g->remake = ls_alloc_array(g->nodes + 1, sizeof *g->remake);
+    g->recompute = ls_alloc_array(g->nodes + 1, sizeof *g->recompute);
     g->live = ls_alloc_array(3 * (int64_t)g->nodes + 4, sizeof *g->live);
     for (int i = 0; i < g->tensors; i++)
         g->tensor_plan[i].producer = -1;
     for (int n = 0; n < g->nodes; n++)
         for (int i = 0; i < g->node[n]->outputs; i++)
             plan_of(g, g->node[n]->out[i])->producer = n;
-    return g->remake && g->live ? LS_OK : LS_RESOURCE;
+    return g->recompute && g->live ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus plan_layout(LsGraph *g)
@@ -206,11 +206,11 @@ static LsStatus plan_layout(LsGraph *g)
     if (!touched)
         return LS_RESOURCE;
     mark_adds(g, touched);
-    ls_plan_columns(g);
+    ls_plan_grad_columns(g);
     ls_free(touched);
-    mark_early(g);
-    mark_joined(g);
-    for (int n = 0; n < g->nodes && g->options.remake; n++)
+    mark_grad_aliases(g);
+    mark_fused(g);
+    for (int n = 0; n < g->nodes && g->options.recompute_all; n++)
         g->node_plan[n].dropped = ls_plan_can_drop(g, n);
     LS_TRY(ls_plan_blocks(g));
     LS_TRY(ls_plan_arena(g));

@@ -1,12 +1,12 @@
-/* What is let go of after forward and made again in backward, so that the arena keeps to a limit.
+/* What is let go of after forward and recomputed in backward, so that the arena keeps to a limit.
  *
- * A node that is dropped is made again at most once, just before the first backward that needs it, along with
- * whatever dropped nodes it needs itself. Two choices span the candidates. Cheap nodes go before dear ones: those
+ * A node that is dropped is recomputed at most once, just before the first backward that needs it, along with
+ * whatever dropped nodes it needs itself. Two choices span the candidates. Cheap nodes go before costly ones: those
  * whose forward costs at most so many seconds for each byte of their results. And forward is cut into segments,
- * whose borders stay: without borders a chain made again would be there as a whole at one time, with one for every
+ * whose borders stay: without borders a chain recomputed would be there as a whole at one time, with one for every
  * node nothing would be dropped; the square root of the nodes lies between (Chen, Xu, Zhang, Guestrin 2016,
- * "Training deep nets with sublinear memory cost"). Every pair of the two is judged by the bytes that then live at
- * the fullest time. The cheapest pair that fits is refined: node by node, from the dearest for its bytes, what need
+ * "Training deep nets with sublinear memory cost"). Every pair of the two is evaluated by the bytes that then live at
+ * the fullest time. The cheapest pair that fits is refined: node by node, from the costliest for its bytes, what need
  * not be dropped is kept. */
 #include "graph/graph_internal.h"
 
@@ -34,17 +34,17 @@ typedef struct Candidate {
 
 typedef struct Search {
     LsGraph *g;
-    bool *can;            /* (nodes) may be dropped */
-    bool *best;           /* (nodes) the cheapest set that fits */
-    bool *base;           /* (nodes) while refining */
-    bool *borders;        /* (nodes) cross a border, while marking */
-    double *seconds;      /* (nodes) of forward */
-    double *dear;         /* (nodes) seconds for each byte of results */
-    int64_t *bytes;       /* (nodes) of results */
-    int64_t *crossing;    /* (nodes + 1) bytes of results of nodes before i that nodes from i on read in forward */
-    int *last;            /* (nodes) that reads a result in forward */
-    int *order;           /* (nodes) dearest first */
-    Candidate *candidate; /* (MOST_THRESHOLDS MOST_SEGMENTS) */
+    bool *can;                /* (nodes) may be dropped */
+    bool *best;               /* (nodes) the cheapest set that fits */
+    bool *base;               /* (nodes) while refining */
+    bool *borders;            /* (nodes) cross a border, while marking */
+    double *seconds;          /* (nodes) of forward */
+    double *seconds_per_byte; /* (nodes) seconds for each byte of results */
+    int64_t *bytes;           /* (nodes) of results */
+    int64_t *crossing;        /* (nodes + 1) bytes of results of nodes before i that nodes from i on read in forward */
+    int *last;                /* (nodes) that reads a result in forward */
+    int *order;               /* (nodes) costliest first */
+    Candidate *candidate;     /* (MOST_THRESHOLDS MOST_SEGMENTS) */
     int candidates;
     double threshold[MOST_THRESHOLDS];
     int thresholds;
@@ -76,17 +76,17 @@ bool ls_plan_can_drop(const LsGraph *g, int n)
     if (collective == LS_COLLECTIVE)
         return false;
     for (int i = 0; i < node->outputs; i++)
-        if (g->tensor_plan[node->out[i]->id].kept || g->tensor_plan[node->out[i]->id].lies_in)
+        if (g->tensor_plan[node->out[i]->id].kept || g->tensor_plan[node->out[i]->id].aliases_grad_of)
             return false;
     return node->outputs > 0;
 }
 
-static int dearest_first(const void *a, const void *b, void *self)
+static int costliest_first(const void *a, const void *b, void *self)
 {
     const Search *s = self;
     int i = *(const int *)a, j = *(const int *)b;
-    if (s->dear[i] != s->dear[j])
-        return s->dear[i] > s->dear[j] ? -1 : 1;
+    if (s->seconds_per_byte[i] != s->seconds_per_byte[j])
+        return s->seconds_per_byte[i] > s->seconds_per_byte[j] ? -1 : 1;
     return j - i; /* late nodes first: they are needed again soon after forward */
 }
 
@@ -114,7 +114,8 @@ static void find_thresholds(Search *s)
 {
     int count = s->g->nodes;
     for (int i = 0; i < MOST_THRESHOLDS; i++) {
-        double value = s->dear[s->order[(int64_t)(count - 1) * (MOST_THRESHOLDS - 1 - i) / (MOST_THRESHOLDS - 1)]];
+        double value =
+            s->seconds_per_byte[s->order[(int64_t)(count - 1) * (MOST_THRESHOLDS - 1 - i) / (MOST_THRESHOLDS - 1)]];
         if (s->thresholds == 0 || value > s->threshold[s->thresholds - 1])
             s->threshold[s->thresholds++] = value;
     }
@@ -129,24 +130,24 @@ static LsStatus prepare(Search *s)
     s->base = ls_alloc_array(count, sizeof *s->base);
     s->borders = ls_alloc_array(count, sizeof *s->borders);
     s->seconds = ls_alloc_array(count, sizeof *s->seconds);
-    s->dear = ls_alloc_array(count, sizeof *s->dear);
+    s->seconds_per_byte = ls_alloc_array(count, sizeof *s->seconds_per_byte);
     s->bytes = ls_alloc_array(count, sizeof *s->bytes);
     s->crossing = ls_alloc_array(count + 1, sizeof *s->crossing);
     s->last = ls_alloc_array(count, sizeof *s->last);
     s->order = ls_alloc_array(count, sizeof *s->order);
     s->candidate = ls_alloc_array(MOST_THRESHOLDS * MOST_SEGMENTS, sizeof *s->candidate);
-    if (!s->can || !s->best || !s->base || !s->borders || !s->seconds || !s->dear || !s->bytes || !s->crossing ||
-        !s->last || !s->order || !s->candidate)
+    if (!s->can || !s->best || !s->base || !s->borders || !s->seconds || !s->seconds_per_byte || !s->bytes ||
+        !s->crossing || !s->last || !s->order || !s->candidate)
         return LS_RESOURCE;
     for (int n = 0; n < g->nodes; n++) {
         s->can[n] = ls_plan_can_drop(g, n);
         s->seconds[n] = ls_plan_seconds(g->node[n]);
         for (int i = 0; i < g->node[n]->outputs; i++)
             s->bytes[n] += ls_tensor_bytes(g, g->node[n]->out[i]);
-        s->dear[n] = s->seconds[n] / (double)(s->bytes[n] + 1);
+        s->seconds_per_byte[n] = s->seconds[n] / (double)(s->bytes[n] + 1);
         s->order[n] = n;
     }
-    qsort_r(s->order, (size_t)g->nodes, sizeof *s->order, dearest_first, s);
+    qsort_r(s->order, (size_t)g->nodes, sizeof *s->order, costliest_first, s);
     find_thresholds(s);
     find_crossing(s);
     return LS_OK;
@@ -159,7 +160,7 @@ static void release(Search *s)
     ls_free(s->base);
     ls_free(s->borders);
     ls_free(s->seconds);
-    ls_free(s->dear);
+    ls_free(s->seconds_per_byte);
     ls_free(s->bytes);
     ls_free(s->crossing);
     ls_free(s->last);
@@ -167,17 +168,17 @@ static void release(Search *s)
     ls_free(s->candidate);
 }
 
-/* ---- Judging ---- */
+/* ---- Evaluation ---- */
 
 /* Bytes and seconds of the drops that stand in the nodes' plans. */
-static LsStatus judge(Search *s, int64_t *live, double *seconds)
+static LsStatus evaluate(Search *s, int64_t *live, double *seconds)
 {
     LsGraph *g = s->g;
     LS_TRY(ls_plan_blocks(g));
     *live = ls_plan_live(g);
     *seconds = 0;
-    for (int at = 0; at < g->remakes; at++)
-        *seconds += s->seconds[g->remake[at]];
+    for (int at = 0; at < g->recomputes; at++)
+        *seconds += s->seconds[g->recompute[at]];
     s->least = *live < s->least ? *live : s->least;
     s->work += g->nodes;
     return LS_OK;
@@ -190,7 +191,7 @@ static void mark(Search *s, int threshold, int segments)
     LsGraph *g = s->g;
     double all = 0, sum = 0;
     for (int n = 0; n < g->nodes; n++) {
-        g->node_plan[n].dropped = s->can[n] && s->dear[n] <= s->threshold[threshold];
+        g->node_plan[n].dropped = s->can[n] && s->seconds_per_byte[n] <= s->threshold[threshold];
         all += g->node_plan[n].dropped ? (double)s->bytes[n] : 0;
     }
     double share = all / segments;
@@ -212,13 +213,13 @@ static void mark(Search *s, int threshold, int segments)
     }
 }
 
-static void take(Search *s, bool *to)
+static void save_choice(Search *s, bool *to)
 {
     for (int n = 0; n < s->g->nodes; n++)
         to[n] = s->g->node_plan[n].dropped;
 }
 
-static void give(Search *s, const bool *from)
+static void restore_choice(Search *s, const bool *from)
 {
     for (int n = 0; n < s->g->nodes; n++)
         s->g->node_plan[n].dropped = from[n];
@@ -226,13 +227,13 @@ static void give(Search *s, const bool *from)
 
 /* ---- The search ---- */
 
-/* Keeps what need not be dropped, from the dearest: runs of nodes that grow while all of a run can be kept and shrink
+/* Keeps what need not be dropped, from the costliest: runs of nodes that grow while all of a run can be kept and shrink
  * where not. */
 static LsStatus refine(Search *s, int64_t target, double *seconds)
 {
     LsGraph *g = s->g;
     int64_t live;
-    take(s, s->base);
+    save_choice(s, s->base);
     for (int at = 0, run = 1; at < g->nodes && s->work < WORK;) {
         int end = at + run < g->nodes ? at + run : g->nodes, changed = 0;
         for (int i = at; i < end; i++) {
@@ -240,7 +241,7 @@ static LsStatus refine(Search *s, int64_t target, double *seconds)
             g->node_plan[s->order[i]].dropped = false;
         }
         if (changed)
-            LS_TRY(judge(s, &live, seconds));
+            LS_TRY(evaluate(s, &live, seconds));
         if (!changed || live <= target) {
             for (int i = at; i < end; i++)
                 s->base[s->order[i]] = false;
@@ -248,12 +249,12 @@ static LsStatus refine(Search *s, int64_t target, double *seconds)
             run *= 2;
             continue;
         }
-        give(s, s->base);
+        restore_choice(s, s->base);
         at += run == 1;
         run = run > 1 ? run / 2 : 1;
     }
-    give(s, s->base);
-    return judge(s, &live, seconds);
+    restore_choice(s, s->base);
+    return evaluate(s, &live, seconds);
 }
 
 static LsStatus try_all(Search *s)
@@ -263,7 +264,7 @@ static LsStatus try_all(Search *s)
             Candidate *c = &s->candidate[s->candidates++];
             *c = (Candidate){.threshold = threshold, .segments = segments};
             mark(s, threshold, segments);
-            LS_TRY(judge(s, &c->live, &c->seconds));
+            LS_TRY(evaluate(s, &c->live, &c->seconds));
         }
     s->work = 0;
     return LS_OK;
@@ -294,7 +295,7 @@ static LsStatus choose(Search *s, int64_t target, bool *found)
         if (refined++ > 0 && seconds >= best)
             continue;
         best = seconds;
-        take(s, s->best);
+        save_choice(s, s->best);
     }
     *found = refined > 0;
     return LS_OK;
@@ -321,7 +322,7 @@ static LsStatus fit(Search *s, int64_t limit)
         LS_TRY(choose(s, target, &found));
         if (!found)
             break;
-        give(s, s->best);
+        restore_choice(s, s->best);
         LS_TRY(ls_plan_blocks(g));
         LS_TRY(ls_plan_arena(g));
         if (g->arena_bytes <= limit)
@@ -329,7 +330,7 @@ static LsStatus fit(Search *s, int64_t limit)
         target = lower_target(target, s->least, g->arena_bytes - limit, TARGETS - 1 - i);
     }
     return ls_fail(LS_RESOURCE,
-                   "activations and scratch take %.1f MiB at least, with all made again in backward that can be; %.1f "
+                   "activations and scratch take %.1f MiB at least, with all recomputed in backward that can be; %.1f "
                    "MiB are left for them",
                    (double)s->least / 1048576, (double)limit / 1048576);
 }
@@ -349,10 +350,10 @@ LsStatus ls_plan_fit(LsGraph *g, int64_t limit)
 
 LsRecomputed ls_graph_recomputed(const LsGraph *g)
 {
-    double all = 0, again = 0;
+    double all = 0, recompute = 0;
     for (int n = 0; n < g->nodes; n++)
         all += ls_plan_seconds(g->node[n]);
-    for (int at = 0; at < g->remakes; at++)
-        again += ls_plan_seconds(g->node[g->remake[at]]);
-    return (LsRecomputed){.nodes = g->remakes, .share = all > 0 ? again / all : 0};
+    for (int at = 0; at < g->recomputes; at++)
+        recompute += ls_plan_seconds(g->node[g->recompute[at]]);
+    return (LsRecomputed){.nodes = g->recomputes, .share = all > 0 ? recompute / all : 0};
 }

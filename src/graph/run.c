@@ -42,52 +42,52 @@ static void poison_backward(const LsGraph *g, const LsNode *node)
         bool same = false; /* the first mention of a tensor used twice is the one that writes */
         for (int j = 0; j < i; j++)
             same |= node->in[j] == node->in[i];
-        bool writes = !same && ((node->want >> i) & 1u) && !(((node->add | node->own) >> i) & 1u);
+        bool writes = !same && ((node->want >> i) & 1u) && !(((node->add | node->partial_grad) >> i) & 1u);
         for (int k = 0; k < node->outputs; k++)
-            writes = writes && node->in[i]->grad != node->out[k]->data; /* LsOp.early */
+            writes = writes && node->in[i]->grad != node->out[k]->data; /* LsOp.grad_alias */
         if (writes && node->in[i]->grad != node->out[0]->grad)
             ls_poison(node->in[i]->grad, ls_grad_bytes(g, node->in[i]));
     }
 }
 
-/* Where a node's results lie that are made twice: in their first blocks, or (again) in their second. */
-static void turn_results(LsGraph *g, int n, bool again)
+/* Where a node's results lie that are made twice: in their first blocks, or (recomputation) in their second. */
+static void turn_results(LsGraph *g, int n, bool recompute)
 {
     const LsNode *node = g->node[n];
     for (int i = 0; i < node->outputs; i++) {
         const LsTensorPlan *plan = &g->tensor_plan[node->out[i]->id];
-        node->out[i]->data = block_data(g, again ? plan->again_block : plan->data_block);
+        node->out[i]->data = block_data(g, recompute ? plan->recompute_block : plan->data_block);
     }
 }
 
-static void prepare_forward(LsGraph *g, int n, bool again)
+static void prepare_forward(LsGraph *g, int n, bool recompute)
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
-    node->scratch = block_data(g, again ? plan->again_block : plan->forward_block);
-    if (plan->again_time >= 0)
-        turn_results(g, n, again);
+    node->scratch = block_data(g, recompute ? plan->recompute_block : plan->forward_block);
+    if (plan->recompute_time >= 0)
+        turn_results(g, n, recompute);
     if (g->options.poison)
         poison_forward(g, node);
 }
 
-/* again: in backward, for what was let go of. */
-static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool again)
+/* recompute: in backward, for what was let go of. */
+static LsStatus run_forward(LsGraph *g, int n, const LsRun *run, bool recompute)
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
-    node->before = plan->joined && !again ? g->node[n - 1] : NULL;
-    if (node->before)
-        prepare_forward(g, n - 1, again);
-    prepare_forward(g, n, again);
+    node->fused_producer = plan->fused && !recompute ? g->node[n - 1] : NULL;
+    if (node->fused_producer)
+        prepare_forward(g, n - 1, recompute);
+    prepare_forward(g, n, recompute);
     bool timed = g->options.profile || ls_trace_on();
     double start = timed ? ls_seconds() : 0;
     bool plain = g->options.reference && node->op->reference;
     LsStatus status = plain ? node->op->reference(node, run) : node->op->forward(node, run);
     if (timed) {
         double end = ls_seconds();
-        *(again ? &plan->again_seconds : &plan->forward_seconds) += end - start;
-        ls_trace_event(LS_TRACE_STEP, again ? "again" : "forward", node->name, start, end);
+        *(recompute ? &plan->recompute_seconds : &plan->forward_seconds) += end - start;
+        ls_trace_event(LS_TRACE_STEP, recompute ? "again" : "forward", node->name, start, end);
     }
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", node->name);
 }
@@ -124,9 +124,9 @@ static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulat
 {
     LsNode *node = g->node[n];
     LsNodePlan *plan = &g->node_plan[n];
-    node->before = plan->joined_back ? g->node[n - 1] : NULL;
+    node->fused_producer = plan->fused_back ? g->node[n - 1] : NULL;
     prepare_backward(g, n, accumulate);
-    if (node->before)
+    if (node->fused_producer)
         prepare_backward(g, n - 1, accumulate);
     bool timed = g->options.profile || ls_trace_on();
     double start = timed ? ls_seconds() : 0;
@@ -141,24 +141,24 @@ static LsStatus run_backward(LsGraph *g, int n, const LsRun *run, bool accumulat
 
 LsStatus ls_graph_backward_seeded(LsGraph *g, const LsRun *run, bool accumulate, const LsHooks *hooks)
 {
-    int64_t told = g->params->total;
-    int remade = 0;
+    int64_t ready_from = g->params->total;
+    int recomputed = 0;
     for (int n = g->nodes - 1; n >= 0; n--) {
-        for (; remade < g->node_plan[n].remakes; remade++) {
-            LS_TRY(run_forward(g, g->remake[remade], run, true));
+        for (; recomputed < g->node_plan[n].recomputes; recomputed++) {
+            LS_TRY(run_forward(g, g->recompute[recomputed], run, true));
             if (hooks && hooks->poll)
                 LS_TRY(hooks->poll(hooks->self));
         }
         if (g->node_plan[n].active && !ls_plan_done_by_next_back(g, n))
             LS_TRY(run_backward(g, n, run, accumulate));
-        if (hooks && hooks->ready && g->node_plan[n].ready < told) {
-            told = g->node_plan[n].ready;
-            LS_TRY(hooks->ready(hooks->self, told));
+        if (hooks && hooks->ready && g->node_plan[n].ready < ready_from) {
+            ready_from = g->node_plan[n].ready;
+            LS_TRY(hooks->ready(hooks->self, ready_from));
         }
         if (hooks && hooks->poll)
             LS_TRY(hooks->poll(hooks->self));
     }
-    if (hooks && hooks->ready && told > 0)
+    if (hooks && hooks->ready && ready_from > 0)
         LS_TRY(hooks->ready(hooks->self, 0)); /* parameters that no node uses */
     return LS_OK;
 }
@@ -204,10 +204,10 @@ LsStatus ls_graph_backward(LsGraph *g, const LsRun *run, double scale, bool accu
 
 LsTensor *ls_graph_output(const LsGraph *g, int i, const char **name)
 {
-    if (i < 0 || i >= g->kepts)
+    if (i < 0 || i >= g->outputs)
         return NULL;
-    *name = g->kept[i].name;
-    return g->kept[i].tensor;
+    *name = g->output[i].name;
+    return g->output[i].tensor;
 }
 
 void ls_tensor_get_part(const LsGraph *g, const LsTensor *x, int64_t first, int64_t count, float *to)
@@ -298,14 +298,14 @@ static void cost_of(const LsGraph *g, int n, LsCost *forward, LsCost *backward)
         *forward = (LsCost){0};
     if (ls_plan_done_by_next_back(g, n))
         *backward = (LsCost){0};
-    if (!g->node_plan[n].joined)
+    if (!g->node_plan[n].fused)
         return;
     double spared = (double)ls_tensor_bytes(g, g->node[n]->in[0]);
     cost_alone(g, n - 1, &first, &first_back);
     first.bytes -= spared;
     add_cost(forward, first, 1);
     first_back.bytes -= spared;
-    if (g->node_plan[n].joined_back)
+    if (g->node_plan[n].fused_back)
         add_cost(backward, first_back, 1);
 }
 
@@ -323,11 +323,11 @@ LsCost ls_graph_cost(const LsGraph *g)
 int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
 {
     int count = 0;
-    double again = 0; /* of a node that the next one does, but for being made again */
+    double recompute = 0; /* of a node that the next one does, but for being recomputed */
     for (int n = 0; n < g->nodes; n++) {
         const LsNodePlan *plan = &g->node_plan[n];
         int at = 0;
-        again += plan->again_seconds;
+        recompute += plan->recompute_seconds;
         if (ls_plan_done_by_next(g, n) && (ls_plan_done_by_next_back(g, n) || !plan->active))
             continue;
         while (at < count && strcmp(rows[at].name, g->node[n]->op->name) != 0)
@@ -343,8 +343,8 @@ int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
         row->calls += plan->calls;
         row->forward_seconds += plan->forward_seconds;
         row->backward_seconds += plan->backward_seconds;
-        row->again_seconds += again;
-        again = 0;
+        row->recompute_seconds += recompute;
+        recompute = 0;
         add_cost(&row->forward, forward, calls);
         add_cost(&row->backward, backward, calls);
     }
@@ -355,7 +355,7 @@ void ls_graph_profile_reset(LsGraph *g)
 {
     for (int n = 0; n < g->nodes; n++) {
         g->node_plan[n].calls = 0;
-        g->node_plan[n].forward_seconds = g->node_plan[n].backward_seconds = g->node_plan[n].again_seconds = 0;
+        g->node_plan[n].forward_seconds = g->node_plan[n].backward_seconds = g->node_plan[n].recompute_seconds = 0;
     }
 }
 

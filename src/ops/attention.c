@@ -410,5 +410,5 @@ LS_OP(attention) = {
     .cases = cases,
     /* delta_t = do_t . o_t takes o as it was stored, and weights and slopes are rounded for the products after them:
      * two errors of at most 2^-8 in every term of the gradients. Those of random sign grow no faster than the sums. */
-    .roundings = 2,
+    .bf16_ulps = 2,
 };

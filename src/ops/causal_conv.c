@@ -21,7 +21,7 @@ static ConvShape shape_of(const LsNode *node)
     ConvShape s = {.streams = x->dim[0], .steps = x->dim[1], .columns = x->dim[2]};
     s.channels = w->dim[0];
     s.taps = w->dim[1];
-    s.clear = ls_owns(node, 0) ? 0 : s.columns - s.channels;
+    s.clear = ls_partial_grad(node, 0) ? 0 : s.columns - s.channels;
     s.padded = (s.channels + 15) / 16 * 16; /* 16: a multiple of LS_LANES in every build */
     int64_t cuts = LS_REDUCE_CHUNKS / s.streams, most = (s.steps + LEAST_ROWS - 1) / LEAST_ROWS;
     cuts = cuts > most ? most : cuts;
@@ -340,7 +340,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-static bool columns(const LsNode *node, int i, int64_t *first, int64_t *count)
+static bool grad_columns(const LsNode *node, int i, int64_t *first, int64_t *count)
 {
     *first = 0;
     *count = node->in[1]->dim[0];
@@ -406,11 +406,11 @@ LS_OP(causal_conv) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .columns = columns,
+    .grad_columns = grad_columns,
     .saves_in = 7,
     .param_in = 6,
     .mixes_time = true,
     .collective = LS_COLLECTIVE_WITH_CARRY,
     .cases = cases,
-    .roundings = 1, /* with a carry the gradient of the last rows is stored, then added to */
+    .bf16_ulps = 1, /* with a carry the gradient of the last rows is stored, then added to */
 };

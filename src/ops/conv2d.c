@@ -193,5 +193,5 @@ LS_OP(conv2d) = {
     .saves_out = 2,
     .param_in = 6,
     .cases = cases,
-    .roundings = 2, /* as in linear: an h that was rounded, act'(h) and g */
+    .bf16_ulps = 2, /* as in linear: an h that was rounded, act'(h) and g */
 };

@@ -164,5 +164,5 @@ LS_OP(conv2d_transposed) = {
     .saves_in = 3,
     .param_in = 6,
     .cases = cases,
-    .roundings = 1, /* whole pictures: the product is rounded before the bias is added */
+    .bf16_ulps = 1, /* whole pictures: the product is rounded before the bias is added */
 };

@@ -354,8 +354,8 @@ LS_OP(head_cross_entropy) = {
     .reference = reference,
     .cost = cost,
     .saves_out = 6,
-    .early = {[2] = 2},
+    .grad_alias = {[2] = 2},
     .param_in = 2,
     .cases = cases,
-    .roundings = 1, /* g is rounded for the two products of the gradients */
+    .bf16_ulps = 1, /* g is rounded for the two products of the gradients */
 };

@@ -83,6 +83,6 @@ LS_OP(layer_norm) = {
     .saves_in = 3,
     .saves_out = 6,
     .param_in = 6,
-    .joins = "add",
+    .fuses = "add",
     .cases = cases,
 };

@@ -155,5 +155,5 @@ LS_OP(linear) = {
     /* In bfloat16 act'(h) is made of an h that was rounded, and is rounded, as is g: an element of g is off by
      * (|act''(h) h| + 2 |act'(h)|) 2^-9 dy, of which the brackets stay below 3; in sums over them errors of random sign
      * grow no faster than the sums. */
-    .roundings = 2,
+    .bf16_ulps = 2,
 };

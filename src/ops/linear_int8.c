@@ -90,5 +90,5 @@ LS_OP(linear_int8) = {
     .param_in = 6,
     .cases = cases,
     /* Many rows of x meet weights widened to bfloat16, off by 2^-8 of themselves, and an activation stored again. */
-    .roundings = 2,
+    .bf16_ulps = 2,
 };

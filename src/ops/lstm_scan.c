@@ -86,5 +86,5 @@ LS_OP(lstm_scan) = {
     .mixes_time = true,
     .collective = LS_COLLECTIVE_WITH_CARRY,
     .cases = cases,
-    .roundings = 3, /* of h in products, of what backward reads of gates and states, of the gates' gradients */
+    .bf16_ulps = 3, /* of h in products, of what backward reads of gates and states, of the gates' gradients */
 };

@@ -1,5 +1,5 @@
 /* What layer_norm.c and rms_norm.c share: rows of x: (R, C) brought to unit size, forward and backward; also of x =
- * a + b, the residual connection, which a norm makes along the way where it follows it (LsOp.joins).
+ * a + b, the residual connection, which a norm makes along the way where it follows it (LsOp.fuses).
  *
  *     h = (x - mean) rstd       y = h scale + bias
  *
@@ -95,10 +95,11 @@ LS_INLINE void ls_norm_statistics(bool centered, const real *x, int64_t columns,
 }
 
 /* The whole forward of node: x, scale, bias (or none) -> y, mean where `centered`, rstd; and x = a + b before it where
- * the node before is joined. */
+ * the node before is fused. */
 LS_INLINE LsStatus ls_norm_forward(const LsNode *node, bool centered)
 {
-    const real *a = node->before ? node->before->in[0]->data : NULL, *b = a ? node->before->in[1]->data : NULL;
+    const real *a = node->fused_producer ? node->fused_producer->in[0]->data : NULL,
+               *b = a ? node->fused_producer->in[1]->data : NULL;
     real *x = node->in[0]->data, *y = node->out[0]->data; /* (R, C) */
     /* (C) */
     const acc *scale = node->in[1]->data, *bias = node->inputs > 2 && node->in[2] ? node->in[2]->data : NULL;
@@ -221,10 +222,10 @@ LS_INLINE void ls_norm_back_rows(const NormBack *b)
     }
 }
 
-/* The whole backward of node. Where the sum before it is joined, the gradient goes to both summands. */
+/* The whole backward of node. Where the sum before it is fused, the gradient goes to both summands. */
 LS_INLINE LsStatus ls_norm_backward(const LsNode *node, bool centered)
 {
-    const LsNode *sum = node->before, *taker = sum ? sum : node; /* whose in[0] gets the gradient of x */
+    const LsNode *sum = node->fused_producer, *taker = sum ? sum : node; /* whose in[0] gets the gradient of x */
     const LsTensor *x = node->in[0], *bias = node->inputs > 2 ? node->in[2] : NULL;
     int64_t columns = node->in[1]->count;
     ls_norm_back_rows(&(NormBack){.x = x->data,

@@ -54,6 +54,6 @@
 static inline bool ls_wants(const LsNode *node, int i) { return (node->want >> i) & 1u; }
 static inline bool ls_adds(const LsNode *node, int i) { return (node->add >> i) & 1u; }
 /* Only its own columns of it are this node's to write? */
-static inline bool ls_owns(const LsNode *node, int i) { return (node->own >> i) & 1u; }
+static inline bool ls_partial_grad(const LsNode *node, int i) { return (node->partial_grad >> i) & 1u; }
 
 #endif

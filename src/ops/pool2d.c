@@ -242,5 +242,5 @@ LS_OP(pool2d) = {
     .cost = cost,
     .saves_out = 2,
     .cases = cases,
-    .roundings = 4, /* sums of the gradients of windows that overlap are rounded one by one */
+    .bf16_ulps = 4, /* sums of the gradients of windows that overlap are rounded one by one */
 };

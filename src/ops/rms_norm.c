@@ -70,6 +70,6 @@ LS_OP(rms_norm) = {
     .saves_in = 3,
     .saves_out = 2,
     .param_in = 2,
-    .joins = "add",
+    .fuses = "add",
     .cases = cases,
 };

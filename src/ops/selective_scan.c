@@ -322,7 +322,7 @@ static void finish_parameters(const LsNode *node, const Cut *c, const Scratch *s
 static void clear_packed(const LsNode *node, const Cut *c)
 {
     const LsTensor *gate = node->in[GATE];
-    if (!ls_wants(node, GATE) || ls_adds(node, GATE) || ls_owns(node, GATE) || gate->dim[2] == c->channels)
+    if (!ls_wants(node, GATE) || ls_adds(node, GATE) || ls_partial_grad(node, GATE) || gate->dim[2] == c->channels)
         return;
 #pragma omp parallel for schedule(static) if (worth_threads(c))
     for (int64_t i = 0; i < c->streams * c->steps; i++)
@@ -388,7 +388,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-static bool columns(const LsNode *node, int i, int64_t *first, int64_t *count)
+static bool grad_columns(const LsNode *node, int i, int64_t *first, int64_t *count)
 {
     *count = node->in[U]->dim[2];
     *first = i == GATE ? node->in[GATE]->dim[2] - *count : 0;
@@ -453,7 +453,7 @@ LS_OP(selective_scan) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .columns = columns,
+    .grad_columns = grad_columns,
     .saves_in = 1 << U | 1 << DELTA | 1 << BIAS | 1 << A_LOG | 1 << BC | 1 << SKIP | 1 << GATE,
     .saves_out = 2,
     .param_in = 1 << BIAS | 1 << A_LOG | 1 << SKIP,

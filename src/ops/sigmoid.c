@@ -5,7 +5,7 @@
 #define UNARY_NAME "sigmoid"
 #define UNARY_OPTIONS 1
 #define UNARY_KEEPS 'y'
-#define UNARY_ROUNDINGS                                                                                                \
+#define UNARY_BF16_ULPS                                                                                                \
     4 /* y, as it was stored, is off by 2^-8 y: y (1 - y) by y |1 - 2 y| 2^-8, at most 4 times its largest value of 1/4 */
 
 LS_INLINE vacc value(vacc x, int option)

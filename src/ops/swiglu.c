@@ -97,5 +97,5 @@ LS_OP(swiglu) = {
     .cost = cost,
     .saves_in = 3,
     .cases = cases,
-    .roundings = 1, /* where gate and up are one tensor, its gradient is stored twice */
+    .bf16_ulps = 1, /* where gate and up are one tensor, its gradient is stored twice */
 };

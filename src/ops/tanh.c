@@ -5,7 +5,7 @@
 #define UNARY_NAME "tanh"
 #define UNARY_OPTIONS 1
 #define UNARY_KEEPS 'y'
-#define UNARY_ROUNDINGS 2 /* y, as it was stored, is off by 2^-8 y: 1 - y^2 by 2 y^2 2^-8, at most 2 of them */
+#define UNARY_BF16_ULPS 2 /* y, as it was stored, is off by 2^-8 y: 1 - y^2 by 2 y^2 2^-8, at most 2 of them */
 
 LS_INLINE vacc value(vacc x, int option)
 {

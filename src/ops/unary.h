@@ -2,7 +2,7 @@
  *
  *     #define UNARY_NAME "silu"
  *     #define UNARY_OPTIONS 1 // kinds that the op's attribute (an int) chooses from; 1: it has none
- *     #define UNARY_ROUNDINGS 2 // only where LsOp.roundings is not 0
+ *     #define UNARY_BF16_ULPS 2 // only where LsOp.bf16_ulps is not 0
  *     #define UNARY_KEEPS 'x' // what backward reads: 'x', or 'y' where f' is simple in y, so that y may take x's memory
  *     LS_INLINE vacc value(vacc x, int option)      // f
  *     LS_INLINE vacc slope(vacc kept, int option)   // f', from x or y as UNARY_KEEPS says
@@ -111,8 +111,8 @@ static bool cases(LsGraph *g, int which)
 }
 
 /* Roundings of a result that backward reads: see LsOp; the op's file says why where it defines another number. */
-#ifndef UNARY_ROUNDINGS
-#define UNARY_ROUNDINGS 0
+#ifndef UNARY_BF16_ULPS
+#define UNARY_BF16_ULPS 0
 #endif
 
 #define LS_UNARY_OP(op_name, op_formula, flops)                                                                        \
@@ -134,7 +134,7 @@ static bool cases(LsGraph *g, int which)
         .saves_out = UNARY_KEEPS == 'y',                                                                               \
         .in_place = 1,                                                                                                 \
         .cases = cases,                                                                                                \
-        .roundings = UNARY_ROUNDINGS,                                                                                  \
+        .bf16_ulps = UNARY_BF16_ULPS,                                                                                  \
     }
 
 #endif

@@ -146,7 +146,7 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
 {
     options.learns = phase ? phase->learns : NULL;
     options.precision = ls_train_precision(config);
-    options.parts = ls_train_carries(plan);
+    options.segmented = ls_train_carries(plan);
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();

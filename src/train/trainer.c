@@ -12,7 +12,7 @@ static LsStatus build_graph(LsTrainer *t, int64_t steps, LsGraph **graph)
                                                                     .profile = t->options.profile,
                                                                     .single_pass = ls_train_single_pass(&t->plan),
                                                                     .comm = t->comm,
-                                                                    .parts = ls_train_carries(&t->plan)});
+                                                                    .segmented = ls_train_carries(&t->plan)});
     if (!g)
         return ls_message_status();
     ls_config_build(t->config, g, t->plan.micro_batch, steps, LS_WANT_LOSS);

@@ -24,11 +24,11 @@ static int find_parts(const LsGraph *g, const LsTensor *x, Part part[MOST_PARTS]
             const LsNode *node = g->node[n];
             if (!wants(g, n, i, x))
                 continue;
-            if (parts == MOST_PARTS || !node->op->columns)
+            if (parts == MOST_PARTS || !node->op->grad_columns)
                 return 0;
             Part *p = &part[parts++];
             *p = (Part){.node = n, .input = i};
-            if (!node->op->columns(node, i, &p->first, &p->count))
+            if (!node->op->grad_columns(node, i, &p->first, &p->count))
                 return 0;
         }
     return parts;
@@ -47,7 +47,7 @@ static bool covers(const LsTensor *x, const Part *part, int parts)
     return sum == x->dim[x->rank - 1];
 }
 
-void ls_plan_columns(LsGraph *g)
+void ls_plan_grad_columns(LsGraph *g)
 {
     for (int t = 0; t < g->tensors; t++) {
         const LsTensor *x = g->tensor[t];
@@ -62,7 +62,7 @@ void ls_plan_columns(LsGraph *g)
             uint32_t bit = 1u << part[i].input;
             plan->add_first &= ~bit;
             plan->add_more &= ~bit;
-            g->node[part[i].node]->own |= bit;
+            g->node[part[i].node]->partial_grad |= bit;
         }
     }
 }

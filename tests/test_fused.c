@@ -1,5 +1,5 @@
 /* A norm that makes the sum before it along the way: the same bits as one op after the other, in every build, forward
- * and backward; what is joined and what is not. */
+ * and backward; what is fused and what is not. */
 #include "harness.h"
 #include "graph/check.h"
 #include "graph/graph_internal.h"
@@ -73,7 +73,7 @@ static void compare(const Trial *t, LsPrecision precision, LsMode mode)
                                         .precision = precision,
                                         .grad_inputs = mode == LS_TRAIN,
                                         .poison = true,
-                                        .apart = k == 1});
+                                        .no_fusion = k == 1});
         ASSERT_OK(ls_graph_forward(g[k], &run));
         if (mode == LS_TRAIN)
             ASSERT_OK(ls_graph_backward(g[k], &run, 0.75, false, NULL));
@@ -131,19 +131,19 @@ static void check_gradient(const Trial *t)
 
 static void test_gradients(void) { each(check_gradient); }
 
-static void test_joined(void)
+static void test_pairs(void)
 {
     for (int uses = 0; uses < USES; uses++) {
         Trial t = {.dim = {2, 3, 8}, .uses = (Uses)uses};
         LsParams *params = ls_params_new();
         LsGraph *g = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true});
-        CU_ASSERT(g->node_plan[1].joined);
-        CU_ASSERT_EQUAL(g->node_plan[1].joined_back, uses != FIRST_USED && uses != SECOND_USED && uses != TWICE);
+        CU_ASSERT(g->node_plan[1].fused);
+        CU_ASSERT_EQUAL(g->node_plan[1].fused_back, uses != FIRST_USED && uses != SECOND_USED && uses != TWICE);
         for (int n = 0; n < g->nodes; n++)
-            CU_ASSERT(n == 1 || !g->node_plan[n].joined);
+            CU_ASSERT(n == 1 || !g->node_plan[n].fused);
         ls_graph_free(g);
-        g = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .apart = true});
-        CU_ASSERT(!g->node_plan[1].joined && !g->node_plan[1].joined_back);
+        g = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .no_fusion = true});
+        CU_ASSERT(!g->node_plan[1].fused && !g->node_plan[1].fused_back);
         ls_graph_free(g);
         ls_params_free(params);
     }
@@ -154,26 +154,26 @@ static void test_cost(void)
 {
     Trial t = {.dim = {2, 3, 8}, .centered = true, .bias = true, .uses = SUM_PASSED};
     LsParams *params = ls_params_new();
-    LsGraph *joined = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .profile = true});
-    LsGraph *apart = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .apart = true});
-    CU_ASSERT_EQUAL(ls_graph_cost(joined).flops, ls_graph_cost(apart).flops);
-    CU_ASSERT_EQUAL(ls_graph_cost(joined).bytes, ls_graph_cost(apart).bytes - 2 * 2 * 3 * 8 * 4.0);
+    LsGraph *fused = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .profile = true});
+    LsGraph *apart = planned(params, &t, (LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .no_fusion = true});
+    CU_ASSERT_EQUAL(ls_graph_cost(fused).flops, ls_graph_cost(apart).flops);
+    CU_ASSERT_EQUAL(ls_graph_cost(fused).bytes, ls_graph_cost(apart).bytes - 2 * 2 * 3 * 8 * 4.0);
     LsProfile rows[8];
-    ASSERT_OK(ls_graph_forward(joined, &(LsRun){.training = true}));
-    int count = ls_graph_profile(joined, rows, 8);
+    ASSERT_OK(ls_graph_forward(fused, &(LsRun){.training = true}));
+    int count = ls_graph_profile(fused, rows, 8);
     CU_ASSERT_EQUAL_FATAL(count, 3);
     CU_ASSERT_STRING_EQUAL(rows[0].name, "layer_norm");
     CU_ASSERT_EQUAL(rows[0].calls, 1);
-    ls_graph_free(joined);
+    ls_graph_free(fused);
     ls_graph_free(apart);
     ls_params_free(params);
 }
 
 int main(void)
 {
-    return harness_run("joined", (HarnessTest[]){{"the same bits", test_bits},
-                                                 {"gradients and plain forward", test_gradients},
-                                                 {"what is joined", test_joined},
-                                                 {"cost", test_cost},
-                                                 {0}});
+    return harness_run("fused", (HarnessTest[]){{"the same bits", test_bits},
+                                                {"gradients and plain forward", test_gradients},
+                                                {"what is fused", test_pairs},
+                                                {"cost", test_cost},
+                                                {0}});
 }
