@@ -74,7 +74,7 @@ static int profile_players(const LsTrainer *t, LsProfile *row, int room)
             row[at].calls += other[i].calls;
             row[at].forward_seconds += other[i].forward_seconds;
             row[at].backward_seconds += other[i].backward_seconds;
-            row[at].again_seconds += other[i].again_seconds;
+            row[at].recompute_seconds += other[i].recompute_seconds;
             add_cost(&row[at].forward, other[i].forward);
             add_cost(&row[at].backward, other[i].backward);
         }

@@ -150,11 +150,10 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
     LsGraph *g = ls_graph_new(params, &options);
     if (!g)
         return ls_message_status();
-    ls_config_build_shape(config, g,
-                          &(LsShape){.batch = plan->micro_batch,
-                                     .sequence = steps,
-                                     .want = LS_WANT_LOSS,
-                                     .phase = phase ? phase->name : NULL});
+    ls_config_build_shape(
+        config, g,
+        &(LsShape){
+            .batch = plan->micro_batch, .sequence = steps, .want = LS_WANT_LOSS, .phase = phase ? phase->name : NULL});
     LsStatus status = ls_graph_plan_dry(g);
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);

@@ -45,7 +45,7 @@ static LsStatus build(LsTrainer *t, LsPlayer *player)
                                                               .arena_room = first ? t->plan.arena_room : 0,
                                                               .comm = t->comm,
                                                               .learns = player->phase->learns,
-                                                              .parts = ls_train_carries(&t->plan)});
+                                                              .segmented = ls_train_carries(&t->plan)});
     if (!player->graph)
         return ls_message_status();
     ls_config_build_shape(t->config, player->graph,
