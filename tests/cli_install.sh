@@ -43,6 +43,18 @@ grep -q '60 steps: validation loss' one.txt || fail "the example printed: $(cat 
 quietly "$lockstep" inspect one.h5 --config
 grep -Eq '^# digest of data.path: [0-9a-f]{32}$' log.txt || { cat log.txt; fail "the checkpoint does not know its data"; }
 
+# A task and a kind of data that are the example's own.
+cp -r "$project/examples/own-task" task
+quietly cmake -S task -B task-build -DCMAKE_PREFIX_PATH="$folder/prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror $flags"
+quietly cmake --build task-build
+quietly task-build/own_task task/xor.yaml
+grep -q 'squared distance after 400 steps: 0.0' log.txt || { cat log.txt; fail "exclusive or"; }
+quietly mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 task-build/own_task task/xor.yaml
+code=0
+task-build/own_task task/xor.yaml data.rows=5 > log.txt 2>&1 || code=$?
+[ $code = 2 ] || fail "a setting of the example's own out of range: status $code"
+grep -q 'data.rows' log.txt || { cat log.txt; fail "the message does not name data.rows"; }
+
 # A kind that the installed program knows: it goes on with what the example saved.
 quietly ./own_model_pc example/bigram.yaml known.h5 model.kind=gpt model.layers=1 model.heads=2 train.learning_rate=1e-3
 "$lockstep" generate known.h5 --prompt "The " --tokens 20 --seed 1 > text.txt 2> log.txt || { cat log.txt; fail "generate"; }
