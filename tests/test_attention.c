@@ -238,7 +238,8 @@ static void test_shapes(void)
 {
     refuse(LS_TRAIN, 25, 4, 2, 0, false, "(2, 3, 25) must be (B, T, (H + 2 Hkv) D)");
     refuse(LS_TRAIN, 24, 3, 2, 0, false, "3 heads cannot share 2 key heads evenly");
-    refuse(LS_TRAIN, 24, 4, 2, 12, true, "mode LS_DECODE only");
+    refuse(LS_EVAL, 24, 4, 2, 12, true, "mode LS_DECODE only");
+    refuse(LS_TRAIN, 24, 4, 2, 12, true, "a training graph keeps no state");
     refuse(LS_DECODE, 24, 4, 2, 12, false, "go together");
     refuse(LS_DECODE, 24, 4, 2, 13, true, "cache (2, 10, 13) does not fit qkv (2, 3, 24)");
 }

@@ -87,7 +87,7 @@ static LsStatus read_data_set(Prediction *p)
     LsFileType type;
     int rank = 0;
     int64_t dim[LS_SEALED_RANK] = {0};
-    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
+    LsSealed *file = ls_text_file(path);
     char *name = ls_format("%s/tokens", p->options->split);
     LsStatus status = file && name ? check_tokenizer(file, p) : ls_message_status();
     if (status == LS_OK)

@@ -27,6 +27,9 @@ typedef struct LsTextSettings {
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
                          const char *output) LS_MUST_USE;
 
+/* A text data set, verified, for reading; NULL with a message. Closed with ls_sealed_close. */
+LsSealed *ls_text_file(const char *path);
+
 /* As LsDataKind.open. */
 LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 

@@ -216,6 +216,8 @@ static LsStatus count_windows(TextSource *text, const char *path)
     return LS_OK;
 }
 
+LsSealed *ls_text_file(const char *path) { return ls_sealed_open(path, "text", LS_DATA, NULL); }
+
 LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **opened)
 {
     const char *path = open->path, *split = open->split;
@@ -237,7 +239,7 @@ LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **
     text->shuffled = strcmp(split, "train") == 0;
     text->key = ls_key(open->seed, "data.text");
     bool exists = false;
-    LsSealed *file = ls_sealed_open(path, "text", LS_DATA, NULL);
+    LsSealed *file = ls_text_file(path);
     LsStatus status = file ? read_file(text, file, split, memory, &exists) : ls_message_status();
     if (!text->file)
         ls_sealed_close(file);

@@ -50,13 +50,11 @@ static LsStatus check(const void *config)
 /* x: (B, T, C) -> (B, T, H) */
 static LsTensor *direction(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengths, bool reverse)
 {
-    return ls_recurrent_layer(g, x,
-                              &(LsRecurrentLayer){.cell = m->cell,
-                                                  .width = m->width,
-                                                  .lengths = lengths,
-                                                  .reverse = reverse,
-                                                  .carries = !reverse},
-                              NULL);
+    return ls_recurrent_layer(
+        g, x,
+        &(LsRecurrentLayer){
+            .cell = m->cell, .width = m->width, .lengths = lengths, .reverse = reverse, .carries = !reverse},
+        NULL);
 }
 
 /* x: (B, T, C) -> (B, T, H), or (B, T, 2 H) */
