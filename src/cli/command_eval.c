@@ -58,13 +58,24 @@ static void choose_rows(Eval *e)
     e->evaluation.rows = rows;
 }
 
+/* Where two files are named, both are looked at: they must number the same things alike. */
+static LsStatus open_source(const LsConfig *config, const char *split, LsSource **source)
+{
+    LsSource *training = NULL;
+    if (!config->data.validation_path || strcmp(split, "validation") != 0)
+        return ls_data_open_split(config, split, ls_config_sequence(config), 0, source);
+    LsStatus status = ls_data_open(config, ls_config_sequence(config), 0, &training, source);
+    ls_source_free(training);
+    return status;
+}
+
 static LsStatus prepare(Eval *e, const LsCall *call)
 {
     const LsConfig *config;
     LS_TRY(ls_load(call->operand[0], e->options->best, call->operands - 1, call->operand + 1, &e->model));
     config = e->model.config;
     LS_TRY(ls_train_eval_shapes(config, &e->plan));
-    LS_TRY(ls_data_open_split(config, e->options->split, ls_config_sequence(config), 0, &e->source));
+    LS_TRY(open_source(config, e->options->split, &e->source));
     if (!e->source)
         return ls_fail(LS_DATA, "%s has no %s part: set data.validation_path, or use --split train", config->data.path,
                        e->options->split);
