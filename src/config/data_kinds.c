@@ -1,8 +1,7 @@
 /* The list of kinds of data sets. */
 #include "lockstep/data.h"
 
-#include <stdio.h>
-#include <string.h>
+#include "base/registry.h"
 
 #define DATA_KIND(name) extern const LsDataKind ls_data_kind_##name;
 #include "lockstep/data_kinds.def"
@@ -15,36 +14,23 @@ enum {
 };
 #undef DATA_KIND
 
-static const LsDataKind *kinds[LISTED + LS_MAX_ADDED_DATA_KINDS + 1] = {
+static const void *list[LISTED + LS_MAX_ADDED_DATA_KINDS + 1] = {
 #define DATA_KIND(name) &ls_data_kind_##name,
 #include "lockstep/data_kinds.def"
 #undef DATA_KIND
 };
-static int added;
+static LsRegistry kinds = {"kind of data", list, LISTED, LS_MAX_ADDED_DATA_KINDS, 0};
 
-const LsDataKind *const *ls_data_kinds(void) { return kinds; }
+const LsDataKind *const *ls_data_kinds(void) { return (const LsDataKind *const *)(const void *)list; }
+
+LsStatus ls_data_kind_add(const LsDataKind *kind) { return ls_registry_add(&kinds, kind); }
 
 const LsDataKind *ls_data_kind(const char *name)
 {
-    char names[256] = "";
-    for (const LsDataKind *const *kind = kinds; *kind; kind++) {
-        if (strcmp((*kind)->name, name) == 0)
-            return *kind;
-        size_t used = strlen(names);
-        snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*kind)->name);
-    }
-    ls_fail(LS_USAGE, "there is no kind of data '%s'; there are: %s", name, names);
-    return NULL;
-}
-
-LsStatus ls_data_kind_add(const LsDataKind *kind)
-{
-    for (const LsDataKind *const *other = kinds; *other; other++)
-        if (strcmp((*other)->name, kind->name) == 0)
-            return ls_fail(LS_USAGE, "there is a kind of data '%s' already", kind->name);
-    if (added == LS_MAX_ADDED_DATA_KINDS)
-        return ls_fail(LS_USAGE, "no room for the kind of data '%s': at most %d can be added", kind->name,
-                       LS_MAX_ADDED_DATA_KINDS);
-    kinds[LISTED + added++] = kind;
-    return LS_OK;
+    char names[256];
+    const LsDataKind *kind = ls_registry_find(&kinds, name);
+    ls_registry_names(&kinds, names, sizeof names);
+    if (!kind)
+        ls_fail(LS_USAGE, "there is no kind of data '%s'; there are: %s", name, names);
+    return kind;
 }

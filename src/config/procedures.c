@@ -1,7 +1,7 @@
 /* The list of training procedures. */
 #include "lockstep/procedure.h"
 
-#include <string.h>
+#include "base/registry.h"
 
 #define PROCEDURE(name) extern const LsProcedure ls_procedure_##name;
 #include "lockstep/procedures.def"
@@ -14,22 +14,18 @@ enum {
 };
 #undef PROCEDURE
 
-static const LsProcedure *procedures[LISTED + LS_MAX_ADDED_PROCEDURES + 1] = {
+static const void *list[LISTED + LS_MAX_ADDED_PROCEDURES + 1] = {
 #define PROCEDURE(name) &ls_procedure_##name,
 #include "lockstep/procedures.def"
 #undef PROCEDURE
 };
-static int added;
+static LsRegistry procedures = {"training procedure", list, LISTED, LS_MAX_ADDED_PROCEDURES, 0};
 
-const LsProcedure *const *ls_procedures(void) { return procedures; }
+const LsProcedure *const *ls_procedures(void) { return (const LsProcedure *const *)(const void *)list; }
 
-const LsProcedure *ls_procedure_find(const char *name)
-{
-    for (const LsProcedure *const *procedure = procedures; *procedure; procedure++)
-        if (strcmp((*procedure)->name, name) == 0)
-            return *procedure;
-    return NULL;
-}
+LsStatus ls_procedure_add(const LsProcedure *procedure) { return ls_registry_add(&procedures, procedure); }
+
+const LsProcedure *ls_procedure_find(const char *name) { return ls_registry_find(&procedures, name); }
 
 int ls_procedure_phases(const LsProcedure *procedure)
 {
@@ -37,15 +33,4 @@ int ls_procedure_phases(const LsProcedure *procedure)
     while (procedure->phases[count].name)
         count++;
     return count;
-}
-
-LsStatus ls_procedure_add(const LsProcedure *procedure)
-{
-    if (ls_procedure_find(procedure->name))
-        return ls_fail(LS_USAGE, "there is a training procedure '%s' already", procedure->name);
-    if (added == LS_MAX_ADDED_PROCEDURES)
-        return ls_fail(LS_USAGE, "no room for the training procedure '%s': at most %d can be added", procedure->name,
-                       LS_MAX_ADDED_PROCEDURES);
-    procedures[LISTED + added++] = procedure;
-    return LS_OK;
 }

@@ -1,6 +1,7 @@
+/* The list of models. */
 #include "lockstep/model.h"
 
-#include <string.h>
+#include "base/registry.h"
 
 #define MODEL(name) extern const LsModel ls_model_##name;
 #include "lockstep/models.def"
@@ -13,30 +14,15 @@ enum {
 };
 #undef MODEL
 
-static const LsModel *models[LISTED + LS_MAX_ADDED_MODELS + 1] = {
+static const void *list[LISTED + LS_MAX_ADDED_MODELS + 1] = {
 #define MODEL(name) &ls_model_##name,
 #include "lockstep/models.def"
 #undef MODEL
 };
-static int added;
+static LsRegistry models = {"model", list, LISTED, LS_MAX_ADDED_MODELS, 0};
 
-const LsModel *const *ls_models(void) { return models; }
+const LsModel *const *ls_models(void) { return (const LsModel *const *)(const void *)list; }
 
-LsStatus ls_model_add(const LsModel *model)
-{
-    if (ls_model_find(model->name))
-        return ls_fail(LS_USAGE, "there is a model '%s' already", model->name);
-    if (added == LS_MAX_ADDED_MODELS)
-        return ls_fail(LS_USAGE, "no room for the model '%s': at most %d can be added", model->name,
-                       LS_MAX_ADDED_MODELS);
-    models[LISTED + added++] = model;
-    return LS_OK;
-}
+LsStatus ls_model_add(const LsModel *model) { return ls_registry_add(&models, model); }
 
-const LsModel *ls_model_find(const char *name)
-{
-    for (const LsModel *const *model = models; *model; model++)
-        if (strcmp((*model)->name, name) == 0)
-            return *model;
-    return NULL;
-}
+const LsModel *ls_model_find(const char *name) { return ls_registry_find(&models, name); }

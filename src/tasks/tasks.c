@@ -1,6 +1,8 @@
 /* The list of tasks, and graphs of a model with a task's head on it. */
 #include "lockstep/task.h"
 
+#include "base/registry.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -15,32 +17,18 @@ enum {
 };
 #undef TASK
 
-static const LsTask *tasks[LISTED + LS_MAX_ADDED_TASKS + 1] = {
+static const void *list[LISTED + LS_MAX_ADDED_TASKS + 1] = {
 #define TASK(name) &ls_task_##name,
 #include "lockstep/tasks.def"
 #undef TASK
 };
-static int added;
+static LsRegistry tasks = {"task", list, LISTED, LS_MAX_ADDED_TASKS, 0};
 
-const LsTask *const *ls_tasks(void) { return tasks; }
+const LsTask *const *ls_tasks(void) { return (const LsTask *const *)(const void *)list; }
 
-LsStatus ls_task_add(const LsTask *task)
-{
-    if (ls_task_find(task->name))
-        return ls_fail(LS_USAGE, "there is a task '%s' already", task->name);
-    if (added == LS_MAX_ADDED_TASKS)
-        return ls_fail(LS_USAGE, "no room for the task '%s': at most %d can be added", task->name, LS_MAX_ADDED_TASKS);
-    tasks[LISTED + added++] = task;
-    return LS_OK;
-}
+LsStatus ls_task_add(const LsTask *task) { return ls_registry_add(&tasks, task); }
 
-const LsTask *ls_task_find(const char *name)
-{
-    for (const LsTask *const *task = tasks; *task; task++)
-        if (strcmp((*task)->name, name) == 0)
-            return *task;
-    return NULL;
-}
+const LsTask *ls_task_find(const char *name) { return ls_registry_find(&tasks, name); }
 
 const LsMetric *ls_task_metric(const LsTask *task, const char *name)
 {
@@ -68,7 +56,7 @@ static bool fits(const LsTask *task, const LsBody *body)
 static void refuse(LsGraph *g, const LsModel *model, const LsTask *task, const LsBody *body)
 {
     char names[256] = "";
-    for (const LsTask *const *other = tasks; *other; other++)
+    for (const LsTask *const *other = ls_tasks(); *other; other++)
         if (fits(*other, body)) {
             size_t used = strlen(names);
             snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*other)->name);
