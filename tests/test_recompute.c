@@ -285,8 +285,8 @@ static LsTensor *random_node(LsGraph *g, uint32_t kind, uint32_t option, LsTenso
     case 6:
         return ls_dropout(g, x, 0.3);
     case 7:
-        return ls_attention(g, ls_linear(g, x, parameter(g, "qkv", 3 * C, C), NULL, LS_NO_ACTIVATION), NULL, NULL, 2,
-                            2);
+        return ls_attention(g, ls_linear(g, x, parameter(g, "qkv", 3 * C, C), NULL, LS_NO_ACTIVATION),
+                            &(LsAttention){.heads = 2, .mask = option % 2 ? LS_MASK_NONE : LS_MASK_CAUSAL});
     case 8:
         return ls_swiglu(g, x, y);
     default: {

@@ -17,6 +17,21 @@ typedef enum LsActivation {
 /* What pooling makes of the positions of a window, or of all of them. */
 typedef enum LsPool { LS_POOL_MAX, LS_POOL_MEAN, LS_POOL_FIRST, LS_POOL_LAST } LsPool;
 
+/* The keys that a query of attention may see. */
+typedef enum LsMask {
+    LS_MASK_NONE,  /* all */
+    LS_MASK_CAUSAL /* those up to its own position */
+} LsMask;
+
+/* Options of ls_attention, at which each is explained; what is left out is NULL or 0. */
+typedef struct LsAttention {
+    int64_t heads, kv_heads;
+    LsMask mask;
+    LsTensor *kv;
+    LsTensor *cache, *position;
+    LsTensor *lengths;
+} LsAttention;
+
 #ifndef LS_OP_BUILD /* inside the ops' own files builders are defined, some of them static */
 #define OP(name, arguments) LsTensor *ls_##name arguments;
 #include "lockstep/ops.def"

@@ -84,10 +84,10 @@ static LsTensor *attention(LsGraph *g, const Gpt *m, LsTensor *x, LsTensor *posi
         ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION);
     if (strcmp(m->position, "rotary") == 0)
         qkv = ls_rotary(g, qkv, position, m->heads + kv_heads, size, m->rotary_base);
-    LsTensor *cache = NULL;
+    LsAttention how = {.heads = m->heads, .kv_heads = kv_heads, .mask = LS_MASK_CAUSAL, .position = position};
     if (ls_graph_mode(g) == LS_DECODE)
-        cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], m->context, 2 * kv_heads * size});
-    LsTensor *y = ls_attention(g, qkv, cache, position, m->heads, kv_heads);
+        how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], m->context, 2 * kv_heads * size});
+    LsTensor *y = ls_attention(g, qkv, &how);
     y = ls_dense(g, "out", y, m->width, residual_init(m), m->bias, LS_NO_ACTIVATION);
     ls_pop(g);
     return y;

@@ -1,138 +1,74 @@
-/* Causal multi-head attention with grouped queries (Vaswani et al. 2017, "Attention is all you need"; Ainslie et al.
- * 2023, "GQA").
+/* Multi-head attention with grouped queries (Vaswani et al. 2017, "Attention is all you need"; Ainslie et al. 2023,
+ * "GQA").
  *
- *     s_tj = q_t . k_j / sqrt(D)  for j <= t      p_t = softmax(s_t)      o_t = sum_j p_tj v_j
+ *     s_tj = q_t . k_j / sqrt(D)  for the j that t sees      p_t = softmax(s_t)      o_t = sum_j p_tj v_j
  *
  * and backward, with delta_t = do_t . o_t:
  *
  *     dv_j = sum_t p_tj do_t      ds_tj = p_tj (do_t . v_j - delta_t)
  *     dq_t = sum_j ds_tj k_j / sqrt(D)            dk_j = sum_t ds_tj q_t / sqrt(D)
  *
- * No (T, T) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. */
+ * No (Tq, Tk) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. Blocks
+ * that the mask or the lengths hide are not computed. */
 #include "base/share.h"
+#include "ops/attention_backward.h"
 #include "ops/attention_block.h"
+#include "ops/attention_forward.h"
 #include "ops/attention_one.h"
 #if defined(__AVX512BW__) && (defined(LS_BUILD_FLOAT32) || (defined(LS_BUILD_BFLOAT16) && defined(__AVX512BF16__)))
 #include "ops/attention_panel.h"
 #endif
+#include "ops/attention_node.h"
 
 #include <omp.h>
 
-typedef struct Attention {
-    int64_t heads, kv_heads;
-} Attention;
+/* ---- The order of work, compiled for each kind of products ------------------------------------------------------- */
 
-/* ---- The two ways of multiplying blocks -------------------------------------------------------------------------- */
-
-typedef struct Way {
+typedef struct Backend {
     int64_t (*forward_scratch)(const Shape *s);
-    void (*forward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, real *out, acc *lse,
-                    acc *scratch);
+    void (*forward)(const Shape *s, const ForwardTask *t);
     int64_t (*backward_scratch)(const Shape *s);
-    void (*backward)(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q, const real *o,
-                     const real *d, const acc *lse, real *dq, bool add, acc *dk, acc *dv, acc *scratch);
-    const Products *by;
-} Way;
+    void (*backward)(const Shape *s, const BackwardTask *t);
+    const BlockOps *by;
+} Backend;
 
-/* The order of work, compiled for products that are known. */
-#define WAY(products)                                                                                                  \
+#define BACKEND(products)                                                                                              \
     static int64_t products##_forward_scratch(const Shape *s) { return ls_forward_scratch(&products, s); }             \
     static int64_t products##_backward_scratch(const Shape *s) { return ls_backward_scratch(&products, s); }           \
-    static void products##_forward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q,        \
-                                   real *out, acc *lse, acc *scratch)                                                  \
-    {                                                                                                                  \
-        ls_forward_task(&products, s, keys, first, end, q, out, lse, scratch);                                         \
-    }                                                                                                                  \
-    static void products##_backward(const Shape *s, const Keys *keys, int64_t first, int64_t end, const real *q,       \
-                                    const real *o, const real *d, const acc *lse, real *dq, bool add, acc *dk,         \
-                                    acc *dv, acc *scratch)                                                             \
-    {                                                                                                                  \
-        ls_backward_task(&products, s, keys, first, end, q, o, d, lse, dq, add, dk, dv, scratch);                      \
-    }                                                                                                                  \
-    static const Way products##_way = {products##_forward_scratch, products##_forward, products##_backward_scratch,    \
-                                       products##_backward, &products};
+    static void products##_forward(const Shape *s, const ForwardTask *t) { ls_forward_task(&products, s, t); }         \
+    static void products##_backward(const Shape *s, const BackwardTask *t) { ls_backward_task(&products, s, t); }      \
+    static const Backend products##_backend = {products##_forward_scratch, products##_forward,                         \
+                                               products##_backward_scratch, products##_backward, &products};
 
-WAY(by_vectors)
+BACKEND(by_vectors)
 #ifdef LS_OPS_ATTENTION_PANEL_H
-WAY(by_panels)
+BACKEND(by_panels)
 #endif
 
-#define WORTH_SPLITTING 128 /* queries and keys that each element of a float, once split, meets */
-
-/* What multiplies tiles, for operands of this build; NULL where vectors are faster. */
-static const LsPanelKernel *kernel_for(const Shape *s)
-{
-    (void)s;
-#ifndef LS_OPS_ATTENTION_PANEL_H
-    return NULL;
-#elif defined(LS_BUILD_BFLOAT16)
-    return ls_panel_kernel();
-#else
-    return s->queries >= WORTH_SPLITTING && s->size > LS_TILE ? ls_panel_tiles() : NULL;
-#endif
-}
-
-static Shape shape_of(const LsNode *node)
-{
-    const Attention *a = node->attr;
-    const LsTensor *qkv = node->in[0];
-    Shape s = {
-        .batch = qkv->dim[0], .queries = qkv->dim[1], .heads = a->heads, .kv_heads = a->kv_heads, .row = qkv->dim[2]};
-    s.size = s.row / (a->heads + 2 * a->kv_heads);
-    s.group = a->heads / a->kv_heads;
-    s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
-    s.scale = (acc)(1 / sqrt((double)s.size));
-    s.kernel = kernel_for(&s);
-    return s;
-}
-
-static const Way *way_of(const Shape *s)
+static const Backend *backend_of(const Shape *s)
 {
 #ifdef LS_OPS_ATTENTION_PANEL_H
     if (s->kernel)
-        return &by_panels_way;
+        return &by_panels_backend;
 #endif
     (void)s;
-    return &by_vectors_way;
+    return &by_vectors_backend;
 }
 
-static LsStatus check_state(const LsNode *node, const Shape *s)
+/* One query a stream while decoding: the keys are read once, as they lie. */
+static bool reads_keys_once(const LsNode *node, const Shape *s)
 {
-    const LsTensor *cache = node->in[1], *position = node->in[2];
-    if (!cache != !position)
-        return ls_node_fail(node, "attention: cache and position go together; one of them is missing");
-    if (!cache)
-        return LS_OK;
-    if (ls_graph_mode(node->graph) != LS_DECODE)
-        return ls_node_fail(node, "attention: a cache is for graphs of mode LS_DECODE only");
-    if (cache->rank != 3 || cache->dtype != LS_REAL || cache->dim[0] != s->batch ||
-        cache->dim[2] != 2 * s->kv_heads * s->size)
-        return ls_node_fail(node, "attention: cache %s does not fit qkv %s: it must be (%lld, context, %lld)",
-                            ls_shape_text(cache), ls_shape_text(node->in[0]), (long long)s->batch,
-                            (long long)(2 * s->kv_heads * s->size));
-    if (position->rank != 1 || position->dtype != LS_I32 || position->dim[0] != s->batch)
-        return ls_node_fail(node, "attention: position %s must be (%lld) of LS_I32", ls_shape_text(position),
-                            (long long)s->batch);
-    return LS_OK;
+    return s->queries == 1 && (node->in[CACHE] || node->in[KV]) && ls_graph_mode(node->graph) == LS_DECODE;
 }
 
 static LsStatus infer(LsNode *node)
 {
-    const Attention *a = node->attr;
-    const LsTensor *qkv = node->in[0];
-    if (a->heads < 1 || a->kv_heads < 1 || a->heads % a->kv_heads != 0)
-        return ls_node_fail(node, "attention: %lld heads cannot share %lld key heads evenly", (long long)a->heads,
-                            (long long)a->kv_heads);
-    int64_t parts = a->heads + 2 * a->kv_heads;
-    if (qkv->rank != 3 || qkv->dtype != LS_REAL || qkv->dim[2] % parts != 0)
-        return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld",
-                            ls_shape_text(qkv), (long long)a->heads, (long long)a->kv_heads);
+    LS_TRY(check_inputs(node));
     Shape s = shape_of(node);
-    LS_TRY(check_state(node, &s));
-    node->scratch_forward = ls_threads() * way_of(&s)->forward_scratch(&s) * (int64_t)sizeof(acc);
-    node->scratch_backward = ls_threads() * way_of(&s)->backward_scratch(&s) * (int64_t)sizeof(acc);
-    if (node->in[1] && s.queries == 1)
-        node->scratch_forward = ls_one_scratch(&s, node->in[1]->dim[1], ls_threads()) * (int64_t)sizeof(acc);
+    node->scratch_forward = ls_threads() * backend_of(&s)->forward_scratch(&s) * (int64_t)sizeof(acc);
+    node->scratch_backward = ls_threads() * backend_of(&s)->backward_scratch(&s) * (int64_t)sizeof(acc);
+    if (reads_keys_once(node, &s))
+        node->scratch_forward = ls_one_scratch(&s, s.keys, ls_threads()) * (int64_t)sizeof(acc);
     bool made = ls_node_output(node, LS_REAL, 3, (int64_t[]){s.batch, s.queries, s.heads * s.size}) &&
                 ls_node_output(node, LS_ACC, 3, (int64_t[]){s.batch, s.heads, s.queries});
     return made ? LS_OK : LS_RESOURCE;
@@ -149,10 +85,10 @@ static int team(int64_t scratch_bytes, int64_t each)
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 /* Puts the new keys and values into their rows of the cache: (B, context, 2 Hkv D). */
-static LsStatus append(const LsNode *node, const Shape *s)
+static LsStatus append_keys(const LsNode *node, const Shape *s)
 {
-    const LsTensor *cache = node->in[1];
-    const int32_t *position = node->in[2]->data;
+    const LsTensor *cache = node->in[CACHE];
+    const int32_t *position = node->in[POSITION]->data;
     int64_t context = cache->dim[1], row = cache->dim[2];
     for (int64_t b = 0; b < s->batch; b++)
         if (position[b] < 0 || position[b] + s->queries > context)
@@ -164,37 +100,60 @@ static LsStatus append(const LsNode *node, const Shape *s)
 #pragma omp parallel for collapse(2) schedule(static) if (s->batch * s->queries * row > 65536)
     for (int64_t b = 0; b < s->batch; b++)
         for (int64_t t = 0; t < s->queries; t++) {
-            const real *from = (const real *)node->in[0]->data + (b * s->queries + t) * s->row + s->heads * s->size;
+            const real *from = (const real *)node->in[Q]->data + (b * s->queries + t) * s->row + s->heads * s->size;
             memcpy((real *)cache->data + (b * context + position[b] + t) * row, from, (size_t)row * sizeof(real));
         }
     return LS_OK;
 }
 
-/* Keys of stream b and key head j: in the cache, or in qkv itself. */
-static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
+static void attend_one(const LsNode *node, const Shape *s)
 {
-    if (node->in[1]) {
-        const real *k = (const real *)node->in[1]->data + b * node->in[1]->dim[1] * node->in[1]->dim[2] + j * s->size;
-        return (Keys){k, k + s->kv_heads * s->size, node->in[1]->dim[2], ((const int32_t *)node->in[2]->data)[b]};
-    }
-    const real *k = (const real *)node->in[0]->data + b * s->queries * s->row + (s->heads + j) * s->size;
-    return (Keys){k, k + s->kv_heads * s->size, s->row, 0};
+    const LsTensor *cache = node->in[CACHE], *kv = node->in[KV], *count = node->in[cache ? POSITION : LENGTHS];
+    ls_attend_one(s, &(OneRun){.q = node->in[Q]->data,
+                               .keys = cache ? cache->data : kv->data,
+                               .count = count ? count->data : NULL,
+                               .more = cache ? 1 : 0,
+                               .out = node->out[0]->data,
+                               .lse = node->out[1]->data,
+                               .scratch = node->scratch,
+                               .room = node->scratch_forward / (int64_t)sizeof(acc)});
+}
+
+/* Queries first..end-1 of stream b and the heads of key head j. */
+static void forward_queries(const LsNode *node, const Shape *s, int64_t b, int64_t j, int64_t first, int64_t end,
+                            acc *scratch)
+{
+    Keys keys = keys_of(node, s, b, j);
+    int64_t have = queries_of(node, s, &keys), width = s->heads * s->size;
+    real *out = (real *)node->out[0]->data + b * s->queries * width + j * s->group * s->size;
+    acc *lse = (acc *)node->out[1]->data + (b * s->heads + j * s->group) * s->queries;
+    have = have < first ? first : have < end ? have : end;
+    if (first < have)
+        backend_of(s)->forward(
+            s, &(ForwardTask){.keys = keys,
+                              .first = first,
+                              .end = have,
+                              .q = (const real *)node->in[Q]->data + b * s->queries * s->row + j * s->group * s->size,
+                              .out = out,
+                              .lse = lse,
+                              .scratch = scratch});
+    zero_rows(out, have, end, width, s->group * s->size);
+    for (int64_t head = 0; have < end && head < s->group; head++)
+        ls_zero(lse + head * s->queries + have, end - have);
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
     Shape s = shape_of(node);
-    if (node->in[1])
-        LS_TRY(append(node, &s));
-    if (node->in[1] && s.queries == 1) {
-        ls_attend_one(&s, &(OneRun){node->in[0]->data, node->in[1]->data, node->in[1]->dim[1], node->in[2]->data,
-                                    node->out[0]->data, node->out[1]->data, node->scratch,
-                                    node->scratch_forward / (int64_t)sizeof(acc)});
+    LS_TRY(check_lengths(node, &s));
+    if (node->in[CACHE])
+        LS_TRY(append_keys(node, &s));
+    if (reads_keys_once(node, &s)) {
+        attend_one(node, &s);
         return LS_OK;
     }
-    const Way *way = way_of(&s);
-    int64_t each = way->forward_scratch(&s), task = ls_task_queries(&s), pairs = s.batch * s.kv_heads;
+    int64_t each = backend_of(&s)->forward_scratch(&s), task = ls_task_queries(&s), pairs = s.batch * s.kv_heads;
     int threads = team(node->scratch_forward, each);
     /* a query's result does not depend on it */
     while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads)
@@ -205,96 +164,115 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 #pragma omp parallel num_threads(threads)
     for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
         /* the longest first */
-        int64_t pair = i / tasks, b = pair / s.kv_heads, j = pair % s.kv_heads, first = (tasks - 1 - i % tasks) * task;
-        Keys keys = keys_of(node, &s, b, j);
-        way->forward(&s, &keys, first, first + task < s.queries ? first + task : s.queries,
-                     (const real *)node->in[0]->data + b * s.queries * s.row + j * s.group * s.size,
-                     (real *)node->out[0]->data + (b * s.queries * s.heads + j * s.group) * s.size,
-                     (acc *)node->out[1]->data + (b * s.heads + j * s.group) * s.queries,
-                     (acc *)node->scratch + omp_get_thread_num() * each);
+        int64_t pair = i / tasks, first = (tasks - 1 - i % tasks) * task;
+        forward_queries(node, &s, pair / s.kv_heads, pair % s.kv_heads, first,
+                        first + task < s.queries ? first + task : s.queries,
+                        (acc *)node->scratch + omp_get_thread_num() * each);
     }
     return LS_OK;
 }
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
-/* Keys' and values' gradients are sums over queries. A part is a range of query blocks, whose sums are formed together;
- * parts of a (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not
- * depend on the number of threads: one where there are enough (stream, key head) pairs to keep a processor busy. */
-static int64_t part_count(const Shape *s)
+/* Keys' and values' gradients are sums over queries. A range of query blocks forms its sums together; ranges of a
+ * (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not depend on
+ * the number of threads: one where there are enough (stream, key head) pairs to keep a processor busy. */
+static int64_t range_count(const Shape *s)
 {
     int64_t blocks = (s->queries + ls_task_queries(s) - 1) / ls_task_queries(s), pairs = s->batch * s->kv_heads;
-    int64_t parts = (LS_REDUCE_CHUNKS + pairs - 1) / pairs;
-    return parts < blocks ? parts : blocks;
+    int64_t ranges = (LS_REDUCE_CHUNKS + pairs - 1) / pairs;
+    return ranges < blocks ? ranges : blocks;
 }
 
-/* First query block of a part: work grows with the square of the position. */
-static int64_t part_begin(const Shape *s, int64_t parts, int64_t part)
+/* First query of a range: work grows with the square of the position where the mask is causal. */
+static int64_t range_begin(const Shape *s, int64_t ranges, int64_t range)
 {
-    int64_t blocks = (s->queries + ls_task_queries(s) - 1) / ls_task_queries(s);
-    return part == parts ? blocks : (int64_t)((double)blocks * sqrt((double)part / (double)parts) + 0.5);
+    int64_t task = ls_task_queries(s), blocks = (s->queries + task - 1) / task;
+    if (range == ranges)
+        return s->queries;
+    double share = (double)range / (double)ranges;
+    return task * (int64_t)((double)blocks * (s->causal ? sqrt(share) : share) + 0.5);
 }
 
-/* Part `part` of a pair: the queries' gradient, and their share of dk, dv: (T, D), which lie at scratch. Returns how
- * many keys there are. */
-static int64_t backward_part(const LsNode *node, const Shape *s, int64_t pair, int64_t part, int64_t parts,
-                             acc *scratch)
+/* The queries' gradient of a range of a (stream, key head) pair, and its share of dk, dv: (Tk, D), which lie at
+ * scratch. Returns the number of keys that it sees. */
+static int64_t backward_range(const LsNode *node, const Shape *s, int64_t pair, int64_t range, acc *scratch)
 {
-    const Way *way = way_of(s);
-    int64_t width = way->by->sizes(s).rows, sums = LS_ROUND_UP(s->queries, KEYS) * width, task = ls_task_queries(s);
-    int64_t b = pair / s->kv_heads, j = pair % s->kv_heads, head = j * s->group;
+    const Backend *backend = backend_of(s);
+    int64_t width = backend->by->sizes(s).rows, sums = LS_ROUND_UP(s->keys, KEYS) * width, task = ls_task_queries(s);
+    int64_t b = pair / s->kv_heads, j = pair % s->kv_heads, head = j * s->group, ranges = range_count(s);
     int64_t at = (b * s->queries * s->heads + head) * s->size, from = b * s->queries * s->row + head * s->size;
-    acc *dk = scratch, *dv = dk + sums;
+    int64_t first = range_begin(s, ranges, range), end = range_begin(s, ranges, range + 1);
     Keys keys = keys_of(node, s, b, j);
-    int64_t end = part_begin(s, parts, part + 1) * task;
-    end = end < s->queries ? end : s->queries;
-    ls_zero(dk, LS_ROUND_UP(end, KEYS) * width);
-    ls_zero(dv, LS_ROUND_UP(end, KEYS) * width);
-    for (int64_t first = part_begin(s, parts, part) * task; first < end; first += task)
-        way->backward(s, &keys, first, first + task < end ? first + task : end, (const real *)node->in[0]->data + from,
-                      (const real *)node->out[0]->data + at, (const real *)node->out[0]->grad + at,
-                      (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries,
-                      (real *)node->in[0]->grad + from, ls_adds(node, 0), dk, dv, dv + sums);
-    return end;
+    int64_t have = queries_of(node, s, &keys), count;
+    have = have < first ? first : have < end ? have : end;
+    count = first < have ? ls_visible_keys(&keys, have) : 0;
+    BackwardTask t = {.keys = keys,
+                      .q = (const real *)node->in[Q]->data + from,
+                      .o = (const real *)node->out[0]->data + at,
+                      .d = (const real *)node->out[0]->grad + at,
+                      .lse = (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries,
+                      .dq = ls_wants(node, Q) ? (real *)node->in[Q]->grad + from : NULL,
+                      .add = ls_adds(node, Q),
+                      .dk = scratch,
+                      .dv = scratch + sums,
+                      .scratch = scratch + 2 * sums};
+    ls_zero(t.dk, LS_ROUND_UP(count, KEYS) * width);
+    ls_zero(t.dv, LS_ROUND_UP(count, KEYS) * width);
+    for (t.first = first; t.first < have; t.first = t.end) {
+        t.end = t.first + task < have ? t.first + task : have;
+        backend->backward(s, &t);
+    }
+    if (t.dq && !t.add)
+        zero_rows(t.dq, have, end, s->row, s->group * s->size);
+    return count;
 }
 
-/* The sums dk, which still lack the scale, and dv of the first `count` keys of a pair into the gradient of qkv. */
-static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *dk, int64_t count, bool add)
+/* The sums dk, which still lack the scale, and dv of the first `count` keys of a pair into the gradients of keys and
+ * values. */
+static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *dk, int64_t count, bool first)
 {
-    const Products *by = way_of(s)->by;
-    const acc *dv = dk + LS_ROUND_UP(s->queries, KEYS) * by->sizes(s).rows;
-    real *to_k = (real *)node->in[0]->grad + pair / s->kv_heads * s->queries * s->row +
-                 (s->heads + pair % s->kv_heads) * s->size;
-    by->write_sum(s, to_k, dk, count, s->scale, add);
-    by->write_sum(s, to_k + s->kv_heads * s->size, dv, count, 1, add);
+    const BlockOps *by = backend_of(s)->by;
+    const acc *dv = dk + LS_ROUND_UP(s->keys, KEYS) * by->sizes(s).rows;
+    int64_t at, in = node->in[KV] ? KV : Q;
+    const LsTensor *x = keys_at(node, s, pair / s->kv_heads, pair % s->kv_heads, &at);
+    if (!ls_wants(node, (int)in))
+        return;
+    bool add = ls_adds(node, (int)in) || !first;
+    real *to_k = (real *)x->grad + at, *to_v = to_k + s->kv_heads * s->size;
+    by->write_sum(s, to_k, s->kv_row, dk, count, s->scale, add);
+    by->write_sum(s, to_v, s->kv_row, dv, count, 1, add);
+    if (!add) {
+        zero_rows(to_k, count, s->keys, s->kv_row, s->size);
+        zero_rows(to_v, count, s->keys, s->kv_row, s->size);
+    }
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    if (!ls_wants(node, 0))
+    if (!ls_wants(node, Q) && !ls_wants(node, KV))
         return LS_OK;
     Shape s = shape_of(node);
-    int64_t each = way_of(&s)->backward_scratch(&s), pairs = s.batch * s.kv_heads, parts = part_count(&s);
+    int64_t each = backend_of(&s)->backward_scratch(&s), pairs = s.batch * s.kv_heads, ranges = range_count(&s);
     int threads = team(node->scratch_backward, each);
-    bool add = ls_adds(node, 0);
-    if (parts == 1) {
+    if (ranges == 1) {
         LsShare share;
         ls_share_begin(&share, pairs, threads);
 #pragma omp parallel num_threads(threads)
         for (int64_t pair; (pair = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
             acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-            merge(node, &s, pair, scratch, backward_part(node, &s, pair, 0, 1, scratch), add);
+            merge(node, &s, pair, scratch, backward_range(node, &s, pair, 0, scratch), true);
         }
         return LS_OK;
     }
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-    for (int64_t n = 0; n < pairs * parts; n++) {
-        int64_t part = parts - 1 - n % parts; /* all keys first */
+    for (int64_t n = 0; n < pairs * ranges; n++) {
+        int64_t range = ranges - 1 - n % ranges; /* all keys first */
         acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-        int64_t end = backward_part(node, &s, n / parts, part, parts, scratch);
+        int64_t count = backward_range(node, &s, n / ranges, range, scratch);
 #pragma omp ordered
-        merge(node, &s, n / parts, scratch, end, add || part < parts - 1);
+        merge(node, &s, n / ranges, scratch, count, range == ranges - 1);
     }
     return LS_OK;
 }
@@ -309,102 +287,160 @@ static double score(const Shape *s, const real *q, const real *k)
     return sum / sqrt((double)s->size);
 }
 
+/* o: (D) of one query that sees the first `count` keys; returns log-sum-exp. */
+static double attend_plainly(const Shape *s, const Keys *keys, const real *q, int64_t count, real *o)
+{
+    double top = -INFINITY, sum = 0;
+    for (int64_t j = 0; j < count; j++)
+        top = fmax(top, score(s, q, keys->k + j * keys->stride));
+    for (int64_t j = 0; j < count; j++)
+        sum += exp(score(s, q, keys->k + j * keys->stride) - top);
+    for (int64_t d = 0; d < s->size; d++) {
+        double result = 0;
+        for (int64_t j = 0; j < count; j++)
+            result += exp(score(s, q, keys->k + j * keys->stride) - top) / sum *
+                      (double)ls_load1(keys->v + j * keys->stride + d);
+        ls_store1(o + d, (acc)result);
+    }
+    return count ? top + log(sum) : 0;
+}
+
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
     (void)run;
     Shape s = shape_of(node);
-    if (node->in[1])
-        LS_TRY(append(node, &s));
+    LS_TRY(check_lengths(node, &s));
+    if (node->in[CACHE])
+        LS_TRY(append_keys(node, &s));
     for (int64_t b = 0; b < s.batch; b++)
         for (int64_t h = 0; h < s.heads; h++)
             for (int64_t t = 0; t < s.queries; t++) {
                 Keys keys = keys_of(node, &s, b, h / s.group);
-                const real *q = (const real *)node->in[0]->data + (b * s.queries + t) * s.row + h * s.size;
+                int64_t count = t < queries_of(node, &s, &keys) ? ls_visible_keys(&keys, t + 1) : 0;
+                const real *q = (const real *)node->in[Q]->data + (b * s.queries + t) * s.row + h * s.size;
                 real *o = (real *)node->out[0]->data + ((b * s.queries + t) * s.heads + h) * s.size;
-                double top = -INFINITY, sum = 0;
-                for (int64_t j = 0; j <= keys.offset + t; j++)
-                    top = fmax(top, score(&s, q, keys.k + j * keys.stride));
-                for (int64_t j = 0; j <= keys.offset + t; j++)
-                    sum += exp(score(&s, q, keys.k + j * keys.stride) - top);
-                for (int64_t d = 0; d < s.size; d++) {
-                    double result = 0;
-                    for (int64_t j = 0; j <= keys.offset + t; j++)
-                        result += exp(score(&s, q, keys.k + j * keys.stride) - top) / sum *
-                                  (double)ls_load1(keys.v + j * keys.stride + d);
-                    ls_store1(o + d, (acc)result);
-                }
-                ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] = (acc)(top + log(sum));
+                ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] =
+                    (acc)attend_plainly(&s, &keys, q, count, o);
             }
     return LS_OK;
 }
 
-/* ---- Cost, cases, builder ---------------------------------------------------------------------------------------- */
+/* ---- Cost, builder, cases ---------------------------------------------------------------------------------------- */
 
 /* Scores and results: 2 products of 2 D operations for each pair of query and key in sight; backward has 5. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
     Shape s = shape_of(node);
-    double pairs = (double)s.queries * ((double)s.queries + 1) / 2;
-    if (node->in[1]) /* the cache half full, on average */
-        pairs = (double)s.queries * (double)(node->in[1]->dim[1] + s.queries) / 2;
-    double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, qkv = (double)node->in[0]->count,
-           o = (double)node->out[0]->count;
-    double cache = node->in[1] ? (double)node->in[1]->count / 2 : 0;
-    *fwd = (LsCost){.flops = 2 * product, .bytes = (qkv + o + cache) * sizeof(real), .products = 2 * product};
+    const LsTensor *cache = node->in[CACHE], *kv = node->in[KV];
+    double pairs = (double)s.queries * (double)s.keys;
+    if (cache) /* half full, on average */
+        pairs = (double)s.queries * (double)(s.keys + s.queries) / 2;
+    else if (s.causal)
+        pairs = (double)s.queries * ((double)s.queries + 1) / 2;
+    double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, o = (double)node->out[0]->count;
+    double qkv = (double)node->in[Q]->count + (kv ? (double)kv->count : 0);
+    double read = cache ? (double)cache->count / 2 : 0;
+    *fwd = (LsCost){.flops = 2 * product, .bytes = (qkv + o + read) * sizeof(real), .products = 2 * product};
     *bwd = (LsCost){.flops = 5 * product, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = 5 * product};
 }
 
-/* ls_attention(g, qkv, cache, position, heads, kv_heads): qkv: (B, T, (H + 2 Hkv) D) -> (B, T, H D).
+/* ls_attention(g, q, how) -> (B, Tq, H D). H = how->heads must be a multiple of Hkv = how->kv_heads (0: H); query head
+ * h looks at key head h / (H / Hkv).
  *
- * A token's row of qkv holds its H queries, then its Hkv keys, then its Hkv values, D numbers each: one packed linear
- * layer makes it, and ls_rotary turns its first H + Hkv heads in place. H = heads must be a multiple of Hkv = kv_heads;
- * query head h looks at key head h / (H / Hkv).
+ * - Self-attention, how->kv NULL: q is qkv: (B, T, (H + 2 Hkv) D). A token's row holds its H queries, then its Hkv
+ *   keys, then its Hkv values, D numbers each: one packed linear layer makes it, and ls_rotary turns its first H + Hkv
+ *   heads in place.
+ * - Cross-attention: q: (B, Tq, H D), kv: (B, Tk, 2 Hkv D), a row's keys and then its values: an activation, an input,
+ *   or a state.
  *
- * Without cache (NULL, and position NULL): token t sees tokens 0..t of this run. With cache, in graphs of mode
- * LS_DECODE only: cache is a state (B, context, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream
- * has seen before this run. The new keys and values become rows position..position + T - 1 of the cache, and token t
- * sees rows 0..position + t. A run that would pass the end of the context fails with LS_USAGE. */
-LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *qkv, LsTensor *cache, LsTensor *position, int64_t heads,
-                                  int64_t kv_heads)
+ * how->mask: LS_MASK_CAUSAL, for self-attention only: token t sees tokens 0..t of this run. LS_MASK_NONE: all.
+ *
+ * how->lengths: (B) of LS_I32 or NULL: nobody sees the keys of stream b from lengths[b] on, whose gradients are 0 and
+ * which may be anything. In self-attention the queries from there on have results of 0 and no gradient either, and a
+ * stream of length 0 has only such queries. A query of cross-attention with no key at all has a result of 0. A length
+ * past Tk fails with LS_DATA.
+ *
+ * how->cache and how->position go together, in graphs of mode LS_DECODE, with a causal mask and no lengths: cache is a
+ * state (B, context, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream has seen before this run.
+ * The new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. A
+ * run that would pass the end of the context fails with LS_USAGE. */
+LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
-    return ls_node(g, "attention", 3, (LsTensor *[]){qkv, cache, position}, &(Attention){heads, kv_heads},
-                   sizeof(Attention));
+    return ls_node(g, "attention", INPUTS, (LsTensor *[]){q, how->kv, how->cache, how->position, how->lengths},
+                   &(Attention){how->heads, how->kv_heads ? how->kv_heads : how->heads, how->mask}, sizeof(Attention));
 }
+
+typedef struct Case {
+    int64_t b, t, heads, kv_heads, size;
+    int64_t context; /* of a cache; 0: none */
+    int64_t keys;    /* of cross-attention; 0: self-attention */
+    LsMask mask;
+    bool lengths;
+} Case;
+
+#define CAUSAL .mask = LS_MASK_CAUSAL
+static const Case case_list[] = {
+    {1, 1, 1, 1, 1, CAUSAL},
+    {2, 5, 2, 2, 3, CAUSAL},
+    {2, 33, 4, 2, 5, CAUSAL},
+    {1, 70, 1, 1, 16, CAUSAL},
+    {1, 37, 6, 1, 8, CAUSAL},
+    {2, 130, 1, 1, 4, CAUSAL},
+    {1, 300, 1, 1, 2, CAUSAL},
+    {2, 1, 4, 2, 5, 9, CAUSAL},
+    {3, 1, 2, 2, 16, 140, CAUSAL},
+    {2, 7, 2, 1, 3, 11, CAUSAL},
+    {1, 40, 1, 1, 20, 90, CAUSAL},
+    {1, 100, 2, 1, 36, CAUSAL},
+    {1, 70, 1, 1, 50, 100, CAUSAL},
+    {1, 150, 2, 1, 17, CAUSAL},
+    {2, 129, 1, 1, 50, CAUSAL},
+    {1, 131, 2, 1, 40, 200, CAUSAL},
+    {2, 72, 4, 2, 32, CAUSAL},
+    {1, 24, 2, 1, 16, 64, CAUSAL},
+    {2, 33, 4, 2, 5},
+    {1, 150, 2, 2, 17},
+    {1, 300, 1, 1, 2},
+    {5, 33, 2, 1, 5, .lengths = true},
+    {3, 140, 2, 2, 18, .lengths = true},
+    {4, 75, 2, 1, 6, CAUSAL, .lengths = true},
+    {2, 9, 2, 2, 3, .keys = 70},
+    {2, 70, 4, 2, 8, .keys = 13},
+    {2, 130, 1, 1, 17, .keys = 129},
+    {3, 20, 2, 1, 16, .keys = 33, .lengths = true},
+    {3, 1, 2, 1, 20, .keys = 100, .lengths = true},
+    {2, 1, 2, 2, 3, .keys = 5},
+};
 
 static bool cases(LsGraph *g, int which)
 {
-    static const struct {
-        int64_t b, t, heads, kv_heads, size, context; /* context 0: no cache */
-    } list[] = {{1, 1, 1, 1, 1, 0},     {2, 5, 2, 2, 3, 0},    {2, 33, 4, 2, 5, 0},   {1, 70, 1, 1, 16, 0},
-                {1, 37, 6, 1, 8, 0},    {2, 130, 1, 1, 4, 0},  {1, 300, 1, 1, 2, 0},  {2, 1, 4, 2, 5, 9},
-                {3, 1, 2, 2, 16, 140},  {2, 7, 2, 1, 3, 11},   {1, 40, 1, 1, 20, 90}, {1, 100, 2, 1, 36, 0},
-                {1, 70, 1, 1, 50, 100}, {1, 150, 2, 1, 17, 0}, {2, 129, 1, 1, 50, 0}, {1, 131, 2, 1, 40, 200},
-                {2, 72, 4, 2, 32, 0},   {1, 24, 2, 1, 16, 64}};
-    if (which >= (int)LS_COUNT_OF(list))
+    if (which >= (int)LS_COUNT_OF(case_list))
         return false;
-    int64_t heads = list[which].heads, kv = list[which].kv_heads, size = list[which].size,
-            context = list[which].context;
-    LsTensor *qkv =
-        ls_case_input(g, "qkv", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, list[which].t, (heads + 2 * kv) * size});
-    LsTensor *cache = NULL, *position = NULL;
-    if (context) {
-        cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){list[which].b, context, 2 * kv * size});
-        position = ls_case_input(g, "position", LS_I32, 0, (double)(context - list[which].t + 1), 1,
-                                 (int64_t[]){list[which].b});
+    const Case *c = &case_list[which];
+    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = c->mask};
+    int64_t kv_width = 2 * c->kv_heads * c->size, width = c->heads * c->size + (c->keys ? 0 : kv_width);
+    LsTensor *q = ls_case_input(g, c->keys ? "q" : "qkv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->t, width});
+    if (c->keys)
+        how.kv = ls_case_input(g, "kv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->keys, kv_width});
+    if (c->context) {
+        how.cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->context, kv_width});
+        how.position = ls_case_input(g, "position", LS_I32, 0, (double)(c->context - c->t + 1), 1, &c->b);
     }
-    ls_attention(g, qkv, cache, position, heads, kv);
+    if (c->lengths)
+        how.lengths = ls_case_input(g, "lengths", LS_I32, 0, (double)(c->keys ? c->keys : c->t) + 1, 1, &c->b);
+    ls_attention(g, q, &how);
     return true;
 }
 
 LS_OP(attention) = {
     .name = "attention",
-    .formula = "o_t = sum_{j<=t} softmax_j(q_t . k_j / sqrt(D)) v_j",
+    .formula = "o_t = sum_j softmax_j(q_t . k_j / sqrt(D)) v_j",
     .infer = infer,
     .forward = forward,
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .saves_in = 1,
+    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS,
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,

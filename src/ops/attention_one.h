@@ -1,6 +1,6 @@
-/* Attention of one new token to its cache; a part of src/ops/attention.c.
+/* Attention of one new token to its cache, or to an encoder's keys; a part of src/ops/attention.c.
  *
- * The time is that of reading the cache once, so the cache is read as it lies: row after row, all heads of a row
+ * The time is that of reading the cache once, so it is read as it lies: row after row, all heads of a row
  * together, by chunks of keys that threads share, and while a thread works on one chunk it asks for the bytes of its
  * next. Each chunk gives maximum, sum and result of its own; these are put together in order (the "split" of Dao et al.
  * 2023, "Flash-Decoding"), so that the bits do not depend on the number of threads. */
@@ -158,11 +158,11 @@ static void one_chunk(const Shape *s, const OneChunk *c, const OneChunk *next, a
 }
 
 /* Puts the chunks of one head together: o = sum_c w_c o_c / l, l = sum_c w_c l_c, w_c = exp(m_c - m), which takes the
- * place of m_c. */
+ * place of m_c. No chunk: zeros. */
 static void one_finish(const Shape *s, acc *part, int64_t chunks, int64_t head, real *out, acc *lse)
 {
     int64_t size = ls_one_part(s), top_at = s->heads * s->padded + head, sum_at = top_at + s->heads;
-    acc top = LOWEST, sum = 0;
+    acc top = LOWEST, sum = chunks == 0;
     for (int64_t c = 0; c < chunks; c++)
         top = part[c * size + top_at] > top ? part[c * size + top_at] : top;
     for (int64_t c = 0; c < chunks; c++) {
@@ -176,44 +176,48 @@ static void one_finish(const Shape *s, acc *part, int64_t chunks, int64_t head, 
             o += part[c * size + top_at] * ls_load_acc(part + c * size + head * s->padded + d);
         ls_store_upto(out + d, o / sum, s->size - d);
     }
-    *lse = top + (acc)log((double)sum);
+    *lse = chunks ? top + (acc)log((double)sum) : 0;
 }
 
-/* One token for every stream. qkv: (B, 1, row), cache: (B, context, 2 Hkv D), position: (B) -> out: (B, 1, H D), lse:
- * (B, H, 1). */
+/* One token for every stream. q: (B, 1, row), keys: (B, Tk, 2 Hkv D) -> out: (B, 1, H D), lse: (B, H, 1). */
 typedef struct OneRun {
-    const real *qkv, *cache;
-    int64_t context;
-    const int32_t *position;
+    const real *q, *keys;
+    const int32_t *count; /* keys that each stream sees: count[b] + more; NULL: all */
+    int64_t more;
     real *out;
     acc *lse, *scratch;
     int64_t room; /* accs of scratch */
 } OneRun;
+
+static int64_t one_visible(const Shape *s, const OneRun *run, int64_t b)
+{
+    return run->count ? run->count[b] + run->more : s->keys;
+}
 
 /* Chunk `number` of all streams' keys, stream by stream; none (0 keys) past the last. */
 static OneChunk one_chunk_at(const Shape *s, const OneRun *run, int64_t number)
 {
     int64_t stride = 2 * s->kv_heads * s->size;
     for (int64_t b = 0; b < s->batch; b++) {
-        int64_t seen = run->position[b] + 1, keys = seen - number * ONE_KEYS;
+        int64_t seen = one_visible(s, run, b), keys = seen - number * ONE_KEYS;
         if (keys <= 0) {
             number -= ls_one_chunks(seen);
             continue;
         }
-        const real *k = run->cache + (b * run->context + number * ONE_KEYS) * stride;
-        acc *part = run->scratch + (b * ls_one_chunks(run->context) + number) * ls_one_part(s);
-        return (OneChunk){run->qkv + b * s->row, k, k + stride / 2, keys < ONE_KEYS ? keys : ONE_KEYS, stride, part};
+        const real *k = run->keys + (b * s->keys + number * ONE_KEYS) * stride;
+        acc *part = run->scratch + (b * ls_one_chunks(s->keys) + number) * ls_one_part(s);
+        return (OneChunk){run->q + b * s->row, k, k + stride / 2, keys < ONE_KEYS ? keys : ONE_KEYS, stride, part};
     }
     return (OneChunk){0};
 }
 
 static void ls_attend_one(const Shape *s, const OneRun *run)
 {
-    int64_t chunks = ls_one_chunks(run->context), part = ls_one_part(s), parts = s->batch * chunks * part, all = 0;
+    int64_t chunks = ls_one_chunks(s->keys), part = ls_one_part(s), parts = s->batch * chunks * part, all = 0;
     int64_t most = (run->room - parts) / ls_one_work(s);
     most = most < ls_threads() ? most : ls_threads();
     for (int64_t b = 0; b < s->batch; b++)
-        all += ls_one_chunks(run->position[b] + 1);
+        all += ls_one_chunks(one_visible(s, run, b));
 #pragma omp parallel num_threads((int)most) if (all > 1)
     {
         int64_t threads = omp_get_num_threads(), thread = omp_get_thread_num();
@@ -227,7 +231,7 @@ static void ls_attend_one(const Shape *s, const OneRun *run)
 #pragma omp for collapse(2) schedule(static)
         for (int64_t b = 0; b < s->batch; b++)
             for (int64_t h = 0; h < s->heads; h++)
-                one_finish(s, run->scratch + b * chunks * part, ls_one_chunks(run->position[b] + 1), h,
+                one_finish(s, run->scratch + b * chunks * part, ls_one_chunks(one_visible(s, run, b)), h,
                            run->out + (b * s->heads + h) * s->size, run->lse + b * s->heads + h);
     }
 }

@@ -7,7 +7,7 @@
 #ifndef LS_OPS_ATTENTION_PANEL_H
 #define LS_OPS_ATTENTION_PANEL_H
 
-#include "ops/attention_task.h"
+#include "ops/attention_shape.h"
 
 enum { SIDE = LS_PANEL, SUM = SIDE * SIDE, KEY_PANELS = 2 };
 
@@ -54,8 +54,8 @@ static void panel_end(const Shape *s)
 
 /* Packs all panels of `rows` rows by `depth` of k, panel by panel, `steps` steps apart; of a last panel of at most 16
  * rows the other tile is zero. */
-static void panel_pack(acc *to, int64_t steps, const real *x, int64_t stride, bool along_k, bool right, int64_t rows,
-                       int64_t depth)
+static void pack_panels(acc *to, int64_t steps, const real *x, int64_t stride, bool along_k, bool right, int64_t rows,
+                        int64_t depth)
 {
     LsPanelSource source = {.data = x, .stride = stride, .along_k = along_k, .right = right, .is_float = PARTS > 1};
     acc *last = to + (rows - 1) / SIDE * steps * STEP_ACC;
@@ -64,25 +64,11 @@ static void panel_pack(acc *to, int64_t steps, const real *x, int64_t stride, bo
     ls_panel_pack(&source, 0, rows, 0, depth, ls_bytes(to), steps * STEP_BYTES);
 }
 
-static void panel_pack_queries(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes)
+static Operand panel_pack(const Shape *s, Role role, acc *to, const real *x, int64_t stride, int64_t count)
 {
-    panel_pack(to, ls_depth(s), x, stride, true, true, lanes, s->size);
-}
-
-static void panel_pack_over(const Shape *s, acc *to, const real *x, int64_t stride, int64_t lanes)
-{
-    panel_pack(to, 1, x, stride, false, true, s->size, lanes);
-}
-
-static Operand panel_pack_keys(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
-{
-    panel_pack(to, ls_depth(s), x, stride, true, false, count, s->size);
-    return (Operand){.at = to};
-}
-
-static Operand panel_pack_turned(const Shape *s, acc *to, const real *x, int64_t stride, int64_t count)
-{
-    panel_pack(to, KEY_PANELS, x, stride, false, false, s->size, count);
+    bool over_d = role == QK_KEYS || role == QK_QUERIES, right = role == QK_QUERIES || role == PT_QUERIES;
+    int64_t steps = over_d ? ls_depth(s) : right ? 1 : KEY_PANELS;
+    pack_panels(to, steps, x, stride, over_d, right, over_d ? count : s->size, over_d ? s->size : count);
     return (Operand){.at = to};
 }
 
@@ -139,22 +125,20 @@ LS_INLINE void ls_store_pairs(uint8_t *to, __m512i even, __m512i odd)
     _mm512_store_si512(to + LS_TILE_BYTES, _mm512_permutex2var_epi16(even, high, odd));
 }
 
-LS_INLINE void ls_put_rows(acc *left, acc *right, int64_t i, TwoRows x)
+LS_INLINE void ls_panel_store_rows(acc *lhs, acc *rhs, int64_t i, TwoRows x)
 {
     Row even = ls_row_of(x[0]), odd = ls_row_of(x[1]);
 #pragma GCC unroll 3
     for (int p = 0; p < PARTS; p++) {
         int64_t at = i / SIDE * STEP_BYTES + p * LS_STEP_BYTES, row = i % SIDE;
-        if (left) {
-            _mm512_store_si512(ls_bytes(left) + at + row * 64, even.part[p]);
-            _mm512_store_si512(ls_bytes(left) + at + (row + 1) * 64, odd.part[p]);
+        if (lhs) {
+            _mm512_store_si512(ls_bytes(lhs) + at + row * 64, even.part[p]);
+            _mm512_store_si512(ls_bytes(lhs) + at + (row + 1) * 64, odd.part[p]);
         }
-        if (right)
-            ls_store_pairs(ls_bytes(right) + at + row / 2 * 64, even.part[p], odd.part[p]);
+        if (rhs)
+            ls_store_pairs(ls_bytes(rhs) + at + row / 2 * 64, even.part[p], odd.part[p]);
     }
 }
-LS_INLINE void ls_panel_put_right(acc *to, int64_t i, TwoRows x) { ls_put_rows(NULL, to, i, x); }
-LS_INLINE void ls_panel_put_left(acc *to, int64_t i, TwoRows x) { ls_put_rows(to, NULL, i, x); }
 
 /* ---- Products ---------------------------------------------------------------------------------------------------- */
 
@@ -172,14 +156,14 @@ LS_INLINE void ls_multiply(const Shape *s, const acc *left, const acc *right, in
                                           .sum = sum});
 }
 
-static void panel_against_keys(const Shape *s, const Reach *r, Operand keys, const acc *queries, acc *score)
+static void panel_mul_qk(const Shape *s, const Visible *r, Operand keys, const acc *queries, acc *score)
 {
     for (int64_t panel = 0; panel * SIDE < r->keys; panel++)
         ls_multiply(s, keys.at + panel * ls_depth(s) * STEP_ACC, queries, ls_depth(s), 2, 2, false,
                     score + panel * SUM);
 }
 
-static void panel_over_keys(const Shape *s, const Reach *r, Operand turned, const acc *weights, acc *sum)
+static void panel_mul_pv(const Shape *s, const Visible *r, Operand turned, const acc *weights, acc *sum)
 {
     for (int64_t panel = 0; panel < ls_depth(s); panel++)
         ls_multiply(s, turned.at + panel * KEY_PANELS * STEP_ACC, weights, ls_panel_steps(r->keys),
@@ -187,7 +171,7 @@ static void panel_over_keys(const Shape *s, const Reach *r, Operand turned, cons
 }
 
 /* sums: (key panels, D panels, 32, 32) */
-static void panel_over_queries(const Shape *s, const Reach *r, const acc *weights, const acc *over, acc *sums)
+static void panel_mul_pt(const Shape *s, const Visible *r, const acc *weights, const acc *over, acc *sums)
 {
     for (int64_t panel = 0; panel * SIDE < r->keys; panel++)
         for (int64_t j = 0; j < ls_depth(s); j++)
@@ -195,9 +179,10 @@ static void panel_over_queries(const Shape *s, const Reach *r, const acc *weight
                         ls_tiles_of(s->size, j), true, sums + (panel * ls_depth(s) + j) * SUM);
 }
 
-static void panel_write_sum(const Shape *s, real *y, const acc *sums, int64_t count, acc scale, bool add)
+static void panel_write_sum(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t count, acc scale,
+                            bool add)
 {
-    for (int64_t t = 0; t < count; t++, y += s->row)
+    for (int64_t t = 0; t < count; t++, y += stride)
         for (int64_t at = 0; at < s->size; at += LS_LANES) {
             const acc *from = sums + (t / SIDE * ls_depth(s) + at / SIDE) * SUM + t % SIDE * SIDE + at % SIDE;
             vacc sum = ls_load_acc(from) * scale;
@@ -205,21 +190,16 @@ static void panel_write_sum(const Shape *s, real *y, const acc *sums, int64_t co
         }
 }
 
-static const Products by_panels = {
+static const BlockOps by_panels = {
     .unit = SIDE,
     .sizes = panel_sizes,
     .begin = panel_begin,
     .end = panel_end,
-    .pack_queries = panel_pack_queries,
-    .pack_over = panel_pack_over,
-    .pack_keys = panel_pack_keys,
-    .pack_turned = panel_pack_turned,
-    .put_right = ls_panel_put_right,
-    .put_left = ls_panel_put_left,
-    .put_both = ls_put_rows,
-    .against_keys = panel_against_keys,
-    .over_keys = panel_over_keys,
-    .over_queries = panel_over_queries,
+    .pack = panel_pack,
+    .store_rows = ls_panel_store_rows,
+    .mul_qk = panel_mul_qk,
+    .mul_pv = panel_mul_pv,
+    .mul_pt = panel_mul_pt,
     .write_sum = panel_write_sum,
 };
 

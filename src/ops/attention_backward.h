@@ -1,0 +1,169 @@
+/* Attention's backward in blocks: weights are made again from log-sum-exp; a part of src/ops/attention.c. */
+#ifndef LS_OPS_ATTENTION_BACKWARD_H
+#define LS_OPS_ATTENTION_BACKWARD_H
+
+#include "ops/attention_shape.h"
+
+/* What backward reads of a panel, and the gradient of its queries. Queries and upstream gradients as operands of sums
+ * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns) */
+typedef struct BackPanel {
+    acc *q, *d, *over_q, *over_d, *dq, *lse, *delta;
+} BackPanel;
+
+LS_INLINE int64_t ls_back_panel_size(const Sizes *z) { return 4 * z->queries + (z->rows + 2) * COLUMNS; }
+
+LS_INLINE BackPanel ls_back_panel(const Sizes *z, acc *panels, int64_t number)
+{
+    acc *at = panels + number * ls_back_panel_size(z), *dq = at + 4 * z->queries, *lse = dq + z->rows * COLUMNS;
+    return (BackPanel){at, at + z->queries, at + 2 * z->queries, at + 3 * z->queries, dq, lse, lse + COLUMNS};
+}
+
+/* acc of scratch that a task of backward needs: sums dk, dv: (Tk, D) and the blocks. */
+LS_INLINE int64_t ls_backward_scratch(const BlockOps *by, const Shape *s)
+{
+    Sizes z = by->sizes(s);
+    return 2 * LS_ROUND_UP(s->keys, KEYS) * z.rows + 3 * z.keys + 2 * KEYS * COLUMNS + 3 * z.weights +
+           ls_task_panels(s) * ls_back_panel_size(&z);
+}
+
+/* delta_t = dO_t . O_t of LS_LANES queries, what the softmax's gradient subtracts (Dao et al. 2022, equation 4). */
+LS_INLINE vacc ls_deltas(const Shape *s, const real *o, const real *d, int64_t row, int64_t count)
+{
+    vacc sum[LS_LANE_COUNT];
+    for (int64_t i = 0; i < LS_LANES; i++) {
+        sum[i] = (vacc){0};
+        for (int64_t j = 0; i < count && j < s->size; j += LS_LANES)
+            sum[i] += ls_load_upto(o + i * row + j, s->size - j) * ls_load_upto(d + i * row + j, s->size - j);
+    }
+    return ls_hsums(sum);
+}
+
+LS_INLINE void ls_backward_pack(const BlockOps *by, const Shape *s, const Sizes *z, const BackPanel *p, int64_t lanes,
+                                const real *q, const real *o, const real *d, const acc *lse)
+{
+    int64_t row = s->heads * s->size;
+    by->pack(s, QK_QUERIES, p->q, q, s->row, lanes);
+    by->pack(s, QK_QUERIES, p->d, d, row, lanes);
+    by->pack(s, PT_QUERIES, p->over_q, q, s->row, lanes);
+    by->pack(s, PT_QUERIES, p->over_d, d, row, lanes);
+    ls_zero(p->dq, z->rows * COLUMNS);
+    for (int64_t i = 0; i < COLUMNS; i += LS_LANES) {
+        int64_t count = lanes - i;
+        ls_store_acc(p->delta + i, count > 0 ? ls_deltas(s, o + i * row, d + i * row, row, count) : (vacc){0});
+        vacc sums = count >= LS_LANES ? ls_load_acc(lse + i) : count > 0 ? ls_load_acc_part(lse + i, count) : (vacc){0};
+        ls_store_acc(p->lse + i, sums * LOG2_E);
+    }
+}
+
+/* What the products of a block are made of: scores and their gradients, (keys, columns), and weights and slopes as
+ * operands. */
+typedef struct Slopes {
+    acc *score, *slope, *p, *ds, *ds_right;
+} Slopes;
+
+/* p = 2^(c s - lse), ds = p (dp - delta). */
+LS_INLINE void ls_slopes(const BlockOps *by, acc c, const BackPanel *b, const Visible *r, int64_t rows,
+                         const Slopes *to)
+{
+    vacc lse[LS_TILE_VECTORS], delta[LS_TILE_VECTORS];
+    ls_mask_scores(r, rows, to->score);
+    for (int j = 0; j < LS_TILE_VECTORS; j++) {
+        lse[j] = ls_load_acc(b->lse + j * LS_LANES);
+        delta[j] = ls_load_acc(b->delta + j * LS_LANES);
+    }
+    for (int64_t i = 0; i < rows; i += 2) {
+        vacc weight[2][LS_TILE_VECTORS], slope[2][LS_TILE_VECTORS];
+#pragma GCC unroll 2
+        for (int64_t k = 0; k < 2; k++)
+#pragma GCC unroll 2
+            for (int j = 0; j < LS_TILE_VECTORS; j++) {
+                int64_t at = (i + k) * COLUMNS + j * LS_LANES;
+                weight[k][j] = ls_decay(ls_load_acc(to->score + at) * c - lse[j]);
+                slope[k][j] = weight[k][j] * (ls_load_acc(to->slope + at) - delta[j]);
+            }
+        by->store_rows(to->p, NULL, i, weight);
+        by->store_rows(to->ds, to->ds_right, i, slope);
+    }
+}
+
+/* One block of keys and one panel:
+ *
+ *     p = exp(K q / sqrt(D) - lse)      dp = V dO      ds = p (dp - delta)
+ *     dV += p dO^T                      dK += ds q^T   dq += K^T ds
+ *
+ * The scale of dK and dq is applied where they are written out. */
+LS_INLINE void ls_backward_tile(const BlockOps *by, const Shape *s, const BackPanel *b, const Visible *r, Operand k,
+                                Operand v, Operand turned, acc *dk, acc *dv, const Slopes *to)
+{
+    by->mul_qk(s, r, k, b->q, to->score);
+    by->mul_qk(s, r, v, b->d, to->slope);
+    ls_slopes(by, s->scale * LOG2_E, b, r, LS_ROUND_UP(r->keys, by->unit), to);
+    by->mul_pt(s, r, to->p, b->over_d, dv);
+    by->mul_pt(s, r, to->ds, b->over_q, dk);
+    by->mul_pv(s, r, turned, to->ds_right, b->dq);
+}
+
+/* Queries first..end-1 of a group's heads against all their keys: adds to dk, dv: (Tk, D), and writes (or adds to) the
+ * queries' gradient dq, which lies like q; NULL: nobody wants it. */
+typedef struct BackwardTask {
+    Keys keys;
+    int64_t first, end;
+    const real *q, *o, *d; /* of the group's first head and query 0, as the others */
+    const acc *lse;
+    real *dq;
+    bool add;
+    acc *dk, *dv, *scratch;
+} BackwardTask;
+
+LS_INLINE void ls_backward_blocks(const BlockOps *by, const Shape *s, const BackwardTask *t, const Queries *all,
+                                  acc *panels)
+{
+    Sizes z = by->sizes(s);
+    acc *k = t->scratch, *v = k + z.keys, *turned = v + z.keys, *score = turned + z.keys,
+        *slope = score + KEYS * COLUMNS, *p = slope + KEYS * COLUMNS;
+    Slopes to = by->plain ? (Slopes){score, slope, score, slope, slope}
+                          : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
+    const Keys *keys = &t->keys;
+    int64_t count = ls_visible_keys(keys, t->end);
+    for (int64_t key0 = 0; key0 < count; key0 += KEYS) {
+        int64_t have = count - key0 < KEYS ? count - key0 : KEYS, at = key0 * z.rows;
+        Operand key = by->pack(s, QK_KEYS, k, keys->k + key0 * keys->stride, keys->stride, have);
+        Operand value = by->pack(s, QK_KEYS, v, keys->v + key0 * keys->stride, keys->stride, have), over = key;
+        if (!by->plain)
+            over = by->pack(s, PV_KEYS, turned, keys->k + key0 * keys->stride, keys->stride, have);
+        for (int64_t n = 0; n < s->group * all->per_head; n++) {
+            BackPanel b = ls_back_panel(&z, panels, n);
+            Visible r = ls_visible(all, n % all->per_head, keys, key0);
+            if (r.keys > 0)
+                ls_backward_tile(by, s, &b, &r, key, value, over, t->dk + at, t->dv + at, &to);
+        }
+    }
+}
+
+LS_INLINE void ls_backward_task(const BlockOps *by, const Shape *s, const BackwardTask *t)
+{
+    Queries all = ls_queries(t->first, t->end);
+    Sizes z = by->sizes(s);
+    int64_t count = s->group * all.per_head;
+    acc *panels = t->scratch + 3 * z.keys + 2 * KEYS * COLUMNS + 3 * z.weights, scale[COLUMNS];
+    for (int64_t n = 0; n < count; n++) {
+        int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS,
+                from = (at * s->heads + head) * s->size;
+        BackPanel b = ls_back_panel(&z, panels, n);
+        ls_backward_pack(by, s, &z, &b, ls_panel_lanes(&all, panel), t->q + at * s->row + head * s->size, t->o + from,
+                         t->d + from, t->lse + head * s->queries + at);
+    }
+    by->begin(s);
+    ls_backward_blocks(by, s, t, &all, panels);
+    by->end(s);
+    for (int64_t i = 0; i < COLUMNS; i++)
+        scale[i] = s->scale;
+    for (int64_t n = 0; t->dq && n < count; n++) {
+        int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS;
+        BackPanel b = ls_back_panel(&z, panels, n);
+        ls_unpack_transposed(t->dq + at * s->row + head * s->size, s->row, ls_panel_lanes(&all, panel), s->size, b.dq,
+                             scale, t->add);
+    }
+}
+
+#endif

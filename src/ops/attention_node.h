@@ -1,0 +1,158 @@
+/* Attention's inputs: their shapes, their checks, and where keys lie; a part of src/ops/attention.c. */
+#ifndef LS_OPS_ATTENTION_NODE_H
+#define LS_OPS_ATTENTION_NODE_H
+
+#include "ops/attention_shape.h"
+
+enum { Q, KV, CACHE, POSITION, LENGTHS, INPUTS };
+
+/* The node's attribute. */
+typedef struct Attention {
+    int64_t heads, kv_heads;
+    LsMask mask;
+} Attention;
+
+/* The kernel of tiles for operands of this build; NULL where vectors are faster. */
+static const LsPanelKernel *kernel_for(const Shape *s)
+{
+#ifndef LS_OPS_ATTENTION_PANEL_H
+    (void)s;
+    return NULL;
+#elif defined(LS_BUILD_BFLOAT16)
+    (void)s;
+    return ls_panel_kernel();
+#else
+    enum { WORTH_SPLITTING = 128 }; /* queries and keys that each element of a float, once split, meets */
+    int64_t meets = s->queries < s->keys ? s->queries : s->keys;
+    return meets >= WORTH_SPLITTING && s->size > LS_TILE ? ls_panel_tiles() : NULL;
+#endif
+}
+
+static Shape shape_of(const LsNode *node)
+{
+    const Attention *a = node->attr;
+    const LsTensor *q = node->in[Q], *kv = node->in[KV], *cache = node->in[CACHE];
+    Shape s = {.batch = q->dim[0],
+               .queries = q->dim[1],
+               .keys = cache ? cache->dim[1]
+                       : kv  ? kv->dim[1]
+                             : q->dim[1],
+               .heads = a->heads,
+               .kv_heads = a->kv_heads,
+               .row = q->dim[2],
+               .causal = a->mask == LS_MASK_CAUSAL};
+    s.size = s.row / (kv ? a->heads : a->heads + 2 * a->kv_heads);
+    s.kv_row = cache ? cache->dim[2] : kv ? kv->dim[2] : s.row;
+    s.group = a->heads / a->kv_heads;
+    s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
+    s.scale = (acc)(1 / sqrt((double)s.size));
+    s.kernel = kernel_for(&s);
+    return s;
+}
+
+static LsStatus check_cache(const LsNode *node, const Shape *s)
+{
+    const LsTensor *cache = node->in[CACHE], *position = node->in[POSITION];
+    if (!cache != !position)
+        return ls_node_fail(node, "attention: cache and position go together; one of them is missing");
+    if (!cache)
+        return LS_OK;
+    if (ls_graph_mode(node->graph) != LS_DECODE)
+        return ls_node_fail(node, "attention: a cache is for graphs of mode LS_DECODE only");
+    if (!s->causal || node->in[KV] || node->in[LENGTHS])
+        return ls_node_fail(node, "attention: a cache is for a causal mask, packed qkv and no lengths");
+    if (cache->rank != 3 || cache->dtype != LS_REAL || cache->dim[0] != s->batch ||
+        cache->dim[2] != 2 * s->kv_heads * s->size)
+        return ls_node_fail(node, "attention: cache %s does not fit qkv %s: it must be (%lld, context, %lld)",
+                            ls_shape_text(cache), ls_shape_text(node->in[Q]), (long long)s->batch,
+                            (long long)(2 * s->kv_heads * s->size));
+    if (position->rank != 1 || position->dtype != LS_I32 || position->dim[0] != s->batch)
+        return ls_node_fail(node, "attention: position %s must be (%lld) of LS_I32", ls_shape_text(position),
+                            (long long)s->batch);
+    return LS_OK;
+}
+
+/* q and kv alone, before anything is computed from them. */
+static LsStatus check_operands(const LsNode *node)
+{
+    const Attention *a = node->attr;
+    const LsTensor *q = node->in[Q], *kv = node->in[KV];
+    long long heads = a->heads, kv_heads = a->kv_heads;
+    if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0)
+        return ls_node_fail(node, "attention: %lld heads cannot share %lld key heads evenly", heads, kv_heads);
+    if (!kv && (q->rank != 3 || q->dtype != LS_REAL || q->dim[2] % (heads + 2 * kv_heads) != 0))
+        return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld",
+                            ls_shape_text(q), heads, kv_heads);
+    if (!kv)
+        return LS_OK;
+    if (a->mask != LS_MASK_NONE)
+        return ls_node_fail(node, "attention: a causal mask is for packed qkv only");
+    if (q->rank != 3 || q->dtype != LS_REAL || q->dim[2] % heads != 0 || kv->rank != 3 || kv->dtype != LS_REAL ||
+        kv->dim[0] != q->dim[0] || kv->dim[2] != 2 * kv_heads * (q->dim[2] / heads))
+        return ls_node_fail(node,
+                            "attention: q %s and kv %s must be (B, Tq, H D) and (B, Tk, 2 Hkv D) with H = %lld, "
+                            "Hkv = %lld",
+                            ls_shape_text(q), ls_shape_text(kv), heads, kv_heads);
+    return LS_OK;
+}
+
+static LsStatus check_inputs(const LsNode *node)
+{
+    LS_TRY(check_operands(node));
+    Shape s = shape_of(node);
+    const LsTensor *lengths = node->in[LENGTHS];
+    LS_TRY(check_cache(node, &s));
+    if (lengths && (lengths->rank != 1 || lengths->dtype != LS_I32 || lengths->dim[0] != s.batch))
+        return ls_node_fail(node, "attention: lengths %s must be (%lld) of LS_I32", ls_shape_text(lengths),
+                            (long long)s.batch);
+    return LS_OK;
+}
+
+static LsStatus check_lengths(const LsNode *node, const Shape *s)
+{
+    const int32_t *length = node->in[LENGTHS] ? node->in[LENGTHS]->data : NULL;
+    for (int64_t b = 0; length && b < s->batch; b++)
+        if (length[b] < 0 || length[b] > s->keys)
+            return ls_fail(LS_DATA, "%s: length %d of stream %lld is not within 0 and the %lld keys that there are",
+                           node->name, (int)length[b], (long long)b, (long long)s->keys);
+    return LS_OK;
+}
+
+/* The tensor that holds keys and values, and its element where those of stream b and key head j begin. */
+static LsTensor *keys_at(const LsNode *node, const Shape *s, int64_t b, int64_t j, int64_t *at)
+{
+    LsTensor *x = node->in[CACHE] ? node->in[CACHE] : node->in[KV] ? node->in[KV] : node->in[Q];
+    *at = b * s->keys * s->kv_row + ((x == node->in[Q] ? s->heads : 0) + j) * s->size;
+    return x;
+}
+
+static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
+{
+    int64_t at;
+    const real *k = (const real *)keys_at(node, s, b, j, &at)->data + at;
+    Keys keys = {.k = k, .v = k + s->kv_heads * s->size, .stride = s->kv_row, .count = s->keys};
+    if (node->in[LENGTHS])
+        keys.count = ((const int32_t *)node->in[LENGTHS]->data)[b];
+    if (node->in[CACHE]) {
+        keys.offset = ((const int32_t *)node->in[POSITION]->data)[b];
+        keys.count = keys.offset + s->queries;
+    } else if (!s->causal)
+        keys.offset = keys.count;
+    return keys;
+}
+
+/* Queries of a stream that have a result; the results of the rest are zero. */
+static int64_t queries_of(const LsNode *node, const Shape *s, const Keys *keys)
+{
+    bool packed = !node->in[KV] && !node->in[CACHE];
+    return keys->count == 0 ? 0 : packed && keys->count < s->queries ? keys->count : s->queries;
+}
+
+/* Zeros in `columns` columns of rows first..end-1 of x, `stride` apart. */
+static void zero_rows(real *x, int64_t first, int64_t end, int64_t stride, int64_t columns)
+{
+    for (int64_t t = first; t < end; t++)
+        memset(x + t * stride, 0, (size_t)columns * sizeof *x);
+}
+
+#endif

@@ -1,0 +1,180 @@
+/* Attention in blocks that stay in cache: its shapes, its mask, and the products of blocks that a backend gives; a part
+ * of src/ops/attention.c.
+ *
+ * Queries lie on the lanes: a panel is LS_TILE_COLUMNS queries of one head, stored transposed, (D, queries). A block of
+ * keys times a panel gives scores (keys, queries), so that maximum, exponential and sum run down the lanes with no
+ * operation across them, and V^T times the weights gives the panel's result, again transposed.
+ *
+ * Scores are kept without the factor 1 / sqrt(D); with c = log2(e) / sqrt(D) a weight is 2^(c s - c m).
+ *
+ * Sources: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax"; Dao 2023, "FlashAttention-2".
+ */
+#ifndef LS_OPS_ATTENTION_SHAPE_H
+#define LS_OPS_ATTENTION_SHAPE_H
+
+#include "gemm/bf16.h"
+#include "ops/op_build.h"
+#include "ops/tile.h"
+#include "ops/vec_math.h"
+
+/* Keys of a block: with D = 64 the block's keys, its values and a panel's scores take 16 KiB or less each, so that the
+ * two that a product reads stay in the first-level cache. */
+#define KEYS ((int64_t)64)
+
+/* Queries, over all heads that share keys, for which a block of keys is packed once: some hundred KiB, the second-level
+ * cache. Long sequences, whose keys come from further away, take twice as many. */
+#define QUERIES ((int64_t)256)
+#define LONG_SEQUENCE 4096
+
+#define COLUMNS LS_TILE_COLUMNS
+
+/* Below any score, and its difference to any score is finite. */
+#define LOWEST ((acc)-1e30)
+
+#define LOG2_E ((acc)1.44269504088896340736)
+#define LN_2 ((acc)0.69314718055994530942)
+
+typedef struct Shape {
+    int64_t batch, queries, keys;  /* B, Tq, Tk: rows of keys of a stream, all of a cache */
+    int64_t heads, kv_heads, size; /* H, Hkv, D */
+    int64_t group;                 /* H / Hkv: heads that share keys */
+    int64_t padded;                /* D as rows or columns of a tile */
+    int64_t row, kv_row;           /* elements from token to token of the queries, and of the keys and values */
+    bool causal;
+    acc scale;
+    const LsPanelKernel *kernel; /* multiplies tiles; NULL: vectors do */
+} Shape;
+
+/* The keys and values of one stream and key head: key j at k + j * stride. Query t sees the keys j < count with j <=
+ * offset + t: without a causal mask, offset = count. */
+typedef struct Keys {
+    const real *k, *v;
+    int64_t stride, count, offset;
+} Keys;
+
+/* Keys that at least one of the queries before `end` sees. */
+LS_INLINE int64_t ls_visible_keys(const Keys *keys, int64_t end)
+{
+    return keys->offset + end < keys->count ? keys->offset + end : keys->count;
+}
+
+/* Panels of `group` heads and queries first..end-1, head by head. */
+typedef struct Queries {
+    int64_t first, end, per_head;
+} Queries;
+
+LS_INLINE Queries ls_queries(int64_t first, int64_t end)
+{
+    return (Queries){first, end, (end - first + COLUMNS - 1) / COLUMNS};
+}
+
+LS_INLINE int64_t ls_panel_lanes(const Queries *q, int64_t panel)
+{
+    int64_t left = q->end - q->first - panel * COLUMNS;
+    return left < COLUMNS ? left : COLUMNS;
+}
+
+/* Most queries of one head in a task, and most panels of a task. */
+LS_INLINE int64_t ls_task_queries(const Shape *s)
+{
+    int64_t queries = (s->queries < LONG_SEQUENCE ? QUERIES : 2 * QUERIES) / s->group;
+    return LS_ROUND_UP(queries < 1 ? 1 : queries, COLUMNS);
+}
+LS_INLINE int64_t ls_task_panels(const Shape *s)
+{
+    int64_t queries = ls_task_queries(s);
+    return s->group * ((queries < s->queries ? queries : LS_ROUND_UP(s->queries, COLUMNS)) / COLUMNS);
+}
+
+/* ---- Mask -------------------------------------------------------------------------------------------------------- */
+
+/* The part of a block of keys that a panel sees. Lane i sees key j of the block where j < keys and j <= seen + i. */
+typedef struct Visible {
+    int64_t lanes; /* queries of the panel */
+    int64_t keys;  /* keys of the block that at least one of them sees; none if <= 0 */
+    int64_t seen;  /* the last key that the first query sees, were there no end of the keys */
+} Visible;
+
+LS_INLINE Visible ls_visible(const Queries *q, int64_t panel, const Keys *keys, int64_t key0)
+{
+    Visible r = {.lanes = ls_panel_lanes(q, panel)};
+    r.seen = keys->offset + q->first + panel * COLUMNS - key0;
+    int64_t end = ls_visible_keys(keys, q->first + panel * COLUMNS + r.lanes) - key0;
+    r.keys = end < KEYS ? end : KEYS;
+    return r;
+}
+
+/* Mask of the lanes of vector j of a panel that see key `key` of the block, one before its end. */
+LS_INLINE vint ls_sees(const Visible *r, int j, int64_t key)
+{
+    vint lane = {0};
+    for (int64_t i = 0; i < LS_LANES; i++)
+        lane[i] = (ls_int)(j * LS_LANES + i);
+    return lane >= (ls_int)(key - r->seen) - (vint){0};
+}
+
+/* Scores that a lane does not see become LOWEST, in rows 0..rows-1. */
+LS_INLINE void ls_mask_scores(const Visible *r, int64_t rows, acc *score)
+{
+    for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < r->keys; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            ls_store_acc(at, ls_select(ls_sees(r, j, i), ls_load_acc(at), ls_splat(LOWEST)));
+        }
+    for (int64_t i = r->keys; i < rows; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++)
+            ls_store_acc(score + i * COLUMNS + j * LS_LANES, ls_splat(LOWEST));
+}
+
+/* ---- Products of blocks ------------------------------------------------------------------------------------------ */
+
+LS_INLINE void ls_zero(acc *x, int64_t count) { memset(x, 0, (size_t)count * sizeof *x); }
+
+/* acc of an operand in a backend's own layout. */
+typedef struct Sizes {
+    int64_t rows;    /* D as rows of sums, (D, columns) */
+    int64_t queries; /* a panel: (D, columns) for sums over D, or (columns, D) for sums over the queries */
+    int64_t keys;    /* a block: (keys, D) for sums over D, or (D, keys) for sums over the keys */
+    int64_t weights; /* (keys, columns) */
+} Sizes;
+
+/* Two rows of a panel: of keys i and i + 1, i even. */
+typedef const vacc (*TwoRows)[LS_TILE_VECTORS];
+
+/* Keys or values of a block, or a panel, as they are multiplied. */
+typedef struct Operand {
+    const acc *at;
+    int64_t stride; /* from row to row, where it has rows */
+} Operand;
+
+/* An operand's product and side: rows of tokens, (tokens, D), become it. */
+typedef enum Role {
+    QK_KEYS,    /* on the left of sums over D: keys, and values in dp = V dO */
+    QK_QUERIES, /* on the right of these: queries, and upstream gradients */
+    PV_KEYS,    /* on the left of sums over the keys: values, and keys in dq = K^T ds */
+    PT_QUERIES  /* on the right of sums over the queries: upstream gradients, and queries */
+} Role;
+
+/* The products of blocks, by one kind of instructions: attention_block.h has vectors, attention_panel.h tiles. */
+typedef struct BlockOps {
+    int64_t unit; /* that the keys of a block are rounded up to; keys beyond the last have no weight */
+    /* operands are floats as they come: a block of keys serves sums over D and over the keys, and weights or slopes
+     * take the place of the scores that they are made of */
+    bool plain;
+    Sizes (*sizes)(const Shape *s);
+    void (*begin)(const Shape *s), (*end)(const Shape *s); /* around the products of a task */
+    Operand (*pack)(const Shape *s, Role role, acc *to, const real *x, int64_t stride, int64_t count);
+    /* weights, or slopes, into the operand of sums over the queries (lhs) and that of sums over the keys (rhs); one of
+     * them may be NULL */
+    void (*store_rows)(acc *lhs, acc *rhs, int64_t i, TwoRows x);
+    /* score: (keys, columns) = K q */
+    void (*mul_qk)(const Shape *s, const Visible *r, Operand keys, const acc *queries, acc *score);
+    /* sum: (D, columns) += V^T p */
+    void (*mul_pv)(const Shape *s, const Visible *r, Operand values, const acc *weights, acc *sum);
+    /* sums: (keys, D) += p q^T */
+    void (*mul_pt)(const Shape *s, const Visible *r, const acc *weights, const acc *queries, acc *sums);
+    /* y: (count, D), rows `stride` apart, = or += scale times sums that mul_pt made */
+    void (*write_sum)(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t count, acc scale, bool add);
+} BlockOps;
+
+#endif
