@@ -38,17 +38,24 @@ static void offer(Search *s, double log_p, int32_t from, int32_t token)
     s->best[at] = (Candidate){log_p, from, token};
 }
 
+/* log of the sum of the exponentials of hypothesis b's logits. */
+static double normaliser(const Search *s, int64_t b)
+{
+    const float *z = ls_decoder_logits(s->decoder, b);
+    double most = (double)z[0], sum = 0;
+    for (int64_t v = 1; v < s->vocabulary; v++)
+        most = (double)z[v] > most ? (double)z[v] : most;
+    for (int64_t v = 0; v < s->vocabulary; v++)
+        sum += exp((double)z[v] - most);
+    return most + log(sum);
+}
+
 static void offer_all(Search *s)
 {
     s->candidates = 0;
     for (int64_t b = 0; b < s->live; b++) {
         const float *z = ls_decoder_logits(s->decoder, b);
-        double most = (double)z[0], sum = 0;
-        for (int64_t v = 1; v < s->vocabulary; v++)
-            most = (double)z[v] > most ? (double)z[v] : most;
-        for (int64_t v = 0; v < s->vocabulary; v++)
-            sum += exp((double)z[v] - most);
-        double normal = most + log(sum);
+        double normal = normaliser(s, b);
         double worst = s->candidates == 2 * s->beam->beams ? s->best[s->candidates - 1].log_p : -HUGE_VAL;
         for (int32_t v = 0; v < s->vocabulary; v++) {
             double log_p = s->log_p[b] + (double)z[v] - normal;
@@ -71,6 +78,16 @@ static void finish(Search *s, const Candidate *c, int64_t tokens, int32_t *targe
     s->found = score;
     *count = tokens;
     memcpy(target, s->token + c->from * row_of(s), sizeof *target * (size_t)tokens);
+}
+
+/* Nothing longer is asked for: every hypothesis ends here. */
+static void end_all(Search *s, int64_t tokens, int32_t *target, int64_t *count)
+{
+    int32_t end = s->beam->end;
+    for (int64_t b = 0; b < s->live; b++) {
+        double log_p = s->log_p[b] + (double)ls_decoder_logits(s->decoder, b)[end] - normaliser(s, b);
+        finish(s, &(Candidate){log_p, (int32_t)b, end}, tokens, target, count);
+    }
 }
 
 /* From candidates to the next live hypotheses; `tokens` were said before. */
@@ -120,13 +137,13 @@ static LsStatus search(Search *s, const int32_t *source, int64_t length, int32_t
         s->last[b] = s->beam->begin;
     for (int64_t tokens = 0; tokens <= s->beam->longest; tokens++) {
         LS_TRY(ls_decoder_feed(s->decoder, s->last));
+        if (tokens == s->beam->longest) {
+            end_all(s, tokens, target, count);
+            break;
+        }
         offer_all(s);
-        if (tokens == s->beam->longest) /* they all end here */
-            for (int64_t b = 0; b < s->live && s->found == -HUGE_VAL; b++)
-                finish(s, &(Candidate){s->log_p[b], (int32_t)b, s->beam->end}, tokens, target, count);
-        else
-            choose(s, tokens, target, count);
-        if (tokens == s->beam->longest || settled(s))
+        choose(s, tokens, target, count);
+        if (settled(s))
             break;
         LS_TRY(ls_decoder_reorder(s->decoder, s->from));
     }
