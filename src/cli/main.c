@@ -7,6 +7,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -133,8 +134,23 @@ static LsStatus run(int argc, char **argv)
     return status;
 }
 
+/* Libraries end the process, or call a file damaged, where a few hundred bytes cannot be had. Some room stays in the heap
+ * for them: arrays, which come from the system, then fail first, with a message of our own. */
+static void keep_room_for_libraries(void)
+{
+    enum { PIECES = 32, PIECE = 64 << 10 };
+    void *piece[PIECES];
+    mallopt(M_MMAP_THRESHOLD, 128 << 10);
+    mallopt(M_TRIM_THRESHOLD, 64 << 20); /* what is given back to the heap stays there */
+    for (int i = 0; i < PIECES; i++)
+        piece[i] = malloc(PIECE);
+    for (int i = 0; i < PIECES; i++)
+        free(piece[i]);
+}
+
 int main(int argc, char **argv)
 {
+    keep_room_for_libraries();
     keep_standard_files();
     ls_signals_block();
     LsStatus status = run(argc, argv);
