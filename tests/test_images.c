@@ -381,7 +381,7 @@ static void test_rows_and_pixels(void)
     inputs_free(&a), inputs_free(&b), inputs_free(&c);
     ls_source_free(rows), ls_source_free(single);
     ls_source_free(whole);
-    ASSERT_FAILS(open_kind("images", prepared(), "train", 7, 1, "as=rows", &rows), LS_USAGE, "set train.sequence: 4");
+    ASSERT_FAILS(open_kind("images", prepared(), "train", 3, 1, "as=rows", &rows), LS_USAGE, "set train.sequence: 4");
 }
 
 /* Moved and mirrored in training only, by chance but the same each time. */

@@ -181,7 +181,7 @@ static void test_samples(void)
     ls_source_free(source);
     ASSERT_OK(open_kind("series", output, "test", 0, 1, NULL, &source));
     CU_ASSERT_PTR_NULL(source);
-    ASSERT_FAILS(open_kind("series", output, "train", 6, 1, NULL, &source), LS_USAGE, "set train.sequence: 5");
+    ASSERT_FAILS(open_kind("series", output, "train", 4, 1, NULL, &source), LS_USAGE, "set train.sequence: 5");
     ASSERT_FAILS(open_kind("series", output, "later", 0, 1, NULL, &source), LS_USAGE, "no split 'later'");
 }
 

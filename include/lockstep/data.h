@@ -17,7 +17,7 @@ typedef struct LsDataOpen {
     /* "train" (shuffled), "validation", or "held-out" (the validation split of a file that has one, else all of it); the
      * latter two in fixed order from the beginning */
     const char *split;
-    int64_t sequence; /* the most steps of a sample: train.sequence or model.context; 0: the kind chooses */
+    int64_t sequence; /* the most steps of a sample: train.sequence or model.context; 0: as many as samples have */
     uint64_t seed;
     /* not 0: sample n + streams goes on where sample n ended, for models that carry their state from step to step */
     int64_t streams;

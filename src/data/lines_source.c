@@ -60,7 +60,7 @@ static LsStatus read_source(LinesSource *s, const LsDataOpen *open, LsSealed *fi
                        (long long)labels, s->base.split);
     LS_TRY(ls_longest_text(file, "ids", &longest));
     s->base.base.samples = labels;
-    s->base.base.sequence = open->sequence > 0 ? open->sequence : longest;
+    s->base.base.sequence = open->sequence > 0 && open->sequence < longest ? open->sequence : longest;
     LS_TRY(ls_fields_add(fields, "ids", LS_I32, vocabulary, 1, (int64_t[]){LS_STEPS}));
     LS_TRY(ls_fields_add(fields, "length", LS_I32, 0, 0, NULL));
     return ls_fields_add(fields, "label", LS_I32, classes, 0, NULL);

@@ -113,8 +113,8 @@ static LsStatus read_source(PairsSource *s, const LsDataOpen *open, LsSealed *fi
         return ls_fail(LS_DATA, "%s: has %lld source texts and %lld targets in %s", open->path,
                        (long long)s->side[0].count, (long long)s->side[1].count, s->base.split);
     s->base.base.samples = s->side[0].count;
-    s->base.base.sequence =
-        open->sequence > 0 ? open->sequence : 1 + (longest[0] > longest[1] ? longest[0] : longest[1]);
+    int64_t most = 1 + (longest[0] > longest[1] ? longest[0] : longest[1]);
+    s->base.base.sequence = open->sequence > 0 && open->sequence < most ? open->sequence : most;
     return set_fields(s);
 }
 

@@ -32,7 +32,7 @@ void ls_sample_source_clear(LsSampleSource *source);
 /* Which of the split's samples stands at place `at` of the endless stream. */
 int64_t ls_sample_at(const LsSampleSource *source, int64_t at);
 
-/* LS_USAGE where the samples' steps are not those that were asked for (0: any): a picture's rows cannot be cut. */
+/* LS_USAGE where samples have more steps than were asked for (0: any): a picture's rows cannot be cut. */
 LsStatus ls_check_sequence(const LsDataOpen *open, int64_t steps, const char *what) LS_MUST_USE;
 
 /* ---- Filling ----------------------------------------------------------------------------------------------------- */

@@ -40,8 +40,10 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
                         validation));
     LS_TRY(set_vocabulary(config, *training));
     LS_TRY(set_fields(config, *training));
-    if (ls_config_sequence(config) == 0)
-        config->train.sequence = (*training)->sequence;
+    /* no sample is longer */
+    int64_t sequence = ls_config_sequence(config), most = (*training)->sequence;
+    if (most > 0 && (sequence == 0 || most < sequence))
+        config->train.sequence = most;
     return ls_data_check_loss(config, *training);
 }
 

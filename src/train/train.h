@@ -24,7 +24,7 @@
 /* ---- Data -------------------------------------------------------------------------------------------------------- */
 
 /* Opens the data that the configuration asks for, and writes into it what they say: model.vocabulary, data.fields and,
- * where neither train.sequence nor the model's context is set, train.sequence. LS_USAGE as ls_train_shapes and where the
+ * where no sample has as many steps as train.sequence or the model's context, train.sequence. LS_USAGE as ls_train_shapes and where the
  * model's vocabulary is smaller than the data's. *training and *validation (NULL where there is none) are the caller's
  * to free, after a failure too. Not collective. */
 LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSource **validation) LS_MUST_USE;
