@@ -179,6 +179,7 @@ typedef struct LsPlayer {
 } LsPlayer;
 
 struct LsTrainer {
+    const LsProcedure *procedure; /* its own: the configuration may be gone when it is closed */
     const LsConfig *config;
     const LsComm *comm;
     LsTrainOptions options;

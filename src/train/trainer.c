@@ -109,7 +109,11 @@ LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *tr
         ls_free(t);
         return status;
     }
-    *t = (LsTrainer){.config = config, .comm = comm, .training = training, .validation = validation};
+    *t = (LsTrainer){.procedure = ls_config_procedure(config),
+                     .config = config,
+                     .comm = comm,
+                     .training = training,
+                     .validation = validation};
     t->progress = (LsProgress){.seed = (uint64_t)config->train.seed, .best_score = HUGE_VAL, .best_step = -1};
     if (options)
         t->options = *options;
@@ -126,9 +130,8 @@ void ls_trainer_free(LsTrainer *trainer)
 {
     if (!trainer)
         return;
-    const LsProcedure *procedure = ls_config_procedure(trainer->config);
-    if (procedure->close && trainer->self)
-        procedure->close(trainer->self);
+    if (trainer->procedure->close && trainer->self)
+        trainer->procedure->close(trainer->self);
     ls_free(trainer->self);
     ls_graph_free(trainer->eval_graph);
     ls_graph_free(trainer->carry_graph);
