@@ -76,10 +76,9 @@ static LsTensor *block(LsGraph *g, const Bert *m, LsTensor *x, LsTensor *lengths
     return norm(g, m, "norm_2", ls_add(g, x, drop(g, m, y)));
 }
 
-static LsTensor *embed(LsGraph *g, const Bert *m, const LsShape *shape)
+static LsTensor *embed(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor *table)
 {
     LsInit init = ls_init_normal(m->init_std);
-    LsTensor *table = ls_param(g, "token_embedding", init, 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
     x = ls_position_embedding(g, x, ls_param(g, "position_embedding", init, 2, (int64_t[]){m->context, m->width}),
                               NULL);
@@ -97,7 +96,9 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     if (shape->sequence > m->context)
         ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
                       (long long)shape->sequence, (long long)m->context);
-    LsTensor *x = embed(g, m, shape); /* (B, T, C) */
+    LsTensor *table =
+        ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
+    LsTensor *x = embed(g, m, shape, table); /* (B, T, C) */
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = block(g, m, x, lengths);
@@ -105,7 +106,7 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     }
     if (strcmp(m->pool, "first") == 0)
         x = ls_tanh(g, dense(g, m, "pooler", ls_pool_global(g, x, lengths, LS_POOL_FIRST), m->width, LS_NO_ACTIVATION));
-    return (LsBody){.features = x};
+    return (LsBody){.features = x, .table = table, .both_ways = true};
 }
 
 const LsModel ls_model_bert = {
