@@ -47,14 +47,16 @@ typedef struct LsBody {
     LsTensor *features;   /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */
     LsTensor *table;      /* (V, C) weight of a head over the ids of the model; NULL: it is no language model */
     bool source;          /* it says a target of a source that it has read: has the parts LS_PART_ENCODER, _DECODER */
+    bool both_ways;       /* a step's features depend on later steps too: no model of the next token */
     int64_t loss_classes; /* rows of `table` that the loss normalises over; 0: all */
 } LsBody;
 
 enum {
-    LS_BODY_STEPS = 1,  /* features (B, T, C) */
-    LS_BODY_VECTOR = 2, /* features (B, C) */
-    LS_BODY_IDS = 4,    /* with a table of ids: a language model */
-    LS_BODY_SOURCE = 8  /* of a source that it has read: LsBody.source */
+    LS_BODY_STEPS = 1,     /* features (B, T, C) */
+    LS_BODY_VECTOR = 2,    /* features (B, C) */
+    LS_BODY_IDS = 4,       /* with a table of ids: a language model */
+    LS_BODY_SOURCE = 8,    /* of a source that it has read: LsBody.source */
+    LS_BODY_BOTH_WAYS = 16 /* of steps that see later ones: LsBody.both_ways */
 };
 
 /* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------- */

@@ -42,6 +42,15 @@ typedef struct LsMetric {
     double (*value)(const LsScore *score); /* NAN: unknown */
 } LsMetric;
 
+/* A graph's inputs as the source has filled them. */
+typedef struct LsFilled {
+    LsGraph *g;
+    const void *settings; /* the task's */
+    const LsSource *source;
+    LsBatch batch;
+    uint64_t seed; /* of the run; 0 in evaluations */
+} LsFilled;
+
 struct LsTask {
     const char *name, *summary;
     const char *item;          /* what the loss is a mean over and speed is counted in: "token", "image" */
@@ -56,6 +65,9 @@ struct LsTask {
     /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
      * targets, and in mode LS_EVAL what the metrics read; else "output". */
     void (*head)(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body);
+    /* Changes the inputs of a graph with a loss before its forward, as a function of (seed, sample): hides tokens, makes
+     * targets. NULL: they stay as they are. */
+    LsStatus (*prepare)(const LsFilled *filled);
     /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. */
     int64_t (*targets)(const LsGraph *g, int64_t rows);
     /* For predict --text: a line of column names, and the lines of row b of a graph with "output", each "sample" first;

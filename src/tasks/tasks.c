@@ -49,7 +49,8 @@ int ls_task_metrics(const LsTask *task)
 static bool fits(const LsTask *task, const LsBody *body)
 {
     unsigned made = body->features->rank == 3 ? LS_BODY_STEPS : body->features->rank == 2 ? LS_BODY_VECTOR : 0;
-    return (task->takes & made) && (!(task->takes & LS_BODY_IDS) || body->table) &&
+    bool ids = task->takes & LS_BODY_IDS, both_ways = task->takes & LS_BODY_BOTH_WAYS;
+    return (task->takes & made) && (!ids || (body->table && both_ways == body->both_ways)) &&
            !(task->takes & LS_BODY_SOURCE) == !body->source;
 }
 

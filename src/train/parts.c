@@ -30,7 +30,11 @@ static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset)
     int place = sequence ? sequence->rank : 0;
     pass->run.token = (segment * plan->sequence_ranks + place) * plan->segment + offset;
     double clock = ls_seconds();
-    LsStatus status = pass->source->fill(pass->source, g, &(LsBatch){pass->run.sample, pass->count, pass->run.token});
+    LsBatch batch = {pass->run.sample, pass->count, pass->run.token};
+    LsStatus status = pass->source->fill(pass->source, g, &batch);
+    const LsTask *task = ls_config_task(pass->config);
+    if (status == LS_OK && task->prepare)
+        status = task->prepare(&(LsFilled){g, pass->config->task_config, pass->source, batch, pass->run.seed});
     ls_charge(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
     return agree(pass, status);
 }
