@@ -85,6 +85,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     LsFields fields;
     LS_TRY(ls_config_fields(config, &fields));
     LS_TRY(ls_data_check_fields(config->data.path, e->source, e->model.path, &fields));
+    LS_TRY(ls_data_check_classes(config->data.path, e->source, e->model.path, e->model.info));
     LS_TRY(ls_data_check_loss(config, e->source));
     choose_rows(e);
     e->evaluation.config = config;

@@ -220,6 +220,13 @@ static LsStatus run(LsCall *call)
         return ls_generate_lines(&(LsGenerateLines){o->input, o->beams, o->length_penalty, o->best}, call);
     LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1,
                                           ls_precision_named(o->precision), &model));
+    if (!ls_config_task(model.config)->streams_ids) {
+        status = ls_fail(LS_USAGE,
+                         "generate: %s does not go on with a text (task.kind %s): 'lockstep predict' says what it "
+                         "makes of data, and --input FILE translates lines",
+                         call->operand[0], ls_config_task(model.config)->name);
+        goto cleanup;
+    }
     LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
     printer.tokenizer = o->ids ? NULL : model.tokenizer;
     LS_TRY_CLEANUP(find_padding(&model, &never));

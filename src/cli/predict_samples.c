@@ -39,7 +39,8 @@ static LsStatus open_source(Samples *s)
     if (!s->source)
         return ls_fail(LS_DATA, "%s: has no %s part; --split names another one", s->options->input, s->options->split);
     LS_TRY(ls_config_fields(config, &fields));
-    return ls_data_check_fields(s->options->input, s->source, s->model->path, &fields);
+    LS_TRY(ls_data_check_fields(s->options->input, s->source, s->model->path, &fields));
+    return ls_data_check_classes(s->options->input, s->source, s->model->path, s->model->info);
 }
 
 static LsStatus open_graph(Samples *s)

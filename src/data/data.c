@@ -3,6 +3,7 @@
 #include "data/utf8.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 int64_t ls_source_classes(const LsSource *source, const char *field)
@@ -68,6 +69,24 @@ LsStatus ls_data_check_fields(const char *path, const LsSource *source, const ch
                           : LS_RESOURCE;
     ls_free(holds);
     ls_free(takes);
+    return status;
+}
+
+LsStatus ls_data_check_classes(const char *path, const LsSource *source, const char *model, const json_t *info)
+{
+    LsStatus status = LS_OK;
+    json_t *own = source->info ? json_loads(source->info, 0, NULL) : NULL;
+    const json_t *here = json_object_get(own, "classes"), *learnt = info ? json_object_get(info, "classes") : NULL;
+    if (here && learnt && !json_equal(here, learnt)) {
+        char *a = json_dumps(here, JSON_COMPACT), *b = json_dumps(learnt, JSON_COMPACT);
+        status = ls_fail(LS_DATA,
+                         "%s has the classes %.300s, but %s learnt %.300s: prepare it with the same classes, in "
+                         "the same order",
+                         path, a ? a : "?", model, b ? b : "?");
+        free(a);
+        free(b);
+    }
+    json_decref(own);
     return status;
 }
 

@@ -33,6 +33,11 @@ LsStatus ls_data_check_model(const char *path, const LsSource *source, const cha
 LsStatus ls_data_check_fields(const char *path, const LsSource *source, const char *model,
                               const LsFields *fields) LS_MUST_USE;
 
+/* LS_DATA where a data set's classes have other names than those that the model learnt (info of its training data, NULL
+ * where there is none): their numbers mean something else. */
+LsStatus ls_data_check_classes(const char *path, const LsSource *source, const char *model,
+                               const json_t *info) LS_MUST_USE;
+
 /* LS_USAGE where model.loss_vocabulary is not 0 and lies below the source's vocabulary or above the model's. */
 LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source) LS_MUST_USE;
 

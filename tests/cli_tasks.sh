@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# The program's commands with tasks beyond language: classes of texts, translation, series; scores, predictions as text, and what
+# does not fit.
+# usage: cli_tasks.sh PROGRAM
+. "$(dirname "$0")/cli.inc"
+
+# ---- Classes: which of two words a line has --------------------------------------------------------------------------------
+for i in $(seq 120); do
+    words=(the film was long and the seats were hard today)
+    [ $((i % 2)) = 0 ] && label=good word=lovely || label=bad word=dreadful
+    words[$((i % 10))]=$word
+    printf '%s\t%s %s\n' $label "${words[*]}" "$i"
+done > lines.tsv
+expect 0 "" "$lockstep" prepare lines lines.tsv -o lines.h5 --validation 20
+cat > classes.yaml <<YAML
+model: {kind: rnn, cell: gru, layers: 1, width: 16}
+task: {kind: classification, pool: mean}
+data: {kind: lines, path: lines.h5}
+train: {steps: 60, batch: 16, learning_rate: 2e-2, warmup: 5, evaluate_every: 20, evaluate_batches: 0}
+output: {path: runs/classes, save_every: 20}
+YAML
+expect 0 "accuracy 1.0000" "$lockstep" train classes.yaml --progress lines
+grep -q '"validation_accuracy": ' runs/classes/metrics.jsonl && grep -q '"samples": ' runs/classes/metrics.jsonl || failed "metrics: $(tail -1 runs/classes/metrics.jsonl)"
+expect 0 "" "$lockstep" eval runs/classes --best --json
+grep -q '"accuracy": 1' out.txt || failed "a word that tells the class was not learnt: $(cat out.txt)"
+says 0 "20 samples" predict runs/classes --input lines.h5 -o classes.tsv --text
+[ "$(head -1 classes.tsv)" = $'sample\tclass\tbad\tgood' ] && [ "$(wc -l < classes.tsv)" = 21 ] || failed "predictions: $(head -2 classes.tsv)"
+says 0 "20 samples" predict runs/classes --input lines.h5 -o classes.h5
+
+# Going on gives the bits of a run that was never stopped; another task is another training.
+expect 0 "" "$lockstep" train classes.yaml output.path=runs/parts train.schedule=constant train.steps=20 --progress none
+expect 0 "going on" "$lockstep" train classes.yaml output.path=runs/parts train.schedule=constant --progress none
+expect 0 "" "$lockstep" train classes.yaml output.path=runs/whole train.schedule=constant --progress none
+says 0 "equal" diff runs/parts runs/whole
+expect 2 "task.pool" "$lockstep" train classes.yaml output.path=runs/parts task.pool=last train.steps=80
+
+# What does not fit is said by name, before anything is written.
+sed 's/^task:.*/task: {kind: pairs}/' classes.yaml > wrong.yaml
+expect 2 "tasks that take it are classification" "$lockstep" train wrong.yaml output.path=runs/no
+expect 2 "did you mean 'classification'" "$lockstep" train classes.yaml output.path=runs/no task.kind=clasification
+[ ! -e runs/no ] || failed "a run that was refused left a folder"
+expect 2 "does not go on with a text" "$lockstep" generate runs/classes --prompt "the film"
+expect 2 "says no text for a text" "$lockstep" generate runs/classes --input lines.tsv
+sed 's/^good/fine/' lines.tsv > other.tsv
+expect 0 "" "$lockstep" prepare lines other.tsv -o other.h5 --validation 20
+expect 3 "other.h5" "$lockstep" eval runs/classes data.path=other.h5
+
+# ---- Translation: digits to words -----------------------------------------------------------------------------------------
+digits=(zero one two three four five six seven eight nine)
+for i in $(seq 0 99); do
+    printf '%d %d\t%s %s\n' $((i / 10)) $((i % 10)) "${digits[$((i / 10))]}" "${digits[$((i % 10))]}"
+done > pairs.tsv
+expect 0 "" "$lockstep" prepare pairs pairs.tsv -o pairs.h5 --validation 10
+cat > pairs.yaml <<YAML
+model: {kind: seq2seq, cell: gru, width: 48}
+task: {kind: pairs}
+data: {kind: pairs, path: pairs.h5}
+train: {steps: 200, batch: 30, learning_rate: 1e-2, warmup: 10, evaluate_every: 0}
+output: {path: runs/pairs, save_every: 0}
+YAML
+expect 0 "" "$lockstep" train pairs.yaml --progress none
+says 0 "BLEU" eval runs/pairs --split train
+expect 0 "" "$lockstep" eval runs/pairs --split train --json
+grep -q '"bleu": ' out.txt || failed "no bleu: $(cat out.txt)"
+printf '3 7\n\n9 0\n' > source.txt
+expect 0 "3 lines" "$lockstep" generate runs/pairs --input source.txt
+[ "$(sed 's/^ *//' out.txt)" = $'three seven\n\nnine zero' ] || failed "translated: $(cat out.txt)"
+
+# ---- Series: a sine ----------------------------------------------------------------------------------------------------------
+awk 'BEGIN {print "t,value"; for (i = 0; i < 400; i++) printf "%d,%.5f\n", i, 20 + 5 * sin(i / 4)}' > sine.csv
+expect 0 "" "$lockstep" prepare series sine.csv --columns value --window 24 --horizon 3 -o sine.h5
+cat > sine.yaml <<YAML
+model: {kind: rnn, cell: lstm, layers: 1, width: 16}
+task: {kind: regression}
+data: {kind: series, path: sine.h5}
+train: {steps: 150, batch: 16, learning_rate: 1e-2, warmup: 10, evaluate_every: 50, evaluate_batches: 0}
+output: {path: runs/sine, save_every: 50}
+YAML
+expect 0 "" "$lockstep" train sine.yaml --progress none
+says 0 "persistence" eval runs/sine --best --json
+mae=$(sed -n 's/.*"mae": \([0-9.]*\).*/\1/p' out.txt | head -1) last=$(sed -n 's/.*"persistence_mae": \([0-9.]*\).*/\1/p' out.txt)
+awk "BEGIN {exit !($mae < 0.5 * $last)}" || failed "a sine: mean error $mae, of the last value known $last"
+expect 0 "" "$lockstep" predict runs/sine --input sine.h5 -o sine.tsv --text
+awk 'NR > 1 && ($3 < 13 || $3 > 27) {exit 1}' sine.tsv || failed "forecasts in other units: $(head -3 sine.tsv)"
+
+finish
