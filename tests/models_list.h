@@ -42,8 +42,8 @@ static inline LsConfig *listed_config(const LsModel *model, int which, const LsT
         at += *at == ' ';
     }
     if (*at == '|')
-        snprintf(fields, sizeof fields, "data: {fields: \"%.*s, %s\"}\n", (int)strcspn(at + 1, ";"), at + 1,
-                 task->fields ? task->fields : "targets T of 11");
+        snprintf(fields, sizeof fields, "data: {fields: \"%.*s%s%s\"}\n", (int)strcspn(at + 1, ";"), at + 1,
+                 task->fields && !task->fields[0] ? "" : ", ", task->fields ? task->fields : "targets T of 11");
     snprintf(yaml, sizeof yaml, "model: {kind: %s}\ntask: {kind: %s}\n%s%s", model->name, task->name, fields, more);
     LsConfig *config = ls_config_parse("small", yaml, count, override);
     if (!config)

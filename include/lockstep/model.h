@@ -44,7 +44,10 @@ const LsField *ls_shape_field(const LsShape *shape, const char *name);
 
 /* What a model makes of its inputs, for a task's head. */
 typedef struct LsBody {
-    LsTensor *features;   /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */
+    LsTensor *features; /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */
+    /* of two players, where features are samples that the model has made: logits (B, 1) of these, and of the data's
+     * samples where the phase has them; else NULL */
+    LsTensor *made_logits, *real_logits;
     LsTensor *table;      /* (V, C) weight of a head over the ids of the model; NULL: it is no language model */
     bool source;          /* it says a target of a source that it has read: has the parts LS_PART_ENCODER, _DECODER */
     bool both_ways;       /* a step's features depend on later steps too: no model of the next token */
@@ -52,11 +55,12 @@ typedef struct LsBody {
 } LsBody;
 
 enum {
-    LS_BODY_STEPS = 1,     /* features (B, T, C) */
-    LS_BODY_VECTOR = 2,    /* features (B, C) */
-    LS_BODY_IDS = 4,       /* with a table of ids: a language model */
-    LS_BODY_SOURCE = 8,    /* of a source that it has read: LsBody.source */
-    LS_BODY_BOTH_WAYS = 16 /* of steps that see later ones: LsBody.both_ways */
+    LS_BODY_STEPS = 1,      /* features (B, T, C) */
+    LS_BODY_VECTOR = 2,     /* features (B, C) */
+    LS_BODY_IDS = 4,        /* with a table of ids: a language model */
+    LS_BODY_SOURCE = 8,     /* of a source that it has read: LsBody.source */
+    LS_BODY_BOTH_WAYS = 16, /* of steps that see later ones: LsBody.both_ways */
+    LS_BODY_PLAYERS = 32    /* of two players: LsBody.made_logits; its features may have any shape */
 };
 
 /* ---- Hugging Face layout: how a model's settings and parameters stand in config.json and model.safetensors ------- */

@@ -56,7 +56,7 @@ struct LsTask {
     const char *item;          /* what the loss is a mean over and speed is counted in: "token", "image" */
     const LsSetting *settings; /* of the section `task:`, ended by {0}; NULL: none */
     size_t settings_bytes;
-    /* the targets of made-up samples, in the grammar of field.h: "label of 10"; NULL: "targets T of V" */
+    /* the targets of made-up samples, in the grammar of field.h: "label of 10"; "": none; NULL: "targets T of V" */
     const char *fields;
     /* LS_BODY_STEPS, LS_BODY_VECTOR: the features it can put a head on; LS_BODY_IDS: with a table of ids only */
     unsigned takes;

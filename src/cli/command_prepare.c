@@ -17,14 +17,15 @@ static const LsOption options[] = {
     {LS_SETTING_BOOL(Options, json, "false", "describe the result as one JSON object")},
     {{0}}};
 
+/* Those that stand in files. */
 static bool kinds(int index, LsCommandKind *kind)
 {
-    const LsDataKind *const *all = ls_data_kinds();
-    for (int i = 0; i <= index; i++)
-        if (!all[i])
-            return false;
-    *kind = (LsCommandKind){all[index]->name, all[index]->summary, all[index]->settings, all[index]->settings_bytes};
-    return true;
+    for (const LsDataKind *const *each = ls_data_kinds(); *each; each++)
+        if ((*each)->prepare && index-- == 0) {
+            *kind = (LsCommandKind){(*each)->name, (*each)->summary, (*each)->settings, (*each)->settings_bytes};
+            return true;
+        }
+    return false;
 }
 
 /* Whether two names mean one file that exists. */

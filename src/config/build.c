@@ -40,7 +40,9 @@ static LsStatus fields_of_kinds(const LsConfig *config, LsFields *fields)
     *fields = (LsFields){.count = 1, .list = {language.list[0]}};
     if (config->model->fields)
         LS_TRY(ls_fields_parse(config->model->fields, fields));
-    if (task->fields)
+    if (task->fields && !task->fields[0])
+        targets.count = 0;
+    else if (task->fields)
         LS_TRY(ls_fields_parse(task->fields, &targets));
     for (int i = 0; i < targets.count; i++) {
         const LsField *field = &targets.list[i];

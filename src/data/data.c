@@ -178,6 +178,8 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
         status = ls_fail_in(LS_DATA, "%s", path);
     else if (!made)
         status = ls_fail(LS_RESOURCE, "out of memory while describing %s", path);
+    else if (!kind->inspect)
+        status = ls_fail(LS_DATA, "%s: data of the kind %s stand in no file", path, kind->name);
     else
         status = kind->inspect(file, made);
     ls_sealed_close(file);

@@ -50,6 +50,8 @@ static bool fits(const LsTask *task, const LsBody *body)
 {
     unsigned made = body->features->rank == 3 ? LS_BODY_STEPS : body->features->rank == 2 ? LS_BODY_VECTOR : 0;
     bool ids = task->takes & LS_BODY_IDS, both_ways = task->takes & LS_BODY_BOTH_WAYS;
+    if ((task->takes & LS_BODY_PLAYERS) || body->made_logits)
+        return (task->takes & LS_BODY_PLAYERS) && body->made_logits;
     return (task->takes & made) && (!ids || (body->table && both_ways == body->both_ways)) &&
            !(task->takes & LS_BODY_SOURCE) == !body->source;
 }
@@ -64,7 +66,10 @@ static void refuse(LsGraph *g, const LsModel *model, const LsTask *task, const L
         }
     ls_graph_fail(g, LS_USAGE, "task.kind %s does not fit model.kind %s, which makes %s: tasks that take it are %s",
                   task->name, model->name,
-                  body->features->rank == 3 ? "a vector for each step of a sequence" : "one vector a sample", names);
+                  body->made_logits           ? "samples, and judges them"
+                  : body->features->rank == 3 ? "a vector for each step of a sequence"
+                                              : "one vector a sample",
+                  names);
 }
 
 void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,

@@ -1,0 +1,267 @@
+/* Training procedures on all ranks: what a phase learns and what it leaves alone; two players and an agent on any number
+ * of ranks, and gone on from what a checkpoint holds, to the bit. */
+#include "harness_mpi.h"
+#include "train/streams.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* ---- A procedure of a program that is not ours: the layers of a network in turn ---- */
+
+typedef struct Turns {
+    int64_t front_repeats;
+} Turns;
+
+typedef struct TurnsSelf {
+    int64_t before, after, steps_after; /* calls of the hooks, and the steps counted in the last */
+    float kept[3];
+} TurnsSelf;
+
+static const LsSetting turns_settings[] = {LS_SETTING_INT(Turns, front_repeats, "2", 1, 9, "times"), {0}};
+
+static LsStatus turns_before(LsTrainer *t, void *self)
+{
+    TurnsSelf *s = self;
+    s->before++;
+    s->kept[0] += 1;
+    CU_ASSERT_EQUAL(((const Turns *)ls_trainer_settings(t))->front_repeats, 2);
+    return LS_OK;
+}
+
+static LsStatus turns_after(LsTrainer *t, void *self)
+{
+    TurnsSelf *s = self;
+    s->after++;
+    s->steps_after = ls_trainer_steps(t);
+    return LS_OK;
+}
+
+static int turns_saved(LsTrainer *t, void *self, LsSaved *list)
+{
+    (void)t;
+    list[0] = (LsSaved){.group = "kept", .value = ((TurnsSelf *)self)->kept, .rank = 1, .dim = {3}};
+    return 1;
+}
+
+static const LsPhase front_phases[] = {{"front", "layer."}, {0}}, back_phases[] = {{"back", "head."}, {0}},
+                     both_phases[] = {{"front", "layer.", "front_repeats"}, {"back", "head."}, {0}},
+                     wrong_phases[] = {{"wrong", "nobody."}, {0}};
+static const LsProcedure front = {.name = "front", .summary = "front", .phases = front_phases},
+                         back = {.name = "back", .summary = "back", .phases = back_phases},
+                         wrong = {.name = "wrong", .summary = "wrong", .phases = wrong_phases},
+                         turns = {.name = "turns",
+                                  .summary = "turns",
+                                  .settings = turns_settings,
+                                  .settings_bytes = sizeof(Turns),
+                                  .self_bytes = sizeof(TurnsSelf),
+                                  .phases = both_phases,
+                                  .before_step = turns_before,
+                                  .after_step = turns_after,
+                                  .saved = turns_saved};
+
+typedef struct Job {
+    LsConfig *config;
+    LsSource *source;
+    LsTrainer *trainer;
+} Job;
+
+static void open_data(Job *job, const char *yaml, const LsComm *world)
+{
+    *job = (Job){.config = ls_config_parse("job", yaml, 0, NULL)};
+    if (!job->config)
+        fprintf(stderr, "%s\n", ls_message());
+    CU_ASSERT_PTR_NOT_NULL_FATAL(job->config);
+    if (job->config->data_kind->prepare) {
+        ASSERT_OK(ls_train_open_synthetic(job->config, 11, &job->source));
+    } else {
+        LsSource *validation = NULL;
+        ASSERT_OK(ls_train_open(job->config, world->size, &job->source, &validation));
+        ls_source_free(validation);
+    }
+}
+
+static Job open_job(const char *yaml, const LsComm *world)
+{
+    Job job;
+    open_data(&job, yaml, world);
+    ASSERT_OK(ls_trainer_new(job.config, world, job.source, NULL, NULL, &job.trainer));
+    return job;
+}
+
+static void close_job(Job *job)
+{
+    ls_trainer_free(job->trainer);
+    ls_source_free(job->source);
+    ls_config_free(job->config);
+}
+
+static LsStepResult step(Job *job)
+{
+    LsStepResult result = {0};
+    ASSERT_OK(ls_trainer_step(job->trainer, false, &result));
+    return result;
+}
+
+#define NETWORK(procedure, more)                                                                                       \
+    "model: {kind: mlp, layers: 2, width: 7}\ntask: {kind: regression}\ndata: {fields: \"values 5, target 3\"}\n"      \
+    "train: {procedure: " procedure ", batch: 12, warmup: 0, weight_decay: 0.1, clip: 0" more "}\n"
+
+/* Whether parameters and moments of names that begin so are those of before; in the whole node's arrays. */
+static int moved(const LsTrainer *t, const float *before, const char *names)
+{
+    int count = 0;
+    for (int i = 0; i < t->params->count; i++) {
+        const LsParam *p = &t->params->list[i];
+        if (strncmp(p->name, names, strlen(names)) != 0)
+            continue;
+        for (int64_t j = p->offset; j < p->offset + p->count; j++)
+            count += t->params->value[j] != before[j] || t->moment[1][j] != 0;
+    }
+    return count;
+}
+
+/* A phase moves its own parameters; decay and moments, too, leave the others alone. The norms are of each phase's own
+ * gradients: together they make the whole. */
+static void test_phases(void)
+{
+    static const char *const yaml[] = {NETWORK("supervised", ""), NETWORK("front", ""), NETWORK("back", "")};
+    double norm[3];
+    for (int i = 0; i < 3; i++) {
+        Job job = open_job(yaml[i], comm);
+        const LsParams *params = job.trainer->params;
+        float *before = ls_alloc_array(params->total, sizeof *before);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(before);
+        memcpy(before, params->value, (size_t)params->total * sizeof *before);
+        norm[i] = step(&job).grad_norm;
+        step(&job);
+        ASSERT_OK(comm->barrier(comm));
+        CU_ASSERT_EQUAL(moved(job.trainer, before, "layer.") > 0, i != 2);
+        CU_ASSERT_EQUAL(moved(job.trainer, before, "head.") > 0, i != 1);
+        ls_free(before);
+        close_job(&job);
+    }
+    CU_ASSERT(fabs(norm[1] * norm[1] + norm[2] * norm[2] - norm[0] * norm[0]) <= 1e-5 * norm[0] * norm[0]);
+    CU_ASSERT(norm[1] > 0 && norm[2] > 0);
+}
+
+static void test_turns(void)
+{
+    Job alone = open_job(NETWORK("turns", ""), ls_comm_self()),
+        all = open_job(NETWORK("turns", ", micro_batch: 1, bucket_bytes: 64"), comm);
+    TurnsSelf *self = all.trainer->self;
+    for (int i = 1; i <= 4; i++) {
+        LsStepResult one = step(&alone), several = step(&all);
+        CU_ASSERT(fabs(one.loss - several.loss) <= 1e-5 * fabs(one.loss));
+        CU_ASSERT(fabs(one.phase_norm[1] - several.phase_norm[1]) <= 1e-4 * one.phase_norm[1]);
+        CU_ASSERT(one.phase_loss[0] > 0 && fabs(one.phase_loss[0] + one.phase_loss[1] - one.loss) < 1e-12);
+        CU_ASSERT_EQUAL(several.targets, 3 * 12 * 3); /* two phases, one of them twice */
+        CU_ASSERT(self->before == i && self->after == i && self->steps_after == i);
+        CU_ASSERT_EQUAL(all.trainer->progress.samples, i * 3 * 12);
+    }
+    if (comm->rank > 0)
+        self->kept[0] = self->kept[1] = -1;
+    ASSERT_OK(ls_trainer_share(all.trainer)); /* what is saved goes from rank 0 to all */
+    CU_ASSERT(self->kept[0] == 4 && self->kept[1] == 0);
+    close_job(&alone);
+    close_job(&all);
+}
+
+static void test_refused(void)
+{
+    Job job;
+    open_data(&job, NETWORK("wrong", ""), comm);
+    CU_ASSERT_EQUAL(ls_trainer_new(job.config, comm, job.source, NULL, NULL, &job.trainer), LS_USAGE);
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "nobody."));
+    close_job(&job);
+}
+
+/* ---- Two players, and an agent ---- */
+
+#define RINGS(more)                                                                                                    \
+    "model: {kind: gan_mlp, layers: 2, width: 16, noise: 4}\ntask: {kind: generation}\ndata: {kind: generated}\n"      \
+    "train: {discriminator_repeats: 2, batch: 24, warmup: 0, learning_rate: 1e-3" more "}\n"
+#define POLE                                                                                                           \
+    "model: {kind: q_network, layers: 1, width: 16}\ntask: {kind: control}\ndata: {kind: environment}\n"               \
+    "train: {batch: 24, micro_batch: 4, warmup: 0, learning_rate: 1e-2, environments: 5, replay: 60, replay_start: "   \
+    "32, "                                                                                                             \
+    "target_every: 3, epsilon_steps: 4}\n"
+
+static void test_players_on_ranks(void)
+{
+    Job alone = open_job(RINGS(""), ls_comm_self()), all = open_job(RINGS(", micro_batch: 2"), comm);
+    for (int i = 0; i < 6; i++) {
+        LsStepResult one = step(&alone), several = step(&all);
+        for (int k = 0; k < 2; k++)
+            CU_ASSERT(fabs(one.phase_loss[k] - several.phase_loss[k]) <= 1e-5 * fabs(one.phase_loss[k]));
+    }
+    close_job(&alone);
+    close_job(&all);
+}
+
+/* What the list of a checkpoint's content says is all there is. */
+static void check_resume(const char *yaml, int steps)
+{
+    Job straight = open_job(yaml, comm), resumed = open_job(yaml, comm);
+    LsSaved from[LS_MAX_SAVED], to[LS_MAX_SAVED];
+    for (int i = 0; i < steps; i++)
+        step(&straight);
+    ASSERT_OK(comm->barrier(comm));
+    int count = ls_trainer_saved(straight.trainer, from);
+    CU_ASSERT_EQUAL(ls_trainer_saved(resumed.trainer, to), count);
+    if (comm->rank == 0) {
+        const LsParams *params = straight.trainer->params;
+        memcpy(resumed.trainer->params->value, params->value, (size_t)params->total * sizeof(float));
+        for (int i = 0; i < count; i++) {
+            int64_t numbers = 1;
+            for (int j = 0; j < from[i].rank; j++)
+                numbers *= from[i].dim[j];
+            memcpy(to[i].value, from[i].value,
+                   (size_t)(from[i].layout ? from[i].layout->total : numbers) * sizeof(float));
+        }
+        resumed.trainer->progress = straight.trainer->progress;
+    }
+    ASSERT_OK(ls_trainer_share(resumed.trainer));
+    for (int i = 0; i < steps; i++)
+        CU_ASSERT_EQUAL(step(&straight).loss, step(&resumed).loss);
+    CU_ASSERT_EQUAL(memcmp(straight.trainer->params->value, resumed.trainer->params->value,
+                           (size_t)straight.trainer->params->total * sizeof(float)),
+                    0);
+    close_job(&straight);
+    close_job(&resumed);
+}
+
+static void test_resume(void)
+{
+    check_resume(RINGS(""), 3);
+    check_resume(POLE, 7);
+}
+
+/* The same moves and samples on any number of ranks, but for rounding. */
+static void test_agent_on_ranks(void)
+{
+    Job alone = open_job(POLE, ls_comm_self()), all = open_job(POLE, comm);
+    for (int i = 0; i < 3; i++) {
+        double one = step(&alone).loss, several = step(&all).loss;
+        CU_ASSERT(isfinite(one) && fabs(one - several) <= 1e-4 * fabs(one));
+    }
+    close_job(&alone);
+    close_job(&all);
+}
+
+static const HarnessTest tests[] = {{"a phase learns its own", test_phases},
+                                    {"phases in turn", test_turns},
+                                    {"a phase that learns nothing", test_refused},
+                                    {"players on ranks", test_players_on_ranks},
+                                    {"an agent on ranks", test_agent_on_ranks},
+                                    {"going on from what is saved", test_resume},
+                                    {0}};
+
+int main(int argc, char **argv)
+{
+    const LsProcedure *const own[] = {&front, &back, &wrong, &turns};
+    for (size_t i = 0; i < LS_COUNT_OF(own); i++)
+        if (ls_procedure_add(own[i]) != LS_OK)
+            return 1;
+    return harness_run_mpi(argc, argv, "procedures on ranks", tests);
+}
