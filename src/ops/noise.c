@@ -72,4 +72,5 @@ LS_OP(noise) = {
     .forward = forward,
     .cost = cost,
     .cases = cases,
+    .bf16_ulps = 1, /* numbers are rounded as they are stored, and what multiplies them sees that */
 };
