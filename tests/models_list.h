@@ -19,8 +19,8 @@ typedef struct Listed {
     char name[128];
 } Listed;
 
-/* Variant `which` of a model's `small` with a task: "layers=2 width=4 | pixels 8x8x3; ...", where the part after the bar is
- * the fields of its inputs. more: lines of YAML, may be "". NULL past the last variant. */
+/* Variant `which` of a model's `small` with a task: "layers=2 width=4 | pixels 8x8x3; ...", where the part after the
+ * bar is the fields of its inputs. more: lines of YAML, may be "". NULL past the last variant. */
 static inline LsConfig *listed_config(const LsModel *model, int which, const LsTask *task, const char *more)
 {
     char text[512] = "", yaml[2048], fields[256] = "", *override[32];

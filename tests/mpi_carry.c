@@ -1,8 +1,8 @@
-/* States that go on from step to step (train.carry): windows of one stream, step after step, say what the whole sequence
- * says at once; ranks, micro-batches and a checkpoint in between change nothing. */
+/* States that go on from step to step (train.carry): windows of one stream, step after step, say what the whole
+ * sequence says at once; ranks, micro-batches and a checkpoint in between change nothing. */
 #include "config/config.h"
 #include "harness_mpi.h"
-#include "train/streams.h"
+#include "resumed.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -94,27 +94,16 @@ static void test_resume(void)
     LsSource source = source_of(WINDOWS);
     LsTrainer *straight = begin(config, comm, &source), *resumed = begin(config, comm, &source),
               *alone = begin(small, ls_comm_self(), &source);
-    LsSaved from[LS_MAX_SAVED], to[LS_MAX_SAVED];
+    LsSaved saved[LS_MAX_SAVED];
     LsStepResult a, b, c;
     for (int i = 0; i < 4; i++) {
         ASSERT_OK(ls_trainer_step(straight, false, &a));
         ASSERT_OK(ls_trainer_step(alone, false, &c));
         ASSERT_AT_MOST(fabs(a.loss - c.loss), 1e-5);
     }
-    ASSERT_OK(ls_streams_gather(straight));
-    int count = ls_trainer_saved(straight, from);
-    CU_ASSERT_EQUAL(ls_trainer_saved(resumed, to), count);
-    CU_ASSERT_STRING_EQUAL(from[count - 1].group, "streams");
-    CU_ASSERT(from[count - 1].rank == 2 && from[count - 1].dim[0] == STREAMS);
-    if (comm->rank == 0) {
-        memcpy(resumed->params->value, straight->params->value, (size_t)straight->params->total * sizeof(float));
-        for (int i = 0; i < count; i++) {
-            int64_t numbers = from[i].layout ? from[i].layout->total : from[i].dim[0] * from[i].dim[1];
-            memcpy(to[i].value, from[i].value, (size_t)numbers * sizeof(float));
-        }
-        resumed->progress = straight->progress;
-    }
-    ASSERT_OK(ls_trainer_share(resumed));
+    int count = resume_from(resumed, straight, saved);
+    CU_ASSERT_STRING_EQUAL(saved[count - 1].group, "streams");
+    CU_ASSERT(saved[count - 1].rank == 2 && saved[count - 1].dim[0] == STREAMS);
     for (int i = 0; i < 5; i++) {
         ASSERT_OK(ls_trainer_step(straight, false, &a));
         ASSERT_OK(ls_trainer_step(resumed, false, &b));

@@ -2,7 +2,7 @@
  * against one rank; going on from what a checkpoint holds, to the bit; bfloat16 beside float. */
 #include "harness_mpi.h"
 #include "models_list.h"
-#include "train/streams.h"
+#include "resumed.h"
 
 #include <math.h>
 
@@ -67,25 +67,10 @@ static void test_resume(void)
 {
     for (Listed listed = {0}; listed_next(&listed, "");) {
         Job straight = open_job(&listed, comm, "float", 0), resumed = open_job(&listed, comm, "float", 0);
-        LsSaved from[LS_MAX_SAVED], to[LS_MAX_SAVED];
+        LsSaved saved[LS_MAX_SAVED];
         step(&straight);
         step(&straight);
-        ASSERT_OK(comm->barrier(comm));
-        int count = ls_trainer_saved(straight.trainer, from);
-        CU_ASSERT_EQUAL(ls_trainer_saved(resumed.trainer, to), count);
-        if (comm->rank == 0) {
-            const LsParams *params = straight.trainer->params;
-            memcpy(resumed.trainer->params->value, params->value, (size_t)params->total * sizeof(float));
-            for (int i = 0; i < count; i++) {
-                int64_t numbers = 1;
-                for (int j = 0; j < from[i].rank; j++)
-                    numbers *= from[i].dim[j];
-                memcpy(to[i].value, from[i].value,
-                       (size_t)(from[i].layout ? from[i].layout->total : numbers) * sizeof(float));
-            }
-            resumed.trainer->progress = straight.trainer->progress;
-        }
-        ASSERT_OK(ls_trainer_share(resumed.trainer));
+        resume_from(resumed.trainer, straight.trainer, saved);
         for (int i = 0; i < 2; i++)
             CU_ASSERT_EQUAL(step(&straight), step(&resumed));
         CU_ASSERT_EQUAL(memcmp(straight.trainer->params->value, resumed.trainer->params->value,

@@ -1,7 +1,7 @@
-/* Training procedures on all ranks: what a phase learns and what it leaves alone; two players and an agent on any number
- * of ranks, and gone on from what a checkpoint holds, to the bit. */
+/* Training procedures on all ranks: what a phase learns and what it leaves alone; two players and an agent on any
+ * number of ranks, and gone on from what a checkpoint holds, to the bit. */
 #include "harness_mpi.h"
-#include "train/streams.h"
+#include "resumed.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -203,25 +203,10 @@ static void test_players_on_ranks(void)
 static void check_resume(const char *yaml, int steps)
 {
     Job straight = open_job(yaml, comm), resumed = open_job(yaml, comm);
-    LsSaved from[LS_MAX_SAVED], to[LS_MAX_SAVED];
+    LsSaved saved[LS_MAX_SAVED];
     for (int i = 0; i < steps; i++)
         step(&straight);
-    ASSERT_OK(comm->barrier(comm));
-    int count = ls_trainer_saved(straight.trainer, from);
-    CU_ASSERT_EQUAL(ls_trainer_saved(resumed.trainer, to), count);
-    if (comm->rank == 0) {
-        const LsParams *params = straight.trainer->params;
-        memcpy(resumed.trainer->params->value, params->value, (size_t)params->total * sizeof(float));
-        for (int i = 0; i < count; i++) {
-            int64_t numbers = 1;
-            for (int j = 0; j < from[i].rank; j++)
-                numbers *= from[i].dim[j];
-            memcpy(to[i].value, from[i].value,
-                   (size_t)(from[i].layout ? from[i].layout->total : numbers) * sizeof(float));
-        }
-        resumed.trainer->progress = straight.trainer->progress;
-    }
-    ASSERT_OK(ls_trainer_share(resumed.trainer));
+    resume_from(resumed.trainer, straight.trainer, saved);
     for (int i = 0; i < steps; i++)
         CU_ASSERT_EQUAL(step(&straight).loss, step(&resumed).loss);
     CU_ASSERT_EQUAL(memcmp(straight.trainer->params->value, resumed.trainer->params->value,

@@ -1,5 +1,5 @@
-/* Encoder and decoder apart against the whole at once, for every model of the list that translates; beam search against all
- * targets there are; BLEU against numbers worked out by hand. */
+/* Encoder and decoder apart against the whole at once, for every model of the list that translates; beam search
+ * against all targets there are; BLEU against numbers worked out by hand. */
 #include "models_list.h"
 #include "decode/beam.h"
 #include "decode/bleu.h"

@@ -28,8 +28,8 @@ static const LsEnvironment *open_world(const char *name, LsSource **source)
 
 static bool near(double a, double b) { return fabs(a - b) <= 1e-5 * fmax(1, fabs(b)); }
 
-/* A cart at rest, pushed to the right: 10 / 1.1 = 9.0909, the pole turns by -9.0909 / (0.5 (4/3 - 0.1 / 1.1)) = -14.634, the
- * cart speeds up by 9.0909 + 0.05 14.634 / 1.1 = 9.7561. */
+/* A cart at rest, pushed to the right: 10 / 1.1 = 9.0909, the pole turns by -9.0909 / (0.5 (4/3 - 0.1 / 1.1)) =
+ * -14.634, the cart speeds up by 9.0909 + 0.05 14.634 / 1.1 = 9.7561. */
 static void test_cartpole(void)
 {
     LsSource *source = NULL;

@@ -1,5 +1,5 @@
-/* What holds for every kind of data set that is prepared: the same files give the same bytes, a full disk leaves what was
- * there, and a data set whose arrays do not fit each other is refused. The test walks the list of kinds. */
+/* What holds for every kind of data set that is prepared: the same files give the same bytes, a full disk leaves
+ * what was there, and a data set whose arrays do not fit each other is refused. The test walks the list of kinds. */
 #include "sample_files.h"
 
 #include "io/fault.h"

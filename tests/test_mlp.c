@@ -1,9 +1,10 @@
-/* The forward and backward pass of a perceptron with one hidden layer by hand: three inputs, four hidden units, two classes.
+/* The forward and backward pass of a perceptron with one hidden layer by hand: three inputs, four hidden units, two
+ * classes.
  *
  *     z1 = W1 a0 + b1 = (0.68, 0.84, 1.72, 1.16), a1 = relu(z1) = z1, z2 = W2 a1 + b2 = (2.972, 2.632)
  *
- * A text that works this example out gives 0.95 as the first hidden value: it slips. 0.2 1 + 0.4 0.5 + 0.6 0.3 + 0.1 is
- * 0.68. */
+ * A text that works this example out gives 0.95 as the first hidden value: it slips. 0.2 1 + 0.4 0.5 + 0.6 0.3 + 0.1
+ * is 0.68. */
 #include "harness.h"
 #include "config/config.h"
 

@@ -1,5 +1,5 @@
-/* Recurrent layers as models use them: against PyTorch's numbers, one- and two-way, with lengths and initial states; the
- * worked numbers of a text; in one piece, in several and step by step with their states; in segments with their
+/* Recurrent layers as models use them: against PyTorch's numbers, one- and two-way, with lengths and initial states;
+ * the worked numbers of a text; in one piece, in several and step by step with their states; in segments with their
  * gradients; and what they say where they cannot be. */
 #include "harness.h"
 #include "lockstep/graph.h"
@@ -267,8 +267,8 @@ static void test_pytorch(void)
 
 /* ---- Worked numbers ---------------------------------------------------------------------------------------------- */
 
-/* The letters A, B, C as unit vectors, weights 1 element by element, "AB": h_1 = tanh(1) in A's unit, h_2 = tanh of that
- * there and tanh(1) in B's. The numbers are the text's: 0.76 and 0.64. */
+/* The letters A, B, C as unit vectors, weights 1 element by element, "AB": h_1 = tanh(1) in A's unit, h_2 = tanh of
+ * that there and tanh(1) in B's. The numbers are the text's: 0.76 and 0.64. */
 static void test_worked_example(void)
 {
     LsParams *params = ls_params_new();

@@ -11,7 +11,8 @@
 #include <math.h>
 #include <stdio.h>
 
-/* ---- Data: the rows of a truth table, from an array ------------------------------------------------------------------ */
+/* ---- Data: the rows of a truth table, from an array
+ * ------------------------------------------------------------------ */
 
 typedef struct TableSettings {
     int64_t rows;
@@ -62,7 +63,8 @@ static const LsDataKind truth_table = {
     .open = open_table,
 };
 
-/* ---- Task: probabilities by their squared distance from what happened (Brier 1950) --------------------------------- */
+/* ---- Task: probabilities by their squared distance from what happened (Brier 1950)
+ * --------------------------------- */
 
 /* p = sigmoid(x w^T + b), L = sum (p - wanted)^2 */
 static void head(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body)

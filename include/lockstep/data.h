@@ -14,8 +14,8 @@ struct json_t;   /* jansson.h */
 /* What a source is opened for. */
 typedef struct LsDataOpen {
     const char *path; /* NULL: a kind without files */
-    /* "train" (shuffled), "validation", or "held-out" (the validation split of a file that has one, else all of it); the
-     * latter two in fixed order from the beginning */
+    /* "train" (shuffled), "validation", or "held-out" (the validation split of a file that has one, else all of it);
+     * the latter two in fixed order from the beginning */
     const char *split;
     int64_t sequence; /* the most steps of a sample: train.sequence or model.context; 0: as many as samples have */
     uint64_t seed;

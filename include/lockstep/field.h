@@ -1,5 +1,6 @@
-/* Samples are made of fields. A source of samples says which it fills; a model and a task declare the graph's inputs of
- * the same names; the configuration of a run keeps them as text, so that a checkpoint builds its graph without the data:
+/* Samples are made of fields. A source of samples says which it fills; a model and a task declare the graph's inputs
+ * of the same names; the configuration of a run keeps them as text, so that a checkpoint builds its graph without
+ * the data:
  *
  *     "ids T of 65, targets T of 65"          a window of text: as many tokens as a sequence has, of 65 ids
  *     "pixels 28x28x1, label of 10"           a picture (height, width, channels) and one class of ten

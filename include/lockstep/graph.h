@@ -189,8 +189,8 @@ LsStatus ls_graph_reorder_states(LsGraph *g, const int32_t *from) LS_MUST_USE;
 
 /* ---- Sequences in parts ----------------------------------------------------------------------------------------
  *
- * A graph built with the option `segmented` for T tokens trains on longer sequences exactly, with the activations of T
- * tokens only:
+ * A graph built with the option `segmented` for T tokens trains on longer sequences exactly, with the activations of
+ * T tokens only:
  *
  *     ls_carries_reset(g);
  *     for (part = 0; part < parts - 1; part++) { keep(part); fill inputs; ls_graph_forward_carries(g, run); ls_carries_advance(g, run); }

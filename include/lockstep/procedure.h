@@ -1,10 +1,10 @@
-/* For those who add a training procedure: what one training step is. One file in src/train/procedures that fills in an
- * LsProcedure, and one line in procedures.def. A job file names it as train.procedure; its settings stand in the section
- * `train:`.
+/* For those who add a training procedure: what one training step is. One file in src/train/procedures that fills in
+ * an LsProcedure, and one line in procedures.def. A job file names it as train.procedure; its settings stand in the
+ * section `train:`.
  *
- * A step goes through the procedure's phases. Each has a training graph of its own and learns some of the parameters:
- * sums over micro-batches and ranks, clipping, the optimiser with a count of steps of its own. Supervised training is
- * one phase that learns all of them.
+ * A step goes through the procedure's phases. Each has a training graph of its own and learns some of the
+ * parameters: sums over micro-batches and ranks, clipping, the optimiser with a count of steps of its own.
+ * Supervised training is one phase that learns all of them.
  */
 #ifndef LOCKSTEP_PROCEDURE_H
 #define LOCKSTEP_PROCEDURE_H

@@ -65,8 +65,8 @@ struct LsTask {
     /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
      * targets, and in mode LS_EVAL what the metrics read; else "output". */
     void (*head)(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body);
-    /* Changes the inputs of a graph with a loss before its forward, as a function of (seed, sample): hides tokens, makes
-     * targets. NULL: they stay as they are. */
+    /* Changes the inputs of a graph with a loss before its forward, as a function of (seed, sample): hides tokens,
+     * makes targets. NULL: they stay as they are. */
     LsStatus (*prepare)(const LsFilled *filled);
     /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. */
     int64_t (*targets)(const LsGraph *g, int64_t rows);

@@ -1,5 +1,5 @@
-/* Lists whose members are made known by one line each, and to which a program of somebody else may add: models, tasks, kinds
- * of data sets, procedures. */
+/* Lists whose members are made known by one line each, and to which a program of somebody else may add: models,
+ * tasks, kinds of data sets, procedures. */
 #ifndef LS_BASE_REGISTRY_H
 #define LS_BASE_REGISTRY_H
 

@@ -134,8 +134,8 @@ static LsStatus run(int argc, char **argv)
     return status;
 }
 
-/* Libraries end the process, or call a file damaged, where a few hundred bytes cannot be had. Some room stays in the heap
- * for them: arrays, which come from the system, then fail first, with a message of our own. */
+/* Libraries end the process, or call a file damaged, where a few hundred bytes cannot be had. Some room stays in the
+ * heap for them: arrays, which come from the system, then fail first, with a message of our own. */
 static void keep_room_for_libraries(void)
 {
     enum { PIECES = 32, PIECE = 64 << 10 };

@@ -81,8 +81,8 @@ static bool is_kind(const LsYamlEntry *entry)
 /* Lists whose members begin with a name, ended by NULL. */
 static const char *name_at(const void *const *list, int i) { return list[i] ? *(const char *const *)list[i] : NULL; }
 
-/* Finds what the last SECTION.kind (train.procedure) names in a list; `fallback` where there is none, NULL: there must be one. NULL, with
- * a mistake, where that is not in the list. */
+/* Finds what the last SECTION.kind (train.procedure) names in a list; `fallback` where there is none, NULL: there
+ * must be one. NULL, with a mistake, where that is not in the list. */
 static const void *choose(const char *section, const char *fallback, const void *list, const LsYamlEntries *entries,
                           LsMistakes *mistakes)
 {

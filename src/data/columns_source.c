@@ -1,5 +1,5 @@
-/* Sentences with tags as samples: fields "ids" (T), "length" and "tags" (T). Sentences longer than the sequence are cut;
- * a token without a tag of its own has LS_IGNORE. */
+/* Sentences with tags as samples: fields "ids" (T), "length" and "tags" (T). Sentences longer than the sequence are
+ * cut; a token without a tag of its own has LS_IGNORE. */
 #include "data/columns.h"
 #include "data/sample_source.h"
 
@@ -49,8 +49,9 @@ static void free_source(LsSource *source)
     ls_free(s);
 }
 
-static LsStatus read_source(ColumnsSource *s, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
 {
+    ColumnsSource *s = (ColumnsSource *)source;
     char name[64];
     int64_t tags = 0, longest = 0, vocabulary = ls_tokenizer_vocabulary(s->base.tokenizer);
     int64_t classes = (int64_t)json_array_size(json_object_get(info, "classes"));
@@ -71,23 +72,11 @@ static LsStatus read_source(ColumnsSource *s, const LsDataOpen *open, LsSealed *
 
 LsStatus ls_columns_open(const LsDataOpen *open, LsSource **opened)
 {
-    LsSealed *file = NULL;
-    json_t *info = NULL;
-    *opened = NULL;
+    static const LsSampleFile kind = {"columns", LS_COLUMNS_VERSION, "ids", "tokenizer", read_source};
     ColumnsSource *s = ls_alloc(sizeof *s);
-    if (!s)
-        return LS_RESOURCE;
-    s->base.base.fill = fill;
-    s->base.base.free = free_source;
-    LsStatus status =
-        ls_sample_source_open(&s->base, open, "columns", LS_COLUMNS_VERSION, "ids", "tokenizer", &file, &info);
-    if (status == LS_OK && file)
-        status = read_source(s, open, file, info);
-    json_decref(info);
-    if (status == LS_OK && file)
-        *opened = &s->base.base;
-    else
-        free_source(&s->base.base);
-    ls_sealed_close(file);
-    return status;
+    if (s) {
+        s->base.base.fill = fill;
+        s->base.base.free = free_source;
+    }
+    return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

@@ -13,13 +13,13 @@
 #include <jansson.h>
 
 /* The sources that the section `data:` asks for; sequence and streams as LsDataOpen has them. *validation: from
- * validation_path where one is given, else the validation split of path, NULL where it has none. Both must have the same
- * fields and the same tokenizer: LS_DATA. Freed with ls_source_free. */
+ * validation_path where one is given, else the validation split of path, NULL where it has none. Both must have the
+ * same fields and the same tokenizer: LS_DATA. Freed with ls_source_free. */
 LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
                       LsSource **validation) LS_MUST_USE;
 
-/* One split: "train", "validation" (of validation_path where one is given), or another that the data set has. *source is
- * NULL with LS_OK where there is none. */
+/* One split: "train", "validation" (of validation_path where one is given), or another that the data set has.
+ * *source is NULL with LS_OK where there is none. */
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
                             LsSource **source) LS_MUST_USE;
 

@@ -1,5 +1,5 @@
-/* An environment as a kind of data without files: samples are episodes. Its fields are what an agent sees of a state and
- * a number for each action; a procedure makes samples of them (train.procedure q_learning). */
+/* An environment as a kind of data without files: samples are episodes. Its fields are what an agent sees of a state
+ * and a number for each action; a procedure makes samples of them (train.procedure q_learning). */
 #include "data/environment.h"
 #include "lockstep/data.h"
 

@@ -1,5 +1,5 @@
-/* Made-up samples as a kind of data without files: a ring of Gaussians in the plane, on which it shows whether a generator
- * finds all modes of what it imitates. Sample n of a split is a function of (seed, split, n). */
+/* Made-up samples as a kind of data without files: a ring of Gaussians in the plane, on which it shows whether a
+ * generator finds all modes of what it imitates. Sample n of a split is a function of (seed, split, n). */
 #include "lockstep/data.h"
 
 #include <jansson.h>

@@ -1,5 +1,5 @@
-/* Small worlds for agents: environments of reinforcement learning. One file that fills in an LsEnvironment, and one line
- * in environments.def. */
+/* Small worlds for agents: environments of reinforcement learning. One file that fills in an LsEnvironment, and one
+ * line in environments.def. */
 #ifndef LS_DATA_ENVIRONMENT_H
 #define LS_DATA_ENVIRONMENT_H
 

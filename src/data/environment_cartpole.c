@@ -1,6 +1,6 @@
-/* A pole on a cart, to be kept upright by pushing the cart left or right (Barto, Sutton, Anderson 1983; equations and limits
- * as in Gymnasium's CartPole-v1). State: the cart's place and speed, the pole's angle and its speed. Euler's method,
- * 0.02 s a step; 1 for each step. */
+/* A pole on a cart, to be kept upright by pushing the cart left or right (Barto, Sutton, Anderson 1983; equations
+ * and limits as in Gymnasium's CartPole-v1). State: the cart's place and speed, the pole's angle and its speed.
+ * Euler's method, 0.02 s a step; 1 for each step. */
 #include "data/environment.h"
 
 #include <math.h>

@@ -1,6 +1,6 @@
 /* A car in a valley that is too weak to drive out of it, and must swing up (Moore 1990; equations and limits as in
- * Gymnasium's MountainCar-v0). State: place and speed. Actions: push left, none, right. -1 for each step until the right
- * summit. */
+ * Gymnasium's MountainCar-v0). State: place and speed. Actions: push left, none, right. -1 for each step until the
+ * right summit. */
 #include "data/environment.h"
 
 #include <math.h>

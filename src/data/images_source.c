@@ -2,8 +2,8 @@
  *
  *     x = (p - mean[c]) / deviation[c]
  *
- * In training a picture may be moved by up to `crop` pixels each way, what is moved in being black (p = 0), and mirrored;
- * both are a function of (seed, sample counter).
+ * In training a picture may be moved by up to `crop` pixels each way, what is moved in being black (p = 0), and
+ * mirrored; both are a function of (seed, sample counter).
  */
 #include "data/images.h"
 #include "data/sample_source.h"
@@ -161,8 +161,9 @@ static LsStatus set_fields(ImagesSource *s, const LsDataOpen *open)
     return ls_fields_add(fields, "label", LS_I32, s->classes, 0, NULL);
 }
 
-static LsStatus read_source(ImagesSource *s, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
 {
+    ImagesSource *s = (ImagesSource *)source;
     s->height = json_integer_value(json_object_get(info, "height"));
     s->width = json_integer_value(json_object_get(info, "width"));
     s->channels = json_integer_value(json_object_get(info, "channels"));
@@ -176,29 +177,18 @@ static LsStatus read_source(ImagesSource *s, const LsDataOpen *open, LsSealed *f
 
 LsStatus ls_images_open(const LsDataOpen *open, LsSource **opened)
 {
-    LsSealed *file = NULL;
-    json_t *info = NULL;
-    *opened = NULL;
+    static const LsSampleFile kind = {"images", LS_IMAGES_VERSION, "pixels", NULL, read_source};
     ImagesSource *s = ls_alloc(sizeof *s);
-    if (!s)
-        return LS_RESOURCE;
-    s->base.base.fill = fill;
-    s->base.base.free = free_source;
+    if (s) {
+        s->base.base.fill = fill;
+        s->base.base.free = free_source;
+        s->augment = ls_key(open->seed, "data.augment");
+    }
     const LsImagesUse *use = open->settings;
-    if (use) {
+    if (s && use) {
         s->steps = strcmp(use->as, "rows") == 0 ? ROWS : strcmp(use->as, "pixels") == 0 ? PIXELS : WHOLE;
         s->crop = use->crop;
         s->mirror = use->mirror;
     }
-    s->augment = ls_key(open->seed, "data.augment");
-    LsStatus status = ls_sample_source_open(&s->base, open, "images", LS_IMAGES_VERSION, "pixels", NULL, &file, &info);
-    if (status == LS_OK && file)
-        status = read_source(s, open, file, info);
-    json_decref(info);
-    if (status == LS_OK && file)
-        *opened = &s->base.base;
-    else
-        free_source(&s->base.base);
-    ls_sealed_close(file);
-    return status;
+    return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

@@ -46,8 +46,9 @@ static void free_source(LsSource *source)
     ls_free(s);
 }
 
-static LsStatus read_source(LinesSource *s, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
 {
+    LinesSource *s = (LinesSource *)source;
     char name[64];
     int64_t labels = 0, longest = 0, vocabulary = ls_tokenizer_vocabulary(s->base.tokenizer);
     int64_t classes = (int64_t)json_array_size(json_object_get(info, "classes"));
@@ -68,23 +69,11 @@ static LsStatus read_source(LinesSource *s, const LsDataOpen *open, LsSealed *fi
 
 LsStatus ls_lines_open(const LsDataOpen *open, LsSource **opened)
 {
-    LsSealed *file = NULL;
-    json_t *info = NULL;
-    *opened = NULL;
+    static const LsSampleFile kind = {"lines", LS_LINES_VERSION, "ids", "tokenizer", read_source};
     LinesSource *s = ls_alloc(sizeof *s);
-    if (!s)
-        return LS_RESOURCE;
-    s->base.base.fill = fill;
-    s->base.base.free = free_source;
-    LsStatus status =
-        ls_sample_source_open(&s->base, open, "lines", LS_LINES_VERSION, "ids", "tokenizer", &file, &info);
-    if (status == LS_OK && file)
-        status = read_source(s, open, file, info);
-    json_decref(info);
-    if (status == LS_OK && file)
-        *opened = &s->base.base;
-    else
-        free_source(&s->base.base);
-    ls_sealed_close(file);
-    return status;
+    if (s) {
+        s->base.base.fill = fill;
+        s->base.base.free = free_source;
+    }
+    return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

@@ -4,8 +4,8 @@
  *     ids      BEGIN y1 ... ym         length m + 1
  *     targets  y1 ... ym END
  *
- * Each is filled up to the sequence, and cut where it is longer. BEGIN and END are the tokenizer's; a tokenizer that lacks
- * one gets an id above its vocabulary (END first).
+ * Each is filled up to the sequence, and cut where it is longer. BEGIN and END are the tokenizer's; a tokenizer that
+ * lacks one gets an id above its vocabulary (END first).
  */
 #include "data/pairs.h"
 #include "data/sample_source.h"
@@ -95,8 +95,10 @@ static LsStatus set_fields(PairsSource *s)
     return ls_fields_add(fields, "targets", LS_I32, targets, 1, steps);
 }
 
-static LsStatus read_source(PairsSource *s, const LsDataOpen *open, LsSealed *file)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
 {
+    PairsSource *s = (PairsSource *)source;
+    (void)info;
     static const char *const arrays[LS_PAIR_SIDES] = {"source", "target"};
     int64_t longest[LS_PAIR_SIDES] = {0};
     LsTokenizer *other = ls_sealed_tokenizer(file, "source_tokenizer");
@@ -120,23 +122,11 @@ static LsStatus read_source(PairsSource *s, const LsDataOpen *open, LsSealed *fi
 
 LsStatus ls_pairs_open(const LsDataOpen *open, LsSource **opened)
 {
-    LsSealed *file = NULL;
-    json_t *info = NULL;
-    *opened = NULL;
+    static const LsSampleFile kind = {"pairs", LS_PAIRS_VERSION, "source", "tokenizer", read_source};
     PairsSource *s = ls_alloc(sizeof *s);
-    if (!s)
-        return LS_RESOURCE;
-    s->base.base.fill = fill;
-    s->base.base.free = free_source;
-    LsStatus status =
-        ls_sample_source_open(&s->base, open, "pairs", LS_PAIRS_VERSION, "source", "tokenizer", &file, &info);
-    if (status == LS_OK && file)
-        status = read_source(s, open, file);
-    json_decref(info);
-    if (status == LS_OK && file)
-        *opened = &s->base.base;
-    else
-        free_source(&s->base.base);
-    ls_sealed_close(file);
-    return status;
+    if (s) {
+        s->base.base.fill = fill;
+        s->base.base.free = free_source;
+    }
+    return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

@@ -49,7 +49,8 @@ typedef struct LsSpan {
 void ls_lines_split(const LsLines *lines, char separator, int room, LsSpan *field, int *count);
 
 /* The same of comma-separated values (RFC 4180): a field in double quotes may hold commas, and "" for a quote. Such
- * fields are unquoted into scratch, which has room for lines->bytes. LS_DATA where a quote is not closed in the line. */
+ * fields are unquoted into scratch, which has room for lines->bytes. LS_DATA where a quote is not closed in the
+ * line. */
 LsStatus ls_lines_split_csv(const LsLines *lines, int room, LsSpan *field, int *count, char *scratch) LS_MUST_USE;
 
 /* The line as a JSON object (*object is the caller's). LS_DATA where it is none. */

@@ -25,8 +25,9 @@ static LsStatus read_notes(LsSampleSource *source, LsSealed *file, const char *r
     return source->tokenizer ? LS_OK : ls_message_status();
 }
 
-LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const char *kind, int version,
-                               const char *array, const char *role, LsSealed **file, json_t **notes)
+/* *file is NULL with LS_OK where it has no such split. *notes: of /info, the caller's to json_decref. */
+static LsStatus open_file(LsSampleSource *source, const LsDataOpen *open, const LsSampleFile *kind, LsSealed **file,
+                          json_t **notes)
 {
     LsSplit split = LS_SPLIT_TRAIN;
     bool exists = true;
@@ -35,15 +36,15 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
     if (open->streams != 0)
         return ls_fail(LS_USAGE,
                        "%s: samples of kind %s do not follow one another: no state is carried from one to the next",
-                       open->path, kind);
-    *file = ls_sealed_open(open->path, kind, LS_DATA, NULL);
+                       open->path, kind->kind);
+    *file = ls_sealed_open(open->path, kind->kind, LS_DATA, NULL);
     if (!*file)
         return ls_message_status();
-    LsStatus status = ls_sealed_check_version(*file, version);
-    if (status == LS_OK && array)
-        status = ls_split_choose(*file, open->split, array, &split, &exists);
+    LsStatus status = ls_sealed_check_version(*file, kind->version);
+    if (status == LS_OK && kind->array)
+        status = ls_split_choose(*file, open->split, kind->array, &split, &exists);
     if (status == LS_OK && exists)
-        status = read_notes(source, *file, role, notes);
+        status = read_notes(source, *file, kind->role, notes);
     source->split = ls_split_names[split];
     source->shuffled = strcmp(open->split, "train") == 0;
     source->key = ls_key(open->seed, "data.order");
@@ -51,6 +52,26 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
         return LS_OK;
     ls_sealed_close(*file);
     *file = NULL;
+    return status;
+}
+
+LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const LsSampleFile *kind,
+                               LsSource **opened)
+{
+    LsSealed *file = NULL;
+    json_t *info = NULL;
+    *opened = NULL;
+    if (!source)
+        return LS_RESOURCE;
+    LsStatus status = open_file(source, open, kind, &file, &info);
+    if (status == LS_OK && file)
+        status = kind->read(source, open, file, info);
+    json_decref(info);
+    if (status == LS_OK && file)
+        *opened = &source->base;
+    else
+        source->base.free(&source->base);
+    ls_sealed_close(file);
     return status;
 }
 

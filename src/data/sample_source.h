@@ -1,5 +1,5 @@
-/* What the sources of samples share: opening a split of a file, the order of samples, texts in memory. A split is held in
- * memory on each rank.
+/* What the sources of samples share: opening a split of a file, the order of samples, texts in memory. A split is
+ * held in memory on each rank.
  */
 #ifndef LS_DATA_SAMPLE_SOURCE_H
 #define LS_DATA_SAMPLE_SOURCE_H
@@ -19,12 +19,21 @@ typedef struct LsSampleSource {
     const char *split;
 } LsSampleSource;
 
-/* Opens the data set, of this kind and at most this version, for the split that is asked for. *file NULL with LS_OK where it
- * has no such split. array: one that every split has; NULL: splits are no arrays, and are not looked at. Sets key,
- * shuffled, split, info (of /info, which *notes gets too: the caller's to json_decref) and where `role` is not NULL the
- * tokenizer that stands below it. */
-LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const char *kind, int version,
-                               const char *array, const char *role, LsSealed **file, json_t **notes) LS_MUST_USE;
+/* What a kind's files are, and what it reads of them. */
+typedef struct LsSampleFile {
+    const char *kind;
+    int version;       /* the newest that is known */
+    const char *array; /* one that every split has; NULL: splits are no arrays, and are not looked at */
+    const char *role;  /* of the tokenizer in /info; NULL: none */
+    /* Fills in samples, fields, sequence and what the kind itself keeps; key, shuffled, split, info and the
+     * tokenizer are set. */
+    LsStatus (*read)(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info);
+} LsSampleFile;
+
+/* The open of a kind: source is new, with base.fill and base.free set (NULL: out of memory), and is freed where
+ * there is no such split (*opened NULL with LS_OK) or on failure. */
+LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const LsSampleFile *kind,
+                               LsSource **opened) LS_MUST_USE;
 
 /* What the above has set. */
 void ls_sample_source_clear(LsSampleSource *source);

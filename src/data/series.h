@@ -5,8 +5,8 @@
  *     /info     {"kind": "series", "columns": [names], "target": index of the column to forecast, "window", "horizon", "season",
  *                "train_rows", "validation_rows", "test_rows", "scaling": name, "offset": [columns], "scale": [columns]}
  *
- * The first rows are the training part, then come those of validation, then those of the test. A scaled value is (value - offset)
- * / scale, both from the training rows alone.
+ * The first rows are the training part, then come those of validation, then those of the test. A scaled value is
+ * (value - offset) / scale, both from the training rows alone.
  */
 #ifndef LS_DATA_SERIES_H
 #define LS_DATA_SERIES_H

@@ -1,5 +1,6 @@
-/* Windows of a series as samples: fields "values" (T, columns), the rows before, and "target" (horizon), the column to forecast
- * after them; both scaled. The targets of a part lie in it; its first windows reach back into the part before. */
+/* Windows of a series as samples: fields "values" (T, columns), the rows before, and "target" (horizon), the column
+ * to forecast after them; both scaled. The targets of a part lie in it; its first windows reach back into the part
+ * before. */
 #include "data/sample_source.h"
 #include "data/series.h"
 
@@ -108,8 +109,9 @@ static LsStatus find_rows(SeriesSource *s, const LsDataOpen *open, const json_t 
     return LS_OK;
 }
 
-static LsStatus read_source(SeriesSource *s, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
 {
+    SeriesSource *s = (SeriesSource *)source;
     int64_t rows = 0;
     LsFields *fields = &s->base.base.fields;
     s->columns = (int64_t)json_array_size(json_object_get(info, "columns"));
@@ -128,22 +130,16 @@ static LsStatus read_source(SeriesSource *s, const LsDataOpen *open, LsSealed *f
 
 LsStatus ls_series_open(const LsDataOpen *open, LsSource **opened)
 {
-    LsSealed *file = NULL;
-    json_t *info = NULL;
-    *opened = NULL;
+    static const LsSampleFile kind = {"series", LS_SERIES_VERSION, NULL, NULL, read_source};
     SeriesSource *s = ls_alloc(sizeof *s);
-    if (!s)
-        return LS_RESOURCE;
-    s->base.base.fill = fill;
-    s->base.base.free = free_source;
-    LsStatus status = ls_sample_source_open(&s->base, open, "series", LS_SERIES_VERSION, NULL, NULL, &file, &info);
-    if (status == LS_OK)
-        status = read_source(s, open, file, info);
-    json_decref(info);
-    ls_sealed_close(file);
-    if (status == LS_OK && s->base.base.samples > 0)
-        *opened = &s->base.base;
-    else
-        free_source(&s->base.base);
-    return status;
+    if (s) {
+        s->base.base.fill = fill;
+        s->base.base.free = free_source;
+    }
+    LS_TRY(ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened));
+    if (*opened && (*opened)->samples == 0) { /* no row of the split */
+        ls_source_free(*opened);
+        *opened = NULL;
+    }
+    return LS_OK;
 }

@@ -21,9 +21,10 @@ typedef struct LsTextSettings {
     char *field;           /* of JSON lines: the member that is a text; NULL: plain text */
 } LsTextSettings;
 
-/* Joins the sources (files, and those of folders) in their order and writes the data set. Where the tokenizer has an end token it stands between
- * files. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a source that is missing, unreadable,
- * empty, or malformed for the tokenizer (with byte and line); output is then as it was. */
+/* Joins the sources (files, and those of folders) in their order and writes the data set. Where the tokenizer has an
+ * end token it stands between files. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a
+ * source that is missing, unreadable, empty, or malformed for the tokenizer (with byte and line); output is then as
+ * it was. */
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
                          const char *output) LS_MUST_USE;
 

@@ -14,9 +14,9 @@ typedef struct LsCorpus {
     int64_t passed; /* files of folders that are no texts */
 } LsCorpus;
 
-/* Reads the sources in their order. Of a folder all files below it whose names end in .txt (with field: .jsonl), in order of
- * their names. field: NULL, or the member of each line's JSON object that is a text of its own, to which a line's end is
- * added where it has none; these are held in memory. LS_DATA with file and line. */
+/* Reads the sources in their order. Of a folder all files below it whose names end in .txt (with field: .jsonl), in
+ * order of their names. field: NULL, or the member of each line's JSON object that is a text of its own, to which a
+ * line's end is added where it has none; these are held in memory. LS_DATA with file and line. */
 LsStatus ls_corpus_read(LsCorpus *corpus, int sources, char *const *source, const char *field) LS_MUST_USE;
 void ls_corpus_free(LsCorpus *corpus);
 

@@ -1,5 +1,5 @@
-/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding. One file each in src/data, one line each
- * in tokenizers.def.
+/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding. One file each in src/data, one
+ * line each in tokenizers.def.
  *
  *     LsTokenizer *tokenizer = ls_tokenizer_new("gpt2", NULL, 0, "data/gpt2-bpe");
  *     int32_t *ids = NULL;
@@ -28,8 +28,8 @@ typedef struct LsCorpusPart {
 } LsCorpusPart;
 LsTokenizer *ls_tokenizer_new_parts(const char *kind, const LsCorpusPart *part, int parts, const char *folder);
 
-/* And with all that a kind may be asked for. "words" (the most frequent words of the corpus, after <pad>, <unk>, <s> and
- * </s>) takes what stands below `folder`. */
+/* And with all that a kind may be asked for. "words" (the most frequent words of the corpus, after <pad>, <unk>, <s>
+ * and </s>) takes what stands below `folder`. */
 typedef struct LsTokenizerOptions {
     const char *folder;
     int64_t words, least;    /* at most so many words, 0: all; that occur so many times */

@@ -22,7 +22,8 @@ struct LsEncoder {
 
 struct LsTokenizerKind {
     const char *name, *summary;
-    /* Texts may hold no character that the corpus lacks: then the corpus is all there is, not the training part alone. */
+    /* Texts may hold no character that the corpus lacks: then the corpus is all there is, not the training part
+     * alone. */
     bool closed;
     /* As ls_tokenizer_make. */
     LsStatus (*make)(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer);

@@ -51,9 +51,9 @@ extern const char ls_tokenizer_choices[];
                                                           "character, stay in words, or are left out"                  \
     }
 
-/* The tokenizer that the options ask for. kind: NULL: that of the options. training: the texts of the training part; all:
- * of every part, for a kind whose vocabulary is closed. role: the key in a data set's /info that `like` takes it from.
- * NULL with a message. */
+/* The tokenizer that the options ask for. kind: NULL: that of the options. training: the texts of the training part;
+ * all: of every part, for a kind whose vocabulary is closed. role: the key in a data set's /info that `like` takes
+ * it from. NULL with a message. */
 LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
                                  int trainings, const LsCorpusPart *all, int alls, const char *role);
 

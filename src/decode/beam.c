@@ -118,7 +118,8 @@ static void choose(Search *s, int64_t tokens, int32_t *target, int64_t *count)
     s->spare = token;
 }
 
-/* No live hypothesis can still be better: a longer one only loses probability, and gains at most the longest's penalty. */
+/* No live hypothesis can still be better: a longer one only loses probability, and gains at most the longest's
+ * penalty. */
 static bool settled(const Search *s)
 {
     double most = -HUGE_VAL;

@@ -1,5 +1,6 @@
-/* Beam search: the target of a source with the highest score among those that a beam of hypotheses meets; greedy search is
- * a beam of one. The score of y is log p(y) / ((5 + |y|) / 6)^penalty (Wu et al. 2016, equation 14, without coverage). */
+/* Beam search: the target of a source with the highest score among those that a beam of hypotheses meets; greedy
+ * search is a beam of one. The score of y is log p(y) / ((5 + |y|) / 6)^penalty (Wu et al. 2016, equation 14,
+ * without coverage). */
 #ifndef LS_DECODE_BEAM_H
 #define LS_DECODE_BEAM_H
 

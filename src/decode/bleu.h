@@ -1,6 +1,6 @@
-/* BLEU (Papineni, Roukos, Ward, Zhu 2002): the geometric mean of the precisions of runs of 1 to 4 words over the whole
- * corpus, times the brevity penalty, in percent. One reference a hypothesis. A word is a run of letters, digits and bytes
- * above 127; every other sign but space is a word of its own; case counts. */
+/* BLEU (Papineni, Roukos, Ward, Zhu 2002): the geometric mean of the precisions of runs of 1 to 4 words over the
+ * whole corpus, times the brevity penalty, in percent. One reference a hypothesis. A word is a run of letters,
+ * digits and bytes above 127; every other sign but space is a word of its own; case counts. */
 #ifndef LS_DECODE_BLEU_H
 #define LS_DECODE_BLEU_H
 

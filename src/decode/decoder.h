@@ -1,5 +1,5 @@
-/* A model that reads a source and says a target token by token: the encoder runs once, the decoder step by step on several
- * streams. Clients: beam.h.
+/* A model that reads a source and says a target token by token: the encoder runs once, the decoder step by step on
+ * several streams. Clients: beam.h.
  *
  *     LS_TRY(ls_decoder_open(config, params, beams, &decoder));
  *     LS_TRY(ls_decoder_start(decoder, source, length));

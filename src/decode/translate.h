@@ -19,8 +19,8 @@ void ls_translator_close(LsTranslator *translator); /* NULL is allowed */
 LsStatus ls_translate_text(LsTranslator *translator, const char *source, int64_t bytes, char **target,
                            bool *cut) LS_MUST_USE;
 
-/* The same from the source's ids, with their end; and the text of target ids up to the first that is LS_IGNORE or ends a
- * text. */
+/* The same from the source's ids, with their end; and the text of target ids up to the first that is LS_IGNORE or
+ * ends a text. */
 LsStatus ls_translate_ids(LsTranslator *translator, const int32_t *source, int64_t length, char **target) LS_MUST_USE;
 LsStatus ls_target_text(const LsTranslator *translator, const int32_t *ids, int64_t count, char **text) LS_MUST_USE;
 

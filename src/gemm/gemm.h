@@ -36,8 +36,8 @@ typedef struct LsGemm {
     const void *b; /* (k, n), or (n, k) with transpose_b */
     int64_t ldb;
     bool transpose_b;
-    /* With an offset: `a`, (k, m) with transpose_a, else (m, k), is made of these runs and lda means nothing; `b`, (k, n),
-     * likewise. Not with row_sums, b_scale or transpose_b of such a B. */
+    /* With an offset: `a`, (k, m) with transpose_a, else (m, k), is made of these runs and lda means nothing; `b`,
+     * (k, n), likewise. Not with row_sums, b_scale or transpose_b of such a B. */
     LsGemmRuns a_runs, b_runs;
     /* Not NULL: B is (n, k) of int8_t, with transpose_b, and its row j counts b_scale[j] times. */
     const float *b_scale;

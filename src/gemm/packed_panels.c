@@ -1,4 +1,5 @@
-/* Products of bfloat16 with a packed B by panels (bf16.h). A lies as the tiles want it: a row's 32 of k are one line. */
+/* Products of bfloat16 with a packed B by panels (bf16.h). A lies as the tiles want it: a row's 32 of k are one
+ * line. */
 #include "gemm/bf16.h"
 #include "gemm/packed.h"
 

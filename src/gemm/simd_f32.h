@@ -59,8 +59,8 @@ typedef struct LsSimdTarget {
     bool bias_bfloat16;
 } LsSimdTarget;
 
-/* Where so many runs from `run` on lie, of float lines from `line` on. along_k: out: (tiles of LS_SIMD_ROWS lines, runs,
- * LS_SIMD_ROWS), of the first run element `begin`; else (runs, lines). zeros: (length) of them. */
+/* Where so many runs from `run` on lie, of float lines from `line` on. along_k: out: (tiles of LS_SIMD_ROWS lines,
+ * runs, LS_SIMD_ROWS), of the first run element `begin`; else (runs, lines). zeros: (length) of them. */
 void ls_simd_find_runs(const LsSimdSource *source, int64_t line, int64_t lines, int64_t run, int64_t runs,
                        int64_t begin, const float *zeros, const float **out);
 

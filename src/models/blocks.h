@@ -20,7 +20,8 @@ LsTensor *ls_flat(LsGraph *g, LsTensor *x);
 LsTensor *ls_conv_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t maps, int64_t size, int64_t stride,
                           int64_t padding, LsActivation activation);
 
-/* Batch norm of x: (..., C) with parameters "NAME.scale", "NAME.bias" and running values "NAME.mean", "NAME.variance". */
+/* Batch norm of x: (..., C) with parameters "NAME.scale", "NAME.bias" and running values "NAME.mean",
+ * "NAME.variance". */
 LsTensor *ls_batch_norm_block(LsGraph *g, const char *name, LsTensor *x);
 
 /* A convolution without bias, size x size, whose weight is drawn from N(0, 2 / (size^2 maps)) (He et al. 2015, by the

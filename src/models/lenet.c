@@ -1,5 +1,5 @@
-/* LeNet-5 (LeCun, Bottou, Bengio, Haffner 1998) in its usual form of today: every map of the second convolution sees all
- * maps, and subsampling has no weights. x: (B, 28, 28, C) pictures.
+/* LeNet-5 (LeCun, Bottou, Bengio, Haffner 1998) in its usual form of today: every map of the second convolution sees
+ * all maps, and subsampling has no weights. x: (B, 28, 28, C) pictures.
  *
  *     6 maps 5 x 5 (padded by 2), pool 2 x 2, 16 maps 5 x 5, pool 2 x 2, 120 units, 84 units
  */

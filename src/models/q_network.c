@@ -1,5 +1,5 @@
-/* The network of a deep Q-learner that sees a few numbers (Mnih et al. 2015): dense layers with rectifiers; the task gives
- * each action its value. */
+/* The network of a deep Q-learner that sees a few numbers (Mnih et al. 2015): dense layers with rectifiers; the task
+ * gives each action its value. */
 #include "models/blocks.h"
 
 typedef struct QNetwork {

@@ -1,10 +1,11 @@
-/* Residual networks for small pictures (He, Zhang, Ren, Sun 2016, section 4.2): a 3 x 3 convolution, stages of blocks, each
- * stage of half the height and width and twice the channels of the one before, the mean over all positions.
+/* Residual networks for small pictures (He, Zhang, Ren, Sun 2016, section 4.2): a 3 x 3 convolution, stages of
+ * blocks, each stage of half the height and width and twice the channels of the one before, the mean over all
+ * positions.
  *
  *     x = relu(F(x) + x),  F = norm(conv(relu(norm(conv(x)))))      for each block
  *
- * Where a block changes the shape, a 1 x 1 convolution with norm does for x (option B of the paper). ResNet-20: stages 3,
- * blocks 3, width 16; ResNet-18: stages 4, blocks 2, width 64. x: (B, H, W, C) pictures. */
+ * Where a block changes the shape, a 1 x 1 convolution with norm does for x (option B of the paper). ResNet-20:
+ * stages 3, blocks 3, width 16; ResNet-18: stages 4, blocks 2, width 64. x: (B, H, W, C) pictures. */
 #include "models/blocks.h"
 
 typedef struct Resnet {

@@ -1,14 +1,14 @@
-/* Recurrent networks: plain (Elman 1990), LSTM (Hochreiter and Schmidhuber 1997), GRU (Cho et al. 2014), in PyTorch's
- * conventions, one- or two-way.
+/* Recurrent networks: plain (Elman 1990), LSTM (Hochreiter and Schmidhuber 1997), GRU (Cho et al. 2014), in
+ * PyTorch's conventions, one- or two-way.
  *
  *     x = E[ids], or the samples' values, or a picture row by row or pixel by pixel
  *     x = scan(x weight_ih^T + bias, weight_hh)        for each layer
  *     x = (that, the same in reverse)                  for each layer, two-way
  *
- * Parameters are PyTorch's: layer.I.weight_ih is weight_ih_lI, layer.I.reverse.weight_ih is weight_ih_lI_reverse, and so
- * on; gates in PyTorch's order (LSTM i f g o, GRU r z n). Of PyTorch's two biases only the sum counts, which is
- * layer.I.bias = bias_ih_lI + bias_hh_lI, but for GRU's n: there layer.I.bias is bias_ih_lI alone, and the last third of
- * bias_hh_lI is layer.I.bias_hn. */
+ * Parameters are PyTorch's: layer.I.weight_ih is weight_ih_lI, layer.I.reverse.weight_ih is weight_ih_lI_reverse,
+ * and so on; gates in PyTorch's order (LSTM i f g o, GRU r z n). Of PyTorch's two biases only the sum counts, which
+ * is layer.I.bias = bias_ih_lI + bias_hh_lI, but for GRU's n: there layer.I.bias is bias_ih_lI alone, and the last
+ * third of bias_hh_lI is layer.I.bias_hn. */
 #include "models/blocks.h"
 #include "models/recurrent.h"
 

@@ -1,5 +1,5 @@
-/* Recurrent encoder and decoder (Cho et al. 2014; Sutskever, Vinyals, Le 2014): the decoder starts from the encoder's last
- * state, layer by layer, and reads the target's own tokens.
+/* Recurrent encoder and decoder (Cho et al. 2014; Sutskever, Vinyals, Le 2014): the decoder starts from the
+ * encoder's last state, layer by layer, and reads the target's own tokens.
  *
  *     h = encoder(E_s[source]);  y = decoder(E_t[ids] from h's last);  logits = y W_head^T
  */

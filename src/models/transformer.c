@@ -120,8 +120,8 @@ static LsTensor *layers_of(LsGraph *g, const Context *c, LsTensor *x)
     return strcmp(c->m->norm, "pre") == 0 ? norm(g, c->m, "norm", x) : x;
 }
 
-/* Tokens and positions: (B, T, C). The table is drawn from N(0, 1 / C), as suits the head, which uses it as it stands; the
- * paper's factor sqrt(C) in front of the sum is left out. */
+/* Tokens and positions: (B, T, C). The table is drawn from N(0, 1 / C), as suits the head, which uses it as it
+ * stands; the paper's factor sqrt(C) in front of the sum is left out. */
 static LsTensor *embed(LsGraph *g, const Context *c, const LsShape *shape, const char *field, LsTensor **table)
 {
     const LsField *ids = ls_shape_field(shape, field);

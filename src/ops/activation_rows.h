@@ -1,5 +1,5 @@
-/* Activations of layers that multiply by weights: of each piece of the product while it is in the cache, and in backward
- * together with the gradient of the bias. */
+/* Activations of layers that multiply by weights: of each piece of the product while it is in the cache, and in
+ * backward together with the gradient of the bias. */
 #ifndef LS_OPS_ACTIVATION_ROWS_H
 #define LS_OPS_ACTIVATION_ROWS_H
 

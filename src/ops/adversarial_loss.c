@@ -1,6 +1,7 @@
-/* L = sum of -log s(a) + sum of -log(1 - s(b)), s the logistic function: binary cross entropy of logits `a` that are to
- * say yes and logits `b` that are to say no (Goodfellow et al. 2014, "Generative adversarial nets": a of real samples and
- * b of made ones while the discriminator learns; a of made ones while the generator does, its non-saturating loss).
+/* L = sum of -log s(a) + sum of -log(1 - s(b)), s the logistic function: binary cross entropy of logits `a` that are
+ * to say yes and logits `b` that are to say no (Goodfellow et al. 2014, "Generative adversarial nets": a of real
+ * samples and b of made ones while the discriminator learns; a of made ones while the generator does, its
+ * non-saturating loss).
  *
  * As log(1 + exp(-a)) and log(1 + exp(b)), in which nothing overflows. */
 #include "ops/op_build.h"

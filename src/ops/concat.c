@@ -1,4 +1,5 @@
-/* y: (..., C_1 + C_2 + ...) = tensors x_k: (..., C_k) side by side along the last dimension: copies of their columns. */
+/* y: (..., C_1 + C_2 + ...) = tensors x_k: (..., C_k) side by side along the last dimension: copies of their
+ * columns. */
 #include "ops/op_build.h"
 
 static LsStatus infer(LsNode *node)

@@ -142,8 +142,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 }
 
 /* ls_conv2d(g, x, w, bias, stride, padding, dilation, activation): x: (B, H, W, C), w: (O, KH, KW, C) parameter,
- * bias: (O) parameter or NULL -> (B, OH, OW, O), OH = (H + 2 padding - dilation (KH - 1) - 1) / stride + 1 rounded down.
- * activation: see LsActivation in lockstep/ops.h. */
+ * bias: (O) parameter or NULL -> (B, OH, OW, O), OH = (H + 2 padding - dilation (KH - 1) - 1) / stride + 1 rounded
+ * down. activation: see LsActivation in lockstep/ops.h. */
 LS_BUILDER LsTensor *ls_conv2d(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, int64_t stride, int64_t padding,
                                int64_t dilation, LsActivation activation)
 {

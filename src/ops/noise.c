@@ -1,9 +1,9 @@
-/* y ~ N(0, s^2), independent numbers: what a generator makes its samples from, or what blurs them. s halves every so many
- * steps, or stays.
+/* y ~ N(0, s^2), independent numbers: what a generator makes its samples from, or what blurs them. s halves every so
+ * many steps, or stays.
  *
  * Each is a function of (seed, step, node's name, sample, element), sample being the global number of the row of the
- * first dimension, element counted from the beginning of the sample's sequence (run->token): the same on any number of
- * ranks and threads. Drawn in evaluation too. */
+ * first dimension, element counted from the beginning of the sample's sequence (run->token): the same on any number
+ * of ranks and threads. Drawn in evaluation too. */
 #include "ops/op_build.h"
 
 typedef struct Noise {
@@ -44,8 +44,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){0};
 }
 
-/* ls_noise(g, scale, halving, rank, dim): -> (dim[0], ...), dim[0] the samples that run->sample numbers. halving: steps in
- * which the scale halves, 0: it stays. */
+/* ls_noise(g, scale, halving, rank, dim): -> (dim[0], ...), dim[0] the samples that run->sample numbers. halving:
+ * steps in which the scale halves, 0: it stays. */
 LS_BUILDER LsTensor *ls_noise(LsGraph *g, double scale, double halving, int rank, const int64_t *dim)
 {
     Noise a = {.scale = scale, .halving = halving, .rank = rank};

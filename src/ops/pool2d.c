@@ -211,8 +211,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){a->kind == LS_POOL_MAX ? y : flops, (x + y) * sizeof(real) + kept};
 }
 
-/* ls_pool2d(g, x, kind, size, stride, padding): x: (B, H, W, C) -> (B, OH, OW, C), OH = (H + 2 padding - size) / stride +
- * 1 rounded down. kind: LS_POOL_MAX or LS_POOL_MEAN. padding: at most size / 2. */
+/* ls_pool2d(g, x, kind, size, stride, padding): x: (B, H, W, C) -> (B, OH, OW, C), OH = (H + 2 padding - size) /
+ * stride + 1 rounded down. kind: LS_POOL_MAX or LS_POOL_MEAN. padding: at most size / 2. */
 LS_BUILDER LsTensor *ls_pool2d(LsGraph *g, LsTensor *x, LsPool kind, int64_t size, int64_t stride, int64_t padding)
 {
     return ls_node(g, "pool2d", 1, &x, &(Pool2d){kind, size, stride, padding}, sizeof(Pool2d));

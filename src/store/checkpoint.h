@@ -1,17 +1,18 @@
 /* Checkpoints: a sealed HDF5 file with /parameters/NAME, /optimizer/KIND/NAME (float32, natural shapes), /tokenizer
- * and /info (JSON as bytes), and the attributes format_version, program_version, step, samples, tokens, seed, metrics_rows,
- * best_loss, best_step, optimizer ("m v") and config (YAML). Names' dots become slashes of HDF5 nowhere:
- * "/parameters/layer.3.in_w" is one data set.
+ * and /info (JSON as bytes), and the attributes format_version, program_version, step, samples, tokens, seed,
+ * metrics_rows, best_loss, best_step, optimizer ("m v") and config (YAML). Names' dots become slashes of HDF5
+ * nowhere: "/parameters/layer.3.in_w" is one data set.
  *
- * Nothing here is collective: rank 0 calls and broadcasts. Failures are LS_CHECKPOINT, and LS_RESOURCE for a full disk
- * or out of memory.
+ * Nothing here is collective: rank 0 calls and broadcasts. Failures are LS_CHECKPOINT, and LS_RESOURCE for a full
+ * disk or out of memory.
  */
 #ifndef LS_STORE_CHECKPOINT_H
 #define LS_STORE_CHECKPOINT_H
 
 #include "lockstep/saved.h"
 
-/* The entry of the values that a model saves but does not train (ls_running); only where params->running is not NULL. */
+/* The entry of the values that a model saves but does not train (ls_running); only where params->running is not
+ * NULL. */
 LsSaved ls_saved_running(const LsParams *params);
 
 /* JSON or YAML that a checkpoint holds. tokenizer and info (LsSource.info) may be NULL. */

@@ -1,6 +1,7 @@
-/* The tokens hidden in a text (Devlin et al. 2019): of each sample a share of the tokens is chosen, of these 80 % become
- * the mask's id, 10 % any id, 10 % stay; L = sum over the chosen of -log softmax(h E^T + b)[token], with h = norm(gelu(x
- * W)) and E the model's table of ids. Which are chosen is a function of (seed, sample): every epoch has others. */
+/* The tokens hidden in a text (Devlin et al. 2019): of each sample a share of the tokens is chosen, of these 80 %
+ * become the mask's id, 10 % any id, 10 % stay; L = sum over the chosen of -log softmax(h E^T + b)[token], with h =
+ * norm(gelu(x W)) and E the model's table of ids. Which are chosen is a function of (seed, sample): every epoch has
+ * others. */
 #include "tasks/targets.h"
 
 #include "models/blocks.h"

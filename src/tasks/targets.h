@@ -8,8 +8,8 @@
 /* Numbers of the input `name`: (B, ...) LS_I32 of the first `rows` samples that are not LS_IGNORE. */
 int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows);
 
-/* Features of a sample from those of its steps: x: (B, T, C) -> (B, C), by "length" where samples have it. x: (B, C) stays.
- * pool: of LS_POOL_NAMES. */
+/* Features of a sample from those of its steps: x: (B, T, C) -> (B, C), by "length" where samples have it. x: (B, C)
+ * stays. pool: of LS_POOL_NAMES. */
 #define LS_POOL_NAMES "last|mean|max|first"
 #define LS_POOL_HELP "how the steps of a sequence become one vector, where the model makes one for each step"
 LsTensor *ls_pool_steps(LsGraph *g, const LsShape *shape, const char *pool, LsTensor *x);
@@ -25,8 +25,8 @@ LsStatus ls_add_hits(const LsScored *scored, const char *name, int64_t count, do
 /* The name of class k, by the info of the training data; else its number, into `number`. */
 const char *ls_class_name(const struct json_t *info, int64_t k, char number[24]);
 
-/* For predict --text: "sample", ..., the names of all classes; and of row i of "output" the most probable class, and the
- * probability of each. */
+/* For predict --text: "sample", ..., the names of all classes; and of row i of "output" the most probable class, and
+ * the probability of each. */
 void ls_class_text_head(const LsScored *scored, const char *columns, FILE *out);
 LsStatus ls_class_text_row(const LsScored *scored, int64_t i, FILE *out) LS_MUST_USE;
 

@@ -35,14 +35,9 @@ static LsStatus save(LsTrainer *t)
 /* *score: by which the best checkpoint is chosen. */
 static LsStatus evaluate(LsTrainer *t, LsMetrics *row, double *score)
 {
-    LsEvaluation evaluation = {.config = t->config,
-                               .samples = t->config->train.evaluate_batches * t->config->train.batch,
-                               .rows = t->plan.micro_batch,
-                               .plan = &t->plan,
-                               .sequence = t->sequence,
-                               .step = t->progress.step};
+    LsEvaluation evaluation;
     double begin = ls_seconds();
-    LS_TRY(ls_evaluate(t->comm, t->eval_graph, t->validation, &evaluation));
+    LS_TRY(ls_trainer_evaluate(t, &evaluation));
     ls_trace_event(LS_TRACE_STEP, "evaluation", "evaluation", begin, ls_seconds());
     row->validation_loss = evaluation.loss;
     memcpy(row->validation_metric, evaluation.metric, sizeof row->validation_metric);

@@ -138,8 +138,8 @@ int64_t ls_train_repeats(const LsConfig *config, const LsPhase *phase)
     return 1;
 }
 
-/* Of `steps` tokens at once, in mode LS_TRAIN for this phase, options.arena_limit and arena_room as given; *memory and *flops get what a dry plan
- * says. */
+/* Of `steps` tokens at once, in mode LS_TRAIN for this phase, options.arena_limit and arena_room as given; *memory
+ * and *flops get what a dry plan says. */
 static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
                            const LsPhase *phase, LsGraphOptions options, LsMemory *memory, double *flops,
                            LsRecomputed *recomputed)

@@ -81,17 +81,12 @@ LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm)
 
 LsStatus ls_session_evaluate(LsSession *session, double *loss)
 {
-    const LsTrainer *t = session->trainer;
+    LsTrainer *t = session->trainer;
     if (!t->eval_graph || !t->validation)
         return ls_fail(LS_USAGE, "%s has no validation data: prepare it with --validation, or set data.validation_path",
                        session->config->data.path);
-    LsEvaluation evaluation = {.config = session->config,
-                               .samples = session->config->train.evaluate_batches * session->config->train.batch,
-                               .rows = t->plan.micro_batch,
-                               .plan = &t->plan,
-                               .sequence = t->sequence,
-                               .step = t->progress.step};
-    LS_TRY(ls_evaluate(session->comm, t->eval_graph, t->validation, &evaluation));
+    LsEvaluation evaluation;
+    LS_TRY(ls_trainer_evaluate(t, &evaluation));
     *loss = evaluation.loss;
     return LS_OK;
 }

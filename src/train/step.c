@@ -251,3 +251,14 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
     value_metrics(source, sum + SUMS, evaluation);
     return LS_OK;
 }
+
+LsStatus ls_trainer_evaluate(LsTrainer *t, LsEvaluation *evaluation)
+{
+    *evaluation = (LsEvaluation){.config = t->config,
+                                 .samples = t->config->train.evaluate_batches * t->config->train.batch,
+                                 .rows = t->plan.micro_batch,
+                                 .plan = &t->plan,
+                                 .sequence = t->sequence,
+                                 .step = t->progress.step};
+    return ls_evaluate(t->comm, t->eval_graph, t->validation, evaluation);
+}

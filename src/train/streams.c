@@ -1,7 +1,7 @@
 /* States that streams carry from one step to the next (train.carry): truncated back-propagation through time. Sample
- * n + train.batch goes on where sample n ended, so row b of every step is one stream, whose state is row b of `streams`.
- * No gradient passes from step to step. A rank works on its own rows; all are brought together for a checkpoint, so that
- * any number of ranks goes on from it. */
+ * n + train.batch goes on where sample n ended, so row b of every step is one stream, whose state is row b of
+ * `streams`. No gradient passes from step to step. A rank works on its own rows; all are brought together for a
+ * checkpoint, so that any number of ranks goes on from it. */
 #include "train/streams.h"
 
 #include <string.h>

@@ -23,10 +23,10 @@
 
 /* ---- Data -------------------------------------------------------------------------------------------------------- */
 
-/* Opens the data that the configuration asks for, and writes into it what they say: model.vocabulary, data.fields and,
- * where no sample has as many steps as train.sequence or the model's context, train.sequence. LS_USAGE as ls_train_shapes and where the
- * model's vocabulary is smaller than the data's. *training and *validation (NULL where there is none) are the caller's
- * to free, after a failure too. Not collective. */
+/* Opens the data that the configuration asks for, and writes into it what they say: model.vocabulary, data.fields
+ * and, where no sample has as many steps as train.sequence or the model's context, train.sequence. LS_USAGE as
+ * ls_train_shapes and where the model's vocabulary is smaller than the data's. *training and *validation (NULL where
+ * there is none) are the caller's to free, after a failure too. Not collective. */
 LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSource **validation) LS_MUST_USE;
 
 /* Made-up samples of the model's own shapes instead; vocabulary: where the configuration has none. */
@@ -281,6 +281,9 @@ typedef struct LsEvaluation {
     int64_t targets;               /* out */
     double metric[LS_MAX_METRICS]; /* out: values of the task's metrics, in its order */
 } LsEvaluation;
+
+/* train.evaluate_batches of the trainer's validation data in its graph. Collective, as ls_evaluate. */
+LsStatus ls_trainer_evaluate(LsTrainer *trainer, LsEvaluation *evaluation) LS_MUST_USE;
 
 /* The number by which checkpoints of the task are told better from worse, lower is better: the task's best metric with
  * its sign, or the loss. */

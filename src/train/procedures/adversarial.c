@@ -1,5 +1,5 @@
-/* Two players (Goodfellow et al. 2014, "Generative adversarial nets"): a discriminator learns to tell samples of the data
- * from made ones, then a generator learns to make such that are taken for the data's. */
+/* Two players (Goodfellow et al. 2014, "Generative adversarial nets"): a discriminator learns to tell samples of the
+ * data from made ones, then a generator learns to make such that are taken for the data's. */
 #include "lockstep/procedure.h"
 
 typedef struct Settings {

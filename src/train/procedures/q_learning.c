@@ -1,12 +1,12 @@
-/* Deep Q-learning (Mnih et al. 2015): an agent acts in environments, keeps what happened in a replay memory, and learns
- * from samples of it the value of each action,
+/* Deep Q-learning (Mnih et al. 2015): an agent acts in environments, keeps what happened in a replay memory, and
+ * learns from samples of it the value of each action,
  *
  *     y = r + gamma Q'(s', argmax_a Q(s', a))      r alone where the episode ended by the rules
  *
- * Q' being a copy of Q of some steps ago; with double_q the action is Q's choice (van Hasselt, Guez, Silver 2016), else
- * Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is learned does not
- * depend on their number but for rounding. All draws are functions of (seed, counter). On data that are no environment
- * it learns the samples' own targets. */
+ * Q' being a copy of Q of some steps ago; with double_q the action is Q's choice (van Hasselt, Guez, Silver 2016),
+ * else Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is
+ * learned does not depend on their number but for rounding. All draws are functions of (seed, counter). On data that
+ * are no environment it learns the samples' own targets. */
 #include "data/environment.h"
 #include "train/train.h"
 
@@ -367,8 +367,8 @@ static LsStatus play(const LsEvaluated *e, const LsEnvironment *world, int64_t f
     return LS_OK;
 }
 
-/* Episodes in which the best action is taken: their returns, and as loss the mean square of r + gamma Q(s', a') - Q(s, a)
- * over their moves. */
+/* Episodes in which the best action is taken: their returns, and as loss the mean square of r + gamma Q(s', a') -
+ * Q(s, a) over their moves. */
 static LsStatus evaluate(const LsEvaluated *e)
 {
     const LsEnvironment *world = ls_source_environment(e->source);
