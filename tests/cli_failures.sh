@@ -91,10 +91,10 @@ refused 3 predict x --input /dev/zero -o o.h5
 refused 4 export pipe -o o
 refused 3 inspect pipe.h5
 refused 3 inspect /dev/zero
-expect 3 'is not a regular file' timeout 20 "$lockstep" prepare text pipe -o o.h5
-expect 3 'is not a regular file' timeout 20 "$lockstep" prepare text /dev/zero -o o.h5
+expect 3 'this is a pipe or a device' timeout 20 "$lockstep" prepare text pipe -o o.h5
+expect 3 'this is a pipe or a device' timeout 20 "$lockstep" prepare text /dev/zero -o o.h5
 refused 3 prepare text text.txt -o o.h5 --like pipe.h5
-expect 3 'is not a regular file' timeout 20 "$lockstep" prepare text text.txt -o o.h5 --validation-file pipe
+expect 3 'this is a pipe or a device' timeout 20 "$lockstep" prepare text text.txt -o o.h5 --validation-file pipe
 mkdir -p hf
 cp "$fixtures"/gpt2-tiny/* hf/
 for file in config.json model.safetensors tokenizer.json; do

@@ -179,7 +179,7 @@ static void test_bad_sources(void)
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &empty, output), LS_DATA, "empty.txt: is empty");
     ASSERT_FAILS(prepare("bytes", 0.1, 2, (char *[]){good, empty}, output), LS_DATA, "empty.txt: is empty");
     ASSERT_FAILS(prepare("bytes", 0.1, 1, &missing, output), LS_DATA, "missing.txt: No such file");
-    ASSERT_FAILS(prepare("bytes", 0.1, 1, (char *[]){"/dev/null"}, output), LS_DATA, "is not a regular file");
+    ASSERT_FAILS(prepare("bytes", 0.1, 1, (char *[]){"/dev/null"}, output), LS_DATA, "this is a pipe or a device");
     ASSERT_FAILS(prepare("characters", 0.1, 2, (char *[]){good, malformed}, output), LS_DATA,
                  "malformed.txt: line 2, byte 9: malformed UTF-8");
     ASSERT_FAILS(prepare("wordss", 0.1, 1, &good, output), LS_DATA, "no tokenizer 'wordss'");

@@ -102,7 +102,8 @@ typedef struct LsParams {
     /* values that are saved with the parameters but not trained (ls_running), with names and shapes as theirs: a small
      * store, of each rank its own, whose floats no optimiser, norm or sum of gradients sees; NULL: there are none */
     struct LsParams *running;
-    double *moves; /* of a store of running values: (total), room for the sums of ls_running_update */
+    double *moves;         /* of a store of running values: (total), room for the sums of ls_running_update */
+    struct LsNames *names; /* indices by name */
 } LsParams;
 
 LsParams *ls_params_new(void);

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "data/data.h"
 #include "io/file.h"
+#include "io/mapped.h"
 #include "io/output.h"
 
 #include <string.h>
@@ -60,6 +61,7 @@ static LsStatus run(LsCall *call)
     double start = ls_seconds();
     LsStatus status = kind->prepare(call->settings, call->operands, call->operand, o->output);
     ls_output_release(output, status == LS_OK);
+    LS_TRY(status == LS_OK ? LS_OK : ls_mapped_check()); /* a better reason than what the zeros of lost pages led to */
     LS_TRY(status);
     json_t *object = NULL;
     LS_TRY(ls_data_inspect(o->output, &object)); /* reads it back: what is told is what is there */

@@ -169,7 +169,7 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
             return;
         }
     LsNearest near = ls_nearest_to(entry->key);
-    for (int j = 0; j < 2; j++)
+    for (int j = 0; j < 2 && !ls_mistakes_full(mistakes); j++)
         for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
             ls_nearest_offer(&near, setting->name);
     ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(near.best));

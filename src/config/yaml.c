@@ -1,5 +1,6 @@
 #include "config/yaml.h"
 
+#include "base/names.h"
 #include "config/config.h"
 
 #include <stdarg.h>
@@ -33,6 +34,8 @@ void ls_mistakes_add(LsMistakes *mistakes, int line, const char *format, ...)
     mistakes->list[index].line = line;
     mistakes->list[index].text = text;
 }
+
+bool ls_mistakes_full(const LsMistakes *mistakes) { return mistakes->count >= MOST_MISTAKES; }
 
 /* The message of several: one line each. */
 static LsStatus tell(const LsMistakes *mistakes)
@@ -204,9 +207,9 @@ static const char *scalar(const yaml_node_t *node)
                : text;
 }
 
-/* The key of a pair as text; NULL with a mistake where it is none. seen: line where the key stood before, 0 if it is
- * new. */
-static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *first, const yaml_node_pair_t *pair,
+/* The key of a pair as text; NULL with a mistake where it is none, or where it stood before. lines: of the keys so
+ * far. */
+static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *pair, LsNames **lines,
                             LsMistakes *mistakes)
 {
     const yaml_node_t *node = yaml_document_get_node(document, pair->key);
@@ -215,22 +218,25 @@ static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *f
         return NULL;
     }
     const char *key = (const char *)node->data.scalar.value;
-    for (; first < pair; first++) {
-        const yaml_node_t *other = yaml_document_get_node(document, first->key);
-        if (other->type == YAML_SCALAR_NODE && strcmp((const char *)other->data.scalar.value, key) == 0) {
-            ls_mistakes_add(mistakes, line_of(node), "%s stands twice, first in line %d", key, line_of(other));
-            return NULL;
-        }
+    int before = ls_names_find(*lines, key);
+    if (before >= 0) {
+        ls_mistakes_add(mistakes, line_of(node), "%s stands twice, first in line %d", key, before);
+        return NULL;
     }
-    return key;
+    if (ls_names_add(lines, key, line_of(node)) == LS_OK)
+        return key;
+    mistakes->failed = true;
+    return NULL;
 }
 
 static LsStatus read_section(yaml_document_t *document, const char *section, const yaml_node_t *node,
                              LsYamlEntries *entries, LsMistakes *mistakes)
 {
-    const yaml_node_pair_t *first = node->data.mapping.pairs.start;
-    for (const yaml_node_pair_t *pair = first; pair < node->data.mapping.pairs.top; pair++) {
-        const char *key = key_text(document, first, pair, mistakes);
+    LsNames *lines = NULL;
+    LsStatus status = LS_OK;
+    const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+    for (; pair < node->data.mapping.pairs.top && status == LS_OK; pair++) {
+        const char *key = key_text(document, pair, &lines, mistakes);
         const yaml_node_t *value = yaml_document_get_node(document, pair->value);
         if (!key)
             continue;
@@ -240,9 +246,10 @@ static LsStatus read_section(yaml_document_t *document, const char *section, con
         else if (strlen((const char *)value->data.scalar.value) != value->data.scalar.length)
             ls_mistakes_add(mistakes, line_of(value), "%s.%s: has a zero byte in it", section, key);
         else
-            LS_TRY(append(entries, section, key, scalar(value), line_of(yaml_document_get_node(document, pair->key))));
+            status = append(entries, section, key, scalar(value), line_of(yaml_document_get_node(document, pair->key)));
     }
-    return LS_OK;
+    ls_names_free(lines);
+    return status;
 }
 
 static LsStatus read_root(yaml_document_t *document, LsYamlEntries *entries, LsMistakes *mistakes)
@@ -257,23 +264,27 @@ static LsStatus read_root(yaml_document_t *document, LsYamlEntries *entries, LsM
                         root->type == YAML_SCALAR_NODE ? "a plain text" : "a list");
         return LS_OK;
     }
-    const yaml_node_pair_t *first = root->data.mapping.pairs.start;
-    for (const yaml_node_pair_t *pair = first; pair < root->data.mapping.pairs.top; pair++) {
-        const char *section = key_text(document, first, pair, mistakes);
+    LsNames *lines = NULL;
+    LsStatus status = LS_OK;
+    const yaml_node_pair_t *pair = root->data.mapping.pairs.start;
+    for (; pair < root->data.mapping.pairs.top && status == LS_OK; pair++) {
+        const char *section = key_text(document, pair, &lines, mistakes);
         const yaml_node_t *value = yaml_document_get_node(document, pair->value);
         int line = line_of(yaml_document_get_node(document, pair->key));
         if (!section)
             continue;
         if (value->type == YAML_MAPPING_NODE) {
-            LS_TRY(append(entries, section, "", NULL, line)); /* the section itself, so that its name is checked */
-            LS_TRY(read_section(document, section, value, entries, mistakes));
+            status = append(entries, section, "", NULL, line); /* the section itself, so that its name is checked */
+            if (status == LS_OK)
+                status = read_section(document, section, value, entries, mistakes);
         } else if (value->type == YAML_SCALAR_NODE && !scalar(value))
-            LS_TRY(append(entries, section, "", NULL, line));
+            status = append(entries, section, "", NULL, line);
         else
             ls_mistakes_add(mistakes, line, "%s: %s where settings (name: value) belong", section,
                             value->type == YAML_SCALAR_NODE ? "a value" : kind_of(value));
     }
-    return LS_OK;
+    ls_names_free(lines);
+    return status;
 }
 
 LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, LsMistakes *mistakes)

@@ -22,6 +22,9 @@ typedef struct LsMistakes {
 /* line: 0 for the command line, -1 for none. */
 void ls_mistakes_add(LsMistakes *mistakes, int line, const char *format, ...) LS_PRINTF(3, 4);
 
+/* Whether one more would only be counted: its text need not be made then. */
+bool ls_mistakes_full(const LsMistakes *mistakes);
+
 /* LS_OK where there are none; else LS_USAGE with all of them as the message, by line, the command line's last. Frees
  * the texts. */
 LsStatus ls_mistakes_status(LsMistakes *mistakes) LS_MUST_USE;

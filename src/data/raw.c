@@ -2,46 +2,25 @@
 #include "data/raw.h"
 
 #include "data/utf8.h"
+#include "io/mapped.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 LsStatus ls_raw_map(const char *path, LsCorpusPart *part)
 {
-    struct stat st;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        LsStatus status = ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return status;
-    }
-    void *text = NULL;
-    LsStatus status = LS_OK;
-    if (!S_ISREG(st.st_mode))
-        status = ls_fail(LS_DATA, "%s: is not a regular file; name the text files one by one", path);
-    else if (st.st_size == 0)
-        status = ls_fail(LS_DATA, "%s: is empty", path);
-    else if ((text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0)) == MAP_FAILED)
-        status = ls_fail(LS_DATA, "%s: cannot be read: %s", path, strerror(errno));
-    close(fd);
-    if (status != LS_OK)
-        return status;
-    (void)madvise(text, (size_t)st.st_size, MADV_SEQUENTIAL);
-    *part = (LsCorpusPart){path, text, (int64_t)st.st_size};
+    *part = (LsCorpusPart){.name = path};
+    LS_TRY(ls_map_file(path, LS_DATA, &part->text, &part->bytes));
+    (void)madvise((void *)(uintptr_t)part->text, (size_t)part->bytes, MADV_SEQUENTIAL);
     return LS_OK;
 }
 
 void ls_raw_unmap(LsCorpusPart *part)
 {
-    if (part->text)
-        munmap((void *)(uintptr_t)part->text, (size_t)part->bytes);
+    ls_unmap_file(part->text, part->bytes);
     part->text = NULL;
 }
 

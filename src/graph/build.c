@@ -60,6 +60,7 @@ void ls_graph_free(LsGraph *g)
     for (int i = 0; i < g->outputs; i++)
         ls_free(g->output[i].name);
     ls_free(g->tensor);
+    ls_names_free(g->param_tensors);
     ls_free(g->tensor_plan);
     ls_free(g->node);
     ls_free(g->node_plan);
@@ -248,14 +249,16 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
     char *full = g->failed ? NULL : ls_scoped_name(g, name);
     if (!full)
         return &g->placeholder;
-    for (int i = 0; i < g->tensors; i++)
-        if (g->tensor[i]->role == LS_ROLE_PARAM && strcmp(g->tensor[i]->name, full) == 0) {
-            ls_free(full);
-            return g->tensor[i];
-        }
+    int known = ls_names_find(g->param_tensors, full);
+    if (known >= 0) {
+        ls_free(full);
+        return g->tensor[known];
+    }
     LsTensor *x = ls_tensor_new(g, full, LS_ROLE_PARAM, flags & LS_PRECISE ? LS_ACC : LS_REAL, rank, dim);
     if (!x || g->failed)
         return &g->placeholder;
+    if (ls_names_add(&g->param_tensors, full, x->id) != LS_OK)
+        return fail_build(g, LS_RESOURCE);
     x->param = ls_params_declare(g->params, full, init, flags, rank, dim);
     if (x->param < 0)
         return fail_build(g, LS_USAGE);

@@ -2,6 +2,7 @@
 #ifndef LS_GRAPH_INTERNAL_H
 #define LS_GRAPH_INTERNAL_H
 
+#include "base/names.h"
 #include "lockstep/op.h"
 
 #define LS_SCOPE_BYTES 512
@@ -57,6 +58,7 @@ struct LsGraph {
     int tensors, tensor_room;
     LsTensor **tensor;
     LsTensorPlan *tensor_plan;
+    LsNames *param_tensors; /* indices of the parameters' tensors, by name */
     int nodes, node_room;
     LsNode **node;
     LsNodePlan *node_plan;

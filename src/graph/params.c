@@ -1,6 +1,7 @@
 #include "graph/graph_internal.h"
 
 #include "base/bfloat16.h"
+#include "base/names.h"
 
 #include <math.h>
 #include <string.h>
@@ -58,6 +59,7 @@ void ls_params_free(LsParams *params)
     ls_free(params->eighths);
     ls_free(params->row_scale);
     ls_free(params->moves);
+    ls_names_free(params->names);
     ls_params_free(params->running);
     ls_free(params);
 }
@@ -103,13 +105,7 @@ void ls_params_shadow(const LsParams *params, int64_t first, int64_t count)
         ls_bfloat16_round_past(params->value + first, (LsBfloat16 *)(void *)(params->shadow + first), count);
 }
 
-int ls_params_find(const LsParams *params, const char *name)
-{
-    for (int i = 0; i < params->count; i++)
-        if (strcmp(params->list[i].name, name) == 0)
-            return i;
-    return -1;
-}
+int ls_params_find(const LsParams *params, const char *name) { return ls_names_find(params->names, name); }
 
 static int check_same(const LsParam *p, int rank, const int64_t *dim)
 {
@@ -155,8 +151,10 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
                    .row = params->rows,
                    .init = init,
                    .flags = flags};
-    if (!p->name)
+    if (!p->name || ls_names_add(&params->names, p->name, params->count) != LS_OK) {
+        ls_free(p->name);
         return -1;
+    }
     for (int i = 0; i < rank; i++) {
         p->dim[i] = dim[i];
         p->count *= dim[i];

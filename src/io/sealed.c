@@ -2,6 +2,7 @@
 
 #include "io/fault.h"
 #include "io/file.h"
+#include "io/mapped.h"
 #include "io/temporary.h"
 
 #include <errno.h>
@@ -330,6 +331,8 @@ LsStatus ls_sealed_commit(LsSealed *file)
         status = ls_sealed_fail(file, "write");
     else if (failed)
         status = ls_fail(file->code, "%s: not kept, because a part of it could not be written", file->path);
+    if (status == LS_OK)
+        status = ls_mapped_check();
     if (status == LS_OK)
         status = seal(file);
     if (status == LS_OK) {

@@ -1,5 +1,6 @@
 #include "store/safetensors.h"
 
+#include "base/names.h"
 #include "base/text.h"
 #include "io/fault.h"
 #include "io/file.h"
@@ -147,6 +148,7 @@ static LsStatus parse_header(LsSafetensors *all, const char *path, const char *t
         *t = (LsSafeTensor){.file = all->file_count - 1};
         LS_TRY_CLEANUP(parse_tensor(all, path, name, entry, data_bytes, t));
         all->count++;
+        LS_TRY_CLEANUP(ls_names_add(&all->names, t->name, all->count - 1));
     }
     if (status == LS_OK)
         status = check_layout(all, path, all->list + first, all->count - first, data_bytes);
@@ -263,6 +265,7 @@ void ls_safetensors_close(LsSafetensors *tensors)
 {
     if (!tensors)
         return;
+    ls_names_free(tensors->names);
     for (int i = 0; i < tensors->count; i++)
         ls_free(tensors->list[i].name);
     for (int i = 0; i < tensors->file_count; i++) {
@@ -277,10 +280,8 @@ void ls_safetensors_close(LsSafetensors *tensors)
 
 const LsSafeTensor *ls_safetensors_find(const LsSafetensors *tensors, const char *name)
 {
-    for (int i = 0; i < tensors->count; i++)
-        if (strcmp(tensors->list[i].name, name) == 0)
-            return &tensors->list[i];
-    return NULL;
+    int i = ls_names_find(tensors->names, name);
+    return i >= 0 ? &tensors->list[i] : NULL;
 }
 
 /* ---- Elements ---------------------------------------------------------------------------------------------------- */

@@ -33,6 +33,7 @@ typedef struct LsSafetensors {
     int count;
     LsSafeFile *files;
     int file_count;
+    struct LsNames *names; /* indices in list */
     LsStatus code;
 } LsSafetensors;
 
