@@ -153,6 +153,15 @@ code=$?
 grep -q 'nothing has moved for' err.txt || failed "a rank that stands still is not named: $(tail -5 err.txt)"
 cd ..
 
+# ---- a rank that never comes: MPI's start has the same limit, and the rank is named
+fresh absent
+LOCKSTEP_TIMEOUT=1 timeout 60 $mpirun -np 3 bash -c 'test $OMPI_COMM_WORLD_RANK = 1 && exec sleep 50; exec "$0" "$@"' "$lockstep" \
+    train ../job.yaml > /dev/null 2> err.txt
+code=$?
+[ $code = 6 ] || failed "a rank that never comes: exit $code: $(tail -5 err.txt)"
+[ "$(grep -c 'rank 1 of the 3 on this node never came' err.txt)" = 1 ] || failed "a rank that never comes is not named: $(tail -5 err.txt)"
+cd ..
+
 # ---- ranks: a stop under mpirun, resumed by one rank; losses as of one rank to 1e-5
 fresh ranks
 $mpirun -np 2 "$lockstep" train ../job.yaml > /dev/null 2> err.txt &

@@ -271,6 +271,35 @@ static void test_shards(void)
     ASSERT_FAILS(try_open(index), LS_CHECKPOINT, "tensor a is also in");
 }
 
+/* Each is found by its name, whatever the order of names; looked through one by one this would take minutes. */
+static void test_many(void)
+{
+    enum { COUNT = 100000 };
+    char *header = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&header, &bytes);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(out);
+    for (int i = 0; i < COUNT; i++)
+        fprintf(out, "%c\"t.%d\": {\"dtype\": \"U8\", \"shape\": [1], \"data_offsets\": [%d, %d]}", i ? ',' : '{',
+                (int)((int64_t)i * 7919 % COUNT), i, i + 1);
+    fprintf(out, "}");
+    fclose(out);
+    LsSafetensors *tensors = NULL;
+    ASSERT_OK(ls_safetensors_open(make_file("many.safetensors", header, COUNT), LS_DATA, &tensors));
+    CU_ASSERT_EQUAL(tensors->count, COUNT);
+    int found = 0;
+    for (int i = 0; i < COUNT; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "t.%d", i);
+        const LsSafeTensor *t = ls_safetensors_find(tensors, name);
+        found += t && strcmp(t->name, name) == 0;
+    }
+    CU_ASSERT_EQUAL(found, COUNT);
+    CU_ASSERT_PTR_NULL(ls_safetensors_find(tensors, "t.100000"));
+    ls_safetensors_close(tensors);
+    free(header);
+}
+
 int main(void)
 {
     return harness_run("safetensors",
@@ -281,5 +310,6 @@ int main(void)
                                        {"damaged files", test_damaged_files},
                                        {"writing", test_writing},
                                        {"a model in several files", test_shards},
+                                       {"many tensors", test_many},
                                        {0}});
 }

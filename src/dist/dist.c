@@ -1,5 +1,6 @@
 #include "dist/dist.h"
 
+#include "dist/arrival.h"
 #include "dist/launch.h"
 #include "dist/mpi_call.h"
 #include "dist/wait.h"
@@ -186,6 +187,25 @@ void ls_dist_group_free(LsComm *group)
     ls_free(w);
 }
 
+/* MPI_Init and the calls that every rank takes part in behind it. */
+static LsStatus begin(int *argc, char ***argv)
+{
+    int provided = MPI_THREAD_SINGLE;
+    unsigned set = ls_launch_alone();
+    int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    ls_launch_begun(set);
+    LS_TRY(ls_mpi_status(code, "MPI_Init_thread"));
+    started = true;
+    if (provided < MPI_THREAD_FUNNELED)
+        return ls_fail(LS_LAUNCH,
+                       "this MPI library cannot be used with threads (MPI_THREAD_FUNNELED); install one that can");
+    LS_TRY(fill_world());
+    LsStatus status = ls_dist_check_world(world.comm.size);
+    if (status == LS_OK)
+        status = ls_launch_threads(world.mpi, world.comm.rank);
+    return ls_dist_agree(&world.comm, status);
+}
+
 LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm)
 {
     *comm = NULL;
@@ -193,20 +213,10 @@ LsStatus ls_dist_start(int *argc, char ***argv, const LsComm **comm)
         if (finalized)
             return ls_fail(LS_LAUNCH, "MPI was finalized already and cannot start twice in one process");
         LS_TRY(ls_dist_check_launcher());
-        int provided = MPI_THREAD_SINGLE;
-        unsigned set = ls_launch_alone();
-        int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
-        ls_launch_begun(set);
-        LS_TRY(ls_mpi_status(code, "MPI_Init_thread"));
-        started = true;
-        if (provided < MPI_THREAD_FUNNELED)
-            return ls_fail(LS_LAUNCH,
-                           "this MPI library cannot be used with threads (MPI_THREAD_FUNNELED); install one that can");
-        LS_TRY(fill_world());
-        LsStatus status = ls_dist_check_world(world.comm.size);
-        if (status == LS_OK)
-            status = ls_launch_threads(world.mpi, world.comm.rank);
-        LS_TRY(ls_dist_agree(&world.comm, status));
+        ls_arrival_begin();
+        LsStatus status = begin(argc, argv);
+        ls_arrival_end();
+        LS_TRY(status);
     }
     *comm = &world.comm;
     return LS_OK;

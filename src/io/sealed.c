@@ -284,6 +284,10 @@ static LsSealed *open_sealed(const char *path, const char *kind, LsStatus code, 
         ls_sealed_fail(file, "open");
         goto failed;
     }
+    if (!trusted && ls_sealed_check_form(file) != LS_OK) {
+        *at_fault = file->disk->unread == 0;
+        goto failed;
+    }
     H5Pclose(access);
     return file;
 failed:

@@ -31,6 +31,10 @@ void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT])
 /* The same of a file from `offset` to offset + count. -1 with errno where it cannot be read. */
 int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT]);
 
+/* Refuses what this program never writes: filters, external and virtual storage, links, arrays that the file has no room
+ * for (sealed_form.c). Reads no array. */
+LsStatus ls_sealed_check_form(LsSealed *file) LS_MUST_USE;
+
 /* ---- sealed_array.c ---------------------------------------------------------------------------------------------- */
 
 hid_t ls_sealed_type(LsFileType type);

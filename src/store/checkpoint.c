@@ -10,6 +10,7 @@
 
 #define KIND "checkpoint"
 #define FORMAT_VERSION 1
+#define MOST_COUNTED (INT64_C(1) << 56)
 
 /* Numbers of one entry. */
 static int64_t numbers_of(const LsSaved *saved)
@@ -153,6 +154,17 @@ static LsStatus read_progress(LsSealed *file, LsProgress *progress)
     LS_TRY(ls_sealed_get_double(file, "best_loss", &progress->best_score));
     LS_TRY(ls_sealed_get_int(file, "best_step", &progress->best_step));
     progress->seed = (uint64_t)seed;
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {{"step", progress->step},
+                  {"samples", progress->samples},
+                  {"tokens", progress->tokens},
+                  {"metrics_rows", progress->metrics_rows}};
+    for (size_t i = 0; i < LS_COUNT_OF(counts); i++)
+        if (counts[i].value < 0 || counts[i].value > MOST_COUNTED)
+            return ls_fail(LS_CHECKPOINT, "%s: its attribute %s is %lld, which no training reaches",
+                           ls_sealed_path(file), counts[i].name, (long long)counts[i].value);
     return LS_OK;
 }
 
