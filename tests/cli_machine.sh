@@ -113,4 +113,28 @@ waiting 'spin [1-9][0-9]* times, then sleep' LC_ALL=C
 waiting 'spin 7 times, then sleep' GOMP_SPINCOUNT=7
 waiting 'OMP_WAIT_POLICY passive' OMP_WAIT_POLICY=passive
 waiting 'spin as often as the OpenMP runtime likes' OMP_NUM_THREADS=1
+
+# ---- what killed jobs of Open MPI leave: named with its cure; what a process still has mapped, or is of a living one, is not
+unset LOCKSTEP_SYSTEM
+mkdir -p tmp
+segment=/dev/shm/vader_segment.test$$.$(id -u).0.0 mapped=/dev/shm/vader_segment.test$$.$(id -u).0.1
+sessions=tmp/ompi.$(hostname -s).$(id -u)
+mkdir -p "$sessions/pid.4999999" "$sessions/pid.$$"
+head -c 3000000 /dev/zero | tee $segment > $mapped
+touch -d '1 hour ago' $segment $mapped
+python3 -c 'import mmap, sys, time
+file = open(sys.argv[1], "r+b")
+held = mmap.mmap(file.fileno(), 0)
+open("held", "w").close()
+time.sleep(60)' $mapped &
+holder=$!
+for _ in $(seq 100); do [ -e held ] || sleep 0.1; done
+TMPDIR=$PWD/tmp run_for 0 "$lockstep" doctor
+kill $holder
+rm -f $segment $mapped
+grep -q 'left by killed jobs' out.txt || failed "doctor does not name what killed jobs left: $(cat out.txt)"
+grep -qF "$segment" out.txt || failed "doctor does not name $segment"
+! grep -qF "$mapped" out.txt || failed "doctor names a segment that is in use"
+grep -qF pid.4999999 out.txt || failed "doctor does not name the session folder of a process that is gone"
+! grep -qF "pid.$$" out.txt || failed "doctor names the session folder of a living process"
 finish

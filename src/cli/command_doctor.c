@@ -75,6 +75,8 @@ static LsStatus run(LsCall *call)
         ls_report(&report, LS_FINE, "ranks", NULL, "one process (mpirun -np N lockstep doctor also looks at MPI)");
     ls_doctor_speed(&report, comm, o->forget);
     if (comm->rank == 0)
+        ls_doctor_leftovers(&report);
+    if (comm->rank == 0)
         ls_doctor_folder(&report, call->operands ? call->operand[0] : ".");
     LsStatus status = finish(call, &report, o->json);
     if (started == LS_OK && launched)

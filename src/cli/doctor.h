@@ -1,5 +1,5 @@
 /* What the doctor looks at: each check adds lines to a report. One file a field: doctor_machine.c, doctor_folder.c,
- * doctor_launch.c; lines are made in doctor_report.c. */
+ * doctor_launch.c, doctor_leftovers.c; lines are made in doctor_report.c. */
 #ifndef LS_CLI_DOCTOR_H
 #define LS_CLI_DOCTOR_H
 
@@ -25,6 +25,9 @@ void ls_doctor_machine(LsReport *report);
 /* Products and memory measured, on all ranks at the same time. forget: what was measured earlier does not count.
  * Collective. */
 void ls_doctor_speed(LsReport *report, const LsComm *comm, bool forget);
+
+/* Shared memory and folders of Open MPI whose processes are gone; says nothing where there are none. */
+void ls_doctor_leftovers(LsReport *report);
 
 /* The folder that runs are to be written to: free disk, fsync, HDF5's locks. */
 void ls_doctor_folder(LsReport *report, const char *path);
