@@ -1,0 +1,138 @@
+/* lockstep plot RUN... -o FILE.svg: a column of metrics.jsonl of one run or several. */
+#include "cli/cli.h"
+#include "cli/run_record.h"
+#include "io/file.h"
+#include "plot/chart.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef struct Options {
+    char *output, *metric, *against, *title;
+    bool logarithmic;
+    int64_t width, height;
+} Options;
+
+static const LsOption options[] = {
+    {LS_SETTING_STRING(Options, output, NULL, "picture to write, in SVG"), "FILE.svg", 'o', true},
+    {.setting = LS_SETTING_STRING(Options, metric, "loss",
+                                  "the columns of metrics.jsonl to draw, separated by commas: loss,validation_loss"),
+     .argument = "NAME,..."},
+    {.setting = LS_SETTING_STRING(Options, against, "step", "the column along the x axis: step, seconds, tokens, ..."),
+     .argument = "NAME"},
+    {.setting = LS_SETTING_BOOL(Options, logarithmic, "false", "a logarithmic y axis")},
+    {.setting = LS_SETTING_STRING(Options, title, NULL, "a line above the picture"), .argument = "TEXT"},
+    {.setting = LS_SETTING_INT(Options, width, "800", 200, 10000, "pixels"), .argument = "N"},
+    {.setting = LS_SETTING_INT(Options, height, "420", 150, 10000, "pixels, without the legend"), .argument = "N"},
+    {{0}}};
+
+typedef struct Plot {
+    const Options *options;
+    int runs, curves;
+    LsRunRecord *run;
+    LsCurve *curve; /* (runs * names) */
+    char **name;    /* of each curve */
+    char *names;    /* of the columns, cut at the commas */
+} Plot;
+
+static LsStatus fail_column(const LsRunRecord *run, const char *name)
+{
+    char known[1024] = "";
+    size_t used = 0;
+    for (int i = 0; i < run->columns && used < sizeof known; i++)
+        used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", run->column[i].name);
+    return ls_fail(LS_USAGE, "%s: has no column '%s' in metrics.jsonl (it has: %s)", run->path, name, known);
+}
+
+static LsStatus add_curve(Plot *plot, const LsRunRecord *run, const char *name, bool several)
+{
+    const double *x = ls_run_record_column(run, plot->options->against), *y = ls_run_record_column(run, name);
+    if (!x || !y)
+        return fail_column(run, x ? name : plot->options->against);
+    char *label = several ? ls_format("%s, %s", run->path, name) : ls_strdup(run->path);
+    plot->name[plot->curves] = label;
+    plot->curve[plot->curves] = (LsCurve){.name = label, .points = run->rows, .x = x, .y = y, .colour = plot->curves};
+    plot->curves++;
+    return label ? LS_OK : LS_RESOURCE;
+}
+
+static LsStatus gather(Plot *plot, const LsCall *call)
+{
+    const Options *o = plot->options;
+    int names = 1;
+    for (const char *at = o->metric; (at = strchr(at, ',')); at++)
+        names++;
+    plot->names = ls_strdup(o->metric);
+    plot->run = ls_alloc_array(call->operands, sizeof *plot->run);
+    plot->curve = ls_alloc_array((int64_t)call->operands * names, sizeof *plot->curve);
+    plot->name = ls_alloc_array((int64_t)call->operands * names, sizeof *plot->name);
+    if (!plot->names || !plot->run || !plot->curve || !plot->name)
+        return LS_RESOURCE;
+    for (; plot->runs < call->operands; plot->runs++)
+        LS_TRY(ls_run_record_read(call->operand[plot->runs], &plot->run[plot->runs]));
+    char *rest = plot->names;
+    for (const char *name; (name = strsep(&rest, ","));)
+        for (int i = 0; i < plot->runs; i++)
+            LS_TRY(add_curve(plot, &plot->run[i], name, names > 1));
+    return LS_OK;
+}
+
+static LsStatus write_chart(const Plot *plot)
+{
+    const Options *o = plot->options;
+    char *text = NULL;
+    size_t bytes = 0;
+    FILE *out = open_memstream(&text, &bytes);
+    if (!out)
+        return ls_fail(LS_RESOURCE, "out of memory for a chart");
+    LsStatus status = ls_chart_write(out, &(LsChart){.title = o->title,
+                                                     .x_label = o->against,
+                                                     .y_label = o->metric,
+                                                     .curves = plot->curves,
+                                                     .curve = plot->curve,
+                                                     .logarithmic = o->logarithmic,
+                                                     .width = (int)o->width,
+                                                     .height = (int)o->height});
+    if (fclose(out) != 0 && status == LS_OK)
+        status = ls_fail(LS_RESOURCE, "out of memory for a chart");
+    if (status == LS_OK)
+        status = ls_file_replace(o->output, text, (int64_t)bytes);
+    free(text);
+    return status;
+}
+
+static LsStatus run(LsCall *call)
+{
+    Plot plot = {.options = call->options};
+    const char *output = plot.options->output;
+    size_t length = strlen(output);
+    if (length < 4 || strcmp(output + length - 4, ".svg") != 0)
+        return ls_fail(LS_USAGE, "%s: plots are SVG: name it FILE.svg (rsvg-convert makes a PNG of it)", output);
+    LsStatus status = gather(&plot, call);
+    if (status == LS_OK)
+        status = write_chart(&plot);
+    if (status == LS_OK)
+        printf("%s: %d curves of %d runs\n", output, plot.curves, plot.runs);
+    for (int i = 0; plot.run && i < call->operands; i++)
+        ls_run_record_free(&plot.run[i]);
+    for (int i = 0; i < plot.curves; i++)
+        ls_free(plot.name[i]);
+    ls_free(plot.names);
+    ls_free(plot.run);
+    ls_free(plot.curve);
+    ls_free(plot.name);
+    return status;
+}
+
+const LsCommand ls_command_plot = {
+    .name = "plot",
+    .summary = "draws metrics of runs as a picture",
+    .operands = "RUN... -o FILE.svg",
+    .least = 1,
+    .most = -1,
+    .description = "Reads RUN/metrics.jsonl, beside a running training too.",
+    .example = "lockstep plot runs/shakespeare-gpt runs/shakespeare-mamba -o loss.svg --metric loss,validation_loss",
+    .options = options,
+    .options_bytes = sizeof(Options),
+    .run = run,
+};

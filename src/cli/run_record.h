@@ -1,0 +1,33 @@
+/* What a run's folder tells of it without its checkpoints: settings, status, and the rows of metrics.jsonl by column. */
+#ifndef LS_CLI_RUN_RECORD_H
+#define LS_CLI_RUN_RECORD_H
+
+#include "config/yaml.h"
+
+typedef struct LsRecordColumn {
+    char *name;
+    double *value; /* (rows); NAN where a row has no number of this name */
+} LsRecordColumn;
+
+typedef struct LsRunRecord {
+    char *path;             /* as the user wrote it, without a slash at its end: the run's name */
+    const char *status;     /* word of RUN/status; "" where there is none */
+    char word[64];          /* its memory */
+    LsYamlEntries settings; /* of config.yaml */
+    int64_t rows, unread;   /* unread: lines that are no rows */
+    int columns, room;
+    LsRecordColumn *column;
+} LsRunRecord;
+
+/* LS_DATA where the folder has no config.yaml or no metrics.jsonl with a row. Read beside a running training. Freed by
+ * ls_run_record_free, whatever happens. */
+LsStatus ls_run_record_read(const char *path, LsRunRecord *record) LS_MUST_USE;
+void ls_run_record_free(LsRunRecord *record);
+
+const double *ls_run_record_column(const LsRunRecord *record, const char *name); /* NULL: there is none */
+const char *ls_run_record_setting(const LsRunRecord *record, const char *section, const char *key); /* NULL: none */
+
+/* The last number of a column, and the best; NAN where there is none. */
+double ls_record_last(const LsRunRecord *record, const double *column);
+
+#endif
