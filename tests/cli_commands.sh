@@ -128,4 +128,31 @@ else
 fi
 ls x.h5* > /dev/null 2>&1 && failed "failed preparations left: $(ls x.h5*)"
 
+# ---- what the shell completes and what man shows come from the same tables as the help texts
+says 0 '_lockstep' completion
+cp out.txt completion.bash
+completes()
+{
+    local wanted=$1 got
+    shift
+    got=$(bash -c '. ./completion.bash; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _lockstep; echo "${COMPREPLY[*]}"' bash "$@")
+    [ "$got" = "$wanted" ] || failed "'$*' is completed to '$got', not '$wanted'"
+}
+completes 'prepare predict' lockstep pr
+completes 'pairs' lockstep prepare pa
+completes '--tokenizer' lockstep prepare text --tok
+completes 'bytes' lockstep prepare text --tokenizer b
+completes 'train.steps=' lockstep train job.yaml train.st
+completes 'text.txt' lockstep inspect text.t
+says 0 '.SH SYNOPSIS' manual train
+says 2 "no command 'trian'" manual trian
+expect 0 '' "$lockstep" manual --folder pages
+for name in $("$lockstep" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
+    [ -s "pages/lockstep-$name.1" ] || failed "there is no page of lockstep $name"
+    for option in $("$lockstep" "$name" --help | grep -o '^  \(-., \)\?--[a-z-]*' | grep -o -- '--.*'); do
+        grep -qF -- "${option//-/\\-}" "pages/lockstep-$name.1" || failed "the page of lockstep $name lacks $option"
+    done
+done
+grep -hoE '^\.[A-Za-z]+' pages/*.1 | sort -u | grep -vxE '\.(TH|SH|SS|TP|B|BR|EX|EE)' && failed "a page has a request that it should not have"
+
 finish

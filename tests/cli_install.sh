@@ -13,7 +13,8 @@ cd "$folder"
 export OMP_NUM_THREADS=1
 
 quietly cmake --install "$build" --prefix "$folder/prefix"
-for file in bin/lockstep include/lockstep/train.h share/lockstep/jobs/requeue.sh share/lockstep/jobs/gpt2-124m.yaml share/lockstep/datasets/enwik8.sh; do
+for file in bin/lockstep include/lockstep/train.h share/lockstep/jobs/requeue.sh share/lockstep/jobs/gpt2-124m.yaml share/lockstep/datasets/enwik8.sh \
+    share/man/man1/lockstep.1 share/man/man1/lockstep-train.1 share/bash-completion/completions/lockstep; do
     [ -s "prefix/$file" ] || fail "$file is not installed"
 done
 lockstep=$folder/prefix/bin/lockstep

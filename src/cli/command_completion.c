@@ -1,0 +1,122 @@
+/* lockstep completion: what the shell completes, made from the tables that parsing uses. */
+#include "cli/cli.h"
+#include "config/config.h"
+
+#include <string.h>
+
+static void print_name(const char *name)
+{
+    for (; *name; name++)
+        putchar(*name == '_' ? '-' : *name);
+}
+
+static void print_option(const LsSetting *setting)
+{
+    fputs(" --", stdout);
+    print_name(setting->name);
+}
+
+static void print_options(const LsCommand *command)
+{
+    LsCommandKind kind;
+    printf("        %s) options=\"--help", command->name);
+    for (const LsOption *option = command->options; option && option->setting.name; option++)
+        print_option(&option->setting);
+    for (int i = 0; command->kinds && command->kinds(i, &kind); i++)
+        for (const LsSetting *setting = kind.settings; setting->name; setting++)
+            print_option(setting);
+    fputs("\"", stdout);
+    for (int i = 0; command->kinds && command->kinds(i, &kind); i++)
+        printf("%s%s", i == 0 ? " kinds=\"" : " ", kind.name);
+    puts(command->kinds ? "\" ;;" : " ;;");
+}
+
+/* One line of the case over "COMMAND OPTION". */
+static void print_choice(const char *command, const LsSetting *setting)
+{
+    if (setting->type != LS_SETTING_TYPE_CHOICE)
+        return;
+    printf("        \"%s --", command);
+    print_name(setting->name);
+    fputs("\") values=\"", stdout);
+    for (const char *c = setting->choices; *c; c++)
+        putchar(*c == '|' ? ' ' : *c);
+    puts("\" ;;");
+}
+
+static void print_choices(const LsCommand *command)
+{
+    LsCommandKind kind;
+    for (const LsOption *option = command->options; option && option->setting.name; option++)
+        print_choice(command->name, &option->setting);
+    for (int i = 0; command->kinds && command->kinds(i, &kind); i++)
+        for (const LsSetting *setting = kind.settings; setting->name; setting++)
+            print_choice(command->name, setting);
+}
+
+static void print_keys(const char *section, const LsSetting *setting)
+{
+    for (; setting && setting->name; setting++)
+        printf(" %s.%s=", section, setting->name);
+}
+
+/* What `key=value` may set: settings of sections, of every kind. */
+static void print_all_keys(void)
+{
+    fputs("    local keys=\" model.kind= task.kind= data.kind= train.procedure=", stdout);
+    print_keys("data", ls_data_settings);
+    print_keys("train", ls_train_settings);
+    print_keys("output", ls_output_settings);
+    for (const LsModel *const *model = ls_models(); *model; model++)
+        print_keys("model", (*model)->settings);
+    for (const LsTask *const *task = ls_tasks(); *task; task++)
+        print_keys("task", (*task)->settings);
+    for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++)
+        print_keys("data", (*kind)->use_settings);
+    for (const LsProcedure *const *procedure = ls_procedures(); *procedure; procedure++)
+        print_keys("train", (*procedure)->settings);
+    puts("\"");
+}
+
+static LsStatus run(LsCall *call)
+{
+    (void)call;
+    puts("# Completion of lockstep in bash (source it, or keep it in share/bash-completion/completions/lockstep)\n"
+         "_lockstep()\n{\n"
+         "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}\n"
+         "    local options= kinds= values=");
+    fputs("    local commands=\"--help --version", stdout);
+    for (const LsCommand *const *command = ls_commands(); *command; command++)
+        printf(" %s", (*command)->name);
+    puts("\"");
+    print_all_keys();
+    puts("    case $command in");
+    for (const LsCommand *const *command = ls_commands(); *command; command++)
+        print_options(*command);
+    puts("    esac\n    case \"$command $before\" in");
+    for (const LsCommand *const *command = ls_commands(); *command; command++)
+        print_choices(*command);
+    puts("    esac\n"
+         "    if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"$commands\" -- \"$word\"))\n"
+         "    elif [ -n \"$values\" ]; then COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+         "    elif [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$word\" | sort -u))\n"
+         "    elif [ \"$COMP_CWORD\" = 2 ] && [ -n \"$kinds\" ]; then COMPREPLY=($(compgen -W \"$kinds\" -- "
+         "\"$word\"))\n"
+         "    elif [[ $word == *.* && $word != */* && $word != *= ]]; then\n"
+         "        COMPREPLY=($(compgen -W \"$keys\" -- \"$word\" | sort -u) $(compgen -f -- \"$word\"))\n"
+         "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2> /dev/null\n"
+         "    else COMPREPLY=($(compgen -f -- \"$word\"))\n"
+         "    fi\n"
+         "}\n"
+         "complete -o filenames -F _lockstep lockstep");
+    return LS_OK;
+}
+
+const LsCommand ls_command_completion = {
+    .name = "completion",
+    .summary = "prints what bash needs to complete commands, options and settings",
+    .most = 0,
+    .description = "Installed as share/bash-completion/completions/lockstep.",
+    .example = "source <(lockstep completion)",
+    .run = run,
+};
