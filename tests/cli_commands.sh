@@ -128,6 +128,22 @@ else
 fi
 ls x.h5* > /dev/null 2>&1 && failed "failed preparations left: $(ls x.h5*)"
 
+# ---- names and habits of other programs
+job=(train "$project/jobs/shakespeare-gpt.yaml" --dry-run)
+says 2 'train.lr: unknown; write train.learning_rate' "${job[@]}" train.lr=1
+says 2 'train.epochs: unknown; write train.steps: an epoch' "${job[@]}" train.epochs=1
+says 2 "write train.learning_rate=1" "${job[@]}" learning_rate=1
+says 2 "write train.batch, of all ranks" "${job[@]}" batch_size=1
+says 2 'settings are written without dashes: train.steps=VALUE' "${job[@]}" --train.steps=3
+says 2 'it is a setting: train.steps=VALUE' "${job[@]}" --steps 3
+says 2 'it is a setting: train.learning_rate' "${job[@]}" --lr=3
+says 2 '9223372036854775808 is too large' "${job[@]}" train.seed=9223372036854775808
+printf 'model:\n\tkind: gpt\n' > tab.yaml
+says 2 'line 2: a tab before the name: YAML indents by blanks' train tab.yaml
+prepare known.h5 --tokenizer characters
+expect 0 'train.warmup (60) is longer than the run (40 steps): the learning rate ends at' "$lockstep" "${job[@]}" data.path=known.h5 train.warmup=60 train.steps=40
+expect 0 'train.warmup is as long as the run' "$lockstep" "${job[@]}" data.path=known.h5 train.warmup=40 train.steps=40
+
 # ---- what the shell completes and what man shows come from the same tables as the help texts
 says 0 '_lockstep' completion
 cp out.txt completion.bash

@@ -101,6 +101,7 @@ static LsStatus read_config(Run *run, const LsCall *call)
     run->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
     if (!run->config)
         return ls_message_status();
+    ls_schedule_warn(&run->config->train);
     LsTrainPlan plan; /* a batch that cannot be divided is told before data is read */
     return ls_train_shapes(run->config, run->comm->size, &plan);
 }

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "config/config.h"
 #include "config/nearest.h"
+#include "config/other_names.h"
 
 #include <string.h>
 
@@ -44,6 +45,24 @@ static const LsOption *by_letter(const LsCommand *command, char letter)
     return NULL;
 }
 
+/* Whether it is a setting that is written like an option; then with a message that tells how it is written. */
+static bool is_setting(const LsCall *call, const char *asked)
+{
+    char key[64];
+    snprintf(key, sizeof key, "%s", asked + strspn(asked, "-"));
+    for (char *each = key; *each; each++)
+        *each = *each == '-' ? '_' : *each;
+    const char *section = ls_section_with(key), *other = ls_other_name(key), *command = call->command->name;
+    if (strchr(key, '.'))
+        ls_fail(LS_USAGE, "%s: there is no option %s; settings are written without dashes: %s=VALUE", command, asked,
+                key);
+    else if (section)
+        ls_fail(LS_USAGE, "%s: there is no option %s; it is a setting: %s.%s=VALUE", command, asked, section, key);
+    else if (other)
+        ls_fail(LS_USAGE, "%s: there is no option %s; it is a setting: %s", command, asked, other);
+    return strchr(key, '.') || section || other;
+}
+
 static LsStatus unknown_option(const LsCall *call, const char *argument)
 {
     char names[2 * LS_MAX_OPTIONS][66], asked[128], name[64];
@@ -62,6 +81,8 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
         snprintf(names[count], sizeof names[0], "--%s", name);
         ls_nearest_offer(&near, names[count++]);
     }
+    if (!near.best && is_setting(call, asked))
+        return ls_message_status();
     return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s --help)", call->command->name, asked,
                    ls_nearest_hint(near.best), call->command->name);
 }

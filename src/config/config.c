@@ -1,5 +1,6 @@
 #include "config/config.h"
 #include "config/nearest.h"
+#include "config/other_names.h"
 #include "config/yaml.h"
 #include "io/file.h"
 
@@ -168,6 +169,11 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
                             entry->key, section[i].name);
             return;
         }
+    const char *here = ls_other_name(entry->key);
+    if (here) {
+        ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; write %s", entry->section, entry->key, here);
+        return;
+    }
     LsNearest near = ls_nearest_to(entry->key);
     for (int j = 0; j < 2 && !ls_mistakes_full(mistakes); j++)
         for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)

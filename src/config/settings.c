@@ -108,7 +108,9 @@ static LsStatus set(const LsSetting *setting, void *base, const char *text)
     switch (setting->type) {
     case LS_SETTING_TYPE_INT:
         if (!ls_number_int(text, &whole))
-            return ls_fail(LS_USAGE, "'%s' is not a whole number", text);
+            return text[0] && strspn(text, "0123456789") == strlen(text)
+                       ? ls_fail(LS_USAGE, "%s is too large: whole numbers end at 9223372036854775807", text)
+                       : ls_fail(LS_USAGE, "'%s' is not a whole number", text);
         LS_TRY(check_range(setting, text, (double)whole));
         *(int64_t *)field(setting, base) = whole;
         return LS_OK;

@@ -2,6 +2,7 @@
 
 #include "base/names.h"
 #include "config/config.h"
+#include "config/other_names.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -115,7 +116,18 @@ static bool is_text(const char *text, size_t bytes, LsMistakes *mistakes)
     return true;
 }
 
-static void syntax_mistake(const yaml_parser_t *parser, int base, LsMistakes *mistakes)
+/* Whether a line (0, 1, ...) of the text is indented by a tab. */
+static bool has_tab(const char *text, size_t bytes, size_t line)
+{
+    const char *end = text + bytes;
+    for (; line > 0 && text; line--)
+        text = (text = memchr(text, '\n', (size_t)(end - text))) ? text + 1 : NULL;
+    while (text && text < end && *text == ' ')
+        text++;
+    return text && text < end && *text == '\t';
+}
+
+static void syntax_mistake(const yaml_parser_t *parser, const char *text, size_t bytes, int base, LsMistakes *mistakes)
 {
     if (parser->error == YAML_MEMORY_ERROR) {
         mistakes->failed = true;
@@ -123,6 +135,9 @@ static void syntax_mistake(const yaml_parser_t *parser, int base, LsMistakes *mi
     } else if (parser->error == YAML_READER_ERROR)
         ls_mistakes_add(mistakes, base ? -1 : 0, "%s at byte %zu: the text must be UTF-8", parser->problem,
                         parser->problem_offset);
+    else if (base && has_tab(text, bytes, parser->problem_mark.line))
+        ls_mistakes_add(mistakes, (int)parser->problem_mark.line + base,
+                        "a tab before the name: YAML indents by blanks");
     else
         ls_mistakes_add(mistakes, base ? (int)parser->problem_mark.line + base : 0, "%s%s%s", parser->problem,
                         parser->context ? " " : "", parser->context ? parser->context : "");
@@ -165,7 +180,7 @@ static bool scan(const char *text, size_t bytes, int base, LsMistakes *mistakes)
     bool fine = true;
     for (int depth = 0, documents = 0; fine;) {
         if (!yaml_parser_parse(&parser, &event)) {
-            syntax_mistake(&parser, base, mistakes);
+            syntax_mistake(&parser, text, bytes, base, mistakes);
             fine = false;
             break;
         }
@@ -301,7 +316,7 @@ LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, Ls
         status = read_root(&document, entries, mistakes);
         yaml_document_delete(&document);
     } else
-        syntax_mistake(&parser, 1, mistakes);
+        syntax_mistake(&parser, text, bytes, 1, mistakes);
     yaml_parser_delete(&parser);
     return status;
 }
@@ -349,16 +364,31 @@ static LsStatus override_value(const char *section, const char *key, const char 
             status = append(entries, section, key, root ? scalar(root) : NULL, 0);
         yaml_document_delete(&document);
     } else
-        syntax_mistake(&parser, 0, mistakes);
+        syntax_mistake(&parser, text, strlen(text), 0, mistakes);
     yaml_parser_delete(&parser);
     return status;
+}
+
+/* A name without its section is the mistake that people make. */
+static void no_assignment(const char *text, LsMistakes *mistakes)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
+    const char *section = strchr(text, '=') ? ls_section_with(name) : NULL;
+    const char *here = section ? NULL : ls_other_name(name);
+    if (section)
+        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s.%s", text, section, text);
+    else if (here)
+        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s", text, here);
+    else
+        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value (train.steps=500)", text);
 }
 
 LsStatus ls_yaml_override(const char *assignment, LsYamlEntries *entries, LsMistakes *mistakes)
 {
     const char *equals = strchr(assignment, '='), *dot = strchr(assignment, '.');
     if (!equals || !dot || dot > equals || dot == assignment || dot + 1 == equals) {
-        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value (train.steps=500)", assignment);
+        no_assignment(assignment, mistakes);
         return LS_OK;
     }
     const char *value = equals + 1;

@@ -45,6 +45,9 @@ void ls_optimizer_each(const LsParams *params, const LsShard *shard,
  *   inverse_sqrt  lr sqrt(max(warmup, 1) / step), never below min_learning_rate */
 double ls_schedule(const LsTrainSettings *settings, int64_t step);
 
+/* A warning where the rate never reaches train.learning_rate, or at the last step only. */
+void ls_schedule_warn(const LsTrainSettings *settings);
+
 /* Sum of squares of a flat array over LS_REDUCE_CHUNKS chunks in order, in double; NaN or infinite where an element
  * is. */
 double ls_sum_of_squares(const float *x, int64_t count);

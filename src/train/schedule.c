@@ -20,3 +20,17 @@ double ls_schedule(const LsTrainSettings *settings, int64_t step)
     }
     return high;
 }
+
+void ls_schedule_warn(const LsTrainSettings *settings)
+{
+    long long warmup = settings->warmup, steps = settings->steps;
+    if (warmup < steps || steps == 0)
+        return;
+    if (warmup == steps)
+        ls_warn("train.warmup is as long as the run (%lld steps): the learning rate reaches %g at the last step only",
+                steps, settings->learning_rate);
+    else
+        ls_warn("train.warmup (%lld) is longer than the run (%lld steps): the learning rate ends at %.3g and never "
+                "reaches %g; set train.warmup lower",
+                warmup, steps, ls_schedule(settings, settings->steps), settings->learning_rate);
+}
