@@ -13,6 +13,60 @@ YAML
 expect 0 '' "$lockstep" train job.yaml
 expect 0 '' "$lockstep" train job.yaml 'output.path=runs/b & <c>' train.learning_rate=0.01 train.steps=40
 
+# ---- the same rows as CSV and as event files, after a resumption too
+expect 0 '' "$lockstep" train job.yaml output.path=runs/t output.csv=true output.tensorboard=true train.steps=20 output.save_every=10
+expect 0 '' "$lockstep" train job.yaml output.path=runs/t output.csv=true output.tensorboard=true train.steps=30 output.save_every=10
+python3 - <<'PY' || failed "metrics.csv or the event files are not as they should be"
+import csv, glob, json, struct
+rows = [json.loads(line) for line in open("runs/t/metrics.jsonl")]
+table = list(csv.DictReader(open("runs/t/metrics.csv", newline="")))
+assert len(table) == len(rows) == 30
+for row, line in zip(rows, table):
+    assert {name: float(value) for name, value in line.items() if value != ""} == {name: float(value) for name, value in row.items()}
+def crc(data): # CRC-32C, bit by bit; masked
+    value = 0xffffffff
+    for byte in data:
+        value ^= byte
+        for _ in range(8): value = value >> 1 ^ (0x82f63b78 if value & 1 else 0)
+    value ^= 0xffffffff
+    return ((value >> 15 | value << 17) + 0xa282ead8) & 0xffffffff
+assert crc(b"123456789") == ((0xe3069283 >> 15 | 0xe3069283 << 17) + 0xa282ead8) & 0xffffffff # RFC 3720's polynomial
+def fields(data): # (number, value) of a protocol buffer
+    at = 0
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]; at += 1
+            value |= (byte & 127) << shift; shift += 7
+            if byte < 128: return value
+    while at < len(data):
+        key = varint()
+        if key & 7 == 0: yield key >> 3, varint()
+        else:
+            size = {1: 8, 2: None, 5: 4}[key & 7]
+            size = varint() if size is None else size
+            yield key >> 3, data[at:at + size]
+            at += size
+seen = {}
+files = sorted(glob.glob("runs/t/tensorboard/events.out.tfevents.*"), key=lambda name: (int(name.split(".")[3]), int(name.split(".")[-1])))
+assert len(files) == 2, files
+for name in files:
+    data, at = open(name, "rb").read(), 0
+    while at < len(data):
+        length, check = struct.unpack_from("<QI", data, at)
+        record = data[at + 12:at + 12 + length]
+        assert crc(data[at:at + 8]) == check and crc(record) == struct.unpack_from("<I", data, at + 12 + length)[0]
+        if at == 0: assert dict(fields(record))[3] == b"brain.Event:2"
+        event = dict(fields(record))
+        for number, value in fields(event.get(5, b"")):
+            scalar = dict(fields(value))
+            seen[event[2], scalar[1].decode()] = struct.unpack("<f", scalar[2])[0]
+        at += 16 + length
+single = lambda x: struct.unpack("<f", struct.pack("<f", x))[0]
+assert seen == {(row["step"], name): single(value) for row in rows for name, value in row.items() if name != "step"}
+PY
+
 says 0 '2 runs' report runs/a/ 'runs/b & <c>' -o page.html --title 'A & B'
 says 0 '4 curves of 2 runs' plot runs/a 'runs/b & <c>' -o plot.svg --metric loss,validation_loss --logarithmic
 says 0 '1 curves of 1 runs' plot runs/a -o time.svg --metric grad_norm --against seconds

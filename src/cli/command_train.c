@@ -1,6 +1,7 @@
 /* lockstep train: from a job file to a run folder. */
 #include "cli/cli.h"
 #include "cli/dry_run.h"
+#include "cli/metrics_csv.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
 #include "cli/run_folder.h"
@@ -68,6 +69,8 @@ static LsStatus on_save(void *self, const LsTrainer *t)
     if (status == LS_OK)
         status =
             ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
+    if (status == LS_OK && run->config->output.csv)
+        status = ls_metrics_csv(run->folder.path);
     ls_free(path);
     return status;
 }
@@ -162,6 +165,8 @@ static LsStatus begin_writing(Run *run)
     LS_TRY(ls_checkpoint_begin(run->folder.path, t->progress.step));
     LS_TRY(ls_run_folder_metrics(&run->folder, t->progress.step, t->progress.metrics_rows));
     LS_TRY(ls_run_folder_config(&run->folder, run->text));
+    if (run->config->output.tensorboard && !(run->folder.events = ls_event_file_open(run->folder.path)))
+        return ls_message_status();
     return ls_run_folder_status(&run->folder, "running");
 }
 

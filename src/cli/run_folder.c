@@ -2,16 +2,13 @@
 
 #include "base/no_space.h"
 #include "cli/metrics_file.h"
-#include "config/number.h"
 #include "io/file.h"
 #include "store/checkpoint.h"
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -39,6 +36,8 @@ void ls_run_folder_close(LsRunFolder *run, bool keep)
     if (run->metrics >= 0)
         close(run->metrics);
     run->metrics = -1;
+    ls_event_file_close(run->events);
+    run->events = NULL;
     char *checkpoints = !keep && run->made_checkpoints ? inside(run, "checkpoints") : NULL;
     if (checkpoints)
         rmdir(checkpoints); /* where it is empty */
@@ -173,42 +172,12 @@ static bool metrics_there(const LsRunFolder *run)
            open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
 }
 
-static int put(char *line, int used, size_t room, const char *name, double value)
-{
-    char text[32];
-    if (!isfinite(value))
-        return used; /* JSON has no such numbers; a field that is missing is unknown */
-    ls_number_text(value, text);
-    return used + snprintf(line + used, room - (size_t)used, ", \"%s\": %s", name, text);
-}
-
 LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
 {
-    char line[2048], name[64];
-    int used = snprintf(line, sizeof line, "{\"step\": %lld", (long long)m->step);
-    used = put(line, used, sizeof line, "loss", m->loss);
-    for (int i = 0; ls_procedure_phases(m->procedure) > 1 && i < ls_procedure_phases(m->procedure); i++) {
-        snprintf(name, sizeof name, "%s_loss", m->procedure->phases[i].name);
-        used = put(line, used, sizeof line, name, m->phase_loss[i]);
-        snprintf(name, sizeof name, "%s_grad_norm", m->procedure->phases[i].name);
-        used = put(line, used, sizeof line, name, m->phase_norm[i]);
-    }
-    used = put(line, used, sizeof line, "validation_loss", m->validation_loss);
-    for (int i = 0; isfinite(m->validation_loss) && i < ls_task_metrics(m->task); i++) {
-        snprintf(name, sizeof name, "validation_%s", m->task->metrics[i].name);
-        if (m->task->metrics[i].sums > 0) /* others follow from the loss */
-            used = put(line, used, sizeof line, name, m->validation_metric[i]);
-    }
-    used = put(line, used, sizeof line, "learning_rate", m->learning_rate);
-    used = put(line, used, sizeof line, "grad_norm", m->grad_norm);
-    used += snprintf(line + used, sizeof line - (size_t)used, ", \"%ss\": %lld", m->task->item, (long long)m->tokens);
-    snprintf(name, sizeof name, "%ss_per_second", m->task->item);
-    used = put(line, used, sizeof line, name, m->tokens_per_second);
-    used = put(line, used, sizeof line, "seconds", m->seconds);
-    used = put(line, used, sizeof line, "share_of_peak", m->share_of_peak);
-    used = put(line, used, sizeof line, "communication_seconds", m->communication_seconds);
-    used = put(line, used, sizeof line, "communication_hidden", m->communication_hidden);
-    used += snprintf(line + used, sizeof line - (size_t)used, "}\n");
+    LsMetricsRow row;
+    char line[LS_ROW_TEXT];
+    ls_metrics_row(m, &row);
+    int used = ls_metrics_row_json(&row, line);
     if (!metrics_there(run)) {
         ls_warn("%s/metrics.jsonl: was removed or replaced while the training wrote to it; the rows up to step %lld "
                 "are lost, and it "
@@ -225,7 +194,7 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
                            strerror(errno));
         done += (int)written;
     }
-    return LS_OK;
+    return run->events ? ls_event_file_row(run->events, &row) : LS_OK;
 }
 
 LsStatus ls_run_folder_sync(const LsRunFolder *run)

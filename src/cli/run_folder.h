@@ -2,6 +2,7 @@
 #ifndef LS_CLI_RUN_FOLDER_H
 #define LS_CLI_RUN_FOLDER_H
 
+#include "cli/event_file.h"
 #include "io/lock.h"
 #include "io/output.h"
 #include "train/train.h"
@@ -10,6 +11,7 @@ typedef struct LsRunFolder {
     char *path, *metrics_path;
     LsOutput *output;      /* its lock: one training at a time */
     int metrics;           /* file descriptor of metrics.jsonl, -1 while closed */
+    LsEventFile *events;   /* of output.tensorboard; NULL: not asked for */
     bool made_checkpoints; /* checkpoints/ was missing */
 } LsRunFolder;
 

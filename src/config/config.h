@@ -36,6 +36,7 @@ typedef struct LsTrainSettings {
 typedef struct LsOutputSettings {
     char *path;
     int64_t save_every, keep, log_every;
+    bool csv, tensorboard;
 } LsOutputSettings;
 
 /* The kinds' own settings are filled from their tables: model_config is model->config_bytes long, and so on. */

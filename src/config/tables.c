@@ -80,4 +80,8 @@ const LsSetting ls_output_settings[] = {
     LS_SETTING_INT(LsOutputSettings, keep, "3", 1, MANY,
                    "newest checkpoints that are kept, besides the best and the one resumed from"),
     LS_SETTING_INT(LsOutputSettings, log_every, "1", 1, MANY, "steps between rows of metrics.jsonl"),
+    LS_SETTING_BOOL(LsOutputSettings, csv, "false",
+                    "the rows as metrics.csv too, made anew with each checkpoint and at the end"),
+    LS_SETTING_BOOL(LsOutputSettings, tensorboard, "false",
+                    "the rows as event files for TensorBoard too, in the run folder's tensorboard/"),
     {0}};
