@@ -168,4 +168,44 @@ static void test_pytorch(void)
     fclose(file);
 }
 
-int main(void) { return harness_run("translation", (HarnessTest[]){{"PyTorch's numbers", test_pytorch}, {0}}); }
+/* Values that are unit vectors, a key's own, make attention's result its weights. */
+static void test_weights(void)
+{
+    enum { HEADS = 2, KEYS = 4, QUERIES = 3, ROW = 2 * HEADS * KEYS };
+    static const int32_t length[] = {4, 2};
+    LsParams *params = ls_params_new();
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    LsTensor *q = ls_input(g, "q", LS_REAL, 3, (int64_t[]){2, QUERIES, HEADS * KEYS});
+    LsAttention how = {.heads = HEADS,
+                       .kv = ls_input(g, "kv", LS_REAL, 3, (int64_t[]){2, KEYS, ROW}),
+                       .lengths = ls_input(g, "lengths", LS_I32, 1, (int64_t[]){2})};
+    LsTensor *y = ls_output(g, "y", ls_attention(g, q, &how));
+    LsTensor *weights = ls_output(g, "weights", ls_attention_weights(g, q, &how));
+    ASSERT_OK(ls_params_allocate(params, 1, false));
+    ASSERT_OK(ls_graph_plan(g));
+    memcpy(how.lengths->data, length, sizeof length);
+    for (int64_t i = 0; i < q->count; i++)
+        ((float *)q->data)[i] = 4 * ls_uniform_at(ls_key(1, "q"), 0, (uint64_t)i) - 2;
+    for (int64_t i = 0; i < how.kv->count; i++) {
+        int64_t key = i / ROW % KEYS, column = i % ROW;
+        ((float *)how.kv->data)[i] = column < HEADS * KEYS ? 4 * ls_uniform_at(ls_key(1, "k"), 0, (uint64_t)i) - 2
+                                                           : (float)(column % KEYS == key);
+    }
+    ASSERT_OK(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
+    for (int64_t row = 0; row < 2 * QUERIES; row++)
+        for (int64_t j = 0; j < KEYS; j++) {
+            const float *head = (const float *)y->data + row * HEADS * KEYS;
+            CU_ASSERT_DOUBLE_EQUAL(((const float *)weights->data)[row * KEYS + j], (head[j] + head[KEYS + j]) / 2,
+                                   1e-6);
+        }
+    ls_graph_free(g);
+    ls_params_free(params);
+}
+
+int main(void)
+{
+    return harness_run(
+        "translation",
+        (HarnessTest[]){{"PyTorch's numbers", test_pytorch}, {"weights for pictures", test_weights}, {0}});
+}
