@@ -31,6 +31,11 @@ const LsSetting ls_train_settings[] = {
                      "bits in more time; 0: what "
                      "the machine, its control group or the SLURM job has, shared among the ranks of the node"),
     LS_SETTING_INT(LsTrainSettings, sequence, "0", 0, 1 << 30, "tokens of a sequence; 0: model.context"),
+    LS_SETTING_INT(
+        LsTrainSettings, length_step, "0", 0, 1 << 30,
+        "for samples of different lengths: a batch is of samples about as long as each other, and computed as "
+        "long as its longest, rounded up to a multiple of this; 0: in any order, all as long as "
+        "train.sequence"),
     LS_SETTING_INT(LsTrainSettings, sequence_ranks, "1", 1, 1 << 20,
                    "ranks that share each sequence, each a part of its time (recurrent models); the number of ranks is "
                    "a multiple of it"),

@@ -86,8 +86,8 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     if (trained && known && strcmp(digests_in(checkpoint->config), digests_in(text)) != 0)
         ls_note(&refused, "data: the content is another one (its digest differs)");
     if (trained)
-        compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer carry", &refused,
-                &changed);
+        compare("train", ls_train_settings, &old->train, &config->train, "sequence length_step seed optimizer carry",
+                &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(
