@@ -52,8 +52,10 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_CHOICE(LsTrainSettings, optimizer, "adamw", optimizers + 1, "how gradients change parameters"),
     LS_SETTING_FLOAT(LsTrainSettings, learning_rate, "3e-4", SMALLEST, 1e6, "peak learning rate, after warm-up"),
     LS_SETTING_FLOAT(LsTrainSettings, min_learning_rate, "0", 0, 1e6, "learning rate at which the schedule ends"),
-    LS_SETTING_CHOICE(LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
-                      "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step"),
+    LS_SETTING_CHOICE(
+        LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
+        "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step; inverse_sqrt is "
+        "the Transformer's with learning_rate = (width warmup)^-0.5"),
     LS_SETTING_INT(LsTrainSettings, warmup, "100", 0, MANY, "steps over which the learning rate rises from zero"),
     LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3,
                      "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),
