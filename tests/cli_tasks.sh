@@ -66,6 +66,22 @@ printf '3 7\n\n9 0\n' > source.txt
 expect 0 "3 lines" "$lockstep" generate runs/pairs --input source.txt
 [ "$(sed 's/^ *//' out.txt)" = $'three seven\n\nnine zero' ] || failed "translated: $(cat out.txt)"
 
+# A picture of what each word looked at: the digits, in their order.
+expect 0 "" "$lockstep" train pairs.yaml model.attention=additive output.path=runs/attends --progress none
+expect 0 "3 lines" "$lockstep" generate runs/attends --input source.txt --attention looks.svg
+[ "$(sed 's/^ *//' out.txt)" = $'three seven\n\nnine zero' ] || failed "translated with attention: $(cat out.txt)"
+[ "$(head -c 4 looks.svg)" = "<svg" ] && [ "$(tail -1 looks.svg)" = "</svg>" ] || failed "no picture: $(head -2 looks.svg)"
+for word in 3 7 9 0 three seven nine zero '&lt;/s&gt;'; do
+    grep -q "<text.*>$word</text>" looks.svg || failed "the picture has no label $word"
+done
+[ "$(grep -c '<title>' looks.svg)" = 18 ] || failed "two lines of 3 x 3 weights have $(grep -c '<title>' looks.svg)"
+sed -n 's/.*<title>\(.*\) \/ .* \([0-9.]*\)<.title>.*/\1 \2/p' looks.svg | head -9 |
+    awk '{sum[$1] += $2} END {for (w in sum) if (sum[w] < 0.99 || sum[w] > 1.01) exit 1}' || failed "weights that do not sum to 1: $(grep '<title>' looks.svg)"
+expect 2 "must end in .svg" "$lockstep" generate runs/attends --input source.txt --attention looks.pdf
+expect 2 "attends to no source" "$lockstep" generate runs/pairs --input source.txt --attention none.svg
+[ ! -e none.svg ] || failed "a picture of nothing was written"
+expect 2 "give both" "$lockstep" generate runs/attends --prompt 3 --attention looks.svg
+
 # ---- Series: a sine ----------------------------------------------------------------------------------------------------------
 awk 'BEGIN {print "t,value"; for (i = 0; i < 400; i++) printf "%d,%.5f\n", i, 20 + 5 * sin(i / 4)}' > sine.csv
 expect 0 "" "$lockstep" prepare series sine.csv --columns value --window 24 --horizon 3 -o sine.h5

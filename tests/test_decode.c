@@ -51,7 +51,22 @@ static void run_whole(const Subject *s, const int32_t *source, int32_t length, c
 
 static const int32_t source[STEPS] = {3, 9, 4, 7, 2, 0, 0};
 
-static void check_steps(const Listed *listed)
+/* What the last token looked at: shares of the five tokens of the source. */
+static void check_attention(const LsDecoder *decoder)
+{
+    for (int b = 0; b < 3; b++) {
+        const float *weight = ls_decoder_attention(decoder, b);
+        double sum = 0;
+        for (int j = 0; weight && j < STEPS; j++) {
+            CU_ASSERT(weight[j] >= 0 && (j < 5 || weight[j] == 0));
+            sum += (double)weight[j];
+        }
+        CU_ASSERT(!weight || fabs(sum - 1) < 1e-5);
+    }
+}
+
+/* Whether the model attends. */
+static bool check_steps(const Listed *listed)
 {
     Subject s = make(listed);
     LsDecoder *decoder = NULL;
@@ -66,6 +81,7 @@ static void check_steps(const Listed *listed)
             /* streams 0 and 2 say the target; what stream 1 says is forgotten when it goes on from stream 2 */
             int32_t fed[3] = {ids[t], t == 3 ? 9 : ids[t], ids[t]};
             ASSERT_OK(ls_decoder_feed(decoder, fed));
+            check_attention(decoder);
             for (int64_t v = 0; v < vocabulary; v++)
                 for (int b = 0; b < 3; b++)
                     if (!(t == 3 && b == 1))
@@ -74,20 +90,23 @@ static void check_steps(const Listed *listed)
         }
     }
     ASSERT_FAILS(ls_decoder_start(decoder, source, STEPS + 1), LS_USAGE, "this model reads 1 to 7");
+    bool attends = ls_decoder_attention(decoder, 0) != NULL;
     ls_decoder_close(decoder);
     ls_free(z);
     free_subject(&s);
+    return attends;
 }
 
 static void test_parts(void)
 {
-    int seen = 0;
+    int seen = 0, attending = 0;
     for (Listed listed = {0}; listed_next(&listed, "");)
         if (listed.task->translates) {
-            check_steps(&listed);
+            attending += check_steps(&listed);
             seen++;
         }
     CU_ASSERT(seen >= 3);
+    CU_ASSERT(attending >= 3 && attending < seen); /* one of them has no attention */
 }
 
 /* log p of a target of `count` tokens and its end. */

@@ -56,10 +56,30 @@ static void test_warmup_longer_than_the_run(void)
     near(ls_schedule(&s, 110), 1e-3 * 110 / 200);
 }
 
+/* The Transformer's rates (Vaswani et al. 2017, equation 3), C^-0.5 min(step^-0.5, step warmup^-1.5), are those of
+ * inverse_sqrt with a peak of (C warmup)^-0.5. Numbers of PyTorch's LambdaLR of that function: C = 512, warm-up 4,000. */
+static void test_transformer(void)
+{
+    static const struct {
+        int64_t step;
+        double rate;
+    } known[] = {{1, 1.746928107421711e-07},
+                 {4000, 0.0006987712429686842},
+                 {16000, 0.0003493856214843421},
+                 {100000, 0.00013975424859373685}};
+    LsTrainSettings s = {
+        .schedule = "inverse_sqrt", .learning_rate = 1 / sqrt(512.0 * 4000), .steps = 100000, .warmup = 4000};
+    for (size_t i = 0; i < LS_COUNT_OF(known); i++)
+        near(ls_schedule(&s, known[i].step), known[i].rate);
+    for (int64_t step = 1; step <= s.steps; step += 37)
+        near(ls_schedule(&s, step), fmin(1 / sqrt((double)step), (double)step * pow(4000, -1.5)) / sqrt(512));
+}
+
 int main(void)
 {
     return harness_run("schedule", (HarnessTest[]){{"warm-up", test_warmup},
                                                    {"shapes", test_shapes},
                                                    {"warm-up longer than the run", test_warmup_longer_than_the_run},
+                                                   {"the Transformer's", test_transformer},
                                                    {0}});
 }

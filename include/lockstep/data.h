@@ -21,6 +21,9 @@ typedef struct LsDataOpen {
     uint64_t seed;
     /* not 0: sample n + streams goes on where sample n ended, for models that carry their state from step to step */
     int64_t streams;
+    /* not 0: samples n alike .. n alike + alike - 1 of the training part, a batch, are to have about as many steps
+     * each; for kinds whose samples differ in steps, others pass it over */
+    int64_t alike;
     const void *settings; /* of the kind, from the section `data:` */
 } LsDataOpen;
 

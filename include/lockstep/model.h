@@ -19,7 +19,9 @@ typedef enum LsPart {
     LS_PART_WHOLE,
     /* the source alone: outputs (B, ...) named as the decoder's inputs and states, which they are copied to */
     LS_PART_ENCODER,
-    LS_PART_DECODER /* the target alone, step by step */
+    /* the target alone, step by step; an output "attention" (B, T, shape->memory), where there is one, says how much
+     * each step looks at the steps of the source */
+    LS_PART_DECODER
 } LsPart;
 
 /* The shape a graph is built for. With mode LS_DECODE, models also have an input "position": (B) LS_I32, the number of
@@ -49,6 +51,7 @@ typedef struct LsBody {
      * samples where the phase has them; else NULL */
     LsTensor *made_logits, *real_logits;
     LsTensor *table;      /* (V, C) weight of a head over the ids of the model; NULL: it is no language model */
+    LsTensor *head_bias;  /* (V), of a model with a source: added to the head's logits; NULL: none */
     bool source;          /* it says a target of a source that it has read: has the parts LS_PART_ENCODER, _DECODER */
     bool both_ways;       /* a step's features depend on later steps too: no model of the next token */
     int64_t loss_classes; /* rows of `table` that the loss normalises over; 0: all */

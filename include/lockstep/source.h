@@ -31,6 +31,9 @@ struct LsSource {
      * evaluation), and steps past a sequence's end, get numbers that count for nothing: LS_IGNORE as targets, NAN as
      * numbers to be said. Allocates nothing. */
     LsStatus (*fill)(LsSource *source, LsGraph *g, const LsBatch *batch);
+    /* The most steps that a sample of the batch has, at most `sequence`; NULL: all samples have as many. Allocates
+     * nothing. */
+    int64_t (*longest)(LsSource *source, const LsBatch *batch);
     void (*free)(LsSource *source);
 };
 

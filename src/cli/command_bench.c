@@ -41,6 +41,7 @@ static LsStatus open_data(LsBench *b, const LsCall *call)
     b->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
     if (!b->config)
         return LS_USAGE;
+    b->config->train.length_step = 0; /* one graph is timed, of all steps */
     if (b->options->synthetic)
         return ls_train_open_synthetic(b->config, SYNTHETIC_VOCABULARY, &b->training);
     return ls_train_open(b->config, b->comm->size, &b->training, &b->validation);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 typedef struct Options {
-    char *prompt, *ids, *input;
+    char *prompt, *ids, *input, *attention;
     int64_t tokens, top_k, seed, batch, beams;
     double temperature, top_p, length_penalty;
     bool best, no_stop;
@@ -22,6 +22,9 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_STRING(Options, input, NULL,
                                   "a line of output for each line of this file (-: standard input), of a model that "
                                   "translates"),
+     .argument = "FILE"},
+    {.setting = LS_SETTING_STRING(Options, attention, NULL,
+                                  "with --input: a picture (.svg) of how each word looked at those of its line"),
      .argument = "FILE"},
     {.setting = LS_SETTING_INT(Options, beams, "4", 1, 1024, "with --input: hypotheses of the beam search; 1: greedy"),
      .argument = "N"},
@@ -217,7 +220,10 @@ static LsStatus run(LsCall *call)
     bool *never = NULL;
     LsStatus status = LS_OK;
     if (o->input)
-        return ls_generate_lines(&(LsGenerateLines){o->input, o->beams, o->length_penalty, o->best}, call);
+        return ls_generate_lines(&(LsGenerateLines){o->input, o->attention, o->beams, o->length_penalty, o->best},
+                                 call);
+    if (o->attention)
+        return ls_fail(LS_USAGE, "generate: --attention shows how the lines of --input FILE are translated: give both");
     LS_TRY_CLEANUP(ls_load_for_generation(call->operand[0], o->best, call->operands - 1, call->operand + 1,
                                           ls_precision_named(o->precision), &model));
     if (!ls_config_task(model.config)->streams_ids) {

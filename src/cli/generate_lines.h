@@ -5,7 +5,8 @@
 #include "cli/cli.h"
 
 typedef struct LsGenerateLines {
-    const char *input; /* "-": stdin */
+    const char *input;     /* "-": stdin */
+    const char *attention; /* the picture to be written; NULL: none */
     int64_t beams;
     double penalty;
     bool best;

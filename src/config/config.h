@@ -22,7 +22,8 @@ typedef struct LsTrainSettings {
     int64_t steps, batch, micro_batch, sequence;
     /* ranks that share a sequence (0 is 1); tokens a rank computes at once, 0: all of its share */
     int64_t sequence_ranks, segment;
-    int64_t memory; /* bytes a rank may take; 0: what there is */
+    int64_t length_step; /* steps of a graph are a multiple of it, as many as its samples need; 0: sequence */
+    int64_t memory;      /* bytes a rank may take; 0: what there is */
     char *precision, *optimizer, *schedule;
     char *wire; /* precision of gradients in messages */
     double learning_rate, min_learning_rate;

@@ -31,6 +31,11 @@ const LsSetting ls_train_settings[] = {
                      "bits in more time; 0: what "
                      "the machine, its control group or the SLURM job has, shared among the ranks of the node"),
     LS_SETTING_INT(LsTrainSettings, sequence, "0", 0, 1 << 30, "tokens of a sequence; 0: model.context"),
+    LS_SETTING_INT(
+        LsTrainSettings, length_step, "0", 0, 1 << 30,
+        "for samples of different lengths: a batch is of samples about as long as each other, and computed as "
+        "long as its longest, rounded up to a multiple of this; 0: in any order, all as long as "
+        "train.sequence"),
     LS_SETTING_INT(LsTrainSettings, sequence_ranks, "1", 1, 1 << 20,
                    "ranks that share each sequence, each a part of its time (recurrent models); the number of ranks is "
                    "a multiple of it"),
@@ -47,8 +52,10 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_CHOICE(LsTrainSettings, optimizer, "adamw", optimizers + 1, "how gradients change parameters"),
     LS_SETTING_FLOAT(LsTrainSettings, learning_rate, "3e-4", SMALLEST, 1e6, "peak learning rate, after warm-up"),
     LS_SETTING_FLOAT(LsTrainSettings, min_learning_rate, "0", 0, 1e6, "learning rate at which the schedule ends"),
-    LS_SETTING_CHOICE(LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
-                      "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step"),
+    LS_SETTING_CHOICE(
+        LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
+        "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step; inverse_sqrt is "
+        "the Transformer's with learning_rate = (width warmup)^-0.5"),
     LS_SETTING_INT(LsTrainSettings, warmup, "100", 0, MANY, "steps over which the learning rate rises from zero"),
     LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3,
                      "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),

@@ -15,7 +15,7 @@ typedef struct ColumnsSource {
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
-    const ColumnsSource *s = (const ColumnsSource *)source;
+    ColumnsSource *s = (ColumnsSource *)source;
     LsTensor *ids = NULL, *length = NULL, *tags = NULL;
     LS_TRY(ls_sample_input(g, "ids", batch->count, 0, &ids));
     LS_TRY(ls_sample_input(g, "length", batch->count, 1, &length));
@@ -38,6 +38,13 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
                              (int32_t *)tags->data + b * tags->dim[1]);
     }
     return LS_OK;
+}
+
+static int64_t steps_of(const LsSampleSource *source, int64_t sample)
+{
+    const LsTextArray *texts = &((const ColumnsSource *)source)->texts;
+    int64_t steps = texts->offset[sample + 1] - texts->offset[sample];
+    return steps < source->base.sequence ? steps : source->base.sequence;
 }
 
 static void free_source(LsSource *source)
@@ -77,6 +84,7 @@ LsStatus ls_columns_open(const LsDataOpen *open, LsSource **opened)
     if (s) {
         s->base.base.fill = fill;
         s->base.base.free = free_source;
+        s->base.steps = steps_of;
     }
     return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

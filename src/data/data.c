@@ -130,6 +130,7 @@ LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t s
                        .sequence = sequence,
                        .seed = (uint64_t)config->train.seed,
                        .streams = streams,
+                       .alike = config->train.length_step > 0 ? config->train.batch : 0,
                        .settings = config->data_config};
     *source = NULL;
     if (!data->path && kind->prepare)

@@ -70,7 +70,7 @@ static void make_picture(const ImagesSource *s, const unsigned char *pixels, Mov
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
-    const ImagesSource *s = (const ImagesSource *)source;
+    ImagesSource *s = (ImagesSource *)source;
     LsTensor *x = NULL, *label = NULL;
     int64_t numbers = s->height * s->width * s->channels;
     LS_TRY(ls_sample_input(g, s->steps ? "values" : "pixels", batch->count, 0, &x));

@@ -14,7 +14,7 @@ typedef struct LinesSource {
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
-    const LinesSource *s = (const LinesSource *)source;
+    LinesSource *s = (LinesSource *)source;
     LsTensor *ids = NULL, *length = NULL, *label = NULL;
     LS_TRY(ls_sample_input(g, "ids", batch->count, 0, &ids));
     LS_TRY(ls_sample_input(g, "length", batch->count, 1, &length));
@@ -35,6 +35,13 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
             ((int32_t *)label->data)[b] = there ? s->label[at] : LS_IGNORE;
     }
     return LS_OK;
+}
+
+static int64_t steps_of(const LsSampleSource *source, int64_t sample)
+{
+    const LsTextArray *texts = &((const LinesSource *)source)->texts;
+    int64_t steps = texts->offset[sample + 1] - texts->offset[sample];
+    return steps < source->base.sequence ? steps : source->base.sequence;
 }
 
 static void free_source(LsSource *source)
@@ -74,6 +81,7 @@ LsStatus ls_lines_open(const LsDataOpen *open, LsSource **opened)
     if (s) {
         s->base.base.fill = fill;
         s->base.base.free = free_source;
+        s->base.steps = steps_of;
     }
     return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

@@ -43,7 +43,7 @@ static void set_row(LsTensor *x, int64_t b, const LsTextRow *row, const LsBatch 
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
-    const PairsSource *s = (const PairsSource *)source;
+    PairsSource *s = (PairsSource *)source;
     const LsPairIds *from = &s->ids[LS_PAIR_SOURCE], *to = &s->ids[LS_PAIR_TARGET];
     static const char *const names[] = {"source", "source_length", "ids", "length", "targets"};
     LsTensor *x[LS_COUNT_OF(names)] = {NULL};
@@ -73,6 +73,18 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
         set_row(x[4], b, target, batch, sequence, LS_IGNORE);
     }
     return LS_OK;
+}
+
+/* Of the longer text, with its end. */
+static int64_t steps_of(const LsSampleSource *source, int64_t sample)
+{
+    const PairsSource *s = (const PairsSource *)source;
+    int64_t most = 0;
+    for (int side = 0; side < LS_PAIR_SIDES; side++) {
+        int64_t steps = 1 + s->side[side].offset[sample + 1] - s->side[side].offset[sample];
+        most = steps > most ? steps : most;
+    }
+    return most < source->base.sequence ? most : source->base.sequence;
 }
 
 static void free_source(LsSource *source)
@@ -127,6 +139,7 @@ LsStatus ls_pairs_open(const LsDataOpen *open, LsSource **opened)
     if (s) {
         s->base.base.fill = fill;
         s->base.base.free = free_source;
+        s->base.steps = steps_of;
     }
     return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
 }

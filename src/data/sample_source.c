@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Batches of a window: many, so that a batch's samples are alike, few against an epoch, so that orders differ. */
+enum { WINDOW = 64 };
+
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 static LsStatus read_notes(LsSampleSource *source, LsSealed *file, const char *role, json_t **notes)
@@ -55,6 +58,34 @@ static LsStatus open_file(LsSampleSource *source, const LsDataOpen *open, const 
     return status;
 }
 
+static int64_t longest(LsSource *source, const LsBatch *batch)
+{
+    LsSampleSource *s = (LsSampleSource *)source;
+    int64_t most = 0;
+    for (int64_t i = 0; i < batch->count; i++) {
+        int64_t steps = s->steps(s, ls_sample_at(s, batch->first + i));
+        most = steps > most ? steps : most;
+    }
+    return most;
+}
+
+static LsStatus open_alike(LsSampleSource *source, const LsDataOpen *open)
+{
+    if (!source->steps)
+        return LS_OK;
+    source->base.longest = longest;
+    if (open->alike == 0 || !source->shuffled)
+        return LS_OK;
+    int64_t most = source->base.samples + open->alike, window = WINDOW * open->alike;
+    window = window < most ? window : most;
+    source->alike = (LsAlike){.batch = open->alike,
+                              .first = -1,
+                              .sample = ls_alloc_array(window, sizeof(int64_t)),
+                              .sorted = ls_alloc_array(window, sizeof(int64_t)),
+                              .place = ls_alloc_array(source->base.sequence + 2, sizeof(int64_t))};
+    return source->alike.sample && source->alike.sorted && source->alike.place ? LS_OK : LS_RESOURCE;
+}
+
 LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const LsSampleFile *kind,
                                LsSource **opened)
 {
@@ -66,6 +97,8 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
     LsStatus status = open_file(source, open, kind, &file, &info);
     if (status == LS_OK && file)
         status = kind->read(source, open, file, info);
+    if (status == LS_OK && file)
+        status = open_alike(source, open);
     json_decref(info);
     if (status == LS_OK && file)
         *opened = &source->base;
@@ -79,12 +112,58 @@ void ls_sample_source_clear(LsSampleSource *source)
 {
     ls_tokenizer_free(source->tokenizer);
     ls_free(source->info);
+    ls_free(source->alike.sample);
+    ls_free(source->alike.sorted);
+    ls_free(source->alike.place);
 }
 
-int64_t ls_sample_at(const LsSampleSource *source, int64_t at)
+/* ---- Order ------------------------------------------------------------------------------------------------------- */
+
+/* Sorts the window's samples by their steps, those of as many in the order they have. */
+static void sort_window(LsSampleSource *source, int64_t count)
+{
+    LsAlike *a = &source->alike;
+    memset(a->place, 0, (size_t)(source->base.sequence + 2) * sizeof *a->place);
+    for (int64_t i = 0; i < count; i++)
+        a->place[1 + source->steps(source, a->sample[i])]++;
+    for (int64_t steps = 0; steps <= source->base.sequence; steps++)
+        a->place[1 + steps] += a->place[steps];
+    for (int64_t i = 0; i < count; i++)
+        a->sorted[a->place[source->steps(source, a->sample[i])]++] = a->sample[i];
+}
+
+/* Place `at` of the endless stream, which is number p of its epoch. */
+static int64_t sample_among_alike(LsSampleSource *source, int64_t at, int64_t p)
+{
+    LsAlike *a = &source->alike;
+    int64_t samples = source->base.samples, epoch = at - p, batch = a->batch;
+    int64_t head = (batch - epoch % batch) % batch;
+    if (p < head)
+        return ls_shuffled(source->key, samples, at);
+    int64_t first = head + (p - head) / (WINDOW * batch) * (WINDOW * batch);
+    int64_t count = samples - first < WINDOW * batch ? samples - first : WINDOW * batch;
+    if (a->first != epoch + first) {
+        for (int64_t i = 0; i < count; i++)
+            a->sample[i] = ls_shuffled(source->key, samples, epoch + first + i);
+        sort_window(source, count);
+        a->first = epoch + first;
+    }
+    int64_t which = (p - first) / batch, whole = count / batch;
+    if (which < whole) { /* a batch that the epoch's end cuts stays the last */
+        uint32_t block[4];
+        ls_philox(source->key, 1, (uint64_t)a->first, block);
+        which = ls_permute((uint64_t)block[1] << 32 | block[0], whole, which);
+    }
+    return a->sorted[which * batch + (p - first) % batch];
+}
+
+int64_t ls_sample_at(LsSampleSource *source, int64_t at)
 {
     int64_t samples = source->base.samples;
-    return source->shuffled ? ls_shuffled(source->key, samples, at) : at % samples;
+    if (!source->shuffled)
+        return at % samples;
+    return source->alike.batch > 0 ? sample_among_alike(source, at, at % samples)
+                                   : ls_shuffled(source->key, samples, at);
 }
 
 LsStatus ls_check_sequence(const LsDataOpen *open, int64_t steps, const char *what)

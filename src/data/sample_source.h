@@ -9,11 +9,25 @@
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+/* Batches of samples that are alike in steps. An epoch's order is cut into windows of whole batches, as the endless
+ * stream has them; inside a window samples are sorted by their steps and cut into batches, and these come in an order of
+ * their own. Where an epoch begins inside a batch, its first samples complete that one as they come. */
+typedef struct LsAlike {
+    int64_t batch;            /* samples; 0: the order is that of the epoch */
+    int64_t first;            /* place in the endless stream of the window that is held; -1: none */
+    int64_t *sample, *sorted; /* (WINDOW batch) of the window: as the epoch has them, and by steps */
+    int64_t *place;           /* (sequence + 2): where samples of so many steps stand in `sorted` */
+} LsAlike;
+
 /* Begins each source's structure. */
 typedef struct LsSampleSource {
     LsSource base;
     uint64_t key;
     bool shuffled;
+    /* of a kind whose samples differ in steps: those of sample number `sample` of the split, 0 .. base.sequence; set
+     * before opening. NULL: all have as many */
+    int64_t (*steps)(const struct LsSampleSource *source, int64_t sample);
+    LsAlike alike;
     LsTokenizer *tokenizer; /* NULL: none */
     char *info;
     const char *split;
@@ -39,7 +53,7 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
 void ls_sample_source_clear(LsSampleSource *source);
 
 /* Which of the split's samples stands at place `at` of the endless stream. */
-int64_t ls_sample_at(const LsSampleSource *source, int64_t at);
+int64_t ls_sample_at(LsSampleSource *source, int64_t at);
 
 /* LS_USAGE where samples have more steps than were asked for (0: any): a picture's rows cannot be cut. */
 LsStatus ls_check_sequence(const LsDataOpen *open, int64_t steps, const char *what) LS_MUST_USE;

@@ -19,7 +19,7 @@ typedef struct SeriesSource {
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
-    const SeriesSource *s = (const SeriesSource *)source;
+    SeriesSource *s = (SeriesSource *)source;
     LsTensor *values = NULL, *target = NULL;
     LS_TRY(ls_sample_input(g, "values", batch->count, 0, &values));
     LS_TRY(ls_sample_input(g, "target", batch->count, s->horizon, &target));

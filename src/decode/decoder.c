@@ -8,8 +8,9 @@ struct LsDecoder {
     const LsConfig *config;
     LsGraph *encoder, *step; /* of one source; of one token of every stream */
     int64_t streams, longest, vocabulary, seen;
-    float *logits; /* (streams, V) */
-    float *row;    /* the largest output of the encoder */
+    float *logits;    /* (streams, V) */
+    float *attention; /* (streams, longest); NULL: the model does not attend */
+    float *row;       /* the largest output of the encoder */
 };
 
 static LsStatus make_graph(LsDecoder *d, LsParams *params, LsMode mode, const LsShape *shape, LsGraph **graph)
@@ -43,6 +44,9 @@ static LsStatus open_graphs(LsDecoder *d, LsParams *params)
     }
     d->logits = ls_alloc_array(d->streams * d->vocabulary, sizeof *d->logits);
     d->row = ls_alloc_array(largest, sizeof *d->row);
+    const LsTensor *attention = ls_graph_find(d->step, "attention"); /* (B, 1, longest) */
+    if (attention && !(d->attention = ls_alloc_array(attention->count, sizeof *d->attention)))
+        return LS_RESOURCE;
     return d->logits && d->row ? LS_OK : LS_RESOURCE;
 }
 
@@ -68,6 +72,7 @@ void ls_decoder_close(LsDecoder *decoder)
     ls_graph_free(decoder->step);
     ls_graph_free(decoder->encoder);
     ls_free(decoder->logits);
+    ls_free(decoder->attention);
     ls_free(decoder->row);
     ls_free(decoder);
 }
@@ -126,12 +131,19 @@ LsStatus ls_decoder_feed(LsDecoder *d, const int32_t *token)
     d->seen++;
     LS_TRY(ls_graph_forward(d->step, &(LsRun){.comm = ls_comm_self()}));
     ls_tensor_get(d->step, ls_graph_find(d->step, "output"), d->logits);
+    if (d->attention)
+        ls_tensor_get(d->step, ls_graph_find(d->step, "attention"), d->attention);
     return LS_OK;
 }
 
 LsStatus ls_decoder_reorder(LsDecoder *d, const int32_t *from) { return ls_graph_reorder_states(d->step, from); }
 
 const float *ls_decoder_logits(const LsDecoder *d, int64_t stream) { return d->logits + stream * d->vocabulary; }
+
+const float *ls_decoder_attention(const LsDecoder *d, int64_t stream)
+{
+    return d->attention ? d->attention + stream * d->longest : NULL;
+}
 
 int64_t ls_decoder_vocabulary(const LsDecoder *d) { return d->vocabulary; }
 

@@ -27,6 +27,9 @@ LsStatus ls_decoder_reorder(LsDecoder *decoder, const int32_t *from) LS_MUST_USE
 
 /* (V), of the last token fed; valid until the next is. */
 const float *ls_decoder_logits(const LsDecoder *decoder, int64_t stream);
+/* (ls_decoder_longest), how much the last token fed looked at each step of the source: sums to 1 over its length. NULL
+ * where the model does not attend. */
+const float *ls_decoder_attention(const LsDecoder *decoder, int64_t stream);
 int64_t ls_decoder_vocabulary(const LsDecoder *decoder);
 int64_t ls_decoder_longest(const LsDecoder *decoder);
 

@@ -24,4 +24,16 @@ LsStatus ls_translate_text(LsTranslator *translator, const char *source, int64_t
 LsStatus ls_translate_ids(LsTranslator *translator, const int32_t *source, int64_t length, char **target) LS_MUST_USE;
 LsStatus ls_target_text(const LsTranslator *translator, const int32_t *ids, int64_t count, char **text) LS_MUST_USE;
 
+/* How each token of a target looked at the tokens of its source, both with their ends: for a picture. */
+typedef struct LsAlignment {
+    int64_t rows, columns;   /* tokens of the target, and of the source */
+    char **target, **source; /* each token as text: UTF-8 without spaces around it, never empty */
+    float *weight;           /* (rows, columns); a row sums to 1 */
+} LsAlignment;
+
+/* Of the last text that was translated. LS_USAGE where the model does not attend. *alignment is to be released, after a
+ * failure too. */
+LsStatus ls_translator_align(LsTranslator *translator, LsAlignment *alignment) LS_MUST_USE;
+void ls_alignment_free(LsAlignment *alignment);
+
 #endif

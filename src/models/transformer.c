@@ -44,6 +44,7 @@ typedef struct Context {
     LsTensor *lengths;  /* of the source */
     LsTensor *memory;   /* (B, S, C): the encoder's result; NULL in the encoder */
     LsTensor *position; /* of the target, while decoding */
+    bool shows;         /* this layer's cross attention is the output "attention" */
 } Context;
 
 static LsTensor *norm(LsGraph *g, const Transformer *m, const char *name, LsTensor *x)
@@ -85,6 +86,8 @@ static LsTensor *cross_attention(LsGraph *g, const Context *c, LsTensor *x)
     LsTensor *q = dense(g, "query", x, c->m->width, LS_NO_ACTIVATION);
     LsTensor *kv = dense(g, "memory", c->memory, 2 * c->m->width, LS_NO_ACTIVATION);
     LsAttention how = {.heads = c->m->heads, .mask = LS_MASK_NONE, .kv = kv, .lengths = c->lengths};
+    if (c->shows)
+        ls_output(g, "attention", ls_attention_weights(g, q, &how));
     return dense(g, "out", ls_attention(g, q, &how), c->m->width, LS_NO_ACTIVATION);
 }
 
@@ -107,17 +110,19 @@ static LsTensor *residual(LsGraph *g, const Context *c, const char *name, LsTens
     return y;
 }
 
-static LsTensor *layers_of(LsGraph *g, const Context *c, LsTensor *x)
+static LsTensor *layers_of(LsGraph *g, const Context *context, LsTensor *x)
 {
-    for (int64_t i = 0; i < c->m->layers; i++) {
+    Context c = *context;
+    for (int64_t i = 0; i < c.m->layers; i++) {
+        c.shows = c.position && i + 1 == c.m->layers;
         ls_push(g, "layer.%lld", (long long)i);
-        x = residual(g, c, "attention", x, self_attention);
-        if (c->memory)
-            x = residual(g, c, "cross", x, cross_attention);
-        x = residual(g, c, "mlp", x, mlp);
+        x = residual(g, &c, "attention", x, self_attention);
+        if (c.memory)
+            x = residual(g, &c, "cross", x, cross_attention);
+        x = residual(g, &c, "mlp", x, mlp);
         ls_pop(g);
     }
-    return strcmp(c->m->norm, "pre") == 0 ? norm(g, c->m, "norm", x) : x;
+    return strcmp(c.m->norm, "pre") == 0 ? norm(g, c.m, "norm", x) : x;
 }
 
 /* Tokens and positions: (B, T, C). The table is drawn from N(0, 1 / C), as suits the head, which uses it as it

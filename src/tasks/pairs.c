@@ -15,7 +15,7 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
 {
     double smoothing = ((const Settings *)config)->label_smoothing;
     LsTensor *x = shape->want == LS_WANT_LAST ? ls_last(g, body->features) : body->features;
-    LsTensor *z = ls_linear(g, x, body->table, NULL, LS_NO_ACTIVATION); /* (B, T, V) */
+    LsTensor *z = ls_linear(g, x, body->table, body->head_bias, LS_NO_ACTIVATION); /* (B, T, V) */
     if (shape->want == LS_WANT_LOSS)
         ls_output(g, "loss", ls_cross_entropy(g, z, ls_shape_input(g, shape, "targets"), smoothing));
     if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)

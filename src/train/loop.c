@@ -9,6 +9,7 @@ typedef struct Clock {
     double start;
     double step_seconds;   /* training only, since the last row */
     LsBucketTimes sums;    /* as they were at that row */
+    double saved_flops;    /* LsTrainTimes.saved_flops at that row */
     int64_t tokens, steps; /* since then */
 } Clock;
 
@@ -55,7 +56,8 @@ static void measure_speed(const LsTrainer *t, const Clock *clock, LsMetrics *row
     sums.in_flight -= clock->sums.in_flight;
     row->communication_seconds = sums.waited;
     row->communication_hidden = t->comm->size > 1 ? ls_buckets_hidden_share(sums) : NAN;
-    double gflops = t->plan.flops * (double)clock->steps / clock->step_seconds * 1e-9;
+    double flops = t->plan.flops * (double)clock->steps - (t->times.saved_flops - clock->saved_flops);
+    double gflops = flops / clock->step_seconds * 1e-9;
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }
 
@@ -67,6 +69,7 @@ static LsStatus write_row(LsTrainer *t, Clock *clock, const LsMetrics *row)
         status = t->hooks.row(t->hooks.self, row);
     clock->step_seconds = 0;
     clock->sums = ls_buckets_times(t->buckets);
+    clock->saved_flops = t->times.saved_flops;
     clock->tokens = clock->steps = 0;
     return ls_dist_agree(t->comm, status);
 }

@@ -51,7 +51,7 @@ static void list_divisors(int64_t batch, int64_t ranks, char *text, size_t room)
 static LsStatus read_sequence(const LsConfig *config, LsTrainPlan *plan)
 {
     LsFields fields;
-    *plan = (LsTrainPlan){.sequence = 1, .carries = config->train.carry};
+    *plan = (LsTrainPlan){.sequence = 1, .lengths = 1, .carries = config->train.carry};
     LS_TRY(ls_config_fields(config, &fields));
     if (ls_fields_have_steps(&fields) && ls_config_sequence(config) > 0)
         plan->sequence = ls_config_sequence(config);
@@ -118,6 +118,10 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
                                  "to 1, and train.sequence to the tokens of a step");
     plan->groups = (int)groups;
     cut_sequence(plan, sharing, train->segment);
+    if (train->length_step > 0 && ls_train_carries(plan))
+        return ls_fail(LS_USAGE, "train.length_step goes with whole samples: set train.segment to 0, "
+                                 "train.sequence_ranks to 1 and train.carry to false");
+    plan->lengths = train->length_step > 0 ? divide_up(plan->sequence, train->length_step) : 1;
     const LsProcedure *procedure = ls_config_procedure(config);
     if (ls_procedure_phases(procedure) > 1 && ls_train_carries(plan))
         return ls_fail(LS_USAGE,
@@ -221,7 +225,7 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
                               .arena_room = plan->arena_room};
     LS_TRY(plan_graph(config, params, plan, plan->segment, phase, options, m, &flops, &plan->recomputed));
     m->states += others->states;
-    m->inputs += others->inputs;
+    m->inputs += m->inputs * (plan->lengths - 1) / 2 + others->inputs; /* of 1, 2, ... lengths-ths of the steps */
     plan->flops = (flops * (double)ls_phase_repeats(config, phase) + other_flops) * (double)plan->micro_batches *
                   (double)plan->segments * request->ranks;
     plan->parameters = params->elements;
@@ -332,7 +336,7 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
         cure[128] =
             "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
-    if (config->train.segment == 0 && !plan->carries && choose_segments(&request, plan))
+    if (config->train.segment == 0 && !plan->carries && plan->lengths == 1 && choose_segments(&request, plan))
         return LS_OK;
     int64_t rows = find_micro_batch(&request, plan);
     if (rows > 0)

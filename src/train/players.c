@@ -34,25 +34,38 @@ static LsStatus find_range(const LsTrainer *t, LsPlayer *player)
     return LS_OK;
 }
 
-static LsStatus build_player(LsTrainer *t, LsPlayer *player)
+/* A training graph of so many steps. */
+static LsStatus build_graph(LsTrainer *t, const LsPlayer *player, int64_t steps, LsGraph **graph)
 {
     bool first = player == t->player;
-    player->graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = LS_TRAIN,
-                                                              .precision = ls_train_precision(t->config),
-                                                              .profile = t->options.profile,
-                                                              .single_pass = ls_train_single_pass(&t->plan),
-                                                              .arena_limit = first ? t->plan.arena_limit : 0,
-                                                              .arena_room = first ? t->plan.arena_room : 0,
-                                                              .comm = t->comm,
-                                                              .learns = player->phase->learns,
-                                                              .segmented = ls_train_carries(&t->plan)});
-    if (!player->graph)
+    *graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = LS_TRAIN,
+                                                       .precision = ls_train_precision(t->config),
+                                                       .profile = t->options.profile,
+                                                       .single_pass = ls_train_single_pass(&t->plan),
+                                                       .arena_limit = first ? t->plan.arena_limit : 0,
+                                                       .arena_room = first ? t->plan.arena_room : 0,
+                                                       .comm = t->comm,
+                                                       .learns = player->phase->learns,
+                                                       .segmented = ls_train_carries(&t->plan)});
+    if (!*graph)
         return ls_message_status();
-    ls_config_build_shape(t->config, player->graph,
-                          &(LsShape){.batch = t->plan.micro_batch,
-                                     .sequence = t->plan.segment,
-                                     .want = LS_WANT_LOSS,
-                                     .phase = player->phase->name});
+    ls_config_build_shape(
+        t->config, *graph,
+        &(LsShape){
+            .batch = t->plan.micro_batch, .sequence = steps, .want = LS_WANT_LOSS, .phase = player->phase->name});
+    return LS_OK;
+}
+
+static LsStatus build_lengths(LsTrainer *t, LsPlayer *player)
+{
+    int64_t lengths = t->plan.lengths, step = t->config->train.length_step;
+    player->by_length = ls_alloc_array(lengths, sizeof(LsGraph *));
+    player->flops = ls_alloc_array(lengths, sizeof *player->flops);
+    if (!player->by_length || !player->flops)
+        return LS_RESOURCE;
+    for (int64_t i = lengths - 1; i >= 0; i--) /* the whole first, which declares the parameters */
+        LS_TRY(build_graph(t, player, i + 1 < lengths ? (i + 1) * step : t->plan.segment, &player->by_length[i]));
+    player->graph = player->by_length[lengths - 1];
     return LS_OK;
 }
 
@@ -69,7 +82,7 @@ LsStatus ls_players_build(LsTrainer *t)
         LsPlayer *player = &t->player[t->players++];
         *player = (LsPlayer){.phase = &procedure->phases[i], .source = t->training};
         player->repeats = ls_phase_repeats(t->config, player->phase);
-        LS_TRY(build_player(t, player));
+        LS_TRY(build_lengths(t, player));
     }
     return LS_OK;
 }
@@ -104,17 +117,38 @@ LsStatus ls_players_plan(LsTrainer *t)
     for (int i = 0; i < t->players; i++) {
         LS_TRY(find_range(t, &t->player[i]));
         LS_TRY(intersect_ranges(t, &t->player[i]));
-        if (i > 0)
-            LS_TRY(ls_graph_share_arena(t->player[i].graph, t->player[0].graph)); /* never two at once */
-        LS_TRY(ls_graph_plan(t->player[i].graph));
+        for (int64_t k = t->plan.lengths - 1; k >= 0; k--) {
+            LsGraph *g = t->player[i].by_length[k];
+            if (g != t->player[0].graph)
+                LS_TRY(ls_graph_share_arena(g, t->player[0].graph)); /* never two at once */
+            LS_TRY(ls_graph_plan(g));
+            t->player[i].flops[k] = ls_graph_cost(g).flops;
+        }
     }
     return LS_OK;
+}
+
+void ls_player_choose(LsTrainer *t, LsPlayer *player, int64_t first)
+{
+    int64_t lengths = t->plan.lengths, which = lengths - 1;
+    if (lengths > 1 && player->source->longest) {
+        int64_t steps = player->source->longest(player->source, &(LsBatch){first, t->plan.micro_batch, 0});
+        which = steps > 0 ? (steps - 1) / t->config->train.length_step : 0;
+        which = which < lengths ? which : lengths - 1;
+    }
+    player->graph = player->by_length[which];
+    double share = player->flops[lengths - 1] > 0 ? player->flops[which] / player->flops[lengths - 1] : 1;
+    t->times.saved_flops += (1 - share) * t->plan.flops / (double)t->plan.micro_batches;
 }
 
 void ls_players_free(LsTrainer *t)
 {
     for (int i = t->players - 1; i >= 0; i--) {
-        ls_graph_free(t->player[i].graph);
-        ls_free(t->player[i].owned);
+        LsPlayer *player = &t->player[i];
+        for (int64_t k = 0; player->by_length && k < t->plan.lengths; k++) /* the last has the arena */
+            ls_graph_free(player->by_length[k]);
+        ls_free(player->by_length);
+        ls_free(player->flops);
+        ls_free(player->owned);
     }
 }

@@ -11,6 +11,9 @@ LsStatus ls_players_build(LsTrainer *t) LS_MUST_USE;
 /* Plans the graphs, in one arena, and says what this rank updates. Gradients' sums are made already. */
 LsStatus ls_players_plan(LsTrainer *t) LS_MUST_USE;
 
+/* Before a pass: the graph that is long enough for the micro-batch of samples from `first` on becomes player->graph. */
+void ls_player_choose(LsTrainer *t, LsPlayer *player, int64_t first);
+
 void ls_players_free(LsTrainer *t);
 
 #endif

@@ -87,8 +87,8 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     if (trained && known && strcmp(find_digests(checkpoint->config), find_digests(text)) != 0)
         ls_note(&refused, "data: the content is another one (its digest differs)");
     if (trained)
-        compare_settings("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer carry",
-                         &refused, &changed);
+        compare_settings("train", ls_train_settings, &old->train, &config->train,
+                         "sequence length_step seed optimizer carry", &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(

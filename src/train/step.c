@@ -1,6 +1,7 @@
 /* One step: each phase of the procedure with its sums over micro-batches and ranks, clipping and the optimiser. And
  * evaluation. */
 #include "train/clock.h"
+#include "train/players.h"
 #include "train/streams.h"
 
 #include <jansson.h>
@@ -12,10 +13,9 @@
 enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUM_SQUARES, SUMS };
 
 /* Forward and backward of all micro-batches of this rank: losses and gradients are sums over targets. */
-static LsStatus run_micro_batches(LsTrainer *t, const LsPlayer *player, double *sum)
+static LsStatus run_micro_batches(LsTrainer *t, LsPlayer *player, double *sum)
 {
-    LsPass pass = {.g = player->graph,
-                   .source = player->source,
+    LsPass pass = {.source = player->source,
                    .config = t->config,
                    .plan = &t->plan,
                    .count = t->plan.micro_batch,
@@ -32,6 +32,8 @@ static LsStatus run_micro_batches(LsTrainer *t, const LsPlayer *player, double *
         pass.run.sample = t->progress.samples + group * t->plan.rank_batch + i * t->plan.micro_batch;
         bool last = i == t->plan.micro_batches - 1;
         pass.streams = ls_streams_rows(t, i);
+        ls_player_choose(t, player, pass.run.sample);
+        pass.g = player->graph;
         LS_TRY(ls_pass_train(&pass, i > 0, last ? ls_buckets_hooks(t->buckets) : NULL));
     }
     return LS_OK;

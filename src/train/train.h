@@ -45,6 +45,7 @@ typedef struct LsTrainPlan {
     int64_t segment, segments;
     /* tokens at once where states are only carried forward; divides segment */
     int64_t carry_steps;
+    int64_t lengths;                                /* graphs of different numbers of steps, train.length_step apart */
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                             /* numbers to learn */
     LsMemory memory;                                /* training and evaluation graph together */
@@ -168,13 +169,18 @@ typedef struct LsTrainTimes {
     double norm;              /* of the gradient, where the sums have not given it */
     double update;            /* optimiser */
     double total;
+    double saved_flops; /* of plan.flops, by graphs of fewer steps; of all ranks, as far as this one knows */
 } LsTrainTimes;
 
 /* Who learns in a phase of the training procedure. Parameters of a phase lie side by side in the flat arrays. */
 typedef struct LsPlayer {
     const LsPhase *phase;
-    int64_t repeats;  /* in a step */
-    LsGraph *graph;   /* for training; all players' and the other graphs compute in the arena of the first */
+    int64_t repeats; /* in a step */
+    LsGraph *graph;  /* for training; all players' and the other graphs compute in the arena of the first */
+    /* (plan.lengths), of train.length_step steps, of twice as many ...; the last of all steps; `graph` is the one of
+     * the last pass */
+    LsGraph **by_length;
+    double *flops;    /* (plan.lengths), of a pass through each */
     LsRange range;    /* of the flat arrays: the parameters that learn */
     LsShard shard;    /* of them, what this rank updates; no ranges: everything */
     LsRange *owned;   /* shard.range, where it is the player's */
