@@ -285,7 +285,8 @@ static void test_lengths(void)
 
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
-/* Every kind of product, large enough for several threads: short runs, a stride, a plain one, and the transpose. */
+/* Every kind of product, large enough for several threads: few filters of few and many channels, a stride, a plain
+ * one, and the transpose. */
 static void build_large(LsGraph *g)
 {
     LsTensor *x = ls_input(g, "x", LS_REAL, 4, (int64_t[]){3, 28, 27, 1});
@@ -296,6 +297,8 @@ static void build_large(LsGraph *g)
     x = ls_conv2d(g, x, ls_param(g, "w2", ls_init_normal(0.3), 4, (int64_t[]){100, 3, 3, 16}), NULL, 2, 1, 1, LS_SILU);
     x = ls_conv2d(g, x, ls_param(g, "w3", ls_init_normal(0.3), 4, (int64_t[]){40, 1, 1, 100}), NULL, 1, 0, 1, LS_RELU);
     x = ls_conv2d_transposed(g, x, ls_param(g, "w4", ls_init_normal(0.3), 4, (int64_t[]){40, 4, 4, 20}), NULL, 2, 1);
+    x = ls_conv2d(g, x, ls_param(g, "w5", ls_init_normal(0.3), 4, (int64_t[]){6, 5, 5, 20}), NULL, 1, 2, 1,
+                  LS_NO_ACTIVATION);
     ls_output(g, "loss", ls_flatten(g, ls_pool2d(g, x, LS_POOL_MEAN, 3, 2, 1)));
 }
 

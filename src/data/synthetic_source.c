@@ -6,12 +6,11 @@ typedef struct SyntheticSource {
     uint64_t key[LS_MAX_FIELDS];
 } SyntheticSource;
 
-/* Number `at` of sample `sample`: even over 0 .. 2^32 - 1, a function of both. */
-static uint32_t draw(uint64_t key, int64_t sample, int64_t at)
+/* The numbers that are drawn together with number `at` of sample `sample`, its own at `at` mod 4: even over
+ * 0 .. 2^32 - 1, a function of both. */
+static void draw(uint64_t key, int64_t sample, int64_t at, uint32_t drawn[4])
 {
-    uint32_t block[4];
-    ls_philox(key, (uint64_t)sample, (uint64_t)at / 4, block);
-    return block[at % 4];
+    ls_philox(key, (uint64_t)sample, (uint64_t)at / 4, drawn);
 }
 
 /* Evenly from -sqrt(3) to sqrt(3): of variance 1. */
@@ -27,9 +26,12 @@ static void fill_row(const SyntheticSource *s, LsGraph *g, int f, LsTensor *x, i
 {
     const LsField *field = &s->base.fields.list[f];
     int64_t row = x->count / x->dim[0];
+    uint32_t four[4];
     float real[64];
     for (int64_t i = 0; i < row; i++) {
-        uint32_t drawn = draw(s->key[f], sample, from + i);
+        if (i == 0 || (from + i) % 4 == 0)
+            draw(s->key[f], sample, from + i, four);
+        uint32_t drawn = four[(from + i) % 4];
         int64_t block = i % (int64_t)LS_COUNT_OF(real);
         if (field->dtype == LS_I32)
             ((int32_t *)x->data)[b * row + i] = class_of(s, field, drawn);

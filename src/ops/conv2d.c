@@ -50,7 +50,7 @@ static LsStatus infer(LsNode *node)
                             "has more than 2^31 elements a picture",
                             ls_shape_text(x), (long long)a->padding, ls_shape_text(w));
     const int64_t dim[4] = {c.images, c.out_height, c.out_width, c.filters};
-    node->scratch_forward = conv_windows_space(&c);
+    node->scratch_forward = conv_forward_space(&c);
     int64_t dw = conv_weight_space(&c), dx = conv_input_space(&c),
             sums = bias ? ls_bias_space(conv_rows(&c), c.filters) : 0;
     node->scratch_backward = sums > dw ? sums : dw;
@@ -69,11 +69,10 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     LsConv2d c = shape_of(node);
     real *y = node->out[0]->data, *h = node->out[node->outputs > 1]->data;
     Epilogue epilogue = {a->activation, h, y, h != y, c.filters};
-    LsGemm product = conv_product(&c, node->in[0]->data, node->in[1]->data, h, node->scratch);
-    product.bias = bias ? bias->data : NULL;
-    product.finish = a->activation != LS_NO_ACTIVATION ? ls_finish_piece : NULL;
-    product.self = &epilogue;
-    return ls_gemm(&product);
+    bool acts = a->activation != LS_NO_ACTIVATION;
+    return conv_forward(&c, node->in[0]->data, node->in[1]->data, bias ? bias->data : NULL,
+                        (NarrowTarget){.to = h, .finish = acts ? ls_finish_piece : NULL, .self = &epilogue},
+                        node->scratch, node->scratch_forward);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
@@ -82,14 +81,21 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     const Conv2d *a = node->attr;
     LsConv2d c = shape_of(node);
     real *g = node->out[0]->grad; /* (pixels, O), dL/dy at entry: nobody reads it after this node */
-    bool want_bias = node->in[2] && ls_wants(node, 2);
-    if (a->activation != LS_NO_ACTIVATION || want_bias)
+    ConvNarrow narrow = narrow_forward_of(&c);
+    acc *dbias = node->in[2] && ls_wants(node, 2) ? node->in[2]->grad : NULL;
+    bool with_weights = narrow.beside && ls_wants(node, 1); /* the bias gradient comes with that of the weights */
+    if (a->activation != LS_NO_ACTIVATION || (dbias && !with_weights))
         ls_make_g(node->outputs > 1 ? node->out[1]->data : NULL, g, conv_rows(&c), c.filters, node->scratch,
-                  want_bias ? node->in[2]->grad : NULL, ls_adds(node, 2));
-    if (ls_wants(node, 1))
-        LS_TRY(conv_weight_gradient(&c, g, node->in[0]->data, node->in[1]->grad, ls_adds(node, 1), node->scratch));
+                  with_weights ? NULL : dbias, ls_adds(node, 2));
+    if (with_weights)
+        narrow_weight_gradient(&narrow, g, node->in[0]->data, node->in[1]->grad, ls_adds(node, 1), dbias,
+                               ls_adds(node, 2), node->scratch, node->scratch_backward);
+    else if (ls_wants(node, 1))
+        LS_TRY(conv_weight_gradient(&c, g, node->in[0]->data, node->in[1]->grad, ls_adds(node, 1), node->scratch,
+                                    node->scratch_backward));
     if (ls_wants(node, 0))
-        LS_TRY(conv_input_gradient(&c, g, node->in[1]->data, NULL, node->in[0]->grad, ls_adds(node, 0), node->scratch));
+        LS_TRY(conv_input_gradient(&c, g, node->in[1]->data, NULL, node->in[0]->grad, ls_adds(node, 0), node->scratch,
+                                   node->scratch_backward));
     return LS_OK;
 }
 
@@ -169,7 +175,11 @@ static bool cases(LsGraph *g, int which)
                 {{1, 7, 8, 3}, {2, 3, 2}, 3, 2, 2, true, LS_NO_ACTIVATION},   /* all three, few channels */
                 {{2, 7, 6, 5}, {4, 1, 1}, 2, 0, 1, false, LS_NO_ACTIVATION},  /* pixels that meet nothing */
                 {{1, 6, 5, 2}, {2, 2, 2}, 3, 1, 1, true, LS_NO_ACTIVATION},   /* kernel below the stride */
-                {{2, 4, 3, 8}, {97, 3, 3}, 1, 1, 1, true, LS_NO_ACTIVATION}}; /* many filters */
+                {{2, 4, 3, 8}, {97, 3, 3}, 1, 1, 1, true, LS_NO_ACTIVATION},  /* many filters */
+                {{2, 9, 13, 1}, {6, 5, 5}, 1, 2, 1, true, LS_NO_ACTIVATION},  /* few, */
+                {{35, 4, 3, 2}, {3, 3, 2}, 1, 0, 1, true, LS_NO_ACTIVATION},  /* of many pictures, */
+                {{1, 6, 23, 3}, {2, 4, 3}, 2, 3, 1, true, LS_NO_ACTIVATION},  /* far beyond them, */
+                {{2, 5, 9, 6}, {17, 3, 5}, 1, 2, 1, true, LS_NO_ACTIVATION}}; /* a few more than fit one vector */
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 4, list[which].x);

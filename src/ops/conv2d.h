@@ -7,49 +7,19 @@
  *
  *     dL/dw = dL/dy^T windows,   dL/dx = a convolution of dL/dy, for each of the s^2 classes of pixels of x that
  *     meet the same entries of the kernel
+ *
+ * With few filters (for dL/dx: channels) they are made directly (conv_narrow.h).
  */
 #ifndef LS_OPS_CONV2D_H
 #define LS_OPS_CONV2D_H
 
 #include "ops/activation_rows.h"
+#include "ops/conv_narrow_weights.h"
 
 enum {
     CONV_SHORT = 8,   /* channels below which rows of windows are made longer by a padded copy of x */
     CONV_FILTERS = 96 /* from so many on windows are packed for dw, below it its transpose is made from them directly */
 };
-
-typedef struct LsConv2d {
-    int64_t images, height, width, channels; /* x: (images, height, width, channels) */
-    int64_t out_height, out_width, filters;  /* y: (images, out_height, out_width, filters) */
-    int64_t kernel_height, kernel_width;     /* w: (filters, kernel_height, kernel_width, channels) */
-    int64_t stride, padding, dilation;
-} LsConv2d;
-
-static int64_t conv_aligned(int64_t bytes) { return (bytes + LS_ALIGN - 1) / LS_ALIGN * LS_ALIGN; }
-
-/* Numbers of a window; windows; pixels of a class of x. */
-static int64_t conv_window(const LsConv2d *c) { return c->kernel_height * c->kernel_width * c->channels; }
-static int64_t conv_rows(const LsConv2d *c) { return c->images * c->out_height * c->out_width; }
-static int64_t conv_class_pixels(const LsConv2d *c)
-{
-    return ((c->height + c->stride - 1) / c->stride) * ((c->width + c->stride - 1) / c->stride);
-}
-
-/* What the products address by 32 bits. */
-static bool conv_fits(const LsConv2d *c)
-{
-    int64_t tall = c->height + 2 * c->padding, wide = c->width + 2 * c->padding;
-    return tall * wide * c->channels <= INT32_MAX && c->out_height * c->out_width * c->filters <= INT32_MAX &&
-           c->filters * conv_window(c) <= INT32_MAX;
-}
-
-/* The windows are a matrix that lies in memory: x itself. */
-static bool conv_plain(const LsConv2d *c)
-{
-    bool points = c->kernel_height == 1 && c->kernel_width == 1 && c->stride == 1;
-    bool whole = c->kernel_height == c->height && c->kernel_width == c->width && c->dilation == 1;
-    return c->padding == 0 && (points || whole);
-}
 
 /* ---- Windows ----------------------------------------------------------------------------------------------------- */
 
@@ -139,12 +109,40 @@ static LsGemm conv_product(const LsConv2d *c, const real *x, const real *w, real
     return product;
 }
 
+/* Scratch memory of y. */
+static int64_t conv_forward_space(const LsConv2d *c)
+{
+    ConvNarrow n = narrow_forward_of(c);
+    return n.beside ? narrow_run_bytes(&n) : conv_windows_space(c);
+}
+
+/* y = or += windows w^T + bias; bias: (filters) or NULL. finish: as in LsGemm, or NULL. scratch: `bytes` of it, at
+ * least conv_forward_space. */
+static LsStatus conv_forward(const LsConv2d *c, const real *x, const real *w, const real *bias, NarrowTarget y,
+                             void *scratch, int64_t bytes)
+{
+    ConvNarrow n = narrow_forward_of(c);
+    if (n.beside) {
+        narrow_run(&n, x, w, bias, &y, scratch, bytes);
+        return LS_OK;
+    }
+    LsGemm product = conv_product(c, x, w, y.to, scratch);
+    product.accumulate = y.add;
+    product.bias = bias;
+    product.finish = y.finish;
+    product.self = y.self;
+    return ls_gemm(&product);
+}
+
 /* ---- dL/dw ------------------------------------------------------------------------------------------------------- */
 
 static bool conv_turns(const LsConv2d *c) { return !conv_plain(c) && c->filters < CONV_FILTERS; }
 
 static int64_t conv_weight_space(const LsConv2d *c)
 {
+    ConvNarrow n = narrow_forward_of(c);
+    if (n.beside)
+        return narrow_weight_bytes(&n);
     int64_t turned = conv_turns(c) ? conv_aligned(c->filters * conv_window(c) * (int64_t)sizeof(acc)) : 0;
     return turned + conv_windows_space(c);
 }
@@ -162,10 +160,17 @@ static void conv_turn(const acc *turned, acc *dw, int64_t filters, int64_t windo
         }
 }
 
-/* dw (O, window) = g^T windows, or +=; g: (pixels of y, O). scratch: conv_weight_space bytes. */
-static LsStatus conv_weight_gradient(const LsConv2d *c, const real *g, const real *x, acc *dw, bool add, void *scratch)
+/* dw (O, window) = g^T windows, or +=; g: (pixels of y, O). scratch: `bytes` of it, at least
+ * conv_weight_space. */
+static LsStatus conv_weight_gradient(const LsConv2d *c, const real *g, const real *x, acc *dw, bool add, void *scratch,
+                                     int64_t bytes)
 {
     int64_t k = conv_window(c), rows = conv_rows(c);
+    ConvNarrow narrow = narrow_forward_of(c);
+    if (narrow.beside) {
+        narrow_weight_gradient(&narrow, g, x, dw, add, NULL, false, scratch, bytes);
+        return LS_OK;
+    }
     if (!conv_turns(c)) {
         LsGemm product = {.type = LS_GEMM_REAL,
                           .m = c->filters,
@@ -226,6 +231,9 @@ static ConvInputSpace conv_input_parts(const LsConv2d *c)
 static int64_t conv_input_space(const LsConv2d *c)
 {
     ConvInputSpace parts = conv_input_parts(c);
+    ConvNarrow n = narrow_input_of(c);
+    if (n.beside)
+        return narrow_run_bytes(&n);
     return conv_plain(c) ? 0 : parts.windows + parts.weights + parts.result;
 }
 
@@ -324,13 +332,18 @@ static LsStatus conv_plain_input(const LsConv2d *c, const real *g, const real *w
                              .self = &each});
 }
 
-/* dx (B, H, W, C) = what g: (pixels of y, O) gives it, or +=; bias: (C) or NULL is added. scratch: conv_input_space
- * bytes. */
+/* dx (B, H, W, C) = what g: (pixels of y, O) gives it, or +=; bias: (C) or NULL is added. scratch: `bytes` of it,
+ * at least conv_input_space. */
 static LsStatus conv_input_gradient(const LsConv2d *c, const real *g, const real *w, const real *bias, real *dx,
-                                    bool add, void *scratch)
+                                    bool add, void *scratch, int64_t bytes)
 {
     if (conv_plain(c))
         return conv_plain_input(c, g, w, bias, dx, add);
+    ConvNarrow narrow = narrow_input_of(c);
+    if (narrow.beside) {
+        narrow_run(&narrow, g, w, bias, &(NarrowTarget){.to = dx, .add = add}, scratch, bytes);
+        return LS_OK;
+    }
     ConvInputSpace parts = conv_input_parts(c);
     int32_t *windows = scratch, *weights = (int32_t *)(void *)((char *)scratch + parts.windows);
     real *result = (real *)(void *)((char *)scratch + parts.windows + parts.weights);

@@ -45,7 +45,7 @@ static LsStatus infer(LsNode *node)
                             "conv2d_transposed: x %s, w %s, stride %lld and padding %lld give no picture, or one "
                             "of more than 2^31 elements",
                             ls_shape_text(x), ls_shape_text(w), (long long)a->stride, (long long)a->padding);
-    int64_t dw = conv_weight_space(&c), dx = conv_windows_space(&c), pixels = c.images * c.height * c.width,
+    int64_t dw = conv_weight_space(&c), dx = conv_forward_space(&c), pixels = c.images * c.height * c.width,
             sums = bias ? ls_bias_space(pixels, c.channels) : 0;
     node->scratch_forward = conv_input_space(&c);
     node->scratch_backward = sums > dw ? sums : dw;
@@ -59,7 +59,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     (void)run;
     LsConv2d c = shape_of(node);
     return conv_input_gradient(&c, node->in[0]->data, node->in[1]->data, node->in[2] ? node->in[2]->data : NULL,
-                               node->out[0]->data, false, node->scratch);
+                               node->out[0]->data, false, node->scratch, node->scratch_forward);
 }
 
 static LsStatus backward(const LsNode *node, const LsRun *run)
@@ -71,12 +71,13 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
         ls_make_g(NULL, g, c.images * c.height * c.width, c.channels, node->scratch, node->in[2]->grad,
                   ls_adds(node, 2));
     if (ls_wants(node, 1))
-        LS_TRY(conv_weight_gradient(&c, node->in[0]->data, g, node->in[1]->grad, ls_adds(node, 1), node->scratch));
+        LS_TRY(conv_weight_gradient(&c, node->in[0]->data, g, node->in[1]->grad, ls_adds(node, 1), node->scratch,
+                                    node->scratch_backward));
     if (!ls_wants(node, 0))
         return LS_OK;
-    LsGemm product = conv_product(&c, g, node->in[1]->data, node->in[0]->grad, node->scratch);
-    product.accumulate = ls_adds(node, 0);
-    return ls_gemm(&product);
+    return conv_forward(&c, g, node->in[1]->data, NULL,
+                        (NarrowTarget){.to = node->in[0]->grad, .add = ls_adds(node, 0)}, node->scratch,
+                        node->scratch_backward);
 }
 
 /* ---- Reference --------------------------------------------------------------------------------------------------- */

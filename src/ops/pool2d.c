@@ -4,9 +4,13 @@
  *
  * Beyond the picture nothing is a maximum, and a mean counts zeros. Of equal maxima the first counts; NaN is larger
  * than any number. out[1] keeps where in its window each maximum was: k size + l. */
+#include "base/pieces.h"
 #include "ops/op_build.h"
 
-enum { POOL_COLUMNS = 64 }; /* channels in registers or the nearest cache at once */
+enum {
+    POOL_ROOM = 1024, /* numbers of a row of y that are made before they are stored */
+    POOL_LANES = LS_VEC_BYTES / (int)sizeof(acc)
+};
 
 typedef struct Pool2d {
     LsPool kind;
@@ -50,68 +54,115 @@ static LsStatus infer(LsNode *node)
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
-/* n channels of one window. x: of the picture's first pixel; at: where, or NULL. */
-static void max_window(const Pool2d *a, const real *x, int64_t width, int64_t channels, Span down, Span across,
-                       int64_t n, real *y, int32_t *at)
+/* A stretch of a row of y: whole pixels and all channels, or one pixel and some. */
+typedef struct Stretch {
+    const real *x; /* of the picture's first pixel, from the first channel on */
+    int64_t room;  /* numbers from there to the end of x */
+    int64_t width, channels;
+    int64_t first, pixels, count; /* pixels of the row; channels that are wanted of each */
+    Span down;
+} Stretch;
+
+/* A vector from x on, of which n numbers are wanted and `room` exist: reading all is quicker. */
+LS_INLINE vacc load_near(const real *x, int64_t n, int64_t room)
 {
-    acc best[POOL_COLUMNS];
-    int32_t where[POOL_COLUMNS];
-    for (int64_t c = 0; c < n; c++)
-        best[c] = (acc)-INFINITY, where[c] = (int32_t)(down.from * a->size + across.from);
-    for (int64_t k = down.from; k < down.to; k++)
-        for (int64_t l = across.from; l < across.to; l++) {
-            const real *from = x + ((down.at + k) * width + across.at + l) * channels;
-            const int32_t entry = (int32_t)(k * a->size + l);
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++) {
-                acc v = ls_load1(from + c);
-                bool more = v > best[c] || v != v;
-                best[c] = more ? v : best[c];
-                where[c] = more ? entry : where[c];
-            }
-        }
-    for (int64_t c = 0; c < n; c++)
-        ls_store1(y + c, best[c]);
-    if (at)
-        memcpy(at, where, (size_t)n * sizeof *at);
+    return ls_load_upto(x, room >= LS_LANES ? room : n);
 }
 
-static void mean_window(const Pool2d *a, const real *x, int64_t width, int64_t channels, Span down, Span across,
-                        int64_t n, real *y)
+/* One window's vector of channels from c on: to best and where. */
+LS_INLINE void pool_window(const Stretch *s, const real *x, Span across, int64_t n, int64_t room, const int64_t size,
+                           vacc *best, vint *where, const LsPool kind)
 {
-    acc sum[POOL_COLUMNS] = {0};
-    for (int64_t k = down.from; k < down.to; k++)
+    *best = ls_splat(kind == LS_POOL_MAX ? (acc)-INFINITY : 0);
+    *where = (vint){0} + (ls_int)(s->down.from * size + across.from);
+    for (int64_t k = s->down.from; k < s->down.to; k++)
         for (int64_t l = across.from; l < across.to; l++) {
-            const real *from = x + ((down.at + k) * width + across.at + l) * channels;
-#pragma omp simd
-            for (int64_t c = 0; c < n; c++)
-                sum[c] += ls_load1(from + c);
+            int64_t from = (k * s->width + l) * s->channels;
+            vacc v = load_near(x + from, n, room - from);
+            if (kind == LS_POOL_MEAN) {
+                *best += v;
+                continue;
+            }
+            vint more = (v > *best) | (v != v);
+            *best = ls_select(more, v, *best);
+            *where = (more & (ls_int)(k * size + l)) | (~more & *where);
         }
-    for (int64_t c = 0; c < n; c++)
-        ls_store1(y + c, sum[c] / (acc)(a->size * a->size));
+    if (kind == LS_POOL_MEAN)
+        *best /= (acc)(size * size);
+}
+
+/* The windows of a stretch to y and `where`: vectors one after the other, whose lanes beyond the channels are written
+ * again by the next. */
+LS_INLINE void pool_stretch(const Pool2d *a, const Stretch *s, acc *y, ls_int *where, const LsPool kind)
+{
+    const Span whole = {.from = 0, .to = 2};
+    for (int64_t j = 0; j < s->pixels; j++) {
+        Span across = span_of(a, s->first + j, s->width);
+        int64_t first = (s->down.at * s->width + across.at) * s->channels, last = s->width * s->channels + LS_LANES;
+        for (int64_t c = 0; c < s->count; c += LS_LANES) {
+            const real *x = s->x + first + c;
+            int64_t room = s->room - first - c, n = s->count - c;
+            vacc best;
+            vint at;
+            if (a->size == 2 && s->down.to - s->down.from == 2 && across.to - across.from == 2 &&
+                room >= last + s->channels) { /* the usual window, unrolled */
+                Stretch two = *s;
+                two.down = whole;
+                pool_window(&two, x, whole, n, INT64_MAX, 2, &best, &at, kind);
+            } else
+                pool_window(s, x, across, n, room, a->size, &best, &at, kind);
+            ls_store_acc(y + j * s->count + c, best);
+            if (kind == LS_POOL_MAX)
+                memcpy(where + j * s->count + c, &at, sizeof at);
+        }
+    }
+}
+
+/* y: (stretch), at: where the maxima were, or NULL. */
+static void pool_to(const Pool2d *a, const Stretch *s, real *y, int32_t *at)
+{
+    acc made[POOL_ROOM + POOL_LANES];
+    ls_int where[POOL_ROOM + POOL_LANES];
+    if (a->kind == LS_POOL_MAX)
+        pool_stretch(a, s, made, where, LS_POOL_MAX);
+    else
+        pool_stretch(a, s, made, where, LS_POOL_MEAN);
+    const int64_t count = s->pixels * s->count;
+    for (int64_t i = 0; i < count; i += LS_LANES)
+        ls_store_upto(y + i, ls_load_acc(made + i), count - i);
+    for (int64_t i = 0; at && i < count; i++)
+        at[i] = (int32_t)where[i];
+}
+
+static void pool_row(const Pool2d *a, const LsNode *node, int64_t b, int64_t i)
+{
+    const LsTensor *x = node->in[0], *y = node->out[0];
+    const int64_t picture = x->dim[1] * x->dim[2] * x->dim[3], channels = x->dim[3],
+                  to = (b * y->dim[1] + i) * y->dim[2] * channels,
+                  pixels = channels < POOL_ROOM ? POOL_ROOM / channels : 1;
+    for (int64_t j = 0; j < y->dim[2]; j += pixels)
+        for (int64_t c = 0; c < channels; c += POOL_ROOM) {
+            Stretch s = {.x = (const real *)x->data + b * picture + c,
+                         .room = x->count - b * picture - c,
+                         .width = x->dim[2],
+                         .channels = channels,
+                         .first = j,
+                         .pixels = y->dim[2] - j < pixels ? y->dim[2] - j : pixels,
+                         .count = channels - c < POOL_ROOM ? channels - c : POOL_ROOM,
+                         .down = span_of(a, i, x->dim[1])};
+            int64_t at = to + j * channels + c;
+            pool_to(a, &s, (real *)y->data + at, node->outputs > 1 ? (int32_t *)node->out[1]->data + at : NULL);
+        }
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
     const LsTensor *x = node->in[0], *y = node->out[0];
-    const Pool2d *a = node->attr;
-    int64_t height = x->dim[1], width = x->dim[2], channels = x->dim[3];
 #pragma omp parallel for collapse(2) schedule(static) if (x->count > 16384)
     for (int64_t b = 0; b < y->dim[0]; b++)
         for (int64_t i = 0; i < y->dim[1]; i++)
-            for (int64_t j = 0; j < y->dim[2]; j++)
-                for (int64_t c = 0; c < channels; c += POOL_COLUMNS) {
-                    int64_t n = channels - c < POOL_COLUMNS ? channels - c : POOL_COLUMNS,
-                            to = ((b * y->dim[1] + i) * y->dim[2] + j) * channels + c;
-                    const real *from = (const real *)x->data + b * height * width * channels + c;
-                    Span down = span_of(a, i, height), across = span_of(a, j, width);
-                    if (a->kind == LS_POOL_MAX)
-                        max_window(a, from, width, channels, down, across, n, (real *)y->data + to,
-                                   node->outputs > 1 ? (int32_t *)node->out[1]->data + to : NULL);
-                    else
-                        mean_window(a, from, width, channels, down, across, n, (real *)y->data + to);
-                }
+            pool_row(node->attr, node, b, i);
     return LS_OK;
 }
 
@@ -151,6 +202,128 @@ static void mean_backward(const Pool2d *a, const LsTensor *y, int64_t height, in
         }
 }
 
+/* One picture of windows that do not overlap, from dy: (height, width, channels) and where its maxima were. */
+typedef struct Apart {
+    const Pool2d *pool;
+    const real *dy;
+    const int32_t *at; /* NULL: means */
+    real *dx;          /* dx_height, dx_width */
+    int64_t height, width, channels, dx_height, dx_width;
+    bool add;
+} Apart;
+
+/* Where n maxima were; -1 beyond. */
+LS_INLINE vint load_places(const int32_t *at, int64_t n)
+{
+    vint v;
+#if !defined(LS_BUILD_FLOAT64)
+    if (n >= LS_LANES) {
+        memcpy(&v, at, sizeof v);
+        return v;
+    }
+#endif
+    for (int64_t i = 0; i < LS_LANES; i++)
+        v[i] = i < n ? at[i] : -1;
+    return v;
+}
+
+/* Which lanes are below n. */
+LS_INLINE vint lanes_below(int64_t n)
+{
+    vint lane;
+    for (int64_t i = 0; i < LS_LANES; i++)
+        lane[i] = (ls_int)i;
+    return lane < (ls_int)(n < LS_LANES ? n : LS_LANES);
+}
+
+/* A row of dx, and the row of y whose windows' row k it is. */
+typedef struct ApartRow {
+    const real *dy, *dy_end;
+    const int32_t *at;
+    real *dx, *dx_end;
+    ls_int entry; /* of the row's first in a window */
+    acc scale;
+    vint tail; /* lanes of a pixel's last vector */
+} ApartRow;
+
+/* Pixels from j on, of one vector each: as long as whole windows are in the picture, and whole vectors. */
+LS_INLINE int64_t apart_vectors(const Apart *p, const ApartRow *r, int64_t j, const bool max, const bool add)
+{
+    const int64_t n = p->channels, size = p->pool->size, step = p->pool->stride;
+    const int64_t first = j * step - p->pool->padding, dy_room = r->dy_end - r->dy - j * n - LS_LANES,
+                  row_room = p->dx_width - size - first,
+                  dx_room = (r->dx_end - r->dx - LS_LANES) / n - size - first; /* rather one less than one more */
+    if (first < 0 || dy_room < 0 || row_room < 0 || dx_room < 0)
+        return 0;
+    const int64_t count = ls_least(dy_room / n, ls_least(row_room, dx_room) / step) + 1;
+    const real *dy = r->dy + j * n;
+    const int32_t *at = max ? r->at + j * n : NULL;
+    real *dx = r->dx + first * n;
+    for (int64_t i = 0; i < count; i++, dy += n, at += max ? n : 0, dx += step * n) {
+        vacc g = ls_load(dy) * r->scale;
+        vint where = max ? load_places(at, LS_LANES) : (vint){0};
+        for (int64_t l = 0; l < size; l++) {
+            vint here = max ? r->tail & (where == r->entry + (ls_int)l) : r->tail;
+            vacc v = ls_select(here, g, (vacc){0});
+            ls_store(dx + l * n, add ? ls_load(dx + l * n) + v : v);
+        }
+    }
+    return count;
+}
+
+/* Pixel j, whatever its window and number of channels. */
+LS_INLINE void apart_pixel(const Apart *p, const ApartRow *r, int64_t j, const bool max, const bool add)
+{
+    const int64_t n = p->channels;
+    const real *dy = r->dy + j * n;
+    const Span across = span_of(p->pool, j, p->dx_width);
+    for (int64_t l = across.from; l < across.to; l++)
+        for (int64_t c = 0; c < n; c += LS_LANES) {
+            real *to = r->dx + (across.at + l) * n + c;
+            const int64_t wanted = n - c, have = r->dy_end - dy - c >= LS_LANES ? LS_LANES : wanted,
+                          write = r->dx_end - to >= LS_LANES ? LS_LANES : wanted;
+            vint here = wanted < LS_LANES ? r->tail : ~(vint){0};
+            if (max)
+                here &= load_places(r->at + j * n + c, have) == r->entry + (ls_int)l;
+            vacc v = ls_select(here, ls_load_upto(dy + c, have) * r->scale, (vacc){0});
+            ls_store_upto(to, add ? ls_load_upto(to, write) + v : v, write);
+        }
+}
+
+/* Row k of the windows of row i of y, which is a row of dx. Numbers come in the order of memory, so that a vector's
+ * lanes beyond the channels may be written too, as zeros (with add: as they were) that what comes later replaces; but
+ * not beyond the picture. */
+LS_INLINE void apart_row(const Apart *p, int64_t i, int64_t k, int64_t row, const bool max, const bool add)
+{
+    const int64_t n = p->channels, size = p->pool->size;
+    const ApartRow r = {.dy = p->dy + i * p->width * n,
+                        .dy_end = p->dy + p->height * p->width * n,
+                        .at = max ? p->at + i * p->width * n : NULL,
+                        .dx = p->dx + row * p->dx_width * n,
+                        .dx_end = p->dx + p->dx_height * p->dx_width * n,
+                        .entry = (ls_int)(k * size),
+                        .scale = max ? 1 : 1 / (acc)(size * size),
+                        .tail = lanes_below((n - 1) % LS_LANES + 1)};
+    for (int64_t j = 0; j < p->width;) {
+        int64_t done = n <= LS_LANES ? apart_vectors(p, &r, j, max, add) : 0;
+        j += done;
+        if (done == 0)
+            apart_pixel(p, &r, j++, max, add);
+    }
+}
+
+static void apart_backward(const Apart *p)
+{
+    for (int64_t i = 0; i < p->height; i++) {
+        Span down = span_of(p->pool, i, p->dx_height);
+        for (int64_t k = down.from; k < down.to; k++)
+            if (p->at)
+                p->add ? apart_row(p, i, k, down.at + k, true, true) : apart_row(p, i, k, down.at + k, true, false);
+            else
+                p->add ? apart_row(p, i, k, down.at + k, false, true) : apart_row(p, i, k, down.at + k, false, false);
+    }
+}
+
 /* A thread has whole pictures: windows may overlap. */
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
@@ -162,10 +335,14 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     for (int64_t b = 0; b < x->dim[0]; b++) {
         real *dx = (real *)x->grad + b * from_count;
         const real *dy = (const real *)y->grad + b * to_count;
+        const int32_t *at = a->kind == LS_POOL_MAX ? (const int32_t *)node->out[1]->data + b * to_count : NULL;
         if (!ls_adds(node, 0))
             memset(dx, 0, (size_t)from_count * sizeof *dx);
-        if (a->kind == LS_POOL_MAX)
-            max_backward(a, y, x->dim[2], dy, (const int32_t *)node->out[1]->data + b * to_count, dx);
+        if (a->stride >= a->size)
+            apart_backward(
+                &(Apart){a, dy, at, dx, y->dim[1], y->dim[2], y->dim[3], x->dim[1], x->dim[2], ls_adds(node, 0)});
+        else if (a->kind == LS_POOL_MAX)
+            max_backward(a, y, x->dim[2], dy, at, dx);
         else
             mean_backward(a, y, x->dim[1], x->dim[2], dy, dx);
     }
@@ -222,8 +399,8 @@ static bool cases(LsGraph *g, int which)
 {
     static const struct {
         int64_t x[4], size, stride, padding;
-    } list[] = {{{1, 1, 1, 1}, 1, 1, 0}, {{2, 6, 8, 3}, 2, 2, 0},  {{3, 7, 5, 17}, 3, 2, 1},
-                {{1, 5, 6, 4}, 3, 1, 1}, {{2, 4, 4, 70}, 2, 3, 1}, {{1, 9, 7, 2}, 4, 3, 2}};
+    } list[] = {{{1, 1, 1, 1}, 1, 1, 0},  {{2, 6, 8, 3}, 2, 2, 0}, {{3, 7, 5, 17}, 3, 2, 1}, {{1, 5, 6, 4}, 3, 1, 1},
+                {{2, 4, 4, 70}, 2, 3, 1}, {{1, 9, 7, 2}, 4, 3, 2}, {{2, 9, 8, 21}, 2, 2, 1}, {{2, 12, 13, 6}, 2, 3, 0}};
     int shapes = (int)LS_COUNT_OF(list), n = which % shapes;
     if (which >= 2 * shapes)
         return false;
