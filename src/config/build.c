@@ -104,3 +104,15 @@ void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *wa
     shape.fields = &fields;
     ls_task_build(g, config->model, config->model_config, ls_config_task(config), config->task_config, &shape);
 }
+
+LsStatus ls_config_declare(const LsConfig *config, LsParams *params)
+{
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    if (!g)
+        return ls_message_status();
+    /* a loss takes all parameters; a task without one is asked for its output */
+    ls_config_build(config, g, 1, 1, ls_config_task(config)->targets ? LS_WANT_LOSS : LS_WANT_OUTPUT);
+    LsStatus status = ls_graph_plan_dry(g);
+    ls_graph_free(g);
+    return status;
+}

@@ -237,16 +237,21 @@ static LsStatus fill(LsConfig *config, const LsYamlEntries *entries, LsMistakes 
     return LS_OK;
 }
 
+/* text: NULL: the settings alone, which are not from a command line. */
 static LsConfig *parse(const char *name, const char *text, size_t bytes, int overrides, char *const *override)
 {
     LsMistakes mistakes = {.name = name};
     LsYamlEntries entries = {0};
     LsConfig *config = ls_alloc(sizeof *config);
-    LsStatus status = config ? ls_yaml_read(text, bytes, &entries, &mistakes) : LS_RESOURCE;
+    LsStatus status = config ? LS_OK : LS_RESOURCE;
+    if (config && text)
+        status = ls_yaml_read(text, bytes, &entries, &mistakes);
     /* a syntax error leaves nothing to say about settings */
     bool readable = mistakes.count == 0 || entries.count > 0;
     for (int i = 0; i < overrides && status == LS_OK; i++)
         status = ls_yaml_override(override[i], &entries, &mistakes);
+    for (int i = 0; i < entries.count && !text; i++)
+        entries.list[i].line = -1;
     if (status == LS_OK && readable)
         status = fill(config, &entries, &mistakes);
     ls_yaml_free(&entries);
@@ -260,6 +265,11 @@ static LsConfig *parse(const char *name, const char *text, size_t bytes, int ove
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override)
 {
     return parse(name, text, strlen(text), overrides, override);
+}
+
+LsConfig *ls_config_of(const char *name, int settings, char *const *setting)
+{
+    return parse(name, NULL, 0, settings, setting);
 }
 
 /* ---- From a file ------------------------------------------------------------------------------------------------- */

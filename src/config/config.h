@@ -57,6 +57,8 @@ typedef struct LsConfig {
  * with count 0. */
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override);
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override);
+/* From settings alone, "model.layers=2": those of a file in another format, whose name stands in messages. */
+LsConfig *ls_config_of(const char *name, int settings, char *const *setting);
 void ls_config_free(LsConfig *config);
 
 /* The resolved configuration as YAML, every setting written out; the caller frees it. Parsing it gives the same
@@ -101,6 +103,9 @@ int64_t ls_config_sequence(const LsConfig *config);
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want);
 /* The same with the whole shape but its fields, which are the configuration's. */
 void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *shape);
+
+/* Declares the parameters of a run in a store that is new, by building its smallest graph. */
+LsStatus ls_config_declare(const LsConfig *config, LsParams *params) LS_MUST_USE;
 
 /* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and
  * choice checks. */
