@@ -110,33 +110,41 @@ bool ls_is_model_folder(const char *path)
     return there;
 }
 
-LsStatus ls_stored_model_of_folder(const char *folder, const char *run, LsStoredModel *model)
+/* The configuration that the folder's config.json stands for; *native: in which layout. */
+static LsStatus read_config(const char *folder, const char *run, bool *native, LsConfig **config)
 {
     json_t *keys = NULL;
+    char *path = in_folder(folder, "config.json");
+    LsStatus status = path ? ls_json_load(path, LS_DATA, &keys) : LS_RESOURCE;
+    *native = keys && ls_native_is(keys);
+    if (status == LS_OK)
+        status = *native ? ls_native_config_in(path, keys, run, config) : read_hf_config(path, keys, run, config);
+    json_decref(keys);
+    ls_free(path);
+    return status;
+}
+
+LsStatus ls_stored_model_of_folder(const char *folder, const char *run, LsStoredModel *model)
+{
     LsSafetensors *tensors = NULL;
     LsStatus status = LS_OK;
+    bool native = false;
     *model = (LsStoredModel){.path = ls_strdup(folder)};
-    char *path = in_folder(folder, "config.json");
-    if (!path || !model->path)
+    if (!model->path)
         LS_TRY_CLEANUP(LS_RESOURCE);
-    LS_TRY_CLEANUP(ls_json_load(path, LS_DATA, &keys));
-    bool native = ls_native_is(keys);
-    LS_TRY_CLEANUP(native ? ls_native_config_in(path, keys, run, &model->config)
-                          : read_hf_config(path, keys, run, &model->config));
+    LS_TRY_CLEANUP(read_config(folder, run, &native, &model->config));
     LS_TRY_CLEANUP(read_tokenizer(folder, model->config, &model->tokenizer));
     if (native)
         LS_TRY_CLEANUP(ls_native_info_in(folder, &model->info));
     LS_TRY_CLEANUP(open_tensors(folder, &tensors));
     status = ls_model_params(model->config, &model->params);
     if (status == LS_USAGE)
-        status = ls_fail_in(LS_DATA, "%s", path);
+        status = ls_fail_in(LS_DATA, "%s/config.json", folder);
     LS_TRY_CLEANUP(status);
     LS_TRY_CLEANUP(native ? ls_native_tensors_in(tensors, model->params)
                           : ls_hf_tensors_in(model->config->model, tensors, model->params));
 cleanup:
-    json_decref(keys);
     ls_safetensors_close(tensors);
-    ls_free(path);
     return status;
 }
 
@@ -313,6 +321,27 @@ LsStatus ls_stored_model_of_run(const char *run, LsStoredModel *model)
 cleanup:
     ls_checkpoint_close(checkpoint);
     return status;
+}
+
+LsStatus ls_stored_model(const char *path, LsStoredModel *model)
+{
+    return ls_is_model_folder(path) ? ls_stored_model_of_folder(path, NULL, model)
+                                    : ls_stored_model_of_run(path, model);
+}
+
+LsStatus ls_stored_config(const char *path, LsConfig **config)
+{
+    LsCheckpoint *checkpoint = NULL;
+    bool native;
+    *config = NULL;
+    if (ls_is_model_folder(path))
+        return read_config(path, NULL, &native, config);
+    LS_TRY(ls_checkpoint_best(path, &checkpoint));
+    if (!checkpoint)
+        return ls_fail(LS_CHECKPOINT, "%s: has no checkpoint", path);
+    *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
+    ls_checkpoint_close(checkpoint);
+    return *config ? LS_OK : ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
 }
 
 LsStatus ls_model_export(const char *run, const char *folder, LsLayout layout, const char **written)

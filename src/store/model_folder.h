@@ -40,6 +40,9 @@ typedef struct LsStoredModel {
  * too. */
 LsStatus ls_stored_model_of_run(const char *run, LsStoredModel *model) LS_MUST_USE;
 LsStatus ls_stored_model_of_folder(const char *folder, const char *run, LsStoredModel *model) LS_MUST_USE;
+/* Either, by what `path` is; and its configuration alone. */
+LsStatus ls_stored_model(const char *path, LsStoredModel *model) LS_MUST_USE;
+LsStatus ls_stored_config(const char *path, LsConfig **config) LS_MUST_USE;
 void ls_stored_model_free(LsStoredModel *model);
 
 /* Whether `path` is a folder with a config.json. */
