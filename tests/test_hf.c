@@ -2,7 +2,7 @@
 #include "config/config.h"
 #include "data/tokenizer.h"
 #include "store/checkpoint.h"
-#include "store/hf.h"
+#include "store/model_folder.h"
 #include "store/hf_internal.h"
 
 #include <math.h>
@@ -66,7 +66,7 @@ static LsConfig *load_run(const char *run, LsParams **params)
     LsConfig *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     CU_ASSERT_STRING_EQUAL(config->output.path, run);
-    ASSERT_OK(ls_hf_params(config, params));
+    ASSERT_OK(ls_model_params(config, params));
     ASSERT_OK(ls_checkpoint_read(checkpoint, *params, 0, NULL));
     ls_checkpoint_close(checkpoint);
     return config;
@@ -174,16 +174,16 @@ static void there_and_back(const char *fixture, const char *name, const char *mo
     Path run = in_tests(name), out;
     snprintf(again, sizeof again, "%s-out", name);
     out = in_tests(again);
-    ASSERT_OK(ls_hf_import(fixture, run.text));
+    ASSERT_OK(ls_model_import(fixture, run.text));
     ASSERT_AT_MOST(logits_error(run.text, fixture), 1e-5); /* about 100 roundings of 6e-8 */
-    ASSERT_OK(ls_hf_export(run.text, out.text));
+    ASSERT_OK(ls_model_export(run.text, out.text, LS_LAYOUT_OF_MODEL, NULL));
     compare_tensors(fixture, out.text);
     compare_keys(fixture, out.text, ls_model_find(model));
     CU_ASSERT_EQUAL(damage_count(out.text, false), 2);
-    ASSERT_FAILS(ls_hf_import(out.text, run.text), LS_USAGE, "has checkpoints already");
+    ASSERT_FAILS(ls_model_import(out.text, run.text), LS_USAGE, "has checkpoints already");
     snprintf(again, sizeof again, "%s-again", name);
     run = in_tests(again);
-    ASSERT_OK(ls_hf_import(out.text, run.text)); /* our own export can be read */
+    ASSERT_OK(ls_model_import(out.text, run.text)); /* our own export can be read */
     ASSERT_AT_MOST(logits_error(run.text, fixture), 1e-5);
 }
 
@@ -195,7 +195,7 @@ static void test_mamba(void) { there_and_back(MAMBA, "mamba", "mamba"); }
 static void refused(Path folder, const char *message)
 {
     Path run = in_tests("refused");
-    ASSERT_FAILS(ls_hf_import(folder.text, run.text), LS_DATA, message);
+    ASSERT_FAILS(ls_model_import(folder.text, run.text), LS_DATA, message);
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), folder.text));
     CU_ASSERT_FALSE(ls_file_exists(run.text)); /* nothing half-written */
 }
@@ -244,14 +244,14 @@ static void test_keys_accepted(void)
         char name[64];
         snprintf(name, sizeof name, "accepted-%d", (int)i);
         Path folder = with_key(cases[i].fixture, cases[i].key, cases[i].value), run = in_tests(name);
-        ASSERT_OK(ls_hf_import(folder.text, run.text));
+        ASSERT_OK(ls_model_import(folder.text, run.text));
         ASSERT_AT_MOST(logits_error(run.text, cases[i].fixture), 1e-5);
     }
     /* Other settings: other outputs. "auto" is width / 16 rounded up: 1 here, and the file has 3. */
     refused(with_key(MAMBA, "time_step_rank", "\"auto\""),
             "backbone.layers.0.mixer.x_proj.weight has shape (13, 24), the settings ask for (11, 24)");
     Path folder = with_key(GPT2, "activation_function", "\"relu\""), run = in_tests("relu");
-    ASSERT_OK(ls_hf_import(folder.text, run.text));
+    ASSERT_OK(ls_model_import(folder.text, run.text));
     CU_ASSERT(logits_error(run.text, GPT2) > 1e-3);
 }
 
@@ -308,14 +308,14 @@ static void test_tensors(void)
     ls_safetensors_close(from);
 
     Path run = in_tests("no prefix"), folder = rewritten(GPT2, "transformer.", NULL, 0, NULL, NULL);
-    ASSERT_OK(ls_hf_import(folder.text, run.text)); /* as the first published files are */
+    ASSERT_OK(ls_model_import(folder.text, run.text)); /* as the first published files are */
     ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
     run = in_tests("mask");
     folder = rewritten(GPT2, "transformer.", "h.1.attn.bias", 4, (int64_t[]){1, 1, 24, 24}, mask);
-    ASSERT_OK(ls_hf_import(folder.text, run.text));
+    ASSERT_OK(ls_model_import(folder.text, run.text));
     run = in_tests("head");
     folder = rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding);
-    ASSERT_OK(ls_hf_import(folder.text, run.text));
+    ASSERT_OK(ls_model_import(folder.text, run.text));
     ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
 
     embedding[5] += 1;
@@ -351,7 +351,8 @@ static void test_files(void)
     ls_free(bytes.at);
     refused(folder, "truncated");
 
-    ASSERT_FAILS(ls_hf_export(empty.text, in_tests("none").text), LS_CHECKPOINT, "has no checkpoint");
+    ASSERT_FAILS(ls_model_export(empty.text, in_tests("none").text, LS_LAYOUT_OF_MODEL, NULL), LS_CHECKPOINT,
+                 "has no checkpoint");
     CU_ASSERT_FALSE(ls_file_exists(in_tests("none").text));
 }
 
@@ -372,11 +373,11 @@ static void test_export_refused(void)
         LsConfig *config = ls_config_parse("test", cases[i].yaml, 0, NULL);
         CU_ASSERT_PTR_NOT_NULL_FATAL(config);
         LsParams *params = NULL;
-        ASSERT_OK(ls_hf_params(config, &params));
+        ASSERT_OK(ls_model_params(config, &params));
         char *yaml = ls_config_yaml(config);
         LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
         ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = yaml}));
-        ASSERT_FAILS(ls_hf_export(path, out.text), LS_USAGE, cases[i].message);
+        ASSERT_FAILS(ls_model_export(path, out.text, LS_LAYOUT_OF_MODEL, NULL), LS_USAGE, cases[i].message);
         CU_ASSERT_FALSE(ls_file_exists(out.text));
         ls_free(yaml);
         ls_free(path);
@@ -394,15 +395,15 @@ static void test_tokenizer(void)
         "test", "model: {kind: gpt, vocabulary: 5, context: 4, layers: 1, heads: 1, width: 4}\n", 0, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(config);
     LsParams *params = NULL;
-    ASSERT_OK(ls_hf_params(config, &params));
+    ASSERT_OK(ls_model_params(config, &params));
     LsTokenizer *tokenizer = ls_tokenizer_new("characters", "abcde", 5, NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);
     json = ls_tokenizer_to_json(tokenizer);
     char *yaml = ls_config_yaml(config);
     LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
     ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = yaml, .tokenizer = json}));
-    ASSERT_OK(ls_hf_export(run.text, out.text));
-    ASSERT_OK(ls_hf_import(out.text, again.text));
+    ASSERT_OK(ls_model_export(run.text, out.text, LS_LAYOUT_OF_MODEL, NULL));
+    ASSERT_OK(ls_model_import(out.text, again.text));
     LsCheckpoint *checkpoint = NULL;
     ASSERT_OK(ls_checkpoint_newest(again.text, &checkpoint));
     CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);

@@ -3,7 +3,7 @@
 #include "harness.h"
 #include "config/config.h"
 #include "store/checkpoint.h"
-#include "store/hf.h"
+#include "store/model_folder.h"
 #include "store/safetensors.h"
 
 #include <math.h>
@@ -63,7 +63,7 @@ static Imported import(const char *fixture)
     m.tokens = read_tokens(folder);
     snprintf(run, sizeof run, "run-%d", serial++);
     const char *run_path = harness_path(run);
-    ASSERT_OK(ls_hf_import(folder, run_path));
+    ASSERT_OK(ls_model_import(folder, run_path));
     ASSERT_OK(ls_checkpoint_newest(run_path, &checkpoint));
     CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
     m.config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);

@@ -1,6 +1,7 @@
 /* bench --generate: how long the tokens of a model that was not trained take, one by one after a prompt. */
 #include "cli/bench.h"
 #include "cli/load.h"
+#include "train/init.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -74,9 +75,8 @@ LsStatus ls_bench_generate(const LsCall *call)
     const LsBenchOptions *o = call->options;
     if (call->comm->size > 1)
         return ls_fail(LS_LAUNCH, "bench --generate runs on one rank");
-    LsConfig *config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
-    if (!config)
-        return LS_USAGE;
+    LsConfig *config = NULL;
+    LS_TRY(ls_train_config_load(call->operand[0], call->operands - 1, call->operand + 1, NULL, call->comm, &config));
     LsParams *params = ls_params_new();
     int32_t *prompt = ls_alloc_array(o->prompt, sizeof *prompt);
     double *at = ls_alloc_array(o->warmup + o->steps + 1, sizeof *at);

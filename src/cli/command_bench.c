@@ -4,6 +4,7 @@
 #include "cli/dry_run.h"
 #include "cli/trace_file.h"
 #include "data/data.h"
+#include "train/init.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -36,11 +37,8 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_BOOL(LsBenchOptions, json, "false", "one JSON object on stdout")},
     {{0}}};
 
-static LsStatus open_data(LsBench *b, const LsCall *call)
+static LsStatus open_data(LsBench *b)
 {
-    b->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
-    if (!b->config)
-        return LS_USAGE;
     b->config->train.length_step = 0; /* one graph is timed, of all steps */
     if (b->options->synthetic)
         return ls_train_open_synthetic(b->config, SYNTHETIC_VOCABULARY, &b->training);
@@ -160,7 +158,9 @@ static LsStatus run(LsCall *call)
     LsStatus status = LS_OK;
     if (o->generate)
         return ls_bench_generate(call);
-    LS_TRY_CLEANUP(ls_dist_agree(b.comm, open_data(&b, call)));
+    LS_TRY_CLEANUP(
+        ls_train_config_load(call->operand[0], call->operands - 1, call->operand + 1, NULL, b.comm, &b.config));
+    LS_TRY_CLEANUP(ls_dist_agree(b.comm, open_data(&b)));
     LS_TRY_CLEANUP(ls_job_peak(b.comm, LS_PEAK_ALL, b.config->train.memory, &b.peak));
     LS_TRY_CLEANUP(ls_trainer_new(b.config, b.comm, b.training, NULL, &(LsTrainOptions){.profile = true}, &b.trainer));
     LS_TRY_CLEANUP(ls_trace_file_open(b.comm, o->trace));

@@ -9,6 +9,7 @@
 #include "cli/trace_file.h"
 #include "data/data.h"
 #include "io/file.h"
+#include "train/init.h"
 #include "train/resume.h"
 
 #include <math.h>
@@ -96,17 +97,16 @@ static void on_step(void *self, const LsMetrics *metrics)
     ls_progress_step(&run->bar, metrics);
 }
 
-/* ---- Preparations, one after the other; each rank for itself ----------------------------------------------------- */
+/* ---- Preparations, one after the other ----------------------------------------------------- */
 
 static LsStatus read_config(Run *run, const LsCall *call)
 {
-    LS_TRY(ls_progress_mode(run->options->progress, &run->mode));
-    run->config = ls_config_load(call->operand[0], call->operands - 1, call->operand + 1);
-    if (!run->config)
-        return ls_message_status();
+    LS_TRY(ls_dist_agree(run->comm, ls_progress_mode(run->options->progress, &run->mode)));
+    LS_TRY(ls_train_config_load(call->operand[0], call->operands - 1, call->operand + 1, run->options->resume,
+                                run->comm, &run->config));
     ls_schedule_warn(&run->config->train);
     LsTrainPlan plan; /* a batch that cannot be divided is told before data is read */
-    return ls_train_shapes(run->config, run->comm->size, &plan);
+    return ls_dist_agree(run->comm, ls_train_shapes(run->config, run->comm->size, &plan));
 }
 
 static LsStatus check_disk(const Run *run)
@@ -181,8 +181,8 @@ static LsStatus open_folder(Run *run)
     LsCheckpoint *checkpoint = NULL;
     LS_TRY(ls_resume_choose(&run->folder, run->options->resume, run->config, run->text, run->training, &checkpoint));
     LsStatus status = check_disk(run);
-    if (status == LS_OK && checkpoint)
-        status = load(run, checkpoint);
+    if (status == LS_OK)
+        status = checkpoint ? load(run, checkpoint) : ls_train_init(t, run->training);
     ls_checkpoint_close(checkpoint);
     LS_TRY(status);
     LS_TRY(open_log(run));
@@ -242,7 +242,7 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
     if (run->options->dry_run)
         /* else: one that comes while a large model is loaded stops the run after its first step */
         ls_signals_end_at_once();
-    LS_TRY(ls_dist_agree(run->comm, read_config(run, call)));
+    LS_TRY(read_config(run, call));
     LS_TRY(ls_dist_agree(run->comm, ls_train_open(run->config, run->comm->size, &run->training, &run->validation)));
     LsPeak peaks;
     LS_TRY(ls_job_peak(run->comm, LS_PEAK_PRODUCTS, run->config->train.memory, &peaks));

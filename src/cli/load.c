@@ -5,21 +5,16 @@
 
 #include <string.h>
 
-/* Declares the model's parameters by building its smallest graph, and gives them memory: what generation in this
+/* Declares the model's parameters and gives them memory: what generation in this
  * precision needs, or (NULL) floats. */
 static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
 {
     loaded->params = ls_params_new();
-    LsGraph *g = loaded->params ? ls_graph_new(loaded->params, &(LsGraphOptions){.mode = LS_EVAL}) : NULL;
-    if (!g)
+    if (!loaded->params)
         return ls_message_status();
-    ls_config_build(loaded->config, g, 1, 1, LS_WANT_LOSS);
-    LsStatus status = ls_graph_plan_dry(g);
-    if (status == LS_OK)
-        status = precision ? ls_generate_freeze(loaded->config, *precision, loaded->params)
-                           : ls_params_allocate(loaded->params, 0, false);
-    ls_graph_free(g);
-    return status;
+    LS_TRY(ls_config_declare(loaded->config, loaded->params));
+    return precision ? ls_generate_freeze(loaded->config, *precision, loaded->params)
+                     : ls_params_allocate(loaded->params, 0, false);
 }
 
 static LsStatus load(const char *run, bool best, int overrides, char *const *override,

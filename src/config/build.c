@@ -104,3 +104,27 @@ void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *wa
     shape.fields = &fields;
     ls_task_build(g, config->model, config->model_config, ls_config_task(config), config->task_config, &shape);
 }
+
+/* Declares what a graph of the configuration has. body: without the task's head. */
+static LsStatus declare(const LsConfig *config, bool body, LsParams *params)
+{
+    LsFields fields;
+    LS_TRY(ls_config_fields(config, &fields));
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    if (!g)
+        return ls_message_status();
+    /* a loss takes all parameters; a task without one is asked for its output */
+    LsWant want = ls_config_task(config)->targets ? LS_WANT_LOSS : LS_WANT_OUTPUT;
+    if (body)
+        config->model->build(g, config->model_config,
+                             &(LsShape){.batch = 1, .sequence = 1, .want = want, .fields = &fields});
+    else
+        ls_config_build(config, g, 1, 1, want);
+    LsStatus status = ls_graph_plan_dry(g);
+    ls_graph_free(g);
+    return status;
+}
+
+LsStatus ls_config_declare(const LsConfig *config, LsParams *params) { return declare(config, false, params); }
+
+LsStatus ls_config_declare_body(const LsConfig *config, LsParams *params) { return declare(config, true, params); }

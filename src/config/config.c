@@ -243,16 +243,28 @@ static LsStatus fill(LsConfig *config, const LsYamlEntries *entries, LsMistakes 
     return LS_OK;
 }
 
-static LsConfig *parse(const char *name, const char *text, size_t bytes, int overrides, char *const *override)
+/* text: NULL: the settings alone, which are not from a command line. below: a text whose entries come first, or
+ * NULL. */
+static LsConfig *parse(const char *name, const char *below, const char *text, size_t bytes, int overrides,
+                       char *const *override)
 {
     LsMistakes mistakes = {.name = name};
     LsYamlEntries entries = {0};
     LsConfig *config = ls_alloc(sizeof *config);
-    LsStatus status = config ? ls_yaml_read(text, bytes, &entries, &mistakes) : LS_RESOURCE;
+    LsStatus status = config ? LS_OK : LS_RESOURCE;
+    if (config && below)
+        status = ls_yaml_read(below, strlen(below), &entries, &mistakes);
+    int first = entries.count;
+    for (int i = 0; i < first; i++)
+        entries.list[i].line = -1;
+    if (status == LS_OK && text)
+        status = ls_yaml_read(text, bytes, &entries, &mistakes);
     /* a syntax error leaves nothing to say about settings */
-    bool readable = mistakes.count == 0 || entries.count > 0;
+    bool readable = mistakes.count == 0 || entries.count > first;
     for (int i = 0; i < overrides && status == LS_OK; i++)
         status = ls_yaml_override(override[i], &entries, &mistakes);
+    for (int i = 0; i < entries.count && !text; i++)
+        entries.list[i].line = -1;
     if (status == LS_OK && readable)
         status = fill(config, &entries, &mistakes);
     ls_yaml_free(&entries);
@@ -265,32 +277,72 @@ static LsConfig *parse(const char *name, const char *text, size_t bytes, int ove
 
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override)
 {
-    return parse(name, text, strlen(text), overrides, override);
+    return parse(name, NULL, text, strlen(text), overrides, override);
+}
+
+LsConfig *ls_config_of(const char *name, int settings, char *const *setting)
+{
+    return parse(name, NULL, NULL, 0, settings, setting);
 }
 
 /* ---- From a file ------------------------------------------------------------------------------------------------- */
 
-LsConfig *ls_config_load(const char *path, int overrides, char *const *override)
+/* *text is the caller's to free; what stands behind *bytes of it is zero. */
+static LsStatus read_file(const char *path, char **text, size_t *bytes)
 {
-    LsConfig *config = NULL;
-    char *text = NULL;
     FILE *file = ls_stream_regular(path, LS_USAGE);
     if (!file)
-        return NULL;
-    text = ls_alloc(MOST_BYTES + 2);
-    if (!text)
-        goto cleanup;
-    size_t bytes = fread(text, 1, MOST_BYTES + 1, file);
+        return ls_message_status();
+    LsStatus status = (*text = ls_alloc(MOST_BYTES + 2)) ? LS_OK : LS_RESOURCE;
+    if (*text)
+        *bytes = fread(*text, 1, MOST_BYTES + 1, file);
     if (ferror(file))
-        ls_fail(LS_USAGE, "%s: %s", path, strerror(errno));
-    else if (bytes > MOST_BYTES)
-        ls_fail(LS_USAGE, "%s: larger than 1 MiB; this is no configuration", path);
-    else
-        config = parse(path, text, bytes, overrides, override);
-cleanup:
-    ls_free(text);
+        status = ls_fail(LS_USAGE, "%s: %s", path, strerror(errno));
+    else if (*text && *bytes > MOST_BYTES)
+        status = ls_fail(LS_USAGE, "%s: larger than 1 MiB; this is no configuration", path);
     fclose(file);
+    return status;
+}
+
+LsConfig *ls_config_load_over(const char *path, const char *below, int overrides, char *const *override)
+{
+    char *text = NULL;
+    size_t bytes = 0;
+    LsStatus status = read_file(path, &text, &bytes);
+    LsConfig *config = status == LS_OK ? parse(path, below, text, bytes, overrides, override) : NULL;
+    ls_free(text);
     return config;
+}
+
+LsConfig *ls_config_load(const char *path, int overrides, char *const *override)
+{
+    return ls_config_load_over(path, NULL, overrides, override);
+}
+
+LsStatus ls_config_said(const char *path, int overrides, char *const *override, const char *section, const char *key,
+                        char **value)
+{
+    LsMistakes mistakes = {.name = path};
+    LsYamlEntries entries = {0};
+    char *text = NULL;
+    const char *last = NULL;
+    size_t bytes = 0;
+    *value = NULL;
+    LsStatus status = read_file(path, &text, &bytes);
+    if (status == LS_OK)
+        status = ls_yaml_read(text, bytes, &entries, &mistakes);
+    for (int i = 0; i < overrides && status == LS_OK; i++)
+        status = ls_yaml_override(override[i], &entries, &mistakes);
+    for (int i = 0; i < entries.count && status == LS_OK; i++)
+        if (strcmp(entries.list[i].section, section) == 0 && strcmp(entries.list[i].key, key) == 0)
+            last = entries.list[i].value;
+    if (last && !(*value = ls_strdup(last)))
+        status = LS_RESOURCE;
+    ls_yaml_free(&entries);
+    ls_free(text);
+    if (ls_mistakes_status(&mistakes) == LS_RESOURCE)
+        status = LS_RESOURCE;
+    return status;
 }
 
 /* ---- To text ----------------------------------------------------------------------------------------------------- */
@@ -304,7 +356,8 @@ static bool print_setting(FILE *out, const LsSetting *setting, const void *base)
     return text != NULL;
 }
 
-char *ls_config_yaml(const LsConfig *config)
+/* The sections whose names are `only`; NULL: all. */
+static char *print_sections(const LsConfig *config, const char *only)
 {
     char *buffer = NULL, *text = NULL;
     size_t bytes = 0;
@@ -317,6 +370,8 @@ char *ls_config_yaml(const LsConfig *config)
         return NULL;
     }
     for (int i = 0; i < LS_SECTIONS; i++) {
+        if (only && strcmp(section[i].name, only) != 0)
+            continue;
         fprintf(out, "%s:\n", section[i].name);
         if (section[i].kind)
             fprintf(out, "  %s: %s\n", section[i].kind_key, section[i].kind);
@@ -331,3 +386,7 @@ char *ls_config_yaml(const LsConfig *config)
     free(buffer);
     return text;
 }
+
+char *ls_config_yaml(const LsConfig *config) { return print_sections(config, NULL); }
+
+char *ls_config_model_yaml(const LsConfig *config) { return print_sections(config, "model"); }

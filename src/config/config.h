@@ -32,6 +32,7 @@ typedef struct LsTrainSettings {
     int64_t seed, evaluate_every, evaluate_batches, bucket_bytes;
     bool overlap;
     bool carry; /* states go on from step to step */
+    char *init; /* run, checkpoint or folder whose parameters the training begins with; NULL: drawn from the seed */
 } LsTrainSettings;
 
 typedef struct LsOutputSettings {
@@ -58,12 +59,22 @@ typedef struct LsConfig {
 /* From a file, and from text (a checkpoint's; `name` stands in messages). overrides: "train.steps=500", may be NULL
  * with count 0. */
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override);
+/* The same file over the lines `below`, of ls_config_model_yaml: what the job leaves out is as they say. NULL: none. */
+LsConfig *ls_config_load_over(const char *path, const char *below, int overrides, char *const *override);
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override);
+/* What the file, or the command line over it, says of one setting, without reading the others: *value is the caller's
+ * to free; NULL where they say nothing. Mistakes are left to ls_config_load. */
+LsStatus ls_config_said(const char *path, int overrides, char *const *override, const char *section, const char *key,
+                        char **value) LS_MUST_USE;
+/* From settings alone, "model.layers=2": those of a file in another format, whose name stands in messages. */
+LsConfig *ls_config_of(const char *name, int settings, char *const *setting);
 void ls_config_free(LsConfig *config);
 
 /* The resolved configuration as YAML, every setting written out; the caller frees it. Parsing it gives the same
  * configuration. */
 char *ls_config_yaml(const LsConfig *config);
+/* The section `model` of it. */
+char *ls_config_model_yaml(const LsConfig *config);
 
 /* A part of a section: its table and what it describes. A section with a kind has two where it has settings of its own
  * as well. */
@@ -103,6 +114,11 @@ int64_t ls_config_sequence(const LsConfig *config);
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want);
 /* The same with the whole shape but its fields, which are the configuration's. */
 void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *shape);
+
+/* Declares the parameters of a run in a store that is new, by building its smallest graph. */
+LsStatus ls_config_declare(const LsConfig *config, LsParams *params) LS_MUST_USE;
+/* Those of the model alone, without the task's head. */
+LsStatus ls_config_declare_body(const LsConfig *config, LsParams *params) LS_MUST_USE;
 
 /* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and
  * choice checks. */

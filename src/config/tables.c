@@ -46,6 +46,9 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_BOOL(LsTrainSettings, carry, "false",
                     "windows of a step go on where those of the step before ended, and the model's state with them: "
                     "truncated back-propagation through time (recurrent models)"),
+    LS_SETTING_STRING(LsTrainSettings, init, NULL,
+                      "run, checkpoint or folder of 'lockstep export' whose parameters the training begins with, and "
+                      "whose model's settings hold where the job says none; null: parameters drawn from train.seed"),
     LS_SETTING_CHOICE(
         LsTrainSettings, precision, "float", "float|bfloat16",
         "storage of activations and matrix operands; parameters, moments, gradients of parameters and sums are float"),

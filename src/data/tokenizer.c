@@ -11,8 +11,6 @@
 #include <string.h>
 #include <xxhash.h>
 
-#define OWN_FILE "lockstep_tokenizer.json"
-
 static const LsTokenizerKind *const kinds[] = {
 #define TOKENIZER(name) &ls_tokenizer_kind_##name,
 #include "data/tokenizers.def"
@@ -352,7 +350,7 @@ LsTokenizer *ls_tokenizer_from_folder(const char *folder)
 {
     LsTokenizer *tokenizer = NULL;
     ls_clear_message();
-    char *own = ls_format("%s/" OWN_FILE, folder);
+    char *own = ls_format("%s/" LS_TOKENIZER_OWN_FILE, folder);
     if (!own)
         return NULL;
     LsStatus status = LS_OK;

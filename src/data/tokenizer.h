@@ -90,6 +90,7 @@ LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, i
 /* Files of the Hugging Face layout (vocab.json, merges.txt, tokenizer_config.json, ...) into and from a folder that
  * exists. Bytes and characters write lockstep_tokenizer.json, and a tokenizer.json that gives the same ids. from: NULL
  * with no message where the folder has none of them. */
+#define LS_TOKENIZER_OWN_FILE "lockstep_tokenizer.json" /* what ls_tokenizer_to_json gives; goes before other files */
 LsStatus ls_tokenizer_write_folder(const LsTokenizer *tokenizer, const char *folder) LS_MUST_USE;
 LsTokenizer *ls_tokenizer_from_folder(const char *folder);
 

@@ -1,4 +1,5 @@
-/* What hf.c (both ways), hf_settings.c (config.json) and hf_tensors.c (model.safetensors) share. */
+/* The Hugging Face layout of a model folder: hf_settings.c (config.json) and hf_tensors.c (model.safetensors). What a
+ * model's settings and parameters are called there stands in its LsHf table. */
 #ifndef LS_STORE_HF_INTERNAL_H
 #define LS_STORE_HF_INTERNAL_H
 
@@ -15,9 +16,6 @@ LsStatus ls_hf_settings_in(const char *path, const LsModel *model, const json_t 
 
 /* config.json's keys from settings; end: id that ends a text, -1: none. The caller calls json_decref. */
 LsStatus ls_hf_settings_out(const LsModel *model, const void *config, int64_t end, json_t **keys) LS_MUST_USE;
-
-/* The model's parameters, allocated, with their initial values. */
-LsStatus ls_hf_params(const LsConfig *config, LsParams **params) LS_MUST_USE;
 
 /* All of params from the file's tensors; all names and shapes that do not agree are listed. */
 LsStatus ls_hf_tensors_in(const LsModel *model, const LsSafetensors *tensors, LsParams *params) LS_MUST_USE;

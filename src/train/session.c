@@ -2,6 +2,7 @@
 
 #include "data/data.h"
 #include "dist/dist.h"
+#include "train/init.h"
 #include "train/resume.h"
 #include "train/streams.h"
 #include "train/train.h"
@@ -15,11 +16,8 @@ struct LsSession {
 };
 
 /* Each rank for itself. */
-static LsStatus open_data(LsSession *s, const char *job, int overrides, char *const *override)
+static LsStatus open_data(LsSession *s)
 {
-    s->config = ls_config_load(job, overrides, override);
-    if (!s->config)
-        return ls_message_status();
     LS_TRY(ls_train_open(s->config, s->comm->size, &s->training, &s->validation));
     s->text = ls_resume_text(s->config);
     if (!s->text)
@@ -50,9 +48,13 @@ LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides
         return LS_RESOURCE;
     LsStatus status = ls_dist_start(argc, argv, &s->comm);
     if (status == LS_OK)
-        status = ls_dist_agree(s->comm, open_data(s, job, overrides, override));
+        status = ls_train_config_load(job, overrides, override, NULL, s->comm, &s->config);
+    if (status == LS_OK)
+        status = ls_dist_agree(s->comm, open_data(s));
     if (status == LS_OK)
         status = ls_trainer_new(s->config, s->comm, s->training, s->validation, NULL, &s->trainer);
+    if (status == LS_OK)
+        status = ls_dist_agree(s->comm, s->comm->rank == 0 ? ls_train_init(s->trainer, s->training) : LS_OK);
     if (status == LS_OK)
         status = ls_trainer_broadcast(s->trainer);
     if (status == LS_OK)
