@@ -16,8 +16,11 @@ typedef struct Form {
     int64_t objects; /* so far */
 } Form;
 
+/* What could not be read may look as if it were not there. */
 static LsStatus refuse(const Form *form, const char *name, const char *why)
 {
+    if (form->file->disk->unread)
+        return ls_sealed_fail(form->file, "read the form of %s", name);
     return ls_fail(form->file->code, "%s: %s %s: this program did not write it", form->file->path, name, why);
 }
 

@@ -15,7 +15,7 @@ LsStatus ls_train_config_load(const char *path, int overrides, char *const *over
 /* The parameters and running values of train.init into the trainer's, by their names; nothing where the job has none.
  * Those that only one side has are logged: the trainer's keep what was drawn from train.seed. What stands in the head of
  * a task goes to the same task only. LS_USAGE with all names where shapes differ, or none is the same. Rank 0 alone,
- * before ls_trainer_share. */
+ * before ls_trainer_broadcast. */
 LsStatus ls_train_init(LsTrainer *trainer, const LsSource *training) LS_MUST_USE;
 
 #endif

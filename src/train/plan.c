@@ -121,7 +121,7 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
     if (train->length_step > 0 && ls_train_carries(plan))
         return ls_fail(LS_USAGE, "train.length_step goes with whole samples: set train.segment to 0, "
                                  "train.sequence_ranks to 1 and train.carry to false");
-    plan->lengths = train->length_step > 0 ? divide_up(plan->sequence, train->length_step) : 1;
+    plan->lengths = train->length_step > 0 ? ls_ceil_div(plan->sequence, train->length_step) : 1;
     const LsProcedure *procedure = ls_config_procedure(config);
     if (ls_procedure_phases(procedure) > 1 && ls_train_carries(plan))
         return ls_fail(LS_USAGE,
