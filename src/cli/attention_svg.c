@@ -1,6 +1,7 @@
 #include "cli/attention_svg.h"
 
 #include "io/file.h"
+#include "plot/svg.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,27 +47,11 @@ static int64_t longest_label(char *const *label, int64_t count)
     return most;
 }
 
-/* As XML has text; signs that it cannot have are left out. */
-static void print_text(FILE *to, const char *text)
-{
-    for (; *text; text++)
-        if (*text == '&')
-            fputs("&amp;", to);
-        else if (*text == '<')
-            fputs("&lt;", to);
-        else if (*text == '>')
-            fputs("&gt;", to);
-        else if ((unsigned char)*text >= ' ')
-            fputc(*text, to);
-}
-
 /* Row i of the matrix, whose upper left corner is (x, y). */
 static void draw_row(const LsAttentionSvg *svg, const LsAlignment *a, int64_t i, int64_t x, int64_t y)
 {
     int64_t top = y + i * CELL;
-    fprintf(svg->body, "<text x=\"%lld\" y=\"%lld\" text-anchor=\"end\">", (long long)x - 6, (long long)top + 16);
-    print_text(svg->body, a->target[i]);
-    fputs("</text>\n", svg->body);
+    ls_svg_text(svg->body, (double)x - 6, (double)top + 16, LS_ANCHOR_END, false, a->target[i]);
     for (int64_t j = 0; j < a->columns; j++) {
         double weight = (double)a->weight[i * a->columns + j];
         weight = weight < 0 ? 0 : weight > 1 ? 1 : weight;
@@ -74,9 +59,9 @@ static void draw_row(const LsAttentionSvg *svg, const LsAlignment *a, int64_t i,
         fprintf(svg->body, "<rect x=\"%lld\" y=\"%lld\" width=\"%d\" height=\"%d\" fill=\"#%02x%02x%02x\"><title>",
                 (long long)(x + j * CELL), (long long)top, CELL, CELL, (unsigned)(255 - 247 * weight + 0.5),
                 (unsigned)(255 - 207 * weight + 0.5), (unsigned)(255 - 148 * weight + 0.5));
-        print_text(svg->body, a->target[i]);
+        ls_xml_text(svg->body, a->target[i]);
         fputs(" / ", svg->body);
-        print_text(svg->body, a->source[j]);
+        ls_xml_text(svg->body, a->source[j]);
         fprintf(svg->body, " %.3f</title></rect>\n", weight);
     }
 }
@@ -85,12 +70,8 @@ LsStatus ls_attention_svg_add(LsAttentionSvg *svg, const LsAlignment *a)
 {
     int64_t x = MARGIN + LETTER * longest_label(a->target, a->rows),
             y = svg->height + MARGIN + LETTER * longest_label(a->source, a->columns);
-    for (int64_t j = 0; j < a->columns; j++) { /* from below to above */
-        long long at = x + j * CELL + 16, base = y - 6;
-        fprintf(svg->body, "<text x=\"%lld\" y=\"%lld\" transform=\"rotate(-90 %lld %lld)\">", at, base, at, base);
-        print_text(svg->body, a->source[j]);
-        fputs("</text>\n", svg->body);
-    }
+    for (int64_t j = 0; j < a->columns; j++)
+        ls_svg_text(svg->body, (double)(x + j * CELL + 16), (double)y - 6, LS_ANCHOR_START, true, a->source[j]);
     for (int64_t i = 0; i < a->rows; i++)
         draw_row(svg, a, i, x, y);
     fprintf(svg->body, "<rect x=\"%lld\" y=\"%lld\" width=\"%lld\" height=\"%lld\" fill=\"none\" stroke=\"#888\"/>\n",
@@ -108,13 +89,9 @@ LsStatus ls_attention_svg_save(LsAttentionSvg *svg, const char *path)
     FILE *file = fflush(svg->body) == 0 ? open_memstream(&whole, &bytes) : NULL;
     if (!file)
         return ls_fail(LS_RESOURCE, "out of memory for the picture");
-    long long width = svg->width > 0 ? svg->width : 1, height = svg->height > 0 ? svg->height : 1;
-    fprintf(file,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%lld\" height=\"%lld\" viewBox=\"0 0 %lld %lld\" "
-            "font-family=\"sans-serif\" font-size=\"13\">\n<rect width=\"100%%\" height=\"100%%\" fill=\"#fff\"/>\n",
-            width, height, width, height);
+    ls_svg_begin(file, svg->width > 0 ? (int)svg->width : 1, svg->height > 0 ? (int)svg->height : 1);
     fwrite(svg->text, 1, svg->bytes, file);
-    fputs("</svg>\n", file);
+    ls_svg_end(file);
     LsStatus status = fclose(file) == 0 ? ls_file_replace(path, whole, (int64_t)bytes)
                                         : ls_fail(LS_RESOURCE, "out of memory for the picture");
     free(whole);
