@@ -17,6 +17,7 @@
 /* A rank that has come holds a socket of a name made of the job's and its own (Linux's abstract names: no file, gone
  * with the process), so that its neighbours can tell who is missing without MPI. */
 enum { NONE = -1, NAMED = 6 };
+#define LEAST 5.0 /* seconds that a start may always take: on a busy machine it does */
 #define LATER 2.0 /* seconds that others give the lowest rank, which speaks for the node, before they do */
 #define SEEN 0.5  /* seconds that it stays for them to see it */
 
@@ -27,6 +28,8 @@ static struct {
     pthread_cond_t change;
     int socket, rank, local, locals, ranks;
 } arrival = {.lock = PTHREAD_MUTEX_INITIALIZER, .socket = NONE};
+
+static double time_limit(void) { return fmax(LEAST, ls_dist_time_limit()); }
 
 static int number_of(const char *a, const char *b)
 {
@@ -86,10 +89,10 @@ static void tell(void)
     if (missing > 0)
         ls_log_error("MPI could not start in %.0f s: rank%s %s%s of the %d on this node never came. See what %s for "
                      "before this program starts %s",
-                     ls_dist_time_limit(), missing > 1 ? "s" : "", names, which, arrival.locals,
+                     time_limit(), missing > 1 ? "s" : "", names, which, arrival.locals,
                      missing > 1 ? "they wait" : "it waits", limit);
     else
-        ls_log_error("MPI could not start in %.0f s, though %s %s", ls_dist_time_limit(),
+        ls_log_error("MPI could not start in %.0f s, though %s %s", time_limit(),
                      arrival.locals == arrival.ranks ? "all ranks are there: they cannot reach each other"
                      : arrival.locals > 0 ? "all ranks of this node are there: those of others never came, or "
                                             "cannot be reached"
@@ -121,7 +124,7 @@ static bool wait_done(double seconds)
 static void *watch(void *self)
 {
     (void)self;
-    if (wait_done(ls_dist_time_limit()) || (!speaks_for_node() && wait_done(LATER)))
+    if (wait_done(time_limit()) || (!speaks_for_node() && wait_done(LATER)))
         return NULL;
     tell();
     wait_done(SEEN);
@@ -131,7 +134,7 @@ static void *watch(void *self)
 void ls_arrival_begin(void)
 {
     arrival.rank = ls_dist_launched_rank();
-    if (arrival.rank < 0 || ls_dist_time_limit() > 1e9)
+    if (arrival.rank < 0 || time_limit() > 1e9)
         return;
     arrival.ranks = number_of("OMPI_COMM_WORLD_SIZE", "SLURM_NTASKS");
     arrival.locals = number_of("OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_NTASKS_PER_NODE");
