@@ -22,11 +22,15 @@ def last_lines(text, count=2):
     return " | ".join(lines[-count:])[-300:] or "without a message"
 
 
-def job_text(model, batch, sequence, precision, more=""):
-    settings = {k: v for k, v in model.items() if k not in ("kind", "state")}
-    settings.setdefault("context", sequence)
-    lines = ["model:", "  kind: %s" % model["kind"]] + ["  %s: %s" % item for item in settings.items()]
-    lines += ["train:", "  batch: %d" % batch, "  sequence: %d" % sequence, "  precision: %s" % precision, "  clip: 1", more]
+def job_text(row, precision, more=""):
+    """A row with a sequence is of tokens, one without is of whole samples and names its task."""
+    settings = {k: v for k, v in row["model"].items() if k not in ("kind", "state")}
+    if "sequence" in row:
+        settings.setdefault("context", row["sequence"])
+    lines = ["model:", "  kind: %s" % row["model"]["kind"]] + ["  %s: %s" % item for item in settings.items()]
+    lines += ["task:", "  kind: %s" % row["task"]] if "task" in row else []
+    lines += ["train:", "  batch: %d" % row["batch"]] + (["  sequence: %d" % row["sequence"]] if "sequence" in row else [])
+    lines += ["  precision: %s" % precision, "  clip: 1", more]
     return "\n".join(lines) + "\n"
 
 
@@ -44,7 +48,7 @@ class Ours:
         self.folder = tempfile.mkdtemp(prefix="lockstep-bench-")
         self.job = os.path.join(self.folder, "job.yaml")
         with open(self.job, "w", encoding="utf-8") as file:
-            file.write(job_text(row["model"], row["batch"], row["sequence"], precision, more))
+            file.write(job_text(row, precision, more))
         self.command = ([mpirun, "-np", str(ranks), "--bind-to", "none"] if ranks > 1 else []) + [lockstep, "bench", self.job, "--synthetic"]
         self.extra = list(extra)
         self.last = {}

@@ -20,6 +20,14 @@ def mamba_py(precision, steps):
     return {"script": "torch_mamba.py", "precision": precision, "steps": steps, "warmup": 1}
 
 
+def torch_systems(steps, **more):
+    return dict({"script": "torch_systems.py", "precision": "float", "steps": steps, "warmup": 3}, **more)
+
+
+def recurrent(cell):
+    return {"kind": "rnn", "cell": cell, "layers": 2, "width": 512, "vocabulary": 65}
+
+
 TRAINING = [
     {"name": "gpt2-124m", "title": "GPT-2 124M, 4 x 256", "model": GPT2, "batch": 4, "sequence": 256, "ours": {"float": 3, "bfloat16": 4},
      "peers": [torch_gpt("float", 2), torch_gpt("bfloat16", 3), torch_gpt("bfloat16", 3, True)]},
@@ -31,6 +39,15 @@ TRAINING = [
      "ours": {"float": 5, "bfloat16": 6}, "peers": [jax_mamba("float", 1), mamba_py("float", 1)]},
     {"name": "mamba-130m", "title": "Mamba 130M, 1 x 512", "model": MAMBA_130M, "batch": 1, "sequence": 512, "ours": {"float": 3, "bfloat16": 4},
      "peers": [jax_mamba("float", 1), mamba_py("float", 1)]},
+    {"name": "lenet", "title": "LeNet-5, 256 pictures", "model": {"kind": "lenet"}, "task": "classification", "batch": 256, "products": False,
+     "ours": {"float": 30}, "peers": [torch_systems(20)]},
+    {"name": "resnet18", "title": "ResNet-18, 32 pictures of 32 x 32", "model": {"kind": "resnet", "stages": 4, "blocks": 2, "width": 64},
+     "task": "classification", "batch": 32, "products": False, "ours": {"float": 4},
+     "peers": [torch_systems(3), torch_systems(3, channels_last=True)]},
+    {"name": "lstm", "title": "LSTM 2 x 512, 32 x 128", "model": recurrent("lstm"), "batch": 32, "sequence": 128, "products": False,
+     "ours": {"float": 5}, "peers": [torch_systems(4)]},
+    {"name": "gru", "title": "GRU 2 x 512, 32 x 128", "model": recurrent("gru"), "batch": 32, "sequence": 128, "products": False,
+     "ours": {"float": 5}, "peers": [torch_systems(4)]},
 ]
 
 SHAKESPEARE = [

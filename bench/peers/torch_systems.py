@@ -1,0 +1,84 @@
+"""Peer: a training step of a convolutional or recurrent network in PyTorch, of the same layers as ours. {"channels_last": true} keeps pictures
+that way."""
+import peer
+
+asked = peer.work()
+
+import torch  # noqa: E402  (after the threads are set)
+from torch import nn  # noqa: E402
+from torch.nn import functional  # noqa: E402
+
+from torch_training import count, optimizer_of, step_of  # noqa: E402
+
+CLASSES = 10
+
+
+class LeNet(nn.Module):
+    shape = (1, 28, 28)
+
+    def __init__(self, **_):
+        super().__init__()
+        self.conv_1, self.conv_2 = nn.Conv2d(1, 6, 5, padding=2), nn.Conv2d(6, 16, 5)
+        self.dense = nn.Sequential(nn.Linear(400, 120), nn.ReLU(), nn.Linear(120, 84), nn.ReLU(), nn.Linear(84, CLASSES))
+
+    def forward(self, x):
+        for conv in (self.conv_1, self.conv_2):
+            x = functional.max_pool2d(functional.relu(conv(x)), 2)
+        return self.dense(x.flatten(1))
+
+
+class Block(nn.Module):
+    def __init__(self, before, maps, stride):
+        super().__init__()
+        self.conv_1, self.norm_1 = nn.Conv2d(before, maps, 3, stride, 1, bias=False), nn.BatchNorm2d(maps)
+        self.conv_2, self.norm_2 = nn.Conv2d(maps, maps, 3, 1, 1, bias=False), nn.BatchNorm2d(maps)
+        same = stride == 1 and before == maps
+        self.shortcut = nn.Identity() if same else nn.Sequential(nn.Conv2d(before, maps, 1, stride, bias=False), nn.BatchNorm2d(maps))
+
+    def forward(self, x):
+        y = functional.relu(self.norm_1(self.conv_1(x)))
+        return functional.relu(self.norm_2(self.conv_2(y)) + self.shortcut(x))
+
+
+class ResNet(nn.Module):
+    """For small pictures: a 3 x 3 convolution without pooling comes first."""
+
+    shape = (3, 32, 32)
+
+    def __init__(self, stages, blocks, width):
+        super().__init__()
+        layers, before = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
+        for i in range(stages * blocks):
+            maps = width << i // blocks
+            layers.append(Block(before, maps, 2 if i >= blocks and i % blocks == 0 else 1))
+            before = maps
+        self.blocks, self.head = nn.Sequential(*layers), nn.Linear(before, CLASSES)
+
+    def forward(self, x):
+        return self.head(self.blocks(x).mean((2, 3)))
+
+
+class Recurrent(nn.Module):
+    def __init__(self, cell, layers, width, vocabulary):
+        super().__init__()
+        self.tokens = nn.Embedding(vocabulary, width)
+        self.layers = {"lstm": nn.LSTM, "gru": nn.GRU}[cell](width, width, layers, batch_first=True)
+        self.head = nn.Linear(width, vocabulary)
+
+    def forward(self, x):  # (B, T) -> (B T, vocabulary)
+        return self.head(self.layers(self.tokens(x))[0]).flatten(0, 1)
+
+
+torch.set_num_threads(asked["threads"])
+torch.manual_seed(1)
+settings = {key: value for key, value in asked["model"].items() if key != "kind"}
+batch, memory = asked["batch"], torch.channels_last if asked.get("channels_last") else torch.contiguous_format
+model = {"lenet": LeNet, "resnet": ResNet, "rnn": Recurrent}[asked["model"]["kind"]](**settings)
+if asked["model"]["kind"] == "rnn":
+    x, targets = (torch.randint(0, settings["vocabulary"], (batch, asked["sequence"])) for _ in range(2))
+else:
+    model = model.to(memory_format=memory)
+    x, targets = torch.randn(batch, *model.shape).contiguous(memory_format=memory), torch.randint(0, CLASSES, (batch,))
+step = step_of(model, optimizer_of(model), lambda: functional.cross_entropy(model(x), targets.flatten()), False)
+name = "PyTorch %s%s" % (torch.__version__.split("+")[0], " channels last" if asked.get("channels_last") else "")
+peer.serve(step, asked["warmup"], name=name, precision="float", parameters=count(model))
