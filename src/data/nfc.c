@@ -11,11 +11,6 @@
 enum { S_BASE = 0xAC00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11A7, L_COUNT = 19, V_COUNT = 21, T_COUNT = 28 };
 #define S_COUNT (L_COUNT * V_COUNT * T_COUNT)
 
-typedef struct Mark {
-    uint32_t code;
-    unsigned char class; /* canonical combining class; 0: starts a new sequence */
-} Mark;
-
 static int order(const uint32_t *row, uint32_t first, uint32_t second)
 {
     if (row[0] != first)
@@ -72,32 +67,32 @@ static uint32_t compose(uint32_t first, uint32_t second)
     return low < LS_COUNT_OF(compositions) && order(compositions[low], first, second) == 0 ? compositions[low][2] : 0;
 }
 
-static void add(Mark *mark, int64_t *count, uint32_t code)
+void ls_nfd_add(LsMark *mark, int64_t *count, uint32_t code)
 {
     uint32_t first, second;
     if (code - S_BASE < S_COUNT) {
         uint32_t index = code - S_BASE, trailing = index % T_COUNT;
-        mark[(*count)++] = (Mark){L_BASE + index / (V_COUNT * T_COUNT), 0};
-        mark[(*count)++] = (Mark){V_BASE + index % (V_COUNT * T_COUNT) / T_COUNT, 0};
+        mark[(*count)++] = (LsMark){L_BASE + index / (V_COUNT * T_COUNT), 0};
+        mark[(*count)++] = (LsMark){V_BASE + index % (V_COUNT * T_COUNT) / T_COUNT, 0};
         if (trailing)
-            mark[(*count)++] = (Mark){T_BASE + trailing, 0};
+            mark[(*count)++] = (LsMark){T_BASE + trailing, 0};
     } else if (code >= 0xC0 && decompose(code, &first, &second)) {
-        add(mark, count, first);
+        ls_nfd_add(mark, count, first);
         if (second)
-            add(mark, count, second);
+            ls_nfd_add(mark, count, second);
     } else {
         unsigned char class = (unsigned char)(code < 0x300 ? 0 : combining_class(code));
         int64_t at = (*count)++;
         /* canonical order: by class, otherwise as they came */
         for (; class != 0 && at > 0 && mark[at - 1].class > class; at--)
             mark[at] = mark[at - 1];
-        mark[at] = (Mark){code, class};
+        mark[at] = (LsMark){code, class};
     }
 }
 
 /* In place; returns what is left. A mark composes with the last starter unless one of its own class or above, or a
  * starter, stands between. */
-static int64_t compose_all(Mark *mark, int64_t count)
+static int64_t compose_all(LsMark *mark, int64_t count)
 {
     int64_t kept = 0, starter = -1;
     for (int64_t i = 0; i < count; i++) {
@@ -116,8 +111,6 @@ static int64_t compose_all(Mark *mark, int64_t count)
     return kept;
 }
 
-#define MOST_PARTS 4 /* characters that one character decomposes to, at most (U+1F82 and others) */
-
 LsStatus ls_nfc(const char *text, int64_t bytes, char **out, int64_t *out_bytes)
 {
     int64_t at = 0, count = 0;
@@ -126,8 +119,8 @@ LsStatus ls_nfc(const char *text, int64_t bytes, char **out, int64_t *out_bytes)
         at++;
     if (at == bytes)
         return LS_OK;
-    Mark *mark = ls_alloc_array(MOST_PARTS * bytes, sizeof *mark);
-    char *made = mark ? ls_alloc((size_t)(4 * MOST_PARTS * bytes)) : NULL;
+    LsMark *mark = ls_alloc_array(LS_NFD_MOST * bytes, sizeof *mark);
+    char *made = mark ? ls_alloc((size_t)(4 * LS_NFD_MOST * bytes)) : NULL;
     if (!made) {
         ls_free(mark);
         return LS_RESOURCE;
@@ -135,7 +128,7 @@ LsStatus ls_nfc(const char *text, int64_t bytes, char **out, int64_t *out_bytes)
     uint32_t code;
     for (at = 0; at < bytes;) {
         at += ls_utf8_decode(text + at, bytes - at, &code);
-        add(mark, &count, code);
+        ls_nfd_add(mark, &count, code);
     }
     count = compose_all(mark, count);
     int64_t length = 0;

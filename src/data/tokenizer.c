@@ -26,7 +26,15 @@ const char *ls_tokenizer_kind_summary(const LsTokenizerKind *kind) { return kind
 const char *ls_tokenizer_kind(const LsTokenizer *tokenizer) { return tokenizer->kind->name; }
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer) { return tokenizer->vocabulary; }
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer) { return tokenizer->end; }
-int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer) { return tokenizer->begin > 0 ? tokenizer->begin : -1; }
+int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer) { return tokenizer->begin; }
+int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer) { return tokenizer->mask; }
+bool ls_tokenizer_frames(const LsTokenizer *tokenizer) { return tokenizer->frames; }
+
+int64_t ls_tokenizer_special(const LsTokenizer *tokenizer, const int32_t **special)
+{
+    *special = tokenizer->special;
+    return tokenizer->specials;
+}
 
 static const LsTokenizerKind *find_kind(const char *name)
 {
@@ -60,6 +68,12 @@ bool ls_tokenizer_kind_is_closed(const char *name)
 {
     const LsTokenizerKind *kind = find_kind(name);
     return kind && kind->closed;
+}
+
+const char *ls_tokenizer_kind_folder(const char *name)
+{
+    const LsTokenizerKind *kind = find_kind(name);
+    return kind ? kind->folder : NULL;
 }
 
 LsTokenizer *ls_tokenizer_new(const char *kind, const char *corpus, int64_t bytes, const char *folder)
@@ -343,9 +357,11 @@ LsTokenizer *ls_tokenizer_from_folder(const char *folder)
     LsStatus status = LS_OK;
     if (ls_file_exists(own))
         status = from_own_file(own, &tokenizer);
-    for (const LsTokenizerKind *const *kind = kinds; *kind && status == LS_OK && !tokenizer; kind++)
-        if ((*kind)->from_folder)
-            status = (*kind)->from_folder(folder, &tokenizer);
+    bool failed = status != LS_OK;
+    /* a file that one kind refuses may be another's */
+    for (const LsTokenizerKind *const *kind = kinds; *kind && !failed && !tokenizer; kind++)
+        if ((*kind)->from_folder && (*kind)->from_folder(folder, &tokenizer) != LS_OK)
+            tokenizer = NULL;
     ls_free(own);
-    return status == LS_OK ? tokenizer : NULL;
+    return failed ? NULL : tokenizer;
 }

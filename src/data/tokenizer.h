@@ -1,5 +1,5 @@
-/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding. One file each in src/data, one
- * line each in tokenizers.def.
+/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding, BERT's pieces of words. One file each
+ * in src/data, one line each in tokenizers.def.
  *
  *     LsTokenizer *tokenizer = ls_tokenizer_new("gpt2", NULL, 0, "data/gpt2-bpe");
  *     int32_t *ids = NULL;
@@ -28,10 +28,13 @@ typedef struct LsCorpusPart {
 } LsCorpusPart;
 LsTokenizer *ls_tokenizer_new_parts(const char *kind, const LsCorpusPart *part, int parts, const char *folder);
 
-/* And with all that a kind may be asked for. "words" (the most frequent words of the corpus, after <pad>, <unk>, <s>
- * and </s>) takes what stands below `folder`. */
+/* And with all that a kind may be asked for. "words": the most frequent words of the corpus, after <pad>, <unk>, <s>
+ * and </s>. "wordpiece": from `folder`, which may be a vocab.txt itself. */
 typedef struct LsTokenizerOptions {
     const char *folder;
+    /* of wordpiece: capital letters and accents stay, whatever the files say; [MASK] and the like in a text are text */
+    bool cased, split_special;
+    /* of words */
     int64_t words, least;    /* at most so many words, 0: all; that occur so many times */
     bool lowercase;          /* texts are brought to small letters first */
     const char *punctuation; /* "split" (NULL), "attached", "drop" */
@@ -50,6 +53,14 @@ int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than 
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
 /* id that begins a text, -1 if it has none; encode never gives it */
 int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer);
+/* id that stands for a hidden token, -1 if it has none */
+int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer);
+/* Whether a sample that is a text stands between begin and end: [CLS] text [SEP]. */
+bool ls_tokenizer_frames(const LsTokenizer *tokenizer);
+/* Ids that stand for no text, ascending, the tokenizer's own; their number is returned. */
+int64_t ls_tokenizer_special(const LsTokenizer *tokenizer, const int32_t **special);
+/* The folder that a kind takes its vocabulary from where none is named; NULL: none. */
+const char *ls_tokenizer_kind_folder(const char *kind);
 /* Whether a character that the corpus lacked is an error for it. */
 bool ls_tokenizer_kind_is_closed(const char *kind);
 

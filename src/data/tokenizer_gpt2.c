@@ -283,6 +283,7 @@ static LsStatus from_folder(const char *folder, LsTokenizer **tokenizer)
 const LsTokenizerKind ls_tokenizer_kind_gpt2 = {
     .name = "gpt2",
     .summary = "byte-pair encoding of GPT-2 (50,257 tokens) or any vocabulary of its form; any file",
+    .folder = "data/gpt2-bpe", /* where datasets/gpt2-bpe.sh puts it */
     .make = make,
     .describe = describe,
     .parse = parse,

@@ -10,8 +10,11 @@
 /* Each kind's structure starts with one. */
 struct LsTokenizer {
     const LsTokenizerKind *kind;
-    int64_t vocabulary, end;
-    int64_t begin; /* id that begins a text; 0: none (no kind's first id does) */
+    int64_t vocabulary;
+    int64_t end, begin, mask; /* ids that end and begin a text, and that stand for a hidden token; -1: none */
+    bool frames;              /* a sample that is a text stands between `begin` and `end` */
+    int32_t *special;         /* special: (specials) ids that stand for no text, ascending; the kind frees it */
+    int64_t specials;
 };
 
 struct LsEncoder {
@@ -25,6 +28,7 @@ struct LsTokenizerKind {
     /* Texts may hold no character that the corpus lacks: then the corpus is all there is, not the training part
      * alone. */
     bool closed;
+    const char *folder; /* that `prepare` takes the vocabulary from where none is named; NULL: none */
     /* As ls_tokenizer_make. */
     LsStatus (*make)(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer);
     /* The JSON object that ls_tokenizer_to_json writes, without "kind", and back. describe: NULL when out of memory. */

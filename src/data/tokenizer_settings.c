@@ -11,8 +11,6 @@ const char ls_tokenizer_choices[] =
     ;
 #undef TOKENIZER
 
-#define GPT2_FOLDER "data/gpt2-bpe" /* where datasets/gpt2-bpe.sh puts it */
-
 json_t *ls_tokenizer_object(const LsTokenizer *tokenizer)
 {
     char *text = ls_tokenizer_to_json(tokenizer);
@@ -76,7 +74,10 @@ LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char
 {
     kind = kind ? kind : settings->tokenizer;
     if (!settings->like) {
-        LsTokenizerOptions options = {.folder = settings->vocabulary ? settings->vocabulary : GPT2_FOLDER,
+        LsTokenizerOptions options = {.folder =
+                                          settings->vocabulary ? settings->vocabulary : ls_tokenizer_kind_folder(kind),
+                                      .cased = settings->cased,
+                                      .split_special = settings->split_special,
                                       .words = settings->words,
                                       .least = settings->least,
                                       .lowercase = settings->lowercase,

@@ -14,8 +14,9 @@
 
 typedef struct LsTokenizerSettings {
     char *tokenizer;  /* kind */
-    char *vocabulary; /* folder of a gpt2 vocabulary; NULL: data/gpt2-bpe */
-    char *like;       /* data set whose tokenizer is used; NULL */
+    char *vocabulary; /* folder of a vocabulary; NULL: the kind's own */
+    bool cased, split_special;
+    char *like; /* data set whose tokenizer is used; NULL */
     int64_t words, least;
     bool lowercase;
     char *punctuation;
@@ -31,7 +32,13 @@ extern const char ls_tokenizer_choices[];
     {LS_TOKENIZER_ROW(S, member, tokenizer), .type = LS_SETTING_TYPE_CHOICE, .fallback = kind,                         \
      .choices = LS_TOKENIZER_CHOICES, .help = "how text becomes tokens"},                                              \
         {LS_TOKENIZER_ROW(S, member, vocabulary), .type = LS_SETTING_TYPE_STRING,                                      \
-         .help = "folder with the files of a gpt2 vocabulary (default: data/gpt2-bpe)"},                               \
+         .help = "tokenizers gpt2 and wordpiece: folder with the files of a vocabulary, or a vocab.txt (default of "   \
+                 "gpt2: data/gpt2-bpe)"},                                                                              \
+        {LS_TOKENIZER_ROW(S, member, cased), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                        \
+         .help = "tokenizer wordpiece: capital letters and accents stay (default: as tokenizer_config.json says, "     \
+                 "else they go)"},                                                                                     \
+        {LS_TOKENIZER_ROW(S, member, split_special), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                \
+         .help = "tokenizer wordpiece: [MASK] and the like in a text are text, not special tokens"},                   \
         {LS_TOKENIZER_ROW(S, member, like), .type = LS_SETTING_TYPE_STRING,                                            \
          .help = "a data set (.h5) whose tokenizer is used"},                                                          \
         {LS_TOKENIZER_ROW(S, member, words), .type = LS_SETTING_TYPE_INT, .fallback = "0", .high = 1 << 24,            \
