@@ -23,7 +23,7 @@ typedef struct LsColumnsSettings {
 LsStatus ls_columns_prepare(const LsColumnsSettings *settings, int sources, char *const *source,
                             const char *output) LS_MUST_USE;
 
-/* Fields "ids" (T), "length", "tags" (T). As LsDataKind.open. */
+/* Fields "ids" (T), "length", "tags" (T); with a tokenizer that frames texts also "types" (T). As LsDataKind.open. */
 LsStatus ls_columns_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* The sentences of one part, as they stand in the files. */

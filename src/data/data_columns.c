@@ -74,7 +74,7 @@ static LsStatus write_sentence(LsTextWriter *writer, LsNumbers *tags, const LsSe
                                int64_t words)
 {
     for (int64_t i = word; i < word + words; i++) {
-        LS_TRY(ls_text_writer_encode(writer, &part->words, i));
+        LS_TRY(ls_text_writer_encode_word(writer, &part->words, i));
         LS_TRY(ls_text_writer_add_ids(writer));
         for (int64_t token = 0; token < writer->tokens.count; token++)
             LS_TRY(ls_numbers_add_one(tags, token == 0 ? part->tag.id[i] : -1));

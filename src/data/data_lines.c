@@ -13,6 +13,10 @@ static const LsSetting settings[] = {
                       "where the label stands: column number from 1, or a name in the first line (default 1); jsonl: "
                       "name of the member (default label)"),
     LS_SETTING_STRING(LsLinesSettings, text, NULL, "the same of the text (default 2; jsonl: text)"),
+    LS_SETTING_STRING(
+        LsLinesSettings, second, NULL,
+        "the same of a second text of each sample, for tokenizers that know where a text ends (wordpiece); "
+        "none by default"),
     LS_SETTING_STRING(LsLinesSettings, classes, NULL,
                       "labels that may occur, with commas, in the order of their numbers; of files: the class of each "
                       "(default: all labels of the sources, sorted; of files from their names)"),
@@ -57,34 +61,55 @@ static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
 {
     int64_t trainings = 0, alls = 0, room = 0;
     for (int split = 0; split < LS_SPLITS; split++)
-        room += job->part[split].texts.count;
+        room += job->part[split].texts.count + job->part[split].second.count;
     LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
     if (training && all) {
         for (int split = 0; split < LS_SPLITS; split++)
             for (int64_t i = 0; i < job->part[split].texts.count; i++) {
-                all[alls++] = job->part[split].texts.text[i];
-                if (split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i))
-                    training[trainings++] = job->part[split].texts.text[i];
+                const LsLabelled *part = &job->part[split];
+                bool trained = split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i);
+                for (int text = 0; text < (part->second.count > 0 ? 2 : 1); text++) {
+                    all[alls++] = text == 0 ? part->texts.text[i] : part->second.text[i];
+                    if (trained)
+                        training[trainings++] = all[alls - 1];
+                }
             }
         job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
     }
     ls_free(training);
     ls_free(all);
-    return job->tokenizer ? LS_OK : ls_message_status();
+    if (!job->tokenizer)
+        return ls_message_status();
+    if (job->part[LS_SPLIT_TRAIN].second.count > 0 && !ls_tokenizer_frames(job->tokenizer))
+        return ls_fail(LS_USAGE,
+                       "--second: the tokenizer %s has no tokens to tell two texts apart; --tokenizer wordpiece has",
+                       ls_tokenizer_kind(job->tokenizer));
+    return LS_OK;
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
 
+typedef struct SplitWriter {
+    LsTextWriter texts, second;
+    LsNumbers *labels;
+} SplitWriter;
+
+static LsStatus write_text(LsTextWriter *writer, const LsTexts *texts, int64_t at)
+{
+    LS_TRY(ls_text_writer_encode(writer, texts, at));
+    return ls_text_writer_add(writer);
+}
+
 /* The samples of a part that are, or are not, held out; all where held_out is NULL. */
-static LsStatus write_samples(LsTextWriter *writer, LsNumbers *labels, const LsLabelled *part,
-                              const LsHeldOut *held_out, bool held)
+static LsStatus write_samples(SplitWriter *writer, const LsLabelled *part, const LsHeldOut *held_out, bool held)
 {
     for (int64_t i = 0; i < part->texts.count; i++) {
         if (held_out && ls_is_held_out(held_out, i) != held)
             continue;
-        LS_TRY(ls_text_writer_encode(writer, &part->texts, i));
-        LS_TRY(ls_text_writer_add(writer));
-        LS_TRY(ls_numbers_add_one(labels, part->label.id[i]));
+        LS_TRY(write_text(&writer->texts, &part->texts, i));
+        if (part->second.count > 0)
+            LS_TRY(write_text(&writer->second, &part->second, i));
+        LS_TRY(ls_numbers_add_one(writer->labels, part->label.id[i]));
     }
     return LS_OK;
 }
@@ -96,15 +121,19 @@ static LsStatus write_split(LsSealed *file, Job *job, LsSplit split)
     const LsLabelled *part = held ? &job->part[LS_SPLIT_TRAIN] : &job->part[split];
     if (part->texts.count == 0)
         return LS_OK;
-    LsTextWriter writer = {0};
+    SplitWriter writer = {0};
     snprintf(name, sizeof name, "%s/labels", ls_split_names[split]);
-    LsNumbers *labels = ls_numbers_new(file, name, LS_FILE_INT32);
-    LsStatus status =
-        labels ? ls_text_writer_open(&writer, file, ls_split_names[split], "ids", job->tokenizer) : ls_message_status();
+    writer.labels = ls_numbers_new(file, name, LS_FILE_INT32);
+    LsStatus status = writer.labels ? LS_OK : ls_message_status();
     if (status == LS_OK)
-        status = write_samples(&writer, labels, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
-    status = ls_numbers_end(labels, status);
-    return ls_text_writer_end(&writer, status);
+        status = ls_text_writer_open(&writer.texts, file, ls_split_names[split], "ids", job->tokenizer);
+    if (status == LS_OK && part->second.count > 0)
+        status = ls_text_writer_open(&writer.second, file, ls_split_names[split], "second", job->tokenizer);
+    if (status == LS_OK)
+        status = write_samples(&writer, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
+    status = ls_numbers_end(writer.labels, status);
+    status = ls_text_writer_end(&writer.second, status);
+    return ls_text_writer_end(&writer.texts, status);
 }
 
 static LsStatus write_file(const LsLinesSettings *o, Job *job, int sources, char *const *source, const char *output)
@@ -170,9 +199,11 @@ static LsStatus add_split(LsSealed *file, const char *split, const json_t *class
     json_object_set_new(object, name, ls_describe_classes(label, count, classes));
     ls_free(label);
     LS_TRY(ls_describe_texts(file, split, "ids", object, &texts));
-    return texts == count ? LS_OK
-                          : ls_fail(LS_DATA, "%s: has %lld texts and %lld labels in %s", ls_sealed_path(file),
-                                    (long long)texts, (long long)count, split);
+    if (texts == count)
+        LS_TRY(ls_describe_texts(file, split, "second", object, &texts));
+    return texts == count || texts == 0 ? LS_OK
+                                        : ls_fail(LS_DATA, "%s: has %lld texts and %lld labels in %s",
+                                                  ls_sealed_path(file), (long long)texts, (long long)count, split);
 }
 
 static LsStatus inspect(LsSealed *file, json_t *object)

@@ -173,7 +173,7 @@ LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, cons
     Gpt2 *gpt2 = ls_alloc(sizeof *gpt2);
     if (!gpt2)
         return LS_RESOURCE;
-    gpt2->base = (LsTokenizer){&ls_tokenizer_kind_gpt2, count, -1, -1, -1};
+    gpt2->base = (LsTokenizer){&ls_tokenizer_kind_gpt2, count, -1, -1, -1, -1};
     gpt2->merges = (int64_t)json_array_size(merges);
     gpt2->bytes = ls_alloc((size_t)bytes);
     gpt2->start = ls_alloc_array(count + 1, sizeof *gpt2->start);

@@ -6,14 +6,18 @@
 
 #define MOST_COLUMNS 256
 
-/* Adds a sample whose text stands where it is; `held`: in a mapped file. */
-static LsStatus add_sample(LsLabelled *part, LsClasses *classes, LsSpan label, LsSpan text, bool held,
-                           const LsLines *lines)
+/* Adds a text that stands where it is; `held`: in a mapped file. */
+static LsStatus add_text(LsTexts *texts, LsSpan text, bool held, const LsLines *lines)
 {
     text = ls_span_trim(text);
-    label = ls_span_trim(label);
     if (text.bytes == 0)
         return ls_lines_fail(lines, "the text is empty");
+    return held ? ls_texts_add(texts, text, lines) : ls_texts_add_copy(texts, text, lines);
+}
+
+static LsStatus add_label(LsLabelled *part, LsClasses *classes, LsSpan label, const LsLines *lines)
+{
+    label = ls_span_trim(label);
     if (label.bytes == 0)
         return ls_lines_fail(lines, "the label is empty");
     bool known = !classes->fixed || ls_classes_find(classes, label) >= 0;
@@ -25,7 +29,17 @@ static LsStatus add_sample(LsLabelled *part, LsClasses *classes, LsSpan label, L
         return ls_message_status();
     LS_TRY(ls_tokens_reserve(&part->label, 1));
     part->label.id[part->label.count++] = index;
-    return held ? ls_texts_add(&part->texts, text, lines) : ls_texts_add_copy(&part->texts, text, lines);
+    return LS_OK;
+}
+
+/* Adds a sample; second.text NULL: it has one text. */
+static LsStatus add_sample(LsLabelled *part, LsClasses *classes, LsSpan label, LsSpan text, LsSpan second, bool held,
+                           const LsLines *lines)
+{
+    LS_TRY(add_text(&part->texts, text, held, lines));
+    if (second.text)
+        LS_TRY(add_text(&part->second, second, held, lines));
+    return add_label(part, classes, label, lines);
 }
 
 /* The next line that is not empty, which is UTF-8. *more false at the end. */
@@ -42,7 +56,8 @@ static LsStatus next_line(LsLabelled *part, LsLines *lines, bool *more)
 static LsStatus read_tsv(const LsLinesSettings *o, LsClasses *classes, LsLabelled *part, const LsCorpusPart *file)
 {
     LsSpan field[MOST_COLUMNS];
-    LsColumn column[] = {{"--label", o->label ? o->label : "1", 0}, {"--text", o->text ? o->text : "2", 0}};
+    LsColumn column[] = {
+        {"--label", o->label ? o->label : "1", 0}, {"--text", o->text ? o->text : "2", 0}, {"--second", o->second, 0}};
     LsLines lines = ls_lines(file);
     int columns = 0, count = 0;
     bool more, header = false;
@@ -53,14 +68,16 @@ static LsStatus read_tsv(const LsLinesSettings *o, LsClasses *classes, LsLabelle
         ls_lines_split(&lines, '\t', MOST_COLUMNS, field, &count);
         if (columns == 0) {
             columns = count;
-            LS_TRY(ls_columns_resolve(column, 2, &lines, count < MOST_COLUMNS ? count : MOST_COLUMNS, field, &header));
+            LS_TRY(ls_columns_resolve(column, o->second ? 3 : 2, &lines, count < MOST_COLUMNS ? count : MOST_COLUMNS,
+                                      field, &header));
             if (header)
                 continue;
         }
         if (count != columns)
             return ls_lines_fail(&lines, "has %d column%s between tabs, the lines before have %d", count,
                                  count == 1 ? "" : "s", columns);
-        LS_TRY(add_sample(part, classes, field[column[0].index], field[column[1].index], true, &lines));
+        LS_TRY(add_sample(part, classes, field[column[0].index], field[column[1].index],
+                          o->second ? field[column[2].index] : (LsSpan){0}, true, &lines));
     }
 }
 
@@ -83,11 +100,11 @@ static LsStatus read_jsonl(const LsLinesSettings *o, LsClasses *classes, LsLabel
 {
     const char *label_key = o->label ? o->label : "label", *text_key = o->text ? o->text : "text";
     LsLines lines = ls_lines(file);
-    char room[2][32];
+    char room[3][32];
     bool more;
     for (;;) {
         json_t *object = NULL;
-        LsSpan label, text;
+        LsSpan label, text, second = {0};
         LS_TRY(next_line(part, &lines, &more));
         if (!more)
             return LS_OK;
@@ -98,8 +115,10 @@ static LsStatus read_jsonl(const LsLinesSettings *o, LsClasses *classes, LsLabel
                                    label_key);
         else if (!member_text(object, text_key, room[1], &text))
             status = ls_lines_fail(&lines, "has no \"%s\" that is a text; --text names the member", text_key);
+        else if (o->second && !member_text(object, o->second, room[2], &second))
+            status = ls_lines_fail(&lines, "has no \"%s\" that is a text; --second names the member", o->second);
         else
-            status = add_sample(part, classes, label, text, false, &lines);
+            status = add_sample(part, classes, label, text, second, false, &lines);
         json_decref(object);
         LS_TRY(status);
     }
@@ -113,7 +132,7 @@ static LsStatus read_class(LsSpan label, LsClasses *classes, LsLabelled *part, c
         LS_TRY(next_line(part, &lines, &more));
         if (!more)
             return LS_OK;
-        LS_TRY(add_sample(part, classes, label, (LsSpan){lines.text, lines.bytes}, true, &lines));
+        LS_TRY(add_sample(part, classes, label, (LsSpan){lines.text, lines.bytes}, (LsSpan){0}, true, &lines));
     }
 }
 
@@ -163,6 +182,8 @@ static LsStatus read_classes(LsClasses *classes, LsLabelled *part)
 
 LsStatus ls_labelled_read(const LsLinesSettings *o, LsClasses *classes, LsLabelled *part)
 {
+    if (strcmp(o->format, "files") == 0 && o->second)
+        return ls_fail(LS_USAGE, "--second: a file of a class has one text a line");
     if (strcmp(o->format, "files") == 0 && part->raw.files > 0)
         return read_classes(classes, part);
     for (int i = 0; i < part->raw.files; i++) {
@@ -178,6 +199,7 @@ LsStatus ls_labelled_read(const LsLinesSettings *o, LsClasses *classes, LsLabell
 void ls_labelled_free(LsLabelled *part)
 {
     ls_texts_free(&part->texts);
+    ls_texts_free(&part->second);
     ls_free(part->label.id);
     ls_raw_files_close(&part->raw);
 }

@@ -77,7 +77,7 @@ LsStatus ls_text_writer_open(LsTextWriter *writer, LsSealed *file, const char *s
     return writer->offsets ? ls_numbers_add_one(writer->offsets, 0) : ls_message_status();
 }
 
-LsStatus ls_text_writer_encode(LsTextWriter *writer, const LsTexts *texts, int64_t at)
+static LsStatus encode(LsTextWriter *writer, const LsTexts *texts, int64_t at)
 {
     const LsCorpusPart *text = &texts->text[at];
     int32_t *ids = NULL;
@@ -85,10 +85,26 @@ LsStatus ls_text_writer_encode(LsTextWriter *writer, const LsTexts *texts, int64
     LsStatus status = ls_tokenizer_encode(writer->tokenizer, text->text, text->bytes, &ids, &count);
     ls_free(writer->tokens.id);
     writer->tokens = (LsTokens){ids, count, count};
-    if (status != LS_OK)
-        return ls_fail_in(status, "%s: line %lld", text->name, (long long)texts->line[at]);
-    if (count == 0)
-        return ls_fail(LS_DATA, "%s: line %lld: the text has no tokens", text->name, (long long)texts->line[at]);
+    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s: line %lld", text->name, (long long)texts->line[at]);
+}
+
+LsStatus ls_text_writer_encode(LsTextWriter *writer, const LsTexts *texts, int64_t at)
+{
+    LS_TRY(encode(writer, texts, at));
+    return writer->tokens.count > 0 ? LS_OK
+                                    : ls_fail(LS_DATA, "%s: line %lld: the text has no tokens", texts->text[at].name,
+                                              (long long)texts->line[at]);
+}
+
+LsStatus ls_text_writer_encode_word(LsTextWriter *writer, const LsTexts *texts, int64_t at)
+{
+    if (ls_tokenizer_unknown(writer->tokenizer) < 0)
+        return ls_text_writer_encode(writer, texts, at);
+    LS_TRY(encode(writer, texts, at));
+    if (writer->tokens.count > 0)
+        return LS_OK;
+    LS_TRY(ls_tokens_reserve(&writer->tokens, 1));
+    writer->tokens.id[writer->tokens.count++] = (int32_t)ls_tokenizer_unknown(writer->tokenizer);
     return LS_OK;
 }
 

@@ -31,6 +31,8 @@ LsStatus ls_text_writer_open(LsTextWriter *writer, LsSealed *file, const char *s
                              const LsTokenizer *tokenizer) LS_MUST_USE;
 /* Encodes texts[at] into writer->tokens; LS_DATA with file and line where it cannot be, or has no tokens. */
 LsStatus ls_text_writer_encode(LsTextWriter *writer, const LsTexts *texts, int64_t at) LS_MUST_USE;
+/* The same of a word, which is the unknown token where it has none: a control character may be all of it. */
+LsStatus ls_text_writer_encode_word(LsTextWriter *writer, const LsTexts *texts, int64_t at) LS_MUST_USE;
 /* Writes what was encoded last, as a text; or as a piece of one that ls_text_writer_end_text ends. */
 LsStatus ls_text_writer_add(LsTextWriter *writer) LS_MUST_USE;
 LsStatus ls_text_writer_add_ids(LsTextWriter *writer) LS_MUST_USE;

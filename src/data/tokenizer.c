@@ -28,6 +28,7 @@ int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer) { return tokenizer
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer) { return tokenizer->end; }
 int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer) { return tokenizer->begin; }
 int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer) { return tokenizer->mask; }
+int64_t ls_tokenizer_unknown(const LsTokenizer *tokenizer) { return tokenizer->unknown; }
 bool ls_tokenizer_frames(const LsTokenizer *tokenizer) { return tokenizer->frames; }
 
 int64_t ls_tokenizer_special(const LsTokenizer *tokenizer, const int32_t **special)

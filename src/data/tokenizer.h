@@ -55,6 +55,8 @@ int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer);
 /* id that stands for a hidden token, -1 if it has none */
 int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer);
+/* id of a word that the vocabulary has not, -1 if it has none */
+int64_t ls_tokenizer_unknown(const LsTokenizer *tokenizer);
 /* Whether a sample that is a text stands between begin and end: [CLS] text [SEP]. */
 bool ls_tokenizer_frames(const LsTokenizer *tokenizer);
 /* Ids that stand for no text, ascending, the tokenizer's own; their number is returned. */

@@ -10,7 +10,7 @@ static LsStatus make(const LsCorpusPart *part, int parts, const LsTokenizerOptio
     LsTokenizer *made = ls_alloc(sizeof *made);
     if (!made)
         return LS_RESOURCE;
-    *made = (LsTokenizer){&ls_tokenizer_kind_bytes, 256, -1, -1, -1};
+    *made = (LsTokenizer){&ls_tokenizer_kind_bytes, 256, -1, -1, -1, -1};
     *tokenizer = made;
     return LS_OK;
 }

@@ -26,7 +26,7 @@ static LsStatus new_from_codes(const uint32_t *code, int64_t count, LsTokenizer 
     Characters *characters = ls_alloc(sizeof *characters);
     if (!characters)
         return LS_RESOURCE;
-    characters->base = (LsTokenizer){&ls_tokenizer_kind_characters, count, -1, -1, -1};
+    characters->base = (LsTokenizer){&ls_tokenizer_kind_characters, count, -1, -1, -1, -1};
     characters->codes = code[count - 1] + 1;
     characters->code = ls_alloc_array(count, sizeof *characters->code);
     characters->id = ls_alloc_array(characters->codes, sizeof *characters->id);

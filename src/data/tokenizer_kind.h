@@ -11,9 +11,10 @@
 struct LsTokenizer {
     const LsTokenizerKind *kind;
     int64_t vocabulary;
-    int64_t end, begin, mask; /* ids that end and begin a text, and that stand for a hidden token; -1: none */
-    bool frames;              /* a sample that is a text stands between `begin` and `end` */
-    int32_t *special;         /* special: (specials) ids that stand for no text, ascending; the kind frees it */
+    int64_t end, begin;    /* ids that end and begin a text; -1: none */
+    int64_t mask, unknown; /* ids of a hidden token, and of a word without pieces; -1: none */
+    bool frames;           /* a sample that is a text stands between `begin` and `end` */
+    int32_t *special;      /* special: (specials) ids that stand for no text, ascending; the kind frees it */
     int64_t specials;
 };
 

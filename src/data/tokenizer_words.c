@@ -136,7 +136,7 @@ static Words *new_words(bool lowercase, const char *punctuation)
     Words *words = ls_alloc(sizeof *words);
     if (!words)
         return NULL;
-    words->base = (LsTokenizer){&ls_tokenizer_kind_words, SPECIALS, END, BEGIN, -1};
+    words->base = (LsTokenizer){&ls_tokenizer_kind_words, SPECIALS, END, BEGIN, -1, UNKNOWN};
     words->lowercase = lowercase;
     while (words->punctuation < PUNCTUATIONS && strcmp(punctuation, punctuation_names[words->punctuation]) != 0)
         words->punctuation++;

@@ -183,6 +183,7 @@ static LsStatus fill_roles(Wordpiece *wordpiece, const json_t *object, const cha
     wordpiece->base.begin = wordpiece->role[WORDPIECE_BEGIN];
     wordpiece->base.end = wordpiece->role[WORDPIECE_END];
     wordpiece->base.mask = wordpiece->role[WORDPIECE_MASK];
+    wordpiece->base.unknown = wordpiece->role[WORDPIECE_UNKNOWN];
     wordpiece->base.frames = wordpiece->base.begin >= 0 && wordpiece->base.end >= 0;
     return LS_OK;
 }

@@ -9,6 +9,9 @@
 static void head(LsGraph *g, const void *config, const LsShape *shape, const LsBody *body)
 {
     (void)config;
+    /* which tokens a word begins with: the others have no tag, and are no lines of predictions */
+    if (ls_shape_field(shape, "tags"))
+        ls_shape_input(g, shape, "tags");
     ls_class_head(g, shape, body->features, "tags", 0);
 }
 
@@ -60,6 +63,19 @@ static void count_spans(const struct json_t *info, const int32_t *said, const in
     }
 }
 
+/* Leaves out the steps that have no tag: of a word of several tokens the first has it. Returns how many have one. */
+static int64_t keep_words(const int32_t *wanted, int64_t steps, const int32_t *said, int32_t *wanted_words,
+                          int32_t *said_words)
+{
+    int64_t words = 0;
+    for (int64_t t = 0; t < steps; t++)
+        if (wanted[t] != LS_IGNORE) {
+            wanted_words[words] = wanted[t];
+            said_words[words++] = said[t];
+        }
+    return words;
+}
+
 static LsStatus add_spans(const LsScored *scored, double *sum)
 {
     const LsTensor *tags = ls_graph_find(scored->g, "tags"); /* (B, T) */
@@ -67,14 +83,14 @@ static LsStatus add_spans(const LsScored *scored, double *sum)
     int32_t *said = NULL;
     int64_t count = 0, steps = tags->dim[1];
     LS_TRY(ls_predicted_classes(scored->g, &said, &count));
-    for (int64_t b = 0; b < scored->rows; b++) {
-        int64_t there = 0;
-        while (there < steps && wanted[b * steps + there] != LS_IGNORE)
-            there++;
-        count_spans(scored->info, said + b * steps, wanted + b * steps, there, sum);
+    int32_t *words = ls_alloc_array(2 * steps, sizeof *words);
+    for (int64_t b = 0; words && b < scored->rows; b++) {
+        int64_t there = keep_words(wanted + b * steps, steps, said + b * steps, words, words + steps);
+        count_spans(scored->info, words + steps, words, there, sum);
     }
     ls_free(said);
-    return LS_OK;
+    ls_free(words);
+    return words ? LS_OK : LS_RESOURCE;
 }
 
 /* Classes that name no spans have none: NAN. */
@@ -93,9 +109,12 @@ static void text_head(const LsScored *scored, FILE *out) { ls_class_text_head(sc
 static LsStatus text_row(const LsScored *scored, int64_t b, int64_t sample, FILE *out)
 {
     const LsTensor *z = ls_graph_find(scored->g, "output"), *length = ls_graph_find(scored->g, "length");
-    int64_t steps = z->dim[1], there = length ? ((const int32_t *)length->data)[b] : steps;
+    const LsTensor *tags = ls_graph_find(scored->g, "tags");
+    int64_t steps = z->dim[1], there = length ? ((const int32_t *)length->data)[b] : steps, word = 0;
     for (int64_t t = 0; t < there && t < steps; t++) {
-        fprintf(out, "%lld\t%lld\t", (long long)sample, (long long)t);
+        if (tags && ((const int32_t *)tags->data)[b * steps + t] == LS_IGNORE)
+            continue;
+        fprintf(out, "%lld\t%lld\t", (long long)sample, (long long)word++);
         LS_TRY(ls_class_text_row(scored, b * steps + t, out));
     }
     return LS_OK;
