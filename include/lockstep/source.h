@@ -40,6 +40,11 @@ struct LsSource {
 /* Classes of a field, 0 where there is no such field or it is no class. */
 int64_t ls_source_classes(const LsSource *source, const char *field);
 
+/* Of the tokenizer: the id that stands for a hidden token, -1 where there is none; and ids that stand for no text,
+ * ascending, with their number. */
+int64_t ls_source_mask(const LsSource *source);
+int64_t ls_source_special(const LsSource *source, const int32_t **special);
+
 /* For sources of sequences: inputs "ids" and, where there is one, "targets" of g are (at least `count`, *length), of at
  * most `sequence` positions; LS_ERROR. */
 LsStatus ls_source_check(const LsGraph *g, int64_t count, int64_t sequence, int64_t *length) LS_MUST_USE;

@@ -6,6 +6,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+int64_t ls_source_mask(const LsSource *source) { return source->tokenizer ? ls_tokenizer_mask(source->tokenizer) : -1; }
+
+int64_t ls_source_special(const LsSource *source, const int32_t **special)
+{
+    *special = NULL;
+    return source->tokenizer ? ls_tokenizer_special(source->tokenizer, special) : 0;
+}
+
 int64_t ls_source_classes(const LsSource *source, const char *field)
 {
     const LsField *found = ls_field_find(&source->fields, field);

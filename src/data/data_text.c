@@ -29,6 +29,19 @@ static LsStatus add_tokens(LsSealed *file, const char *array, const char *key, j
     return LS_OK;
 }
 
+/* The number of documents or sentences, where the file says where they begin. */
+static LsStatus add_marks(LsSealed *file, const char *array, const char *key, json_t *object)
+{
+    bool exists;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    LS_TRY(ls_sealed_shape(file, array, &exists, &type, &rank, dim));
+    if (exists && rank == 1)
+        json_object_set_new(object, key, json_integer(dim[0] - 1));
+    return LS_OK;
+}
+
 static LsStatus add_text(LsSealed *file, const char *name, json_t *object)
 {
     char *text = NULL;
@@ -49,6 +62,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     LS_TRY(add_text(file, "tokenizer", object));
     LS_TRY(add_tokens(file, "train/tokens", "train_tokens", object));
     LS_TRY(add_tokens(file, "validation/tokens", "validation_tokens", object));
+    LS_TRY(add_marks(file, "train/documents", "train_documents", object));
+    LS_TRY(add_marks(file, "train/sentences", "train_sentences", object));
+    LS_TRY(add_marks(file, "validation/documents", "validation_documents", object));
+    LS_TRY(add_marks(file, "validation/sentences", "validation_sentences", object));
     for (size_t i = 0; i < LS_COUNT_OF(numbers); i++) {
         int64_t value = 0;
         LS_TRY(ls_sealed_get_int(file, numbers[i], &value));
@@ -62,6 +79,8 @@ const LsDataKind ls_data_kind_text = {
     .summary = "text files, folders of them (*.txt), or JSON lines, as a stream of tokens",
     .settings = settings,
     .settings_bytes = sizeof(LsTextSettings),
+    .use_settings = ls_text_use_settings,
+    .use_settings_bytes = sizeof(LsTextUse),
     .prepare = prepare,
     .open = ls_text_open,
     .inspect = inspect,

@@ -1,6 +1,8 @@
 /* Text data sets: a stream of tokens in a sealed HDF5 file of kind "text".
  *
  *     /train/tokens, /validation/tokens   one dimension, chunked; unsigned 8 or 16 bits, or int32, by the vocabulary
+ *     /train/sentences, ...               of a tokenizer that frames texts: where each line that has tokens begins (S + 1)
+ *     /train/documents, ...               and the first line of each document (D + 1); they end at empty lines and files
  *     /tokenizer                          its JSON (ls_tokenizer_to_json), bytes
  *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources
  *
@@ -21,8 +23,14 @@ typedef struct LsTextSettings {
     char *field;           /* of JSON lines: the member that is a text; NULL: plain text */
 } LsTextSettings;
 
+/* Of the section `data:`. */
+typedef struct LsTextUse {
+    char *as; /* "windows", "segments" */
+} LsTextUse;
+extern const LsSetting ls_text_use_settings[];
+
 /* Joins the sources (files, and those of folders) in their order and writes the data set. Where the tokenizer has an
- * end token it stands between files. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a
+ * end token it stands between files, unless it frames texts: then samples have it. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a
  * source that is missing, unreadable, empty, or malformed for the tokenizer (with byte and line); output is then as
  * it was. */
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
@@ -30,6 +38,10 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
 
 /* A text data set, verified, for reading; NULL with a message. Closed with ls_sealed_close. */
 LsSealed *ls_text_file(const char *path);
+
+/* Two segments a sample, with or without the order of the text: fields "ids" (T), "types" (T), "length", "next". As
+ * LsDataKind.open. */
+LsStatus ls_segments_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 /* As LsDataKind.open. */
 LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;

@@ -6,6 +6,7 @@
 #include "data/tokenizer_kind.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #define WINDOW ((int64_t)4 << 20) /* bytes of text tokenized at a time */
@@ -89,12 +90,71 @@ static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece,
     return status;
 }
 
-static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer *tokenizer, Split *split)
+/* Where sentences and documents begin. */
+typedef struct Marks {
+    LsNumbers *sentences, *documents; /* NULL: not asked for */
+    int64_t count;                    /* sentences so far */
+    bool begins;                      /* the next sentence begins a document */
+} Marks;
+
+/* One piece, line by line, where a word does not go on over the end of a line. */
+static LsStatus tokenize_lines(const LsTokenizer *tokenizer, const Piece *piece, LsNumbers *writer, LsTokens *tokens,
+                               int64_t *count, Marks *marks)
+{
+    LsStatus status = LS_OK;
+    const char *text = piece->part->text;
+    LsEncoder *encoder = ls_encoder_new(tokenizer);
+    if (!encoder)
+        return LS_RESOURCE;
+    marks->begins = true;
+    for (int64_t at = piece->from, used = 0; at < piece->to && status == LS_OK; at += used) {
+        const char *end = memchr(text + at, '\n', (size_t)(piece->to - at));
+        int64_t bytes = (end ? end - text + 1 : piece->to) - at;
+        tokens->count = 0;
+        status = ls_encoder_feed(encoder, text + at, bytes, true, tokens, &used);
+        marks->begins = marks->begins || ls_span_trim((LsSpan){text + at, bytes}).bytes == 0;
+        if (status != LS_OK || tokens->count == 0)
+            continue;
+        if (marks->begins)
+            status = ls_numbers_add_one(marks->documents, marks->count);
+        if (status == LS_OK)
+            status = ls_numbers_add_one(marks->sentences, *count);
+        if (status == LS_OK)
+            status = ls_numbers_add(writer, tokens->id, tokens->count);
+        marks->begins = false;
+        marks->count++;
+        *count += tokens->count;
+    }
+    ls_encoder_free(encoder);
+    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", piece->part->name);
+}
+
+/* A split of a tokenizer that frames texts: tokens, and where sentences and documents begin. */
+static LsStatus write_marked(LsSealed *file, const char *split_name, const LsTokenizer *tokenizer, Split *split,
+                             LsNumbers *writer)
+{
+    char name[64];
+    LsTokens tokens = {0};
+    Marks marks = {0};
+    snprintf(name, sizeof name, "%s/sentences", split_name);
+    marks.sentences = ls_numbers_new(file, name, LS_FILE_INT64);
+    snprintf(name, sizeof name, "%s/documents", split_name);
+    marks.documents = marks.sentences ? ls_numbers_new(file, name, LS_FILE_INT64) : NULL;
+    LsStatus status = marks.documents ? LS_OK : ls_message_status();
+    for (int i = 0; i < split->pieces && status == LS_OK; i++)
+        status = tokenize_lines(tokenizer, &split->piece[i], writer, &tokens, &split->tokens, &marks);
+    if (status == LS_OK)
+        status = ls_numbers_add_one(marks.sentences, split->tokens);
+    if (status == LS_OK)
+        status = ls_numbers_add_one(marks.documents, marks.count);
+    ls_free(tokens.id);
+    status = ls_numbers_end(marks.sentences, status);
+    return ls_numbers_end(marks.documents, status);
+}
+
+static LsStatus write_plain(const LsTokenizer *tokenizer, Split *split, LsNumbers *writer)
 {
     LsTokens tokens = {0};
-    LsNumbers *writer = ls_numbers_new(file, name, ls_id_type(ls_tokenizer_vocabulary(tokenizer)));
-    if (!writer)
-        return ls_message_status();
     LsStatus status = LS_OK;
     for (int i = 0; i < split->pieces && status == LS_OK; i++) {
         if (i > 0 && ls_tokenizer_end(tokenizer) >= 0) {
@@ -106,6 +166,18 @@ static LsStatus write_split(LsSealed *file, const char *name, const LsTokenizer 
             status = tokenize_piece(tokenizer, &split->piece[i], writer, &tokens, &split->tokens);
     }
     ls_free(tokens.id);
+    return status;
+}
+
+static LsStatus write_split(LsSealed *file, const char *split_name, const LsTokenizer *tokenizer, Split *split)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s/tokens", split_name);
+    LsNumbers *writer = ls_numbers_new(file, name, ls_id_type(ls_tokenizer_vocabulary(tokenizer)));
+    if (!writer)
+        return ls_message_status();
+    LsStatus status = ls_tokenizer_frames(tokenizer) ? write_marked(file, split_name, tokenizer, split, writer)
+                                                     : write_plain(tokenizer, split, writer);
     return ls_numbers_end(writer, status);
 }
 
@@ -161,9 +233,9 @@ static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Spl
         return ls_message_status();
     LsStatus status = write_head(file, tokenizer, train, validation, sources, source);
     if (status == LS_OK)
-        status = write_split(file, "train/tokens", tokenizer, train);
+        status = write_split(file, "train", tokenizer, train);
     if (status == LS_OK && validation->bytes > 0)
-        status = write_split(file, "validation/tokens", tokenizer, validation);
+        status = write_split(file, "validation", tokenizer, validation);
     if (status != LS_OK) {
         ls_sealed_discard(file);
         return status;

@@ -256,8 +256,18 @@ LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **
     return LS_OK;
 }
 
+const LsSetting ls_text_use_settings[] = {
+    LS_SETTING_CHOICE(
+        LsTextUse, as, "windows", "windows|segments",
+        "samples: windows of the text; or two segments of it, the second of which follows the first or is "
+        "another document's (tokenizer wordpiece)"),
+    {0}};
+
 LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened)
 {
+    const LsTextUse *use = open->settings;
+    if (use && strcmp(use->as, "segments") == 0)
+        return ls_segments_open(open, opened);
     return ls_text_open_within(open, LS_TEXT_MEMORY, opened);
 }
 

@@ -3,7 +3,8 @@
  *     p = softmax(z),  q = (1 - s) onehot(target) + s / K,  L = sum over rows of -sum_k q_k log p_k
  *     dL/dz = (p - q) dL/dL
  *
- * s: label smoothing (Szegedy et al. 2016). Rows whose target is LS_IGNORE count for nothing. */
+ * s: label smoothing (Szegedy et al. 2016). A row may have several targets, each of which counts as if the row stood
+ * there as often; a target LS_IGNORE counts for nothing. */
 #include "ops/op_build.h"
 
 typedef struct Smoothing {
@@ -13,16 +14,19 @@ typedef struct Smoothing {
 static LsStatus infer(LsNode *node)
 {
     const LsTensor *z = node->in[0], *targets = node->in[1];
-    bool fits = z->dtype == LS_REAL && z->rank >= 1 && targets->dtype == LS_I32 &&
-                targets->count == z->count / z->dim[z->rank - 1];
+    bool fits = z->dtype == LS_REAL && z->rank >= 1 && targets->dtype == LS_I32 && targets->count > 0 &&
+                targets->count % (z->count / z->dim[z->rank - 1]) == 0;
     if (!fits)
-        return ls_node_fail(node, "cross_entropy: targets %s do not fit the logits %s: one 32-bit integer a row",
+        return ls_node_fail(node,
+                            "cross_entropy: targets %s do not fit the logits %s: one 32-bit integer a row, or as many "
+                            "for each row",
                             ls_shape_text(targets), ls_shape_text(z));
-    node->scratch_forward = targets->count * (int64_t)sizeof(double);
+    int64_t rows = z->count / z->dim[z->rank - 1];
+    node->scratch_forward = rows * (int64_t)sizeof(double);
     if (!ls_node_output(node, LS_ACC, 1, (int64_t[]){1}))
         return LS_RESOURCE;
     /* log of each row's sum of exponentials */
-    return ls_node_output(node, LS_ACC, 1, (int64_t[]){targets->count}) ? LS_OK : LS_RESOURCE;
+    return ls_node_output(node, LS_ACC, 1, &rows) ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus check_targets(const LsNode *node)
@@ -38,8 +42,9 @@ static LsStatus check_targets(const LsNode *node)
     return LS_OK;
 }
 
-/* The row's loss. *log_sum: log of the sum of exponentials. */
-static double row_loss(const real *z, int64_t classes, int32_t target, double smoothing, acc *log_sum)
+/* The row's loss over its targets. *log_sum: log of the sum of exponentials. */
+static double row_loss(const real *z, int64_t classes, const int32_t *target, int64_t targets, double smoothing,
+                       acc *log_sum)
 {
     acc most = ls_load1(z);
     for (int64_t k = 1; k < classes; k++)
@@ -63,10 +68,13 @@ static double row_loss(const real *z, int64_t classes, int32_t target, double sm
     all += (double)ls_hsum(total);
     double log_of = log(sum);
     *log_sum = (acc)(log_of + (double)most);
-    if (target == LS_IGNORE)
-        return 0;
-    double at_target = log_of - (double)(ls_load1(z + target) - most);
-    return (1 - smoothing) * at_target + smoothing * (log_of - all / (double)classes);
+    double loss = 0;
+    for (int64_t j = 0; j < targets; j++)
+        if (target[j] != LS_IGNORE) {
+            double at_target = log_of - (double)(ls_load1(z + target[j]) - most);
+            loss += (1 - smoothing) * at_target + smoothing * (log_of - all / (double)classes);
+        }
+    return loss;
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
@@ -75,12 +83,13 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     LS_TRY(check_targets(node));
     const LsTensor *z = node->in[0];
     const int32_t *target = node->in[1]->data;
-    int64_t rows = node->in[1]->count, classes = z->dim[z->rank - 1];
+    int64_t classes = z->dim[z->rank - 1], rows = z->count / classes, each = node->in[1]->count / rows;
     double *loss = node->scratch, smoothing = ((const Smoothing *)node->attr)->s;
     acc *log_sum = node->out[1]->data;
 #pragma omp parallel for schedule(static) if (z->count > 4096)
     for (int64_t i = 0; i < rows; i++)
-        loss[i] = row_loss((const real *)z->data + i * classes, classes, target[i], smoothing, log_sum + i);
+        loss[i] =
+            row_loss((const real *)z->data + i * classes, classes, target + i * each, each, smoothing, log_sum + i);
     double total = 0;
     for (int64_t i = 0; i < rows; i++)
         total += loss[i];
@@ -88,18 +97,26 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-static void row_gradient(const real *z, int64_t classes, int32_t target, acc smoothing, acc log_sum, acc scale,
-                         bool add, real *dz)
+/* How many of the targets are this class. */
+static acc count_class(const int32_t *target, int64_t targets, int64_t class)
 {
-    acc even = smoothing / (acc)classes;
-    if (target == LS_IGNORE)
-        scale = 0;
+    int64_t count = 0;
+    for (int64_t j = 0; j < targets; j++)
+        count += target[j] == class;
+    return (acc)count;
+}
+
+/* Over n targets the gradient is n p - sum of q. */
+static void row_gradient(const real *z, int64_t classes, const int32_t *target, int64_t targets, acc smoothing,
+                         acc log_sum, acc scale, bool add, real *dz)
+{
+    acc even = smoothing / (acc)classes, n = (acc)targets - count_class(target, targets, LS_IGNORE);
     for (int64_t k = 0; k < classes; k += LS_LANES) {
         int64_t count = classes - k < LS_LANES ? classes - k : LS_LANES;
         vacc p = ls_exp_small(ls_load_part(z + k, count) - log_sum);
         for (int64_t i = 0; i < count; i++) {
-            acc q = k + i == target ? 1 - smoothing + even : even;
-            ls_store1(dz + k + i, (add ? ls_load1(dz + k + i) : 0) + scale * (p[i] - q));
+            acc q = count_class(target, targets, k + i) * (1 - smoothing) + n * even;
+            ls_store1(dz + k + i, (add ? ls_load1(dz + k + i) : 0) + scale * (n * p[i] - q));
         }
     }
 }
@@ -110,13 +127,13 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     const LsTensor *z = node->in[0];
     const int32_t *target = node->in[1]->data;
     const acc *log_sum = node->out[1]->data;
-    int64_t rows = node->in[1]->count, classes = z->dim[z->rank - 1];
+    int64_t classes = z->dim[z->rank - 1], rows = z->count / classes, each = node->in[1]->count / rows;
     acc scale = *(const acc *)node->out[0]->grad, smoothing = (acc)((const Smoothing *)node->attr)->s;
     bool add = ls_adds(node, 0);
 #pragma omp parallel for schedule(static) if (z->count > 4096)
     for (int64_t i = 0; i < rows; i++)
-        row_gradient((const real *)z->data + i * classes, classes, target[i], smoothing, log_sum[i], scale, add,
-                     (real *)z->grad + i * classes);
+        row_gradient((const real *)z->data + i * classes, classes, target + i * each, each, smoothing, log_sum[i],
+                     scale, add, (real *)z->grad + i * classes);
     return LS_OK;
 }
 
@@ -126,7 +143,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     LS_TRY(check_targets(node));
     const LsTensor *z = node->in[0];
     const int32_t *target = node->in[1]->data;
-    int64_t rows = node->in[1]->count, classes = z->dim[z->rank - 1];
+    int64_t classes = z->dim[z->rank - 1], rows = z->count / classes, each = node->in[1]->count / rows;
     double smoothing = ((const Smoothing *)node->attr)->s, total = 0;
     for (int64_t i = 0; i < rows; i++) {
         const real *row = (const real *)z->data + i * classes;
@@ -136,8 +153,9 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
             mean += (double)ls_load1(row + k) / (double)classes;
         }
         ((acc *)node->out[1]->data)[i] = (acc)log(sum);
-        if (target[i] != LS_IGNORE)
-            total += log(sum) - (1 - smoothing) * (double)ls_load1(row + target[i]) - smoothing * mean;
+        for (int64_t j = i * each; j < (i + 1) * each; j++)
+            if (target[j] != LS_IGNORE)
+                total += log(sum) - (1 - smoothing) * (double)ls_load1(row + target[j]) - smoothing * mean;
     }
     *(acc *)node->out[0]->data = (acc)total;
     return LS_OK;
@@ -150,8 +168,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){.flops = 14 * z, .bytes = 2 * z * sizeof(real)};
 }
 
-/* ls_cross_entropy(g, z, targets, smoothing): z: (…, K) logits, targets: (…) LS_I32 in 0..K-1 or LS_IGNORE, smoothing
- * 0 to 1 -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails with LS_DATA on any other
+/* ls_cross_entropy(g, z, targets, smoothing): z: (…, K) logits, targets: (…), or (…, n) with n for each row, LS_I32 in 0..K-1
+ * or LS_IGNORE, smoothing 0 to 1 -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails with LS_DATA on any other
  * target. */
 LS_BUILDER LsTensor *ls_cross_entropy(LsGraph *g, LsTensor *z, LsTensor *targets, double smoothing)
 {
@@ -160,13 +178,15 @@ LS_BUILDER LsTensor *ls_cross_entropy(LsGraph *g, LsTensor *z, LsTensor *targets
 
 static bool cases(LsGraph *g, int which)
 {
-    /* rows, classes, lowest target (-1: some ignored), smoothing in percent */
-    static const int64_t list[][4] = {{1, 1, 0, 0}, {7, 10, 0, 0}, {5, 3, -1, 0}, {6, 37, -1, 10}, {3, 130, 0, 25}};
+    /* rows, classes, lowest target (-1: some ignored), smoothing in percent, targets of a row */
+    static const int64_t list[][5] = {{1, 1, 0, 0, 1},    {7, 10, 0, 0, 1}, {5, 3, -1, 0, 1},  {6, 37, -1, 10, 1},
+                                      {3, 130, 0, 25, 1}, {4, 2, -1, 0, 9}, {3, 19, -1, 10, 4}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     const int64_t *d = list[which];
     LsTensor *z = ls_case_input(g, "z", LS_REAL, -3, 3, 2, (int64_t[]){d[0], d[1]});
-    ls_cross_entropy(g, z, ls_case_input(g, "targets", LS_I32, (double)d[2], (double)d[1], 1, d), 0.01 * (double)d[3]);
+    ls_cross_entropy(g, z, ls_case_input(g, "targets", LS_I32, (double)d[2], (double)d[1], 2, (int64_t[]){d[0], d[4]}),
+                     0.01 * (double)d[3]);
     return true;
 }
 
