@@ -161,7 +161,7 @@ static void test_turns(void)
     }
     if (comm->rank > 0)
         self->kept[0] = self->kept[1] = -1;
-    ASSERT_OK(ls_trainer_share(all.trainer)); /* what is saved goes from rank 0 to all */
+    ASSERT_OK(ls_trainer_broadcast(all.trainer)); /* what is saved goes from rank 0 to all */
     CU_ASSERT(self->kept[0] == 4 && self->kept[1] == 0);
     close_job(&alone);
     close_job(&all);

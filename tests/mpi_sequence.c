@@ -288,7 +288,7 @@ static void test_stop_and_resume(void)
             memcpy(resumed->moment[i], stopped->moment[i], bytes);
         resumed->progress = stopped->progress;
     }
-    ASSERT_OK(ls_trainer_share(resumed));
+    ASSERT_OK(ls_trainer_broadcast(resumed));
     ASSERT_OK(ls_trainer_run(resumed));
     CU_ASSERT(same_values(whole, resumed));
     ls_trainer_free(whole);

@@ -232,7 +232,7 @@ static void test_stop_and_resume(void)
         resumed->progress = stopped->progress;
         second.rows = 21;
     }
-    ASSERT_OK(ls_trainer_share(resumed));
+    ASSERT_OK(ls_trainer_broadcast(resumed));
     ASSERT_OK(ls_trainer_run(resumed));
     CU_ASSERT(same_bits(whole, resumed));
     if (comm->rank == 0)

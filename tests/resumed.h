@@ -27,7 +27,7 @@ static inline int resume_from(LsTrainer *to, LsTrainer *from, LsSaved list[LS_MA
         }
         to->progress = from->progress;
     }
-    ASSERT_OK(ls_trainer_share(to));
+    ASSERT_OK(ls_trainer_broadcast(to));
     return count;
 }
 

@@ -252,7 +252,7 @@ static LsStatus prepare_and_train(Run *run, const LsCall *call)
     LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation,
                           &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
     LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_folder(run) : LS_OK));
-    LS_TRY(ls_trainer_share(run->trainer));
+    LS_TRY(ls_trainer_broadcast(run->trainer));
     LS_TRY(ls_trace_file_open(run->comm, run->options->trace));
     return ls_trace_file_close(run->comm, run->options->trace, train(run));
 }

@@ -120,7 +120,7 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
     printf("step             %s: %lld a rank, in %lld pass%s of %lld\n", ls_batch_text(config, plan, batch),
            (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
            (long long)plan->micro_batch);
-    if (ls_train_parts(plan))
+    if (ls_train_segmented(plan))
         printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n",
                plan->sequence_ranks, plan->sequence_ranks == 1 ? "" : "s", (long long)plan->segments,
                plan->segments == 1 ? "" : "s", (long long)plan->segment);

@@ -23,8 +23,8 @@ typedef struct Step {
     LsIsa isa;
 } Step;
 
-LS_INLINE_BODY void adamw_part(const Step *s, float keep, float *restrict p, const float *restrict grad,
-                               float *restrict m, float *restrict v, int64_t count)
+LS_INLINE_BODY void adamw_chunk(const Step *s, float keep, float *restrict p, const float *restrict grad,
+                                float *restrict m, float *restrict v, int64_t count)
 {
     const Step c = *s; /* the compiler need not fear that stores change it */
 #pragma omp simd
@@ -48,16 +48,16 @@ LS_INLINE_BODY void adamw_body(const Step *s, float keep, float *restrict p, con
         LS_ASK_AHEAD(grad + i);
         LS_ASK_AHEAD(m + i);
         LS_ASK_AHEAD(v + i);
-        adamw_part(&c, keep, p + i, grad + i, m + i, v + i, LS_LINE_FLOATS);
+        adamw_chunk(&c, keep, p + i, grad + i, m + i, v + i, LS_LINE_FLOATS);
     }
-    adamw_part(&c, keep, p + i, grad + i, m + i, v + i, count - i);
+    adamw_chunk(&c, keep, p + i, grad + i, m + i, v + i, count - i);
 }
 LS_CLONES(adamw, adamw_body,
           (const Step *s, float keep, float *restrict p, const float *restrict grad, float *restrict m,
            float *restrict v, int64_t count),
           (s, keep, p, grad, m, v, count))
 
-static void range(void *self, int param, int64_t first, int64_t count)
+static void update_range(void *self, int param, int64_t first, int64_t count)
 {
     const Step *s = self;
     const LsParams *params = s->params;
@@ -65,8 +65,8 @@ static void range(void *self, int param, int64_t first, int64_t count)
     adamw_clones[s->isa](s, keep, params->value + first, params->grad + first, s->m + first, s->v + first, count);
 }
 
-static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
-                   int64_t step, double learning_rate, double scale)
+static void update_params(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
+                          int64_t step, double learning_rate, double scale)
 {
     Step s = {.scale = (float)scale,
               .beta1 = (float)settings->beta1,
@@ -82,9 +82,9 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
               .m = moment[0],
               .v = moment[1],
               .isa = ls_isa()};
-    ls_optimizer_each(params, shard, range, &s);
+    ls_optimizer_each(params, shard, update_range, &s);
 }
 
 extern const LsOptimizer ls_optimizer_adamw;
 const LsOptimizer ls_optimizer_adamw = {
-    .name = "adamw", .moments = 2, .moment_group = {"optimizer/m", "optimizer/v"}, .update = update};
+    .name = "adamw", .moments = 2, .moment_group = {"optimizer/m", "optimizer/v"}, .update = update_params};

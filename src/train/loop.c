@@ -12,10 +12,10 @@ typedef struct Clock {
     int64_t tokens, steps; /* since then */
 } Clock;
 
-static bool due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
+static bool is_due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
 /* Saves on rank 0 unless the parameters would make a checkpoint that cannot be gone on from. */
-static LsStatus save(LsTrainer *t)
+static LsStatus save_checkpoint(LsTrainer *t)
 {
     LsStatus status = LS_OK;
     if (!isfinite(ls_sum_of_squares(t->params->value, t->params->total)))
@@ -33,7 +33,7 @@ static LsStatus save(LsTrainer *t)
 }
 
 /* *score: by which the best checkpoint is chosen. */
-static LsStatus evaluate(LsTrainer *t, LsMetrics *row, double *score)
+static LsStatus evaluate_step(LsTrainer *t, LsMetrics *row, double *score)
 {
     LsEvaluation evaluation;
     double begin = ls_seconds();
@@ -45,7 +45,7 @@ static LsStatus evaluate(LsTrainer *t, LsMetrics *row, double *score)
     return LS_OK;
 }
 
-static void measure(const LsTrainer *t, const Clock *clock, LsMetrics *row)
+static void measure_speed(const LsTrainer *t, const Clock *clock, LsMetrics *row)
 {
     row->seconds = ls_seconds() - clock->start;
     row->tokens_per_second = (double)clock->tokens / clock->step_seconds;
@@ -72,7 +72,7 @@ static LsStatus write_row(LsTrainer *t, Clock *clock, const LsMetrics *row)
 }
 
 /* One step and what follows it. *ended: a stop was asked for, and everything is saved. */
-static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
+static LsStatus run_step(LsTrainer *t, Clock *clock, bool *ended)
 {
     const LsTrainSettings *train = &t->config->train;
     LsStepResult result;
@@ -94,25 +94,25 @@ static LsStatus advance(LsTrainer *t, Clock *clock, bool *ended)
                      .validation_loss = NAN};
     memcpy(row.phase_loss, result.phase_loss, sizeof row.phase_loss);
     memcpy(row.phase_norm, result.phase_norm, sizeof row.phase_norm);
-    bool evaluated = t->validation && (last || due(step, train->evaluate_every));
-    measure(t, clock, &row);
+    bool evaluated = t->validation && (last || is_due(step, train->evaluate_every));
+    measure_speed(t, clock, &row);
     if (t->comm->rank == 0 && t->hooks.step)
         t->hooks.step(t->hooks.self, &row);
     double score = HUGE_VAL;
     if (evaluated)
-        LS_TRY(evaluate(t, &row, &score));
+        LS_TRY(evaluate_step(t, &row, &score));
     /* no row for the sake of a stop: a run that was stopped writes the same rows as one that was not */
-    if (evaluated || last || due(step, t->config->output.log_every))
+    if (evaluated || last || is_due(step, t->config->output.log_every))
         LS_TRY(write_row(t, clock, &row));
 
-    bool saves = last || result.stop || due(step, t->config->output.save_every);
+    bool saves = last || result.stop || is_due(step, t->config->output.save_every);
     if (saves && evaluated && score < t->progress.best_score) {
         t->progress.best_score = score;
         t->progress.best_step = step;
     }
     ls_trace_flush();
     *ended = result.stop && !last;
-    return saves ? save(t) : LS_OK;
+    return saves ? save_checkpoint(t) : LS_OK;
 }
 
 LsStatus ls_trainer_run(LsTrainer *t)
@@ -120,7 +120,7 @@ LsStatus ls_trainer_run(LsTrainer *t)
     Clock clock = {.start = ls_seconds(), .sums = ls_buckets_times(t->buckets)};
     while (t->progress.step < t->config->train.steps) {
         bool ended = false;
-        LS_TRY(advance(t, &clock, &ended));
+        LS_TRY(run_step(t, &clock, &ended));
         if (ended)
             return ls_fail(LS_STOPPED,
                            "stopped on a signal after step %lld of %lld, which is saved: run me again to go on",

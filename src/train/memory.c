@@ -1,17 +1,18 @@
-/* What a rank may take, and what its plan says it takes. */
+/* The limit of a rank's memory, and the rows of its plan. */
 #include "train/train.h"
 
 #include "machine/memory_limit.h"
 
-#define PLANNED 0.95 /* of memory that nobody has promised to this rank alone: plans are true to a few per cent */
+/* Share of the memory that may be planned for: plans are true to a few per cent. */
+#define PLANNED_SHARE 0.95
 
 LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit)
 {
     int ranks = ls_dist_node_ranks();
     int64_t base = ls_resident_bytes(), sums[2];
     LsMemoryLimit node = ls_memory_limit(base * ranks);
-    *limit =
-        (LsTrainLimit){.bytes = (int64_t)(PLANNED * (double)(node.bytes / ranks)), .base = base, .source = node.source};
+    *limit = (LsTrainLimit){
+        .bytes = (int64_t)(PLANNED_SHARE * (double)(node.bytes / ranks)), .base = base, .source = node.source};
     if (config->train.memory > 0)
         *limit = (LsTrainLimit){.bytes = config->train.memory, .base = base, .source = "train.memory allows"};
     limit->sharing = ls_dist_sharing(comm);

@@ -15,9 +15,9 @@ static const LsOptimizer *const optimizers[] = {
 #undef OPTIMIZER
 };
 
-/* Floats of one piece of work: with four arrays of it a core's second-level cache is not exceeded, and the threads'
- * shares of a large model are even. */
-#define PIECE ((int64_t)16384)
+/* Floats of one chunk: four arrays of it fit a core's second-level cache, and the threads' shares of a large model are
+ * even. */
+#define CHUNK ((int64_t)16384)
 
 const LsOptimizer *ls_optimizer_find(const char *name)
 {
@@ -33,7 +33,7 @@ float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param)
 }
 
 /* The last parameter that begins at or before `at`. */
-static int param_at(const LsParams *params, int64_t at)
+static int find_param(const LsParams *params, int64_t at)
 {
     int low = 0, high = params->count - 1;
     while (low < high) {
@@ -46,11 +46,11 @@ static int param_at(const LsParams *params, int64_t at)
     return low;
 }
 
-/* [begin, end), cut at the borders of parameters. */
-static void update_piece(const LsParams *params, int64_t begin, int64_t end,
+/* Updates [begin, end), cut at the borders of parameters. */
+static void update_chunk(const LsParams *params, int64_t begin, int64_t end,
                          void (*update)(void *self, int param, int64_t first, int64_t count), void *self)
 {
-    for (int i = param_at(params, begin); i < params->count && params->list[i].offset < end; i++) {
+    for (int i = find_param(params, begin); i < params->count && params->list[i].offset < end; i++) {
         int64_t first = params->list[i].offset, last = first + params->list[i].count;
         first = first > begin ? first : begin;
         last = last < end ? last : end;
@@ -67,35 +67,35 @@ void ls_optimizer_each(const LsParams *params, const LsShard *shard,
     const LsRange whole = {0, params->total};
     const LsRange *range = shard ? shard->range : &whole;
     int ranges = shard ? shard->ranges : 1;
-    int64_t pieces = 0;
+    int64_t chunks = 0;
     for (int r = 0; r < ranges; r++)
-        pieces += (range[r].count + PIECE - 1) / PIECE;
+        chunks += (range[r].count + CHUNK - 1) / CHUNK;
 #pragma omp parallel for schedule(static)
-    for (int64_t piece = 0; piece < pieces; piece++) {
+    for (int64_t chunk = 0; chunk < chunks; chunk++) {
         int r = 0;
-        int64_t inside = piece; /* the piece's number inside its range */
-        for (int64_t of_range; inside >= (of_range = (range[r].count + PIECE - 1) / PIECE); r++)
+        int64_t inside = chunk; /* the chunk's number inside its range */
+        for (int64_t of_range; inside >= (of_range = (range[r].count + CHUNK - 1) / CHUNK); r++)
             inside -= of_range;
-        int64_t begin = range[r].first + inside * PIECE, end = range[r].first + range[r].count;
-        end = end - begin < PIECE ? end : begin + PIECE;
-        update_piece(params, begin, end, update, self);
+        int64_t begin = range[r].first + inside * CHUNK, end = range[r].first + range[r].count;
+        end = end - begin < CHUNK ? end : begin + CHUNK;
+        update_chunk(params, begin, end, update, self);
         ls_params_shadow(params, begin, end - begin);
     }
 }
 
 double ls_sum_of_squares(const float *x, int64_t count)
 {
-    double part[LS_REDUCE_CHUNKS];
+    double partial[LS_REDUCE_CHUNKS];
     int64_t chunk = (count / LS_REDUCE_CHUNKS + 16) / 16 * 16;
 #pragma omp parallel for schedule(static)
     for (int i = 0; i < LS_REDUCE_CHUNKS; i++) {
         int64_t first = i * chunk, left = count - first;
-        part[i] = 0;
+        partial[i] = 0;
         if (left > 0)
-            part[i] = ls_squares_of(x + first, left < chunk ? left : chunk);
+            partial[i] = ls_squares_of(x + first, left < chunk ? left : chunk);
     }
     double sum = 0;
     for (int i = 0; i < LS_REDUCE_CHUNKS; i++)
-        sum += part[i];
+        sum += partial[i];
     return sum;
 }

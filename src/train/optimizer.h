@@ -32,8 +32,8 @@ const LsOptimizer *ls_optimizer_find(const char *name);
 /* Decay of one parameter: settings->weight_decay for rank >= 2 without LS_NO_DECAY, else 0. */
 float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
 
-/* Runs `update(self, param, first, count)` over the shard in parallel: pieces [first, first + count) of the flat arrays
- * that belong to list[param]; never across a border of parameters; every element once. Then, while a piece is in the
+/* Runs `update(self, param, first, count)` over the shard in parallel: chunks [first, first + count) of the flat arrays
+ * that belong to list[param]; never across a border of parameters; every element once. Then, while a chunk is in the
  * cache, rounds its new values into params->shadow. */
 void ls_optimizer_each(const LsParams *params, const LsShard *shard,
                        void (*update)(void *self, int param, int64_t first, int64_t count), void *self);

@@ -1,5 +1,6 @@
 #include "train/train.h"
 
+#include "base/pieces.h"
 #include "gemm/gemm.h"
 
 #include <math.h>
@@ -9,11 +10,19 @@
 /* Of a thread's stack, and of the allocator's own room for it. */
 #define THREAD_BYTES ((int64_t)256 << 10)
 /* Tokens of which a segment that the plan chooses is made. */
-#define LEAST_SEGMENT ((int64_t)512)
+#define MIN_SEGMENT ((int64_t)512)
 /* Tokens at once, of all streams, whose activations the caches hold. */
 #define CARRY_TOKENS ((int64_t)2048)
 /* Of HDF5 and of the check that follows a save, measured. */
 #define SAVING_BYTES ((int64_t)6 << 20)
+
+/* Whose plan is made: the same through all functions below. */
+typedef struct PlanRequest {
+    const LsConfig *config;
+    int ranks;
+    bool evaluates;
+    const LsTrainLimit *limit; /* may be NULL: none */
+} PlanRequest;
 
 LsPrecision ls_train_precision(const LsConfig *config)
 {
@@ -39,7 +48,7 @@ static void list_divisors(int64_t batch, int64_t ranks, char *text, size_t room)
 }
 
 /* Samples without steps are sequences of one; so are those of which nobody has said how long they are yet. */
-static LsStatus sequence_of(const LsConfig *config, LsTrainPlan *plan)
+static LsStatus read_sequence(const LsConfig *config, LsTrainPlan *plan)
 {
     LsFields fields;
     *plan = (LsTrainPlan){.sequence = 1, .carries = config->train.carry};
@@ -49,15 +58,13 @@ static LsStatus sequence_of(const LsConfig *config, LsTrainPlan *plan)
     return LS_OK;
 }
 
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-/* Parts of at most `longest` tokens, 0: any, of sequences that `ranks` share. */
+/* Segments of at most `longest` tokens, 0: any, of sequences that `ranks` share. */
 static void cut_sequence(LsTrainPlan *plan, int64_t ranks, int64_t longest)
 {
-    int64_t share = divide_up(plan->sequence, ranks);
+    int64_t share = ls_ceil_div(plan->sequence, ranks);
     plan->sequence_ranks = (int)ranks;
     plan->segment = longest > 0 && longest < share ? longest : share;
-    plan->segments = divide_up(plan->sequence, ranks * plan->segment);
+    plan->segments = ls_ceil_div(plan->sequence, ranks * plan->segment);
 }
 
 /* Where states are only carried forward, few tokens at once: a divisor of the segment, of whole chunks of the scan so
@@ -76,7 +83,7 @@ static void cut_segment(LsTrainPlan *plan)
 LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan)
 {
     const LsTrainSettings *train = &config->train;
-    LS_TRY(sequence_of(config, plan));
+    LS_TRY(read_sequence(config, plan));
     cut_sequence(plan, train->sequence_ranks > 1 ? train->sequence_ranks : 1, train->segment);
     cut_sequence(plan, 1, plan->segment);
     return LS_OK;
@@ -86,7 +93,7 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
 {
     const LsTrainSettings *train = &config->train;
     int64_t sharing = train->sequence_ranks > 1 ? train->sequence_ranks : 1, groups = ranks / sharing;
-    LS_TRY(sequence_of(config, plan));
+    LS_TRY(read_sequence(config, plan));
     if (ranks % sharing != 0)
         return ls_fail(LS_USAGE,
                        "train.sequence_ranks=%lld: %d rank%s cannot be put into groups of %lld: start %lld, %lld, ... "
@@ -129,7 +136,7 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
     return LS_OK;
 }
 
-int64_t ls_train_repeats(const LsConfig *config, const LsPhase *phase)
+int64_t ls_phase_repeats(const LsConfig *config, const LsPhase *phase)
 {
     const LsProcedure *procedure = ls_config_procedure(config);
     for (const LsSetting *setting = procedure->settings; phase->repeats && setting && setting->name; setting++)
@@ -181,8 +188,8 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
 
 /* A graph that runs in the first training graph's arena: forward only, or (phase not NULL) a training graph of another
  * phase. *all gets the largest arena, and what each has for itself. */
-static LsStatus plan_other(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
-                           const LsPhase *phase, LsMemory *all, double *flops)
+static LsStatus plan_other_graph(const LsConfig *config, LsParams *params, const LsTrainPlan *plan, int64_t steps,
+                                 const LsPhase *phase, LsMemory *all, double *flops)
 {
     LsRecomputed none;
     LsMemory memory = {0};
@@ -199,9 +206,10 @@ static LsStatus plan_other(const LsConfig *config, LsParams *params, const LsTra
 
 /* The first phase's training graph with this limit of its arena (0: none), and sums; others: the other graphs', whose
  * work is other_flops. */
-static LsStatus plan_training(const LsConfig *config, LsParams *params, int ranks, const LsMemory *others,
-                              double other_flops, int64_t limit, LsTrainPlan *plan)
+static LsStatus plan_training(const PlanRequest *request, LsParams *params, const LsMemory *others, double other_flops,
+                              int64_t limit, LsTrainPlan *plan)
 {
+    const LsConfig *config = request->config;
     const LsPhase *phase = ls_config_procedure(config)->phases;
     LsMemory *m = &plan->memory;
     double flops = 0;
@@ -214,15 +222,15 @@ static LsStatus plan_training(const LsConfig *config, LsParams *params, int rank
     LS_TRY(plan_graph(config, params, plan, plan->segment, phase, options, m, &flops, &plan->recomputed));
     m->states += others->states;
     m->inputs += others->inputs;
-    plan->flops = (flops * (double)ls_train_repeats(config, phase) + other_flops) * (double)plan->micro_batches *
-                  (double)plan->segments * ranks;
+    plan->flops = (flops * (double)ls_phase_repeats(config, phase) + other_flops) * (double)plan->micro_batches *
+                  (double)plan->segments * request->ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
-    plan->moment_bytes = divide_up(
+    plan->moment_bytes = ls_ceil_div(
         ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float), plan->sharing);
-    m->parameters = divide_up(m->parameters, plan->sharing);
-    m->shadows = divide_up(m->shadows, plan->sharing);
-    plan->message_bytes = ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
+    m->parameters = ls_ceil_div(m->parameters, plan->sharing);
+    m->shadows = ls_ceil_div(m->shadows, plan->sharing);
+    plan->message_bytes = request->ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
     plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
     plan->total_bytes +=
         m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
@@ -230,9 +238,10 @@ static LsStatus plan_training(const LsConfig *config, LsParams *params, int rank
 }
 
 /* For one micro-batch, which the plan has. */
-static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit,
-                           LsTrainPlan *plan)
+static LsStatus plan_shape(const PlanRequest *request, LsTrainPlan *plan)
 {
+    const LsConfig *config = request->config;
+    const LsTrainLimit *limit = request->limit;
     if (!ls_optimizer_find(config->train.optimizer))
         return ls_fail(LS_USAGE, "train.optimizer: there is no %s", config->train.optimizer);
     LsParams *params = ls_params_new();
@@ -242,22 +251,22 @@ static LsStatus plan_shape(const LsConfig *config, int ranks, bool evaluates, co
     double none = 0, flops = 0, all_flops = 0; /* of the other phases */
     LsStatus status = LS_OK;
     if (plan->segments > 1)
-        LS_TRY_CLEANUP(plan_other(config, params, plan, plan->carry_steps, NULL, &others, &none));
-    if (evaluates)
-        LS_TRY_CLEANUP(plan_other(config, params, plan, plan->segment, NULL, &others, &none));
+        LS_TRY_CLEANUP(plan_other_graph(config, params, plan, plan->carry_steps, NULL, &others, &none));
+    if (request->evaluates)
+        LS_TRY_CLEANUP(plan_other_graph(config, params, plan, plan->segment, NULL, &others, &none));
     for (const LsPhase *phase = ls_config_procedure(config)->phases + 1; phase->name; phase++) {
-        LS_TRY_CLEANUP(plan_other(config, params, plan, plan->segment, phase, &others, &flops));
-        all_flops += flops * (double)ls_train_repeats(config, phase);
+        LS_TRY_CLEANUP(plan_other_graph(config, params, plan, plan->segment, phase, &others, &flops));
+        all_flops += flops * (double)ls_phase_repeats(config, phase);
     }
     plan->base_bytes = limit ? limit->base : 0;
     plan->sharing = limit && limit->sharing > 1 ? limit->sharing : 1;
-    LS_TRY_CLEANUP(plan_training(config, params, ranks, &others, all_flops, 0, plan));
+    LS_TRY_CLEANUP(plan_training(request, params, &others, all_flops, 0, plan));
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;
         status = limit->bytes - rest <= plan->arena_room
                      ? ls_fail(LS_RESOURCE, "all but activations takes %.0f MiB",
                                (double)(rest + plan->arena_room) / 1048576)
-                     : plan_training(config, params, ranks, &others, all_flops, limit->bytes - rest, plan);
+                     : plan_training(request, params, &others, all_flops, limit->bytes - rest, plan);
     }
 cleanup:
     ls_params_free(params);
@@ -265,65 +274,68 @@ cleanup:
 }
 
 /* The largest number of sequences at once, below the plan's, with which the limit can be kept to; 0: none. */
-static int64_t micro_batch_that_fits(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit,
-                                     const LsTrainPlan *plan)
+static int64_t find_micro_batch(const PlanRequest *request, const LsTrainPlan *plan)
 {
     for (int64_t rows = plan->micro_batch - 1; rows >= 1; rows--) {
         LsTrainPlan other = *plan;
         other.micro_batch = rows;
         other.micro_batches = plan->rank_batch / rows;
         cut_segment(&other);
-        if (plan->rank_batch % rows == 0 && plan_shape(config, ranks, evaluates, limit, &other) == LS_OK)
+        if (plan->rank_batch % rows == 0 && plan_shape(request, &other) == LS_OK)
             return rows;
     }
     return 0;
 }
 
-/* The share of forward that is done twice: all but the last segment, and what backward makes again. */
-static double done_twice(const LsTrainPlan *plan) { return 1 - 1 / (double)plan->segments + plan->recomputed.share; }
-
-/* The cut of sequences too long for the limit of which least is done twice. False where there is none: it is no
- * recurrent model, or the limit too low. */
-static bool cut_to_fit(const LsConfig *config, int ranks, bool evaluates, const LsTrainLimit *limit, LsTrainPlan *plan)
+/* The share of forward that is done twice: all but the last segment, and what backward recomputes. */
+static double recomputed_share(const LsTrainPlan *plan)
 {
-    double least = HUGE_VAL;
+    return 1 - 1 / (double)plan->segments + plan->recomputed.share;
+}
+
+/* Cuts sequences that are too long for the limit so that least is computed twice. False where no cut fits: it is no
+ * recurrent model, or the limit is too low. */
+static bool choose_segments(const PlanRequest *request, LsTrainPlan *plan)
+{
+    double smallest = HUGE_VAL;
     LsTrainPlan best;
-    for (int64_t segments = 2; plan->sequence / segments >= LEAST_SEGMENT * plan->sequence_ranks;
+    for (int64_t segments = 2; plan->sequence / segments >= MIN_SEGMENT * plan->sequence_ranks;
          segments += segments < 4 ? 1 : segments / 4) {
         LsTrainPlan other = *plan;
-        int64_t tokens = divide_up(plan->sequence, segments * plan->sequence_ranks);
-        cut_sequence(&other, plan->sequence_ranks, divide_up(tokens, LEAST_SEGMENT) * LEAST_SEGMENT);
+        int64_t tokens = ls_ceil_div(plan->sequence, segments * plan->sequence_ranks);
+        cut_sequence(&other, plan->sequence_ranks, ls_ceil_div(tokens, MIN_SEGMENT) * MIN_SEGMENT);
         cut_segment(&other);
-        LsStatus status = plan_shape(config, ranks, evaluates, limit, &other);
+        LsStatus status = plan_shape(request, &other);
         if (status != LS_OK && status != LS_RESOURCE)
             return false;
-        if (status == LS_OK && done_twice(&other) < least) {
-            least = done_twice(&other);
+        if (status == LS_OK && recomputed_share(&other) < smallest) {
+            smallest = recomputed_share(&other);
             best = other;
         }
         if (status == LS_OK && other.recomputed.nodes == 0)
             break; /* more of them ask for more */
     }
-    if (least < HUGE_VAL)
+    if (smallest < HUGE_VAL)
         *plan = best;
-    return least < HUGE_VAL;
+    return smallest < HUGE_VAL;
 }
 
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit, LsTrainPlan *plan)
 {
     LS_TRY(ls_train_shapes(config, ranks, plan));
-    LsStatus status = plan_shape(config, ranks, evaluation, limit, plan);
+    const PlanRequest request = {config, ranks, evaluation, limit};
+    LsStatus status = plan_shape(&request, plan);
     if (status != LS_RESOURCE || !limit || limit->bytes == 0)
         return status;
     char reason[512],
-        least[128] =
+        cure[128] =
             "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
-    if (config->train.segment == 0 && !plan->carries && cut_to_fit(config, ranks, evaluation, limit, plan))
+    if (config->train.segment == 0 && !plan->carries && choose_segments(&request, plan))
         return LS_OK;
-    int64_t rows = micro_batch_that_fits(config, ranks, evaluation, limit, plan);
+    int64_t rows = find_micro_batch(&request, plan);
     if (rows > 0)
-        snprintf(least, sizeof least, "train.micro_batch=%lld fits", (long long)rows);
+        snprintf(cure, sizeof cure, "train.micro_batch=%lld fits", (long long)rows);
     return ls_fail(LS_RESOURCE, "a rank does not fit into the %.0f MiB that %s: %s; %s", (double)limit->bytes / 1048576,
-                   limit->source, reason, least);
+                   limit->source, reason, cure);
 }

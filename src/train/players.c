@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-static bool learns(const LsPhase *phase, const LsParam *param)
+static bool learns_param(const LsPhase *phase, const LsParam *param)
 {
     return !phase->learns || strncmp(param->name, phase->learns, strlen(phase->learns)) == 0;
 }
@@ -12,9 +12,9 @@ static LsStatus find_range(const LsTrainer *t, LsPlayer *player)
 {
     const LsParams *params = t->params;
     int first = 0, end = params->count;
-    while (first < end && !learns(player->phase, &params->list[first]))
+    while (first < end && !learns_param(player->phase, &params->list[first]))
         first++;
-    while (end > first && !learns(player->phase, &params->list[end - 1]))
+    while (end > first && !learns_param(player->phase, &params->list[end - 1]))
         end--;
     if (first == end)
         return ls_fail(LS_USAGE,
@@ -23,7 +23,7 @@ static LsStatus find_range(const LsTrainer *t, LsPlayer *player)
                        ls_config_procedure(t->config)->name, player->phase->name, player->phase->learns,
                        t->config->model->name);
     for (int i = first; i < end; i++)
-        if (!learns(player->phase, &params->list[i]))
+        if (!learns_param(player->phase, &params->list[i]))
             return ls_fail(LS_ERROR, "model %s declares %s among the parameters that begin with \"%s\"",
                            t->config->model->name, params->list[i].name, player->phase->learns);
     player->range = (LsRange){0, params->total};
@@ -34,7 +34,7 @@ static LsStatus find_range(const LsTrainer *t, LsPlayer *player)
     return LS_OK;
 }
 
-static LsStatus build(LsTrainer *t, LsPlayer *player)
+static LsStatus build_player(LsTrainer *t, LsPlayer *player)
 {
     bool first = player == t->player;
     player->graph = ls_graph_new(t->params, &(LsGraphOptions){.mode = LS_TRAIN,
@@ -68,14 +68,14 @@ LsStatus ls_players_build(LsTrainer *t)
     for (int i = 0; i < phases; i++) {
         LsPlayer *player = &t->player[t->players++];
         *player = (LsPlayer){.phase = &procedure->phases[i], .source = t->training};
-        player->repeats = ls_train_repeats(t->config, player->phase);
-        LS_TRY(build(t, player));
+        player->repeats = ls_phase_repeats(t->config, player->phase);
+        LS_TRY(build_player(t, player));
     }
     return LS_OK;
 }
 
-/* What of this rank's ranges lies in the player's. */
-static LsStatus share_range(LsTrainer *t, LsPlayer *player)
+/* The player's shard: its range, cut with the ranges that this rank updates. */
+static LsStatus intersect_ranges(LsTrainer *t, LsPlayer *player)
 {
     const LsRange *range = &player->range;
     int ranges = ls_buckets_owned(t->buckets, &range), shared = 0;
@@ -103,7 +103,7 @@ LsStatus ls_players_plan(LsTrainer *t)
 {
     for (int i = 0; i < t->players; i++) {
         LS_TRY(find_range(t, &t->player[i]));
-        LS_TRY(share_range(t, &t->player[i]));
+        LS_TRY(intersect_ranges(t, &t->player[i]));
         if (i > 0)
             LS_TRY(ls_graph_share_arena(t->player[i].graph, t->player[0].graph)); /* never two at once */
         LS_TRY(ls_graph_plan(t->player[i].graph));

@@ -21,8 +21,8 @@ char *ls_resume_text(const LsConfig *config)
     return text;
 }
 
-/* The lines that ls_resume_text adds; "" where there are none. */
-static const char *digests_in(const char *text)
+/* The lines of digests that ls_resume_text adds; "" where there are none. */
+static const char *find_digests(const char *text)
 {
     const char *at = strstr(text, "# digest of data.path: ");
     return at ? at : "";
@@ -31,7 +31,7 @@ static const char *digests_in(const char *text)
 /* ---- Differences ------------------------------------------------------------------------------------------------- */
 
 /* Names listed, separated by spaces? */
-static bool listed(const char *names, const char *name)
+static bool is_listed(const char *names, const char *name)
 {
     size_t length = strlen(name);
     for (const char *at = names; (at = strstr(at, name)); at += length)
@@ -41,14 +41,14 @@ static bool listed(const char *names, const char *name)
 }
 
 /* Settings of a section that differ: those named in `strict` (NULL: all) to *refused, the others to *changed. */
-static void compare(const char *section, const LsSetting *table, const void *old, const void *new, const char *strict,
-                    LsNotes *refused, LsNotes *changed)
+static void compare_settings(const char *section, const LsSetting *table, const void *old, const void *new,
+                             const char *strict, LsNotes *refused, LsNotes *changed)
 {
     for (const LsSetting *setting = table; setting->name; setting++) {
         char *before = ls_setting_text(setting, old), *after = ls_setting_text(setting, new);
         if (before && after && strcmp(before, after) != 0)
-            ls_note(!strict || listed(strict, setting->name) ? refused : changed, "%s.%s: %s in the checkpoint, %s now",
-                    section, setting->name, before, after);
+            ls_note(!strict || is_listed(strict, setting->name) ? refused : changed,
+                    "%s.%s: %s in the checkpoint, %s now", section, setting->name, before, after);
         ls_free(before);
         ls_free(after);
     }
@@ -62,13 +62,13 @@ static void compare_kinds(const LsConfig *old, const LsConfig *config, const cha
     ls_config_sections(old, before);
     ls_config_sections(config, now);
     for (int i = 0; i < LS_SECTIONS; i++) {
-        if (!now[i].kind || !listed(sections, now[i].name))
+        if (!now[i].kind || !is_listed(sections, now[i].name))
             continue;
         if (strcmp(before[i].kind, now[i].kind) != 0)
             ls_note(refused, "%s.%s: %s in the checkpoint, %s now", now[i].name, now[i].kind_key, before[i].kind,
                     now[i].kind);
         else if (now[i].table[1])
-            compare(now[i].name, now[i].table[1], before[i].base[1], now[i].base[1], NULL, refused, changed);
+            compare_settings(now[i].name, now[i].table[1], before[i].base[1], now[i].base[1], NULL, refused, changed);
     }
 }
 
@@ -80,14 +80,15 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
         return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
     LsNotes refused = {0}, changed = {0};
     compare_kinds(old, config, trained ? "model task data train" : "model", &refused, &changed);
-    bool known = digests_in(checkpoint->config)[0] && digests_in(text)[0];
+    bool known = find_digests(checkpoint->config)[0] && find_digests(text)[0];
     if (trained)
-        compare("data", ls_data_settings, &old->data, &config->data, known ? "fields" : NULL, &refused, &changed);
-    if (trained && known && strcmp(digests_in(checkpoint->config), digests_in(text)) != 0)
+        compare_settings("data", ls_data_settings, &old->data, &config->data, known ? "fields" : NULL, &refused,
+                         &changed);
+    if (trained && known && strcmp(find_digests(checkpoint->config), find_digests(text)) != 0)
         ls_note(&refused, "data: the content is another one (its digest differs)");
     if (trained)
-        compare("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer carry", &refused,
-                &changed);
+        compare_settings("train", ls_train_settings, &old->train, &config->train, "sequence seed optimizer carry",
+                         &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(

@@ -15,7 +15,7 @@ struct LsSession {
 };
 
 /* Each rank for itself. */
-static LsStatus prepare(LsSession *s, const char *job, int overrides, char *const *override)
+static LsStatus open_data(LsSession *s, const char *job, int overrides, char *const *override)
 {
     s->config = ls_config_load(job, overrides, override);
     if (!s->config)
@@ -29,7 +29,7 @@ static LsStatus prepare(LsSession *s, const char *job, int overrides, char *cons
     return LS_OK;
 }
 
-static void release(LsSession *s)
+static void free_session(LsSession *s)
 {
     ls_trainer_free(s->trainer);
     ls_source_free(s->training);
@@ -50,22 +50,22 @@ LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides
         return LS_RESOURCE;
     LsStatus status = ls_dist_start(argc, argv, &s->comm);
     if (status == LS_OK)
-        status = ls_dist_agree(s->comm, prepare(s, job, overrides, override));
+        status = ls_dist_agree(s->comm, open_data(s, job, overrides, override));
     if (status == LS_OK)
         status = ls_trainer_new(s->config, s->comm, s->training, s->validation, NULL, &s->trainer);
     if (status == LS_OK)
-        status = ls_trainer_share(s->trainer);
+        status = ls_trainer_broadcast(s->trainer);
     if (status == LS_OK)
         *session = s;
     else
-        release(s);
+        free_session(s);
     return status;
 }
 
 void ls_session_close(LsSession *session)
 {
     if (session)
-        release(session);
+        free_session(session);
 }
 
 LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm)
@@ -106,7 +106,7 @@ LsStatus ls_session_save(LsSession *session, const char *path)
 }
 
 /* Rank 0 alone. */
-static LsStatus load(LsSession *session, const char *path, int count, const LsSaved *saved)
+static LsStatus load_checkpoint(LsSession *session, const char *path, int count, const LsSaved *saved)
 {
     LsTrainer *t = session->trainer;
     LsCheckpoint *checkpoint = NULL;
@@ -127,9 +127,9 @@ LsStatus ls_session_load(LsSession *session, const char *path)
     int count = ls_trainer_saved(t, saved);
     LsStatus status = LS_OK;
     if (session->comm->rank == 0)
-        status = load(session, path, count, saved);
+        status = load_checkpoint(session, path, count, saved);
     LS_TRY(ls_dist_agree(session->comm, status));
-    return ls_trainer_share(t);
+    return ls_trainer_broadcast(t);
 }
 
 int64_t ls_session_steps(const LsSession *session) { return session->trainer->progress.step; }

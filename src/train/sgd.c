@@ -29,7 +29,7 @@ LS_CLONES(sgd, sgd_body,
           (const Step *s, float decay, float *restrict p, const float *restrict grad, float *restrict m, int64_t count),
           (s, decay, p, grad, m, count))
 
-static void range(void *self, int param, int64_t first, int64_t count)
+static void update_range(void *self, int param, int64_t first, int64_t count)
 {
     const Step *s = self;
     const LsParams *params = s->params;
@@ -37,8 +37,8 @@ static void range(void *self, int param, int64_t first, int64_t count)
     sgd_clones[s->isa](s, decay, params->value + first, params->grad + first, s->m + first, count);
 }
 
-static void update(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
-                   int64_t step, double learning_rate, double scale)
+static void update_params(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
+                          int64_t step, double learning_rate, double scale)
 {
     (void)step;
     Step s = {.scale = (float)scale,
@@ -48,8 +48,9 @@ static void update(const LsTrainSettings *settings, LsParams *params, float *con
               .params = params,
               .m = moment[0],
               .isa = ls_isa()};
-    ls_optimizer_each(params, shard, range, &s);
+    ls_optimizer_each(params, shard, update_range, &s);
 }
 
 extern const LsOptimizer ls_optimizer_sgd;
-const LsOptimizer ls_optimizer_sgd = {.name = "sgd", .moments = 1, .moment_group = {"optimizer/m"}, .update = update};
+const LsOptimizer ls_optimizer_sgd = {
+    .name = "sgd", .moments = 1, .moment_group = {"optimizer/m"}, .update = update_params};

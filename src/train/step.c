@@ -1,5 +1,5 @@
-/* What one step computes: each phase of the procedure with its sums over micro-batches and ranks, clipping and the
- * optimiser; and evaluation. */
+/* One step: each phase of the procedure with its sums over micro-batches and ranks, clipping and the optimiser. And
+ * evaluation. */
 #include "train/clock.h"
 #include "train/streams.h"
 
@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What the ranks tell each other once a step, in one reduction. */
+/* The sums over ranks of a step, in one reduction. */
 enum { SUM_LOSS, SUM_TARGETS, SUM_FAILED, SUM_STOP, SUM_NOT_FINITE, SUM_SQUARES, SUMS };
 
-/* All micro-batches of this rank: losses and gradients of the sum over targets. */
-static LsStatus passes(LsTrainer *t, const LsPlayer *player, double *sum)
+/* Forward and backward of all micro-batches of this rank: losses and gradients are sums over targets. */
+static LsStatus run_micro_batches(LsTrainer *t, const LsPlayer *player, double *sum)
 {
     LsPass pass = {.g = player->graph,
                    .source = player->source,
@@ -26,12 +26,12 @@ static LsStatus passes(LsTrainer *t, const LsPlayer *player, double *sum)
     pass.loss = &sum[SUM_LOSS];
     pass.targets = &sum[SUM_TARGETS];
     pass.times = &t->times;
-    ls_streams_begin(t);
+    ls_streams_begin_step(t);
     for (int64_t i = 0; i < t->plan.micro_batches; i++) {
         int64_t group = t->comm->rank / t->plan.sequence_ranks;
         pass.run.sample = t->progress.samples + group * t->plan.rank_batch + i * t->plan.micro_batch;
         bool last = i == t->plan.micro_batches - 1;
-        pass.streams = ls_streams_of(t, i);
+        pass.streams = ls_streams_rows(t, i);
         LS_TRY(ls_pass_train(&pass, i > 0, last ? ls_buckets_hooks(t->buckets) : NULL));
     }
     return LS_OK;
@@ -39,7 +39,7 @@ static LsStatus passes(LsTrainer *t, const LsPlayer *player, double *sum)
 
 /* The first bad tensor, by a rank whose own loss was bad, where there is one: the sum has carried its gradients to
  * all. */
-static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_t step, const char *what)
+static LsStatus report_divergence(const LsComm *comm, LsGraph *g, bool own, int64_t step, const char *what)
 {
     LsStatus found = own ? ls_graph_check_finite(g) : LS_OK;
     if (found != LS_OK)
@@ -48,9 +48,9 @@ static LsStatus name_divergence(const LsComm *comm, LsGraph *g, bool own, int64_
     return ls_fail(LS_DIVERGED, "step %lld: %s is not finite; parameters and inputs are", (long long)step, what);
 }
 
-/* update: how often this player has learned, this time included. */
-static LsStatus learn(LsTrainer *t, const LsPlayer *player, int64_t update, double norm, double targets,
-                      LsStepResult *result, double *clock)
+/* update: the number of this player's updates, this one included. */
+static LsStatus apply_gradients(LsTrainer *t, const LsPlayer *player, int64_t update, double norm, double targets,
+                                LsStepResult *result, double *clock)
 {
     const LsTrainSettings *settings = &t->config->train;
     const LsShard *shard = t->sharded || player->phase->learns ? &player->shard : NULL;
@@ -59,11 +59,11 @@ static LsStatus learn(LsTrainer *t, const LsPlayer *player, int64_t update, doub
         scale *= settings->clip / norm;
     result->learning_rate = ls_schedule(settings, t->progress.step + 1);
     t->optimizer->update(settings, t->params, t->moment, shard, update, result->learning_rate, scale);
-    ls_charge(clock, &t->times.update, "optimizer", t->optimizer->name);
+    ls_charge_time(clock, &t->times.update, "optimizer", t->optimizer->name);
     LS_TRY(ls_running_update(player->graph, t->comm, t->plan.micro_batches));
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
         LS_TRY(ls_buckets_updated(t->buckets));
-        ls_charge(clock, &t->times.agree, "communication", "waiting for optimizers");
+        ls_charge_time(clock, &t->times.agree, "communication", "waiting for optimizers");
     }
     return LS_OK;
 }
@@ -75,27 +75,27 @@ static const char *name_in_phase(const LsTrainer *t, const LsPlayer *player, con
     return name;
 }
 
-/* The ranks' sums of gradients, and of what they tell each other: losses, targets and flags. */
+/* Sums gradients, losses, targets and flags over the ranks. */
 static LsStatus sum_over_ranks(LsTrainer *t, LsStatus status, bool stop, double *sum, double *clock)
 {
-    /* after a failure too: the others wait for this rank's part of the sums */
+    /* after a failure too: the others wait for this rank's contribution */
     LsStatus summed = ls_buckets_finish(t->buckets);
     if (status == LS_OK)
         status = summed;
-    ls_charge(clock, &t->times.sums, NULL, NULL);
+    ls_charge_time(clock, &t->times.sums, NULL, NULL);
     sum[SUM_FAILED] = status != LS_OK;
     sum[SUM_STOP] = stop;
     sum[SUM_NOT_FINITE] = !isfinite(sum[SUM_LOSS]);
     /* every rank knows it, but ranks on unlike processors are to clip alike */
     if (status == LS_OK && t->comm->rank == 0)
         sum[SUM_SQUARES] = ls_buckets_squares(t->buckets);
-    ls_charge(clock, &t->times.norm, "optimizer", "gradient norm");
+    ls_charge_time(clock, &t->times.norm, "optimizer", "gradient norm");
     LS_TRY(t->comm->allreduce_double(t->comm, sum, SUMS));
     return sum[SUM_FAILED] > 0 ? ls_dist_agree(t->comm, status) : LS_OK;
 }
 
-/* One phase of a step, the time number `time` in it. */
-static LsStatus do_phase(LsTrainer *t, LsPlayer *player, int64_t time, bool stop, LsStepResult *result, double *clock)
+/* Runs one phase of a step for the `time`-th time in it. */
+static LsStatus run_phase(LsTrainer *t, LsPlayer *player, int64_t time, bool stop, LsStepResult *result, double *clock)
 {
     int64_t step = t->progress.step + 1;
     int number = (int)(player - t->player);
@@ -103,33 +103,34 @@ static LsStatus do_phase(LsTrainer *t, LsPlayer *player, int64_t time, bool stop
     char what[96];
     if (t->players > 1)
         ls_buckets_select(t->buckets, player->range.first, player->range.count);
-    LsStatus status = passes(t, player, sum);
+    LsStatus status = run_micro_batches(t, player, sum);
     bool own = !isfinite(sum[SUM_LOSS]);
     *clock = ls_seconds();
     LS_TRY(sum_over_ranks(t, status, stop, sum, clock));
     if (sum[SUM_TARGETS] <= 0)
         return ls_fail(LS_DATA, "step %lld: no sample of the batch has a target", (long long)step);
 
-    ls_charge(clock, &t->times.agree, "communication", "agreeing on the loss");
+    ls_charge_time(clock, &t->times.agree, "communication", "agreeing on the loss");
     double norm = sqrt(sum[SUM_SQUARES]) / sum[SUM_TARGETS], loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
     if (!isfinite(sum[SUM_LOSS]))
-        return name_divergence(t->comm, player->graph, own || sum[SUM_NOT_FINITE] == 0, step,
-                               name_in_phase(t, player, "the loss", what));
+        return report_divergence(t->comm, player->graph, own || sum[SUM_NOT_FINITE] == 0, step,
+                                 name_in_phase(t, player, "the loss", what));
     if (!isfinite(norm))
-        return name_divergence(t->comm, player->graph, true, step, name_in_phase(t, player, "the gradient", what));
+        return report_divergence(t->comm, player->graph, true, step, name_in_phase(t, player, "the gradient", what));
 
     result->targets += (int64_t)sum[SUM_TARGETS];
     result->stop |= sum[SUM_STOP] > 0;
     result->phase_loss[number] = loss;
     result->phase_norm[number] = norm;
-    LS_TRY(learn(t, player, t->progress.step * player->repeats + time + 1, norm, sum[SUM_TARGETS], result, clock));
+    LS_TRY(apply_gradients(t, player, t->progress.step * player->repeats + time + 1, norm, sum[SUM_TARGETS], result,
+                           clock));
     if (t->players > 1) /* other players' sums may cover the same buckets */
         memset(t->params->grad + player->range.first, 0, (size_t)player->range.count * sizeof(float));
     t->progress.samples += t->config->train.batch;
     return LS_OK;
 }
 
-static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
+static LsStatus run_step(LsTrainer *t, bool stop, LsStepResult *result)
 {
     const LsProcedure *procedure = ls_config_procedure(t->config);
     int64_t step = t->progress.step + 1;
@@ -139,7 +140,7 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
         LS_TRY(ls_dist_agree(t->comm, procedure->before_step(t, t->self)));
     for (int i = 0; i < t->players; i++)
         for (int64_t time = 0; time < t->player[i].repeats; time++)
-            LS_TRY(do_phase(t, &t->player[i], time, stop, result, &clock));
+            LS_TRY(run_phase(t, &t->player[i], time, stop, result, &clock));
     for (int i = 0; i < t->players; i++) {
         result->loss += result->phase_loss[i];
         squares += result->phase_norm[i] * result->phase_norm[i];
@@ -160,7 +161,7 @@ static LsStatus one_step(LsTrainer *t, bool stop, LsStepResult *result)
 /* A rank that cannot reach the others cannot agree with them either: they would wait for it for ever. */
 LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
 {
-    LsStatus status = one_step(t, stop, result);
+    LsStatus status = run_step(t, stop, result);
     if (status != LS_LAUNCH || t->comm->size == 1)
         return status;
     ls_log_error("rank %d: step %lld: %s; the job is ended on all ranks", t->comm->rank,
@@ -169,8 +170,8 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     return status;
 }
 
-static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
-                               const json_t *info, double *sum)
+static LsStatus evaluate_own_samples(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
+                                     const json_t *info, double *sum)
 {
     const LsProcedure *procedure = ls_config_procedure(evaluation->config);
     if (procedure->evaluate)
@@ -204,7 +205,7 @@ static LsStatus evaluate_share(const LsComm *comm, LsGraph *g, LsSource *source,
 }
 
 /* sum: (LS_MAX_METRICS, LS_MAX_METRIC_SUMS) */
-static void value_metrics(const LsSource *source, const double *sum, LsEvaluation *evaluation)
+static void compute_metrics(const LsSource *source, const double *sum, LsEvaluation *evaluation)
 {
     const LsMetric *metric = ls_config_task(evaluation->config)->metrics;
     LsScore score = {
@@ -234,7 +235,7 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
         evaluation->samples = source->samples;
     ls_graph_refresh(g);
     json_t *info = source->info ? json_loads(source->info, 0, NULL) : NULL;
-    LsStatus status = evaluate_share(comm, g, source, evaluation, info, sum);
+    LsStatus status = evaluate_own_samples(comm, g, source, evaluation, info, sum);
     json_decref(info);
     bool own = !isfinite(sum[SUM_LOSS]);
     sum[SUM_FAILED] = status != LS_OK;
@@ -245,10 +246,10 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
     if (sum[SUM_TARGETS] <= 0)
         return ls_fail(LS_DATA, "evaluation: no sample has a target");
     if (!isfinite(sum[SUM_LOSS]))
-        return name_divergence(comm, g, own || sum[SUM_NOT_FINITE] == 0, evaluation->step, "the validation loss");
+        return report_divergence(comm, g, own || sum[SUM_NOT_FINITE] == 0, evaluation->step, "the validation loss");
     evaluation->loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
     evaluation->targets = (int64_t)sum[SUM_TARGETS];
-    value_metrics(source, sum + SUMS, evaluation);
+    compute_metrics(source, sum + SUMS, evaluation);
     return LS_OK;
 }
 

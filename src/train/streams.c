@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-LsStatus ls_streams_make(LsTrainer *t)
+LsStatus ls_streams_allocate(LsTrainer *t)
 {
     if (!t->plan.carries)
         return LS_OK;
@@ -20,13 +20,13 @@ LsStatus ls_streams_make(LsTrainer *t)
     return t->streams ? LS_OK : LS_RESOURCE;
 }
 
-void ls_streams_begin(LsTrainer *t)
+void ls_streams_begin_step(LsTrainer *t)
 {
     if (t->streams && t->progress.samples % t->training->samples == 0)
         memset(t->streams, 0, (size_t)(t->config->train.batch * t->stream_numbers) * sizeof *t->streams);
 }
 
-float *ls_streams_of(const LsTrainer *t, int64_t micro_batch)
+float *ls_streams_rows(const LsTrainer *t, int64_t micro_batch)
 {
     int64_t group = t->comm->rank / t->plan.sequence_ranks;
     int64_t row = group * t->plan.rank_batch + micro_batch * t->plan.micro_batch;
@@ -41,7 +41,7 @@ LsStatus ls_streams_gather(LsTrainer *t)
     return LS_OK;
 }
 
-LsStatus ls_streams_share(LsTrainer *t)
+LsStatus ls_streams_broadcast(LsTrainer *t)
 {
     int64_t bytes = t->config->train.batch * t->stream_numbers * (int64_t)sizeof *t->streams;
     return t->streams ? t->comm->broadcast(t->comm, t->streams, bytes, 0) : LS_OK;

@@ -4,7 +4,7 @@
  *     LsTrainer *trainer = NULL;
  *     LS_TRY(ls_trainer_new(config, comm, training, validation, NULL, &trainer));
  *     ... load a checkpoint into trainer->params, ->moment, ->progress on rank 0 ...
- *     LS_TRY(ls_trainer_share(trainer));
+ *     LS_TRY(ls_trainer_broadcast(trainer));
  *     LsStatus status = ls_trainer_run(trainer); // the same on every rank
  *     ls_trainer_free(trainer);
  *
@@ -48,7 +48,7 @@ typedef struct LsTrainPlan {
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                             /* numbers to learn */
     LsMemory memory;                                /* training and evaluation graph together */
-    /* ranks of a node that have parameters, shadows and moments once */
+    /* ranks of a node that hold one copy of parameters, shadows and moments */
     int sharing;
     int64_t moment_bytes;
     int64_t message_bytes;           /* work space of sums by messages */
@@ -56,14 +56,14 @@ typedef struct LsTrainPlan {
     int64_t base_bytes;              /* LsTrainLimit.base */
     int64_t total_bytes;             /* the peak of what a rank holds */
     int64_t arena_limit, arena_room; /* options of the training graph */
-    LsRecomputed recomputed;         /* what backward makes again to keep to the limit */
+    LsRecomputed recomputed;         /* what backward recomputes to keep to the limit */
     double flops;                    /* of a step, all ranks */
 } LsTrainPlan;
 
 /* The shapes only. LS_USAGE where train.sequence_ranks does not divide the ranks, or the groups do not divide
- * train.batch, with the numbers that do. A sequence is cut into segments, and each of these into one part a rank: part
- * p of T tokens of the rank at place r holds the tokens from (p train.sequence_ranks + r) T on; what the last ones have
- * too many are ignored. train.micro_batch is the most that is done at once: the largest divisor of the rank's share
+ * train.batch, with the numbers that do. A sequence is cut into segments, each of one range of T tokens a rank: in
+ * segment s the rank at place r has the tokens from (s train.sequence_ranks + r) T on; those past the sequence's end are
+ * ignored. train.micro_batch is the most that is done at once: the largest divisor of the rank's share
  * that does not exceed it is taken. Not collective. */
 LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) LS_MUST_USE;
 
@@ -80,8 +80,8 @@ typedef struct LsTrainLimit {
 LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit) LS_MUST_USE;
 
 /* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE,
- * with the train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward makes
- * again all it can. Where train.segment is 0, sequences of recurrent models that would not fit are cut into segments.
+ * with the train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward recomputes
+ * all it can. Where train.segment is 0, sequences of recurrent models that would not fit are cut into segments.
  * Not collective. */
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit,
                        LsTrainPlan *plan) LS_MUST_USE;
@@ -99,11 +99,14 @@ int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROW
  * would hold at once one rank takes segment by segment. */
 LsStatus ls_train_eval_shapes(const LsConfig *config, LsTrainPlan *plan) LS_MUST_USE;
 
-/* Whether runs see parts of sequences only. */
-static inline bool ls_train_parts(const LsTrainPlan *plan) { return plan->segments > 1 || plan->sequence_ranks > 1; }
+/* Whether a run of a graph sees a segment of its sequences only. */
+static inline bool ls_train_segmented(const LsTrainPlan *plan)
+{
+    return plan->segments > 1 || plan->sequence_ranks > 1;
+}
 
-/* Whether graphs have carries: runs see parts of sequences, or of streams. */
-static inline bool ls_train_carries(const LsTrainPlan *plan) { return ls_train_parts(plan) || plan->carries; }
+/* Whether graphs have carries: for segments of sequences, or for streams that go on from step to step. */
+static inline bool ls_train_carries(const LsTrainPlan *plan) { return ls_train_segmented(plan) || plan->carries; }
 
 /* Whether a step is one backward, which adds to nothing. */
 static inline bool ls_train_single_pass(const LsTrainPlan *plan)
@@ -112,7 +115,7 @@ static inline bool ls_train_single_pass(const LsTrainPlan *plan)
 }
 
 /* How often a phase of the configuration's procedure is done in a step. */
-int64_t ls_train_repeats(const LsConfig *config, const LsPhase *phase);
+int64_t ls_phase_repeats(const LsConfig *config, const LsPhase *phase);
 
 /* train.precision as the graph's. */
 LsPrecision ls_train_precision(const LsConfig *config);
@@ -216,7 +219,7 @@ void ls_trainer_free(LsTrainer *trainer);
 
 /* Parameters, moments and progress of rank 0 to all; until then the others must not read their parameters.
  * Collective. */
-LsStatus ls_trainer_share(LsTrainer *trainer) LS_MUST_USE;
+LsStatus ls_trainer_broadcast(LsTrainer *trainer) LS_MUST_USE;
 
 /* What a checkpoint holds of the trainer besides its parameters and progress; returns the number of entries. The arrays
  * are the trainer's own. */
@@ -243,7 +246,7 @@ typedef struct LsStepResult {
  * on every rank. Allocates nothing. */
 LsStatus ls_trainer_step(LsTrainer *trainer, bool stop, LsStepResult *result) LS_MUST_USE;
 
-/* ---- Parts of sequences ------------------------------------------------------------------------------------------ */
+/* ---- Segments of sequences --------------------------------------------------------------------------------------- */
 
 /* Samples that go through a graph together, segment after segment. Sums of losses and targets are added to. */
 typedef struct LsPass {
@@ -262,7 +265,7 @@ typedef struct LsPass {
     LsTrainTimes *times;       /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
-/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last part. Collective
+/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last backward. Collective
  * over run.sequence. */
 LsStatus ls_pass_forward(LsPass *pass) LS_MUST_USE;
 LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_MUST_USE;

@@ -19,8 +19,8 @@ static LsStatus build_graph(LsTrainer *t, int64_t steps, LsGraph **graph)
     return LS_OK;
 }
 
-/* What each rank does for itself before the gradients' array is made together. */
-static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
+/* Each rank by itself, before the gradients' array is made together. */
+static LsStatus plan_and_build(LsTrainer *t, const LsTrainLimit *limit)
 {
     LS_TRY(ls_train_plan(t->config, t->comm->size, t->validation != NULL, limit, &t->plan));
     t->optimizer = ls_optimizer_find(t->config->train.optimizer);
@@ -35,9 +35,9 @@ static LsStatus prepare(LsTrainer *t, const LsTrainLimit *limit)
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
-/* Sums of gradients; parameters and moments go to where the ranks of the node have them once, if they can.
- * Collective. */
-static LsStatus share_work(LsTrainer *t, int64_t bucket_bytes)
+/* Makes the buckets of gradients, and moves parameters and moments into memory that the ranks of the node share, where
+ * it can be had. Collective. */
+static LsStatus share_arrays(LsTrainer *t, int64_t bucket_bytes)
 {
     bool shadowed = ls_train_precision(t->config) == LS_BFLOAT16;
     t->buckets = ls_buckets_new(t->comm, t->params,
@@ -62,7 +62,7 @@ static LsStatus share_work(LsTrainer *t, int64_t bucket_bytes)
     return t->comm->barrier(t->comm); /* a graph rounds parameters when it is planned */
 }
 
-static LsStatus complete(LsTrainer *t)
+static LsStatus plan_graphs(LsTrainer *t)
 {
     for (int i = 0; i < t->optimizer->moments && !t->sharded; i++)
         if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
@@ -71,7 +71,7 @@ static LsStatus complete(LsTrainer *t)
     LsGraph *first = t->player[0].graph;
     if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(first))))
         return LS_RESOURCE;
-    LS_TRY(ls_streams_make(t));
+    LS_TRY(ls_streams_allocate(t));
     LsGraph *others[] = {t->carry_graph, t->eval_graph};
     for (size_t i = 0; i < LS_COUNT_OF(others); i++)
         if (others[i]) {
@@ -82,19 +82,19 @@ static LsStatus complete(LsTrainer *t)
 }
 
 /* Collective stages: a rank that failed alone ends the others at the next one. */
-static LsStatus fill_trainer(LsTrainer *t)
+static LsStatus open_trainer(LsTrainer *t)
 {
     LsTrainLimit limit;
     LS_TRY(ls_train_limit(t->config, t->comm, &limit));
-    LS_TRY(ls_dist_agree(t->comm, prepare(t, &limit)));
+    LS_TRY(ls_dist_agree(t->comm, plan_and_build(t, &limit)));
     LS_TRY(ls_dist_group(t->comm, t->plan.sequence_ranks, &t->sequence));
     int64_t bucket_bytes = t->config->train.bucket_bytes;
     if (bucket_bytes == 0 && t->comm->size > 1) {
         LS_TRY(ls_link(t->comm, &t->link));
         bucket_bytes = ls_link_bucket_bytes(&t->link);
     }
-    LS_TRY(share_work(t, bucket_bytes));
-    LS_TRY(ls_dist_agree(t->comm, complete(t)));
+    LS_TRY(share_arrays(t, bucket_bytes));
+    LS_TRY(ls_dist_agree(t->comm, plan_graphs(t)));
     const LsProcedure *procedure = ls_config_procedure(t->config);
     return procedure->open ? ls_dist_agree(t->comm, procedure->open(t, t->self)) : LS_OK;
 }
@@ -117,7 +117,7 @@ LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *tr
     t->progress = (LsProgress){.seed = (uint64_t)config->train.seed, .best_score = HUGE_VAL, .best_step = -1};
     if (options)
         t->options = *options;
-    status = fill_trainer(t);
+    status = open_trainer(t);
     if (status != LS_OK) {
         ls_trainer_free(t);
         return status;
@@ -136,7 +136,7 @@ void ls_trainer_free(LsTrainer *trainer)
     ls_graph_free(trainer->eval_graph);
     ls_graph_free(trainer->carry_graph);
     ls_players_free(trainer); /* whose arena the others have */
-    if (trainer->sharded) {   /* these go with the buckets */
+    if (trainer->sharded) {   /* the buckets own these */
         trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL;
         trainer->params->shadow = NULL;
     }
@@ -178,8 +178,8 @@ int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
     return count;
 }
 
-/* What the procedure has to save, from rank 0 to all. */
-static LsStatus share_saved(LsTrainer *t)
+/* The arrays that the procedure saves, from rank 0 to all. */
+static LsStatus broadcast_saved(LsTrainer *t)
 {
     LsSaved list[LS_MAX_PROCEDURE_SAVED];
     const LsProcedure *procedure = ls_config_procedure(t->config);
@@ -194,16 +194,16 @@ static LsStatus share_saved(LsTrainer *t)
     return LS_OK;
 }
 
-LsStatus ls_trainer_share(LsTrainer *trainer)
+LsStatus ls_trainer_broadcast(LsTrainer *trainer)
 {
     const LsComm *comm = trainer->comm;
     int64_t bytes = trainer->params->total * (int64_t)sizeof(float);
     LS_TRY(comm->broadcast(comm, &trainer->progress, sizeof trainer->progress, 0));
-    LS_TRY(ls_streams_share(trainer));
+    LS_TRY(ls_streams_broadcast(trainer));
     const LsParams *running = trainer->params->running;
     if (running)
         LS_TRY(comm->broadcast(comm, running->value, running->total * (int64_t)sizeof(float), 0));
-    LS_TRY(share_saved(trainer));
+    LS_TRY(broadcast_saved(trainer));
     if (trainer->sharded)
         LS_TRY(ls_buckets_spread(trainer->buckets));
     else {

@@ -1,7 +1,7 @@
-/* Sequences in parts: forward over the segments, keeping what each starts from; then, from the last to the first,
- * forward again and backward, the gradient of a segment's start going to the segment before it. Exact, in the memory of
- * one segment. The first forward runs in a graph of its own, without what backward reads and of few tokens at once, so
- * that its activations stay in the caches. */
+/* Sequences in segments. A first forward keeps the state that each segment starts from. Then, from the last segment to
+ * the first, forward is recomputed and backward follows; the gradient of a segment's start goes to the segment before
+ * it. The gradients are exact, in the memory of one segment. The first forward runs in a graph of its own: it saves
+ * nothing for backward and computes few tokens at once, so that its activations stay in the caches. */
 #include "train/clock.h"
 #include "train/train.h"
 
@@ -17,13 +17,13 @@ static LsStatus read_loss(const LsPass *pass)
 }
 
 /* A rank that fails ends the others of its group, before they wait for it inside an op. */
-static LsStatus agree(const LsPass *pass, LsStatus status)
+static LsStatus agree_in_group(const LsPass *pass, LsStatus status)
 {
     return pass->run.sequence ? ls_dist_agree(pass->run.sequence, status) : status;
 }
 
 /* Inputs of `g` from token number `offset` of a segment on. */
-static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset)
+static LsStatus fill_inputs(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset)
 {
     const LsTrainPlan *plan = pass->plan;
     const LsComm *sequence = pass->run.sequence;
@@ -35,22 +35,22 @@ static LsStatus fill(LsPass *pass, LsGraph *g, int64_t segment, int64_t offset)
     const LsTask *task = ls_config_task(pass->config);
     if (status == LS_OK && task->prepare)
         status = task->prepare(&(LsFilled){g, pass->config->task_config, pass->source, batch, pass->run.seed});
-    ls_charge(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
-    return agree(pass, status);
+    ls_charge_time(&clock, pass->times ? &pass->times->data : NULL, "data", "samples");
+    return agree_in_group(pass, status);
 }
 
 static LsStatus run_forward(LsPass *pass, int64_t segment)
 {
-    LS_TRY(fill(pass, pass->g, segment, 0));
+    LS_TRY(fill_inputs(pass, pass->g, segment, 0));
     double clock = ls_seconds();
-    LS_TRY(agree(pass, ls_graph_forward(pass->g, &pass->run)));
+    LS_TRY(agree_in_group(pass, ls_graph_forward(pass->g, &pass->run)));
     *pass->targets += (double)ls_config_task(pass->config)->targets(pass->g, pass->count);
     LS_TRY(read_loss(pass));
-    ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
+    ls_charge_time(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
     return LS_OK;
 }
 
-/* What the task's metrics add up over the samples, from the graph's outputs. */
+/* Adds the samples' share to the sums of the task's metrics, from the graph's outputs. */
 static LsStatus add_metrics(const LsPass *pass)
 {
     LsScored scored = {.g = pass->g,
@@ -70,13 +70,13 @@ LsStatus ls_pass_forward(LsPass *pass)
     ls_carries_reset(pass->g);
     for (int64_t i = 0; i < pass->plan->segments; i++) {
         LS_TRY(run_forward(pass, i));
-        LS_TRY(agree(pass, add_metrics(pass)));
+        LS_TRY(agree_in_group(pass, add_metrics(pass)));
         LS_TRY(ls_carries_advance(pass->g, &pass->run));
     }
     return LS_OK;
 }
 
-/* What each segment but the first starts from, into pass->borders. */
+/* Writes the state that each segment but the first starts from into pass->borders. */
 static LsStatus carry_forward(LsPass *pass)
 {
     LsGraph *g = pass->carry_graph;
@@ -84,11 +84,11 @@ static LsStatus carry_forward(LsPass *pass)
     ls_carries_reset(g);
     for (int64_t i = 0; i < pass->plan->segments - 1; i++) {
         for (int64_t offset = 0; offset < pass->plan->segment; offset += pass->plan->carry_steps) {
-            LS_TRY(fill(pass, g, i, offset));
+            LS_TRY(fill_inputs(pass, g, i, offset));
             double clock = ls_seconds();
             LS_TRY(ls_graph_forward_carries(g, &pass->run));
             LS_TRY(ls_carries_advance(g, &pass->run));
-            ls_charge(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
+            ls_charge_time(&clock, pass->times ? &pass->times->forward : NULL, NULL, NULL);
         }
         ls_carries_keep(g, pass->borders + i * bytes);
     }
@@ -115,7 +115,7 @@ LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks)
         LS_TRY(ls_graph_backward(pass->g, &pass->run, 1, accumulate || i < last, i == 0 ? hooks : NULL));
         if (i > 0)
             LS_TRY(ls_carries_retreat(pass->g, &pass->run));
-        ls_charge(&clock, pass->times ? &pass->times->backward : NULL, NULL, NULL);
+        ls_charge_time(&clock, pass->times ? &pass->times->backward : NULL, NULL, NULL);
     }
     return LS_OK;
 }

@@ -1,5 +1,5 @@
-/* Recurrent ops on a sequence in parts, states carried forward and gradients back, against the same sequence in one:
- * convolution and scan behind each other as in Mamba, in 2, 3 and 4 parts of odd lengths. And what the graph says where
+/* Recurrent ops on a sequence in segments, states carried forward and gradients back, against the same sequence in one:
+ * convolution and scan behind each other as in Mamba, in 2, 3 and 4 segments of odd lengths. And what the graph says where
  * that cannot be. */
 #include "harness.h"
 #include "graph/check.h"
@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TAPS = 4, LEAVES = 4, MOST_PARTS = 4 };
+enum { TAPS = 4, LEAVES = 4, MAX_SEGMENTS = 4 };
 
 static const char *const leaves[LEAVES] = {"xz", "delta", "bc", "r"};
 
@@ -20,22 +20,22 @@ typedef struct Shape {
 } Shape;
 
 /* A graph for some steps of the sequence. */
-typedef struct Part {
+typedef struct Segment {
     LsGraph *g;
     LsTensor *leaf[LEAVES], *y, *carry[2]; /* of the convolution, of the scan; NULL for the whole */
     int64_t first, steps;
-} Part;
+} Segment;
 
 typedef struct Sequence {
     LsParams *params;
     Shape shape;
     LsPrecision precision;
     bool conv;
-    int parts;
-    Part part[MOST_PARTS];
+    int segments;
+    Segment segment[MAX_SEGMENTS];
 } Sequence;
 
-static void build(Part *p, const Shape *s, bool conv)
+static void build(Segment *p, const Shape *s, bool conv)
 {
     LsGraph *g = p->g;
     int64_t b = s->streams, t = p->steps, e = s->channels, n = s->states;
@@ -56,8 +56,8 @@ static void build(Part *p, const Shape *s, bool conv)
     ls_output(g, "loss", ls_mul(g, p->y, p->leaf[3]));
 }
 
-/* Values by name and place in the sequence, whatever the part. */
-static void fill(const Sequence *s, Part *p)
+/* Values by name and place in the sequence, whatever the segment. */
+static void fill(const Sequence *s, Segment *p)
 {
     for (int i = 0; i < LEAVES; i++) {
         const LsTensor *x = p->leaf[i];
@@ -76,9 +76,9 @@ static void fill(const Sequence *s, Part *p)
 static Sequence sequence_new(Shape shape, LsPrecision precision, bool conv, const int64_t *steps, LsParams *params)
 {
     Sequence s = {.params = params ? params : ls_params_new(), .shape = shape, .precision = precision, .conv = conv};
-    for (int64_t first = 0; first < shape.steps; first += s.part[s.parts++].steps) {
-        Part *p = &s.part[s.parts];
-        *p = (Part){.first = first, .steps = steps[s.parts]};
+    for (int64_t first = 0; first < shape.steps; first += s.segment[s.segments++].steps) {
+        Segment *p = &s.segment[s.segments];
+        *p = (Segment){.first = first, .steps = steps[s.segments]};
         p->g = ls_graph_new(s.params, &(LsGraphOptions){.mode = LS_TRAIN,
                                                         .precision = precision,
                                                         .grad_inputs = true,
@@ -89,24 +89,24 @@ static Sequence sequence_new(Shape shape, LsPrecision precision, bool conv, cons
     }
     if (!params)
         ASSERT_OK(ls_params_allocate(s.params, 3, true));
-    for (int i = 0; i < s.parts; i++) {
-        ASSERT_OK(ls_graph_plan(s.part[i].g));
-        CU_ASSERT_EQUAL(s.part[i].carry[1] != NULL, s.parts > 1);
-        fill(&s, &s.part[i]);
+    for (int i = 0; i < s.segments; i++) {
+        ASSERT_OK(ls_graph_plan(s.segment[i].g));
+        CU_ASSERT_EQUAL(s.segment[i].carry[1] != NULL, s.segments > 1);
+        fill(&s, &s.segment[i]);
     }
     return s;
 }
 
 static void sequence_free(Sequence *s, bool with_params)
 {
-    for (int i = 0; i < s->parts; i++)
-        ls_graph_free(s->part[i].g);
+    for (int i = 0; i < s->segments; i++)
+        ls_graph_free(s->segment[i].g);
     if (with_params)
         ls_params_free(s->params);
 }
 
 /* The end of `from`, or the gradient of its start, is where `to` starts, or the gradient of its end. */
-static void hand_over(const Part *from, Part *to, bool gradient)
+static void hand_over(const Segment *from, Segment *to, bool gradient)
 {
     for (int i = 0; i < 2; i++) {
         const LsTensor *x = from->carry[i], *y = to->carry[i];
@@ -119,16 +119,16 @@ static void hand_over(const Part *from, Part *to, bool gradient)
 static void forward_backward(Sequence *s)
 {
     const LsRun run = {.seed = 1, .training = true};
-    for (int i = 0; i < s->parts; i++) {
-        ls_carries_reset(s->part[i].g);
+    for (int i = 0; i < s->segments; i++) {
+        ls_carries_reset(s->segment[i].g);
         if (i > 0)
-            hand_over(&s->part[i - 1], &s->part[i], false);
-        ASSERT_OK(ls_graph_forward(s->part[i].g, &run));
+            hand_over(&s->segment[i - 1], &s->segment[i], false);
+        ASSERT_OK(ls_graph_forward(s->segment[i].g, &run));
     }
-    for (int i = s->parts - 1; i >= 0; i--) {
-        if (i < s->parts - 1)
-            hand_over(&s->part[i + 1], &s->part[i], true);
-        ASSERT_OK(ls_graph_backward(s->part[i].g, &run, 1, i < s->parts - 1, NULL));
+    for (int i = s->segments - 1; i >= 0; i--) {
+        if (i < s->segments - 1)
+            hand_over(&s->segment[i + 1], &s->segment[i], true);
+        ASSERT_OK(ls_graph_backward(s->segment[i].g, &run, 1, i < s->segments - 1, NULL));
     }
 }
 
@@ -137,19 +137,19 @@ static double element(const Sequence *s, const void *x, int64_t i)
     return s->precision == LS_FLOAT64 ? ((const double *)x)[i] : (double)((const float *)x)[i];
 }
 
-/* Largest difference of a tensor (its gradient) of the whole from that of the parts, over the largest magnitude. */
-static double difference(const Sequence *parts, const Sequence *whole, int leaf)
+/* Largest difference of a tensor (its gradient) of the whole from that of the segments, over the largest magnitude. */
+static double difference(const Sequence *segments, const Sequence *whole, int leaf)
 {
     double most = 0, largest = 0;
-    for (int i = 0; i < parts->parts; i++) {
-        const Part *p = &parts->part[i];
+    for (int i = 0; i < segments->segments; i++) {
+        const Segment *p = &segments->segment[i];
         const LsTensor *x = leaf < 0 ? p->y : p->leaf[leaf],
-                       *judge = leaf < 0 ? whole->part[0].y : whole->part[0].leaf[leaf];
+                       *judge = leaf < 0 ? whole->segment[0].y : whole->segment[0].leaf[leaf];
         int64_t width = x->dim[2];
         for (int64_t j = 0; j < x->count; j++) {
             int64_t row = j / width,
                     at = (row / p->steps * whole->shape.steps + p->first + row % p->steps) * width + j % width;
-            double is = element(parts, leaf < 0 ? x->data : x->grad, j),
+            double is = element(segments, leaf < 0 ? x->data : x->grad, j),
                    should = element(whole, leaf < 0 ? judge->data : judge->grad, at);
             most = fabs(is - should) <= most ? most : fabs(is - should);
             largest = fmax(largest, fabs(should));
@@ -170,16 +170,16 @@ static double *param_grads(const Sequence *s)
     return sum;
 }
 
-static void compare(const Sequence *parts, const Sequence *whole, double allowed)
+static void compare(const Sequence *segments, const Sequence *whole, double allowed)
 {
     for (int i = -1; i < LEAVES; i++)
-        ASSERT_AT_MOST(difference(parts, whole, i), allowed);
-    if (parts->precision == LS_FLOAT64)
-        /* its parameters' gradients stay in each graph; the inputs' depend on all that goes from part to part */
+        ASSERT_AT_MOST(difference(segments, whole, i), allowed);
+    if (segments->precision == LS_FLOAT64)
+        /* its parameters' gradients stay in each graph; the inputs' depend on all that goes from segment to segment */
         return;
-    double *have = param_grads(parts);
-    for (int i = 0; i < parts->params->count; i++) {
-        const LsParam *p = &parts->params->list[i];
+    double *have = param_grads(segments);
+    for (int i = 0; i < segments->params->count; i++) {
+        const LsParam *p = &segments->params->list[i];
         double most = 0, largest = 0;
         for (int64_t j = p->offset; j < p->offset + p->count; j++) {
             most = fmax(most, fabs(have[j] - (double)whole->params->grad[j]));
@@ -193,18 +193,18 @@ static void compare(const Sequence *parts, const Sequence *whole, double allowed
 static void check(Shape shape, LsPrecision precision, const int64_t *steps, double allowed)
 {
     Sequence whole = sequence_new(shape, precision, true, (int64_t[]){shape.steps}, NULL);
-    Sequence parts = sequence_new(shape, precision, true, steps, NULL);
-    CU_ASSERT(parts.parts > 1);
+    Sequence segments = sequence_new(shape, precision, true, steps, NULL);
+    CU_ASSERT(segments.segments > 1);
     forward_backward(&whole);
-    forward_backward(&parts);
-    compare(&parts, &whole, allowed);
+    forward_backward(&segments);
+    compare(&segments, &whole, allowed);
     sequence_free(&whole, true);
-    sequence_free(&parts, true);
+    sequence_free(&segments, true);
 }
 
 /* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
-static void test_parts(void)
+static void test_segments(void)
 {
     static const int64_t two[] = {40, 57}, three[] = {33, 3, 61}, four[] = {24, 25, 23, 25}, halves[] = {601, 600};
     for (int double_too = 0; double_too < 2; double_too++) {
@@ -214,29 +214,29 @@ static void test_parts(void)
         check((Shape){2, 97, 19, 5}, precision, two, allowed);
         check((Shape){2, 97, 19, 5}, precision, three, allowed);
         check((Shape){1, 97, 150, 16}, precision, four, allowed);
-        check((Shape){1, 1201, 3, 2}, precision, halves, allowed); /* each half in parts of its time */
+        check((Shape){1, 1201, 3, 2}, precision, halves, allowed); /* each half in segments of its time */
     }
 }
 
-/* Where parts are whole chunks of the scan, every channel goes through the same operations in the same order: the same
+/* Where segments are whole chunks of the scan, every channel goes through the same operations in the same order: the same
  * bits. */
 static void test_same_bits(void)
 {
     Shape shape = {1, 160, 150, 6};
     Sequence whole = sequence_new(shape, LS_FLOAT32, false, (int64_t[]){160}, NULL);
-    Sequence parts = sequence_new(shape, LS_FLOAT32, false, (int64_t[]){32, 96, 32}, NULL);
+    Sequence segments = sequence_new(shape, LS_FLOAT32, false, (int64_t[]){32, 96, 32}, NULL);
     forward_backward(&whole);
-    forward_backward(&parts);
+    forward_backward(&segments);
     for (int i = -1; i < LEAVES; i++)
-        CU_ASSERT_EQUAL(difference(&parts, &whole, i), 0);
+        CU_ASSERT_EQUAL(difference(&segments, &whole, i), 0);
     sequence_free(&whole, true);
-    sequence_free(&parts, true);
+    sequence_free(&segments, true);
 }
 
 /* Two layers that carry, as a subject: gradients of what both start from and end with, and of what lies between. */
 static bool build_subject(LsGraph *g, const void *self)
 {
-    Part p = {.g = g, .steps = 5};
+    Segment p = {.g = g, .steps = 5};
     (void)self;
     build(&p, &(Shape){.streams = 2, .steps = 5, .channels = 3, .states = 2}, true);
     for (int i = 0; i < LEAVES; i++)
@@ -254,10 +254,10 @@ static void test_gradient(void)
 /* Dropout draws by the place in the sequence. */
 static void test_dropout(void)
 {
-    enum { STEPS = 24, WIDTH = 7, PART = 5 };
-    float whole[2 * STEPS * WIDTH], part[2 * PART * WIDTH];
+    enum { STEPS = 24, WIDTH = 7, SEGMENT = 5 };
+    float whole[2 * STEPS * WIDTH], segment[2 * SEGMENT * WIDTH];
     for (int pass = 0; pass < 2; pass++) {
-        int64_t steps = pass ? PART : STEPS, different = 0, dropped = 0;
+        int64_t steps = pass ? SEGMENT : STEPS, different = 0, dropped = 0;
         LsParams *params = ls_params_new();
         LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN, .grad_inputs = true, .segmented = pass});
         CU_ASSERT_PTR_NOT_NULL_FATAL(g);
@@ -270,11 +270,11 @@ static void test_dropout(void)
         for (int64_t first = 0; first + steps <= STEPS; first += steps) {
             ASSERT_OK(
                 ls_graph_forward(g, &(LsRun){.seed = 4, .step = 2, .sample = 9, .token = first, .training = true}));
-            ls_tensor_get(g, ls_graph_find(g, "loss"), pass ? part : whole);
+            ls_tensor_get(g, ls_graph_find(g, "loss"), pass ? segment : whole);
             for (int64_t i = 0; pass && i < x->count; i++) {
                 int64_t row = i / (steps * WIDTH), at = i % (steps * WIDTH);
-                different += part[i] != whole[(row * STEPS + first) * WIDTH + at];
-                dropped += part[i] == 0;
+                different += segment[i] != whole[(row * STEPS + first) * WIDTH + at];
+                dropped += segment[i] == 0;
             }
         }
         CU_ASSERT_EQUAL(different, 0);
@@ -284,7 +284,7 @@ static void test_dropout(void)
     }
 }
 
-static LsStatus plan_parts(bool recurrent, int64_t steps)
+static LsStatus plan_segments(bool recurrent, int64_t steps)
 {
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL, .segmented = true});
@@ -303,17 +303,17 @@ static LsStatus plan_parts(bool recurrent, int64_t steps)
 
 static void test_refusals(void)
 {
-    ASSERT_OK(plan_parts(true, 3));
-    ASSERT_FAILS(plan_parts(false, 5), LS_USAGE, "causal_conv needs whole sequences");
-    ASSERT_FAILS(plan_parts(true, 2), LS_USAGE, "a part of the sequence has 2 tokens, fewer than the 3");
+    ASSERT_OK(plan_segments(true, 3));
+    ASSERT_FAILS(plan_segments(false, 5), LS_USAGE, "causal_conv needs whole sequences");
+    ASSERT_FAILS(plan_segments(true, 2), LS_USAGE, "a part of the sequence has 2 tokens, fewer than the 3");
 }
 
 int main(void)
 {
-    return harness_run("parts", (HarnessTest[]){{"parts against the whole", test_parts},
-                                                {"the same bits", test_same_bits},
-                                                {"gradients of carries", test_gradient},
-                                                {"dropout", test_dropout},
-                                                {"refusals", test_refusals},
-                                                {0}});
+    return harness_run("segments", (HarnessTest[]){{"segments against the whole", test_segments},
+                                                   {"the same bits", test_same_bits},
+                                                   {"gradients of carries", test_gradient},
+                                                   {"dropout", test_dropout},
+                                                   {"refusals", test_refusals},
+                                                   {0}});
 }
