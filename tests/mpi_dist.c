@@ -104,7 +104,7 @@ static void run_buckets(LsParams *params, const LsBucketOptions *options, int sh
     LsBuckets *buckets = ls_buckets_new(comm, params, options);
     CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
     CU_ASSERT_EQUAL(ls_buckets_count(buckets) > 0, comm->size > 1);
-    CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), sharing);
+    CU_ASSERT_EQUAL(ls_buckets_sharing_ranks(buckets), sharing);
     CU_ASSERT_PTR_NOT_NULL_FATAL(params->grad);
     for (int step = 0; step < 3; step++) {
         for (int64_t i = 0; i < params->total; i++)
@@ -119,11 +119,11 @@ static void run_buckets(LsParams *params, const LsBucketOptions *options, int sh
         ASSERT_OK(comm->barrier(comm)); /* the next step's squares are others */
     }
     LsBucketTimes times = ls_buckets_times(buckets);
-    CU_ASSERT(times.inside >= 0 && times.waited >= 0 && times.under_way >= times.waited);
-    CU_ASSERT(ls_buckets_hidden(times) >= 0 && ls_buckets_hidden(times) <= 1);
+    CU_ASSERT(times.inside >= 0 && times.waited >= 0 && times.in_flight >= times.waited);
+    CU_ASSERT(ls_buckets_hidden_share(times) >= 0 && ls_buckets_hidden_share(times) <= 1);
     memset(sum, 0, (size_t)params->total * sizeof(float));
     const LsRange whole = {0, params->total}, *range = &whole;
-    int ranges = sharing > 1 ? ls_buckets_owned(buckets, &range) : 1;
+    int ranges = sharing > 1 ? ls_buckets_owned_ranges(buckets, &range) : 1;
     for (int i = 0; i < ranges; i++)
         memcpy(sum + range[i].first, params->grad + range[i].first, (size_t)range[i].count * sizeof(float));
     if (sharing > 1) { /* every float is some rank's of each node */
@@ -224,7 +224,7 @@ static void test_narrow_buckets(void)
 }
 
 /* Arrays that a node has once: what the first rank writes all of them read, on the other node after
- * ls_buckets_spread. */
+ * ls_buckets_broadcast. */
 static void test_node_arrays(void)
 {
     LsParam list[PARAMETERS];
@@ -239,7 +239,7 @@ static void test_node_arrays(void)
         LsBuckets *buckets =
             ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .arrays = 2, .shadow = true});
         CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-        CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), comm->size / nodes);
+        CU_ASSERT_EQUAL(ls_buckets_sharing_ranks(buckets), comm->size / nodes);
         float *x = ls_buckets_array(buckets, 1);
         uint16_t *shadow = ls_buckets_shadow(buckets);
         CU_ASSERT_FATAL(x && shadow);
@@ -250,14 +250,14 @@ static void test_node_arrays(void)
             x[params.total - 1] = 17;
             shadow[params.total - 1] = 19;
         }
-        ASSERT_OK(ls_buckets_spread(buckets));
+        ASSERT_OK(ls_buckets_broadcast(buckets));
         CU_ASSERT_EQUAL(x[params.total - 1], 17);
         CU_ASSERT_EQUAL(shadow[params.total - 1], 19);
         const LsRange *range = NULL; /* and all ranges together are the whole, each float once a node */
-        for (int i = 0, ranges = ls_buckets_owned(buckets, &range); i < ranges; i++)
+        for (int i = 0, ranges = ls_buckets_owned_ranges(buckets, &range); i < ranges; i++)
             for (int64_t j = range[i].first; j < range[i].first + range[i].count; j++)
                 ls_buckets_array(buckets, 0)[j] += 1;
-        ASSERT_OK(ls_buckets_updated(buckets));
+        ASSERT_OK(ls_buckets_wait_updates(buckets));
         int wrong = 0;
         for (int64_t i = 0; i < params.total; i++)
             wrong += ls_buckets_array(buckets, 0)[i] != 1;
@@ -283,7 +283,7 @@ static void test_no_shared_memory(void)
     make_params(&params, list, NULL);
     LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000});
     CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-    CU_ASSERT_EQUAL(ls_buckets_sharing(buckets), 1);
+    CU_ASSERT_EQUAL(ls_buckets_sharing_ranks(buckets), 1);
     setrlimit(RLIMIT_FSIZE, &before);
     ls_buckets_free(buckets);
 }
@@ -302,7 +302,7 @@ static void test_rank_that_hangs(void)
         make_params(&params, list, NULL);
         LsBuckets *buckets = ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .overlap = true});
         CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
-        CU_ASSERT_EQUAL(ls_buckets_sharing(buckets) > 1, !messages);
+        CU_ASSERT_EQUAL(ls_buckets_sharing_ranks(buckets) > 1, !messages);
         for (int late = 0; late < 2; late++) {
             if ((comm->rank == comm->size - 1) == (late == 1)) {
                 setenv("LOCKSTEP_TIMEOUT", "0.3", 1);
@@ -352,7 +352,7 @@ static void test_rank_that_does_not_come(void)
             CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "LOCKSTEP_TIMEOUT"));
         }
         ASSERT_OK(comm->barrier(comm));
-        CU_ASSERT_FALSE(ls_dist_given_up()); /* what was left behind is complete */
+        CU_ASSERT_FALSE(ls_dist_has_timed_out()); /* what was left behind is complete */
     }
 }
 
@@ -364,8 +364,8 @@ static void test_link(void)
     for (int messages = 0; messages < 2; messages++) {
         if (messages)
             setenv("LOCKSTEP_SHARED", "off", 1);
-        ASSERT_OK(ls_link(comm, &link));
-        ASSERT_OK(ls_link(comm, &again));
+        ASSERT_OK(ls_link_measure(comm, &link));
+        ASSERT_OK(ls_link_measure(comm, &again));
         CU_ASSERT_EQUAL(link.latency > 0 && link.bandwidth > 0, comm->size > 1);
         ASSERT_AT_MOST(fabs(again.latency - link.latency), 1e-9 * link.latency); /* the file has ten digits */
         ASSERT_AT_MOST(fabs(again.bandwidth - link.bandwidth), 1e-9 * link.bandwidth);

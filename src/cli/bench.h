@@ -49,7 +49,7 @@ extern const char *const ls_bench_part_names[LS_PARTS];
 typedef struct LsBenchRank {
     double part[LS_PARTS];
     double step;      /* their sum */
-    double under_way; /* sums of gradients */
+    double in_flight; /* sums of gradients */
     /* of its threads' time this rank got: less than 1 where something else runs, or threads sleep */
     double processor_share;
     double resident; /* bytes, at most */

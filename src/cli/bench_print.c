@@ -19,7 +19,7 @@ static Summary summary_of(const LsBench *b)
 
 static LsBucketTimes sums_of(const LsBenchRank *rank)
 {
-    return (LsBucketTimes){rank->part[LS_PART_SUMMING], rank->part[LS_PART_WAITING], rank->under_way};
+    return (LsBucketTimes){rank->part[LS_PART_SUMMING], rank->part[LS_PART_WAITING], rank->in_flight};
 }
 
 /* ---- Text -------------------------------------------------------------------------------------------------------- */
@@ -119,7 +119,7 @@ static void print_ranks(const LsBench *b)
     LsBucketTimes sums = sums_of(slowest);
     printf("sums of gradients, rank %d: %.3f ms under way a step, %.3f ms of them not hidden behind computing; %.0f %% "
            "hidden\n",
-           b->slowest, 1e3 * sums.under_way, 1e3 * (sums.inside + sums.waited), 100 * ls_buckets_hidden(sums));
+           b->slowest, 1e3 * sums.in_flight, 1e3 * (sums.inside + sums.waited), 100 * ls_buckets_hidden_share(sums));
     if (b->plain_median > 0)
         printf("without overlap: step %.4f s, of which %.3f ms wait for sums\n", b->plain_median,
                1e3 * b->plain_waited);
@@ -219,7 +219,7 @@ static json_t *json_ranks(const LsBench *b)
         const LsBenchRank *r = &b->rank[rank];
         json_array_append_new(ranks,
                               json_pack("{s:i, s:f, s:f, s:f, s:I, s:o}", "rank", rank, "step_seconds_mean", r->step,
-                                        "sums_under_way", r->under_way, "processor_share", r->processor_share,
+                                        "sums_under_way", r->in_flight, "processor_share", r->processor_share,
                                         "resident_bytes", (json_int_t)r->resident, "parts", json_parts(r->part)));
     }
     return ranks;
@@ -230,8 +230,8 @@ static json_t *json_communication(const LsBench *b)
     if (b->comm->size == 1)
         return json_null();
     LsBucketTimes sums = sums_of(&b->rank[b->slowest]);
-    return json_pack("{s:f, s:f, s:f, s:o, s:o}", "under_way", sums.under_way, "exposed", sums.inside + sums.waited,
-                     "hidden_share", ls_buckets_hidden(sums), "without_overlap_step_seconds",
+    return json_pack("{s:f, s:f, s:f, s:o, s:o}", "under_way", sums.in_flight, "exposed", sums.inside + sums.waited,
+                     "hidden_share", ls_buckets_hidden_share(sums), "without_overlap_step_seconds",
                      ls_json_number(b->plain_median > 0 ? b->plain_median : NAN), "without_overlap_waiting",
                      ls_json_number(b->plain_median > 0 ? b->plain_waited : NAN));
 }

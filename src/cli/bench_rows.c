@@ -99,7 +99,7 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
     for (int i = 0; i < kinds; i++)
         again += profile[i].recompute_seconds / steps;
     double parameters = (double)t->params->total, moments = t->optimizer->moments;
-    double share = 1.0 / ls_buckets_sharing(t->buckets); /* of the optimiser's work */
+    double share = 1.0 / ls_buckets_sharing_ranks(t->buckets); /* of the optimiser's work */
     add_part(b, "(samples)", own->part[LS_PART_DATA], 0, 0);
     if (again > 0)
         add_part(b, "(results made again)", again, 0, 0);
@@ -137,7 +137,7 @@ static void own_parts(const LsBench *b, LsBenchRank *own)
         all += own->part[i];
     }
     own->part[LS_PART_OTHER] = own->step - all;
-    own->under_way = sums.under_way / steps;
+    own->in_flight = sums.in_flight / steps;
 }
 
 /* The slowest rank computes, then all wait for the sums (what even that rank waits), then for the slowest optimiser. */

@@ -80,7 +80,7 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
             LsStatus printed = ls_check_stdout();
             if (status == LS_OK)
                 status = printed;
-            if (status == LS_LAUNCH && ls_dist_given_up()) { /* whichever rank finds out */
+            if (status == LS_LAUNCH && ls_dist_has_timed_out()) { /* whichever rank finds out */
                 ls_log_error("rank %d: %s; the job is ended on all ranks", call.comm->rank, ls_message());
                 call.comm->abort(call.comm, status);
             }

@@ -7,7 +7,7 @@
 #include "dist/shared.h"
 #include "lockstep/graph.h"
 
-#define LS_MOST_EXCHANGES 8
+#define LS_MAX_EXCHANGES 8
 
 typedef struct LsBucket {
     int64_t first, count; /* floats of params->grad: from the border of a block of squares to another */
@@ -15,8 +15,8 @@ typedef struct LsBucket {
     double start;         /* when its sum began, this step */
 } LsBucket;
 
-/* A bucket's way: begun (its gradients are final here), summed (its slice, in the node), sent (its slice travels),
- * done. Each count is of this step and at most the one before it. */
+/* The stages of a bucket: begun (its gradients are final here), summed (its slice, in the node), sent (its slice
+ * travels), done. Each stage counts the buckets of this step that have come to it, at most the count of the stage before. */
 struct LsBuckets {
     const LsComm *comm;
     LsParams *params;
@@ -31,14 +31,14 @@ struct LsBuckets {
     int count;
     int64_t first_block, blocks; /* of squares, that these cover */
     int begun, summed, sent, done;
-    uint64_t earlier;                        /* buckets of the steps before, for the counters that only grow */
-    uint64_t steps;                          /* whose parameters are written */
-    MPI_Comm across;                         /* whose ranks exchange slices; MPI_COMM_NULL: nobody does */
-    LsExchange *exchange[LS_MOST_EXCHANGES]; /* taken in turn */
+    uint64_t earlier_buckets;               /* of the steps before: shared counters only grow */
+    uint64_t steps;                         /* whose parameters are written */
+    MPI_Comm across;                        /* whose ranks exchange slices; MPI_COMM_NULL: nobody does */
+    LsExchange *exchange[LS_MAX_EXCHANGES]; /* taken in turn */
     int exchanges;
     bool moved;        /* a message has come, or a neighbour, since the last look */
-    LsStatus broken;   /* a sum has failed: nothing is waited for any more */
-    double busy_since; /* some bucket is under way since then; 0: none is; -1: ls_buckets_finish keeps the time */
+    LsStatus failed;   /* a sum has failed: nothing is waited for any more */
+    double busy_since; /* some bucket is in flight since then; 0: none is; -1: ls_buckets_finish keeps the time */
     LsBucketTimes times;
     LsHooks hooks;
 };

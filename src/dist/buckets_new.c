@@ -12,15 +12,15 @@
 #define LARGEST_BUCKET (MESSAGE_BYTES / (int64_t)sizeof(float))
 #define LARGEST_BROADCAST ((int64_t)1 << 30)
 
-static int64_t up_to_block(int64_t x) { return (x + BLOCK - 1) / BLOCK * BLOCK; }
+static int64_t round_up_to_block(int64_t x) { return (x + BLOCK - 1) / BLOCK * BLOCK; }
 
 /* ---- The plan ---------------------------------------------------------------------------------------------------- */
 
-/* Cuts [first, end) into pieces of about `wanted` floats, the last of the array first. With bucket NULL only counts. */
-static int cut(int64_t first, int64_t end, int64_t wanted, LsBucket *bucket)
+/* Cuts [first, end) into buckets of about `wanted` floats, the last of the array first. With bucket NULL only counts. */
+static int cut_range(int64_t first, int64_t end, int64_t wanted, LsBucket *bucket)
 {
-    int64_t pieces = (end - first) / wanted > 0 ? (end - first) / wanted : 1;
-    int64_t each = up_to_block((end - first + pieces - 1) / pieces);
+    int64_t buckets = (end - first) / wanted > 0 ? (end - first) / wanted : 1;
+    int64_t each = round_up_to_block((end - first + buckets - 1) / buckets);
     int count = 0;
     for (; end > first; count++) {
         int64_t from = end - first > each ? (end - each + BLOCK - 1) / BLOCK * BLOCK : first;
@@ -31,24 +31,24 @@ static int cut(int64_t first, int64_t end, int64_t wanted, LsBucket *bucket)
     return count;
 }
 
-/* Cuts [0, total) from the end: whole parameters until so many bytes are reached, larger ones into pieces. */
-static int plan(const LsParams *params, int64_t bytes, LsBucket *bucket)
+/* Cuts [0, total) from the end: whole parameters until so many bytes are reached, larger ones into several buckets. */
+static int plan_buckets(const LsParams *params, int64_t bytes, LsBucket *bucket)
 {
-    int64_t wanted = up_to_block(bytes / (int64_t)sizeof(float)), end = params->total;
+    int64_t wanted = round_up_to_block(bytes / (int64_t)sizeof(float)), end = params->total;
     wanted = wanted < BLOCK ? BLOCK : wanted > LARGEST_BUCKET ? LARGEST_BUCKET : wanted;
     int count = 0;
     for (int i = params->count - 1; i >= 0; i--) {
-        int64_t first = i == 0 ? 0 : up_to_block(params->list[i].offset);
+        int64_t first = i == 0 ? 0 : round_up_to_block(params->list[i].offset);
         if (end - first < wanted && i > 0)
             continue;
-        count += cut(first, end, wanted, bucket ? bucket + count : NULL);
+        count += cut_range(first, end, wanted, bucket ? bucket + count : NULL);
         end = first < end ? first : end;
     }
     return count;
 }
 
-/* The part of a bucket that rank `index` of the node sums, in whole blocks. */
-static LsRange slice_of(const LsBucket *bucket, int index, int ranks)
+/* The slice of a bucket that rank `index` of the node sums, in whole blocks. */
+static LsRange slice_for_rank(const LsBucket *bucket, int index, int ranks)
 {
     int64_t blocks = ls_squares_count(bucket->count);
     int64_t from = blocks * index / ranks * BLOCK, to = blocks * (index + 1) / ranks * BLOCK;
@@ -58,25 +58,28 @@ static LsRange slice_of(const LsBucket *bucket, int index, int ranks)
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-static int64_t shadow_at(const LsBuckets *b) { return b->params->total * b->options.arrays * (int64_t)sizeof(float); }
-
-static int64_t squares_at(const LsBuckets *b)
+static int64_t shadow_offset(const LsBuckets *b)
 {
-    return shadow_at(b) + (b->options.shadow ? b->params->total * (int64_t)sizeof(uint16_t) : 0);
+    return b->params->total * b->options.arrays * (int64_t)sizeof(float);
 }
 
-/* The gradients, and what a node has once. */
+static int64_t squares_offset(const LsBuckets *b)
+{
+    return shadow_offset(b) + (b->options.shadow ? b->params->total * (int64_t)sizeof(uint16_t) : 0);
+}
+
+/* The gradients, and the arrays of which a node has one copy. */
 static LsStatus make_arrays(LsBuckets *b)
 {
     int64_t total = b->params->total, blocks = ls_squares_count(total);
     if (!b->params->grad) {
         b->owns_grad = true;
-        LS_TRY(ls_shared_new(b->comm, total, (size_t)squares_at(b) + (size_t)blocks * sizeof(double), &b->shared));
+        LS_TRY(ls_shared_new(b->comm, total, (size_t)squares_offset(b) + (size_t)blocks * sizeof(double), &b->shared));
     }
     if (b->shared) {
         b->params->grad = b->shared->array[b->shared->index];
         /* parameters are padded to whole cache lines */
-        b->square = (double *)(void *)(b->shared->common + squares_at(b));
+        b->square = (double *)(void *)(b->shared->common + squares_offset(b));
     } else {
         b->params->grad = b->params->grad ? b->params->grad : ls_alloc_array(total, sizeof(float));
         b->square = ls_alloc_array(blocks, sizeof(double));
@@ -89,7 +92,7 @@ static LsStatus make_slices(LsBuckets *b)
     int ranks = b->shared ? b->shared->ranks : 1, index = b->shared ? b->shared->index : 0;
     b->owned = ls_alloc_array(b->all_count, sizeof *b->owned);
     for (int i = 0; i < b->all_count && b->owned; i++)
-        b->owned[i] = b->all[i].slice = slice_of(&b->all[i], index, ranks);
+        b->owned[i] = b->all[i].slice = slice_for_rank(&b->all[i], index, ranks);
     return ls_dist_agree(b->comm, b->owned ? LS_OK : LS_RESOURCE);
 }
 
@@ -100,12 +103,12 @@ static LsStatus make_exchanges(LsBuckets *b)
     if (b->shared ? b->shared->nodes == 1 : b->comm->size == 1)
         return LS_OK;
     LS_TRY(ls_dist_agree(
-        b->comm,
-        ls_mpi_status(MPI_Comm_dup(b->shared ? b->shared->across : ls_dist_mpi(b->comm), &b->across), "MPI_Comm_dup")));
+        b->comm, ls_mpi_status(MPI_Comm_dup(b->shared ? b->shared->across : ls_dist_mpi_comm(b->comm), &b->across),
+                               "MPI_Comm_dup")));
     for (int i = 0; i < b->count; i++)
         most = b->bucket[i].slice.count > most ? b->bucket[i].slice.count : most;
     int64_t room = MESSAGE_BYTES / ls_exchange_bytes(most, b->options.bfloat16);
-    b->exchanges = room < 1 ? 1 : room > LS_MOST_EXCHANGES ? LS_MOST_EXCHANGES : (int)room;
+    b->exchanges = room < 1 ? 1 : room > LS_MAX_EXCHANGES ? LS_MAX_EXCHANGES : (int)room;
     b->exchanges = b->exchanges > b->count ? b->count : b->exchanges;
     LsStatus status = LS_OK;
     for (int i = 0; i < b->exchanges && status == LS_OK; i++)
@@ -126,11 +129,11 @@ LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, const LsBucketOp
     if (b) {
         *b = (LsBuckets){.comm = comm, .params = params, .options = *options, .across = MPI_COMM_NULL};
         ls_buckets_set_hooks(b);
-        b->all_count = comm->size > 1 ? plan(params, options->bytes, NULL) : 0;
+        b->all_count = comm->size > 1 ? plan_buckets(params, options->bytes, NULL) : 0;
         b->all = ls_alloc_array(b->all_count, sizeof(LsBucket));
         status = b->all ? LS_OK : LS_RESOURCE;
         if (b->all && b->all_count > 0)
-            plan(params, options->bytes, b->all);
+            plan_buckets(params, options->bytes, b->all);
         if (b->all)
             ls_buckets_select(b, 0, params->total);
     }
@@ -168,17 +171,17 @@ void ls_buckets_free(LsBuckets *b)
     ls_free(b);
 }
 
-/* ---- What the node has once -------------------------------------------------------------------------------------- */
+/* ---- Arrays of the node ------------------------------------------------------------------------------------------- */
 
-int ls_buckets_sharing(const LsBuckets *b) { return b->shared ? b->shared->ranks : 1; }
+int ls_buckets_sharing_ranks(const LsBuckets *b) { return b->shared ? b->shared->ranks : 1; }
 
-int ls_buckets_owned(const LsBuckets *b, const LsRange **range)
+int ls_buckets_owned_ranges(const LsBuckets *b, const LsRange **range)
 {
     *range = b->owned;
     return b->shared ? b->all_count : 0;
 }
 
-bool ls_buckets_leads(const LsBuckets *b) { return b->shared && b->shared->index == 0; }
+bool ls_buckets_is_leader(const LsBuckets *b) { return b->shared && b->shared->index == 0; }
 
 float *ls_buckets_array(const LsBuckets *b, int array)
 {
@@ -187,15 +190,15 @@ float *ls_buckets_array(const LsBuckets *b, int array)
 
 uint16_t *ls_buckets_shadow(const LsBuckets *b)
 {
-    return b->shared && b->options.shadow ? (uint16_t *)(void *)(b->shared->common + shadow_at(b)) : NULL;
+    return b->shared && b->options.shadow ? (uint16_t *)(void *)(b->shared->common + shadow_offset(b)) : NULL;
 }
 
-LsStatus ls_buckets_spread(LsBuckets *b)
+LsStatus ls_buckets_broadcast(LsBuckets *b)
 {
     LsStatus status = LS_OK;
     if (b->shared && b->shared->nodes > 1 && b->shared->index == 0)
-        for (int64_t at = 0; at < squares_at(b) && status == LS_OK; at += LARGEST_BROADCAST) {
-            int part = (int)(squares_at(b) - at < LARGEST_BROADCAST ? squares_at(b) - at : LARGEST_BROADCAST);
+        for (int64_t at = 0; at < squares_offset(b) && status == LS_OK; at += LARGEST_BROADCAST) {
+            int part = (int)(squares_offset(b) - at < LARGEST_BROADCAST ? squares_offset(b) - at : LARGEST_BROADCAST);
             MPI_Request request;
             status =
                 ls_mpi_status(MPI_Ibcast(b->shared->common + at, part, MPI_BYTE, 0, b->across, &request), "MPI_Ibcast");

@@ -41,9 +41,9 @@ static const World *world_of(const LsComm *comm) { return comm->self; }
 /* ---- LsComm ----------------------------------------------------------------------------------------------------- */
 
 /* Starts a call and waits for it as long as LOCKSTEP_TIMEOUT allows. */
-#define CALL(comm, what, function, ...) call(comm, what, function(__VA_ARGS__, &request), #function, &request)
+#define CALL(comm, what, function, ...) wait_call(comm, what, function(__VA_ARGS__, &request), #function, &request)
 
-static LsStatus call(const LsComm *comm, const char *what, int code, const char *name, MPI_Request *request)
+static LsStatus wait_call(const LsComm *comm, const char *what, int code, const char *name, MPI_Request *request)
 {
     LS_TRY(ls_mpi_status(code, name));
     return ls_wait_for(comm, request, what);
@@ -60,7 +60,8 @@ static LsStatus allreduce_float(const LsComm *comm, float *x, int64_t count)
     return LS_OK;
 }
 
-/* Every rank gets all parts and adds them in rank order: the same bits on all, whatever the library's algorithm. */
+/* Every rank gathers all ranks' numbers and adds them in rank order: the same bits on all, whatever the library's
+ * algorithm. */
 static LsStatus allreduce_double(const LsComm *comm, double *x, int64_t count)
 {
     double *gathered = world_of(comm)->gathered;
@@ -114,8 +115,8 @@ static void abort_job(const LsComm *comm, LsStatus status)
 
 /* ---- Start, finish, agree ---------------------------------------------------------------------------------------- */
 
-/* The rest of a World whose communicator is made. */
-static LsStatus complete(World *w)
+/* Fills in all of a World but its communicator, which is made. */
+static LsStatus fill_comm(World *w)
 {
     LS_TRY(ls_mpi_status(MPI_Comm_set_errhandler(w->mpi, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     LS_TRY(ls_mpi_status(MPI_Comm_dup(w->mpi, &w->watch), "MPI_Comm_dup"));
@@ -134,16 +135,16 @@ static LsStatus complete(World *w)
     return w->gathered ? LS_OK : LS_RESOURCE;
 }
 
-static LsStatus fill_world(void)
+static LsStatus open_world(void)
 {
     LS_TRY(ls_mpi_status(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler"));
     LS_TRY(ls_mpi_status(MPI_Comm_dup(MPI_COMM_WORLD, &world.mpi), "MPI_Comm_dup"));
-    LS_TRY(complete(&world));
+    LS_TRY(fill_comm(&world));
     ls_log_mute(world.comm.rank != 0);
     return LS_OK;
 }
 
-static void empty(World *w)
+static void free_world(World *w)
 {
     ls_free(w->gathered);
     if (w->watch != MPI_COMM_NULL)
@@ -152,9 +153,9 @@ static void empty(World *w)
         MPI_Comm_free(&w->mpi);
 }
 
-MPI_Comm ls_dist_watch(const LsComm *comm) { return world_of(comm)->watch; }
+MPI_Comm ls_dist_watch_comm(const LsComm *comm) { return world_of(comm)->watch; }
 
-MPI_Comm ls_dist_mpi(const LsComm *comm) { return comm->barrier == barrier ? world_of(comm)->mpi : MPI_COMM_NULL; }
+MPI_Comm ls_dist_mpi_comm(const LsComm *comm) { return comm->barrier == barrier ? world_of(comm)->mpi : MPI_COMM_NULL; }
 
 LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group)
 {
@@ -165,15 +166,15 @@ LsStatus ls_dist_group(const LsComm *comm, int size, LsComm **group)
     LS_TRY(ls_dist_agree(comm, w ? LS_OK : LS_RESOURCE));
     w->mpi = w->watch = MPI_COMM_NULL;
     LsStatus status =
-        ls_mpi_status(MPI_Comm_split(ls_dist_mpi(comm), comm->rank / size, comm->rank, &w->mpi), "MPI_Comm_split");
+        ls_mpi_status(MPI_Comm_split(ls_dist_mpi_comm(comm), comm->rank / size, comm->rank, &w->mpi), "MPI_Comm_split");
     if (status == LS_OK)
-        status = complete(w);
+        status = fill_comm(w);
     status = ls_dist_agree(comm, status);
     if (status == LS_OK) {
         *group = &w->comm;
         return LS_OK;
     }
-    empty(w);
+    free_world(w);
     ls_free(w);
     return status;
 }
@@ -183,7 +184,7 @@ void ls_dist_group_free(LsComm *group)
     if (!group)
         return;
     World *w = group->self;
-    empty(w);
+    free_world(w);
     ls_free(w);
 }
 
@@ -226,9 +227,9 @@ void ls_dist_finish(void)
 {
     if (!started)
         return;
-    if (ls_dist_given_up())
+    if (ls_dist_has_timed_out())
         abort_job(&world.comm, LS_LAUNCH);
-    empty(&world);
+    free_world(&world);
     MPI_Finalize();
     world = (World){.mpi = MPI_COMM_NULL, .watch = MPI_COMM_NULL};
     started = false;

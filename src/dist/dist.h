@@ -31,9 +31,9 @@ void ls_dist_finish(void);
  * in front where that is another one). LS_STOPPED is the mildest after LS_OK. Collective. */
 LsStatus ls_dist_agree(const LsComm *comm, LsStatus mine);
 
-/* A call has failed since ranks did not come to it (LOCKSTEP_TIMEOUT), and they still have not: no agreement with them
- * is possible, LsComm.abort is the way out; ls_dist_finish takes it. */
-bool ls_dist_given_up(void);
+/* Whether a call has failed because ranks did not come to it (LOCKSTEP_TIMEOUT), and they still have not: no agreement
+ * with them is possible. LsComm.abort is the way out; ls_dist_finish takes it. */
+bool ls_dist_has_timed_out(void);
 
 /* The communicator of this rank's group, where every `size` consecutive ranks of comm are one: the ranks that share
  * sequences. size must divide comm->size. NULL for groups of one. Free it before ls_dist_finish. Collective over comm;
@@ -58,9 +58,9 @@ int ls_dist_node_ranks(void);
 /* Name and version of the MPI library, one line. */
 const char *ls_dist_library(void);
 
-/* Ranks of a node that can have one copy of what all of them would have alike; 1: they cannot. Collective: the same on
- * every rank. */
-int ls_dist_sharing(const LsComm *comm);
+/* Ranks of a node that can share one copy of parameters and moments; 1: they cannot. Collective: the same on every
+ * rank. */
+int ls_dist_sharing_ranks(const LsComm *comm);
 
 /* ---- Overlapped sum of gradients -------------------------------------------------------------------------------- */
 
@@ -70,7 +70,7 @@ int ls_dist_sharing(const LsComm *comm);
  *     LsBuckets *buckets = ls_buckets_new(comm, params, &(LsBucketOptions){.bytes = 4 << 20, .overlap = true}); // makes params->grad
  *     ...
  *     LsStatus status = ls_graph_backward(g, run, 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
- *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one's part
+ *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one
  *
  * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then
  * the ranks of a node share the optimiser's work too: each sums its slice of every bucket straight from its
@@ -110,40 +110,39 @@ void ls_buckets_select(LsBuckets *buckets, int64_t first, int64_t count);
 double ls_buckets_squares(LsBuckets *buckets);
 
 /* Ranks of the node that share the work; 1: this one has the whole sum. */
-int ls_buckets_sharing(const LsBuckets *buckets);
+int ls_buckets_sharing_ranks(const LsBuckets *buckets);
 
 /* Where they share: this rank's ranges (one a bucket), which together with its neighbours' make the whole array, and
  * the node's arrays. All of these are the library's, gone with the buckets. */
 typedef struct LsRange {
     int64_t first, count;
 } LsRange;
-int ls_buckets_owned(const LsBuckets *buckets, const LsRange **range);
+int ls_buckets_owned_ranges(const LsBuckets *buckets, const LsRange **range);
 float *ls_buckets_array(const LsBuckets *buckets, int array);
 uint16_t *ls_buckets_shadow(const LsBuckets *buckets); /* NULL where none was asked for */
 
 /* Whether this rank is the first of its node, which fills the node's arrays. */
-bool ls_buckets_leads(const LsBuckets *buckets);
+bool ls_buckets_is_leader(const LsBuckets *buckets);
 
 /* This rank has written its ranges of the node's arrays; returns when its neighbours have, too. Errors as
  * ls_buckets_finish. Collective. */
-LsStatus ls_buckets_updated(LsBuckets *buckets) LS_MUST_USE;
+LsStatus ls_buckets_wait_updates(LsBuckets *buckets) LS_MUST_USE;
 
-/* What rank 0 has in the node's arrays goes to the other nodes; afterwards every rank may read them. Collective. */
-LsStatus ls_buckets_spread(LsBuckets *buckets) LS_MUST_USE;
+/* Broadcasts the node's arrays of rank 0 to the other nodes; afterwards every rank may read them. Collective. */
+LsStatus ls_buckets_broadcast(LsBuckets *buckets) LS_MUST_USE;
 
-/* Where communication's time went, in seconds of this rank since new. Sums are under way from the start of a bucket
- * until all are done; what they took of that from computing is `inside` + `waited`, and the rest was hidden behind
- * it. */
+/* Where communication's time went, in seconds of this rank since new. Sums are in flight from the start of a bucket
+ * until all are done. Of that time `inside` + `waited` is lost to computing, and the rest is hidden behind it. */
 typedef struct LsBucketTimes {
     double inside;    /* in the hooks, between nodes of backward: own slices summed, the library driven */
     double waited;    /* in ls_buckets_finish */
-    double under_way; /* some bucket was started and not done */
+    double in_flight; /* some bucket was started and not done */
 } LsBucketTimes;
 LsBucketTimes ls_buckets_times(const LsBuckets *buckets);
 void ls_buckets_times_reset(LsBuckets *buckets); /* between steps */
 
-/* Share of the communication's time that computing hid: 1 - (inside + waited) / under_way; 0 where there was none. */
-double ls_buckets_hidden(LsBucketTimes times);
+/* Share of the communication's time that computing hid: 1 - (inside + waited) / in_flight; 0 where there was none. */
+double ls_buckets_hidden_share(LsBucketTimes times);
 
 /* Switches overlap on or off from the next step on: the same bits. Every rank alike. */
 void ls_buckets_set_overlap(LsBuckets *buckets, bool overlap);
@@ -155,9 +154,9 @@ typedef struct LsLink {
     double bandwidth; /* bytes of gradients a second, of a large one */
 } LsLink;
 
-/* Of this launch, by the way that its buckets take: measured in a fraction of a second, kept for a month in the file of
+/* Of this launch, of buckets as it sums them: measured in a fraction of a second, kept for a month in the file of
  * peaks/kept.h of rank 0's machine. The same on every rank. Zeros where there is one rank. Collective. */
-LsStatus ls_link(const LsComm *comm, LsLink *link) LS_MUST_USE;
+LsStatus ls_link_measure(const LsComm *comm, LsLink *link) LS_MUST_USE;
 
 /* A power of two of bytes at which latency is at most a twentieth of a bucket's time, from 256 KiB to 64 MiB: larger
  * buckets would only make the last one, which nothing hides, longer. */

@@ -6,57 +6,58 @@
 /* MPI promises no larger tags. */
 #define TAGS 32768
 
-typedef enum Stage { IDLE, GATHERING, SPREADING } Stage;
+typedef enum Stage { IDLE, REDUCING, GATHERING } Stage;
 
 struct LsExchange {
     MPI_Comm mpi;
-    int parties, me;
-    bool narrow;
-    size_t width; /* bytes of a number that travels */
-    int64_t most;
-    char *contribution;   /* narrow: (most) the array as it travels */
-    char *received;       /* (parties, longest part): others' parts of this rank's */
-    const void **x;       /* (parties) for the sum */
-    MPI_Request *request; /* (2 parties): receptions, then sendings */
-    int *complete;        /* (2 parties) */
+    int ranks, rank;
+    bool bfloat16;
+    size_t width; /* bytes of an element of a message */
+    int64_t capacity;
+    char *contribution;   /* bfloat16: (capacity) the array as it travels */
+    char *received;       /* (ranks, slice_capacity): the others' contributions to this rank's slice */
+    const void **x;       /* (ranks) for the sum */
+    MPI_Request *request; /* (2 ranks): receptions, then sendings */
+    int *complete;        /* (2 ranks) */
     Stage stage;
     float *array;
     int64_t count;
     int tag;
 };
 
-/* Longest part of so many floats: whole blocks, so that the squares of sums can be taken by blocks. */
-static int64_t longest(int64_t count, int parties)
+/* Longest slice of so many floats: whole blocks, so that squares can be summed by blocks. */
+static int64_t slice_capacity(int64_t count, int ranks)
 {
-    return (ls_squares_count(count) + parties - 1) / parties * LS_SQUARES_BLOCK;
+    return (ls_squares_count(count) + ranks - 1) / ranks * LS_SQUARES_BLOCK;
 }
 
-static void part_of(const LsExchange *e, int party, int64_t *first, int64_t *count)
+static void find_slice(const LsExchange *e, int rank, int64_t *first, int64_t *count)
 {
-    int64_t each = longest(e->count, e->parties), left = e->count - each * party;
-    *first = each * party;
+    int64_t each = slice_capacity(e->count, e->ranks), left = e->count - each * rank;
+    *first = each * rank;
     *count = left < 0 ? 0 : left < each ? left : each;
 }
 
-int64_t ls_exchange_bytes(int64_t most, bool narrow)
+int64_t ls_exchange_bytes(int64_t capacity, bool bfloat16)
 {
-    return most * (narrow ? 2 * (int64_t)sizeof(LsBfloat16) : (int64_t)sizeof(float));
+    return capacity * (bfloat16 ? 2 * (int64_t)sizeof(LsBfloat16) : (int64_t)sizeof(float));
 }
 
-LsExchange *ls_exchange_new(MPI_Comm mpi, int64_t most, bool narrow)
+LsExchange *ls_exchange_new(MPI_Comm mpi, int64_t capacity, bool bfloat16)
 {
     LsExchange *e = ls_alloc(sizeof *e);
     if (!e)
         return NULL;
-    *e = (LsExchange){.mpi = mpi, .narrow = narrow, .width = narrow ? sizeof(LsBfloat16) : sizeof(float), .most = most};
-    if (ls_mpi_status(MPI_Comm_size(mpi, &e->parties), "MPI_Comm_size") == LS_OK &&
-        ls_mpi_status(MPI_Comm_rank(mpi, &e->me), "MPI_Comm_rank") == LS_OK) {
-        e->contribution = narrow ? ls_alloc_array(most, e->width) : NULL;
-        e->received = ls_alloc_array(longest(most, e->parties) * e->parties, e->width);
-        e->x = ls_alloc_array(e->parties, sizeof *e->x);
-        e->request = ls_alloc_array(2 * e->parties, sizeof(MPI_Request));
-        e->complete = ls_alloc_array(2 * e->parties, sizeof *e->complete);
-        if ((e->contribution || !narrow) && e->received && e->x && e->request && e->complete)
+    *e = (LsExchange){
+        .mpi = mpi, .bfloat16 = bfloat16, .width = bfloat16 ? sizeof(LsBfloat16) : sizeof(float), .capacity = capacity};
+    if (ls_mpi_status(MPI_Comm_size(mpi, &e->ranks), "MPI_Comm_size") == LS_OK &&
+        ls_mpi_status(MPI_Comm_rank(mpi, &e->rank), "MPI_Comm_rank") == LS_OK) {
+        e->contribution = bfloat16 ? ls_alloc_array(capacity, e->width) : NULL;
+        e->received = ls_alloc_array(slice_capacity(capacity, e->ranks) * e->ranks, e->width);
+        e->x = ls_alloc_array(e->ranks, sizeof *e->x);
+        e->request = ls_alloc_array(2 * e->ranks, sizeof(MPI_Request));
+        e->complete = ls_alloc_array(2 * e->ranks, sizeof *e->complete);
+        if ((e->contribution || !bfloat16) && e->received && e->x && e->request && e->complete)
             return e;
     }
     ls_exchange_free(e);
@@ -68,9 +69,9 @@ void ls_exchange_free(LsExchange *e)
     if (!e)
         return;
     /* after a failure: nothing may come into memory that is gone */
-    for (int party = 0; e->stage != IDLE && party < e->parties; party++)
-        if (e->request[party] != MPI_REQUEST_NULL && MPI_Cancel(&e->request[party]) == MPI_SUCCESS)
-            MPI_Wait(&e->request[party], MPI_STATUS_IGNORE);
+    for (int rank = 0; e->stage != IDLE && rank < e->ranks; rank++)
+        if (e->request[rank] != MPI_REQUEST_NULL && MPI_Cancel(&e->request[rank]) == MPI_SUCCESS)
+            MPI_Wait(&e->request[rank], MPI_STATUS_IGNORE);
     ls_free(e->contribution);
     ls_free(e->received);
     ls_free(e->x);
@@ -79,77 +80,81 @@ void ls_exchange_free(LsExchange *e)
     ls_free(e);
 }
 
-/* What travels of the array from `first` on. */
-static char *traveller(const LsExchange *e, int64_t first)
+/* The array from `first` on, in the type of messages. */
+static char *message_at(const LsExchange *e, int64_t first)
 {
-    return e->narrow ? e->contribution + (size_t)first * e->width : (char *)(e->array + first);
+    return e->bfloat16 ? e->contribution + (size_t)first * e->width : (char *)(e->array + first);
 }
 
-static LsBfloat16 *narrowed(const LsExchange *e, int64_t first) { return (LsBfloat16 *)(void *)traveller(e, first); }
-
-static LsStatus post(LsExchange *e, int party, char *from, int64_t in, char *to, int64_t out)
+static LsBfloat16 *bfloat16_at(const LsExchange *e, int64_t first)
 {
-    MPI_Datatype type = e->narrow ? MPI_UINT16_T : MPI_FLOAT;
-    int tag = e->tag + (e->stage == SPREADING);
-    e->request[party] = e->request[e->parties + party] = MPI_REQUEST_NULL;
-    if (party == e->me)
+    return (LsBfloat16 *)(void *)message_at(e, first);
+}
+
+static LsStatus post_messages(LsExchange *e, int rank, char *from, int64_t in, char *to, int64_t out)
+{
+    MPI_Datatype type = e->bfloat16 ? MPI_UINT16_T : MPI_FLOAT;
+    int tag = e->tag + (e->stage == GATHERING);
+    e->request[rank] = e->request[e->ranks + rank] = MPI_REQUEST_NULL;
+    if (rank == e->rank)
         return LS_OK;
     if (in > 0)
-        LS_TRY(ls_mpi_status(MPI_Irecv(from, (int)in, type, party, tag, e->mpi, &e->request[party]), "MPI_Irecv"));
+        LS_TRY(ls_mpi_status(MPI_Irecv(from, (int)in, type, rank, tag, e->mpi, &e->request[rank]), "MPI_Irecv"));
     if (out > 0)
-        LS_TRY(ls_mpi_status(MPI_Isend(to, (int)out, type, party, tag, e->mpi, &e->request[e->parties + party]),
-                             "MPI_Isend"));
+        LS_TRY(
+            ls_mpi_status(MPI_Isend(to, (int)out, type, rank, tag, e->mpi, &e->request[e->ranks + rank]), "MPI_Isend"));
     return LS_OK;
 }
 
 LsStatus ls_exchange_start(LsExchange *e, float *x, int64_t count, int number)
 {
-    int64_t first, part, mine, own;
-    if (e->stage != IDLE || count > e->most)
+    int64_t first, length, own_length, own_first;
+    if (e->stage != IDLE || count > e->capacity)
         return ls_fail(LS_ERROR, "a sum over the ranks is started before the last one has ended, or is too long");
     e->array = x;
     e->count = count;
     e->tag = number * 2 % TAGS;
-    e->stage = GATHERING;
-    if (e->narrow)
+    e->stage = REDUCING;
+    if (e->bfloat16)
         ls_bfloat16_round(x, (LsBfloat16 *)(void *)e->contribution, count);
-    part_of(e, e->me, &own, &mine);
-    for (int party = 0; party < e->parties; party++) {
-        char *room = e->received + (size_t)(party * longest(e->count, e->parties)) * e->width;
-        part_of(e, party, &first, &part);
-        e->x[party] = party == e->me ? traveller(e, own) : room;
-        LS_TRY(post(e, party, room, mine, traveller(e, first), part));
+    find_slice(e, e->rank, &own_first, &own_length);
+    for (int rank = 0; rank < e->ranks; rank++) {
+        char *room = e->received + (size_t)(rank * slice_capacity(e->count, e->ranks)) * e->width;
+        find_slice(e, rank, &first, &length);
+        e->x[rank] = rank == e->rank ? message_at(e, own_first) : room;
+        LS_TRY(post_messages(e, rank, room, own_length, message_at(e, first), length));
     }
     return LS_OK;
 }
 
-/* All parties' parts of this rank's are here. */
-static LsStatus sum_and_spread(LsExchange *e)
+/* All contributions to this rank's slice have come: sums them, and sends the sum to all. */
+static LsStatus sum_slice(LsExchange *e)
 {
-    int64_t own, mine, first, part;
-    part_of(e, e->me, &own, &mine);
-    ls_tree_sum(&(LsTree){.parties = e->parties, .narrow = e->narrow, .x = e->x, .to = e->array + own, .count = mine});
-    if (e->narrow)
-        ls_bfloat16_round(e->array + own, narrowed(e, own), mine);
-    e->stage = SPREADING;
-    for (int party = 0; party < e->parties; party++) {
-        part_of(e, party, &first, &part);
-        LS_TRY(post(e, party, traveller(e, first), part, traveller(e, own), mine));
+    int64_t own_first, own_length, first, length;
+    find_slice(e, e->rank, &own_first, &own_length);
+    ls_tree_sum(&(LsTree){
+        .summands = e->ranks, .bfloat16 = e->bfloat16, .x = e->x, .to = e->array + own_first, .count = own_length});
+    if (e->bfloat16)
+        ls_bfloat16_round(e->array + own_first, bfloat16_at(e, own_first), own_length);
+    e->stage = GATHERING;
+    for (int rank = 0; rank < e->ranks; rank++) {
+        find_slice(e, rank, &first, &length);
+        LS_TRY(post_messages(e, rank, message_at(e, first), length, message_at(e, own_first), own_length));
     }
     return LS_OK;
 }
 
-/* Requests that are complete leave the list. */
-static LsStatus look(LsExchange *e, bool *done, bool *moved)
+/* Takes complete requests off the list. */
+static LsStatus test_requests(LsExchange *e, bool *done, bool *moved)
 {
     int count = 0;
-    LS_TRY(ls_mpi_status(MPI_Testsome(2 * e->parties, e->request, &count, e->complete, MPI_STATUSES_IGNORE),
+    LS_TRY(ls_mpi_status(MPI_Testsome(2 * e->ranks, e->request, &count, e->complete, MPI_STATUSES_IGNORE),
                          "MPI_Testsome"));
     *done = true;
     if (count == MPI_UNDEFINED)
         return LS_OK;
     *moved |= count > 0;
-    for (int i = 0; i < 2 * e->parties && *done; i++)
+    for (int i = 0; i < 2 * e->ranks && *done; i++)
         *done = e->request[i] == MPI_REQUEST_NULL;
     return LS_OK;
 }
@@ -160,14 +165,14 @@ LsStatus ls_exchange_test(LsExchange *e, bool *done, bool *moved)
     *done = e->stage == IDLE;
     if (*done)
         return LS_OK;
-    LS_TRY(look(e, &complete, moved));
-    if (complete && e->stage == GATHERING) {
-        LS_TRY(sum_and_spread(e));
-        LS_TRY(look(e, &complete, moved));
+    LS_TRY(test_requests(e, &complete, moved));
+    if (complete && e->stage == REDUCING) {
+        LS_TRY(sum_slice(e));
+        LS_TRY(test_requests(e, &complete, moved));
     }
-    if (!complete || e->stage != SPREADING)
+    if (!complete || e->stage != GATHERING)
         return LS_OK;
-    if (e->narrow)
+    if (e->bfloat16)
         ls_bfloat16_widen((const LsBfloat16 *)(const void *)e->contribution, e->array, e->count);
     e->stage = IDLE;
     *done = true;

@@ -31,10 +31,10 @@ static const struct {
 #define STEP "SLURM_STEP_ID"
 static char *step;
 
-unsigned ls_launch_alone(void)
+unsigned ls_launch_set_alone(void)
 {
     unsigned set = 0;
-    bool lone_step = ls_launch_lone_step();
+    bool lone_step = ls_launch_is_single_step();
     if (lone_step) {
         step = ls_strdup(getenv(STEP));
         unsetenv(STEP);
@@ -45,7 +45,7 @@ unsigned ls_launch_alone(void)
     return set;
 }
 
-void ls_launch_begun(unsigned set)
+void ls_launch_restore(unsigned set)
 {
     for (size_t i = 0; i < LS_COUNT_OF(alone); i++)
         if (set & 1u << i)
@@ -87,7 +87,7 @@ static int node_ranks = 1;
 
 int ls_dist_node_ranks(void) { return node_ranks; }
 
-static LsStatus look(MPI_Comm world, Launch *launch)
+static LsStatus inspect_node(MPI_Comm world, Launch *launch)
 {
     ls_cores_read(ls_system_root(), &launch->cores);
     const LsCpus mine = launch->cores.allowed;
@@ -154,7 +154,7 @@ static void warn_threads(const Launch *shown, int rank)
 LsStatus ls_launch_threads(MPI_Comm world, int rank)
 {
     Launch mine = {0};
-    LsStatus status = look(world, &mine);
+    LsStatus status = inspect_node(world, &mine);
     if (status == LS_OK)
         status = ls_threads_check();
     int good = status == LS_OK, all_good = 0;

@@ -1,4 +1,4 @@
-/* What the launcher gave this rank: cores, and neighbours that share them. */
+/* The cores that the launcher gave this rank, and the neighbours that share them. */
 #ifndef LS_DIST_LAUNCH_H
 #define LS_DIST_LAUNCH_H
 
@@ -7,13 +7,14 @@
 #include <mpi.h>
 #include <stdbool.h>
 
-/* Where no launcher started this process: spares MPI_Init, which is to come, what only several ranks need, by variables
- * that the user has not set. Returns which; ls_launch_begun takes them back, as children are not for them. */
-unsigned ls_launch_alone(void);
-void ls_launch_begun(unsigned set);
+/* Where no launcher started this process: sets variables, of those that the user has not set, that spare MPI_Init the
+ * work that only several ranks need. Returns which; ls_launch_restore unsets them after MPI_Init: children must not
+ * inherit them. */
+unsigned ls_launch_set_alone(void);
+void ls_launch_restore(unsigned set);
 
 /* Whether this is the only process of a step that srun started without an interface for MPI: it runs by itself. */
-bool ls_launch_lone_step(void);
+bool ls_launch_is_single_step(void);
 
 /* Sets the default number of threads and warns of a launch that wastes or overloads cores. Collective. */
 LsStatus ls_launch_threads(MPI_Comm world, int rank) LS_MUST_USE;

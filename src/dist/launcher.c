@@ -5,7 +5,7 @@
 
 #include <stdlib.h>
 
-static bool is_set(const char *name)
+static bool env_is_set(const char *name)
 {
     const char *value = getenv(name);
     return value && value[0];
@@ -13,26 +13,26 @@ static bool is_set(const char *name)
 
 /* Whether this process belongs to a step of srun that MPI has no way to talk to. Inside mpirun, in a batch script
  * outside of srun, and with `srun --mpi=pmix` it does not. */
-static bool in_bare_step(void)
+static bool is_bare_srun_step(void)
 {
     static const char *const interfaces[] = {"OMPI_COMM_WORLD_SIZE", "PMIX_RANK", "PMI_RANK"};
     for (size_t i = 0; i < LS_COUNT_OF(interfaces); i++)
-        if (is_set(interfaces[i]))
+        if (env_is_set(interfaces[i]))
             return false;
-    return is_set("SLURM_STEP_ID") && is_set("SLURM_JOBID") && is_set("SLURM_NODELIST");
+    return env_is_set("SLURM_STEP_ID") && env_is_set("SLURM_JOBID") && env_is_set("SLURM_NODELIST");
 }
 
-static long step_tasks(void)
+static long count_step_tasks(void)
 {
-    const char *name = is_set("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS";
-    return is_set(name) ? strtol(getenv(name), NULL, 10) : 0;
+    const char *name = env_is_set("SLURM_STEP_NUM_TASKS") ? "SLURM_STEP_NUM_TASKS" : "SLURM_NTASKS";
+    return env_is_set(name) ? strtol(getenv(name), NULL, 10) : 0;
 }
 
-bool ls_launch_lone_step(void) { return in_bare_step() && step_tasks() == 1; }
+bool ls_launch_is_single_step(void) { return is_bare_srun_step() && count_step_tasks() == 1; }
 
 LsStatus ls_dist_check_launcher(void)
 {
-    if (!in_bare_step() || ls_launch_lone_step())
+    if (!is_bare_srun_step() || ls_launch_is_single_step())
         return LS_OK;
     return ls_fail(
         LS_LAUNCH,

@@ -1,4 +1,4 @@
-/* How fast sums of gradients are over the ranks of this launch: what buckets are sized by. */
+/* Latency and bandwidth of sums of gradients over the ranks of this launch: buckets are sized by them. */
 #include "dist/dist.h"
 #include "peaks/kept.h"
 
@@ -14,13 +14,13 @@
 
 #define SECONDS_KEPT (30 * 86400.0)
 #define LATENCY_SHARE 0.05
-#define LEAST_BYTES ((int64_t)256 << 10)
-#define MOST_BYTES ((int64_t)64 << 20)
+#define MIN_BYTES ((int64_t)256 << 10)
+#define MAX_BYTES ((int64_t)64 << 20)
 
 static const char *const names[] = {"latency", "bandwidth", "measured"};
 
 /* Launches alike have like links. */
-static LsStatus key_of(const LsComm *comm, char *key, size_t room)
+static LsStatus make_key(const LsComm *comm, char *key, size_t room)
 {
     char machine[256];
     const char *nodes = getenv("SLURM_JOB_NUM_NODES"), *shared = getenv("LOCKSTEP_SHARED");
@@ -55,7 +55,7 @@ static LsStatus time_sums(const LsComm *comm, int64_t count, int tries, double *
     return LS_OK;
 }
 
-static LsStatus measure(const LsComm *comm, LsLink *link)
+static LsStatus measure_link(const LsComm *comm, LsLink *link)
 {
     double small, large;
     LS_TRY(time_sums(comm, SMALL, SMALL_TRIES, &small));
@@ -65,14 +65,14 @@ static LsStatus measure(const LsComm *comm, LsLink *link)
     return LS_OK;
 }
 
-LsStatus ls_link(const LsComm *comm, LsLink *link)
+LsStatus ls_link_measure(const LsComm *comm, LsLink *link)
 {
     char key[512];
     double value[3] = {0};
     *link = (LsLink){0};
     if (comm->size == 1)
         return LS_OK;
-    LS_TRY(ls_dist_agree(comm, key_of(comm, key, sizeof key)));
+    LS_TRY(ls_dist_agree(comm, make_key(comm, key, sizeof key)));
     if (comm->rank == 0 &&
         (!ls_machine_read(key, 3, names, value) || fabs((double)time(NULL) - value[2]) > SECONDS_KEPT))
         value[0] = value[1] = 0;
@@ -80,7 +80,7 @@ LsStatus ls_link(const LsComm *comm, LsLink *link)
     *link = (LsLink){value[0], value[1]};
     if (link->latency > 0 && link->bandwidth > 0)
         return LS_OK;
-    LS_TRY(measure(comm, link));
+    LS_TRY(measure_link(comm, link));
     LS_TRY(comm->broadcast(comm, link, sizeof *link, 0));
     if (comm->rank == 0)
         ls_machine_write(key, 3, names, (double[]){link->latency, link->bandwidth, (double)time(NULL)});
@@ -90,8 +90,8 @@ LsStatus ls_link(const LsComm *comm, LsLink *link)
 int64_t ls_link_bucket_bytes(const LsLink *link)
 {
     double wanted = link->latency * link->bandwidth / LATENCY_SHARE;
-    int64_t bytes = LEAST_BYTES;
-    while (bytes < MOST_BYTES && (double)bytes < wanted)
+    int64_t bytes = MIN_BYTES;
+    while (bytes < MAX_BYTES && (double)bytes < wanted)
         bytes *= 2;
     return bytes;
 }

@@ -1,5 +1,5 @@
-/* Memory that all ranks of a node can read and write: a float array of each, and one block that is everybody's. Sums
- * inside a node need no messages, and what all ranks would have alike lies there once. */
+/* Memory that all ranks of a node can read and write: a float array of each, and one common block. Sums
+ * inside a node need no messages, and data that is the same on all ranks is stored once. */
 #ifndef LS_DIST_SHARED_H
 #define LS_DIST_SHARED_H
 
@@ -14,7 +14,7 @@ typedef struct LsSharedHeader {
     _Alignas(LS_ALIGN) atomic_uint_fast64_t arrived; /* buckets whose gradients are final here */
     _Alignas(LS_ALIGN) atomic_uint_fast64_t done;    /* buckets whose slice this rank has summed */
     _Alignas(LS_ALIGN) atomic_uint_fast64_t updated; /* steps whose part of the parameters this rank has written */
-    atomic_bool broken;                              /* its sums have failed: the neighbours need not wait */
+    atomic_bool failed;                              /* its sums have failed: the neighbours need not wait */
 } LsSharedHeader;
 
 typedef struct LsShared {

@@ -9,11 +9,11 @@
 
 #include <stdbool.h>
 
-/* to: (count), may be one of x. x: (parties), each (count) floats, or LsBfloat16 where `narrow`. squares: of the sum by
- * blocks, or NULL; then `to` begins at the border of a block. With all threads. */
+/* to: (count), may be one of x. x: (summands), each (count) floats, or LsBfloat16 where `bfloat16`. squares: of the sum
+ * by blocks, or NULL; where it is given, `to` begins at the border of a block. With all threads. */
 typedef struct LsTree {
-    int parties;
-    bool narrow;
+    int summands;
+    bool bfloat16;
     const void *const *x;
     float *to;
     int64_t count;

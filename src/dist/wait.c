@@ -26,13 +26,13 @@ enum { TEXT_BYTES = 64, NAMED = 6 };
 #define LOOK_SECONDS 0.02 /* between looks for questions */
 
 #define NAP_SHARE 0.02
-#define LEAST_NAP 50e-6
-#define MOST_NAP 1e-3
+#define MIN_NAP 50e-6
+#define MAX_NAP 1e-3
 
-static double looked_at;
-static MPI_Request left = MPI_REQUEST_NULL; /* what was given up */
+static double last_look;
+static MPI_Request abandoned = MPI_REQUEST_NULL; /* the request whose wait has timed out */
 
-static LsStatus tell(MPI_Comm watch, int rank, int tag, const char *what)
+static LsStatus send_text(MPI_Comm watch, int rank, int tag, const char *what)
 {
     static char text[2][TEXT_BYTES]; /* small enough to be on its way when MPI_Isend returns */
     MPI_Request request;
@@ -43,9 +43,9 @@ static LsStatus tell(MPI_Comm watch, int rank, int tag, const char *what)
 }
 
 /* Answers questions, and gives an answer if there is one: *from is the rank, or -1. text: (TEXT_BYTES) */
-static LsStatus listen(const LsWait *wait, int *from, char *text)
+static LsStatus answer_questions(const LsWait *wait, int *from, char *text)
 {
-    MPI_Comm watch = ls_dist_watch(wait->comm);
+    MPI_Comm watch = ls_dist_watch_comm(wait->comm);
     MPI_Status what;
     int there = 1;
     *from = -1;
@@ -56,14 +56,14 @@ static LsStatus listen(const LsWait *wait, int *from, char *text)
         LS_TRY(ls_mpi_status(
             MPI_Recv(text, TEXT_BYTES, MPI_CHAR, what.MPI_SOURCE, what.MPI_TAG, watch, MPI_STATUS_IGNORE), "MPI_Recv"));
         if (what.MPI_TAG == TAG_ASK)
-            LS_TRY(tell(watch, what.MPI_SOURCE, TAG_ANSWER, wait->what));
+            LS_TRY(send_text(watch, what.MPI_SOURCE, TAG_ANSWER, wait->what));
         else
             *from = what.MPI_SOURCE;
     }
     return LS_OK;
 }
 
-/* "rank 3", "ranks 3, 5", "ranks 3, 5, 6, 7, 8, 9 and 20 others": those that are not marked. */
+/* "rank 3", "ranks 3, 5", "ranks 3, 5, 6, 7, 8, 9 and 20 others": those of which nothing was heard. */
 static int name_ranks(const char *heard, int ranks, int own, char *text, size_t room)
 {
     int count = 0;
@@ -78,7 +78,7 @@ static int name_ranks(const char *heard, int ranks, int own, char *text, size_t 
 }
 
 /* Fails with what is known of the ranks that are not here. */
-static LsStatus give_up(const LsWait *wait, double seconds)
+static LsStatus fail_timed_out(const LsWait *wait, double seconds)
 {
     const LsComm *comm = wait->comm;
     char text[TEXT_BYTES], elsewhere[TEXT_BYTES + 48] = "", names[160];
@@ -87,9 +87,9 @@ static LsStatus give_up(const LsWait *wait, double seconds)
     int from, answers = 0;
     LsStatus status = heard ? LS_OK : LS_RESOURCE;
     for (int rank = 0; rank < comm->size && status == LS_OK; rank++)
-        status = rank == comm->rank ? LS_OK : tell(ls_dist_watch(comm), rank, TAG_ASK, "");
+        status = rank == comm->rank ? LS_OK : send_text(ls_dist_watch_comm(comm), rank, TAG_ASK, "");
     while (status == LS_OK && answers < comm->size - 1 && ls_seconds() < end) {
-        status = listen(wait, &from, text);
+        status = answer_questions(wait, &from, text);
         sched_yield();
         if (status != LS_OK || from < 0 || heard[from])
             continue;
@@ -114,10 +114,10 @@ static LsStatus give_up(const LsWait *wait, double seconds)
                    wait->what, seconds, elsewhere, limit);
 }
 
-bool ls_dist_given_up(void)
+bool ls_dist_has_timed_out(void)
 {
     int done = 0;
-    return left != MPI_REQUEST_NULL && (MPI_Test(&left, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done);
+    return abandoned != MPI_REQUEST_NULL && (MPI_Test(&abandoned, &done, MPI_STATUS_IGNORE) != MPI_SUCCESS || !done);
 }
 
 /* ---- Waiting ----------------------------------------------------------------------------------------------------- */
@@ -129,14 +129,14 @@ LsWait ls_wait_begin(const LsComm *comm, const char *what)
 
 /* Lets others have the core: there may be more ranks than cores. Sleeping for a fiftieth of the time waited makes the
  * wait longer by at most that; naps below the system's own precision would be longer than asked. */
-static void rest(double waited)
+static void yield_core(double waited)
 {
     double nap = waited * NAP_SHARE;
-    if (nap < LEAST_NAP) {
+    if (nap < MIN_NAP) {
         sched_yield();
         return;
     }
-    struct timespec time = {.tv_nsec = (long)(1e9 * fmin(nap, MOST_NAP))};
+    struct timespec time = {.tv_nsec = (long)(1e9 * fmin(nap, MAX_NAP))};
     nanosleep(&time, NULL);
 }
 
@@ -148,12 +148,12 @@ LsStatus ls_wait_more(LsWait *wait, bool moved)
     if (moved)
         wait->since = now;
     if (now - wait->since > ls_dist_time_limit())
-        return give_up(wait, now - wait->since);
-    if (now - wait->since > LOOK_SECONDS && now - looked_at > LOOK_SECONDS) {
-        looked_at = now;
-        LS_TRY(listen(wait, &from, text));
+        return fail_timed_out(wait, now - wait->since);
+    if (now - wait->since > LOOK_SECONDS && now - last_look > LOOK_SECONDS) {
+        last_look = now;
+        LS_TRY(answer_questions(wait, &from, text));
     }
-    rest(wait->counters ? now - wait->since : 0);
+    yield_core(wait->counters ? now - wait->since : 0);
     return LS_OK;
 }
 
@@ -167,7 +167,7 @@ LsStatus ls_wait_for(const LsComm *comm, MPI_Request *request, const char *what)
             return LS_OK;
         LsStatus status = ls_wait_more(&wait, false);
         if (status != LS_OK) {
-            left = *request;
+            abandoned = *request;
             return status;
         }
     }

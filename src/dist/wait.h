@@ -22,7 +22,7 @@ LsWait ls_wait_begin(const LsComm *comm, const char *what);
 LsStatus ls_wait_more(LsWait *wait, bool moved) LS_MUST_USE;
 
 /* Until the request is complete. After a failure it still is the library's, with its buffers: end the job
- * (ls_dist_given_up). */
+ * (ls_dist_has_timed_out). */
 LsStatus ls_wait_for(const LsComm *comm, MPI_Request *request, const char *what) LS_MUST_USE;
 
 #endif

@@ -52,9 +52,9 @@ static void measure_speed(const LsTrainer *t, const Clock *clock, LsMetrics *row
     LsBucketTimes sums = ls_buckets_times(t->buckets);
     sums.inside -= clock->sums.inside;
     sums.waited -= clock->sums.waited;
-    sums.under_way -= clock->sums.under_way;
+    sums.in_flight -= clock->sums.in_flight;
     row->communication_seconds = sums.waited;
-    row->communication_hidden = t->comm->size > 1 ? ls_buckets_hidden(sums) : NAN;
+    row->communication_hidden = t->comm->size > 1 ? ls_buckets_hidden_share(sums) : NAN;
     double gflops = t->plan.flops * (double)clock->steps / clock->step_seconds * 1e-9;
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }

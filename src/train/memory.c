@@ -15,7 +15,7 @@ LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit
         .bytes = (int64_t)(PLANNED_SHARE * (double)(node.bytes / ranks)), .base = base, .source = node.source};
     if (config->train.memory > 0)
         *limit = (LsTrainLimit){.bytes = config->train.memory, .base = base, .source = "train.memory allows"};
-    limit->sharing = ls_dist_sharing(comm);
+    limit->sharing_ranks = ls_dist_sharing_ranks(comm);
     sums[0] = -limit->bytes;
     sums[1] = limit->base;
     LS_TRY(comm->allreduce_max(comm, sums, 2));

@@ -226,11 +226,12 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
                   (double)plan->segments * request->ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
-    plan->moment_bytes = ls_ceil_div(
-        ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float), plan->sharing);
-    m->parameters = ls_ceil_div(m->parameters, plan->sharing);
-    m->shadows = ls_ceil_div(m->shadows, plan->sharing);
-    plan->message_bytes = request->ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
+    plan->moment_bytes =
+        ls_ceil_div(ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float),
+                    plan->sharing_ranks);
+    m->parameters = ls_ceil_div(m->parameters, plan->sharing_ranks);
+    m->shadows = ls_ceil_div(m->shadows, plan->sharing_ranks);
+    plan->message_bytes = request->ranks > plan->sharing_ranks ? ls_buckets_message_bytes(params) : 0;
     plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
     plan->total_bytes +=
         m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
@@ -259,7 +260,7 @@ static LsStatus plan_shape(const PlanRequest *request, LsTrainPlan *plan)
         all_flops += flops * (double)ls_phase_repeats(config, phase);
     }
     plan->base_bytes = limit ? limit->base : 0;
-    plan->sharing = limit && limit->sharing > 1 ? limit->sharing : 1;
+    plan->sharing_ranks = limit && limit->sharing_ranks > 1 ? limit->sharing_ranks : 1;
     LS_TRY_CLEANUP(plan_training(request, params, &others, all_flops, 0, plan));
     if (limit && limit->bytes > 0 && plan->total_bytes > limit->bytes) {
         int64_t arena = plan->memory.activations + plan->memory.scratch, rest = plan->total_bytes - arena;

@@ -78,7 +78,7 @@ LsStatus ls_players_build(LsTrainer *t)
 static LsStatus intersect_ranges(LsTrainer *t, LsPlayer *player)
 {
     const LsRange *range = &player->range;
-    int ranges = ls_buckets_owned(t->buckets, &range), shared = 0;
+    int ranges = ls_buckets_owned_ranges(t->buckets, &range), shared = 0;
     if (!player->phase->learns) {
         player->shard = (LsShard){ranges, range};
         return LS_OK;

@@ -62,7 +62,7 @@ static LsStatus apply_gradients(LsTrainer *t, const LsPlayer *player, int64_t up
     ls_charge_time(clock, &t->times.update, "optimizer", t->optimizer->name);
     LS_TRY(ls_running_update(player->graph, t->comm, t->plan.micro_batches));
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
-        LS_TRY(ls_buckets_updated(t->buckets));
+        LS_TRY(ls_buckets_wait_updates(t->buckets));
         ls_charge_time(clock, &t->times.agree, "communication", "waiting for optimizers");
     }
     return LS_OK;

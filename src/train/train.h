@@ -49,7 +49,7 @@ typedef struct LsTrainPlan {
     int64_t parameters;                             /* numbers to learn */
     LsMemory memory;                                /* training and evaluation graph together */
     /* ranks of a node that hold one copy of parameters, shadows and moments */
-    int sharing;
+    int sharing_ranks;
     int64_t moment_bytes;
     int64_t message_bytes;           /* work space of sums by messages */
     int64_t library_bytes;           /* work space of the matrix products, threads' stacks, saving */
@@ -71,7 +71,7 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) L
 typedef struct LsTrainLimit {
     int64_t bytes;      /* 0: no limit */
     int64_t base;       /* of them it holds already: the program, its libraries, data in memory */
-    int sharing;        /* ls_dist_sharing */
+    int sharing_ranks;  /* ls_dist_sharing_ranks */
     const char *source; /* "train.memory allows", "this machine has": for messages */
 } LsTrainLimit;
 
@@ -136,7 +136,7 @@ typedef struct LsMetrics {
     double seconds;                           /* of this process since its first step */
     double share_of_peak;                     /* since the last row; NAN where the peak is unknown */
     double communication_seconds;             /* this rank waited for gradients' sums since the last row */
-    /* ls_buckets_hidden of the steps since the last row; NAN where there is one rank */
+    /* ls_buckets_hidden_share of the steps since the last row; NAN where there is one rank */
     double communication_hidden;
 } LsMetrics;
 

@@ -48,11 +48,11 @@ static LsStatus share_arrays(LsTrainer *t, int64_t bucket_bytes)
                                                    .shadow = shadowed});
     if (!t->buckets)
         return ls_message_status();
-    t->sharded = ls_buckets_sharing(t->buckets) > 1;
+    t->sharded = ls_buckets_sharing_ranks(t->buckets) > 1;
     if (!t->sharded)
         return LS_OK;
     float *value = ls_buckets_array(t->buckets, 0);
-    if (ls_buckets_leads(t->buckets))
+    if (ls_buckets_is_leader(t->buckets))
         memcpy(value, t->params->value, (size_t)t->params->total * sizeof(float));
     ls_free(t->params->value);
     t->params->value = value;
@@ -90,7 +90,7 @@ static LsStatus open_trainer(LsTrainer *t)
     LS_TRY(ls_dist_group(t->comm, t->plan.sequence_ranks, &t->sequence));
     int64_t bucket_bytes = t->config->train.bucket_bytes;
     if (bucket_bytes == 0 && t->comm->size > 1) {
-        LS_TRY(ls_link(t->comm, &t->link));
+        LS_TRY(ls_link_measure(t->comm, &t->link));
         bucket_bytes = ls_link_bucket_bytes(&t->link);
     }
     LS_TRY(share_arrays(t, bucket_bytes));
@@ -205,7 +205,7 @@ LsStatus ls_trainer_broadcast(LsTrainer *trainer)
         LS_TRY(comm->broadcast(comm, running->value, running->total * (int64_t)sizeof(float), 0));
     LS_TRY(broadcast_saved(trainer));
     if (trainer->sharded)
-        LS_TRY(ls_buckets_spread(trainer->buckets));
+        LS_TRY(ls_buckets_broadcast(trainer->buckets));
     else {
         LS_TRY(comm->broadcast(comm, trainer->params->value, bytes, 0));
         for (int i = 0; i < trainer->optimizer->moments; i++)
