@@ -1,31 +1,19 @@
 /* The list of training procedures. */
 #include "lockstep/procedure.h"
 
-#include "base/registry.h"
+#define LS_LIST_FILE "lockstep/procedures.def"
+#define PROCEDURE LS_LIST_ENTRY
+#define LS_LIST_TYPE LsProcedure
+#define LS_LIST_SYMBOL(name) ls_procedure_##name
+#define LS_LIST_WHAT "training procedure"
+#define LS_LIST_ROOM LS_MAX_ADDED_PROCEDURES
+#include "base/registry_list.h"
 
-#define PROCEDURE(name) extern const LsProcedure ls_procedure_##name;
-#include "lockstep/procedures.def"
-#undef PROCEDURE
+const LsProcedure *const *ls_procedures(void) { return (const LsProcedure *const *)(const void *)members; }
 
-#define PROCEDURE(name) +1
-enum {
-    LISTED = 0
-#include "lockstep/procedures.def"
-};
-#undef PROCEDURE
+LsStatus ls_procedure_add(const LsProcedure *procedure) { return ls_registry_add(&registry, procedure); }
 
-static const void *list[LISTED + LS_MAX_ADDED_PROCEDURES + 1] = {
-#define PROCEDURE(name) &ls_procedure_##name,
-#include "lockstep/procedures.def"
-#undef PROCEDURE
-};
-static LsRegistry procedures = {"training procedure", list, LISTED, LS_MAX_ADDED_PROCEDURES, 0};
-
-const LsProcedure *const *ls_procedures(void) { return (const LsProcedure *const *)(const void *)list; }
-
-LsStatus ls_procedure_add(const LsProcedure *procedure) { return ls_registry_add(&procedures, procedure); }
-
-const LsProcedure *ls_procedure_find(const char *name) { return ls_registry_find(&procedures, name); }
+const LsProcedure *ls_procedure_find(const char *name) { return ls_registry_find(&registry, name); }
 
 int ls_procedure_phases(const LsProcedure *procedure)
 {

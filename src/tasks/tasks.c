@@ -1,34 +1,22 @@
 /* The list of tasks, and graphs of a model with a task's head on it. */
 #include "lockstep/task.h"
 
-#include "base/registry.h"
-
 #include <stdio.h>
 #include <string.h>
 
-#define TASK(name) extern const LsTask ls_task_##name;
-#include "lockstep/tasks.def"
-#undef TASK
+#define LS_LIST_FILE "lockstep/tasks.def"
+#define TASK LS_LIST_ENTRY
+#define LS_LIST_TYPE LsTask
+#define LS_LIST_SYMBOL(name) ls_task_##name
+#define LS_LIST_WHAT "task"
+#define LS_LIST_ROOM LS_MAX_ADDED_TASKS
+#include "base/registry_list.h"
 
-#define TASK(name) +1
-enum {
-    LISTED = 0
-#include "lockstep/tasks.def"
-};
-#undef TASK
+const LsTask *const *ls_tasks(void) { return (const LsTask *const *)(const void *)members; }
 
-static const void *list[LISTED + LS_MAX_ADDED_TASKS + 1] = {
-#define TASK(name) &ls_task_##name,
-#include "lockstep/tasks.def"
-#undef TASK
-};
-static LsRegistry tasks = {"task", list, LISTED, LS_MAX_ADDED_TASKS, 0};
+LsStatus ls_task_add(const LsTask *task) { return ls_registry_add(&registry, task); }
 
-const LsTask *const *ls_tasks(void) { return (const LsTask *const *)(const void *)list; }
-
-LsStatus ls_task_add(const LsTask *task) { return ls_registry_add(&tasks, task); }
-
-const LsTask *ls_task_find(const char *name) { return ls_registry_find(&tasks, name); }
+const LsTask *ls_task_find(const char *name) { return ls_registry_find(&registry, name); }
 
 const LsMetric *ls_task_metric(const LsTask *task, const char *name)
 {

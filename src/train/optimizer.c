@@ -5,27 +5,19 @@
 #include <math.h>
 #include <string.h>
 
-#define OPTIMIZER(name) extern const LsOptimizer ls_optimizer_##name;
-#include "config/optimizers.def"
-#undef OPTIMIZER
-
-static const LsOptimizer *const optimizers[] = {
-#define OPTIMIZER(name) &ls_optimizer_##name,
-#include "config/optimizers.def"
-#undef OPTIMIZER
-};
+#define LS_LIST_FILE "config/optimizers.def"
+#define OPTIMIZER LS_LIST_ENTRY
+#define LS_LIST_TYPE LsOptimizer
+#define LS_LIST_SYMBOL(name) ls_optimizer_##name
+#define LS_LIST_WHAT "optimizer"
+#define LS_LIST_ROOM 0
+#include "base/registry_list.h"
 
 /* Floats of one chunk: four arrays of it fit a core's second-level cache, and the threads' shares of a large model are
  * even. */
 #define CHUNK ((int64_t)16384)
 
-const LsOptimizer *ls_optimizer_find(const char *name)
-{
-    for (size_t i = 0; i < LS_COUNT_OF(optimizers); i++)
-        if (strcmp(optimizers[i]->name, name) == 0)
-            return optimizers[i];
-    return NULL;
-}
+const LsOptimizer *ls_optimizer_find(const char *name) { return ls_registry_find(&registry, name); }
 
 float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param)
 {
