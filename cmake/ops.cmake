@@ -2,7 +2,7 @@
 file(GLOB op_sources CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/src/ops/*.c)
 set(LOCKSTEP_OP_OBJECTS)
 set(LOCKSTEP_GENERATED ${PROJECT_BINARY_DIR}/generated)
-set(op_tables "/* Made by cmake/ops.cmake. */\n")
+set(op_tables "/* Made by cmake/ops.cmake. */\n#define OP(name, arguments) +1\nenum {\n    LS_LISTED_OPS = 0\n#include \"lockstep/ops.def\"\n};\n#undef OP\n")
 set(op_builds)
 set(LOCKSTEP_OP_BUILDS) # suffixes, for tests that compile a file once per build
 set(LOCKSTEP_OP_BUILD_LIST "/* Made by cmake/ops.cmake: BUILD(precision, instruction set, suffix). */\n")
@@ -20,9 +20,9 @@ function(lockstep_op_build suffix type isa definitions)
          "#define OP(name, arguments) extern const LsOp ls_op_##name##${suffix};\n"
          "#include \"lockstep/ops.def\"\n#undef OP\n"
          "#define OP(name, arguments) &ls_op_##name##${suffix},\n"
-         "static const LsOp *const table${suffix}[] = {\n#include \"lockstep/ops.def\"\n    NULL};\n#undef OP\n")
+         "static const void *table${suffix}[LS_LISTED_OPS + LS_MAX_ADDED_OPS + 1] = {\n#include \"lockstep/ops.def\"\n};\n#undef OP\n")
   set(op_tables "${op_tables}" PARENT_SCOPE)
-  set(op_builds "${op_builds} {LS_${type}, LS_ISA_${isa}, table${suffix}}," PARENT_SCOPE)
+  set(op_builds "${op_builds} {LS_${type}, LS_ISA_${isa}, {\"op\", table${suffix}, LS_LISTED_OPS, LS_MAX_ADDED_OPS, 0}}," PARENT_SCOPE)
   set(LOCKSTEP_OP_BUILDS ${LOCKSTEP_OP_BUILDS} ${suffix} PARENT_SCOPE)
   set(LOCKSTEP_OP_BUILD_LIST "${LOCKSTEP_OP_BUILD_LIST}BUILD(LS_${type}, LS_ISA_${isa}, ${suffix})\n" PARENT_SCOPE)
 endfunction()

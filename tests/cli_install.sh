@@ -44,13 +44,22 @@ grep -q '60 steps: validation loss' one.txt || fail "the example printed: $(cat 
 quietly "$lockstep" inspect one.h5 --config
 grep -Eq '^# digest of data.path: [0-9a-f]{32}$' log.txt || { cat log.txt; fail "the checkpoint does not know its data"; }
 
-# A task and a kind of data that are the example's own.
+# A task, a kind of data and an op that are the example's own.
 cp -r "$project/examples/own-task" task
 quietly cmake -S task -B task-build -DCMAKE_PREFIX_PATH="$folder/prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror $flags"
 quietly cmake --build task-build
 quietly task-build/own_task task/xor.yaml
 grep -q 'squared distance after 400 steps: 0.0' log.txt || { cat log.txt; fail "exclusive or"; }
 quietly mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 task-build/own_task task/xor.yaml
+quietly task-build/own_task ops
+grep -q '^chance .*x / (1 + |x|)' log.txt && grep -q '^selective_scan ' log.txt || { cat log.txt; fail "the list of ops in a program of one's own"; }
+grep -q '^case 2: forward 924 flops' log.txt || { cat log.txt; fail "the op's cases"; }
+grep -q 'chance: all checks passed' log.txt || { cat log.txt; fail "the op's checks"; }
+code=0 # the checks see a wrong gradient
+sed -i 's/(2 \* wide \* wide)/(3 * wide * wide)/' task/chance.c
+quietly cmake --build task-build
+task-build/own_task ops > log.txt 2>&1 || code=$?
+[ $code = 1 ] && grep -q 'chance.*gradient' log.txt || { cat log.txt; fail "a wrong gradient of the example's op: status $code"; }
 code=0
 task-build/own_task task/xor.yaml data.rows=5 > log.txt 2>&1 || code=$?
 [ $code = 2 ] || fail "a setting of the example's own out of range: status $code"

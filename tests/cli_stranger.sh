@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# CONTRIBUTING.md's example op and model, taken from the page, put into a copy of the tree: they touch one new file and one list
-# line each, build without warnings, pass the op's checks, and train, resume and generate.
+# CONTRIBUTING.md's example op, model, task, kind of data set and procedure, taken from the page, put into a copy of the tree: they touch
+# one new file and one list line each, build without warnings, pass the op's checks, and train, resume and generate.
 # usage: cli_stranger.sh PROGRAM (not used: the copy's own program is)
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
@@ -22,21 +22,28 @@ awk -v root="$folder/after/" '
     /^```c [a-z]/ { path = root $2; append = $3 == "+"; if (!append) { printf "" > path; created++ } next }
     /^```/ { if (path != "") close(path); path = ""; next }
     path != "" { if (append) print >> path; else print > path }
-    END { if (created != 2) exit 1 }' "$project/CONTRIBUTING.md" || fail "CONTRIBUTING.md should hold two new files"
+    END { if (created != 5) exit 1 }' "$project/CONTRIBUTING.md" || fail "CONTRIBUTING.md should hold five new files"
 
-# What that touches: one new file and one line of one list, twice, and nothing else.
-expected="Only in after/src/models: conv_lm.c
+# What that touches: one new file and one line of one list each, and nothing else.
+expected="Only in after/src/data: data_truth_table.c
+Only in after/src/models: conv_lm.c
 Only in after/src/ops: squared_relu.c
+Only in after/src/tasks: brier.c
+Only in after/src/train/procedures: repeated.c
+after/include/lockstep/data_kinds.def +DATA_KIND(truth_table)
 after/include/lockstep/models.def +MODEL(conv_lm)
-after/include/lockstep/ops.def +OP(squared_relu, (LsGraph * g, LsTensor *x))"
+after/include/lockstep/ops.def +OP(squared_relu, (LsGraph * g, LsTensor *x))
+after/include/lockstep/procedures.def +PROCEDURE(repeated)
+after/include/lockstep/tasks.def +TASK(brier)"
+lists=(data_kinds models ops procedures tasks)
 cd "$folder"
 touched=$({
     diff -rq before after | grep '^Only in'
-    for list in models ops; do
+    for list in "${lists[@]}"; do
         diff before/include/lockstep/$list.def after/include/lockstep/$list.def | grep '^[<>]' |
             sed "s/^> /after\/include\/lockstep\/$list.def +/"
     done
-    diff -rq before after | grep '^Files' | grep -v -e 'lockstep/models.def ' -e 'lockstep/ops.def ' || true
+    diff -rq before after | grep '^Files' | grep -vF "$(printf 'lockstep/%s.def \n' "${lists[@]}")" || true
 } | LC_ALL=C sort)
 [ "$touched" = "$expected" ] || fail "touched is
 $touched"
@@ -83,3 +90,18 @@ awk -F'"loss":' '{ split($2, part, /[,}]/); loss = part[1] + 0; if (NR == 1) fir
 "$program" eval run > eval.txt 2> log.txt || { cat log.txt; fail "eval"; }
 "$program" generate run --prompt "The " --tokens 20 --seed 1 > generated.txt 2> log.txt || { cat log.txt; fail "generate"; }
 [ "$(wc -c < generated.txt)" -ge 20 ] || fail "generate printed $(wc -c < generated.txt) bytes"
+
+# The task, the kind of data and the procedure: a perceptron learns the table, with as many updates as the procedure makes of a step.
+cat > table.yaml <<'YAML'
+model: {kind: mlp, layers: 1, width: 8, activation: tanh}
+task: {kind: brier}
+data: {kind: truth_table}
+train: {procedure: repeated, updates: 4, steps: 100, batch: 4, learning_rate: 0.02, warmup: 10, weight_decay: 0, evaluate_batches: 0}
+output: {path: table, save_every: 50}
+YAML
+"$program" train table.yaml 2> log.txt || { cat log.txt; fail "the table"; }
+"$program" eval table > eval.txt 2> log.txt || { cat log.txt; fail "eval of the table"; }
+tail -1 table/metrics.jsonl | awk -F'"loss":' '{ split($2, part, /[,}]/); exit !(part[1] + 0 < 0.05) }' || fail "the table was not learnt: $(tail -1 table/metrics.jsonl)"
+"$program" train table.yaml train.updates=1 output.path=less 2> log.txt || { cat log.txt; fail "one update a step"; }
+paste <(tail -1 table/metrics.jsonl) <(tail -1 less/metrics.jsonl) | awk -F'"loss":' '{ split($2, a, /[,}]/); split($3, b, /[,}]/); exit !(a[1] < b[1]) }' ||
+    fail "four updates a step should learn more than one"

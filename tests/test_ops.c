@@ -32,32 +32,42 @@ static void each_case(LsStatus (*check)(const LsSubject *subject, const LsOp *op
     CU_ASSERT(cases > 0);
 }
 
-static LsStatus gradient(const LsSubject *subject, const LsOp *op)
+static void test_gradients(void) { each_case(ls_check_op_gradient); }
+static void test_references(void) { each_case(ls_check_op_reference); }
+static void test_builds(void) { each_case(ls_check_op_builds); }
+
+static const LsOp *find(const char *name, LsPrecision precision)
 {
-    (void)op;
-    return ls_check_gradient(subject, 40);
+    const LsOp *const *op = ls_op_table(precision, LS_ISA_BASELINE);
+    while (*op && strcmp((*op)->name, name) != 0)
+        op++;
+    return *op;
 }
 
-static LsStatus reference(const LsSubject *subject, const LsOp *op)
+/* An op of somebody else's program: one build a precision, known at every instruction set, once. */
+static void test_added(void)
 {
-    return op->reference ? ls_check_reference(subject) : LS_OK;
-}
-
-static LsStatus builds(const LsSubject *subject, const LsOp *op)
-{
-    LsIsa best;
-    LS_TRY(ls_isa_choose(&best));
-    double tolerance = op->tolerance > 0 ? op->tolerance : 64;
-    for (int isa = 0; isa <= (int)best; isa++) {
-        LS_TRY(ls_check_build(subject, LS_FLOAT32, (LsIsa)isa, tolerance, 0));
-        LS_TRY(ls_check_build(subject, LS_BFLOAT16, (LsIsa)isa, tolerance, op->bf16_ulps));
+    const LsOp *relu[LS_PRECISIONS];
+    LsOp own[LS_PRECISIONS];
+    for (int i = 0; i < LS_PRECISIONS; i++) {
+        relu[i] = find("relu", (LsPrecision)i);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(relu[i]);
+        own[i] = *relu[i];
+        own[i].name = "own_relu";
     }
-    return LS_OK;
+    ASSERT_FAILS(ls_op_add(relu[LS_FLOAT32], relu[LS_BFLOAT16], relu[LS_FLOAT64]), LS_USAGE, "'relu'");
+    ASSERT_FAILS(ls_op_add(&own[LS_FLOAT32], &own[LS_BFLOAT16], NULL), LS_USAGE, "own_relu");
+    ASSERT_FAILS(ls_op_add(&own[LS_FLOAT32], relu[LS_BFLOAT16], &own[LS_FLOAT64]), LS_USAGE, "own_relu");
+    ASSERT_FAILS(ls_op_check("own_relu"), LS_USAGE, "own_relu");
+    ASSERT_OK(ls_op_add(&own[LS_FLOAT32], &own[LS_BFLOAT16], &own[LS_FLOAT64]));
+    for (int isa = 0; isa <= (int)LS_ISA_V4_BF16; isa++) {
+        const LsOp *const *op = ls_op_table(LS_BFLOAT16, (LsIsa)isa);
+        while (*op && *op != &own[LS_BFLOAT16])
+            op++;
+        CU_ASSERT_PTR_NOT_NULL(*op);
+    }
+    ASSERT_OK(ls_op_check("own_relu"));
 }
-
-static void test_gradients(void) { each_case(gradient); }
-static void test_references(void) { each_case(reference); }
-static void test_builds(void) { each_case(builds); }
 
 int main(int argc, char **argv)
 {
@@ -65,5 +75,6 @@ int main(int argc, char **argv)
     return harness_run("ops", (HarnessTest[]){{"gradients against central differences", test_gradients},
                                               {"fast against plain", test_references},
                                               {"every build against double", test_builds},
+                                              {"an op that is added", test_added},
                                               {0}});
 }

@@ -1,15 +1,20 @@
-/* A program that is not Lockstep's: brings data in memory and a task of its own, and trains a model of the library on
- * them. Uses installed headers only.
+/* A program that is not Lockstep's: brings data in memory, a task and an op (chance.c) of its own, and trains a model of
+ * the library on them. Uses installed headers only.
  *
  *     own_task JOB.yaml [key=value …]        or: mpirun -np 2 own_task …
+ *     own_task ops                           the list of ops, its own among them; the shapes of its own, and its checks
  */
 #include <lockstep/data.h>
+#include <lockstep/op.h>
 #include <lockstep/ops.h>
 #include <lockstep/task.h>
 #include <lockstep/train.h>
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+
+LsTensor *own_chance(LsGraph *g, LsTensor *x);
 
 /* ---- Data: the rows of a truth table, from an array
  * ------------------------------------------------------------------ */
@@ -66,14 +71,14 @@ static const LsDataKind truth_table = {
 /* ---- Task: probabilities by their squared distance from what happened (Brier 1950)
  * --------------------------------- */
 
-/* p = sigmoid(x w^T + b), L = sum (p - wanted)^2 */
+/* p = chance(x w^T + b), L = sum (p - wanted)^2 */
 static void head(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body)
 {
     (void)settings;
     int64_t outputs = 1, inputs = body->features->dim[1];
     LsTensor *w = ls_param(g, "head.weight", ls_init_normal(0.3), 2, (int64_t[]){outputs, inputs});
     LsTensor *b = ls_param(g, "head.bias", ls_init_constant(0), 1, &outputs);
-    LsTensor *p = ls_sigmoid(g, ls_linear(g, body->features, w, b, LS_NO_ACTIVATION));
+    LsTensor *p = own_chance(g, ls_linear(g, body->features, w, b, LS_NO_ACTIVATION));
     if (shape->want == LS_WANT_LOSS)
         ls_output(g, "loss", ls_mean_squared_error(g, p, ls_shape_input(g, shape, "wanted")));
     if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)
@@ -119,10 +124,19 @@ static const LsTask brier = {
     .best = "right",
 };
 
+static LsStatus print_ops(void)
+{
+    ls_ops_print(stdout);
+    LS_TRY(ls_op_print("chance", stdout));
+    LS_TRY(ls_op_check("chance"));
+    printf("chance: all checks passed\n");
+    return LS_OK;
+}
+
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        fprintf(stderr, "usage: own_task JOB.yaml [key=value ...]\n");
+        fprintf(stderr, "usage: own_task JOB.yaml [key=value ...] | ops\n");
         return LS_USAGE;
     }
     LsSession *session = NULL;
@@ -130,6 +144,14 @@ int main(int argc, char **argv)
     LsStatus status = ls_data_kind_add(&truth_table);
     if (status == LS_OK)
         status = ls_task_add(&brier);
+    if (status == LS_OK)
+        status = LS_OP_ADD(chance);
+    if (status == LS_OK && strcmp(argv[1], "ops") == 0) {
+        status = print_ops();
+        if (status != LS_OK)
+            fprintf(stderr, "own_task: %s\n", ls_message());
+        return (int)status;
+    }
     if (status == LS_OK)
         status = ls_session_open(&argc, &argv, argv[1], argc - 2, argv + 2, &session);
     for (int i = 0; i < 400 && status == LS_OK; i++)

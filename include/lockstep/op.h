@@ -8,6 +8,8 @@
 
 #include "lockstep/graph.h"
 
+#include <stdio.h>
+
 #define LS_MAX_IN 16
 #define LS_MAX_OUT 4
 
@@ -165,5 +167,28 @@ static inline bool ls_over_ranks(const LsRun *run) { return run->sequence && run
 /* All builds of all ops: the table for a precision and an instruction set, ended by NULL. A build that does not exist
  * falls back to the next lower instruction set. */
 const LsOp *const *ls_op_table(LsPrecision precision, LsIsa isa);
+
+/* Makes an op known that is in no list: of a program that is not ours. Call it before any graph is made; the entries
+ * must live on. One build for each precision (lockstep/op_build.h), which all instruction sets use. LS_USAGE where the
+ * name is taken, the builds have not one name, or after LS_MAX_ADDED_OPS. */
+#define LS_MAX_ADDED_OPS 64
+LsStatus ls_op_add(const LsOp *float32, const LsOp *bfloat16, const LsOp *float64) LS_MUST_USE;
+
+/* The same of the builds that the CMake function lockstep_add_ops has compiled. */
+#define LS_OP_ADD(name)                                                                                                \
+    ({                                                                                                                 \
+        extern const LsOp ls_op_##name##_f32, ls_op_##name##_bf16, ls_op_##name##_f64;                                 \
+        ls_op_add(&ls_op_##name##_f32, &ls_op_##name##_bf16, &ls_op_##name##_f64);                                     \
+    })
+
+/* Checks all cases of an op, as Lockstep's tests do: gradients in double against central differences, the fast forward
+ * against the plain one, and the builds of float and bfloat16 at every instruction set of this machine against double.
+ * LS_ERROR with the worst element in the message; LS_USAGE where there is no op of this name, or it has no cases. */
+LsStatus ls_op_check(const char *name) LS_MUST_USE;
+
+/* Prints name and formula of every op, or one op with its cases, their shapes and costs: as `lockstep ops` does.
+ * LS_USAGE where there is none of this name. */
+void ls_ops_print(FILE *file);
+LsStatus ls_op_print(const char *name, FILE *file) LS_MUST_USE;
 
 #endif

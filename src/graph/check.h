@@ -46,6 +46,13 @@ LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance,
                         double bf16_ulps) LS_MUST_USE;
 
+/* The checks of one case of an op: its gradient; its fast forward against the plain one, where it has both; its builds of
+ * float and bfloat16 at every instruction set of this machine, as close as the op's entry allows. ls_op_check
+ * (lockstep/op.h) does all three for all cases. */
+LsStatus ls_check_op_gradient(const LsSubject *subject, const LsOp *op) LS_MUST_USE;
+LsStatus ls_check_op_reference(const LsSubject *subject, const LsOp *op) LS_MUST_USE;
+LsStatus ls_check_op_builds(const LsSubject *subject, const LsOp *op) LS_MUST_USE;
+
 /* Graphs made from here on are of this instruction set, until the choice that was forced before (owned by the caller,
  * NULL: none) is given back. */
 char *ls_check_force_isa(LsIsa isa);

@@ -7,6 +7,8 @@
 #ifndef LS_SIMD_VEC_H
 #define LS_SIMD_VEC_H
 
+#include "lockstep/op_build.h"
+
 #include "base/bfloat16.h"
 
 #include <math.h>
@@ -15,17 +17,9 @@
 #include <string.h>
 
 #if defined(LS_BUILD_FLOAT64)
-typedef double real;
-typedef double acc;
 typedef int64_t ls_int;
 typedef uint64_t ls_bits;
 #else
-#if defined(LS_BUILD_BFLOAT16)
-typedef LsBfloat16 real;
-#else
-typedef float real;
-#endif
-typedef float acc;
 typedef int32_t ls_int;
 typedef uint32_t ls_bits;
 #endif
@@ -47,8 +41,6 @@ typedef uint32_t ls_bits;
 typedef acc vacc __attribute__((vector_size(LS_VEC_BYTES)));
 typedef ls_int vint __attribute__((vector_size(LS_VEC_BYTES)));
 typedef ls_bits vbits __attribute__((vector_size(LS_VEC_BYTES))); /* for sums that may wrap */
-
-#define LS_INLINE static inline __attribute__((always_inline, unused))
 
 LS_INLINE vacc ls_splat(acc v) { return v - (vacc){0}; }
 
@@ -99,12 +91,10 @@ LS_INLINE ls_halves ls_narrow(vacc v)
 }
 #endif
 
-/* Activations (real): one; a whole vector; one in every lane; the first n < LS_LANES lanes with the others zero, and
+/* Activations (real): a whole vector; one in every lane; the first n < LS_LANES lanes with the others zero, and
  * only those lanes written, for tails. */
 #if defined(LS_BUILD_BFLOAT16)
 
-LS_INLINE acc ls_load1(const real *x) { return ls_bfloat16_to_float(*x); }
-LS_INLINE void ls_store1(real *x, acc v) { *x = ls_bfloat16_from_float(v); }
 LS_INLINE vacc ls_load(const real *x)
 {
     ls_halves h;
@@ -131,8 +121,6 @@ LS_INLINE void ls_store_part(real *x, vacc v, int64_t n)
 
 #else
 
-LS_INLINE acc ls_load1(const real *x) { return *x; }
-LS_INLINE void ls_store1(real *x, acc v) { *x = v; }
 LS_INLINE vacc ls_load(const real *x) { return ls_load_acc(x); }
 LS_INLINE void ls_store(real *x, vacc v) { ls_store_acc(x, v); }
 LS_INLINE vacc ls_load_splat(const real *x) { return ls_splat(*x); }
