@@ -1,7 +1,7 @@
 /* lockstep diff RUN RUN: from which step on two runs differ, and by how much. */
 #include "base/text.h"
 #include "cli/cli.h"
-#include "cli/tensors.h"
+#include "cli/checkpoint_arrays.h"
 #include "io/file.h"
 #include "store/checkpoint.h"
 

@@ -2,7 +2,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/run_folder.h"
-#include "cli/tensors.h"
+#include "cli/checkpoint_arrays.h"
 #include "config/config.h"
 #include "data/data.h"
 #include "io/file.h"

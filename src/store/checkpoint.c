@@ -12,8 +12,8 @@
 #define FORMAT_VERSION 1
 #define MOST_COUNTED (INT64_C(1) << 56)
 
-/* Numbers of one entry. */
-static int64_t numbers_of(const LsSaved *saved)
+/* Counts the numbers of one entry. */
+static int64_t count_numbers(const LsSaved *saved)
 {
     int64_t count = 1;
     for (int i = 0; i < saved->rank; i++)
@@ -27,7 +27,7 @@ int64_t ls_checkpoint_bytes(const LsParams *params, int count, const LsSaved *sa
     const int64_t array_header = 1024, file_header = 1 << 16;
     int64_t bytes = params->elements * (int64_t)sizeof(float) + params->count * array_header + file_header;
     for (int i = 0; i < count; i++)
-        bytes += numbers_of(&saved[i]) * (int64_t)sizeof(float) +
+        bytes += count_numbers(&saved[i]) * (int64_t)sizeof(float) +
                  (saved[i].layout ? saved[i].layout->count : 1) * array_header;
     return bytes;
 }
@@ -50,7 +50,7 @@ static LsStatus check_free(const char *path, int64_t needed)
         1e-6 * (double)needed, 1e-6 * (double)available);
 }
 
-static LsStatus make_folder_of(const char *path)
+static LsStatus make_parent_folder(const char *path)
 {
     const char *slash = strrchr(path, '/');
     if (!slash || slash == path)
@@ -77,7 +77,7 @@ static LsStatus write_arrays(LsSealed *file, const char *group, const LsParams *
 #define MOMENTS "optimizer/"
 
 /* "m v": the optimiser's entries, for those who read the file by themselves. */
-static void optimizer_kinds(int count, const LsSaved *saved, char *text, size_t room)
+static void list_moments(int count, const LsSaved *saved, char *text, size_t room)
 {
     size_t used = 0;
     text[0] = '\0';
@@ -91,7 +91,7 @@ static LsStatus write_attributes(LsSealed *file, int count, const LsSaved *saved
                                  const char *config)
 {
     char kinds[256];
-    optimizer_kinds(count, saved, kinds, sizeof kinds);
+    list_moments(count, saved, kinds, sizeof kinds);
     LS_TRY(ls_sealed_set_int(file, "format_version", FORMAT_VERSION));
     LS_TRY(ls_sealed_set_text(file, "program_version", LOCKSTEP_VERSION));
     LS_TRY(ls_sealed_set_int(file, "step", progress->step));
@@ -129,7 +129,7 @@ LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int count,
 {
     int64_t bytes = ls_checkpoint_bytes(params, count, saved) + (int64_t)strlen(texts->config);
     bytes += texts->tokenizer ? (int64_t)strlen(texts->tokenizer) : 0;
-    LS_TRY(make_folder_of(path));
+    LS_TRY(make_parent_folder(path));
     LS_TRY(check_free(path, bytes));
     LsSealed *file = ls_sealed_create(path, KIND, FORMAT_VERSION, LS_CHECKPOINT);
     if (!file)
@@ -320,7 +320,7 @@ static LsStatus read_array(LsSealed *file, const LsSaved *saved)
     if (!exists || rank != saved->rank || memcmp(dim, saved->dim, sizeof *dim * (size_t)rank) != 0)
         return ls_fail(LS_CHECKPOINT, "%s: %s has shape %s, but the training has %s", ls_sealed_path(file),
                        saved->group, ls_dims_text(rank, dim), ls_dims_text(saved->rank, saved->dim));
-    return ls_sealed_read(file, saved->group, LS_FILE_FLOAT32, numbers_of(saved), saved->value);
+    return ls_sealed_read(file, saved->group, LS_FILE_FLOAT32, count_numbers(saved), saved->value);
 }
 
 /* Whether the file has the entry: of one with a layout, its first array. */
@@ -343,7 +343,7 @@ static LsStatus read_saved(LsSealed *file, const LsSaved *saved, int64_t step)
     if (exists)
         return saved->layout ? read_group(file, saved->group, saved->layout, saved->value) : read_array(file, saved);
     if (step == 0 && saved->begins_as_zero) {
-        memset(saved->value, 0, sizeof(float) * (size_t)(saved->layout ? saved->layout->total : numbers_of(saved)));
+        memset(saved->value, 0, sizeof(float) * (size_t)(saved->layout ? saved->layout->total : count_numbers(saved)));
         return LS_OK;
     }
     if (strncmp(saved->group, MOMENTS, strlen(MOMENTS)) != 0)

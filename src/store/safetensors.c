@@ -78,7 +78,7 @@ static LsStatus parse_tensor(const LsSafetensors *all, const char *path, const c
     return t->name ? LS_OK : LS_RESOURCE;
 }
 
-static int by_offset(const void *a, const void *b)
+static int compare_offsets(const void *a, const void *b)
 {
     const LsSafeTensor *x = *(const LsSafeTensor *const *)a, *y = *(const LsSafeTensor *const *)b;
     if (x->offset != y->offset)
@@ -97,7 +97,7 @@ static LsStatus check_layout(const LsSafetensors *all, const char *path, const L
     for (int i = 0; i < count; i++)
         order[i] = &list[i];
     if (count)
-        qsort(order, (size_t)count, sizeof *order, by_offset);
+        qsort(order, (size_t)count, sizeof *order, compare_offsets);
     int64_t end = 0;
     LsStatus status = LS_OK;
     for (int i = 0; i < count && status == LS_OK; i++) {
@@ -114,7 +114,7 @@ static LsStatus check_layout(const LsSafetensors *all, const char *path, const L
     return status;
 }
 
-static LsStatus grow(LsSafetensors *all, int more)
+static LsStatus grow_list(LsSafetensors *all, int more)
 {
     LsSafeTensor *list = ls_alloc_array(all->count + more, sizeof *list);
     if (!list)
@@ -132,7 +132,7 @@ static LsStatus parse_header(LsSafetensors *all, const char *path, const char *t
     LsStatus status = LS_OK;
     LS_TRY(ls_json_parse(path, all->code, text, length, &header));
     int first = all->count;
-    LS_TRY_CLEANUP(grow(all, (int)json_object_size(header)));
+    LS_TRY_CLEANUP(grow_list(all, (int)json_object_size(header)));
     const char *name;
     json_t *entry;
     json_object_foreach(header, name, entry)
@@ -161,7 +161,7 @@ cleanup:
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-static LsStatus open_one(LsSafetensors *all, const char *path)
+static LsStatus open_file(LsSafetensors *all, const char *path)
 {
     LsSafeFile *file = &all->files[all->file_count];
     *file = (LsSafeFile){.path = ls_strdup(path), .fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
@@ -222,7 +222,7 @@ static LsStatus open_index(LsSafetensors *all, const char *path)
         bool known = false;
         for (int i = 0; full && i < all->file_count; i++)
             known = known || strcmp(all->files[i].path, full) == 0;
-        status = !full ? LS_RESOURCE : known ? LS_OK : open_one(all, full);
+        status = !full ? LS_RESOURCE : known ? LS_OK : open_file(all, full);
         ls_free(full);
         if (status != LS_OK)
             goto cleanup;
@@ -252,7 +252,7 @@ LsStatus ls_safetensors_open(const char *path, LsStatus code, LsSafetensors **te
         status = open_index(all, path);
     } else {
         all->files = ls_alloc(sizeof *all->files);
-        status = all->files ? open_one(all, path) : LS_RESOURCE;
+        status = all->files ? open_file(all, path) : LS_RESOURCE;
     }
     if (status != LS_OK)
         ls_safetensors_close(all);
@@ -330,16 +330,16 @@ LsStatus ls_safetensors_read(const LsSafetensors *tensors, const LsSafeTensor *t
 {
     const LsSafeFile *file = &tensors->files[t->file];
     bool direct = strcmp(t->dtype, "F32") == 0;
-    int64_t size = direct ? 4 : strcmp(t->dtype, "F64") == 0 ? 8 : 2, piece = 1 << 18;
+    int64_t size = direct ? 4 : strcmp(t->dtype, "F64") == 0 ? 8 : 2, chunk = 1 << 18;
     if (!direct && strcmp(t->dtype, "F16") != 0 && strcmp(t->dtype, "BF16") != 0 && strcmp(t->dtype, "F64") != 0)
         return ls_fail(tensors->code, "%s: tensor %s has elements of type %s; F32, F16, BF16 and F64 are read",
                        file->path, t->name, t->dtype);
-    char *buffer = direct ? NULL : ls_alloc((size_t)(piece * size));
+    char *buffer = direct ? NULL : ls_alloc((size_t)(chunk * size));
     if (!direct && !buffer)
         return LS_RESOURCE;
     LsStatus status = LS_OK;
-    for (int64_t at = 0; at < t->count && status == LS_OK; at += piece) {
-        int64_t count = t->count - at < piece ? t->count - at : piece;
+    for (int64_t at = 0; at < t->count && status == LS_OK; at += chunk) {
+        int64_t count = t->count - at < chunk ? t->count - at : chunk;
         char *into = direct ? (char *)(to + at) : buffer;
         if (ls_sys_read_all(file->fd, into, count * size, t->offset + at * size) != 0)
             status = ls_fail(tensors->code, "%s: tensor %s: could not read: %s", file->path, t->name,
@@ -397,7 +397,7 @@ typedef struct Writing {
     void *self;
 } Writing;
 
-static LsStatus write_all(void *self, int fd, const char *path)
+static LsStatus write_file(void *self, int fd, const char *path)
 {
     const Writing *w = self;
     char *header = NULL;
@@ -421,5 +421,5 @@ static LsStatus write_all(void *self, int fd, const char *path)
 LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list,
                               const float *(*get)(void *self, int i), void *self)
 {
-    return ls_file_replace_by(path, write_all, &(Writing){count, list, get, self});
+    return ls_file_replace_by(path, write_file, &(Writing){count, list, get, self});
 }

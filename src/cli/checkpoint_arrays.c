@@ -1,4 +1,4 @@
-#include "cli/tensors.h"
+#include "cli/checkpoint_arrays.h"
 
 #include <stdio.h>
 #include <string.h>

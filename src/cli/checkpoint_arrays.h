@@ -1,6 +1,6 @@
-/* The float arrays of a checkpoint by name, read one at a time: what inspect and diff look at. */
-#ifndef LS_CLI_TENSORS_H
-#define LS_CLI_TENSORS_H
+/* The float arrays of a checkpoint by name, read one at a time, for inspect and diff. */
+#ifndef LS_CLI_CHECKPOINT_ARRAYS_H
+#define LS_CLI_CHECKPOINT_ARRAYS_H
 
 #include "io/sealed.h"
 #include "store/checkpoint.h"

@@ -1,4 +1,4 @@
-/* Which checkpoints a run folder has, which to take, which to remove. */
+/* The checkpoints of a run folder: lists them, opens the newest or the best, removes old ones. */
 #include "io/file.h"
 #include "store/checkpoint.h"
 
@@ -16,7 +16,7 @@ char *ls_checkpoint_path(const char *run, int64_t step)
     return ls_format("%s/checkpoints/step-%08" PRId64 ".h5", run, step);
 }
 
-static int newest_first(const void *a, const void *b)
+static int compare_steps(const void *a, const void *b)
 {
     int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
     return x < y ? 1 : x > y ? -1 : 0;
@@ -63,7 +63,7 @@ LsStatus ls_checkpoint_steps(const char *run, int64_t **steps, int *count)
         return status;
     }
     if (*count)
-        qsort(*steps, (size_t)*count, sizeof **steps, newest_first);
+        qsort(*steps, (size_t)*count, sizeof **steps, compare_steps);
     return LS_OK;
 }
 
@@ -73,8 +73,8 @@ static bool is_file(const char *path)
     return stat(path, &st) == 0 && S_ISREG(st.st_mode);
 }
 
-/* Opens it; LS_OK and NULL, with a warning, where it is damaged. */
-static LsStatus open_whole(const char *path, LsCheckpoint **checkpoint)
+/* Opens a checkpoint; LS_OK and NULL, with a warning, where it is damaged. */
+static LsStatus open_if_whole(const char *path, LsCheckpoint **checkpoint)
 {
     bool at_fault = false;
     LsStatus status = ls_checkpoint_open(path, &at_fault, checkpoint);
@@ -99,7 +99,7 @@ LsStatus ls_checkpoint_newest(const char *run, LsCheckpoint **checkpoint)
     LsStatus status = LS_OK;
     for (int i = 0; i < count && !*checkpoint && status == LS_OK; i++) {
         char *path = ls_checkpoint_path(run, steps[i]);
-        status = path ? open_whole(path, checkpoint) : LS_RESOURCE;
+        status = path ? open_if_whole(path, checkpoint) : LS_RESOURCE;
         ls_free(path);
     }
     ls_free(steps);
@@ -121,7 +121,7 @@ LsStatus ls_checkpoint_best(const char *run, LsCheckpoint **checkpoint)
     LsCheckpoint *best = NULL;
     LsStatus status = path ? LS_OK : LS_RESOURCE;
     if (path && is_file(path))
-        status = open_whole(path, &best);
+        status = open_if_whole(path, &best);
     ls_free(path);
     if (status == LS_OK && !best)
         return LS_OK;
