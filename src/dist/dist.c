@@ -192,15 +192,15 @@ void ls_dist_group_free(LsComm *group)
 static LsStatus begin(int *argc, char ***argv)
 {
     int provided = MPI_THREAD_SINGLE;
-    unsigned set = ls_launch_alone();
+    unsigned set = ls_launch_set_alone();
     int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
-    ls_launch_begun(set);
+    ls_launch_restore(set);
     LS_TRY(ls_mpi_status(code, "MPI_Init_thread"));
     started = true;
     if (provided < MPI_THREAD_FUNNELED)
         return ls_fail(LS_LAUNCH,
                        "this MPI library cannot be used with threads (MPI_THREAD_FUNNELED); install one that can");
-    LS_TRY(fill_world());
+    LS_TRY(open_world());
     LsStatus status = ls_dist_check_world(world.comm.size);
     if (status == LS_OK)
         status = ls_launch_threads(world.mpi, world.comm.rank);
