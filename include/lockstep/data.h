@@ -22,6 +22,9 @@ typedef struct LsDataOpen {
     /* not 0: sample n + streams goes on where sample n ended, for models that carry their state from step to step */
     int64_t streams;
     const void *settings; /* of the kind, from the section `data:` */
+    /* LsSource.info of the data that a model has learnt from, parsed: numbers of this file are scaled as it says. NULL:
+     * as the file itself says */
+    const struct json_t *like;
 } LsDataOpen;
 
 typedef struct LsDataKind {

@@ -36,8 +36,8 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
     LsTrainPlan plan;
     *training = *validation = NULL;
     LS_TRY(ls_train_shapes(config, ranks, &plan)); /* a batch that cannot be divided is told before data is read */
-    LS_TRY(ls_data_open(config, ls_config_sequence(config), config->train.carry ? config->train.batch : 0, training,
-                        validation));
+    LS_TRY(ls_data_open(config, ls_config_sequence(config), config->train.carry ? config->train.batch : 0, NULL,
+                        training, validation));
     LS_TRY(set_vocabulary(config, *training));
     LS_TRY(set_fields(config, *training));
     /* no sample is longer */
