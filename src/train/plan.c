@@ -223,7 +223,10 @@ static LsStatus plan_training(const LsConfig *config, LsParams *params, int rank
     m->parameters = divide_up(m->parameters, plan->sharing);
     m->shadows = divide_up(m->shadows, plan->sharing);
     plan->message_bytes = ranks > plan->sharing ? ls_buckets_message_bytes(params) : 0;
-    plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
+    const LsProcedure *procedure = ls_config_procedure(config);
+    plan->procedure_bytes = procedure->memory ? procedure->memory(config, plan->micro_batch, params->total) : 0;
+    plan->total_bytes =
+        plan->procedure_bytes + plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
     plan->total_bytes +=
         m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
     return LS_OK;
