@@ -217,8 +217,8 @@ static void test_keys_refused(void)
     refused(with_key(GPT2, "n_layer", "[2]"), "key n_layer");
     refused(with_key(GPT2, "n_head", "7"), "not a multiple of model.heads");
     refused(with_key(GPT2, "embd_pdrop", "0.25"), "keys resid_pdrop and embd_pdrop differ");
-    refused(with_key(GPT2, "model_type", "\"bert\""),
-            "key model_type: 'bert' is not known here; known are gpt2, mamba");
+    refused(with_key(GPT2, "model_type", "\"opt\""),
+            "key model_type: 'opt' is not known here; known are lockstep, gpt2, mamba, bert");
     refused(with_key(GPT2, "model_type", NULL), "key model_type");
     refused(with_key(MAMBA, "intermediate_size", "36"), "key intermediate_size: only expand*width = 24 is supported");
     refused(with_key(MAMBA, "hidden_act", "\"gelu\""), "key hidden_act");

@@ -47,6 +47,7 @@ const LsField *ls_shape_field(const LsShape *shape, const char *name);
 /* What a model makes of its inputs, for a task's head. */
 typedef struct LsBody {
     LsTensor *features; /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */
+    LsTensor *steps;    /* (B, T, C): of a model that makes one vector of a sample, what it is made of; NULL: nothing */
     /* of two players, where features are samples that the model has made: logits (B, 1) of these, and of the data's
      * samples where the phase has them; else NULL */
     LsTensor *made_logits, *real_logits;
@@ -86,9 +87,12 @@ typedef struct LsHfTensor {
         LS_HF_MIDDLE_ONE /* theirs has an axis of 1 before the last: (C, 1, K) */
     } layout;
     bool optional; /* their file may lack it: our parameter is filled with zeros then (biases switched off) */
-    /* where the model has no parameter `ours`: the file may carry theirs as a copy of this parameter of ours; one
-     * that differs from it is refused */
+    /* where the model has no parameter `ours` (NULL: never): the file may carry theirs as a copy of this parameter of
+     * ours; one that differs from it is refused */
     const char *tied;
+    const char *also;   /* another name that files have in the place of theirs */
+    int part, parts;    /* of `parts` equal ranges of our rows, theirs is number `part`; parts 0: it is all of ours */
+    const char *absent; /* where the model has no parameter `ours`: export writes zeros of this shape: "types|width" */
 } LsHfTensor;
 
 /* One key of config.json. Numbers, true and false carry over as they are, texts by `words`.
@@ -109,13 +113,31 @@ typedef struct LsHfKey {
     /* "expand*width": product of settings and whole numbers that the value must equal (a missing key is fine);
      * export writes it */
     const char *product;
+    const char *zero; /* such a product, which a 0 of ours stands for: export writes it */
 } LsHfKey;
 
+/* What a file is a model for, by its name among config.json's "architectures". In texts $NAME is a setting of the model,
+ * $labels the number of classes. */
+typedef struct LsHfArchitecture {
+    const char *name; /* "BertForMaskedLM" */
+    const char *task; /* task.kind */
+    /* "task.epsilon=$epsilon": settings that follow; import sets them, export refuses another value; ended by NULL */
+    const char *const *preset;
+    const char *fields; /* data.fields: "ids T of $vocabulary, label of $labels"; NULL: as model and task have them */
+    const char *labels; /* the field whose classes config.json names in id2label; NULL: none */
+    const char
+        *needs; /* a tensor, by their name, that the file must have: of two entries of one name the first that fits */
+    bool bare;  /* its files leave out LsHf.prefix */
+    const LsHfTensor *tensors; /* besides the model's: its head's, ended by {0}; NULL: none */
+} LsHfArchitecture;
+
 typedef struct LsHf {
-    const char *model_type, *architecture; /* "gpt2", "GPT2LMHeadModel" */
-    const char *prefix;                    /* a beginning of their names that files may leave out: "transformer." */
-    const LsHfTensor *tensors;             /* ended by {0} */
-    const LsHfKey *keys;                   /* ended by {0} */
+    const char *model_type; /* "gpt2" */
+    /* ended by {0}; where there is one alone, config.json need not name it */
+    const LsHfArchitecture *architectures;
+    const char *prefix;        /* a beginning of their names that files may leave out: "transformer." */
+    const LsHfTensor *tensors; /* ended by {0} */
+    const LsHfKey *keys;       /* ended by {0} */
     /* JSON object: export writes these keys, import refuses another value where they are present */
     const char *fixed;
     /* JSON object: keys that export writes so, whatever import finds in them: they matter to training elsewhere only */
@@ -125,6 +147,7 @@ typedef struct LsHf {
     const char *ignored;
     /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */
     const char *const *preset;
+    const char *const *import; /* the same, which import sets and export holds to nothing; ended by NULL */
 } LsHf;
 
 typedef struct LsTask LsTask;

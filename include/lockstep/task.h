@@ -79,7 +79,8 @@ struct LsTask {
     /* Changes the inputs of a graph with a loss before its forward, as a function of (seed, sample): hides tokens,
      * makes targets. NULL: they stay as they are. */
     LsStatus (*prepare)(const LsFilled *filled);
-    /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. */
+    /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. NULL: the task has no
+     * loss, and its head fails where one is wanted. */
     int64_t (*targets)(const LsGraph *g, int64_t rows);
     /* For predict --text: a line of column names, and the lines of row b of a graph with "output", each "sample" first;
      * `sample` is its number. NULL: numbers only. */

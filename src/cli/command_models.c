@@ -95,11 +95,23 @@ static json_t *kind_json(const char *name, const char *summary, const LsSetting 
                      settings ? table_json(settings) : json_array());
 }
 
+/* "GPT2LMHeadModel", or several, each once. */
+static void architectures(const LsHf *hf, char *text, size_t room)
+{
+    size_t used = 0;
+    text[0] = '\0';
+    for (const LsHfArchitecture *a = hf->architectures; a->name && used < room; a++)
+        if (a == hf->architectures || strcmp(a->name, a[-1].name) != 0)
+            used += (size_t)snprintf(text + used, room - used, "%s%s", used ? ", " : "", a->name);
+}
+
 static json_t *model_json(const LsModel *model)
 {
+    char names[512] = "";
+    if (model->hf)
+        architectures(model->hf, names, sizeof names);
     return json_pack("{s:s, s:s, s:s?, s:s?, s:o}", "name", model->name, "summary", model->summary, "paper",
-                     model->paper, "hugging_face", model->hf ? model->hf->architecture : NULL, "settings",
-                     table_json(model->settings));
+                     model->paper, "hugging_face", model->hf ? names : NULL, "settings", table_json(model->settings));
 }
 
 static LsStatus all(bool json)
@@ -141,8 +153,11 @@ static LsStatus one(const char *name, bool json)
     ls_print_wrapped(stdout, model->summary, (int)strlen(model->name) + 2, 0);
     if (model->paper)
         printf("%s\n", model->paper);
-    if (model->hf)
-        printf("Hugging Face layout: %s (lockstep import, lockstep export)\n", model->hf->architecture);
+    char names[512];
+    if (model->hf) {
+        architectures(model->hf, names, sizeof names);
+        printf("Hugging Face layout: %s (lockstep import, lockstep export)\n", names);
+    }
     print_table("model", model->settings);
     print_kinds();
     print_table("data", ls_data_settings);

@@ -1,7 +1,7 @@
 /* BERT (Devlin et al. 2019): an encoder of post-norm Transformer blocks in which every token sees all others.
  *
  *     x = norm(E[ids] + P[t] + S[types])
- *     x = norm(x + Attention(x) W_o);  x = norm(x + gelu(x W_1) W_2)      for each layer
+ *     x = norm(x + Attention(x) W_o);  x = norm(x + act(x W_1) W_2)      for each layer
  *
  * Samples that have a field "length" hold padding from there on, which no token sees; a field "types" tells the first
  * text of a sample from the second. */
@@ -12,7 +12,8 @@
 typedef struct Bert {
     int64_t vocabulary, context, types, layers, heads, width, hidden;
     double dropout, epsilon, init_std;
-    char *pool;
+    char *pool, *activation;
+    bool first_type;
 } Bert;
 
 static const LsSetting settings[] = {
@@ -29,6 +30,10 @@ static const LsSetting settings[] = {
     LS_SETTING_FLOAT(Bert, init_std, "0.02", 0, 10, "standard deviation of initial weights"),
     LS_SETTING_CHOICE(Bert, pool, "none", "none|first",
                       "first: one vector a sample, tanh of a dense layer over the first token; none: one a token"),
+    LS_SETTING_CHOICE(Bert, activation, "gelu", LS_DENSE_ACTIVATION_NAMES, "inside the MLP"),
+    LS_SETTING_BOOL(Bert, first_type, "false",
+                    "tokens of samples without a field \"types\" are of the first kind, as published weights have it; "
+                    "false: of none"),
     {0}};
 
 static LsStatus check(const void *config)
@@ -70,10 +75,24 @@ static LsTensor *block(LsGraph *g, const Bert *m, LsTensor *x, LsTensor *lengths
     ls_pop(g);
     x = norm(g, m, "norm_1", ls_add(g, x, drop(g, m, y)));
     ls_push(g, "mlp");
-    y = dense(g, m, "in", x, m->hidden ? m->hidden : 4 * m->width, LS_GELU);
+    y = dense(g, m, "in", x, m->hidden ? m->hidden : 4 * m->width, ls_dense_activation(m->activation));
     y = dense(g, m, "out", y, m->width, LS_NO_ACTIVATION);
     ls_pop(g);
     return norm(g, m, "norm_2", ls_add(g, x, drop(g, m, y)));
+}
+
+/* x: (B, T, C), plus the vector of its tokens' kinds. */
+static LsTensor *add_types(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor *x)
+{
+    bool given = ls_shape_field(shape, "types");
+    if (!given && !m->first_type)
+        return x;
+    LsTensor *table = ls_param(g, "type_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->types, m->width});
+    if (given)
+        return ls_add(g, x, ls_embedding(g, table, ls_shape_input(g, shape, "types")));
+    /* each token is at the first place of a sequence of its own, and gets the table's first row */
+    LsTensor *tokens = ls_reshape(g, x, 3, (int64_t[]){x->dim[0] * x->dim[1], 1, m->width});
+    return ls_reshape(g, ls_position_embedding(g, tokens, table, NULL), 3, x->dim);
 }
 
 static LsTensor *embed(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor *table)
@@ -82,11 +101,7 @@ static LsTensor *embed(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor
     LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
     x = ls_position_embedding(g, x, ls_param(g, "position_embedding", init, 2, (int64_t[]){m->context, m->width}),
                               NULL);
-    if (ls_shape_field(shape, "types")) {
-        LsTensor *types = ls_param(g, "type_embedding", init, 2, (int64_t[]){m->types, m->width});
-        x = ls_add(g, x, ls_embedding(g, types, ls_shape_input(g, shape, "types")));
-    }
-    return drop(g, m, norm(g, m, "norm", x));
+    return drop(g, m, norm(g, m, "norm", add_types(g, m, shape, x)));
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
@@ -104,10 +119,131 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
         x = block(g, m, x, lengths);
         ls_pop(g);
     }
-    if (strcmp(m->pool, "first") == 0)
-        x = ls_tanh(g, dense(g, m, "pooler", ls_pool_global(g, x, lengths, LS_POOL_FIRST), m->width, LS_NO_ACTIVATION));
-    return (LsBody){.features = x, .table = table, .both_ways = true};
+    LsBody body = {.features = x, .table = table, .both_ways = true};
+    if (strcmp(m->pool, "first") == 0) {
+        LsTensor *first = ls_pool_global(g, x, lengths, LS_POOL_FIRST);
+        body.steps = x;
+        body.features = ls_tanh(g, dense(g, m, "pooler", first, m->width, LS_NO_ACTIVATION));
+    }
+    return body;
 }
+
+/* ---- The layout of transformers' BERT ---------------------------------------------------------------------------- */
+
+#define LAYER "bert.encoder.layer.{i}."
+
+static const LsHfTensor hf_tensors[] = {
+    {"token_embedding", "bert.embeddings.word_embeddings.weight"},
+    {"position_embedding", "bert.embeddings.position_embeddings.weight"},
+    {"type_embedding", "bert.embeddings.token_type_embeddings.weight", .absent = "types|width"},
+    {"norm.scale", "bert.embeddings.LayerNorm.weight", .also = "bert.embeddings.LayerNorm.gamma"},
+    {"norm.bias", "bert.embeddings.LayerNorm.bias", .also = "bert.embeddings.LayerNorm.beta"},
+    {"layer.{i}.attention.qkv.weight", LAYER "attention.self.query.weight", .part = 0, .parts = 3},
+    {"layer.{i}.attention.qkv.bias", LAYER "attention.self.query.bias", .part = 0, .parts = 3},
+    {"layer.{i}.attention.qkv.weight", LAYER "attention.self.key.weight", .part = 1, .parts = 3},
+    {"layer.{i}.attention.qkv.bias", LAYER "attention.self.key.bias", .part = 1, .parts = 3},
+    {"layer.{i}.attention.qkv.weight", LAYER "attention.self.value.weight", .part = 2, .parts = 3},
+    {"layer.{i}.attention.qkv.bias", LAYER "attention.self.value.bias", .part = 2, .parts = 3},
+    {"layer.{i}.attention.out.weight", LAYER "attention.output.dense.weight"},
+    {"layer.{i}.attention.out.bias", LAYER "attention.output.dense.bias"},
+    {"layer.{i}.norm_1.scale", LAYER "attention.output.LayerNorm.weight",
+     .also = LAYER "attention.output.LayerNorm.gamma"},
+    {"layer.{i}.norm_1.bias", LAYER "attention.output.LayerNorm.bias", .also = LAYER "attention.output.LayerNorm.beta"},
+    {"layer.{i}.mlp.in.weight", LAYER "intermediate.dense.weight"},
+    {"layer.{i}.mlp.in.bias", LAYER "intermediate.dense.bias"},
+    {"layer.{i}.mlp.out.weight", LAYER "output.dense.weight"},
+    {"layer.{i}.mlp.out.bias", LAYER "output.dense.bias"},
+    {"layer.{i}.norm_2.scale", LAYER "output.LayerNorm.weight", .also = LAYER "output.LayerNorm.gamma"},
+    {"layer.{i}.norm_2.bias", LAYER "output.LayerNorm.bias", .also = LAYER "output.LayerNorm.beta"},
+    {"pooler.weight", "bert.pooler.dense.weight"},
+    {"pooler.bias", "bert.pooler.dense.bias"},
+    {NULL, "bert.embeddings.position_ids"}, /* 0, 1, 2, ..., which older files carry */
+    {0}};
+
+/* Published files have what another head needs besides. */
+#define NO_POOLER                                                                                                      \
+    {NULL, "bert.pooler.dense.weight"}, { NULL, "bert.pooler.dense.bias" }
+
+static const LsHfTensor hf_masked[] = {
+    {"head.transform.weight", "cls.predictions.transform.dense.weight"},
+    {"head.transform.bias", "cls.predictions.transform.dense.bias"},
+    {"head.norm.scale", "cls.predictions.transform.LayerNorm.weight",
+     .also = "cls.predictions.transform.LayerNorm.gamma"},
+    {"head.norm.bias", "cls.predictions.transform.LayerNorm.bias", .also = "cls.predictions.transform.LayerNorm.beta"},
+    {"head.bias", "cls.predictions.bias"},
+    {NULL, "cls.predictions.decoder.weight", .tied = "token_embedding"},
+    {NULL, "cls.predictions.decoder.bias", .tied = "head.bias"},
+    {NULL, "cls.seq_relationship.weight"},
+    {NULL, "cls.seq_relationship.bias"},
+    NO_POOLER,
+    {0}};
+
+static const LsHfTensor hf_classes[] = {{"head.weight", "classifier.weight"}, {"head.bias", "classifier.bias"}, {0}};
+
+static const LsHfTensor hf_tags[] = {
+    {"head.weight", "classifier.weight"}, {"head.bias", "classifier.bias"}, NO_POOLER, {0}};
+
+static const LsHfArchitecture hf_architectures[] = {
+    {.name = "BertForMaskedLM",
+     .task = "masked_language",
+     .preset = (const char *const[]){"model.pool=none", "task.transform=true", "task.epsilon=$epsilon",
+                                     "task.activation=$activation", NULL},
+     .tensors = hf_masked},
+    {.name = "BertForSequenceClassification",
+     .task = "classification",
+     .preset = (const char *const[]){"model.pool=first", NULL},
+     .fields = "ids T of $vocabulary, length int, label of $labels",
+     .labels = "label",
+     .tensors = hf_classes},
+    {.name = "BertForTokenClassification",
+     .task = "tagging",
+     .preset = (const char *const[]){"model.pool=none", NULL},
+     .fields = "ids T of $vocabulary, length int, tags T of $labels",
+     .labels = "tags",
+     .tensors = hf_tags},
+    {.name = "BertModel",
+     .task = "embedding",
+     .preset = (const char *const[]){"model.pool=first", NULL},
+     .fields = "ids T of $vocabulary, length int",
+     .needs = "bert.pooler.dense.weight",
+     .bare = true},
+    {.name = "BertModel",
+     .task = "embedding",
+     .preset = (const char *const[]){"model.pool=none", NULL},
+     .fields = "ids T of $vocabulary, length int",
+     .bare = true},
+    {0}};
+
+static const LsHfKey hf_keys[] = {
+    {"vocabulary", "vocab_size"},
+    {"context", "max_position_embeddings"},
+    {"types", "type_vocab_size", .absent = "2"},
+    {"width", "hidden_size"},
+    {"layers", "num_hidden_layers"},
+    {"heads", "num_attention_heads"},
+    {"hidden", "intermediate_size", .zero = "4*width"},
+    {"activation", "hidden_act",
+     .words = "gelu=gelu|gelu_new=gelu_tanh|gelu_pytorch_tanh=gelu_tanh|gelu_fast=gelu_tanh|relu=relu|silu=silu|"
+              "swish=silu",
+     .absent = "gelu"},
+    {"dropout", "hidden_dropout_prob", .absent = "0.1"},
+    {"epsilon", "layer_norm_eps", .absent = "1e-12"},
+    {"init_std", "initializer_range", .absent = "0.02"},
+    {0}};
+
+static const LsHf hf = {
+    .model_type = "bert",
+    .architectures = hf_architectures,
+    .prefix = "bert.",
+    .tensors = hf_tensors,
+    .keys = hf_keys,
+    .fixed = "{\"position_embedding_type\": \"absolute\", \"is_decoder\": false, \"add_cross_attention\": false, "
+             "\"tie_word_embeddings\": true}",
+    .written = "{\"attention_probs_dropout_prob\": 0.0}",
+    .ignored = "classifier_dropout|directionality|pooler_*|output_past",
+    /* export may write zeros for what a model without it adds nothing of */
+    .import = (const char *const[]){"first_type=true", NULL},
+};
 
 const LsModel ls_model_bert = {
     .name = "bert",
@@ -116,7 +252,9 @@ const LsModel ls_model_bert = {
     .settings = settings,
     .config_bytes = sizeof(Bert),
     .small = "context=16 layers=2 width=12 heads=3 dropout=0 epsilon=1e-5;"
-             "context=7 layers=1 width=8 heads=2 hidden=5 pool=first dropout=0.2 epsilon=1e-5",
+             "context=7 layers=1 width=8 heads=2 hidden=5 pool=first dropout=0.2 epsilon=1e-5 activation=gelu_tanh "
+             "first_type=true",
     .check = check,
     .build = build,
+    .hf = &hf,
 };

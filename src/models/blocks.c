@@ -48,6 +48,18 @@ LsTensor *ls_activation(LsGraph *g, const char *name, LsTensor *x)
     return x;
 }
 
+LsActivation ls_dense_activation(const char *name)
+{
+    static const struct {
+        const char *name;
+        LsActivation activation;
+    } names[] = {{"gelu_tanh", LS_GELU_TANH}, {"gelu", LS_GELU}, {"relu", LS_RELU}, {"silu", LS_SILU}};
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++)
+        if (strcmp(names[i].name, name) == 0)
+            return names[i].activation;
+    return LS_NO_ACTIVATION;
+}
+
 LsTensor *ls_flat(LsGraph *g, LsTensor *x)
 {
     if (x->rank == 2)

@@ -12,6 +12,10 @@ LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape);
 #define LS_ACTIVATION_NAMES "relu|gelu|gelu_tanh|silu|tanh|sigmoid|none"
 LsTensor *ls_activation(LsGraph *g, const char *name, LsTensor *x);
 
+/* The activation of a dense layer by its name, for settings. */
+#define LS_DENSE_ACTIVATION_NAMES "gelu_tanh|gelu|relu|silu"
+LsActivation ls_dense_activation(const char *name);
+
 /* x: (B, ...) -> (B, N). */
 LsTensor *ls_flat(LsGraph *g, LsTensor *x);
 

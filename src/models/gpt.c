@@ -93,24 +93,13 @@ static LsTensor *attention(LsGraph *g, const Gpt *m, LsTensor *x, LsTensor *posi
     return y;
 }
 
-static LsActivation activation_of(const Gpt *m)
-{
-    static const struct {
-        const char *name;
-        LsActivation activation;
-    } names[] = {{"gelu_tanh", LS_GELU_TANH}, {"gelu", LS_GELU}, {"relu", LS_RELU}, {"silu", LS_SILU}};
-    for (size_t i = 0; i < LS_COUNT_OF(names); i++)
-        if (strcmp(names[i].name, m->activation) == 0)
-            return names[i].activation;
-    return LS_NO_ACTIVATION;
-}
-
 /* act(x W_in) W_out, or (silu(x W_gate) * x W_in) W_out (Shazeer 2020). */
 static LsTensor *mlp(LsGraph *g, const Gpt *m, LsTensor *x)
 {
     int64_t hidden = m->hidden ? m->hidden : 4 * m->width;
     ls_push(g, "mlp");
-    LsTensor *h = ls_dense(g, "in", x, hidden, ls_init_normal(m->init_std), m->bias, activation_of(m));
+    LsTensor *h =
+        ls_dense(g, "in", x, hidden, ls_init_normal(m->init_std), m->bias, ls_dense_activation(m->activation));
     if (strcmp(m->activation, "swiglu") == 0)
         h = ls_swiglu(g, ls_dense(g, "gate", x, hidden, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION), h);
     h = ls_dense(g, "out", h, m->width, residual_init(m), m->bias, LS_NO_ACTIVATION);
@@ -191,9 +180,11 @@ static const LsHfKey hf_keys[] = {
     {"tied", "tie_word_embeddings", .absent = "true"},
     {0}};
 
+static const LsHfArchitecture hf_architectures[] = {{.name = "GPT2LMHeadModel", .task = "language"}, {0}};
+
 static const LsHf hf = {
     .model_type = "gpt2",
-    .architecture = "GPT2LMHeadModel",
+    .architectures = hf_architectures,
     .prefix = "transformer.",
     .tensors = hf_tensors,
     .keys = hf_keys,

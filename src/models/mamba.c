@@ -170,9 +170,11 @@ static const LsHfKey hf_keys[] = {{"vocabulary", "vocab_size"},
                                   {"tied", "tie_word_embeddings", .absent = "true"},
                                   {0}};
 
+static const LsHfArchitecture hf_architectures[] = {{.name = "MambaForCausalLM", .task = "language"}, {0}};
+
 static const LsHf hf = {
     .model_type = "mamba",
-    .architecture = "MambaForCausalLM",
+    .architectures = hf_architectures,
     .prefix = "backbone.",
     .tensors = hf_tensors,
     .keys = hf_keys,

@@ -8,18 +8,47 @@
 #include "store/json.h"
 #include "store/safetensors.h"
 
-/* The model whose table has this config.json's model_type. NULL with a message that lists those there are. */
-const LsModel *ls_hf_model(const char *path, const json_t *keys);
+/* A model's table, and which of its architectures. */
+typedef struct LsHfForm {
+    const LsModel *model;
+    const LsHfArchitecture *architecture;
+} LsHfForm;
 
-/* Settings from config.json as a YAML text of the section `model:`; path stands in messages. The caller frees it. */
-LsStatus ls_hf_settings_in(const char *path, const LsModel *model, const json_t *keys, char **yaml) LS_MUST_USE;
+/* The one that config.json's model_type and architectures name and the file's tensors fit. LS_DATA with a message that
+ * lists those there are. */
+LsStatus ls_hf_find(const char *path, const json_t *keys, const LsSafetensors *tensors, LsHfForm *form) LS_MUST_USE;
 
-/* config.json's keys from settings; end: id that ends a text, -1: none. The caller calls json_decref. */
-LsStatus ls_hf_settings_out(const LsModel *model, const void *config, int64_t end, json_t **keys) LS_MUST_USE;
+/* The one that can hold what the configuration says; LS_USAGE with what cannot be held. */
+LsStatus ls_hf_find_for(const LsConfig *config, LsHfForm *form) LS_MUST_USE;
+
+/* The configuration that config.json stands for; path stands in messages. run: its output.path; NULL: the default.
+ * *info: what LsSource.info says of classes with names, NULL where they have none; the caller frees it. */
+LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *keys, const char *run, LsConfig **config,
+                         char **info) LS_MUST_USE;
+
+/* config.json's keys; end: id that ends a text, -1: none; info: as above. The caller calls json_decref. */
+LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info,
+                          json_t **keys) LS_MUST_USE;
+
+/* What "expand*width" is for these settings of the model; -1 where the table is wrong. */
+int64_t ls_hf_product(const LsModel *model, const char *product, const void *config);
+
+/* Texts of a preset: "task.epsilon=$epsilon" with the model's settings and `labels` put in. The caller frees it. */
+char *ls_hf_expand(const LsModel *model, const void *config, int64_t labels, const char *text);
+
+/* Classes as config.json names them: their number, and as JSON of LsSource.info those that have names of their own. And
+ * back: the number is that of the field. */
+LsStatus ls_hf_labels_in(const char *path, const json_t *keys, int64_t *labels, char **info) LS_MUST_USE;
+LsStatus ls_hf_labels_out(const LsConfig *config, const char *field, const char *info, json_t *keys) LS_MUST_USE;
+
+/* Whether the file has a tensor of this name of theirs, with or without the prefix. */
+bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs);
 
 /* All of params from the file's tensors; all names and shapes that do not agree are listed. */
-LsStatus ls_hf_tensors_in(const LsModel *model, const LsSafetensors *tensors, LsParams *params) LS_MUST_USE;
+LsStatus ls_hf_tensors_in(const LsHfForm *form, const LsSafetensors *tensors, LsParams *params) LS_MUST_USE;
 
-LsStatus ls_hf_tensors_out(const LsModel *model, const LsParams *params, const char *path) LS_MUST_USE;
+/* config: of the model's settings. */
+LsStatus ls_hf_tensors_out(const LsHfForm *form, const void *config, const LsParams *params,
+                           const char *path) LS_MUST_USE;
 
 #endif

@@ -36,23 +36,6 @@ static bool listed(const char *list, const char *name)
     return false;
 }
 
-const LsModel *ls_hf_model(const char *path, const json_t *keys)
-{
-    const char *type = json_string_value(json_object_get(keys, "model_type"));
-    char known[512] = "";
-    size_t used = 0;
-    for (const LsModel *const *m = ls_models(); *m; m++) {
-        if (!(*m)->hf)
-            continue;
-        if (type && strcmp((*m)->hf->model_type, type) == 0)
-            return *m;
-        if (used < sizeof known)
-            used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", used ? ", " : "", (*m)->hf->model_type);
-    }
-    ls_fail(LS_DATA, "%s: key model_type: '%s' is not known here; known are %s", path, type ? type : "", known);
-    return NULL;
-}
-
 static const LsSetting *find_setting(const LsModel *model, const char *name)
 {
     const LsSetting *s = model->settings;
@@ -205,8 +188,7 @@ static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfK
     return status;
 }
 
-/* "expand*width" -> its value; -1 where the table is wrong. */
-static int64_t product_of(const LsModel *model, const char *product, const void *base)
+int64_t ls_hf_product(const LsModel *model, const char *product, const void *base)
 {
     int64_t result = 1;
     for (const char *at = product; *at;) {
@@ -232,7 +214,7 @@ static LsStatus check_products(const char *path, const LsModel *model, const jso
 {
     for (const LsHfKey *key = model->hf->keys; key->key; key++) {
         const json_t *value = json_object_get(keys, key->key);
-        int64_t expected = key->product ? product_of(model, key->product, base) : 0;
+        int64_t expected = key->product ? ls_hf_product(model, key->product, base) : 0;
         if (key->product && value && !json_is_null(value) &&
             (!json_is_integer(value) || json_integer_value(value) != expected))
             return ls_fail(LS_DATA, "%s: key %s: only %s = %lld is supported", path, key->key, key->product,
@@ -241,88 +223,125 @@ static LsStatus check_products(const char *path, const LsModel *model, const jso
     return LS_OK;
 }
 
-/* "name=value" texts. */
-static LsStatus set_presets(const LsModel *model, void *base)
+/* "name=value" texts, ended by NULL; with `section` those alone that begin with it, "model.name=value". */
+static LsStatus set_presets(const LsModel *model, const char *const *preset, const char *section, void *base)
 {
-    for (const char *const *preset = model->hf->preset; preset && *preset; preset++) {
-        char *name = ls_format("%.*s", (int)strcspn(*preset, "="), *preset);
+    for (; preset && *preset; preset++) {
+        size_t skip = section ? strlen(section) : 0;
+        if (skip && strncmp(*preset, section, skip) != 0)
+            continue;
+        const char *text = *preset + skip;
+        char *name = ls_format("%.*s", (int)strcspn(text, "="), text);
         LsStatus status =
-            name ? ls_settings_set(model->settings, base, name, *preset + strcspn(*preset, "=") + 1) : LS_RESOURCE;
+            name ? ls_settings_set(model->settings, base, name, text + strcspn(text, "=") + 1) : LS_RESOURCE;
         ls_free(name);
         LS_TRY(status);
     }
     return LS_OK;
 }
 
-static LsStatus settings_yaml(const LsModel *model, const void *base, char **yaml)
+/* The model's settings, at `base`, which begin as their defaults. */
+static LsStatus settings_in(const char *path, const LsHfForm *form, const json_t *keys, void *base)
 {
-    char *text = ls_format("model:\n  kind: %s\n", model->name);
-    for (const LsSetting *s = model->settings; text && s->name; s++) {
-        char *value = ls_setting_text(s, base),
-             *longer = value ? ls_format("%s  %s: %s\n", text, s->name, value) : NULL;
-        ls_free(value);
-        ls_free(text);
-        text = longer;
-    }
-    *yaml = text;
-    return text ? LS_OK : LS_RESOURCE;
+    const LsModel *model = form->model;
+    LS_TRY(check_keys(path, model->hf, keys));
+    LS_TRY(set_presets(model, model->hf->preset, NULL, base));
+    LS_TRY(set_presets(model, model->hf->import, NULL, base));
+    LS_TRY(set_presets(model, form->architecture->preset, "model.", base));
+    for (const LsHfKey *key = model->hf->keys; key->key; key++)
+        if (!key->product)
+            LS_TRY(set_from_key(path, model, key, keys, base));
+    LS_TRY(check_products(path, model, keys, base));
+    if (model->check && model->check(base) != LS_OK)
+        return ls_fail_in(LS_DATA, "%s", path);
+    return LS_OK;
 }
 
-LsStatus ls_hf_settings_in(const char *path, const LsModel *model, const json_t *keys, char **yaml)
+#define MOST_SETTINGS 128
+
+/* "section.name=value" texts. */
+typedef struct Assigned {
+    char *list[MOST_SETTINGS];
+    int count;
+} Assigned;
+
+/* Takes the text over. */
+static LsStatus assign(Assigned *all, char *text)
 {
-    *yaml = NULL;
-    LS_TRY(check_keys(path, model->hf, keys));
-    void *base = ls_alloc(model->config_bytes);
+    if (!text || all->count == MOST_SETTINGS) {
+        ls_free(text);
+        return text ? ls_fail(LS_ERROR, "a model of more than %d settings", MOST_SETTINGS) : LS_RESOURCE;
+    }
+    all->list[all->count++] = text;
+    return LS_OK;
+}
+
+static LsStatus assign_all(const LsHfForm *form, const void *base, int64_t labels, const char *run, Assigned *all)
+{
+    const LsHfArchitecture *a = form->architecture;
+    LS_TRY(assign(all, ls_format("model.kind=%s", form->model->name)));
+    for (const LsSetting *s = form->model->settings; s->name; s++) {
+        char *value = ls_setting_text(s, base);
+        LsStatus status = value ? assign(all, ls_format("model.%s=%s", s->name, value)) : ls_message_status();
+        ls_free(value);
+        LS_TRY(status);
+    }
+    LS_TRY(assign(all, ls_format("task.kind=%s", a->task)));
+    for (const char *const *preset = a->preset; preset && *preset; preset++)
+        if (strncmp(*preset, "task.", 5) == 0)
+            LS_TRY(assign(all, ls_hf_expand(form->model, base, labels, *preset)));
+    if (a->fields) {
+        char *fields = ls_hf_expand(form->model, base, labels, a->fields);
+        LsStatus status = fields ? assign(all, ls_format("data.fields=%s", fields)) : LS_RESOURCE;
+        ls_free(fields);
+        LS_TRY(status);
+    }
+    char *quoted = run ? ls_setting_quote(run) : NULL;
+    LsStatus status = !run ? LS_OK : quoted ? assign(all, ls_format("output.path=%s", quoted)) : LS_RESOURCE;
+    ls_free(quoted);
+    return status;
+}
+
+LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *keys, const char *run, LsConfig **config,
+                         char **info)
+{
+    Assigned all = {.count = 0};
+    int64_t labels = 0;
+    *config = NULL;
+    *info = NULL;
+    void *base = ls_alloc(form->model->config_bytes);
     if (!base)
         return LS_RESOURCE;
     LsStatus status = LS_OK;
-    LS_TRY_CLEANUP(ls_settings_defaults(model->settings, base));
-    LS_TRY_CLEANUP(set_presets(model, base));
-    for (const LsHfKey *key = model->hf->keys; key->key; key++)
-        if (!key->product)
-            LS_TRY_CLEANUP(set_from_key(path, model, key, keys, base));
-    LS_TRY_CLEANUP(check_products(path, model, keys, base));
-    if (model->check && model->check(base) != LS_OK)
-        LS_TRY_CLEANUP(ls_fail_in(LS_DATA, "%s", path));
-    LS_TRY_CLEANUP(settings_yaml(model, base, yaml));
+    LS_TRY_CLEANUP(ls_settings_defaults(form->model->settings, base));
+    LS_TRY_CLEANUP(settings_in(path, form, keys, base));
+    if (form->architecture->labels)
+        LS_TRY_CLEANUP(ls_hf_labels_in(path, keys, &labels, info));
+    LS_TRY_CLEANUP(assign_all(form, base, labels, run, &all));
+    if (!(*config = ls_config_of(path, all.count, all.list)))
+        status = ls_message_status();
 cleanup:
-    ls_settings_free(model->settings, base);
+    for (int i = 0; i < all.count; i++)
+        ls_free(all.list[i]);
+    ls_settings_free(form->model->settings, base);
     ls_free(base);
     return status;
 }
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
-static LsStatus check_presets(const LsModel *model, const void *config)
-{
-    for (const char *const *preset = model->hf->preset; preset && *preset; preset++) {
-        for (const LsSetting *s = model->settings; s->name; s++) {
-            size_t length = strlen(s->name);
-            if (strncmp(*preset, s->name, length) != 0 || (*preset)[length] != '=')
-                continue;
-            char *value = ls_setting_text(s, config);
-            bool same = value && strcmp(value, *preset + length + 1) == 0;
-            LsStatus status = same    ? LS_OK
-                              : value ? ls_fail(LS_USAGE, "model.%s is %s; the layout of %s holds only %s", s->name,
-                                                value, model->hf->architecture, *preset + length + 1)
-                                      : LS_RESOURCE;
-            ls_free(value);
-            LS_TRY(status);
-        }
-    }
-    return LS_OK;
-}
-
 /* A setting's value as their key's; a new reference. */
 static json_t *key_value(const LsModel *model, const LsHfKey *key, const void *config)
 {
     if (key->product)
-        return json_integer(product_of(model, key->product, config));
+        return json_integer(ls_hf_product(model, key->product, config));
     const LsSetting *s = find_setting(model, key->setting);
     const char *field = s ? (const char *)config + s->offset : NULL;
     char *text = s ? ls_setting_text(s, config) : NULL, *word = text ? translate(key->words, text, 1) : NULL;
     json_t *value = NULL;
-    if (word)
+    if (key->zero && text && strcmp(text, "0") == 0)
+        value = json_integer(ls_hf_product(model, key->zero, config));
+    else if (word)
         value = strcmp(word, "null") == 0 ? json_null() : json_string(word);
     else if (s && s->type == LS_SETTING_TYPE_INT)
         value = json_integer(*(const int64_t *)(const void *)field);
@@ -332,40 +351,39 @@ static json_t *key_value(const LsModel *model, const LsHfKey *key, const void *c
         value = json_boolean(*(const bool *)(const void *)field);
     else
         ls_fail(LS_USAGE, "model.%s is %s; the layout of %s has no word for it in its key %s", key->setting,
-                text ? text : "not there", model->hf->architecture, key->key);
+                text ? text : "not there", model->hf->model_type, key->key);
     ls_free(text);
     ls_free(word);
     return value;
 }
 
-LsStatus ls_hf_settings_out(const LsModel *model, const void *config, int64_t end, json_t **keys)
+LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info, json_t **keys)
 {
-    const LsHf *hf = model->hf;
-    *keys = NULL;
-    LS_TRY(check_presets(model, config));
+    const LsHf *hf = form->model->hf;
     json_t *all = NULL, *written = NULL;
+    *keys = NULL;
     LS_TRY(parse_table(hf, hf->written, &written));
     LsStatus status = parse_table(hf, hf->fixed, &all);
     int failed = status == LS_OK ? json_object_update(all, written) : 0;
     json_decref(written);
     LS_TRY(status);
-    failed |= json_object_set_new(all, "architectures", json_pack("[s]", hf->architecture));
+    failed |= json_object_set_new(all, "architectures", json_pack("[s]", form->architecture->name));
     failed |= json_object_set_new(all, "model_type", json_string(hf->model_type));
     failed |= json_object_set_new(all, "torch_dtype", json_string("float32"));
     failed |= json_object_set_new(all, "bos_token_id", end < 0 ? json_null() : json_integer(end));
     failed |= json_object_set_new(all, "eos_token_id", end < 0 ? json_null() : json_integer(end));
-    for (const LsHfKey *key = hf->keys; key->key && !failed; key++) {
-        json_t *value = key_value(model, key, config);
-        if (!value) {
-            json_decref(all);
-            return ls_message_status();
-        }
-        failed |= json_object_set_new(all, key->key, value);
+    for (const LsHfKey *key = hf->keys; key->key && !failed && status == LS_OK; key++) {
+        json_t *value = key_value(form->model, key, config->model_config);
+        status = value ? LS_OK : ls_message_status();
+        failed |= value ? json_object_set_new(all, key->key, value) : 0;
     }
-    if (failed) {
+    if (status == LS_OK && form->architecture->labels)
+        status = ls_hf_labels_out(config, form->architecture->labels, info, all);
+    if (status == LS_OK && failed)
+        status = ls_fail(LS_RESOURCE, "out of memory for config.json");
+    if (status == LS_OK)
+        *keys = all;
+    else
         json_decref(all);
-        return ls_fail(LS_RESOURCE, "out of memory for config.json");
-    }
-    *keys = all;
-    return LS_OK;
+    return status;
 }

@@ -30,12 +30,18 @@ static char *fill(const char *pattern, int64_t layer)
                 : ls_strdup(pattern);
 }
 
-static const LsHfTensor *entry_of_param(const LsHf *hf, const char *name, int64_t *layer)
+/* Entry i of the model's table and, behind it, of the architecture's; NULL past the last. */
+static const LsHfTensor *entry_at(const LsHfForm *form, int i)
 {
-    for (const LsHfTensor *e = hf->tensors; e->theirs; e++)
-        if (e->ours && fits(e->ours, name, layer))
-            return e;
-    return NULL;
+    const LsHfTensor *e = form->model->hf->tensors;
+    for (; e->theirs && i > 0; i--)
+        e++;
+    if (e->theirs)
+        return e;
+    e = form->architecture->tensors;
+    for (; e && e->theirs && i > 0; i--)
+        e++;
+    return e && e->theirs ? e : NULL;
 }
 
 /* `theirs` of a name that may lack the prefix. */
@@ -45,14 +51,25 @@ static const char *without_prefix(const LsHf *hf, const char *name)
     return length && strncmp(name, hf->prefix, length) == 0 ? name + length : name;
 }
 
-static const LsSafeTensor *find_theirs(const LsHf *hf, const LsSafetensors *tensors, const LsHfTensor *e, int64_t layer)
+static const LsSafeTensor *find_name(const LsHf *hf, const LsSafetensors *tensors, const char *pattern, int64_t layer)
 {
-    char *name = fill(e->theirs, layer);
+    char *name = pattern ? fill(pattern, layer) : NULL;
     const LsSafeTensor *t = name ? ls_safetensors_find(tensors, name) : NULL;
     if (name && !t)
         t = ls_safetensors_find(tensors, without_prefix(hf, name));
     ls_free(name);
     return t;
+}
+
+static const LsSafeTensor *find_theirs(const LsHf *hf, const LsSafetensors *tensors, const LsHfTensor *e, int64_t layer)
+{
+    const LsSafeTensor *t = find_name(hf, tensors, e->theirs, layer);
+    return t ? t : find_name(hf, tensors, e->also, layer);
+}
+
+bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs)
+{
+    return find_name(hf, tensors, theirs, -1) != NULL;
 }
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
@@ -62,6 +79,8 @@ static void their_shape(const LsParam *p, const LsHfTensor *e, LsSafeOut *out)
 {
     out->rank = p->rank;
     memcpy(out->dim, p->dim, sizeof(int64_t) * (size_t)p->rank);
+    if (e->parts)
+        out->dim[0] /= e->parts;
     if (e->layout == LS_HF_TRANSPOSE) {
         out->dim[0] = p->dim[1];
         out->dim[1] = p->dim[0];
@@ -70,6 +89,12 @@ static void their_shape(const LsParam *p, const LsHfTensor *e, LsSafeOut *out)
         out->dim[p->rank] = p->dim[p->rank - 1];
         out->dim[p->rank - 1] = 1;
     }
+}
+
+/* Where theirs begins in our values. */
+static int64_t start_of(const LsParam *p, const LsHfTensor *e)
+{
+    return p->offset + (e->parts ? p->count / e->parts * e->part : 0);
 }
 
 /* from: (rows, columns) -> to: (columns, rows), in squares that stay in the first-level cache */
@@ -86,45 +111,65 @@ static void transpose(const float *from, int64_t rows, int64_t columns, float *t
 
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
-/* Sees to all of our parameters; used[i] is set where tensor i of the file is one of them. */
-static LsStatus check_ours(const LsModel *model, const LsSafetensors *tensors, const LsParams *params, bool *used,
+/* Sees to one tensor of a parameter of ours; used[i] is set where tensor i of the file is it. */
+static void check_one(const LsHfForm *form, const LsSafetensors *tensors, const LsParam *p, const LsHfTensor *e,
+                      int64_t layer, bool *used, LsNotes *all)
+{
+    const LsSafeTensor *t = find_theirs(form->model->hf, tensors, e, layer);
+    LsSafeOut want = {0};
+    their_shape(p, e, &want);
+    if (!t && !e->optional) {
+        char *name = fill(e->theirs, layer);
+        ls_note(all, "%s %s is missing", name ? name : e->theirs, ls_dims_text(want.rank, want.dim));
+        ls_free(name);
+    }
+    if (t && (t->rank != want.rank || memcmp(t->dim, want.dim, sizeof(int64_t) * (size_t)want.rank) != 0))
+        ls_note(all, "%s has shape %s, the settings ask for %s", t->name, ls_dims_text(t->rank, t->dim),
+                ls_dims_text(want.rank, want.dim));
+    if (t)
+        used[t - tensors->list] = true;
+}
+
+static LsStatus no_place(const LsHfForm *form, const LsParam *p)
+{
+    return ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", form->architecture->name, p->name);
+}
+
+static LsStatus check_ours(const LsHfForm *form, const LsSafetensors *tensors, const LsParams *params, bool *used,
                            LsNotes *all)
 {
+    const LsHfTensor *e;
     for (int i = 0; i < params->count; i++) {
-        const LsParam *p = &params->list[i];
+        bool known = false;
         int64_t layer = -1;
-        const LsHfTensor *e = entry_of_param(model->hf, p->name, &layer);
-        if (!e)
-            return ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", model->hf->architecture,
-                           p->name);
-        const LsSafeTensor *t = find_theirs(model->hf, tensors, e, layer);
-        LsSafeOut want = {0};
-        their_shape(p, e, &want);
-        if (!t && !e->optional) {
-            char *name = fill(e->theirs, layer);
-            ls_note(all, "%s %s is missing", name ? name : e->theirs, ls_dims_text(want.rank, want.dim));
-            ls_free(name);
-        }
-        if (t && (t->rank != want.rank || memcmp(t->dim, want.dim, sizeof(int64_t) * (size_t)want.rank) != 0))
-            ls_note(all, "%s has shape %s, the settings ask for %s", t->name, ls_dims_text(t->rank, t->dim),
-                    ls_dims_text(want.rank, want.dim));
-        if (t)
-            used[t - tensors->list] = true;
+        for (int k = 0; (e = entry_at(form, k)); k++)
+            if (e->ours && fits(e->ours, params->list[i].name, &layer)) {
+                check_one(form, tensors, &params->list[i], e, layer, used, all);
+                known = true;
+            }
+        if (!known)
+            return no_place(form, &params->list[i]);
     }
     return LS_OK;
 }
 
-/* Sees to what else is in the file: ignored, a copy of a tied parameter, or a stranger. */
-static void check_theirs(const LsModel *model, const LsSafetensors *tensors, const bool *used, LsNotes *all)
+/* Whether the entry excuses a tensor of the file that is no parameter: ignored, or a copy of a tied one. */
+static bool excuses(const LsHf *hf, const LsHfTensor *e, const char *name)
 {
+    int64_t layer = -1;
+    return (!e->ours || e->tied) &&
+           (fits(e->theirs, name, &layer) || fits(without_prefix(hf, e->theirs), name, &layer));
+}
+
+static void check_theirs(const LsHfForm *form, const LsSafetensors *tensors, const bool *used, LsNotes *all)
+{
+    const LsHfTensor *e;
     for (int i = 0; i < tensors->count; i++) {
-        const LsHfTensor *e = model->hf->tensors;
-        int64_t layer = -1;
-        const char *name = tensors->list[i].name;
-        while (e->theirs && !fits(e->theirs, name, &layer) && !fits(without_prefix(model->hf, e->theirs), name, &layer))
-            e++;
-        if (!used[i] && (!e->theirs || (e->ours && !e->tied)))
-            ls_note(all, "%s %s is not a tensor of this model", name,
+        bool known = used[i];
+        for (int k = 0; !known && (e = entry_at(form, k)); k++)
+            known = excuses(form->model->hf, e, tensors->list[i].name);
+        if (!known)
+            ls_note(all, "%s %s is not a tensor of this model", tensors->list[i].name,
                     ls_dims_text(tensors->list[i].rank, tensors->list[i].dim));
     }
 }
@@ -133,7 +178,7 @@ static LsStatus read_one(const LsSafetensors *tensors, const LsSafeTensor *t, co
                          float *to)
 {
     if (!t) {
-        memset(to, 0, sizeof(float) * (size_t)p->count);
+        memset(to, 0, sizeof(float) * (size_t)(e->parts ? p->count / e->parts : p->count));
         return LS_OK;
     }
     if (e->layout != LS_HF_TRANSPOSE)
@@ -147,11 +192,13 @@ static LsStatus read_one(const LsSafetensors *tensors, const LsSafeTensor *t, co
 }
 
 /* A tensor that the file holds as a copy of a parameter must be one. */
-static LsStatus check_copies(const LsModel *model, const LsSafetensors *tensors, const LsParams *params)
+static LsStatus check_copies(const LsHfForm *form, const LsSafetensors *tensors, const LsParams *params)
 {
-    for (const LsHfTensor *e = model->hf->tensors; e->theirs; e++) {
-        int original = e->tied && ls_params_find(params, e->ours) < 0 ? ls_params_find(params, e->tied) : -1;
-        const LsSafeTensor *t = original >= 0 ? find_theirs(model->hf, tensors, e, -1) : NULL;
+    const LsHfTensor *e;
+    for (int k = 0; (e = entry_at(form, k)); k++) {
+        bool is_copy = e->tied && (!e->ours || ls_params_find(params, e->ours) < 0);
+        int original = is_copy ? ls_params_find(params, e->tied) : -1;
+        const LsSafeTensor *t = original >= 0 ? find_theirs(form->model->hf, tensors, e, -1) : NULL;
         if (!t)
             continue;
         const LsParam *p = &params->list[original];
@@ -167,79 +214,148 @@ static LsStatus check_copies(const LsModel *model, const LsSafetensors *tensors,
     return LS_OK;
 }
 
-LsStatus ls_hf_tensors_in(const LsModel *model, const LsSafetensors *tensors, LsParams *params)
+static LsStatus read_all(const LsHfForm *form, const LsSafetensors *tensors, LsParams *params)
+{
+    const LsHfTensor *e;
+    int64_t layer = -1;
+    for (int i = 0; i < params->count; i++)
+        for (int k = 0; (e = entry_at(form, k)); k++) {
+            const LsParam *p = &params->list[i];
+            if (e->ours && fits(e->ours, p->name, &layer))
+                LS_TRY(read_one(tensors, find_theirs(form->model->hf, tensors, e, layer), p, e,
+                                params->value + start_of(p, e)));
+        }
+    return LS_OK;
+}
+
+LsStatus ls_hf_tensors_in(const LsHfForm *form, const LsSafetensors *tensors, LsParams *params)
 {
     bool *used = ls_alloc_array(tensors->count + 1, sizeof *used);
     LsNotes *all = ls_alloc(sizeof *all);
     LsStatus status = used && all ? LS_OK : LS_RESOURCE;
     if (status == LS_OK)
-        status = check_ours(model, tensors, params, used, all);
+        status = check_ours(form, tensors, params, used, all);
     if (status == LS_OK)
-        check_theirs(model, tensors, used, all);
+        check_theirs(form, tensors, used, all);
     if (status == LS_OK && all->count)
         status = ls_fail(tensors->code, "%s: does not fit the settings in config.json:%s", tensors->files[0].path,
                          ls_notes_text(all));
     ls_free(used);
     ls_free(all);
     LS_TRY(status);
-    for (int i = 0; i < params->count; i++) {
-        const LsParam *p = &params->list[i];
-        int64_t layer = -1;
-        const LsHfTensor *e = entry_of_param(model->hf, p->name, &layer);
-        LS_TRY(read_one(tensors, find_theirs(model->hf, tensors, e, layer), p, e, params->value + p->offset));
-    }
-    return check_copies(model, tensors, params);
+    LS_TRY(read_all(form, tensors, params));
+    return check_copies(form, tensors, params);
 }
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
+/* A tensor to write: of a parameter, or zeros. */
+typedef struct OutTensor {
+    const LsHfTensor *entry;
+    int param; /* -1: zeros */
+} OutTensor;
+
 typedef struct Out {
-    const LsModel *model;
+    const LsHfForm *form;
     const LsParams *params;
     LsSafeOut *list;
-    float *buffer; /* a transposed parameter */
+    OutTensor *from;
+    int count;
+    int64_t largest; /* numbers of a tensor that is not written from where it lies */
+    float *buffer;
 } Out;
 
 static const float *give(void *self, int i)
 {
     Out *out = self;
-    const LsParam *p = &out->params->list[i];
-    const float *value = out->params->value + p->offset;
-    int64_t layer = -1;
-    if (entry_of_param(out->model->hf, p->name, &layer)->layout != LS_HF_TRANSPOSE)
+    const LsHfTensor *e = out->from[i].entry;
+    if (out->from[i].param < 0) {
+        memset(out->buffer, 0, sizeof(float) * (size_t)(out->list[i].dim[0] * out->list[i].dim[1]));
+        return out->buffer;
+    }
+    const LsParam *p = &out->params->list[out->from[i].param];
+    const float *value = out->params->value + start_of(p, e);
+    if (e->layout != LS_HF_TRANSPOSE)
         return value;
     transpose(value, p->dim[0], p->dim[1], out->buffer);
     return out->buffer;
 }
 
-LsStatus ls_hf_tensors_out(const LsModel *model, const LsParams *params, const char *path)
+/* Adds one; layer as in names. */
+static LsStatus add_out(Out *out, const LsHfTensor *e, int param, int64_t layer)
 {
-    Out out = {.model = model, .params = params, .list = ls_alloc_array(params->count, sizeof *out.list)};
-    int64_t largest = 0;
-    LsStatus status = out.list ? LS_OK : LS_RESOURCE;
-    for (int i = 0; i < params->count && status == LS_OK; i++) {
-        const LsParam *p = &params->list[i];
+    const LsHf *hf = out->form->model->hf;
+    char *name = fill(e->theirs, layer);
+    out->from[out->count] = (OutTensor){e, param};
+    out->list[out->count].name = name && out->form->architecture->bare ? ls_strdup(without_prefix(hf, name)) : name;
+    if (name && out->form->architecture->bare)
+        ls_free(name);
+    int64_t numbers = 0;
+    if (param >= 0) {
+        their_shape(&out->params->list[param], e, &out->list[out->count]);
+        numbers = e->layout == LS_HF_TRANSPOSE ? out->params->list[param].count : 0;
+    } else
+        numbers = out->list[out->count].dim[0] * out->list[out->count].dim[1];
+    out->largest = numbers > out->largest ? numbers : out->largest;
+    return out->list[out->count++].name ? LS_OK : LS_RESOURCE;
+}
+
+/* "types|width": zeros of that shape. */
+static LsStatus add_zeros(Out *out, const LsHfTensor *e, const void *config)
+{
+    size_t first = strcspn(e->absent, "|");
+    char *rows = ls_format("%.*s", (int)first, e->absent);
+    LsSafeOut *to = &out->list[out->count];
+    to->rank = 2;
+    to->dim[0] = rows ? ls_hf_product(out->form->model, rows, config) : -1;
+    to->dim[1] = ls_hf_product(out->form->model, e->absent + first + 1, config);
+    ls_free(rows);
+    if (to->dim[0] < 1 || to->dim[1] < 1)
+        return ls_fail(LS_ERROR, "the table of model %s has a wrong shape: %s", out->form->model->name, e->absent);
+    return add_out(out, e, -1, -1);
+}
+
+static LsStatus list_out(Out *out, const void *config)
+{
+    const LsHfTensor *e;
+    int entries = 0;
+    while (entry_at(out->form, entries))
+        entries++;
+    int room = entries;
+    for (int i = 0; i < out->params->count; i++)
+        for (int k = 0; (e = entry_at(out->form, k)); k++)
+            room += e->ours && fits(e->ours, out->params->list[i].name, &(int64_t){0});
+    out->list = ls_alloc_array(room, sizeof *out->list);
+    out->from = ls_alloc_array(room, sizeof *out->from);
+    if (!out->list || !out->from)
+        return LS_RESOURCE;
+    for (int i = 0; i < out->params->count; i++) {
+        int before = out->count;
         int64_t layer = -1;
-        const LsHfTensor *e = entry_of_param(model->hf, p->name, &layer);
-        if (!e) {
-            status =
-                ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", model->hf->architecture, p->name);
-            break;
-        }
-        their_shape(p, e, &out.list[i]);
-        out.list[i].name = fill(e->theirs, layer);
-        if (!out.list[i].name)
-            status = LS_RESOURCE;
-        if (e->layout == LS_HF_TRANSPOSE && p->count > largest)
-            largest = p->count;
+        for (int k = 0; (e = entry_at(out->form, k)); k++)
+            if (e->ours && fits(e->ours, out->params->list[i].name, &layer))
+                LS_TRY(add_out(out, e, i, layer));
+        if (out->count == before)
+            return no_place(out->form, &out->params->list[i]);
     }
-    if (status == LS_OK && !(out.buffer = ls_alloc_array(largest, sizeof(float))))
+    for (int k = 0; (e = entry_at(out->form, k)); k++)
+        if (e->absent && ls_params_find(out->params, e->ours) < 0)
+            LS_TRY(add_zeros(out, e, config));
+    return LS_OK;
+}
+
+LsStatus ls_hf_tensors_out(const LsHfForm *form, const void *config, const LsParams *params, const char *path)
+{
+    Out out = {.form = form, .params = params};
+    LsStatus status = list_out(&out, config);
+    if (status == LS_OK && !(out.buffer = ls_alloc_array(out.largest, sizeof(float))))
         status = LS_RESOURCE;
     if (status == LS_OK)
-        status = ls_safetensors_write(path, params->count, out.list, give, &out);
-    for (int i = 0; out.list && i < params->count; i++)
+        status = ls_safetensors_write(path, out.count, out.list, give, &out);
+    for (int i = 0; i < out.count; i++)
         ls_free((void *)(uintptr_t)out.list[i].name);
     ls_free(out.list);
+    ls_free(out.from);
     ls_free(out.buffer);
     return status;
 }

@@ -83,25 +83,6 @@ static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char 
     return status;
 }
 
-static LsStatus read_hf_config(const char *path, const json_t *keys, const char *run, LsConfig **config)
-{
-    char *yaml = NULL, *output = NULL, *quoted = ls_setting_quote(run ? run : "");
-    LsStatus status = quoted ? LS_OK : LS_RESOURCE;
-    const LsModel *model = ls_hf_model(path, keys);
-    if (status == LS_OK && !model)
-        status = LS_DATA;
-    if (status == LS_OK)
-        status = ls_hf_settings_in(path, model, keys, &yaml);
-    if (status == LS_OK && !(output = ls_format("output.path=%s", quoted)))
-        status = LS_RESOURCE;
-    if (status == LS_OK && !(*config = ls_config_parse(path, yaml, run ? 1 : 0, &output)))
-        status = ls_message_status();
-    ls_free(yaml);
-    ls_free(output);
-    ls_free(quoted);
-    return status;
-}
-
 bool ls_is_model_folder(const char *path)
 {
     char *config = in_folder(path, "config.json");
@@ -110,41 +91,67 @@ bool ls_is_model_folder(const char *path)
     return there;
 }
 
-/* The configuration that the folder's config.json stands for; *native: in which layout. */
-static LsStatus read_config(const char *folder, const char *run, bool *native, LsConfig **config)
+/* A folder as it is read. */
+typedef struct Folder {
+    LsSafetensors *tensors;
+    bool native;
+    LsHfForm form; /* not native */
+    LsConfig *config;
+    char *info;
+} Folder;
+
+static void close_folder(Folder *folder)
+{
+    ls_safetensors_close(folder->tensors);
+    ls_config_free(folder->config);
+    ls_free(folder->info);
+}
+
+/* Its configuration, and what the tensors are; close_folder after a failure too. */
+static LsStatus open_folder(const char *name, const char *run, Folder *folder)
 {
     json_t *keys = NULL;
-    char *path = in_folder(folder, "config.json");
-    LsStatus status = path ? ls_json_load(path, LS_DATA, &keys) : LS_RESOURCE;
-    *native = keys && ls_native_is(keys);
-    if (status == LS_OK)
-        status = *native ? ls_native_config_in(path, keys, run, config) : read_hf_config(path, keys, run, config);
+    LsStatus status = LS_OK;
+    char *path = in_folder(name, "config.json");
+    if (!path)
+        LS_TRY_CLEANUP(LS_RESOURCE);
+    LS_TRY_CLEANUP(ls_json_load(path, LS_DATA, &keys));
+    folder->native = ls_native_is(keys);
+    LS_TRY_CLEANUP(open_tensors(name, &folder->tensors));
+    if (folder->native) {
+        LS_TRY_CLEANUP(ls_native_config_in(path, keys, run, &folder->config));
+        LS_TRY_CLEANUP(ls_native_info_in(name, &folder->info));
+    } else {
+        LS_TRY_CLEANUP(ls_hf_find(path, keys, folder->tensors, &folder->form));
+        LS_TRY_CLEANUP(ls_hf_config_in(path, &folder->form, keys, run, &folder->config, &folder->info));
+    }
+cleanup:
     json_decref(keys);
     ls_free(path);
     return status;
 }
 
-LsStatus ls_stored_model_of_folder(const char *folder, const char *run, LsStoredModel *model)
+LsStatus ls_stored_model_of_folder(const char *name, const char *run, LsStoredModel *model)
 {
-    LsSafetensors *tensors = NULL;
+    Folder folder = {0};
     LsStatus status = LS_OK;
-    bool native = false;
-    *model = (LsStoredModel){.path = ls_strdup(folder)};
+    *model = (LsStoredModel){.path = ls_strdup(name)};
     if (!model->path)
         LS_TRY_CLEANUP(LS_RESOURCE);
-    LS_TRY_CLEANUP(read_config(folder, run, &native, &model->config));
-    LS_TRY_CLEANUP(read_tokenizer(folder, model->config, &model->tokenizer));
-    if (native)
-        LS_TRY_CLEANUP(ls_native_info_in(folder, &model->info));
-    LS_TRY_CLEANUP(open_tensors(folder, &tensors));
-    status = ls_model_params(model->config, &model->params);
+    LS_TRY_CLEANUP(open_folder(name, run, &folder));
+    LS_TRY_CLEANUP(read_tokenizer(name, folder.config, &model->tokenizer));
+    status = ls_model_params(folder.config, &model->params);
     if (status == LS_USAGE)
-        status = ls_fail_in(LS_DATA, "%s/config.json", folder);
+        status = ls_fail_in(LS_DATA, "%s/config.json", name);
     LS_TRY_CLEANUP(status);
-    LS_TRY_CLEANUP(native ? ls_native_tensors_in(tensors, model->params)
-                          : ls_hf_tensors_in(model->config->model, tensors, model->params));
+    LS_TRY_CLEANUP(folder.native ? ls_native_tensors_in(folder.tensors, model->params)
+                                 : ls_hf_tensors_in(&folder.form, folder.tensors, model->params));
+    model->config = folder.config;
+    model->info = folder.info;
+    folder.config = NULL;
+    folder.info = NULL;
 cleanup:
-    ls_safetensors_close(tensors);
+    close_folder(&folder);
     return status;
 }
 
@@ -257,12 +264,15 @@ static LsStatus write_tokenizer(const LsTokenizer *tokenizer, const char *json, 
     return status;
 }
 
-static LsStatus make_keys(const LsConfig *config, const LsTokenizer *tokenizer, bool native, json_t **keys)
+/* config.json's keys; native or form say in which layout. */
+static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokenizer, bool native, LsHfForm *form,
+                          json_t **keys)
 {
     if (native)
-        return ls_native_config_out(config, keys);
-    LsStatus status =
-        ls_hf_settings_out(config->model, config->model_config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, keys);
+        return ls_native_config_out(model->config, keys);
+    LsStatus status = ls_hf_find_for(model->config, form);
+    if (status == LS_OK)
+        status = ls_hf_config_out(form, model->config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, model->info, keys);
     return status == LS_USAGE ? ls_fail(status, "%s; --native writes the layout that holds every model", ls_message())
                               : status;
 }
@@ -274,14 +284,15 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
     json_t *keys = NULL;
     LsOutput *output = NULL;
     LsTokenizer *tokenizer = model->tokenizer ? ls_tokenizer_from_json(model->tokenizer) : NULL;
+    LsHfForm form = {0};
     LsStatus status = LS_OK;
     if (!path || (model->tokenizer && !tokenizer))
         LS_TRY_CLEANUP(ls_message_status());
-    LS_TRY_CLEANUP(make_keys(model->config, tokenizer, native, &keys));
+    LS_TRY_CLEANUP(make_keys(model, tokenizer, native, &form, &keys));
     LS_TRY_CLEANUP(
         ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL}, &output));
     LS_TRY_CLEANUP(native ? ls_native_tensors_out(model->params, path)
-                          : ls_hf_tensors_out(model->config->model, model->params, path));
+                          : ls_hf_tensors_out(&form, model->config->model_config, model->params, path));
     if (tokenizer)
         LS_TRY_CLEANUP(write_tokenizer(tokenizer, model->tokenizer, folder, native));
     if (native)
@@ -332,10 +343,17 @@ LsStatus ls_stored_model(const char *path, LsStoredModel *model)
 LsStatus ls_stored_config(const char *path, LsConfig **config)
 {
     LsCheckpoint *checkpoint = NULL;
-    bool native;
     *config = NULL;
-    if (ls_is_model_folder(path))
-        return read_config(path, NULL, &native, config);
+    if (ls_is_model_folder(path)) {
+        Folder folder = {0};
+        LsStatus status = open_folder(path, NULL, &folder);
+        if (status == LS_OK) {
+            *config = folder.config;
+            folder.config = NULL;
+        }
+        close_folder(&folder);
+        return status;
+    }
     LS_TRY(ls_checkpoint_best(path, &checkpoint));
     if (!checkpoint)
         return ls_fail(LS_CHECKPOINT, "%s: has no checkpoint", path);

@@ -1,6 +1,6 @@
 /* The tokens hidden in a text (Devlin et al. 2019): of each sample a share of the tokens is chosen, of these 80 %
  * become the mask's id, 10 % any id, 10 % stay; L = sum over the chosen of -log softmax(h E^T + b)[token], with h =
- * norm(gelu(x W)) and E the model's table of ids. Which are chosen is a function of (seed, sample): every epoch has
+ * norm(act(x W)) and E the model's table of ids. Which are chosen is a function of (seed, sample): every epoch has
  * others. Special tokens of the tokenizer are neither chosen nor drawn.
  *
  * Samples with a field "next" (two segments, of which the second follows, 0, or does not, 1) have a second loss: that of
@@ -16,25 +16,30 @@ typedef struct Settings {
     double rate;
     int64_t mask;
     bool transform;
+    double epsilon;
+    char *activation;
 } Settings;
 
 static const LsSetting settings[] = {
     LS_SETTING_FLOAT(Settings, rate, "0.15", 0, 1, "share of a sample's tokens that are to be said, at least one"),
     LS_SETTING_INT(Settings, mask, "-1", -1, 1 << 24,
                    "id that stands in the place of a hidden token; -1: the tokenizer's own, 0 where it has none"),
-    LS_SETTING_BOOL(Settings, transform, "true", "a dense layer with GELU and a norm in front of the table of ids"),
+    LS_SETTING_BOOL(Settings, transform, "true",
+                    "a dense layer with an activation and a norm in front of the table of ids"),
+    LS_SETTING_CHOICE(Settings, activation, "gelu", LS_DENSE_ACTIVATION_NAMES, "of that layer"),
+    LS_SETTING_FLOAT(Settings, epsilon, "1e-12", 0, 1, "added to the variance inside that norm"),
     {0}};
 
 /* ---- Head -------------------------------------------------------------------------------------------------------- */
 
-static LsTensor *transform(LsGraph *g, LsTensor *x)
+static LsTensor *transform(LsGraph *g, const Settings *s, LsTensor *x)
 {
     int64_t width = x->dim[2];
-    x = ls_dense(g, "transform", x, width, ls_init_normal(0.02), true, LS_GELU);
+    x = ls_dense(g, "transform", x, width, ls_init_normal(0.02), true, ls_dense_activation(s->activation));
     ls_push(g, "norm");
     LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &width);
     LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &width);
-    x = ls_layer_norm(g, x, scale, bias, 1e-12);
+    x = ls_layer_norm(g, x, scale, bias, s->epsilon);
     ls_pop(g);
     return x;
 }
@@ -66,8 +71,9 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
 {
     LsTensor *x = body->features;
     ls_push(g, "head");
-    if (((const Settings *)config)->transform)
-        x = transform(g, x);
+    const Settings *s = config;
+    if (s->transform)
+        x = transform(g, s, x);
     LsTensor *bias = ls_param(g, "bias", ls_init_constant(0), 1, body->table->dim);
     LsTensor *z = ls_linear(g, x, body->table, bias, LS_NO_ACTIVATION); /* (B, T, V) */
     ls_pop(g);
