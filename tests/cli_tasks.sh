@@ -85,6 +85,7 @@ expect 2 "give both" "$lockstep" generate runs/attends --prompt 3 --attention lo
 # ---- Series: a sine ----------------------------------------------------------------------------------------------------------
 awk 'BEGIN {print "t,value"; for (i = 0; i < 400; i++) printf "%d,%.5f\n", i, 20 + 5 * sin(i / 4)}' > sine.csv
 expect 0 "" "$lockstep" prepare series sine.csv --columns value --window 24 --horizon 3 -o sine.h5
+expect 0 "" "$lockstep" prepare series sine.csv --columns value --window 24 --horizon 3 --season 25 -o seasonal.h5
 cat > sine.yaml <<YAML
 model: {kind: rnn, cell: lstm, layers: 1, width: 16}
 task: {kind: regression}
@@ -97,6 +98,17 @@ says 0 "persistence" eval runs/sine --best --json
 mae=$(sed -n 's/.*"mae": \([0-9.]*\).*/\1/p' out.txt | head -1) last=$(sed -n 's/.*"persistence_mae": \([0-9.]*\).*/\1/p' out.txt)
 awk "BEGIN {exit !($mae < 0.5 * $last)}" || failed "a sine: mean error $mae, of the last value known $last"
 expect 0 "" "$lockstep" predict runs/sine --input sine.h5 -o sine.tsv --text
+# numbers of another file are scaled by what the model has learnt from
+"$lockstep" eval runs/sine --json > own.json 2> /dev/null
+expect 0 "" "$lockstep" prepare series sine.csv --columns value --window 24 --horizon 3 --scaling none -o raw.h5
+"$lockstep" eval runs/sine data.path=raw.h5 --json > other.json 2> /dev/null
+[ "$(grep -o '"loss": [^,]*' own.json)" = "$(grep -o '"loss": [^,]*' other.json)" ] || failed "scaled anew: $(cat own.json other.json)"
+expect 0 "" "$lockstep" predict runs/sine --input raw.h5 -o raw.tsv --text
+expect 0 "" "$lockstep" predict runs/sine --input sine.h5 -o sine.svg
+grep -q '^<svg' sine.svg && grep -q 'what came' sine.svg && grep -q '>value<' sine.svg || failed "no chart: $(head -c 300 sine.svg)"
+[ "$(grep -c '<path' sine.svg)" -ge 13 ] || failed "a curve every three of 40 steps: $(grep -c '<path' sine.svg)"
 awk 'NR > 1 && ($3 < 13 || $3 > 27) {exit 1}' sine.tsv || failed "forecasts in other units: $(head -3 sine.tsv)"
+cmp -s sine.tsv raw.tsv || failed "forecasts of the same rows differ"
+says 0 "seasonal mae" eval runs/sine data.path=seasonal.h5
 
 finish

@@ -359,6 +359,38 @@ static void test_order(void)
     ls_source_free(other);
 }
 
+/* From -1 to 1, and what the model has learnt from goes before what the file says. */
+static void test_symmetric(void)
+{
+    LsSource *source = NULL, *plain = NULL;
+    ASSERT_OK(open_kind("images", prepared(), "validation", 0, 1, "scaling=symmetric", &source));
+    ASSERT_OK(open_kind("images", prepared(), "validation", 0, 1, NULL, &plain));
+    json_t *info = json_loads(source->info, 0, NULL), *own = json_loads(plain->info, 0, NULL);
+    CU_ASSERT_EQUAL(json_number_value(json_array_get(json_object_get(info, "mean"), 0)), 127.5);
+    double mean = json_number_value(json_array_get(json_object_get(own, "mean"), 0));
+    double deviation = json_number_value(json_array_get(json_object_get(own, "deviation"), 0));
+    Inputs a = inputs_new(source, 1, 1), b = inputs_new(plain, 1, 1);
+    fill_inputs(source, &a, 0, 1);
+    fill_inputs(plain, &b, 0, 1);
+    float *x = reals_of(&a, "pixels"), *y = reals_of(&b, "pixels");
+    for (int i = 0; i < SIDE * SIDE; i++)
+        CU_ASSERT_DOUBLE_EQUAL(127.5 + 127.5 * (double)x[i], mean + deviation * (double)y[i], 1e-3);
+    ls_free(y);
+    inputs_free(&b);
+    ls_source_free(plain);
+    LsDataOpen open = {.path = prepared(), .split = "validation", .seed = 1, .like = info};
+    ASSERT_OK(ls_data_kind("images")->open(&open, &plain));
+    b = inputs_new(plain, 1, 1);
+    fill_inputs(plain, &b, 0, 1);
+    y = reals_of(&b, "pixels");
+    CU_ASSERT(memcmp(x, y, SIDE * SIDE * sizeof *x) == 0);
+    json_decref(info);
+    json_decref(own);
+    ls_free(x), ls_free(y);
+    inputs_free(&a), inputs_free(&b);
+    ls_source_free(source), ls_source_free(plain);
+}
+
 static void test_rows_and_pixels(void)
 {
     LsSource *rows = NULL, *single = NULL, *whole = NULL;
@@ -440,6 +472,7 @@ int main(void)
                                                  {"fields", test_fields},
                                                  {"order", test_order},
                                                  {"rows and pixels as steps", test_rows_and_pixels},
+                                                 {"from -1 to 1", test_symmetric},
                                                  {"augmentation", test_augmentation},
                                                  {0}});
 }

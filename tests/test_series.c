@@ -141,7 +141,7 @@ static void test_samples(void)
         prepare_kind("series", "date=Date;columns=Level,Square;window=5;horizon=2;test=0", SOURCES(file), output));
     ASSERT_OK(open_kind("series", output, "validation", 0, 1, NULL, &source));
     char *text = ls_fields_text(&source->fields);
-    CU_ASSERT_STRING_EQUAL(text, "values Tx2, target 2");
+    CU_ASSERT_STRING_EQUAL(text, "values Tx2, target 2, seasonal 2");
     ls_free(text);
     CU_ASSERT(source->samples == 9 && source->sequence == 5);
     json_t *info = json_loads(source->info, 0, NULL);
@@ -185,11 +185,71 @@ static void test_samples(void)
     ASSERT_FAILS(open_kind("series", output, "later", 0, 1, NULL, &source), LS_USAGE, "no split 'later'");
 }
 
+/* A season before each target, of whole seasons the fewest after which it is known when the forecast is made. */
+static void test_seasons(void)
+{
+    char *output = path_of("seasons.h5"), *file = write_table("y.csv", 60);
+    LsSource *source = NULL;
+    ASSERT_OK(prepare_kind("series", "date=Date;columns=Level;window=5;horizon=4;season=3;scaling=none;test=0",
+                           SOURCES(file), output));
+    ASSERT_OK(open_kind("series", output, "validation", 0, 1, NULL, &source));
+    Inputs inputs = inputs_new(source, 4, 5);
+    fill_inputs(source, &inputs, 0, 3);
+    float *before = reals_of(&inputs, "seasonal");
+    for (int i = 0; i < 3; i++) /* the first target is row 54, whose value is 64 */
+        for (int h = 0; h < 4; h++)
+            CU_ASSERT_EQUAL(before[i * 4 + h], 64 + i + h - (h < 3 ? 3 : 6));
+    CU_ASSERT(isnan(before[12]));
+    ls_free(before);
+    inputs_free(&inputs);
+    ls_source_free(source);
+    /* nothing is known before the first row, and of no season */
+    ASSERT_OK(prepare_kind("series", "date=Date;columns=Level;window=5;season=58;scaling=none;test=0", SOURCES(file),
+                           output));
+    ASSERT_OK(open_kind("series", output, "validation", 0, 1, NULL, &source));
+    inputs = inputs_new(source, 6, 5);
+    fill_inputs(source, &inputs, 0, 6);
+    before = reals_of(&inputs, "seasonal");
+    CU_ASSERT(isnan(before[3]) && before[4] == 10 && before[5] == 11);
+    ls_free(before);
+    inputs_free(&inputs);
+    ls_source_free(source);
+}
+
+/* What a model has learnt from says how the numbers of another file are scaled. */
+static void test_like(void)
+{
+    char *one = path_of("one.h5"), *other = path_of("other.h5"), *file = write_table("z.csv", 60);
+    LsSource *source = NULL;
+    const LsDataKind *kind = ls_data_kind("series");
+    ASSERT_OK(prepare_kind("series", "date=Date;columns=Level;window=5;test=0", SOURCES(file), one));
+    ASSERT_OK(prepare_kind("series", "date=Date;columns=Level;window=5;test=0;validation=30", SOURCES(file), other));
+    json_t *info = info_of(one);
+    LsDataOpen open = {.path = other, .split = "validation", .seed = 1, .like = info};
+    ASSERT_OK(kind->open(&open, &source));
+    Inputs inputs = inputs_new(source, 1, 5);
+    fill_inputs(source, &inputs, 0, 1);
+    float *y = reals_of(&inputs, "target");
+    CU_ASSERT_DOUBLE_EQUAL(y[0], (40 - number_at(info, "offset", 0)) / number_at(info, "scale", 0), 1e-6);
+    json_t *said = json_loads(source->info, 0, NULL);
+    CU_ASSERT_EQUAL(number_at(said, "offset", 0), number_at(info, "offset", 0));
+    CU_ASSERT_EQUAL(number_at(said, "scale", 0), number_at(info, "scale", 0));
+    json_decref(said);
+    ls_free(y);
+    inputs_free(&inputs);
+    ls_source_free(source);
+    json_object_set_new(info, "columns", json_pack("[s]", "Depth"));
+    ASSERT_FAILS(kind->open(&open, &source), LS_DATA, "has the columns [\"Level\"], but the model has learnt from");
+    json_decref(info);
+}
+
 int main(void)
 {
     return harness_run("series", (HarnessTest[]){{"a table", test_table},
                                                  {"one series of several, tables without names", test_one_of_several},
                                                  {"tables that are not right", test_bad_tables},
                                                  {"samples", test_samples},
+                                                 {"seasons", test_seasons},
+                                                 {"scaled as another file", test_like},
                                                  {0}});
 }

@@ -228,38 +228,38 @@ static void test_open(void)
 {
     LsSource *training = NULL, *validation = NULL;
     LsConfig config = {.data_kind = ls_data_kind("text"), .data.path = (char *)(uintptr_t)numbered(1000, 0.1)};
-    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
+    ASSERT_OK(ls_data_open(&config, T, 0, NULL, &training, &validation));
     CU_ASSERT_EQUAL(training->samples, 111);
     CU_ASSERT_EQUAL(validation->samples, 13);
     ls_source_free(training);
     ls_source_free(validation);
     config.data.validation_path = (char *)(uintptr_t)numbered(50, 0); /* all of it, since nothing of it is held out */
-    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
+    ASSERT_OK(ls_data_open(&config, T, 0, NULL, &training, &validation));
     CU_ASSERT_EQUAL(validation->samples, 7);
     ls_source_free(training);
     ls_source_free(validation);
     config.data.path = config.data.validation_path;
     config.data.validation_path = NULL;
-    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
+    ASSERT_OK(ls_data_open(&config, T, 0, NULL, &training, &validation));
     CU_ASSERT_PTR_NULL(validation);
     ls_source_free(training);
     char *text = write_file("like.txt", "abcabcabcabc", 12);
     const char *characters = harness_path("like.h5"), *second = harness_path("second.h5");
     ASSERT_OK(prepare("characters", 0, 1, &text, characters));
     config.data.validation_path = (char *)(uintptr_t)characters;
-    ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_DATA, "has another tokenizer");
+    ASSERT_FAILS(ls_data_open(&config, T, 0, NULL, &training, &validation), LS_DATA, "has another tokenizer");
     CU_ASSERT(!training && !validation);
     /* as many, but others */
     ASSERT_OK(prepare("characters", 0, 1, (char *[]){write_file("xyz.txt", "xyzxyzxyzxyz", 12)}, second));
     config.data.path = (char *)(uintptr_t)second;
-    ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_DATA, "has another tokenizer");
+    ASSERT_FAILS(ls_data_open(&config, T, 0, NULL, &training, &validation), LS_DATA, "has another tokenizer");
     /* another text with the first one's vocabulary */
     char *other = write_file("other.txt", "cccccccccccc", 12);
     LsTextSettings like = {.tokens = {.tokenizer = "bytes", .like = (char *)(uintptr_t)characters}};
     ASSERT_OK(ls_text_prepare(&like, 1, &other, second));
     config.data.path = (char *)(uintptr_t)characters;
     config.data.validation_path = (char *)(uintptr_t)second;
-    ASSERT_OK(ls_data_open(&config, T, 0, &training, &validation));
+    ASSERT_OK(ls_data_open(&config, T, 0, NULL, &training, &validation));
     CU_ASSERT_EQUAL(ls_source_classes(validation, "ids"), 3);
     ls_source_free(training);
     ls_source_free(validation);
@@ -270,7 +270,7 @@ static void test_open(void)
     CU_ASSERT_EQUAL(tokens_of(second, "train/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
     CU_ASSERT_EQUAL(tokens_of(second, "validation/tokens", LS_FILE_UINT8, tokens, 1 << 16), 12);
     config.data.path = NULL;
-    ASSERT_FAILS(ls_data_open(&config, T, 0, &training, &validation), LS_USAGE, "data.path");
+    ASSERT_FAILS(ls_data_open(&config, T, 0, NULL, &training, &validation), LS_USAGE, "data.path");
     CU_ASSERT_PTR_NULL(ls_data_kind("pictures"));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "no kind of data 'pictures'"));
 }

@@ -25,6 +25,9 @@ typedef struct LsDataOpen {
      * each; for kinds whose samples differ in steps, others pass it over */
     int64_t alike;
     const void *settings; /* of the kind, from the section `data:` */
+    /* LsSource.info of the data that a model has learnt from, parsed: numbers of this file are scaled as it says. NULL:
+     * as the file itself says */
+    const struct json_t *like;
 } LsDataOpen;
 
 typedef struct LsDataKind {

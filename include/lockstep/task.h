@@ -31,6 +31,17 @@ typedef struct LsScored {
     int64_t rows;
 } LsScored;
 
+/* What a task draws: outputs of samples, in order. */
+typedef struct LsDrawn {
+    const struct json_t *info; /* as LsScored has it */
+    int64_t samples;
+    int rank;
+    int64_t dim[LS_MAX_RANK]; /* of output, dim[0] being `samples` */
+    const float *output;
+    const float *truth; /* the field that LsTask.truth names, of each sample as many numbers as its shape has; NULL */
+    int64_t truths;     /* numbers of a sample in it */
+} LsDrawn;
+
 typedef struct LsMetric {
     const char *name;      /* as eval --json, metrics.jsonl ("validation_accuracy") have it */
     const char *summary;   /* with its unit */
@@ -74,6 +85,12 @@ struct LsTask {
      * `sample` is its number. NULL: numbers only. */
     void (*text_head)(const LsScored *scored, FILE *out);
     LsStatus (*text_row)(const LsScored *scored, int64_t b, int64_t sample, FILE *out);
+    /* For predict -o FILE.ENDING: one file of the outputs of all samples. out NULL: LS_USAGE where samples of this
+     * shape cannot be drawn, and nothing else. */
+    const char *drawing; /* the ending, "png"; NULL: draws nothing */
+    const char *truth;   /* the field that is drawn beside the output; NULL: none */
+    LsStatus (*draw)(const LsDrawn *drawn, FILE *out);
+    bool makes;              /* its samples are made from noise: predict takes no data */
     const LsMetric *metrics; /* ended by {0}; NULL: the loss alone */
     const char *best; /* the metric that decides which checkpoint is the best; NULL, or where it is NAN: the loss */
     /* the training procedure that the task's head is made for, the default of train.procedure and the only one that
@@ -93,6 +110,9 @@ const LsTask *const *ls_tasks(void); /* all, ended by NULL */
  * not take what the model makes names the tasks that do. */
 void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,
                    const void *task_config, const LsShape *shape);
+
+/* What the task draws, as bytes: free(). LS_USAGE where it draws nothing, or not such samples. */
+LsStatus ls_task_draw(const LsTask *task, const LsDrawn *drawn, char **bytes, int64_t *count) LS_MUST_USE;
 
 /* The metric by its name, NULL where the task has none of that name; and how many there are. */
 const LsMetric *ls_task_metric(const LsTask *task, const char *name);

@@ -59,12 +59,13 @@ static void choose_rows(Eval *e)
 }
 
 /* Where two files are named, both are looked at: they must number the same things alike. */
-static LsStatus open_source(const LsConfig *config, const char *split, LsSource **source)
+static LsStatus open_source(const LsLoaded *model, const char *split, LsSource **source)
 {
+    const LsConfig *config = model->config;
     LsSource *training = NULL;
     if (!config->data.validation_path || strcmp(split, "validation") != 0)
-        return ls_data_open_split(config, split, ls_config_sequence(config), 0, source);
-    LsStatus status = ls_data_open(config, ls_config_sequence(config), 0, &training, source);
+        return ls_data_open_split(config, split, ls_config_sequence(config), 0, model->info, source);
+    LsStatus status = ls_data_open(config, ls_config_sequence(config), 0, model->info, &training, source);
     ls_source_free(training);
     return status;
 }
@@ -75,7 +76,7 @@ static LsStatus prepare(Eval *e, const LsCall *call)
     LS_TRY(ls_load(call->operand[0], e->options->best, call->operands - 1, call->operand + 1, &e->model));
     config = e->model.config;
     LS_TRY(ls_train_eval_shapes(config, &e->plan));
-    LS_TRY(open_source(config, e->options->split, &e->source));
+    LS_TRY(open_source(&e->model, e->options->split, &e->source));
     if (!e->source)
         return ls_fail(LS_DATA, "%s has no %s part: set data.validation_path, or use --split train", config->data.path,
                        e->options->split);

@@ -19,11 +19,16 @@ static const LsOption options[] = {
     {LS_SETTING_STRING(Options, input, NULL, "text file, read through the model's tokenizer; or a text data set"),
      "FILE"},
     {LS_SETTING_STRING(Options, ids, NULL, "token ids instead of a file: 1,2,3"), "IDS"},
-    {LS_SETTING_STRING(Options, output, NULL, "HDF5 file to write"), "OUT.h5", 'o', true},
+    {LS_SETTING_STRING(Options, output, NULL,
+                       "HDF5 file to write; or what the model's task draws, by its ending: pictures that it makes "
+                       "(.png), forecasts against what came (.svg)"),
+     "OUT.h5", 'o', true},
     {LS_SETTING_INT(Options, window, "0", 0, 1 << 30, "tokens of a row where a file is longer; 0: model.context"), "T"},
     {LS_SETTING_CHOICE(Options, split, "validation", "validation|train|test|held-out",
                        "part of a data set that is read"),
      "SPLIT"},
+    {LS_SETTING_INT(Options, samples, "64", 1, 1 << 24, "models that make samples from noise: how many"), "N"},
+    {LS_SETTING_INT(Options, seed, "1", 0, 9007199254740992.0, "of their noise"), "S"},
     {LS_SETTING_BOOL(Options, text, "false",
                      "a table with tabs between columns instead of HDF5: classes and their probabilities, tags, "
                      "forecasts; not for language models")},

@@ -8,7 +8,7 @@
 
 typedef struct LsPredictOptions {
     char *input, *ids, *output, *split;
-    int64_t window;
+    int64_t window, samples, seed;
     bool best, text;
 } LsPredictOptions;
 

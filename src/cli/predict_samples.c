@@ -10,17 +10,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define ROWS ((int64_t)64) /* samples at once */
 
 typedef struct Samples {
     const LsPredictOptions *options;
     const LsLoaded *model;
-    LsSource *source;
+    LsSource *source; /* NULL: samples are made from noise */
+    int64_t samples;
     LsGraph *g;
-    LsTensor *output; /* (ROWS, ...) */
-    float *value;     /* (samples, ...) */
-    FILE *text;       /* NULL: numbers are wanted */
+    LsTensor *output;  /* (ROWS, ...) */
+    float *value;      /* (samples, ...) */
+    LsTensor *truth;   /* the input that is drawn beside the output; NULL: none */
+    float *true_value; /* (samples, ...) of it */
+    bool draws;
+    FILE *text; /* NULL: numbers are wanted */
 } Samples;
 
 static LsStatus open_source(Samples *s)
@@ -29,8 +34,16 @@ static LsStatus open_source(Samples *s)
     LsDataOpen open = {.path = s->options->input,
                        .split = s->options->split,
                        .sequence = ls_config_sequence(config),
-                       .settings = config->data_config};
+                       .settings = config->data_config,
+                       .like = s->model->info};
     LsFields fields;
+    if (ls_config_task(config)->makes) {
+        s->samples = s->options->samples;
+        return !s->options->input && !s->options->ids
+                   ? LS_OK
+                   : ls_fail(LS_USAGE, "predict: this model makes samples from noise: --samples says how many; leave "
+                                       "--input and --ids out");
+    }
     if (!s->options->input || s->options->ids)
         return ls_fail(LS_USAGE,
                        "predict: this model takes --input FILE.h5, a data set as 'lockstep prepare %s' makes it",
@@ -38,6 +51,7 @@ static LsStatus open_source(Samples *s)
     LS_TRY(config->data_kind->open(&open, &s->source));
     if (!s->source)
         return ls_fail(LS_DATA, "%s: has no %s part; --split names another one", s->options->input, s->options->split);
+    s->samples = s->source->samples;
     LS_TRY(ls_config_fields(config, &fields));
     LS_TRY(ls_data_check_fields(s->options->input, s->source, s->model->path, &fields));
     return ls_data_check_classes(s->options->input, s->source, s->model->path, s->model->info);
@@ -50,39 +64,50 @@ static LsStatus open_graph(Samples *s)
     s->g = ls_graph_new(s->model->params, &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config)});
     if (!s->g)
         return ls_message_status();
-    ls_config_build(config, s->g, ROWS, sequence > 0 ? sequence : 1, LS_WANT_OUTPUT);
+    const LsTask *task = ls_config_task(config);
+    bool beside = s->draws && task->truth; /* only graphs with a loss have targets */
+    ls_config_build(config, s->g, ROWS, sequence > 0 ? sequence : 1, beside ? LS_WANT_LOSS : LS_WANT_OUTPUT);
     LS_TRY(ls_graph_plan(s->g));
     s->output = ls_graph_find(s->g, "output");
+    s->truth = beside ? ls_graph_find(s->g, task->truth) : NULL;
     return s->output ? LS_OK : ls_fail(LS_ERROR, "model %s has no output", config->model->name);
 }
 
 static LsStatus make_room(Samples *s)
 {
     int64_t width = s->output->count / ROWS;
-    double bytes = 4.0 * (double)s->source->samples * (double)width, memory = (double)ls_available_bytes();
+    double bytes = 4.0 * (double)s->samples * (double)width, memory = (double)ls_available_bytes();
     if (memory >= 0 && bytes > 0.9 * memory)
         return ls_fail(LS_RESOURCE, "the output takes %.1f GB, and %.1f GB of memory are free: predict a part of %s",
-                       1e-9 * bytes, 1e-9 * memory, s->options->input);
-    s->value = ls_alloc_array(s->source->samples * width, sizeof *s->value);
-    return s->value ? LS_OK : LS_RESOURCE;
+                       1e-9 * bytes, 1e-9 * memory, s->options->input ? s->options->input : "them, by --samples");
+    s->value = ls_alloc_array(s->samples * width, sizeof *s->value);
+    if (s->truth)
+        s->true_value = ls_alloc_array(s->samples * (s->truth->count / ROWS), sizeof *s->true_value);
+    return s->value && (!s->truth || s->true_value) ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus compute(Samples *s)
 {
-    int64_t width = s->output->count / ROWS, samples = s->source->samples;
+    int64_t width = s->output->count / ROWS, samples = s->samples;
     LsScored scored = {
         .g = s->g, .settings = s->model->config->task_config, .source = s->source, .info = s->model->info};
     const LsTask *task = ls_config_task(s->model->config);
     for (int64_t first = 0; first < samples; first += ROWS) {
         scored.rows = samples - first < ROWS ? samples - first : ROWS;
-        LS_TRY(s->source->fill(s->source, s->g, &(LsBatch){first, scored.rows, 0}));
-        LS_TRY(ls_graph_forward(s->g, &(LsRun){.sample = first, .comm = ls_comm_self()}));
+        if (s->source)
+            LS_TRY(s->source->fill(s->source, s->g, &(LsBatch){first, scored.rows, 0}));
+        LS_TRY(ls_graph_forward(s->g,
+                                &(LsRun){.seed = (uint64_t)s->options->seed, .sample = first, .comm = ls_comm_self()}));
         if (s->text && first == 0)
             task->text_head(&scored, s->text);
         for (int64_t b = 0; s->text && b < scored.rows; b++)
             LS_TRY(task->text_row(&scored, b, first + b, s->text));
         if (!s->text)
             ls_tensor_get_part(s->g, s->output, 0, scored.rows * width, s->value + first * width);
+        if (s->true_value) {
+            int64_t row = s->truth->count / ROWS;
+            ls_tensor_get_part(s->g, s->truth, 0, scored.rows * row, s->true_value + first * row);
+        }
     }
     return LS_OK;
 }
@@ -93,12 +118,12 @@ static LsStatus write_numbers(const Samples *s)
     if (!file)
         return ls_message_status();
     LsStatus status = LS_OK;
-    int64_t dim[LS_MAX_RANK] = {s->source->samples};
+    int64_t dim[LS_MAX_RANK] = {s->samples};
     memcpy(dim + 1, s->output->dim + 1, sizeof *dim * (size_t)(s->output->rank - 1));
     LS_TRY_CLEANUP(ls_sealed_write(file, "output", LS_FILE_FLOAT32, s->output->rank, dim, s->value, 0));
     LS_TRY_CLEANUP(ls_sealed_set_text(file, "checkpoint", s->model->path));
     LS_TRY_CLEANUP(ls_sealed_set_int(file, "step", s->model->progress.step));
-    LS_TRY_CLEANUP(ls_sealed_set_int(file, "samples", s->source->samples));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "samples", s->samples));
     status = ls_sealed_commit(file);
     file = NULL;
 cleanup:
@@ -126,9 +151,36 @@ static LsStatus predict_text(Samples *s)
     return status;
 }
 
+static LsStatus predict_drawing(Samples *s)
+{
+    const LsTask *task = ls_config_task(s->model->config);
+    char *bytes = NULL;
+    int64_t count = 0;
+    LsDrawn drawn = {.info = s->model->info, .samples = s->samples, .rank = s->output->rank};
+    memcpy(drawn.dim, s->output->dim, sizeof drawn.dim);
+    drawn.dim[0] = s->samples;
+    drawn.truths = s->truth ? s->truth->count / ROWS : 0;
+    LS_TRY(task->draw(&drawn, NULL));
+    LS_TRY(make_room(s));
+    LS_TRY(compute(s));
+    drawn.output = s->value;
+    drawn.truth = s->true_value;
+    LS_TRY(ls_task_draw(task, &drawn, &bytes, &count));
+    LsStatus status = ls_file_replace(s->options->output, bytes, count);
+    free(bytes);
+    return status;
+}
+
+/* Whether the file is to be what the task draws. */
+static bool is_drawing(const LsPredictOptions *options, const LsTask *task)
+{
+    const char *ending = strrchr(options->output, '.');
+    return task->drawing && !options->text && ending && strcasecmp(ending + 1, task->drawing) == 0;
+}
+
 LsStatus ls_predict_samples(const LsPredictOptions *options, const LsLoaded *model)
 {
-    Samples s = {.options = options, .model = model};
+    Samples s = {.options = options, .model = model, .draws = is_drawing(options, ls_config_task(model->config))};
     LsOutput *output = NULL;
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(open_source(&s));
@@ -137,17 +189,23 @@ LsStatus ls_predict_samples(const LsPredictOptions *options, const LsLoaded *mod
     LS_TRY_CLEANUP(status == LS_ERROR ? LS_DATA : status);
     if (options->text)
         LS_TRY_CLEANUP(predict_text(&s));
+    else if (s.draws)
+        LS_TRY_CLEANUP(predict_drawing(&s));
     else {
         LS_TRY_CLEANUP(make_room(&s));
         LS_TRY_CLEANUP(compute(&s));
         LS_TRY_CLEANUP(write_numbers(&s));
     }
-    printf("%s: %s of %lld samples\n", options->output, options->text ? "predictions" : "/output float32",
-           (long long)s.source->samples);
+    printf("%s: %s of %lld samples\n", options->output,
+           options->text ? "predictions"
+           : s.draws     ? "a drawing"
+                         : "/output float32",
+           (long long)s.samples);
 cleanup:
     ls_output_release(output, status == LS_OK);
     ls_graph_free(s.g);
     ls_source_free(s.source);
     ls_free(s.value);
+    ls_free(s.true_value);
     return status;
 }

@@ -83,7 +83,7 @@ static void free_source(LsSource *source)
     ls_free(s);
 }
 
-static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
 {
     ColumnsSource *s = (ColumnsSource *)source;
     char name[64];

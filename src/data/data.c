@@ -121,7 +121,7 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
 }
 
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
-                            LsSource **source)
+                            const json_t *like, LsSource **source)
 {
     const LsDataSettings *data = &config->data;
     const LsDataKind *kind = config->data_kind;
@@ -131,7 +131,8 @@ LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t s
                        .seed = (uint64_t)config->train.seed,
                        .streams = streams,
                        .alike = config->train.length_step > 0 ? config->train.batch : 0,
-                       .settings = config->data_config};
+                       .settings = config->data_config,
+                       .like = like};
     *source = NULL;
     if (!data->path && kind->prepare)
         return ls_fail(LS_USAGE, "data.path is not set; 'lockstep prepare %s' makes a data set", kind->name);
@@ -142,16 +143,18 @@ LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t s
     return kind->open(&open, source);
 }
 
-LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
-                      LsSource **validation)
+LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, const json_t *like,
+                      LsSource **training, LsSource **validation)
 {
     const LsDataSettings *data = &config->data;
     *training = *validation = NULL;
-    LsStatus status = ls_data_open_split(config, "train", sequence, streams, training);
+    LsStatus status = ls_data_open_split(config, "train", sequence, streams, like, training);
     if (status == LS_OK && !*training)
         status = ls_fail(LS_DATA, "%s: has nothing to train on", data->path);
+    json_t *learnt = status == LS_OK && (*training)->info ? json_loads((*training)->info, 0, NULL) : NULL;
     if (status == LS_OK)
-        status = ls_data_open_split(config, "validation", sequence, 0, validation);
+        status = ls_data_open_split(config, "validation", sequence, 0, learnt, validation);
+    json_decref(learnt);
     if (status == LS_OK && data->validation_path)
         status = check_alike(data, *training, *validation);
     if (status != LS_OK) {

@@ -12,16 +12,16 @@
 
 #include <jansson.h>
 
-/* The sources that the section `data:` asks for; sequence and streams as LsDataOpen has them. *validation: from
- * validation_path where one is given, else the validation split of path, NULL where it has none. Both must have the
- * same fields and the same tokenizer: LS_DATA. Freed with ls_source_free. */
-LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, LsSource **training,
-                      LsSource **validation) LS_MUST_USE;
+/* The sources that the section `data:` asks for; sequence, streams and like as LsDataOpen has them. *validation: from
+ * validation_path where one is given, scaled as the training data, else the validation split of path, NULL where it has
+ * none. Both must have the same fields and the same tokenizer: LS_DATA. Freed with ls_source_free. */
+LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams, const json_t *like,
+                      LsSource **training, LsSource **validation) LS_MUST_USE;
 
 /* One split: "train", "validation" (of validation_path where one is given), or another that the data set has.
  * *source is NULL with LS_OK where there is none. */
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
-                            LsSource **source) LS_MUST_USE;
+                            const json_t *like, LsSource **source) LS_MUST_USE;
 
 /* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past
  * the model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which

@@ -28,8 +28,9 @@ LsStatus ls_images_prepare(const LsImagesSettings *settings, int sources, char *
 
 /* Of the section `data:`. */
 typedef struct LsImagesUse {
-    char *as;     /* picture, rows, pixels */
-    int64_t crop; /* pixels */
+    char *as;      /* picture, rows, pixels */
+    char *scaling; /* standard, symmetric */
+    int64_t crop;  /* pixels */
     bool mirror;
 } LsImagesUse;
 

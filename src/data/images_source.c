@@ -2,6 +2,8 @@
  *
  *     x = (p - mean[c]) / deviation[c]
  *
+ * With `scaling` symmetric both are 127.5, so that x is from -1 to 1. The source's info says which they are.
+ *
  * In training a picture may be moved by up to `crop` pixels each way, what is moved in being black (p = 0), and
  * mirrored; both are a function of (seed, sample counter).
  */
@@ -16,6 +18,8 @@
 const LsSetting ls_images_use_settings[] = {
     LS_SETTING_CHOICE(LsImagesUse, as, "picture", "picture|rows|pixels",
                       "a sample is a picture, or a sequence of its rows from the top, or of its pixels row by row"),
+    LS_SETTING_CHOICE(LsImagesUse, scaling, "standard", "standard|symmetric",
+                      "of pixels: by mean and standard deviation of the training part, or from -1 to 1"),
     LS_SETTING_INT(LsImagesUse, crop, "0", 0, 1 << 16,
                    "training: a picture is moved by up to so many pixels each way, what is moved in is black"),
     LS_SETTING_BOOL(LsImagesUse, mirror, "false", "training: every second picture, by chance, is mirrored"),
@@ -105,6 +109,21 @@ static void free_source(LsSource *source)
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+/* Which mean and deviation are taken: in info. */
+static LsStatus choose_scaling(const ImagesSource *s, const LsDataOpen *open, json_t *info)
+{
+    static const char *const lists[] = {"mean", "deviation"};
+    const LsImagesUse *use = open->settings;
+    for (int i = 0; i < 2 && use && strcmp(use->scaling, "symmetric") == 0; i++) {
+        json_t *list = json_array();
+        for (int64_t c = 0; c < s->channels; c++)
+            json_array_append_new(list, json_real(127.5));
+        if (json_object_set_new(info, lists[i], list) != 0)
+            return ls_fail(LS_RESOURCE, "out of memory for the scaling of %s", open->path);
+    }
+    return ls_info_take(info, open, lists, 2);
+}
+
 static LsStatus read_scaling(ImagesSource *s, const json_t *info, const char *path)
 {
     const json_t *mean = json_object_get(info, "mean"), *deviation = json_object_get(info, "deviation");
@@ -161,7 +180,7 @@ static LsStatus set_fields(ImagesSource *s, const LsDataOpen *open)
     return ls_fields_add(fields, "label", LS_I32, s->classes, 0, NULL);
 }
 
-static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
 {
     ImagesSource *s = (ImagesSource *)source;
     s->height = json_integer_value(json_object_get(info, "height"));
@@ -171,6 +190,7 @@ static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSe
     if (s->height < 1 || s->width < 1 || s->channels < 1 || s->classes < 1)
         return ls_fail(LS_DATA, "%s: does not say the size of its pictures and their classes", open->path);
     LS_TRY(set_fields(s, open));
+    LS_TRY(choose_scaling(s, open, info));
     LS_TRY(read_scaling(s, info, open->path));
     return read_arrays(s, file);
 }

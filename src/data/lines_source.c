@@ -104,7 +104,7 @@ static LsStatus open_frames(LinesSource *s, const LsDataOpen *open, LsSealed *fi
     return ls_frame_open(&s->frame, s->base.tokenizer, s->base.base.sequence, pairs ? 2 : 1);
 }
 
-static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
 {
     LinesSource *s = (LinesSource *)source;
     char name[64];

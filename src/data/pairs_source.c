@@ -107,7 +107,7 @@ static LsStatus set_fields(PairsSource *s)
     return ls_fields_add(fields, "targets", LS_I32, targets, 1, steps);
 }
 
-static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
 {
     PairsSource *s = (PairsSource *)source;
     (void)info;

@@ -12,15 +12,28 @@ enum { WINDOW = 64 };
 
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
+static LsStatus keep_info(LsSampleSource *source, const LsSealed *file, const json_t *info)
+{
+    char *text = json_dumps(info, JSON_COMPACT | JSON_REAL_PRECISION(17));
+    source->info = text ? ls_strdup(text) : NULL;
+    free(text);
+    source->base.info = source->info;
+    return source->info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description of %s", ls_sealed_path(file));
+}
+
+LsStatus ls_info_take(json_t *info, const LsDataOpen *open, const char *const *lists, int count)
+{
+    for (int i = 0; open->like && i < count; i++) {
+        json_t *learnt = json_object_get(open->like, lists[i]);
+        if (learnt && json_object_set(info, lists[i], learnt) != 0)
+            return ls_fail(LS_RESOURCE, "out of memory for the description of %s", open->path);
+    }
+    return LS_OK;
+}
+
 static LsStatus read_notes(LsSampleSource *source, LsSealed *file, const char *role, json_t **notes)
 {
     LS_TRY(ls_sealed_read_json(file, "info", notes));
-    char *text = json_dumps(*notes, JSON_COMPACT | JSON_REAL_PRECISION(17));
-    source->info = text ? ls_strdup(text) : NULL;
-    free(text);
-    if (!source->info)
-        return ls_fail(LS_RESOURCE, "out of memory for the description of %s", ls_sealed_path(file));
-    source->base.info = source->info;
     if (!role)
         return LS_OK;
     source->tokenizer = ls_sealed_tokenizer(file, role);
@@ -99,6 +112,8 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
         status = kind->read(source, open, file, info);
     if (status == LS_OK && file)
         status = open_alike(source, open);
+    if (status == LS_OK && file)
+        status = keep_info(source, file, info);
     json_decref(info);
     if (status == LS_OK && file)
         *opened = &source->base;

@@ -39,15 +39,18 @@ typedef struct LsSampleFile {
     int version;       /* the newest that is known */
     const char *array; /* one that every split has; NULL: splits are no arrays, and are not looked at */
     const char *role;  /* of the tokenizer in /info; NULL: none */
-    /* Fills in samples, fields, sequence and what the kind itself keeps; key, shuffled, split, info and the
-     * tokenizer are set. */
-    LsStatus (*read)(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info);
+    /* Fills in samples, fields, sequence and what the kind itself keeps; key, shuffled, split and the tokenizer are
+     * set. What it changes in /info, how numbers are scaled, is what the source's info says. */
+    LsStatus (*read)(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info);
 } LsSampleFile;
 
 /* The open of a kind: source is new, with base.fill and base.free set (NULL: out of memory), and is freed where
  * there is no such split (*opened NULL with LS_OK) or on failure. */
 LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, const LsSampleFile *kind,
                                LsSource **opened) LS_MUST_USE;
+
+/* Lists of /info are those of open->like, where that has them: what numbers mean is learnt from the training data. */
+LsStatus ls_info_take(json_t *info, const LsDataOpen *open, const char *const *lists, int count) LS_MUST_USE;
 
 /* What the above has set. */
 void ls_sample_source_clear(LsSampleSource *source);

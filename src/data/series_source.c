@@ -1,5 +1,6 @@
-/* Windows of a series as samples: fields "values" (T, columns), the rows before, and "target" (horizon), the column
- * to forecast after them; both scaled. The targets of a part lie in it; its first windows reach back into the part
+/* Windows of a series as samples: fields "values" (T, columns), the rows before, "target" (horizon), the column to
+ * forecast after them, and "seasonal" (horizon), what that column was a season before each (of whole seasons the
+ * fewest after which it is known when the forecast is made), NAN where that is not known; all scaled. The targets of a part lie in it; its first windows reach back into the part
  * before. */
 #include "data/sample_source.h"
 #include "data/series.h"
@@ -8,22 +9,33 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct SeriesSource {
     LsSampleSource base;
-    int64_t columns, window, horizon, target;
+    int64_t columns, window, horizon, target, season;
     int64_t start; /* row of the first sample's first target */
     float *value;  /* value: (rows, columns), scaled */
 } SeriesSource;
 
+/* The column to forecast in the row that is whole seasons before `row`, and before the forecast's first. */
+static float season_before(const SeriesSource *s, int64_t first, int64_t row)
+{
+    if (s->season < 1)
+        return NAN;
+    row -= ((row - first) / s->season + 1) * s->season;
+    return row < 0 ? NAN : s->value[row * s->columns + s->target];
+}
+
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
     SeriesSource *s = (SeriesSource *)source;
-    LsTensor *values = NULL, *target = NULL;
+    LsTensor *values = NULL, *target = NULL, *seasonal = NULL;
     LS_TRY(ls_sample_input(g, "values", batch->count, 0, &values));
     LS_TRY(ls_sample_input(g, "target", batch->count, s->horizon, &target));
-    LsTensor *any = values ? values : target;
+    LS_TRY(ls_sample_input(g, "seasonal", batch->count, s->horizon, &seasonal));
+    LsTensor *any = values ? values : target ? target : seasonal;
     float number;
     for (int64_t b = 0; any && b < any->dim[0]; b++) {
         bool there = b < batch->count;
@@ -39,6 +51,10 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
             number = there ? s->value[(first + h) * s->columns + s->target] : NAN;
             ls_tensor_set_part(g, target, b * s->horizon + h, 1, &number);
         }
+        for (int64_t h = 0; seasonal && h < s->horizon; h++) {
+            number = there ? season_before(s, first, first + h) : NAN;
+            ls_tensor_set_part(g, seasonal, b * s->horizon + h, 1, &number);
+        }
     }
     return LS_OK;
 }
@@ -49,6 +65,28 @@ static void free_source(LsSource *source)
     ls_sample_source_clear(&s->base);
     ls_free(s->value);
     ls_free(s);
+}
+
+/* Scaled by what the model has learnt from, where that is said: by the file's own rows a number would mean something
+ * else to it. */
+static LsStatus take_scaling(const LsDataOpen *open, json_t *info)
+{
+    const json_t *columns = open->like ? json_object_get(open->like, "columns") : NULL;
+    if (!columns)
+        return LS_OK;
+    if (!json_equal(columns, json_object_get(info, "columns")) ||
+        !json_equal(json_object_get(open->like, "target"), json_object_get(info, "target"))) {
+        char *here = json_dumps(json_object_get(info, "columns"), JSON_COMPACT);
+        char *learnt = json_dumps(columns, JSON_COMPACT);
+        ls_fail(LS_DATA,
+                "%s has the columns %.300s, but the model has learnt from %.300s: prepare it with the same --columns, "
+                "in the same order, and the same --target",
+                open->path, here ? here : "?", learnt ? learnt : "?");
+        free(here);
+        free(learnt);
+        return LS_DATA;
+    }
+    return ls_info_take(info, open, (const char *[]){"offset", "scale"}, 2);
 }
 
 /* The rows in scaled units. */
@@ -109,7 +147,7 @@ static LsStatus find_rows(SeriesSource *s, const LsDataOpen *open, const json_t 
     return LS_OK;
 }
 
-static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, const json_t *info)
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
 {
     SeriesSource *s = (SeriesSource *)source;
     int64_t rows = 0;
@@ -118,6 +156,7 @@ static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSe
     s->target = json_integer_value(json_object_get(info, "target"));
     s->window = json_integer_value(json_object_get(info, "window"));
     s->horizon = json_integer_value(json_object_get(info, "horizon"));
+    s->season = json_integer_value(json_object_get(info, "season"));
     if (s->columns < 1 || s->target < 0 || s->window < 1 || s->horizon < 1)
         return ls_fail(LS_DATA, "%s: does not say its columns, window and horizon", open->path);
     LS_TRY(find_rows(s, open, info, &rows));
@@ -125,6 +164,8 @@ static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSe
     s->base.base.sequence = s->window;
     LS_TRY(ls_fields_add(fields, "values", LS_REAL, 0, 2, (int64_t[]){LS_STEPS, s->columns}));
     LS_TRY(ls_fields_add(fields, "target", LS_REAL, 0, 1, (int64_t[]){s->horizon}));
+    LS_TRY(ls_fields_add(fields, "seasonal", LS_REAL, 0, 1, (int64_t[]){s->horizon}));
+    LS_TRY(take_scaling(open, info));
     return read_values(s, file, info, rows);
 }
 

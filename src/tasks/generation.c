@@ -1,7 +1,7 @@
 /* Samples like those of the data, made from noise, by two players (Goodfellow et al. 2014, "Generative adversarial
  * nets"): the discriminator's loss is the binary cross entropy of real and made samples, the generator's that of made
  * samples taken for real (the non-saturating loss). Sums over the samples. */
-#include "lockstep/task.h"
+#include "tasks/drawings.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -89,6 +89,9 @@ const LsTask ls_task_generation = {
     .takes = LS_BODY_PLAYERS,
     .head = head,
     .targets = targets,
+    .drawing = "png",
+    .draw = ls_draw_grid,
+    .makes = true,
     .metrics = metrics,
     .best = "within_three_sigma",
     .procedure = "adversarial",

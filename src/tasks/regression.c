@@ -1,5 +1,6 @@
 /* Numbers of each sample: forecasts of a series, values of a function. L = sum of squared differences; targets that are
  * NAN count for nothing. */
+#include "tasks/drawings.h"
 #include "tasks/targets.h"
 
 #include "models/blocks.h"
@@ -22,6 +23,8 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
         outputs *= field->dim[i] == LS_STEPS ? shape->sequence : field->dim[i];
     LsTensor *y = ls_dense_uniform(g, "head", ls_pool_steps(g, shape, ((const Settings *)config)->pool, body->features),
                                    outputs, LS_NO_ACTIVATION); /* (B, outputs) */
+    if (shape->want == LS_WANT_LOSS && ls_graph_mode(g) == LS_EVAL && ls_shape_field(shape, "seasonal"))
+        ls_shape_input(g, shape, "seasonal"); /* for the metric */
     if (shape->want == LS_WANT_LOSS)
         ls_output(g, "loss", ls_mean_squared_error(g, y, ls_flat(g, ls_shape_input(g, shape, "target"))));
     if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)
@@ -55,7 +58,7 @@ static int64_t targets(const LsGraph *g, int64_t rows)
  * data. */
 typedef struct Units {
     double offset, scale;
-    int64_t column, season; /* season: rows after which the series repeats itself; 0: not known */
+    int64_t column;
 } Units;
 
 static double number_at(const struct json_t *info, const char *list, int64_t at, double otherwise)
@@ -70,7 +73,6 @@ static Units units_of(const struct json_t *info)
     if (!info)
         return u;
     u.column = json_integer_value(json_object_get(info, "target"));
-    u.season = json_integer_value(json_object_get(info, "season"));
     u.scale = number_at(info, "scale", u.column, 1);
     u.offset = number_at(info, "offset", u.column, 0);
     return u;
@@ -94,36 +96,52 @@ static LsStatus add_differences(const LsScored *scored, double *sum)
     return status;
 }
 
-/* Of a forecast that says what was `back` rows before, or the last such row that is known. */
-static LsStatus add_persistence(const LsScored *scored, int64_t back, double *sum)
+/* Of a forecast that says known[i] for wanted[i]; NAN: nothing is known, or asked. */
+static void add_known(const Units *u, const float *known, const float *wanted, int64_t count, double *sum)
 {
-    const LsTensor *values = ls_graph_find(scored->g, "values"); /* (B, T, columns) */
-    int64_t count = 0;
-    Units u = units_of(scored->info);
-    if (!values || values->rank != 3 || back < 1 || back > values->dim[1])
-        return LS_OK;
-    float *wanted = read_rows(scored->g, "target", scored->rows, &count);
-    if (!wanted)
-        return LS_RESOURCE;
-    int64_t steps = values->dim[1], columns = values->dim[2], horizon = scored->rows > 0 ? count / scored->rows : 0;
-    for (int64_t i = 0; i < count; i++) {
-        float known;
-        int64_t row = steps - back + i % horizon % back;
-        ls_tensor_get_part(scored->g, values, (i / horizon * steps + row) * columns + u.column, 1, &known);
-        if (isnan(wanted[i]))
-            continue;
-        sum[0] += fabs((double)(known - wanted[i])) * u.scale;
-        sum[1]++;
-    }
-    ls_free(wanted);
-    return LS_OK;
+    for (int64_t i = 0; i < count; i++)
+        if (!isnan(wanted[i]) && !isnan(known[i])) {
+            sum[0] += fabs((double)(known[i] - wanted[i])) * u->scale;
+            sum[1]++;
+        }
 }
 
-static LsStatus add_last(const LsScored *scored, double *sum) { return add_persistence(scored, 1, sum); }
+/* The last value known, of inputs "values": (B, T, columns). */
+static LsStatus add_last(const LsScored *scored, double *sum)
+{
+    const LsTensor *values = ls_graph_find(scored->g, "values");
+    int64_t count = 0, rows = 0;
+    Units u = units_of(scored->info);
+    if (!values || values->rank != 3 || scored->rows == 0)
+        return LS_OK;
+    float *wanted = read_rows(scored->g, "target", scored->rows, &count);
+    float *known = read_rows(scored->g, "values", scored->rows, &rows);
+    int64_t row = values->dim[1] * values->dim[2], last = row - values->dim[2] + u.column;
+    for (int64_t i = 0; wanted && known && i < count; i++) {
+        float value = known[i / (count / scored->rows) * row + last];
+        add_known(&u, &value, wanted + i, 1, sum);
+    }
+    LsStatus status = wanted && known ? LS_OK : LS_RESOURCE;
+    ls_free(wanted);
+    ls_free(known);
+    return status;
+}
 
+/* The value a season before, which the data have as a field. */
 static LsStatus add_season(const LsScored *scored, double *sum)
 {
-    return add_persistence(scored, units_of(scored->info).season, sum);
+    int64_t count = 0, same = 0;
+    Units u = units_of(scored->info);
+    if (!ls_graph_find(scored->g, "seasonal"))
+        return LS_OK;
+    float *wanted = read_rows(scored->g, "target", scored->rows, &count);
+    float *known = read_rows(scored->g, "seasonal", scored->rows, &same);
+    LsStatus status = wanted && known ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK)
+        add_known(&u, known, wanted, count < same ? count : same, sum);
+    ls_free(wanted);
+    ls_free(known);
+    return status;
 }
 
 static void text_head(const LsScored *scored, FILE *out)
@@ -143,6 +161,27 @@ static LsStatus text_row(const LsScored *scored, int64_t b, int64_t sample, FILE
         fprintf(out, "%lld\t%lld\t%.7g\n", (long long)sample, (long long)(i + 1), u.offset + u.scale * (double)value);
     }
     return LS_OK;
+}
+
+/* Forecasts against what came; samples are in order of time where they are held out. */
+static LsStatus draw(const LsDrawn *drawn, FILE *out)
+{
+    Units u = units_of(drawn->info);
+    int64_t horizon = 1;
+    for (int i = 1; i < drawn->rank; i++)
+        horizon *= drawn->dim[i];
+    if (drawn->truths != horizon)
+        return ls_fail(LS_USAGE, "these samples have no targets to be drawn beside their forecasts");
+    const json_t *names = drawn->info ? json_object_get(drawn->info, "columns") : NULL;
+    return !out ? LS_OK
+                : ls_draw_lines(&(LsLines){.samples = drawn->samples,
+                                           .horizon = horizon,
+                                           .said = drawn->output,
+                                           .wanted = drawn->truth,
+                                           .offset = u.offset,
+                                           .scale = u.scale,
+                                           .name = json_string_value(json_array_get(names, (size_t)u.column))},
+                                out);
 }
 
 static double mae(const LsScore *score) { return score->sum[0] / score->targets; }
@@ -185,6 +224,9 @@ const LsTask ls_task_regression = {
     .targets = targets,
     .text_head = text_head,
     .text_row = text_row,
+    .drawing = "svg",
+    .truth = "target",
+    .draw = draw,
     .metrics = metrics,
     .best = "mae",
 };

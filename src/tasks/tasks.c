@@ -2,6 +2,7 @@
 #include "lockstep/task.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LS_LIST_FILE "lockstep/tasks.def"
@@ -17,6 +18,25 @@ const LsTask *const *ls_tasks(void) { return (const LsTask *const *)(const void 
 LsStatus ls_task_add(const LsTask *task) { return ls_registry_add(&registry, task); }
 
 const LsTask *ls_task_find(const char *name) { return ls_registry_find(&registry, name); }
+
+LsStatus ls_task_draw(const LsTask *task, const LsDrawn *drawn, char **bytes, int64_t *count)
+{
+    size_t used = 0;
+    *bytes = NULL;
+    *count = 0;
+    if (!task->draw)
+        return ls_fail(LS_USAGE, "task %s draws nothing", task->name);
+    LS_TRY(task->draw(drawn, NULL));
+    FILE *out = open_memstream(bytes, &used);
+    LsStatus status = out ? task->draw(drawn, out) : LS_RESOURCE;
+    if (!out || fclose(out) != 0 || status != LS_OK) {
+        free(*bytes);
+        *bytes = NULL;
+        return status != LS_OK && out ? status : ls_fail(LS_RESOURCE, "out of memory for a drawing");
+    }
+    *count = (int64_t)used;
+    return LS_OK;
+}
 
 const LsMetric *ls_task_metric(const LsTask *task, const char *name)
 {

@@ -36,8 +36,8 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
     LsTrainPlan plan;
     *training = *validation = NULL;
     LS_TRY(ls_train_shapes(config, ranks, &plan)); /* a batch that cannot be divided is refused before data is read */
-    LS_TRY(ls_data_open(config, ls_config_sequence(config), config->train.carry ? config->train.batch : 0, training,
-                        validation));
+    LS_TRY(ls_data_open(config, ls_config_sequence(config), config->train.carry ? config->train.batch : 0, NULL,
+                        training, validation));
     if (config->train.length_step > 0 && !(*training)->longest)
         return ls_fail(LS_USAGE, "train.length_step: all samples of %s have as many steps; leave it out",
                        config->data.path ? config->data.path : config->data_kind->name);
