@@ -13,6 +13,7 @@
 #include "lockstep/task.h"
 
 typedef struct LsTrainer LsTrainer;
+struct LsConfig; /* what a job file says */
 
 typedef struct LsPhase {
     const char *name;   /* LsShape.phase of its graph; in messages and, where there are several, in metrics.jsonl */
@@ -46,6 +47,9 @@ typedef struct LsProcedure {
     /* Each of these may be NULL. Where ranks take part in a training they all call them, in the same order, and may
      * communicate in them; a status that is not LS_OK ends the training on all ranks. */
 
+    /* Bytes that a rank holds for it besides the training graphs, parameters and moments: for the plan, before anything
+     * is made. rows: samples at once; parameters: of the model, numbers. */
+    int64_t (*memory)(const struct LsConfig *config, int64_t rows, int64_t parameters);
     /* Once, when the graphs are planned; parameters are not yet those of a checkpoint. */
     LsStatus (*open)(LsTrainer *trainer, void *self);
     /* Around the phases of a step: in after_step the step is counted already. */
@@ -74,5 +78,8 @@ LsParams *ls_trainer_params(LsTrainer *trainer);
 const LsComm *ls_trainer_comm(const LsTrainer *trainer);
 const void *ls_trainer_settings(const LsTrainer *trainer); /* the procedure's */
 int64_t ls_trainer_steps(const LsTrainer *trainer);        /* done */
+/* Writes a file of the run folder whole or not at all, its name with folders ("pictures/1.png"); on rank 0 alone. Where
+ * the training has no folder (a benchmark, a program of somebody's own) nothing is written. */
+LsStatus ls_trainer_write(LsTrainer *trainer, const char *name, const void *bytes, int64_t count) LS_MUST_USE;
 
 #endif

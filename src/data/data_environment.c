@@ -57,7 +57,22 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
     return LS_OK;
 }
 
+static LsStatus open_environment(const LsDataOpen *open, LsSource **opened);
+
 static void free_source(LsSource *source) { ls_free(source); }
+
+static const LsEnvironment *find(const char *name)
+{
+    for (size_t i = 0; i < LS_COUNT_OF(environments); i++)
+        if (strcmp(environments[i]->name, name) == 0)
+            return environments[i];
+    return NULL;
+}
+
+const LsEnvironment *ls_environment_of(const LsDataKind *kind, const void *config)
+{
+    return kind->open == open_environment ? find(((const Settings *)config)->environment) : NULL;
+}
 
 const LsEnvironment *ls_source_environment(const LsSource *source)
 {
@@ -74,9 +89,7 @@ static LsStatus open_environment(const LsDataOpen *open, LsSource **opened)
     World *w = ls_alloc(sizeof *w);
     if (!w)
         return LS_RESOURCE;
-    for (size_t i = 0; i < LS_COUNT_OF(environments); i++)
-        if (strcmp(environments[i]->name, name) == 0)
-            w->environment = environments[i];
+    w->environment = find(name);
     snprintf(text, sizeof text, "data.environment.%s", open->split);
     w->key = ls_key(open->seed, text);
     w->base = (LsSource){

@@ -3,7 +3,7 @@
 #ifndef LS_DATA_ENVIRONMENT_H
 #define LS_DATA_ENVIRONMENT_H
 
-#include "lockstep/source.h"
+#include "lockstep/data.h"
 
 #define LS_MAX_STATE 8
 
@@ -18,6 +18,9 @@ typedef struct LsEnvironment {
     /* One step, in place; returns the reward. *ended: the episode is over by the rules, not for its length. */
     double (*step)(float *state, int action, bool *ended);
 } LsEnvironment;
+
+/* The environment that data of this kind with these settings are; NULL: they are none. */
+const LsEnvironment *ls_environment_of(const LsDataKind *kind, const void *config);
 
 /* The environment of a source of data.kind environment; NULL: it is another. And the key of its split's episodes. */
 const LsEnvironment *ls_source_environment(const LsSource *source);

@@ -236,7 +236,10 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
     m->parameters = ls_ceil_div(m->parameters, plan->sharing_ranks);
     m->shadows = ls_ceil_div(m->shadows, plan->sharing_ranks);
     plan->message_bytes = request->ranks > plan->sharing_ranks ? ls_buckets_message_bytes(params) : 0;
-    plan->total_bytes = plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
+    const LsProcedure *procedure = ls_config_procedure(config);
+    plan->procedure_bytes = procedure->memory ? procedure->memory(config, plan->micro_batch, params->total) : 0;
+    plan->total_bytes =
+        plan->procedure_bytes + plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
     plan->total_bytes +=
         m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
     return LS_OK;

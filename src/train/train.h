@@ -53,6 +53,7 @@ typedef struct LsTrainPlan {
     int sharing_ranks;
     int64_t moment_bytes;
     int64_t message_bytes;           /* work space of sums by messages */
+    int64_t procedure_bytes;         /* LsProcedure.memory */
     int64_t library_bytes;           /* work space of the matrix products, threads' stacks, saving */
     int64_t base_bytes;              /* LsTrainLimit.base */
     int64_t total_bytes;             /* the peak of what a rank holds */
@@ -150,6 +151,8 @@ typedef struct LsTrainHooks {
     bool (*stop_requested)(void *self);                    /* this rank's signal flag; called once a step */
     LsStatus (*row)(void *self, const LsMetrics *metrics); /* each output.log_every steps, and where evaluated */
     void (*step)(void *self, const LsMetrics *metrics);    /* rank 0, every step: for the progress bar */
+    /* rank 0: a file of the run folder, as ls_trainer_write */
+    LsStatus (*write)(void *self, const char *name, const void *bytes, int64_t count);
 } LsTrainHooks;
 
 typedef struct LsTrainOptions {

@@ -218,4 +218,10 @@ LsStatus ls_trainer_broadcast(LsTrainer *trainer)
 LsParams *ls_trainer_params(LsTrainer *trainer) { return trainer->params; }
 const LsComm *ls_trainer_comm(const LsTrainer *trainer) { return trainer->comm; }
 const void *ls_trainer_settings(const LsTrainer *trainer) { return trainer->config->procedure_config; }
+LsStatus ls_trainer_write(LsTrainer *trainer, const char *name, const void *bytes, int64_t count)
+{
+    const LsTrainHooks *hooks = &trainer->hooks;
+    return trainer->comm->rank == 0 && hooks->write ? hooks->write(hooks->self, name, bytes, count) : LS_OK;
+}
+
 int64_t ls_trainer_steps(const LsTrainer *trainer) { return trainer->progress.step; }

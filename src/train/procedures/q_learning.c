@@ -5,7 +5,8 @@
  *
  * Q' being a copy of Q of some steps ago; with double_q the action is Q's choice (van Hasselt, Guez, Silver 2016),
  * else Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is
- * learned does not depend on their number but for rounding. All draws are functions of (seed, counter). On data that
+ * learned does not depend on their number but for rounding. With error_clip c, y is taken no farther than c from
+ * Q(s, a): the gradient is that of Huber's loss (the clipped error of the paper). All draws are functions of (seed, counter). On data that
  * are no environment it learns the samples' own targets. */
 #include "data/environment.h"
 #include "train/train.h"
@@ -15,7 +16,7 @@
 
 typedef struct Settings {
     int64_t replay, replay_start, environments, target_every;
-    double gamma, epsilon_start, epsilon_end;
+    double gamma, error_clip, epsilon_start, epsilon_end;
     int64_t epsilon_steps;
     bool double_q;
 } Settings;
@@ -28,6 +29,8 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Settings, target_every, "100", 1, 1 << 30,
                    "steps after which the copy that values are from is renewed"),
     LS_SETTING_FLOAT(Settings, gamma, "0.99", 0, 1, "weight of the next move's value"),
+    LS_SETTING_FLOAT(Settings, error_clip, "0", 0, 1e9,
+                     "errors count as if they were no larger: Huber's loss; 0: they count as they are"),
     LS_SETTING_FLOAT(Settings, epsilon_start, "1", 0, 1, "share of moves at random, at first"),
     LS_SETTING_FLOAT(Settings, epsilon_end, "0.05", 0, 1, "share of moves at random, in the end"),
     LS_SETTING_INT(Settings, epsilon_steps, "2000", 1, 1 << 30, "steps in which it gets there, evenly"),
@@ -47,6 +50,7 @@ typedef struct Agent {
     float *replay;                    /* state, next state, action, reward, whether the episode ended by the rules */
     float *world;                     /* (environments, numbers + 1): state, moves of this episode */
     float *seen, *value, *copy_value; /* (rows, numbers), (rows, actions) */
+    float *own_value;                 /* (rows, actions): Q of the states that were acted in */
     float *target;                    /* (rows, actions) */
 } Agent;
 
@@ -98,6 +102,15 @@ static const float *draw_move(const Agent *a, int64_t sample)
     return move_at(a, (int64_t)((uint64_t)block[0] * (uint64_t)kept >> 32));
 }
 
+/* r + gamma Q'(s', a'), no farther from `own` = Q(s, a) than errors count. */
+static float target_of(const Settings *s, float reward, bool ended, float next, float own)
+{
+    float y = reward + (ended ? 0 : (float)s->gamma * next), most = (float)s->error_clip;
+    if (most > 0)
+        y = y > own + most ? own + most : y < own - most ? own - most : y;
+    return y;
+}
+
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
     Agent *a = (Agent *)source;
@@ -110,6 +123,11 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
     if (s->double_q)
         LS_TRY(value_states(a, a->graph, next, numbers, batch->count, a->value));
     LS_TRY(value_states(a, a->copied, next, numbers, batch->count, a->copy_value));
+    if (s->error_clip > 0) {
+        for (int64_t b = 0; b < batch->count; b++)
+            memcpy(next + b * numbers, draw_move(a, batch->first + b), sizeof *next * (size_t)numbers);
+        LS_TRY(value_states(a, a->graph, next, numbers, batch->count, a->own_value));
+    }
     for (int64_t b = 0; b < a->rows; b++) {
         const float *move = draw_move(a, batch->first + (b < batch->count ? b : 0)), *ends = move + 2 * numbers;
         const float *values = a->copy_value + b * actions;
@@ -119,7 +137,8 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
         for (int i = 0; i < actions; i++)
             a->target[b * actions + i] = NAN;
         if (b < batch->count)
-            a->target[b * actions + (int)ends[0]] = ends[1] + (ends[2] > 0 ? 0 : (float)s->gamma * values[choice]);
+            a->target[b * actions + (int)ends[0]] =
+                target_of(s, ends[1], ends[2] > 0, values[choice], a->own_value[b * actions + (int)ends[0]]);
     }
     ls_tensor_set(g, x, a->seen);
     ls_tensor_set(g, target, a->target);
@@ -242,20 +261,43 @@ static LsStatus make_graph(Agent *a, LsParams *params, LsGraph **graph)
     return ls_graph_plan(g);
 }
 
+static int64_t move_width(const LsEnvironment *world) { return 2 * world->numbers + 3; }
+
+/* Whole rounds of moves. */
+static int64_t capacity_of(const Settings *s)
+{
+    return (s->replay + s->environments - 1) / s->environments * s->environments;
+}
+
+static int64_t bytes_of_agent(const LsConfig *config, int64_t rows, int64_t parameters)
+{
+    const Settings *s = config->procedure_config;
+    const LsEnvironment *world = ls_environment_of(config->data_kind, config->data_config);
+    if (!world)
+        return 0;
+    int64_t numbers = capacity_of(s) * move_width(world) + s->environments * (world->numbers + 1) + parameters +
+                      rows * (world->numbers + 4 * world->actions) +
+                      2 * rows * (world->numbers + world->actions); /* inputs of the two graphs */
+    return numbers * (int64_t)sizeof(float);
+}
+
 static LsStatus make_arrays(Agent *a)
 {
     const Settings *s = settings_of(a);
     const int numbers = a->environment->numbers, actions = a->environment->actions;
-    a->width = 2 * numbers + 3;
-    a->capacity = (s->replay + s->environments - 1) / s->environments * s->environments;
+    a->width = move_width(a->environment);
+    a->capacity = capacity_of(s);
     a->replay = ls_alloc_array(a->capacity * a->width, sizeof(float));
     a->world = ls_alloc_array(s->environments * (numbers + 1), sizeof(float));
     a->seen = ls_alloc_array(a->rows * numbers, sizeof(float));
     a->value = ls_alloc_array(a->rows * actions, sizeof(float));
     a->copy_value = ls_alloc_array(a->rows * actions, sizeof(float));
+    a->own_value = ls_alloc_array(a->rows * actions, sizeof(float));
     a->target = ls_alloc_array(a->rows * actions, sizeof(float));
     a->copy = ls_params_new();
-    return a->replay && a->world && a->seen && a->value && a->copy_value && a->target && a->copy ? LS_OK : LS_RESOURCE;
+    return a->replay && a->world && a->seen && a->value && a->copy_value && a->own_value && a->target && a->copy
+               ? LS_OK
+               : LS_RESOURCE;
 }
 
 static LsStatus open_agent(LsTrainer *t, void *self)
@@ -304,6 +346,7 @@ static void close_agent(void *self)
     ls_free(a->seen);
     ls_free(a->value);
     ls_free(a->copy_value);
+    ls_free(a->own_value);
     ls_free(a->target);
 }
 
@@ -394,6 +437,7 @@ const LsProcedure ls_procedure_q_learning = {
     .settings_bytes = sizeof(Settings),
     .self_bytes = sizeof(Agent),
     .phases = phases,
+    .memory = bytes_of_agent,
     .open = open_agent,
     .before_step = before_step,
     .after_step = after_step,
