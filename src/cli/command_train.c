@@ -97,6 +97,14 @@ static void on_step(void *self, const LsMetrics *metrics)
     ls_progress_step(&run->bar, metrics);
 }
 
+static LsStatus on_write(void *self, const char *name, const void *bytes, int64_t count)
+{
+    Run *run = self;
+    LS_TRY(ls_run_folder_check(&run->folder));
+    return ls_run_folder_file(&run->folder, name, bytes, count);
+}
+
+/* ---- Preparations, one after the other; each rank for itself ----------------------------------------------------- */
 /* ---- Preparations, one after the other ----------------------------------------------------- */
 
 static LsStatus read_config(Run *run, const LsCall *call)
@@ -227,7 +235,8 @@ static LsStatus train(Run *run)
         announce(run);
     ls_progress_begin(&run->bar, run->comm->rank == 0 ? run->mode : LS_PROGRESS_NONE, t->progress.step,
                       run->config->train.steps);
-    t->hooks = (LsTrainHooks){.self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step};
+    t->hooks = (LsTrainHooks){
+        .self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step, .write = on_write};
     LsStatus status = ls_trainer_run(t);
     ls_progress_end(&run->bar);
     char planned[32], peak[32];

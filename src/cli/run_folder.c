@@ -49,6 +49,26 @@ void ls_run_folder_close(LsRunFolder *run, bool keep)
     run->path = run->metrics_path = NULL;
 }
 
+LsStatus ls_run_folder_file(const LsRunFolder *run, const char *name, const void *bytes, int64_t count)
+{
+    char *path = inside(run, name), *folder = path ? ls_strdup(path) : NULL,
+         *slash = folder ? strrchr(folder, '/') : NULL;
+    char *pattern = slash ? ls_pattern_of(slash + 1) : NULL;
+    LsStatus status = pattern ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK) {
+        *slash = '\0';
+        status = ls_make_folders(folder);
+    }
+    if (status == LS_OK) { /* what a killed run has left of it */
+        ls_remove_temporaries(folder, (const char *const[]){pattern, NULL});
+        status = ls_file_replace(path, bytes, count);
+    }
+    ls_free(path);
+    ls_free(folder);
+    ls_free(pattern);
+    return status;
+}
+
 LsStatus ls_run_folder_check(const LsRunFolder *run) { return ls_output_check(run->output); }
 
 const char *ls_run_folder_read_status(const char *path, char word[LS_STATUS_WORD])

@@ -26,6 +26,10 @@ void ls_run_folder_close(LsRunFolder *run, bool keep);
  * written. */
 LsStatus ls_run_folder_check(const LsRunFolder *run) LS_MUST_USE;
 
+/* A file of the folder, its name with a folder that is made where it is missing ("pictures/1.png"), by the safe
+ * replace. */
+LsStatus ls_run_folder_file(const LsRunFolder *run, const char *name, const void *bytes, int64_t count) LS_MUST_USE;
+
 /* The word in RUN/status; "" where there is none. And who trains there (io/lock.h). */
 #define LS_STATUS_WORD 64
 const char *ls_run_folder_read_status(const char *path, char word[LS_STATUS_WORD]);
