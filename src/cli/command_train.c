@@ -104,7 +104,6 @@ static LsStatus on_write(void *self, const char *name, const void *bytes, int64_
     return ls_run_folder_file(&run->folder, name, bytes, count);
 }
 
-/* ---- Preparations, one after the other; each rank for itself ----------------------------------------------------- */
 /* ---- Preparations, one after the other ----------------------------------------------------- */
 
 static LsStatus read_config(Run *run, const LsCall *call)
