@@ -48,6 +48,13 @@ static LsSource *open_samples(const char *kind, const char *output, int64_t sequ
     return source;
 }
 
+/* Batches of samples about as long as each other are made by this number: it must be that of the ids. */
+static void check_steps(LsSource *source, const Inputs *inputs, int64_t samples)
+{
+    for (int64_t i = 0; i < samples; i++)
+        CU_ASSERT_EQUAL(source->longest(source, &(LsBatch){i, 1, 0}), ints_of(inputs, "length")[i]);
+}
+
 static void test_one_text(void)
 {
     char *output = path_of("one.h5");
@@ -56,6 +63,7 @@ static void test_one_text(void)
     CU_ASSERT_EQUAL(source->sequence, 7);
     Inputs inputs = inputs_new(source, 3, 7);
     fill_inputs(source, &inputs, 0, 2);
+    check_steps(source, &inputs, 2);
     ROW(&inputs, "ids", 0, CLS, THE, FILM, FURTHER_S, WAS, GOOD, SEP);
     ROW(&inputs, "ids", 1, CLS, BAD, SEP, 0, 0, 0, 0);
     ROW(&inputs, "types", 0, 0, 0, 0, 0, 0, 0, 0);
@@ -67,6 +75,7 @@ static void test_one_text(void)
     source = open_samples("lines", output, 4, "ids T of 11, types T of 2, length int, label of 2");
     inputs = inputs_new(source, 2, 4);
     fill_inputs(source, &inputs, 0, 2);
+    check_steps(source, &inputs, 2);
     ROW(&inputs, "ids", 0, CLS, THE, FILM, SEP);
     ROW(&inputs, "ids", 1, CLS, BAD, SEP, 0);
     inputs_free(&inputs);
@@ -85,6 +94,7 @@ static void test_two_texts(void)
     Inputs inputs = inputs_new(source, 2, source->sequence);
     CU_ASSERT_EQUAL_FATAL(source->sequence, 12); /* 5 + 4 + 3: no sample is that long */
     fill_inputs(source, &inputs, 0, 2);
+    check_steps(source, &inputs, 2);
     ROW(&inputs, "ids", 0, CLS, THE, FILM, SEP, FILM, FURTHER_S, WAS, GOOD, SEP, 0, 0, 0);
     ROW(&inputs, "types", 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 0, 0, 0);
     ROW(&inputs, "ids", 1, CLS, BAD, BAD, BAD, BAD, BAD, SEP, GOOD, SEP, 0, 0, 0);
@@ -96,6 +106,7 @@ static void test_two_texts(void)
     source = open_samples("lines", output, 7, "ids T of 11, types T of 2, length int, label of 2");
     inputs = inputs_new(source, 2, 7);
     fill_inputs(source, &inputs, 0, 2);
+    check_steps(source, &inputs, 2);
     ROW(&inputs, "ids", 0, CLS, THE, FILM, SEP, FILM, FURTHER_S, SEP);
     ROW(&inputs, "ids", 1, CLS, BAD, BAD, BAD, SEP, GOOD, SEP);
     inputs_free(&inputs);
@@ -105,6 +116,7 @@ static void test_two_texts(void)
     source = open_samples("lines", output, 0, "ids T of 11, types T of 2, length int, label of 1");
     inputs = inputs_new(source, 1, 6);
     fill_inputs(source, &inputs, 0, 1);
+    check_steps(source, &inputs, 1);
     ROW(&inputs, "ids", 0, CLS, THE, FILM, SEP, BAD, SEP);
     inputs_free(&inputs);
     ls_source_free(source);
@@ -151,6 +163,7 @@ static void test_tags(void)
     Inputs inputs = inputs_new(source, 2, 5);
     CU_ASSERT_EQUAL_FATAL(source->sequence, 5);
     fill_inputs(source, &inputs, 0, 2);
+    check_steps(source, &inputs, 2);
     ROW(&inputs, "ids", 0, CLS, FILM, FURTHER_S, WAS, SEP);
     ROW(&inputs, "tags", 0, LS_IGNORE, 0, LS_IGNORE, 2, LS_IGNORE);
     ROW(&inputs, "ids", 1, CLS, 1, GOOD, SEP, 0);
@@ -161,6 +174,7 @@ static void test_tags(void)
     source = open_samples("columns", output, 4, "types T of 2, ids T of 11, length int, tags T of 3");
     inputs = inputs_new(source, 1, 4);
     fill_inputs(source, &inputs, 0, 1);
+    check_steps(source, &inputs, 1);
     ROW(&inputs, "ids", 0, CLS, FILM, FURTHER_S, SEP);
     ROW(&inputs, "tags", 0, LS_IGNORE, 0, LS_IGNORE, LS_IGNORE);
     inputs_free(&inputs);

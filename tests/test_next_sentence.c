@@ -227,8 +227,8 @@ static void test_gradient(void)
 int main(void)
 {
     return harness_run("next_sentence", (HarnessTest[]){{"samples", test_samples},
-                                                   {"what cannot be segments", test_refused},
-                                                   {"gradient of both losses", test_gradient},
-                                                   {"hidden tokens and second segments", test_hidden},
-                                                   {0}});
+                                                        {"what cannot be segments", test_refused},
+                                                        {"gradient of both losses", test_gradient},
+                                                        {"hidden tokens and second segments", test_hidden},
+                                                        {0}});
 }

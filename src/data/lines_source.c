@@ -66,8 +66,10 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 
 static int64_t steps_of(const LsSampleSource *source, int64_t sample)
 {
-    const LsTextArray *texts = &((const LinesSource *)source)->texts;
-    int64_t steps = texts->offset[sample + 1] - texts->offset[sample];
+    const LinesSource *s = (const LinesSource *)source;
+    int64_t steps = text_at(&s->texts, sample).count;
+    if (s->frames)
+        steps += LS_FRAME_IDS(s->second.id ? 2 : 1) + (s->second.id ? text_at(&s->second, sample).count : 0);
     return steps < source->base.sequence ? steps : source->base.sequence;
 }
 
