@@ -4,6 +4,7 @@ import ctypes
 import os
 from ctypes import POINTER, c_bool, c_char_p, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
+from typing import Any, List, Mapping, Sequence
 
 
 class LockstepError(Exception):
@@ -145,7 +146,7 @@ def fail() -> LockstepError:
     return _ERRORS.get(status, LockstepError)(message, status)
 
 
-def call(name: str, *arguments):
+def call(name: str, *arguments: Any) -> Any:
     """Calls a function of the library; a status that is not 0 becomes an exception."""
     result = getattr(_library, name)(*arguments)
     if _FUNCTIONS[name][0] is c_int and name not in _PLAIN and result != 0:
@@ -155,22 +156,22 @@ def call(name: str, *arguments):
     return result
 
 
-def texts(values):
+def texts(values: Sequence[str]) -> Any:
     """A list of str as char *[]."""
     return (c_char_p * max(1, len(values)))(*[os.fsencode(value) for value in values])
 
 
-def take_text(address) -> bytes:
+def take_text(address: Any) -> bytes:
     """A text that the library gave away."""
     text = ctypes.string_at(address)
     call("ls_free", address)
     return text
 
 
-def settings(values) -> list:
+def settings(values: Mapping[str, Any]) -> List[str]:
     """{"train.steps": 5, "x": True} as "train.steps=5", "x=true"; None is null."""
 
-    def text(value):
+    def text(value: Any) -> str:
         if value is None:
             return "null"
         if isinstance(value, bool):

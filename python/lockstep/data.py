@@ -36,7 +36,8 @@ def prepare(kind: str, sources: Union[Source, Sequence[Source]], output: Path, *
         for number, source in enumerate(sources):
             ending = ""
             if isinstance(source, np.ndarray):
-                source, ending = _idx(source), f"-idx{source.ndim}-ubyte"
+                ending = f"-idx{source.ndim}-ubyte"
+                source = _idx(source)
             if isinstance(source, bytes):
                 name = os.path.join(folder, f"memory-{number}{ending}")
                 with open(name, "wb") as file:

@@ -22,7 +22,7 @@ class _Forward:
     def __init__(self, model: "Model", loss: bool, rows: int, steps: int) -> None:
         handle = ctypes.c_void_p()
         call("ls_forward_new", model._handle, loss, rows, steps, ctypes.byref(handle))
-        self._handle = handle
+        self._handle: Optional[ctypes.c_void_p] = handle
 
     def close(self) -> None:
         if self._handle:

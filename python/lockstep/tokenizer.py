@@ -33,7 +33,7 @@ class Tokenizer:
         ids, count = ctypes.c_void_p(), ctypes.c_int64()
         call("ls_tokenizer_encode", self._handle, data, len(data), ctypes.byref(ids), ctypes.byref(count))
         try:
-            buffer = ctypes.string_at(ids.value, 4 * count.value) if count.value else b""
+            buffer = ctypes.string_at(ids, 4 * count.value) if count.value else b""
             return np.frombuffer(buffer, dtype=np.int32).copy()
         finally:
             call("ls_free", ids)
@@ -44,7 +44,7 @@ class Tokenizer:
         text, count = ctypes.c_void_p(), ctypes.c_int64()
         call("ls_tokenizer_decode", self._handle, array.ctypes.data, array.size, ctypes.byref(text), ctypes.byref(count))
         try:
-            return ctypes.string_at(text.value, count.value)
+            return ctypes.string_at(text, count.value)
         finally:
             call("ls_free", text)
 
