@@ -24,4 +24,19 @@ run_for 0 environment/bin/python "$project/tests/python_api.py" "$lockstep"
 cat out.txt err.txt
 grep -Eq '^Ran [1-9][0-9] tests' err.txt || failed "not all tests of the package ran"
 grep -q skipped err.txt && failed "tests were skipped"
+
+# Two processes train together: the rows of one, to rounding.
+cat > ranks.py << 'PYTHON'
+import numpy, lockstep
+with lockstep.Trainer("job.yaml", {"train.steps": 4}) as trainer:
+    losses = [row.get("loss") for row in trainer]
+    trainer.save("ranks.h5")
+    if trainer.rank == 0:
+        assert trainer.ranks == 2
+        numpy.testing.assert_allclose(losses, lockstep.metrics("run")["loss"][:4], rtol=1e-5)
+        print("the same")
+PYTHON
+run_for 0 $mpirun -np 2 environment/bin/python ranks.py
+grep -q 'the same' out.txt || failed "rank 0 said: $(cat out.txt)"
+says 0 'checkpoint' inspect ranks.h5
 finish
