@@ -34,12 +34,26 @@ export PKG_CONFIG_PATH=$(dirname "$(find prefix -name lockstep.pc)")
 # shellcheck disable=SC2046,SC2086
 quietly cc -std=gnu17 -Wall -Wextra -Werror $flags $(pkg-config --cflags lockstep) example/own_model.c -o own_model_pc $(pkg-config --libs lockstep)
 
+# The same by the shared library, whose name in the program says the version.
+cp -r example shared
+sed -i 's/lockstep::lockstep/lockstep::shared/' shared/CMakeLists.txt
+quietly cmake -S shared -B shared-build -DCMAKE_PREFIX_PATH="$folder/prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror $flags"
+quietly cmake --build shared-build
+readelf -d shared-build/own_model | grep -q 'NEEDED.*\[liblockstep\.so\.[0-9]*\.[0-9]*\]' || fail "the program does not need the shared library"
+readelf -d own_model_pc | grep -q 'NEEDED.*liblockstep' && fail "pkg-config lockstep links the shared library"
+# shellcheck disable=SC2046,SC2086
+quietly cc -std=gnu17 $flags $(pkg-config --cflags lockstep-shared) example/own_model.c -o own_model_so $(pkg-config --libs lockstep-shared)
+
 quietly "$lockstep" prepare text "$project/docs/architecture.md" -o text.h5 --tokenizer bytes --validation 0.1
 ./own_model_pc example/bigram.yaml one.h5 > one.txt 2> log.txt || { cat log.txt; fail "the example on one rank"; }
 mpirun --allow-run-as-root --oversubscribe --bind-to none -np 2 example-build/own_model example/bigram.yaml two.h5 > two.txt 2> log.txt ||
     { cat log.txt; fail "the example on two ranks"; }
 # The same training, whatever the ranks: to the 4 decimals it prints.
 diff one.txt two.txt || fail "one and two ranks differ"
+for program in shared-build/own_model ./own_model_so; do
+    $program example/bigram.yaml shared.h5 > shared.txt 2> log.txt || { cat log.txt; fail "$program on one rank"; }
+    diff one.txt shared.txt || fail "$program trains otherwise than the static library"
+done
 grep -q '60 steps: validation loss' one.txt || fail "the example printed: $(cat one.txt)"
 quietly "$lockstep" inspect one.h5 --config
 grep -Eq '^# digest of data.path: [0-9a-f]{32}$' log.txt || { cat log.txt; fail "the checkpoint does not know its data"; }

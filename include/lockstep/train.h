@@ -20,9 +20,10 @@
 
 typedef struct LsSession LsSession;
 
-/* Starts MPI, reads a job file (override: "train.steps=500", NULL with count 0), opens its data set, builds the graphs
- * and draws the parameters from train.seed. argc and argv as main's, or NULL. *session is NULL after a failure, and MPI
- * is ended. At most one session at a time, and one a process. Collective. */
+/* Reads a job file (override: "train.steps=500", NULL with count 0), opens its data set, builds the graphs and draws the
+ * parameters from train.seed. argc and argv as main's, or NULL. Where a launcher (mpirun, srun) started the process MPI
+ * starts, and there is at most one session a process; else MPI does not start, and there may be several, also at once.
+ * *session is NULL after a failure, and MPI is ended. Collective. */
 LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override,
                          LsSession **session) LS_MUST_USE;
 
@@ -33,6 +34,11 @@ void ls_session_close(LsSession *session);
  * *grad_norm: global, before clipping; either may be NULL. LS_DIVERGED, with the first bad tensor in the message, where
  * one is not finite. Collective. */
 LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm) LS_MUST_USE;
+
+/* One step as `lockstep train` does it: up to train.steps, with an evaluation each train.evaluate_every steps and after
+ * the last. *row: a JSON object with the names of metrics.jsonl (step, loss, validation_loss, ...), the session's until
+ * the next call; NULL with *more false where all steps were done before. Saves nothing. Collective. */
+LsStatus ls_session_advance(LsSession *session, bool *more, const char **row) LS_MUST_USE;
 
 /* Mean loss over train.evaluate_batches batches of the validation data (0: all of it). LS_USAGE where there is none.
  * Collective. */
@@ -47,6 +53,7 @@ LsStatus ls_session_load(LsSession *session, const char *path) LS_MUST_USE;
 
 /* Steps done; rank and number of ranks; the parameters, owned by the session. Not collective. */
 int64_t ls_session_steps(const LsSession *session);
+int ls_session_rank(const LsSession *session, int *ranks);
 const LsComm *ls_session_comm(const LsSession *session);
 LsParams *ls_session_params(LsSession *session);
 

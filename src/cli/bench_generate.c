@@ -1,6 +1,6 @@
 /* bench --generate: how long the tokens of a model that was not trained take, one by one after a prompt. */
 #include "cli/bench.h"
-#include "cli/load.h"
+#include "api/load.h"
 #include "train/init.h"
 
 #include <math.h>

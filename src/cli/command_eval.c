@@ -1,6 +1,6 @@
 /* lockstep eval: the loss of a trained model, and the metrics of its task, on held-out data. */
 #include "cli/cli.h"
-#include "cli/load.h"
+#include "api/load.h"
 #include "data/data.h"
 #include "decode/bleu.h"
 #include "decode/translate.h"

@@ -2,7 +2,7 @@
 #include "cli/cli.h"
 #include "cli/generate_lines.h"
 #include "cli/ids.h"
-#include "cli/load.h"
+#include "api/load.h"
 #include "decode/generate.h"
 
 #include <string.h>
@@ -160,25 +160,7 @@ static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int3
                       : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
 }
 
-/* (V) the model's ids that its tokenizer lacks: a vocabulary may be padded. NULL with LS_OK where it lacks none. */
-static LsStatus find_padding(const LsLoaded *model, bool **never)
-{
-    int64_t vocabulary = 0, lacking = 0;
-    *never = NULL;
-    if (!model->tokenizer || !ls_config_model_int(model->config, "vocabulary", &vocabulary))
-        return LS_OK;
-    bool *list = ls_alloc_array(vocabulary, sizeof *list);
-    for (int64_t id = 0; list && id < vocabulary; id++)
-        lacking += list[id] = !ls_tokenizer_has(model->tokenizer, id);
-    if (lacking > 0)
-        *never = list;
-    else
-        ls_free(list);
-    return list ? LS_OK : LS_RESOURCE;
-}
-
-static LsStatus sample(const Options *o, const LsLoaded *model, const bool *never, const int32_t *prompt, int64_t count,
-                       Printer *printer)
+static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *prompt, int64_t count, Printer *printer)
 {
     LsSampling sampling = {.temperature = o->temperature,
                            .top_k = o->top_k,
@@ -187,8 +169,7 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const bool *neve
                            .tokens = o->tokens,
                            .batch = o->batch,
                            .precision = ls_precision_named(o->precision),
-                           .stop = -1,
-                           .never = never};
+                           .stop = -1};
     LsGenerationSpeed speed;
     if (model->tokenizer && !o->no_stop)
         sampling.stop = (int32_t)ls_tokenizer_end(model->tokenizer);
@@ -199,7 +180,7 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const bool *neve
         return LS_RESOURCE;
     for (int64_t b = 0; b < o->batch && printer->tokenizer; b++)
         LS_TRY(append(&printer->stream[b], o->prompt, (int64_t)strlen(o->prompt)));
-    LS_TRY(ls_generate(model->config, model->params, prompt, count, &sampling, on_token, printer, &speed));
+    LS_TRY(ls_loaded_generate(model, prompt, count, &sampling, on_token, printer, &speed));
     LS_TRY(printer->status);
     print_rest(printer);
     ls_log("prompt: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second", (long long)count,
@@ -217,7 +198,6 @@ static LsStatus run(LsCall *call)
     Printer printer = {0};
     int32_t *prompt = NULL;
     int64_t count = 0;
-    bool *never = NULL;
     LsStatus status = LS_OK;
     if (o->input)
         return ls_generate_lines(&(LsGenerateLines){o->input, o->attention, o->beams, o->length_penalty, o->best},
@@ -235,14 +215,12 @@ static LsStatus run(LsCall *call)
     }
     LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
     printer.tokenizer = o->ids ? NULL : model.tokenizer;
-    LS_TRY_CLEANUP(find_padding(&model, &never));
-    LS_TRY_CLEANUP(sample(o, &model, never, prompt, count, &printer));
+    LS_TRY_CLEANUP(sample(o, &model, prompt, count, &printer));
 cleanup:
     for (int64_t b = 0; printer.stream && b < printer.streams; b++)
         ls_free(printer.stream[b].bytes);
     ls_free(printer.stream);
     ls_free(prompt);
-    ls_free(never);
     ls_loaded_free(&model);
     return status;
 }

@@ -6,7 +6,7 @@
 #ifndef LS_CLI_EVENT_FILE_H
 #define LS_CLI_EVENT_FILE_H
 
-#include "cli/metrics_row.h"
+#include "train/metrics_row.h"
 
 typedef struct LsEventFile LsEventFile;
 

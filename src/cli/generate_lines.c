@@ -1,7 +1,7 @@
 #include "cli/generate_lines.h"
 
+#include "api/load.h"
 #include "cli/attention_svg.h"
-#include "cli/load.h"
 #include "decode/translate.h"
 #include "io/output.h"
 

@@ -49,16 +49,6 @@ static void tell(LsStatus status, const LsCall *call, bool speaks)
                      ls_message()[0] ? ls_message() : "failed without a message; this is a defect of the program");
 }
 
-/* Where MPI does not start: ls_dist_start looks at the neighbours too. */
-static LsStatus choose_threads(void)
-{
-    LsCores cores;
-    LS_TRY(ls_threads_check());
-    ls_cores_read(ls_system_root(), &cores);
-    ls_threads_choose(&cores, 1, 1);
-    return LS_OK;
-}
-
 static LsStatus run_command(const LsCommand *command, int argc, char **argv)
 {
     LsCall call = {.command = command, .comm = ls_comm_self()};
@@ -72,7 +62,7 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
             ls_cli_command_help(stdout, command);
     } else if (status == LS_OK) {
         bool parallel = command->launch == LS_PARALLEL;
-        status = parallel ? ls_dist_start(NULL, NULL, &call.comm) : choose_threads();
+        status = parallel ? ls_dist_start(NULL, NULL, &call.comm) : ls_threads_alone();
         started = status == LS_OK;
         if (started) {
             speaks = call.comm->rank == 0;

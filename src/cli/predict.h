@@ -3,7 +3,7 @@
 #define LS_CLI_PREDICT_H
 
 #include "cli/cli.h"
-#include "cli/load.h"
+#include "api/load.h"
 #include "train/train.h"
 
 typedef struct LsPredictOptions {

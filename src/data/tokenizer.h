@@ -11,9 +11,7 @@
 #ifndef LS_DATA_TOKENIZER_H
 #define LS_DATA_TOKENIZER_H
 
-#include "lockstep/base.h"
-
-typedef struct LsTokenizer LsTokenizer;
+#include "lockstep/api.h" /* what programs in other languages use of a tokenizer */
 
 /* kind: "bytes"; "characters" (vocabulary: the distinct Unicode characters of `corpus`, in code point order; malformed
  * UTF-8 is LS_DATA with byte and line); "gpt2" (from DIR/encoder.json + DIR/vocab.bpe, or vocab.json + merges.txt, or
@@ -42,17 +40,6 @@ typedef struct LsTokenizerOptions {
 LsTokenizer *ls_tokenizer_make(const char *kind, const LsCorpusPart *part, int parts,
                                const LsTokenizerOptions *options);
 
-/* Everything needed to make it again, as JSON text; stored in data sets and checkpoints. The caller frees the text. */
-char *ls_tokenizer_to_json(const LsTokenizer *tokenizer);
-LsTokenizer *ls_tokenizer_from_json(const char *json);
-void ls_tokenizer_free(LsTokenizer *tokenizer);
-
-const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
-int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
-/* id that ends a text, -1 if it has none; encode never gives it */
-int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
-/* id that begins a text, -1 if it has none; encode never gives it */
-int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer);
 /* id that stands for a hidden token, -1 if it has none */
 int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer);
 /* id of a word that the vocabulary has not, -1 if it has none */
@@ -77,15 +64,6 @@ LsStatus ls_tokenizer_digest(const LsTokenizer *tokenizer, char digest[LS_TOKENI
 /* LS_DATA where two tokenizers are not the same, with both, and `cure`: names are of the files that they come from. */
 LsStatus ls_tokenizer_check_same(const char *name, const LsTokenizer *tokenizer, const char *other_name,
                                  const LsTokenizer *other, const char *cure) LS_MUST_USE;
-
-/* *ids is the caller's to free. A character outside the vocabulary is LS_DATA, with its place. */
-LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
-                             int64_t *count) LS_MUST_USE;
-
-/* Bytes of the ids one after another (not always whole UTF-8 characters); *text is NUL-terminated and the caller's to
- * free. An id outside the vocabulary is LS_DATA. */
-LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
-                             int64_t *bytes) LS_MUST_USE;
 
 /* Files of the Hugging Face layout (vocab.json, merges.txt, tokenizer_config.json, ...) into and from a folder that
  * exists. Bytes and characters write lockstep_tokenizer.json, and a tokenizer.json that gives the same ids. from: NULL

@@ -132,7 +132,7 @@ static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
 
 /* ---- Opening and closing -------------------------------------------------------------------------------------- */
 
-static LsSealed *new_sealed(const char *path, LsStatus code)
+LsSealed *ls_sealed_blank(const char *path, LsStatus code)
 {
     LsSealed *file = ls_alloc(sizeof *file);
     if (!file)
@@ -192,7 +192,7 @@ LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...)
 LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsStatus code)
 {
     ls_h5_quiet();
-    LsSealed *file = new_sealed(path, code);
+    LsSealed *file = ls_sealed_blank(path, code);
     if (!file)
         return NULL;
     hid_t access = H5I_INVALID_HID, creation = H5I_INVALID_HID;
@@ -271,7 +271,7 @@ static LsSealed *open_sealed(const char *path, const char *kind, LsStatus code, 
 {
     ls_h5_quiet();
     *at_fault = false;
-    LsSealed *file = new_sealed(path, code);
+    LsSealed *file = ls_sealed_blank(path, code);
     if (!file)
         return NULL;
     hid_t access = H5I_INVALID_HID;
@@ -327,7 +327,18 @@ static LsStatus seal(LsSealed *file)
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s: what was written does not read back", file->path);
 }
 
-LsStatus ls_sealed_commit(LsSealed *file)
+/* A check's message names the file as its user does. */
+static LsStatus name_as_path(const LsSealed *file, LsStatus status)
+{
+    const char *message = ls_message(), *at = strstr(message, file->temporary);
+    if (!at)
+        return status;
+    return ls_fail(status, "%.*s%s%s", (int)(at - message), message, file->path, at + strlen(file->temporary));
+}
+
+LsStatus ls_sealed_commit(LsSealed *file) { return ls_sealed_commit_checked(file, NULL, NULL); }
+
+LsStatus ls_sealed_commit_checked(LsSealed *file, LsSealedCheck check, void *self)
 {
     LsStatus status = LS_OK;
     bool failed = file->failed, h5_done = close_h5(file);
@@ -339,6 +350,8 @@ LsStatus ls_sealed_commit(LsSealed *file)
         status = ls_mapped_check();
     if (status == LS_OK)
         status = seal(file);
+    if (status == LS_OK && check && (status = check(self, file->temporary)) != LS_OK)
+        status = name_as_path(file, status);
     if (status == LS_OK) {
         int closed = ls_sys_close(file->disk->fd), error = errno;
         file->disk->fd = -1;

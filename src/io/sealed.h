@@ -28,7 +28,17 @@ LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsSt
 /* Closes HDF5, seals, syncs, verifies by reading back, renames. Frees `file` whatever happens; on failure path is as it
  * was. */
 LsStatus ls_sealed_commit(LsSealed *file) LS_MUST_USE;
+/* The same; before the file gets its name `check` looks at the temporary one, sealed and closed, at that path. What it
+ * refuses is not kept; in its message the temporary name becomes the path. */
+typedef LsStatus (*LsSealedCheck)(void *self, const char *temporary);
+LsStatus ls_sealed_commit_checked(LsSealed *file, LsSealedCheck check, void *self) LS_MUST_USE;
 void ls_sealed_discard(LsSealed *file); /* closes and removes the temporary; NULL is allowed */
+
+/* A copy, to be committed over `path`, of an HDF5 file that another program wrote or changed: with a block in front that
+ * need not fit any more, with 512 bytes of anything, or with none. The checksums of all arrays are computed anew. kind,
+ * version: where no block says them; NULL: it must. LS_USAGE where it says another kind, or there is none. A failure of
+ * `code` where it is no HDF5, or of a form that is never written here. */
+LsStatus ls_sealed_adopt(const char *path, const char *kind, int version, LsStatus code, LsSealed **file) LS_MUST_USE;
 
 /* Opens for reading: checks magic, kind (NULL: any), size and digest. `code` is the status of a failure: LS_DATA or
  * LS_CHECKPOINT. NULL with a message. *at_fault, where at_fault is not NULL: whether the file itself is why (gone, cut

@@ -46,6 +46,8 @@ static hid_t checksum_type(void)
 
 bool ls_sealed_write_checksum(hid_t array, const char *digest)
 {
+    if (H5Aexists(array, CHECKSUM) > 0 && H5Adelete(array, CHECKSUM) < 0) /* an older one, of other content */
+        return false;
     hid_t type = checksum_type(), space = H5Screate(H5S_SCALAR);
     hid_t attribute = H5Acreate2(array, CHECKSUM, type, space, H5P_DEFAULT, H5P_DEFAULT);
     bool done = attribute >= 0 && H5Awrite(attribute, type, digest) >= 0;

@@ -20,6 +20,9 @@ struct LsSealed {
     bool failed; /* something was not written: never to be committed */
 };
 
+/* Neither open nor created yet; NULL with a message. */
+LsSealed *ls_sealed_blank(const char *path, LsStatus code);
+
 /* A failure of HDF5 on this file: the disk's error where there was one, else HDF5's reason. Always returns a failure;
  * the file cannot be committed any more. */
 LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...) LS_PRINTF(2, 3);

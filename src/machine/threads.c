@@ -42,6 +42,15 @@ void ls_threads_choose(const LsCores *cores, int sharing, int ranks)
         ls_set_threads(ls_cores_threads(cores, sharing, ranks));
 }
 
+LsStatus ls_threads_alone(void)
+{
+    LsCores cores;
+    LS_TRY(ls_threads_check());
+    ls_cores_read(ls_system_root(), &cores);
+    ls_threads_choose(&cores, 1, 1);
+    return LS_OK;
+}
+
 typedef struct Runtimes {
     const char **name;
     int count, most;

@@ -14,6 +14,9 @@ LsStatus ls_threads_check(void) LS_MUST_USE;
 /* Sets the threads of this process: as OMP_NUM_THREADS asks, else ls_cores_threads. */
 void ls_threads_choose(const LsCores *cores, int sharing, int ranks);
 
+/* Both, of a process that is the only rank: where MPI does not start. */
+LsStatus ls_threads_alone(void) LS_MUST_USE;
+
 /* The first OpenMP runtimes that are loaded into this process, as file names; how many there are. Each has threads of
  * its own, which compete for the cores. */
 int ls_threads_runtimes(const char *name[], int most);

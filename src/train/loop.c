@@ -5,14 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-typedef struct Clock {
-    double start;
-    double step_seconds;   /* training only, since the last row */
-    LsBucketTimes sums;    /* as they were at that row */
-    double saved_flops;    /* LsTrainTimes.saved_flops at that row */
-    int64_t tokens, steps; /* since then */
-} Clock;
-
 static bool is_due(int64_t step, int64_t every) { return every > 0 && step % every == 0; }
 
 /* Saves on rank 0 unless the parameters would make a checkpoint that cannot be gone on from. */
@@ -46,7 +38,7 @@ static LsStatus evaluate_step(LsTrainer *t, LsMetrics *row, double *score)
     return LS_OK;
 }
 
-static void measure_speed(const LsTrainer *t, const Clock *clock, LsMetrics *row)
+static void measure_speed(const LsTrainer *t, const LsTrainClock *clock, LsMetrics *row)
 {
     row->seconds = ls_seconds() - clock->start;
     row->tokens_per_second = (double)clock->tokens / clock->step_seconds;
@@ -61,7 +53,7 @@ static void measure_speed(const LsTrainer *t, const Clock *clock, LsMetrics *row
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }
 
-static LsStatus write_row(LsTrainer *t, Clock *clock, const LsMetrics *row)
+static LsStatus write_row(LsTrainer *t, LsTrainClock *clock, const LsMetrics *row)
 {
     LsStatus status = LS_OK;
     t->progress.metrics_rows++;
@@ -74,11 +66,14 @@ static LsStatus write_row(LsTrainer *t, Clock *clock, const LsMetrics *row)
     return ls_dist_agree(t->comm, status);
 }
 
-/* One step and what follows it. *ended: a stop was asked for, and everything is saved. */
-static LsStatus run_step(LsTrainer *t, Clock *clock, bool *ended)
+LsStatus ls_trainer_advance(LsTrainer *t, bool *ended)
 {
     const LsTrainSettings *train = &t->config->train;
+    LsTrainClock *clock = &t->clock;
     LsStepResult result;
+    *ended = false;
+    if (clock->start == 0)
+        *clock = (LsTrainClock){.start = ls_seconds(), .sums = ls_buckets_times(t->buckets)};
     double before = ls_seconds();
     LS_TRY(ls_trainer_step(t, t->hooks.stop_requested && t->hooks.stop_requested(t->hooks.self), &result));
     clock->step_seconds += ls_seconds() - before;
@@ -120,10 +115,9 @@ static LsStatus run_step(LsTrainer *t, Clock *clock, bool *ended)
 
 LsStatus ls_trainer_run(LsTrainer *t)
 {
-    Clock clock = {.start = ls_seconds(), .sums = ls_buckets_times(t->buckets)};
     while (t->progress.step < t->config->train.steps) {
         bool ended = false;
-        LS_TRY(run_step(t, &clock, &ended));
+        LS_TRY(ls_trainer_advance(t, &ended));
         if (ended)
             return ls_fail(LS_STOPPED,
                            "stopped on a signal after step %lld of %lld, which is saved: run me again to go on",

@@ -2,10 +2,14 @@
 
 #include "data/data.h"
 #include "dist/dist.h"
+#include "machine/threads.h"
 #include "train/init.h"
+#include "train/metrics_row.h"
 #include "train/resume.h"
 #include "train/streams.h"
 #include "train/train.h"
+
+#include <stdio.h>
 
 struct LsSession {
     const LsComm *comm;
@@ -13,7 +17,18 @@ struct LsSession {
     LsSource *training, *validation;
     LsTrainer *trainer;
     char *text, *tokenizer; /* configuration and tokenizer as checkpoints hold them */
+    LsMetrics metrics;      /* of the last step that ls_session_advance did */
+    char row[LS_ROW_TEXT];
 };
+
+/* The loop tells of each step twice where it evaluates. */
+static LsStatus on_row(void *self, const LsMetrics *metrics)
+{
+    ((LsSession *)self)->metrics = *metrics;
+    return LS_OK;
+}
+
+static void on_step(void *self, const LsMetrics *metrics) { ((LsSession *)self)->metrics = *metrics; }
 
 /* Each rank for itself. */
 static LsStatus open_data(LsSession *s)
@@ -39,6 +54,15 @@ static void free_session(LsSession *s)
     ls_dist_finish();
 }
 
+/* A process that no launcher started is a world of one, which needs no MPI. */
+static LsStatus start(int *argc, char ***argv, const LsComm **comm)
+{
+    if (ls_dist_launched_rank() >= 0)
+        return ls_dist_start(argc, argv, comm);
+    *comm = ls_comm_self();
+    return ls_threads_alone();
+}
+
 LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override,
                          LsSession **session)
 {
@@ -46,7 +70,7 @@ LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides
     LsSession *s = ls_alloc(sizeof *s);
     if (!s)
         return LS_RESOURCE;
-    LsStatus status = ls_dist_start(argc, argv, &s->comm);
+    LsStatus status = start(argc, argv, &s->comm);
     if (status == LS_OK)
         status = ls_train_config_load(job, overrides, override, NULL, s->comm, &s->config);
     if (status == LS_OK)
@@ -57,9 +81,10 @@ LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides
         status = ls_dist_agree(s->comm, s->comm->rank == 0 ? ls_train_init(s->trainer, s->training) : LS_OK);
     if (status == LS_OK)
         status = ls_trainer_broadcast(s->trainer);
-    if (status == LS_OK)
+    if (status == LS_OK) {
+        s->trainer->hooks = (LsTrainHooks){.self = s, .row = on_row, .step = on_step};
         *session = s;
-    else
+    } else
         free_session(s);
     return status;
 }
@@ -78,6 +103,26 @@ LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm)
         *loss = result.loss;
     if (grad_norm)
         *grad_norm = result.grad_norm;
+    return LS_OK;
+}
+
+LsStatus ls_session_advance(LsSession *session, bool *more, const char **row)
+{
+    LsTrainer *t = session->trainer;
+    bool ended = false;
+    *row = NULL;
+    *more = t->progress.step < t->config->train.steps;
+    if (!*more)
+        return LS_OK;
+    session->metrics = (LsMetrics){.step = -1};
+    LS_TRY(ls_trainer_advance(t, &ended));
+    if (session->metrics.step >= 0) {
+        LsMetricsRow fields;
+        ls_metrics_row(&session->metrics, &fields);
+        ls_metrics_row_json(&fields, session->row);
+    } else /* another rank than 0, which is not told more */
+        snprintf(session->row, sizeof session->row, "{\"step\": %lld}", (long long)t->progress.step);
+    *row = session->row;
     return LS_OK;
 }
 
@@ -135,5 +180,10 @@ LsStatus ls_session_load(LsSession *session, const char *path)
 }
 
 int64_t ls_session_steps(const LsSession *session) { return session->trainer->progress.step; }
+int ls_session_rank(const LsSession *session, int *ranks)
+{
+    *ranks = session->comm->size;
+    return session->comm->rank;
+}
 const LsComm *ls_session_comm(const LsSession *session) { return session->comm; }
 LsParams *ls_session_params(LsSession *session) { return session->trainer->params; }

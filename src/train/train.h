@@ -190,6 +190,15 @@ typedef struct LsPlayer {
     LsSource *source; /* LsTrainer.training, where the procedure has none of its own */
 } LsPlayer;
 
+/* Of the rows of metrics. */
+typedef struct LsTrainClock {
+    double start;          /* 0: no step was done yet */
+    double step_seconds;   /* training only, since the last row */
+    LsBucketTimes sums;    /* as they were at that row */
+    double saved_flops;    /* LsTrainTimes.saved_flops at that row */
+    int64_t tokens, steps; /* since then */
+} LsTrainClock;
+
 struct LsTrainer {
     const LsProcedure *procedure; /* its own: the configuration may be gone when it is closed */
     const LsConfig *config;
@@ -217,6 +226,7 @@ struct LsTrainer {
     LsTrainHooks hooks;
     LsProgress progress;
     LsTrainTimes times;
+    LsTrainClock clock;
 };
 
 /* Builds graphs and parameters (drawn from train.seed) for this configuration; config, sources and comm are the
@@ -238,6 +248,10 @@ int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED]);
  * after a stop was asked for on any rank), LS_DIVERGED with the step and the first bad tensor (nothing saved since), or
  * what failed. */
 LsStatus ls_trainer_run(LsTrainer *trainer) LS_MUST_USE;
+
+/* One step of it, with the evaluation, row and save that follow. *ended: a stop was asked for, and everything is
+ * saved. Collective. */
+LsStatus ls_trainer_advance(LsTrainer *trainer, bool *ended) LS_MUST_USE;
 
 /* Lets trainer->times and the times of its buckets begin anew. */
 void ls_trainer_times_reset(LsTrainer *trainer);

@@ -1,6 +1,6 @@
 /* A row of metrics as names and numbers: what metrics.jsonl, metrics.csv and event files are made of. */
-#ifndef LS_CLI_METRICS_ROW_H
-#define LS_CLI_METRICS_ROW_H
+#ifndef LS_TRAIN_METRICS_ROW_H
+#define LS_TRAIN_METRICS_ROW_H
 
 #include "train/train.h"
 

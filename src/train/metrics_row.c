@@ -1,4 +1,4 @@
-#include "cli/metrics_row.h"
+#include "train/metrics_row.h"
 
 #include "config/number.h"
 

@@ -1,7 +1,7 @@
-/* What commands that use a trained model have in common: its configuration, parameters and tokenizer from a run or
+/* What everybody who uses a trained model has in common: its configuration, parameters and tokenizer from a run or
  * checkpoint. */
-#ifndef LS_CLI_LOAD_H
-#define LS_CLI_LOAD_H
+#ifndef LS_API_LOAD_H
+#define LS_API_LOAD_H
 
 #include "config/config.h"
 #include "data/tokenizer.h"
@@ -30,5 +30,9 @@ LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char 
 /* "run", "float", "bfloat16" or "int8", as options have them. */
 LsGeneratePrecision ls_precision_named(const char *name);
 void ls_loaded_free(LsLoaded *loaded);
+
+/* ls_generate of this model, by which ids that its tokenizer lacks are never drawn; sampling->never is the call's. */
+LsStatus ls_loaded_generate(const LsLoaded *model, const int32_t *prompt, int64_t count, LsSampling *sampling,
+                            LsTokenSink sink, void *self, LsGenerationSpeed *speed) LS_MUST_USE;
 
 #endif

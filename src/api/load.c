@@ -1,4 +1,4 @@
-#include "cli/load.h"
+#include "api/load.h"
 
 #include "io/file.h"
 #include "train/train.h"
@@ -81,4 +81,33 @@ LsGeneratePrecision ls_precision_named(const char *name)
         if (strcmp(name, names[i]) == 0)
             return (LsGeneratePrecision)i;
     return LS_GENERATE_AS_TRAINED;
+}
+
+/* (V) the model's ids that its tokenizer lacks: a vocabulary may be padded. NULL with LS_OK where it lacks none. */
+static LsStatus find_padding(const LsLoaded *model, bool **never)
+{
+    int64_t vocabulary = 0, lacking = 0;
+    *never = NULL;
+    if (!model->tokenizer || !ls_config_model_int(model->config, "vocabulary", &vocabulary))
+        return LS_OK;
+    bool *list = ls_alloc_array(vocabulary, sizeof *list);
+    for (int64_t id = 0; list && id < vocabulary; id++)
+        lacking += list[id] = !ls_tokenizer_has(model->tokenizer, id);
+    if (lacking > 0)
+        *never = list;
+    else
+        ls_free(list);
+    return list ? LS_OK : LS_RESOURCE;
+}
+
+LsStatus ls_loaded_generate(const LsLoaded *model, const int32_t *prompt, int64_t count, LsSampling *sampling,
+                            LsTokenSink sink, void *self, LsGenerationSpeed *speed)
+{
+    bool *never = NULL;
+    LS_TRY(find_padding(model, &never));
+    sampling->never = never;
+    LsStatus status = ls_generate(model->config, model->params, prompt, count, sampling, sink, self, speed);
+    sampling->never = NULL;
+    ls_free(never);
+    return status;
 }

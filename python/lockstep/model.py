@@ -1,0 +1,211 @@
+"""Trained models: what they make of samples, and what they go on with."""
+
+import ctypes
+import json
+import os
+from collections import OrderedDict
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from ._library import TOKEN_FUNCTION, Generate, UsageError, call, settings, texts
+from .tokenizer import Tokenizer
+
+Path = Union[str, "os.PathLike[str]"]
+Array = Union[np.ndarray, Sequence[Any], float, int]
+_KEPT = 4  # plans for shapes that are kept for further samples
+
+
+class _Forward:
+    """The model planned for one shape."""
+
+    def __init__(self, model: "Model", loss: bool, rows: int, steps: int) -> None:
+        handle = ctypes.c_void_p()
+        call("ls_forward_new", model._handle, loss, rows, steps, ctypes.byref(handle))
+        self._handle: Optional[ctypes.c_void_p] = handle
+
+    def close(self) -> None:
+        if self._handle:
+            call("ls_forward_free", self._handle)
+            self._handle = None
+
+    def run(self, samples: Mapping[str, np.ndarray]) -> None:
+        for name, value in samples.items():
+            function = "ls_forward_ints" if value.dtype == np.int32 else "ls_forward_floats"
+            call(function, self._handle, name.encode(), value.ctypes.data, value.size)
+        call("ls_forward_run", self._handle)
+
+    def read(self, name: str) -> np.ndarray:
+        rank, dim = ctypes.c_int(), (ctypes.c_int64 * 8)()
+        call("ls_forward_shape", self._handle, name.encode(), ctypes.byref(rank), dim)
+        value = np.empty(list(dim[: rank.value]), dtype=np.float32)
+        call("ls_forward_read", self._handle, name.encode(), value.ctypes.data, value.size)
+        return value
+
+    def loss(self) -> Tuple[float, int]:
+        total, targets = ctypes.c_double(), ctypes.c_int64()
+        call("ls_forward_loss", self._handle, ctypes.byref(total), ctypes.byref(targets))
+        return total.value, targets.value
+
+
+class Model:
+    """A trained model, made by :func:`load`. Usable with ``with``; else it is closed when nobody has it any more."""
+
+    def __init__(self, run: Path, best: bool = False, overrides: Optional[Mapping[str, Any]] = None) -> None:
+        self._handle: Optional[ctypes.c_void_p] = None
+        self._plans: "OrderedDict[Tuple[bool, int, int], _Forward]" = OrderedDict()
+        handle, lines = ctypes.c_void_p(), settings(overrides or {})
+        call("ls_trained_open", os.fsencode(run), best, len(lines), texts(lines), ctypes.byref(handle))
+        self._handle = handle
+        #: what it is: checkpoint, step, model, task, config (YAML), fields, inputs, parameters, info
+        self.info: Dict[str, Any] = json.loads(call("ls_trained_json", handle))
+        self._fields = {field["name"]: field for field in self.info["fields"]}
+        tokenizer = call("ls_trained_tokenizer", handle)
+        #: None where the model has none
+        self.tokenizer: Optional[Tokenizer] = Tokenizer._of(tokenizer, self) if tokenizer else None
+
+    def close(self) -> None:
+        """Frees its memory; nothing of it can be used after that."""
+        for plan in self._plans.values():
+            plan.close()
+        self._plans.clear()
+        if self._handle:
+            call("ls_trained_close", self._handle)
+            self._handle = None
+
+    def __enter__(self) -> "Model":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if getattr(self, "_handle", None):
+            self.close()
+
+    # ---- Samples --------------------------------------------------------------------------------------------------
+
+    def _samples(self, given: Mapping[str, Array], wanted: Sequence[str]) -> Tuple[Dict[str, np.ndarray], int, int]:
+        """Arrays of the fields' types, (rows, field); rows; steps."""
+        missing, unknown = [n for n in wanted if n not in given], [n for n in given if n not in wanted]
+        if missing or unknown:
+            raise UsageError(f"samples have the fields {', '.join(wanted)}; given: {', '.join(given) or 'none'}", 2)
+        arrays: Dict[str, np.ndarray] = {}
+        rows = steps = 0
+        for name, value in given.items():
+            field = self._fields[name]
+            array = np.ascontiguousarray(value, dtype=field["type"])
+            shape: List[int] = field["shape"]
+            if array.ndim == len(shape):  # one sample
+                array = array[np.newaxis]
+            rows = rows or len(array)
+            for own, there in zip(array.shape[1:], shape):
+                steps = own if there < 0 and not steps else steps
+            expected = tuple([rows] + [steps if there < 0 else there for there in shape])
+            if array.shape != expected or rows == 0:
+                raise UsageError(f"{name} has the shape {array.shape}, {expected} is needed", 2)
+            arrays[name] = np.ascontiguousarray(array)
+        return arrays, rows, steps
+
+    def _forward(self, loss: bool, given: Mapping[str, Array], wanted: Sequence[str]) -> _Forward:
+        if not self._handle:
+            raise UsageError("the model is closed", 2)
+        arrays, rows, steps = self._samples(given, wanted)
+        key = (loss, rows, steps)
+        plan = self._plans.pop(key, None)
+        if plan is None:
+            plan = _Forward(self, loss, rows, steps)
+            while len(self._plans) >= _KEPT:
+                self._plans.popitem(last=False)[1].close()
+        self._plans[key] = plan
+        plan.run(arrays)
+        return plan
+
+    def predict(self, **samples: Array) -> np.ndarray:
+        """What the model says of samples, given by the names of its inputs (``model.info["inputs"]``): one sample, or
+        rows of them. The result has a row for each: logits, class scores, forecasts."""
+        return self._forward(False, samples, self.info["inputs"]).read("output")
+
+    def logits(self, ids: Array) -> np.ndarray:
+        """Of a model with one input (a language model's ids): ``predict`` without its name. (T) or (B, T) ids give
+        (B, T, V)."""
+        if len(self.info["inputs"]) != 1:
+            raise UsageError(f"this model has the inputs {', '.join(self.info['inputs'])}: use predict", 2)
+        return self.predict(**{self.info["inputs"][0]: ids})
+
+    def loss(self, ids: Optional[Array] = None, targets: Optional[Array] = None, **samples: Array) -> float:
+        """The mean loss over the targets, in the units of ``lockstep eval``; targets of -1 do not count. `ids` and
+        `targets` are the fields of these names; others are given by theirs."""
+        if ids is not None:
+            samples["ids"] = ids
+        if targets is not None:
+            samples["targets"] = targets
+        total, count = self._forward(True, samples, list(self._fields)).loss()
+        return total / count if count else float("nan")
+
+    def parameters(self) -> Dict[str, np.ndarray]:
+        """Copies of all parameters by name, in float32."""
+        made = {}
+        for parameter in self.info["parameters"]:
+            value = np.empty(parameter["shape"], dtype=np.float32)
+            name = parameter["name"].encode()
+            call("ls_trained_parameter", self._handle, name, value.ctypes.data, value.size)
+            made[parameter["name"]] = value
+        return made
+
+    # ---- Generation -----------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompt: Union[str, Array],
+        tokens: int = 100,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        seed: int = 1,
+        batch: int = 1,
+        stop: bool = True,
+        precision: str = "run",
+        callback: Optional[Callable[[int, int, int], Optional[bool]]] = None,
+    ) -> Any:
+        """Goes on with a text, or with ids where `prompt` is no str; what is drawn depends on `seed` alone, as in
+        ``lockstep generate``. A text gives the text with its continuation, ids the new ids (int32); `batch` above 1 a
+        list of so many. ``callback(stream, index, token)`` sees each token; it ends the generation by returning False.
+        """
+        ids = self._prompt(prompt)
+        drawn: List[List[int]] = [[] for _ in range(batch)]
+        failure: List[BaseException] = []
+
+        def on_token(_: object, stream: int, index: int, token: int) -> bool:
+            try:
+                drawn[stream].append(token)
+                return callback is None or callback(stream, index, token) is not False
+            except BaseException as error:  # must not pass through C
+                failure.append(error)
+                return False
+
+        how = Generate(tokens, batch, temperature, top_p, top_k, seed, stop, precision.encode())
+        call("ls_trained_generate", self._handle, ids.ctypes.data, ids.size, ctypes.byref(how), TOKEN_FUNCTION(on_token), None)
+        if failure:
+            raise failure[0]
+        if isinstance(prompt, str):
+            assert self.tokenizer
+            made: List[Any] = [prompt + self.tokenizer.decode(new) for new in drawn]
+        else:
+            made = [np.array(new, dtype=np.int32) for new in drawn]
+        return made if batch > 1 else made[0]
+
+    def _prompt(self, prompt: Union[str, Array]) -> np.ndarray:
+        if not self._handle:
+            raise UsageError("the model is closed", 2)
+        if not isinstance(prompt, str):
+            return np.ascontiguousarray(prompt, dtype=np.int32).ravel()
+        if not self.tokenizer:
+            raise UsageError("this model has no tokenizer, so it cannot read text; give ids", 2)
+        return self.tokenizer.encode(prompt)
+
+
+def load(run: Path, best: bool = False, overrides: Optional[Mapping[str, Any]] = None) -> Model:
+    """A trained model from a run folder (its newest whole checkpoint; `best`: the best by validation) or a checkpoint.
+    `overrides`: settings over its configuration, ``{"train.precision": "float"}``."""
+    return Model(run, best, overrides)

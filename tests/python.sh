@@ -1,0 +1,42 @@
+#!/usr/bin/env bash
+# The Python package: installed by pip from the clone into an environment of its own, without a network; then tests/python_api.py, which
+# compares what it gives with what the program gives.
+# usage: python.sh PROGRAM LIBRARY PYTHON
+library=$(realpath "$2") python=$3
+. "$(dirname "$0")/cli.inc"
+export PYTHONDONTWRITEBYTECODE=1 PIP_NO_INDEX=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1 PIP_ROOT_USER_ACTION=ignore
+unset PYTHONPATH
+
+cp "$project/docs/architecture.md" text.txt
+prepare text.h5 --tokenizer characters --validation 0.1
+cat > job.yaml << 'YAML'
+model: {kind: gpt, layers: 2, width: 32, heads: 2, context: 32, dropout: 0.1}
+data: {path: text.h5}
+train: {steps: 12, batch: 4, evaluate_every: 5, evaluate_batches: 3, seed: 3, warmup: 2}
+output: {path: run, save_every: 6, log_every: 1}
+YAML
+expect 0 '' "$lockstep" train job.yaml --progress none
+
+expect 0 '' "$python" -m venv --system-site-packages --without-pip environment
+run_for 0 env LOCKSTEP_LIBRARY="$library" "$python" -m pip --python environment/bin/python install -q "$project/python"
+git -C "$project" status --porcelain --ignored python 2>/dev/null | grep -q . && failed "installing leaves files in the clone: $(git -C "$project" status --porcelain --ignored python)"
+run_for 0 environment/bin/python "$project/tests/python_api.py" "$lockstep"
+cat out.txt err.txt
+grep -Eq '^Ran [1-9][0-9] tests' err.txt || failed "not all tests of the package ran"
+grep -q skipped err.txt && failed "tests were skipped"
+
+# Two processes train together: the rows of one, to rounding.
+cat > ranks.py << 'PYTHON'
+import numpy, lockstep
+with lockstep.Trainer("job.yaml") as trainer:
+    losses = [trainer.step().get("loss") for _ in range(4)]
+    trainer.save("ranks.h5")
+    if trainer.rank == 0:
+        assert trainer.ranks == 2
+        numpy.testing.assert_allclose(losses, lockstep.metrics("run")["loss"][:4], rtol=1e-5)
+        print("the same")
+PYTHON
+run_for 0 $mpirun -np 2 environment/bin/python ranks.py
+grep -q 'the same' out.txt || failed "rank 0 said: $(cat out.txt)"
+says 0 'checkpoint' inspect ranks.h5
+finish
