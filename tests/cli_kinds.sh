@@ -87,6 +87,10 @@ printf 'poor\tx\n' > poor.tsv
 refuses lines "poor.tsv: line 1: the label 'poor' is none of the 2 classes" films.tsv --test poor.tsv
 says 2 'films.tsv is a source and the output at once' prepare lines films.tsv -o films.tsv
 says 2 'films.tsv is a source and the output at once' prepare lines uneven.tsv --test films.tsv -o films.tsv
+expect 0 '' "$lockstep" prepare lines films.tsv -o like.h5 --validation 0
+cp like.h5 like-before.h5
+says 2 'like.h5 is --like and the output at once' prepare lines films.tsv -o like.h5 --like ./like.h5
+cmp -s like.h5 like-before.h5 || failed 'prepare --like replaced the data set that it takes the tokenizer from'
 
 # ---- columns, and a training on them
 printf 'Ada\tB-person\nwrote\tO\n\nBonn\tB-place\nis\tO\nold\tO\n' > tags.conll

@@ -235,6 +235,18 @@ static void test_png(void)
 
 /* ---- What is wrong with idx files -------------------------------------------------------------------------------- */
 
+/* A header of 16 bytes that claims pictures of 33 MB: refused, and no room is made for hundreds of them. */
+static void test_large_idx(void)
+{
+    static const unsigned char header[] = {0, 0, 8, 3, 0, 0, 0, 3, 0, 255, 0, 2, 0, 0, 0, 2, 9};
+    static const unsigned char label_file[] = {0, 0, 8, 1, 0, 0, 0, 3, 0, 1, 0};
+    char *images = write_bytes("l-images-idx3-ubyte", header, sizeof header);
+    char *label = write_bytes("l-labels-idx1-ubyte", label_file, sizeof label_file);
+    int64_t before = ls_peak_resident_bytes();
+    ASSERT_REFUSED("images", "validation=0", SOURCES(images, label), LS_DATA, "l-images-idx3-ubyte");
+    CU_ASSERT(ls_peak_resident_bytes() - before < (int64_t)1 << 29);
+}
+
 static void test_bad_idx(void)
 {
     int bytes = make_idx(3);
@@ -469,6 +481,7 @@ int main(void)
                                                  {"CIFAR-10's batches", test_cifar},
                                                  {"folders of PNG", test_png},
                                                  {"idx files that are not right", test_bad_idx},
+                                                 {"a large picture in a small file", test_large_idx},
                                                  {"fields", test_fields},
                                                  {"order", test_order},
                                                  {"rows and pixels as steps", test_rows_and_pixels},

@@ -234,6 +234,18 @@ static void test_writing(void)
     CU_ASSERT_EQUAL(damage_count(folder, false), 0);
 }
 
+/* What the system cannot read is told as that, at whichever call. */
+static void test_unreadable(void)
+{
+    LsSafetensors *tensors = NULL;
+    for (int call = 1; call <= 2; call++) {
+        ls_fault_arm(LS_FAULT_READ, call);
+        ASSERT_FAILS(ls_safetensors_open(TESTS_FOLDER "/fixtures/halves.safetensors", LS_DATA, &tensors), LS_DATA,
+                     "Input/output error");
+        ls_fault_arm(LS_FAULT_NONE, 0);
+    }
+}
+
 static void test_shards(void)
 {
     make_file("part-1.safetensors", "{" ENTRY("a", "F32", "[3]", "[0,12]") "}", 12);
@@ -304,6 +316,7 @@ int main(void)
 {
     return harness_run("safetensors",
                        (HarnessTest[]){{"element types against the reference implementation", test_types},
+                                       {"errors of reading", test_unreadable},
                                        {"every half", test_every_half},
                                        {"bad headers", test_bad_headers},
                                        {"bad lengths", test_bad_lengths},

@@ -36,16 +36,28 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
+/* The data set that `--like` names; NULL where the kind has no such option, or it was not given. */
+static const char *like_of(const LsCall *call)
+{
+    for (const LsSetting *each = call->kind.settings; each && each->name; each++)
+        if (strcmp(each->name, "like") == 0 && each->type == LS_SETTING_TYPE_STRING)
+            return *(char *const *)((const char *)call->settings + each->offset);
+    return NULL;
+}
+
 /* Everything that can be known before hours of work; then the output is this process's. */
-static LsStatus open_output(const char *path, int sources, char *const *source, LsOutput **output)
+static LsStatus open_output(const char *path, const LsCall *call, LsOutput **output)
 {
     struct stat st;
+    const char *like = like_of(call);
     *output = NULL;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return ls_fail(LS_USAGE, "%s: is a folder; name the data set's file", path);
-    for (int i = 0; i < sources; i++)
-        if (same_file(path, source[i]))
-            return ls_fail(LS_USAGE, "%s is a source and the output at once", source[i]);
+    for (int i = 0; i < call->operands; i++)
+        if (same_file(path, call->operand[i]))
+            return ls_fail(LS_USAGE, "%s is a source and the output at once", call->operand[i]);
+    if (like && same_file(path, like))
+        return ls_fail(LS_USAGE, "%s is --like and the output at once", like);
     LsStatus status = ls_output_file(path, "prepare", output);
     return status == LS_ERROR ? LS_DATA : status;
 }
@@ -57,7 +69,7 @@ static LsStatus run(LsCall *call)
     if (!kind)
         return LS_USAGE;
     LsOutput *output = NULL;
-    LS_TRY(open_output(o->output, call->operands, call->operand, &output));
+    LS_TRY(open_output(o->output, call, &output));
     double start = ls_seconds();
     LsStatus status = kind->prepare(call->settings, call->operands, call->operand, o->output);
     ls_output_release(output, status == LS_OK);

@@ -6,7 +6,7 @@
 #include <math.h>
 #include <string.h>
 
-#define BATCH ((int64_t)256) /* pictures written at once */
+#define BATCH ((int64_t)256) /* pictures written at once, of large ones fewer */
 #define MOST_CHANNELS 16
 #define MOST_PIXELS ((int64_t)1 << 26) /* bytes of a picture */
 
@@ -119,7 +119,8 @@ typedef struct Writer {
     int64_t bytes, channels; /* of a picture */
     LsSealedStream *pixels[LS_SPLITS];
     LsNumbers *labels[LS_SPLITS];
-    unsigned char *batch[LS_SPLITS]; /* batch: (BATCH, H, W, C) */
+    unsigned char *batch[LS_SPLITS]; /* batch: (at_once, H, W, C) */
+    int64_t at_once;
     int64_t waiting[LS_SPLITS], samples[LS_SPLITS];
     int64_t classes, largest; /* 0: not known before; the largest label so far */
     /* over the training part, exact */
@@ -133,7 +134,7 @@ static LsStatus open_split(Writer *writer, LsSplit split, const LsPictures *shap
     if (samples == 0)
         return LS_OK;
     writer->samples[split] = samples;
-    writer->batch[split] = ls_alloc_array(BATCH, (size_t)writer->bytes);
+    writer->batch[split] = ls_alloc_array(writer->at_once, (size_t)writer->bytes);
     if (!writer->batch[split])
         return LS_RESOURCE;
     snprintf(name, sizeof name, "%s/pixels", ls_split_names[split]);
@@ -190,7 +191,7 @@ static LsStatus add_picture(Writer *writer, LsSplit split, const LsPictures *fro
     if (split == LS_SPLIT_TRAIN)
         add_sums(writer, next_place(writer, split));
     LS_TRY(ls_numbers_add_one(writer->labels[split], label));
-    return ++writer->waiting[split] < BATCH ? LS_OK : flush_split(writer, split);
+    return ++writer->waiting[split] < writer->at_once ? LS_OK : flush_split(writer, split);
 }
 
 /* All pictures of a part, each into the split that `held_out` says, or where it is NULL into `split`. */
@@ -251,6 +252,7 @@ static LsStatus write_pictures(Job *job, Writer *writer)
 {
     const LsPictures *shape = job->shape;
     writer->bytes = shape->height * shape->width * shape->channels;
+    writer->at_once = BATCH * writer->bytes > MOST_PIXELS ? MOST_PIXELS / writer->bytes : BATCH;
     writer->channels = shape->channels;
     writer->classes = job->classes.count;
     LS_TRY(open_split(writer, LS_SPLIT_TRAIN, shape, job->train.count - job->held_out.held));

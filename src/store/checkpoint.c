@@ -23,8 +23,8 @@ static int64_t count_numbers(const LsSaved *saved)
 
 int64_t ls_checkpoint_bytes(const LsParams *params, int count, const LsSaved *saved)
 {
-    /* HDF5's object headers and group tables, rounded up */
-    const int64_t array_header = 1024, file_header = 1 << 16;
+    /* HDF5's object headers and group tables: some 360 bytes an array and 11 KB a file, rounded up for long names */
+    const int64_t array_header = 512, file_header = 1 << 14;
     int64_t bytes = params->elements * (int64_t)sizeof(float) + params->count * array_header + file_header;
     for (int i = 0; i < count; i++)
         bytes += count_numbers(&saved[i]) * (int64_t)sizeof(float) +

@@ -175,8 +175,10 @@ static LsStatus open_file(LsSafetensors *all, const char *path)
     struct stat st;
     if (fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode))
         return ls_fail(all->code, "%s: this is not a file", path);
-    if (st.st_size < 10 || ls_sys_read_all(file->fd, start, 8, 0) != 0)
+    if (st.st_size < 10)
         return ls_fail(all->code, "%s: not a safetensors file: it has %" PRId64 " bytes", path, (int64_t)st.st_size);
+    if (ls_sys_read_all(file->fd, start, 8, 0) != 0)
+        return ls_fail_errno(all->code, errno, path, "read");
     uint64_t length = 0;
     for (int i = 7; i >= 0; i--)
         length = length << 8 | start[i];
