@@ -7,6 +7,7 @@
 #     tests/run.sh --valgrind      the unit tests under valgrind's memcheck
 #     tests/run.sh --coverage      with the line coverage of src/, failing under 85 %
 #     tests/run.sh --emulate       the unit tests for aarch64 by qemu, with Debian's arm64 libraries
+#     tests/run.sh --fuzz SECONDS [TARGET...]    each fuzzing target (tests/fuzz) for so long
 #
 # JOBS=N limits the parallel compilations and tests (default: the cores). Anything after the option goes to ctest:
 # tests/run.sh --sanitize -R checkpoint. Ends with ctest's own closing lines; exits non-zero if any test failed or none ran.
@@ -29,7 +30,8 @@ case $variant in
     --valgrind) extra=(valgrind libc6-dbg) ;;
     --coverage) preset=coverage extra=(gcovr) ;;
     --emulate) preset=emulate extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user-static) ;;
-    *) sed -n '2,12s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    --fuzz) preset=fuzz extra=(clang libomp-dev) ;;
+    *) sed -n '2,13s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 
 run()
@@ -45,6 +47,12 @@ options=()
 [ "$preset" = dev ] && options+=(-DLOCKSTEP_WERROR=ON)
 command -v ccache >/dev/null && options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
 run cmake --preset "$preset" "${options[@]}"
+if [ "$variant" = --fuzz ]; then
+    [[ ${1:-} =~ ^[1-9][0-9]*$ ]] || { echo 'tests/run.sh --fuzz SECONDS [TARGET...]: the seconds are missing' >&2; exit 2; }
+    run cmake --build "build-$preset" -j "$jobs" --target fuzz
+    run tests/fuzz/run.sh "build-$preset" "$@"
+    exit
+fi
 run cmake --build "build-$preset" -j "$jobs"
 
 tests=(ctest --test-dir "build-$preset" --output-on-failure --no-tests=error -j "$jobs")
