@@ -71,6 +71,7 @@ carries rnn tagging 'cell: lstm, bidirectional: true, layers: 1, width: 8' 'kind
 carries rnn regression 'cell: tanh, layers: 1, width: 8' 'kind: series, path: series.h5' ''
 carries mlp classification 'layers: 1, width: 8' 'kind: images, path: pictures.h5' ''
 carries lenet classification '' 'kind: images, path: pictures.h5' ''
+carries dcgan generation 'stages: 1, width: 4, noise: 3' 'kind: images, path: pictures.h5, scaling: symmetric' ''
 carries resnet classification 'stages: 1, blocks: 1, width: 4' 'kind: images, path: pictures.h5' ''
 carries seq2seq pairs 'cell: gru, width: 8' 'kind: pairs, path: pairs.h5' ''
 printf '3 7\n' > source.txt
