@@ -29,32 +29,11 @@ typedef struct Words {
 
 /* ---- Characters -------------------------------------------------------------------------------------------------- */
 
-/* The last row of a table whose first column is at most `code`; -1 where there is none. */
-static int find_row(const int32_t *table, int rows, int columns, uint32_t code)
-{
-    int low = 0, high = rows;
-    while (low < high) {
-        int middle = (low + high) / 2;
-        if ((uint32_t)table[middle * columns] <= code)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low - 1;
-}
-
-static uint32_t to_lower(uint32_t code)
-{
-    int row = find_row(&lower[0][0], LS_COUNT_OF(lower), 4, code);
-    if (row < 0 || code > (uint32_t)lower[row][1])
-        return code;
-    uint32_t step = (uint32_t)lower[row][2];
-    return step > 0 && (code - (uint32_t)lower[row][0]) % step != 0 ? code : code + (uint32_t)lower[row][3];
-}
+static uint32_t to_lower(uint32_t code) { return ls_code_small(&lower[0][0], LS_COUNT_OF(lower), code); }
 
 static bool is_mark(uint32_t code)
 {
-    int row = find_row(&marks[0][0], LS_COUNT_OF(marks), 2, code);
+    int row = ls_code_row(&marks[0][0], LS_COUNT_OF(marks), 2, code);
     return row >= 0 && code <= (uint32_t)marks[row][1];
 }
 

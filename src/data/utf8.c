@@ -87,3 +87,28 @@ char *ls_utf8_repair(const char *text)
     }
     return made;
 }
+
+int ls_code_row(const int32_t *table, int rows, int columns, uint32_t code)
+{
+    int low = 0, high = rows;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if ((uint32_t)table[middle * columns] <= code)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low - 1;
+}
+
+uint32_t ls_code_small(const int32_t *table, int rows, uint32_t code)
+{
+    int found = ls_code_row(table, rows, 4, code);
+    if (found < 0)
+        return code;
+    const int32_t *row = table + 4 * found;
+    if (code > (uint32_t)row[1])
+        return code;
+    uint32_t step = (uint32_t)row[2];
+    return step > 0 && (code - (uint32_t)row[0]) % step != 0 ? code : code + (uint32_t)row[3];
+}

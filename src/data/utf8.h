@@ -20,4 +20,13 @@ int64_t ls_utf8_span(const char *text, int64_t bytes);
  * caller frees it. */
 char *ls_utf8_repair(const char *text);
 
+/* ---- Tables of code points: rows in ascending order of their first column ----------------------------------------- */
+
+/* The last row of a table whose first column is at most `code`; -1 where there is none. */
+int ls_code_row(const int32_t *table, int rows, int columns, uint32_t code);
+
+/* The small letter of a character by a table of (first, last, step, difference): of every step-th character of a range,
+ * step 0 of all, the small letter is so much further; others are their own. */
+uint32_t ls_code_small(const int32_t *table, int rows, uint32_t code);
+
 #endif

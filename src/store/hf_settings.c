@@ -61,29 +61,6 @@ static char *translate(const char *words, const char *word, int side)
     return NULL;
 }
 
-/* A value of JSON as text; the caller frees it. NULL for lists and objects. */
-static char *json_text(const json_t *value)
-{
-    char number[40];
-    switch (json_typeof(value)) {
-    case JSON_INTEGER:
-        return ls_format("%lld", (long long)json_integer_value(value));
-    case JSON_REAL:
-        snprintf(number, sizeof number, "%.17g", json_real_value(value));
-        return ls_strdup(number);
-    case JSON_STRING:
-        return ls_strdup(json_string_value(value));
-    case JSON_TRUE:
-        return ls_strdup("true");
-    case JSON_FALSE:
-        return ls_strdup("false");
-    case JSON_NULL:
-        return ls_strdup("null");
-    default:
-        return NULL;
-    }
-}
-
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
 static bool says_nothing(const json_t *value)
@@ -144,7 +121,7 @@ static char *setting_text(const char *path, const LsHfKey *key, const json_t *va
         ls_fail(LS_DATA, "%s: has no key %s", path, key->key);
         return NULL;
     }
-    char *theirs = value ? json_text(value) : ls_strdup(key->absent);
+    char *theirs = value ? ls_json_scalar_text(value) : ls_strdup(key->absent);
     if (!theirs) {
         ls_fail(LS_DATA, "%s: key %s: neither a number nor a text", path, key->key);
         return NULL;

@@ -36,25 +36,13 @@ static void free_settings(Settings *s)
 /* A scalar as it stands behind "=" of a setting; NULL with a message for lists and objects. The caller frees it. */
 static char *value_text(const char *path, const char *section, const char *name, const json_t *value)
 {
-    char number[40];
-    switch (json_typeof(value)) {
-    case JSON_INTEGER:
-        return ls_format("%lld", (long long)json_integer_value(value));
-    case JSON_REAL:
-        snprintf(number, sizeof number, "%.17g", json_real_value(value));
-        return ls_strdup(number);
-    case JSON_STRING:
-        return ls_setting_quote(json_string_value(value));
-    case JSON_TRUE:
-        return ls_strdup("true");
-    case JSON_FALSE:
-        return ls_strdup("false");
-    case JSON_NULL:
-        return ls_strdup("");
-    default:
+    if (json_is_object(value) || json_is_array(value)) {
         ls_fail(LS_DATA, "%s: key %s.%s: neither a number nor a text", path, section, name);
         return NULL;
     }
+    return json_is_string(value) ? ls_setting_quote(json_string_value(value))
+           : json_is_null(value) ? ls_strdup("")
+                                 : ls_json_scalar_text(value);
 }
 
 static LsStatus add_setting(Settings *s, const char *section, const char *name, const char *value)
