@@ -27,7 +27,7 @@ void ls_run_record_free(LsRunRecord *record);
 const double *ls_run_record_column(const LsRunRecord *record, const char *name); /* NULL: there is none */
 const char *ls_run_record_setting(const LsRunRecord *record, const char *section, const char *key); /* NULL: none */
 
-/* The last number of a column, and the best; NAN where there is none. */
+/* The last finite number of a column; NAN where there is none. */
 double ls_record_last(const LsRunRecord *record, const double *column);
 
 #endif
