@@ -34,8 +34,14 @@ def job_text(row, precision, more=""):
     return "\n".join(lines) + "\n"
 
 
+# What makes PyTorch's libraries keep to the instruction set that LOCKSTEP_ISA names: MKL, oneDNN, its own kernels.
+PEERS_LEVEL = {"baseline": ("SSE4_2", "SSE41", "default"), "v3": ("AVX2", "AVX2", "avx2"), "v4": ("AVX512", "AVX512_CORE_VNNI", "avx512")}
+
+
 def environment(threads, **more):
-    return dict(os.environ, OMP_NUM_THREADS=str(threads), **more)
+    names = ("MKL_ENABLE_INSTRUCTIONS", "ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY")
+    level = dict(zip(names, PEERS_LEVEL.get(os.environ.get("LOCKSTEP_ISA", ""), ())))
+    return dict(os.environ, **level, OMP_NUM_THREADS=str(threads), **more)
 
 
 class Ours:
