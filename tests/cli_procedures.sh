@@ -50,6 +50,17 @@ grep -q '"mean_return"' eval.json || failed "eval of an agent: $(cat eval.json)"
 grep -q '"validation_mean_return"' runs/straight/metrics.jsonl || failed "no mean return in metrics.jsonl"
 rm -rf runs
 
+# An error counts no more than error_clip: no squared error above its square, and more than that where none is set.
+largest_loss() { sed 's/.*"loss": \([-0-9.e+]*\).*/\1/' "$1/metrics.jsonl" | sort -g | tail -n 1; }
+for clip in 0 0.01; do
+    "$lockstep" train pole.yaml train.steps=200 train.error_clip=$clip output.path=runs/clip-$clip output.log_every=1 2> err.txt ||
+        failed "error_clip $clip: $(cat err.txt)"
+done
+awk -v free="$(largest_loss runs/clip-0)" -v clipped="$(largest_loss runs/clip-0.01)" \
+    'BEGIN { exit !(free > 0.01 && clipped > 0 && clipped <= 1.0001e-4) }' ||
+    failed "the largest loss: $(largest_loss runs/clip-0) without error_clip, $(largest_loss runs/clip-0.01) with 0.01"
+rm -rf runs
+
 "$lockstep" train pole.yaml --dry-run > plan.txt 2> err.txt || failed "a plan: $(cat err.txt)"
 "$lockstep" train pole.yaml --dry-run train.replay=1000000 > larger.txt 2> err.txt || failed "a plan: $(cat err.txt)"
 grep -q 'procedure  *[0-9.]* KiB' plan.txt || failed "a replay memory of 500 moves: $(cat plan.txt)"

@@ -8,50 +8,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* ---- Digests ------------------------------------------------------------------------------------------------- */
-
-void ls_digest_format(XXH128_hash_t hash, char text[LS_DIGEST_TEXT])
-{
-    snprintf(text, LS_DIGEST_TEXT, "%016" PRIx64 "%016" PRIx64, (uint64_t)hash.high64, (uint64_t)hash.low64);
-}
-
-void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT])
-{
-    ls_digest_format(XXH3_128bits(bytes, (size_t)count), text);
-}
-
-int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT])
-{
-    const int64_t block = 1 << 20; /* stays in the second-level cache between reading and hashing */
-    char *buffer = ls_alloc((size_t)block);
-    XXH3_state_t *state = XXH3_createState();
-    int result = buffer && state ? 0 : -1;
-    if (result != 0)
-        errno = ENOMEM;
-    else
-        XXH3_128bits_reset(state);
-    while (result == 0 && count > 0) {
-        int64_t part = count < block ? count : block;
-        result = ls_sys_read_all(fd, buffer, part, offset);
-        if (result == 0)
-            XXH3_128bits_update(state, buffer, (size_t)part);
-        offset += part;
-        count -= part;
-    }
-    if (result == 0)
-        ls_digest_format(XXH3_128bits_digest(state), text);
-    int error = errno;
-    XXH3_freeState(state);
-    ls_free(buffer);
-    errno = error;
-    return result;
-}
 
 /* ---- The block in front --------------------------------------------------------------------------------------- */
 
@@ -132,63 +92,6 @@ static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
 
 /* ---- Opening and closing -------------------------------------------------------------------------------------- */
 
-LsSealed *ls_sealed_blank(const char *path, LsStatus code)
-{
-    LsSealed *file = ls_alloc(sizeof *file);
-    if (!file)
-        return NULL;
-    file->h5 = H5I_INVALID_HID;
-    file->code = code;
-    file->path = ls_strdup(path);
-    file->disk = ls_alloc(sizeof *file->disk);
-    if (file->disk)
-        file->disk->fd = -1;
-    if (file->path && file->disk)
-        return file;
-    ls_sealed_close(file);
-    return NULL;
-}
-
-/* Closes HDF5's side; what its driver could not write shows in disk->error. */
-static bool close_h5(LsSealed *file)
-{
-    herr_t closed = file->h5 < 0 ? 0 : H5Fclose(file->h5);
-    file->h5 = H5I_INVALID_HID;
-    return closed >= 0;
-}
-
-static void free_sealed(LsSealed *file, bool h5_done)
-{
-    if (file->disk && file->disk->fd >= 0)
-        close(file->disk->fd);
-    if (file->disk && !h5_done) /* HDF5 may come back to it when the process ends: then nothing must be written */
-        *file->disk = (LsDisk){.fd = -1, .error = EBADF};
-    else
-        ls_free(file->disk);
-    ls_free(file->path);
-    ls_free(file->temporary);
-    ls_free(file);
-}
-
-LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...)
-{
-    file->failed = true;
-    char doing[256];
-    va_list arguments;
-    va_start(arguments, format);
-    vsnprintf(doing, sizeof doing, format, arguments);
-    va_end(arguments);
-    if (file->disk->error) {
-        H5Eclear2(H5E_DEFAULT);
-        return ls_fail_errno(file->code, file->disk->error, file->path, doing);
-    }
-    if (file->disk->unread) {
-        H5Eclear2(H5E_DEFAULT);
-        return ls_fail_errno(file->code, file->disk->unread, file->path, doing);
-    }
-    return ls_h5_fail(file->code, file->path, "%s", doing);
-}
-
 LsSealed *ls_sealed_create(const char *path, const char *kind, int version, LsStatus code)
 {
     ls_h5_quiet();
@@ -233,11 +136,11 @@ void ls_sealed_discard(LsSealed *file)
         return;
     if (file->disk && !file->disk->error)
         file->disk->error = ECANCELED; /* nothing more is written on the way out */
-    bool h5_done = close_h5(file);
+    bool h5_done = ls_sealed_close_h5(file);
     H5Eclear2(H5E_DEFAULT);
     if (file->temporary)
         ls_temporary_remove(file->temporary);
-    free_sealed(file, h5_done);
+    ls_sealed_free(file, h5_done);
 }
 
 /* Everything of ls_sealed_open but HDF5's side. trusted: the digest is not looked at. */
@@ -341,7 +244,7 @@ LsStatus ls_sealed_commit(LsSealed *file) { return ls_sealed_commit_checked(file
 LsStatus ls_sealed_commit_checked(LsSealed *file, LsSealedCheck check, void *self)
 {
     LsStatus status = LS_OK;
-    bool failed = file->failed, h5_done = close_h5(file);
+    bool failed = file->failed, h5_done = ls_sealed_close_h5(file);
     if (!h5_done || file->disk->error)
         status = ls_sealed_fail(file, "write");
     else if (failed)
@@ -365,17 +268,8 @@ LsStatus ls_sealed_commit_checked(LsSealed *file, LsSealedCheck check, void *sel
     }
     if (status != LS_OK)
         ls_temporary_remove(file->temporary);
-    free_sealed(file, h5_done);
+    ls_sealed_free(file, h5_done);
     return status;
-}
-
-void ls_sealed_close(LsSealed *file)
-{
-    if (!file)
-        return;
-    bool h5_done = close_h5(file);
-    H5Eclear2(H5E_DEFAULT);
-    free_sealed(file, h5_done);
 }
 
 LsStatus ls_sealed_check_version(const LsSealed *file, int newest)
@@ -387,8 +281,3 @@ LsStatus ls_sealed_check_version(const LsSealed *file, int newest)
         "%s: written by a newer version of this program (%s format %d, this one reads up to %d); update the program",
         file->path, file->kind, file->version, newest);
 }
-
-hid_t ls_sealed_h5(const LsSealed *file) { return file->h5; }
-const char *ls_sealed_kind(const LsSealed *file) { return file->kind; }
-int ls_sealed_version(const LsSealed *file) { return file->version; }
-const char *ls_sealed_path(const LsSealed *file) { return file->path; }

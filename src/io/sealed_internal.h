@@ -1,4 +1,4 @@
-/* What sealed.c (the file), sealed_array.c and sealed_stream.c (what is in it) share. */
+/* What sealed.c (the file), sealed_array.c and sealed_stream.c (what is in it) share: the handle, digests, arrays. */
 #ifndef LS_IO_SEALED_INTERNAL_H
 #define LS_IO_SEALED_INTERNAL_H
 
@@ -22,6 +22,12 @@ struct LsSealed {
 
 /* Neither open nor created yet; NULL with a message. */
 LsSealed *ls_sealed_blank(const char *path, LsStatus code);
+
+/* Closes HDF5's side, false where it does not close; what its driver could not write shows in disk->error. */
+bool ls_sealed_close_h5(LsSealed *file);
+
+/* Frees what is left. h5_done: what ls_sealed_close_h5 gave. */
+void ls_sealed_free(LsSealed *file, bool h5_done);
 
 /* A failure of HDF5 on this file: the disk's error where there was one, else HDF5's reason. Always returns a failure;
  * the file cannot be committed any more. */
