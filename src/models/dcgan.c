@@ -27,9 +27,7 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Dcgan, width, "64", 1, 1 << 14,
                    "maps next to the picture; each stage away from it has twice as many"),
     LS_SETTING_INT(Dcgan, noise, "100", 1, 1 << 20, "numbers that the generator makes a picture from"),
-    LS_SETTING_FLOAT(Dcgan, blur, "0", 0, 1e6,
-                     "standard deviation of noise on all samples that the discriminator sees, at first"),
-    LS_SETTING_INT(Dcgan, blur_halving, "0", 0, 1 << 30, "steps in which that halves; 0: it stays"),
+    LS_GAN_BLUR_SETTINGS(Dcgan),
     {0}};
 
 /* As high and wide as a picture of the field after `stages` halvings; false where it has no such size. */

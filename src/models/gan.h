@@ -18,6 +18,12 @@ typedef struct LsGan {
     int64_t blur_halving;
 } LsGan;
 
+/* Settings `blur` and `blur_halving` of a model whose settings S have members of these names. */
+#define LS_GAN_BLUR_SETTINGS(S)                                                                                        \
+    LS_SETTING_FLOAT(S, blur, "0", 0, 1e6,                                                                             \
+                     "standard deviation of noise on all samples that the discriminator sees, at first"),              \
+        LS_SETTING_INT(S, blur_halving, "0", 0, 1 << 30, "steps in which that halves; 0: it stays")
+
 /* Both players for the shape's phase: samples are judged as made ones; but while the generator learns (phase
  * "generator") real ones, of the first field in "pixels|values" that the data have, too. */
 LsBody ls_gan_build(LsGraph *g, const LsGan *gan, const LsShape *shape);

@@ -17,9 +17,7 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(GanMlp, width, "128", 1, 1 << 20, "units of a hidden layer"),
     LS_SETTING_INT(GanMlp, noise, "16", 1, 1 << 20, "numbers that the generator makes a sample from"),
     LS_SETTING_CHOICE(GanMlp, activation, "relu", LS_ACTIVATION_NAMES, "of the generator, after each hidden layer"),
-    LS_SETTING_FLOAT(GanMlp, blur, "0", 0, 1e6,
-                     "standard deviation of noise on all samples that the discriminator sees, at first"),
-    LS_SETTING_INT(GanMlp, blur_halving, "0", 0, 1 << 30, "steps in which that halves; 0: it stays"),
+    LS_GAN_BLUR_SETTINGS(GanMlp),
     {0}};
 
 static LsTensor *generate(LsGraph *g, const void *config, const LsField *field, LsTensor *x)
