@@ -36,7 +36,7 @@ LsStatus ls_trained_open(const char *run, bool best, int overrides, char *const 
                          LsTrained **trained) LS_MUST_USE;
 void ls_trained_close(LsTrained *trained); /* after its LsForward; NULL is allowed */
 
-/* What it is, as a JSON object that lives as long as the model:
+/* Describes a loaded model: a JSON object, owned by the model, with
  *
  *     checkpoint, step       where it was read from, steps trained
  *     model, task, config    kinds, and the whole configuration as YAML

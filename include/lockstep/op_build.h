@@ -1,4 +1,4 @@
-/* What an op's file includes first, in Lockstep and in programs of others. The file is compiled once for each precision
+/* The first include of every op's file, in Lockstep and in programs of others. Such a file is compiled once for each precision
  * (in Lockstep also for each instruction set), with
  *
  *     LS_OP_BUILD      suffix of its symbols: _f32, _bf16, _f64

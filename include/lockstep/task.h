@@ -31,7 +31,7 @@ typedef struct LsScored {
     int64_t rows;
 } LsScored;
 
-/* What a task draws: outputs of samples, in order. */
+/* Outputs of samples, in order, that a task makes a picture of. */
 typedef struct LsDrawn {
     const struct json_t *info; /* as LsScored has it */
     int64_t samples;
