@@ -50,6 +50,21 @@ for precision in float bfloat16; do
 done
 [ -n "$base" ] || failed "no base in the plan"
 
+# What an evaluation computes besides the loss is planned too: the most probable words of a large vocabulary.
+awk 'BEGIN { for (i = 0; i < 3000; i++) printf "a%d b%d c%d\td%d e%d f%d\n", i, i, i, i, i, i }' > pairs.tsv
+expect 0 "" "$lockstep" prepare pairs pairs.tsv -o pairs.h5 --validation 0.1
+cat > pairs.yaml <<YAML
+model: {kind: seq2seq, width: 32}
+task: {kind: pairs}
+data: {kind: pairs, path: pairs.h5}
+train: {steps: 1, batch: 512, sequence: 8, evaluate_batches: 1, evaluate_every: 0}
+output: {path: runs/pairs, save_every: 0}
+YAML
+expect 0 "" "$lockstep" train pairs.yaml --progress none
+real=$(mebibytes 1) planned=$(mebibytes 2)
+awk "BEGIN {exit !($real > 120 && $planned > 0.95 * $real && $planned < 1.05 * $real)}" || failed "pairs: planned $planned, resident $real"
+echo "pairs: $real MiB resident, $planned planned"
+
 # Too little memory to read a file says nothing of the file: status 7, never damage.
 for command in 'inspect runs/float' 'diff runs/float runs/float' 'export runs/float -o exported' 'generate runs/float --ids 1' \
     'predict runs/float --ids 1 -o logits.h5' 'import exported -o imported'; do

@@ -43,26 +43,34 @@ void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *na
         ls_output(g, "output", z);
 }
 
+/* A row at a time: logits of a vocabulary are too many to be copied all at once. */
 LsStatus ls_predicted_classes(const LsGraph *g, int32_t **classes, int64_t *count)
 {
     const LsTensor *z = ls_graph_find(g, "output");
-    int64_t width = z->dim[z->rank - 1];
-    *count = z->count / width;
-    *classes = ls_alloc_array(*count, sizeof **classes);
-    float *value = ls_alloc_array(z->count, sizeof *value);
-    if (!*classes || !value) {
+    int64_t width = z->dim[z->rank - 1], rows = z->count / width;
+    int32_t *best = ls_alloc_array(rows, sizeof *best);
+    bool short_of_memory = !best;
+#pragma omp parallel if (best != NULL)
+    {
+        float *value = ls_alloc_array(width, sizeof *value);
+#pragma omp for schedule(static) reduction(|| : short_of_memory)
+        for (int64_t i = 0; i < (best ? rows : 0); i++) {
+            if (!value) {
+                short_of_memory = true;
+                continue;
+            }
+            ls_tensor_get_part(g, z, i * width, width, value);
+            best[i] = 0;
+            for (int32_t k = 1; k < width; k++)
+                best[i] = value[k] > value[best[i]] ? k : best[i];
+        }
         ls_free(value);
-        return LS_RESOURCE;
     }
-    ls_tensor_get(g, z, value);
-    for (int64_t i = 0; i < *count; i++) {
-        int32_t best = 0;
-        for (int32_t k = 1; k < width; k++)
-            best = value[i * width + k] > value[i * width + best] ? k : best;
-        (*classes)[i] = best;
-    }
-    ls_free(value);
-    return LS_OK;
+    if (short_of_memory)
+        ls_free(best);
+    *classes = short_of_memory ? NULL : best;
+    *count = rows;
+    return short_of_memory ? LS_RESOURCE : LS_OK;
 }
 
 LsStatus ls_add_hits(const LsScored *scored, const char *name, int64_t count, double *sum)
