@@ -1,5 +1,5 @@
 # Debian packages: libopenmpi-dev libhdf5-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev libpng-dev
-# zlib1g-dev libcunit1-dev
+# zlib1g-dev libarchive-dev libcunit1-dev
 find_package(OpenMP REQUIRED COMPONENTS C)
 find_package(MPI REQUIRED COMPONENTS C)
 find_package(HDF5 REQUIRED COMPONENTS C)
@@ -10,5 +10,6 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(XXHASH REQUIRED IMPORTED_TARGET libxxhash)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(ZLIB REQUIRED IMPORTED_TARGET zlib)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
 set(LOCKSTEP_LIBRARIES OpenMP::OpenMP_C MPI::MPI_C hdf5::hdf5 PkgConfig::YAML PkgConfig::JANSSON PkgConfig::PCRE2 PkgConfig::XXHASH
-                       PkgConfig::PNG PkgConfig::ZLIB m)
+                       PkgConfig::PNG PkgConfig::ZLIB PkgConfig::ARCHIVE m)

@@ -8,8 +8,9 @@
 #include "lockstep/settings.h"
 #include "lockstep/source.h"
 
-struct LsSealed; /* io/sealed.h: an HDF5 file with digests */
-struct json_t;   /* jansson.h */
+struct LsSealed;     /* io/sealed.h: an HDF5 file with digests */
+struct LsCorpusPart; /* data/tokenizer.h: a text with the name of its file */
+struct json_t;       /* jansson.h */
 
 /* What a source is opened for. */
 typedef struct LsDataOpen {
@@ -30,6 +31,16 @@ typedef struct LsDataOpen {
     const struct json_t *like;
 } LsDataOpen;
 
+/* Texts that stand in no data set (`eval --input`), one after the other as `prepare` would write them. */
+typedef struct LsDataTexts {
+    const struct LsCorpusPart *text; /* (texts) */
+    int texts;
+    const LsTokenizer *tokenizer; /* the model's; outlives the source */
+    bool special;                 /* special tokens in a text stand for themselves */
+    int64_t sequence;             /* as LsDataOpen has it */
+    const void *settings;
+} LsDataTexts;
+
 typedef struct LsDataKind {
     const char *name, *summary;
     /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
@@ -42,6 +53,9 @@ typedef struct LsDataKind {
     LsStatus (*prepare)(const void *settings, int sources, char *const *source, const char *output);
     /* *opened is NULL with LS_OK where there is no such split. */
     LsStatus (*open)(const LsDataOpen *open, LsSource **opened);
+    /* A source in memory, in fixed order from the beginning; LS_DATA where there is nothing to predict. NULL: the kind's
+     * samples are no stretches of text. */
+    LsStatus (*open_texts)(const LsDataTexts *texts, LsSource **opened);
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
 } LsDataKind;

@@ -8,9 +8,24 @@ static const LsSetting settings[] = {
     LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes", "split"),
     LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
                      "share of the text held out for validation, from its end"),
+    LS_SETTING_CHOICE(
+        LsTextSettings, hold_out, "end", "end|documents|hash",
+        "which share: the end of all; whole texts (files, records), drawn by --seed; those whose content's "
+        "hash says so, the same ones whatever else there is"),
+    LS_SETTING_INT(LsTextSettings, seed, "1", 0, 9007199254740992.0, "of the texts held out"),
     LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file, or a folder of them, held out instead"),
     LS_SETTING_STRING(LsTextSettings, field, NULL,
                       "the sources are JSON lines: the member of each object that is a text"),
+    LS_SETTING_STRING(LsTextSettings, separator, NULL,
+                      "what stands between two texts (files, records): a token by its name, as <|endoftext|>, else a "
+                      "text (default: the tokenizer's end token where it has one)"),
+    LS_SETTING_BOOL(LsTextSettings, special, "false",
+                    "special tokens that stand in a text, as <|endoftext|>, are these tokens, not text"),
+    LS_SETTING_BOOL(LsTextSettings, skip_bad, "false",
+                    "pass over and count files and records that cannot be read, are empty, or (but for the tokenizer "
+                    "bytes) no UTF-8"),
+    LS_SETTING_BOOL(LsTextSettings, as_is, "false",
+                    "take the bytes of files as they stand: unpack nothing, leave byte order marks and CR LF"),
     {0}};
 
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
@@ -55,6 +70,27 @@ static LsStatus add_text(LsSealed *file, const char *name, json_t *object)
     return LS_OK;
 }
 
+#define SOURCES_SHOWN 4
+
+/* The first sources, one a line, and how many more there are. */
+static LsStatus add_sources(LsSealed *file, json_t *object)
+{
+    LS_TRY(add_text(file, "sources", object));
+    const char *all = json_string_value(json_object_get(object, "sources")), *end = all;
+    int lines = 1;
+    for (const char *at = all; at && (at = strchr(at, '\n')); at++)
+        if (lines++ == SOURCES_SHOWN)
+            end = at;
+    if (lines <= SOURCES_SHOWN + 1)
+        return LS_OK;
+    char *shown = ls_format("%.*s\nand %d more", (int)(end - all), all, lines - SOURCES_SHOWN);
+    if (!shown)
+        return LS_RESOURCE;
+    json_object_set_new(object, "sources", json_string(shown));
+    ls_free(shown);
+    return LS_OK;
+}
+
 static LsStatus inspect(LsSealed *file, json_t *object)
 {
     static const char *const numbers[] = {"vocabulary", "train_bytes", "validation_bytes"};
@@ -71,17 +107,21 @@ static LsStatus inspect(LsSealed *file, json_t *object)
         LS_TRY(ls_sealed_get_int(file, numbers[i], &value));
         json_object_set_new(object, numbers[i], json_integer(value));
     }
-    return add_text(file, "sources", object);
+    LS_TRY(add_sources(file, object));
+    bool has = false;
+    LS_TRY(ls_sealed_has(file, "read", &has)); /* files of earlier versions do not say */
+    return has ? add_text(file, "read", object) : LS_OK;
 }
 
 const LsDataKind ls_data_kind_text = {
     .name = "text",
-    .summary = "text files, folders of them (*.txt), or JSON lines, as a stream of tokens",
+    .summary = "text files, folders of them (*.txt), archives, or JSON lines, as a stream of tokens",
     .settings = settings,
     .settings_bytes = sizeof(LsTextSettings),
     .use_settings = ls_text_use_settings,
     .use_settings_bytes = sizeof(LsTextUse),
     .prepare = prepare,
     .open = ls_text_open,
+    .open_texts = ls_text_open_texts,
     .inspect = inspect,
 };

@@ -4,7 +4,7 @@
  *     /train/sentences, ...               of a tokenizer that frames texts: where each line that has tokens begins (S + 1)
  *     /train/documents, ...               and the first line of each document (D + 1); they end at empty lines and files
  *     /tokenizer                          its JSON (ls_tokenizer_to_json), bytes
- *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources
+ *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources, read
  *
  * /validation/tokens is missing where nothing was held out.
  */
@@ -20,7 +20,12 @@ typedef struct LsTextSettings {
     LsTokenizerSettings tokens;
     double validation;     /* share of the text's bytes held out, from its end */
     char *validation_file; /* held out instead; NULL */
+    char *hold_out;        /* which share: "end" (NULL), "documents", "hash" */
+    int64_t seed;          /* of documents and hashes */
     char *field;           /* of JSON lines: the member that is a text; NULL: plain text */
+    char *separator;       /* between two texts; NULL: the tokenizer's end token, where it has one */
+    bool special;          /* special tokens in a text stand for themselves */
+    bool skip_bad, as_is;  /* as LsCorpusOptions has them */
 } LsTextSettings;
 
 /* Of the section `data:`. */
@@ -29,8 +34,8 @@ typedef struct LsTextUse {
 } LsTextUse;
 extern const LsSetting ls_text_use_settings[];
 
-/* Joins the sources (files, and those of folders) in their order and writes the data set. Where the tokenizer has an
- * end token it stands between files, unless it frames texts: then samples have it. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a
+/* Joins the sources (text_corpus.h) in their order and writes the data set. Where the tokenizer has an end token it
+ * stands between texts, unless it frames them: then samples have it. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a
  * source that is missing, unreadable, empty, or malformed for the tokenizer (with byte and line); output is then as
  * it was. */
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
@@ -50,5 +55,8 @@ LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
  * its windows are read one by one. The samples are the same. */
 #define LS_TEXT_MEMORY ((int64_t)1 << 30)
 LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **opened) LS_MUST_USE;
+
+/* As LsDataKind.open_texts. */
+LsStatus ls_text_open_texts(const LsDataTexts *texts, LsSource **opened) LS_MUST_USE;
 
 #endif

@@ -1,42 +1,29 @@
-/* Preparing text: raw files, mapped into memory, through a tokenizer, window by window, into a sealed file. */
+/* Preparing text: what is read, what is held out, and the file. */
 #include "data/text.h"
 
-#include "data/samples.h"
 #include "data/text_corpus.h"
+#include "data/text_write.h"
 #include "data/tokenizer_kind.h"
 
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-
-#define WINDOW ((int64_t)4 << 20) /* bytes of text tokenized at a time */
+#include <xxhash.h>
 
 /* ---- Splits ------------------------------------------------------------------------------------------------------ */
 
-/* A piece of a split: part of one file. */
-typedef struct Piece {
-    const LsCorpusPart *part;
-    int64_t from, to;
-} Piece;
-
-typedef struct Split {
-    Piece *piece;
-    int pieces;
-    int64_t bytes, tokens;
-} Split;
-
-static void add_piece(Split *split, const LsCorpusPart *part, int64_t from, int64_t to)
+static void add_piece(LsTextSplit *split, const LsCorpusPart *part, int64_t from, int64_t to)
 {
     if (to <= from)
         return;
-    split->piece[split->pieces++] = (Piece){part, from, to};
+    split->piece[split->pieces++] = (LsPiece){part, from, to};
     split->bytes += to - from;
 }
 
-/* Shares the files out: the last `share` of all their bytes is held out. The border moves back to the start of a
+/* Shares the texts out: the last `share` of all their bytes is held out. The border moves back to the start of a
  * character, unless tokens are bytes anyway. */
-static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool whole_characters, Split *train,
-                       Split *validation)
+static void divide_at_end(const LsCorpusPart *part, int parts, double share, bool whole_characters, LsTextSplit *train,
+                          LsTextSplit *validation)
 {
     int64_t total = 0, before = 0;
     for (int i = 0; i < parts; i++)
@@ -53,154 +40,109 @@ static LsStatus divide(const LsCorpusPart *part, int parts, double share, bool w
         add_piece(validation, &part[i], cut, part[i].bytes);
         before += part[i].bytes;
     }
-    if (train->bytes == 0 || (share > 0 && validation->bytes == 0))
-        return ls_fail(LS_DATA, "%s: a share of %g of %lld bytes cannot be held out; --validation 0 holds out nothing",
-                       part[0].name, share, (long long)total);
+}
+
+/* Whole texts, by their places (a keyed permutation) or by what is in them. */
+static LsStatus divide_texts(const LsTextSettings *settings, const LsCorpusPart *part, int parts, bool by_hash,
+                             LsTextSplit *train, LsTextSplit *validation)
+{
+    double share = settings->validation;
+    LsHeldOut held_out = {0};
+    if (!by_hash && share > 0)
+        LS_TRY(ls_held_out_new(share, settings->seed, parts, &held_out));
+    for (int i = 0; i < parts; i++) {
+        bool held = share > 0;
+        if (held && by_hash)
+            held =
+                (double)XXH3_64bits_withSeed(part[i].text, (size_t)part[i].bytes, (uint64_t)settings->seed) * 0x1p-64 <
+                share;
+        else if (held)
+            held = ls_is_held_out(&held_out, i);
+        add_piece(held ? validation : train, &part[i], 0, part[i].bytes);
+    }
     return LS_OK;
 }
 
-/* ---- Tokens ------------------------------------------------------------------------------------------------------ */
-
-/* One piece, window by window; *tokens is emptied after each. */
-static LsStatus tokenize_piece(const LsTokenizer *tokenizer, const Piece *piece, LsNumbers *writer, LsTokens *tokens,
-                               int64_t *count)
+static LsStatus divide(const LsTextSettings *settings, const LsCorpusPart *part, int parts, double share,
+                       bool whole_characters, LsTextSplit *train, LsTextSplit *validation)
 {
-    LsStatus status = LS_OK;
-    const char *text = piece->part->text;
-    LsEncoder *encoder = ls_encoder_new(tokenizer);
-    if (!encoder)
-        return LS_RESOURCE;
-    encoder->offset = piece->from;
-    encoder->line += ls_count_lines(text, piece->from);
-    int64_t at = piece->from, window = WINDOW, used;
-    while (at < piece->to && status == LS_OK) {
-        int64_t bytes = piece->to - at < window ? piece->to - at : window;
-        status = ls_encoder_feed(encoder, text + at, bytes, at + bytes == piece->to, tokens, &used);
-        if (status != LS_OK) {
-            status = ls_fail_in(status, "%s", piece->part->name);
-            break;
-        }
-        at += used;
-        window = used > 0 ? WINDOW : 2 * window; /* a single word longer than the window */
-        *count += tokens->count;
-        status = ls_numbers_add(writer, tokens->id, tokens->count);
-        tokens->count = 0;
+    const char *hold_out = settings->hold_out ? settings->hold_out : "end";
+    bool at_end = share == 0 || strcmp(hold_out, "end") == 0;
+    if (at_end)
+        divide_at_end(part, parts, share, whole_characters, train, validation);
+    else
+        LS_TRY(divide_texts(settings, part, parts, strcmp(hold_out, "hash") == 0, train, validation));
+    if (train->bytes > 0 && (share == 0 || validation->bytes > 0))
+        return LS_OK;
+    if (at_end)
+        return ls_fail(LS_DATA, "%s: a share of %g of %lld bytes cannot be held out; --validation 0 holds out nothing",
+                       part[0].name, share, (long long)(train->bytes + validation->bytes));
+    return ls_fail(LS_DATA, "%s: a share of %g of %d texts cannot be held out; --hold-out end cuts the last of them",
+                   part[0].name, share, parts);
+}
+
+/* ---- The coding -------------------------------------------------------------------------------------------------- */
+
+static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const LsTextSplit *train, const LsCorpusPart *part,
+                                     int parts)
+{
+    int more = settings->separator && *settings->separator ? 1 : 0;
+    LsCorpusPart *training = ls_alloc_array(train->pieces + 1, sizeof *training);
+    LsCorpusPart *all = ls_alloc_array(parts + 1, sizeof *all);
+    LsTokenizer *tokenizer = NULL;
+    for (int i = 0; training && i < train->pieces; i++) {
+        const LsPiece *piece = &train->piece[i]; /* starts where its text does */
+        training[i] = (LsCorpusPart){piece->part->name, piece->part->text, piece->to};
     }
-    ls_encoder_free(encoder);
-    return status;
-}
-
-/* Where sentences and documents begin. */
-typedef struct Marks {
-    LsNumbers *sentences, *documents; /* NULL: not asked for */
-    int64_t count;                    /* sentences so far */
-    bool begins;                      /* the next sentence begins a document */
-} Marks;
-
-/* One piece, line by line, where a word does not go on over the end of a line. */
-static LsStatus tokenize_lines(const LsTokenizer *tokenizer, const Piece *piece, LsNumbers *writer, LsTokens *tokens,
-                               int64_t *count, Marks *marks)
-{
-    LsStatus status = LS_OK;
-    const char *text = piece->part->text;
-    LsEncoder *encoder = ls_encoder_new(tokenizer);
-    if (!encoder)
-        return LS_RESOURCE;
-    marks->begins = true;
-    for (int64_t at = piece->from, used = 0; at < piece->to && status == LS_OK; at += used) {
-        const char *end = memchr(text + at, '\n', (size_t)(piece->to - at));
-        int64_t bytes = (end ? end - text + 1 : piece->to) - at;
-        tokens->count = 0;
-        status = ls_encoder_feed(encoder, text + at, bytes, true, tokens, &used);
-        marks->begins = marks->begins || ls_span_trim((LsSpan){text + at, bytes}).bytes == 0;
-        if (status != LS_OK || tokens->count == 0)
-            continue;
-        if (marks->begins)
-            status = ls_numbers_add_one(marks->documents, marks->count);
-        if (status == LS_OK)
-            status = ls_numbers_add_one(marks->sentences, *count);
-        if (status == LS_OK)
-            status = ls_numbers_add(writer, tokens->id, tokens->count);
-        marks->begins = false;
-        marks->count++;
-        *count += tokens->count;
+    if (training && all) {
+        memcpy(all, part, sizeof *all * (size_t)parts);
+        if (more) /* its characters have tokens too */
+            training[train->pieces] = all[parts] =
+                (LsCorpusPart){"--separator", settings->separator, (int64_t)strlen(settings->separator)};
+        tokenizer = ls_tokenizer_choose(&settings->tokens, NULL, training, train->pieces + more, all, parts + more,
+                                        "tokenizer");
     }
-    ls_encoder_free(encoder);
-    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s", piece->part->name);
+    ls_free(training);
+    ls_free(all);
+    return tokenizer;
 }
 
-/* A split of a tokenizer that frames texts: tokens, and where sentences and documents begin. */
-static LsStatus write_marked(LsSealed *file, const char *split_name, const LsTokenizer *tokenizer, Split *split,
-                             LsNumbers *writer)
+/* What stands between two texts: the token of that name, or the text's tokens; else the tokenizer's end, if it has
+ * one. */
+static LsStatus choose_separator(const LsTokenizer *tokenizer, const char *separator, LsTokens *ids)
 {
-    char name[64];
-    LsTokens tokens = {0};
-    Marks marks = {0};
-    snprintf(name, sizeof name, "%s/sentences", split_name);
-    marks.sentences = ls_numbers_new(file, name, LS_FILE_INT64);
-    snprintf(name, sizeof name, "%s/documents", split_name);
-    marks.documents = marks.sentences ? ls_numbers_new(file, name, LS_FILE_INT64) : NULL;
-    LsStatus status = marks.documents ? LS_OK : ls_message_status();
-    for (int i = 0; i < split->pieces && status == LS_OK; i++)
-        status = tokenize_lines(tokenizer, &split->piece[i], writer, &tokens, &split->tokens, &marks);
-    if (status == LS_OK)
-        status = ls_numbers_add_one(marks.sentences, split->tokens);
-    if (status == LS_OK)
-        status = ls_numbers_add_one(marks.documents, marks.count);
-    ls_free(tokens.id);
-    status = ls_numbers_end(marks.sentences, status);
-    return ls_numbers_end(marks.documents, status);
-}
-
-static LsStatus write_plain(const LsTokenizer *tokenizer, Split *split, LsNumbers *writer)
-{
-    LsTokens tokens = {0};
-    LsStatus status = LS_OK;
-    for (int i = 0; i < split->pieces && status == LS_OK; i++) {
-        if (i > 0 && ls_tokenizer_end(tokenizer) >= 0) {
-            status = ls_tokens_reserve(&tokens, 1);
-            if (status == LS_OK)
-                tokens.id[tokens.count++] = (int32_t)ls_tokenizer_end(tokenizer);
-        }
-        if (status == LS_OK)
-            status = tokenize_piece(tokenizer, &split->piece[i], writer, &tokens, &split->tokens);
+    int64_t end = ls_tokenizer_end(tokenizer), named = -1;
+    if (separator && ls_tokenizer_frames(tokenizer))
+        return ls_fail(LS_USAGE,
+                       "--separator: with the tokenizer %s texts are kept apart by marks in the data set; leave it out",
+                       ls_tokenizer_kind(tokenizer));
+    if (separator)
+        named = end = *separator ? ls_token_named(tokenizer, separator) : -1;
+    if (separator && *separator && named < 0) {
+        LS_TRY(ls_tokenizer_encode(tokenizer, separator, (int64_t)strlen(separator), &ids->id, &ids->count));
+        return ids->count > 0 ? LS_OK : ls_fail(LS_DATA, "--separator: the tokenizer has no token for '%s'", separator);
     }
-    ls_free(tokens.id);
-    return status;
+    if (end < 0)
+        return LS_OK;
+    LS_TRY(ls_tokens_reserve(ids, 1));
+    ids->id[ids->count++] = (int32_t)end;
+    return LS_OK;
 }
 
-static LsStatus write_split(LsSealed *file, const char *split_name, const LsTokenizer *tokenizer, Split *split)
+static LsStatus choose_specials(const LsTextSettings *settings, const LsTokenizer *tokenizer, LsSpecials *specials)
 {
-    char name[64];
-    snprintf(name, sizeof name, "%s/tokens", split_name);
-    LsNumbers *writer = ls_numbers_new(file, name, ls_id_type(ls_tokenizer_vocabulary(tokenizer)));
-    if (!writer)
-        return ls_message_status();
-    LsStatus status = ls_tokenizer_frames(tokenizer) ? write_marked(file, split_name, tokenizer, split, writer)
-                                                     : write_plain(tokenizer, split, writer);
-    return ls_numbers_end(writer, status);
+    if (!settings->special)
+        return LS_OK;
+    LS_TRY(ls_specials_of(tokenizer, specials));
+    return specials->count > 0
+               ? LS_OK
+               : ls_fail(LS_USAGE, "--special: the tokenizer %s has no special tokens", ls_tokenizer_kind(tokenizer));
 }
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const Split *train, const LsCorpusPart *part,
-                                     int parts)
-{
-    LsCorpusPart *training = ls_alloc_array(train->pieces, sizeof *training);
-    if (!training)
-        return NULL;
-    for (int i = 0; i < train->pieces; i++) {
-        const Piece *piece = &train->piece[i]; /* starts where its file does */
-        training[i] = (LsCorpusPart){piece->part->name, piece->part->text, piece->to};
-    }
-    LsTokenizer *tokenizer =
-        ls_tokenizer_choose(&settings->tokens, NULL, training, train->pieces, part, parts, "tokenizer");
-    ls_free(training);
-    return tokenizer;
-}
-
-static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const Split *train, const Split *validation,
-                           int sources, char *const *source)
+static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const LsTextSplit *train,
+                           const LsTextSplit *validation, int sources, char *const *source, const char *report)
 {
     LsStatus status = LS_OK;
     char *json = ls_tokenizer_to_json(tokenizer), *names = ls_strdup("");
@@ -219,23 +161,41 @@ static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const S
     LS_TRY_CLEANUP(ls_sealed_set_int(file, "train_bytes", train->bytes));
     LS_TRY_CLEANUP(ls_sealed_set_int(file, "validation_bytes", validation->bytes));
     LS_TRY_CLEANUP(ls_sealed_set_text(file, "sources", names));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "read", report));
 cleanup:
     ls_free(json);
     ls_free(names);
     return status;
 }
 
-static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Split *train, Split *validation,
-                           int sources, char *const *source)
+/* Everything of one call. */
+typedef struct Preparation {
+    const LsTextSettings *settings;
+    int sources;
+    char *const *source;
+    const char *output;
+    LsCorpus corpus, held_out;
+    LsCorpusPart *part; /* of both */
+    int parts;
+    LsTextSplit train, validation;
+    LsTokenizer *tokenizer;
+    LsSpecials specials;
+    LsTokens separator;
+    char *report;
+} Preparation;
+
+static LsStatus write_file(Preparation *p)
 {
-    LsSealed *file = ls_sealed_create(output, "text", LS_TEXT_VERSION, LS_DATA);
+    LsTextCoding coding = {p->tokenizer, p->settings->special ? &p->specials : NULL, p->separator.id,
+                           p->separator.count};
+    LsSealed *file = ls_sealed_create(p->output, "text", LS_TEXT_VERSION, LS_DATA);
     if (!file)
         return ls_message_status();
-    LsStatus status = write_head(file, tokenizer, train, validation, sources, source);
+    LsStatus status = write_head(file, p->tokenizer, &p->train, &p->validation, p->sources, p->source, p->report);
     if (status == LS_OK)
-        status = write_split(file, "train", tokenizer, train);
-    if (status == LS_OK && validation->bytes > 0)
-        status = write_split(file, "validation", tokenizer, validation);
+        status = ls_text_split_write(file, "train", &coding, &p->train);
+    if (status == LS_OK && p->validation.bytes > 0)
+        status = ls_text_split_write(file, "validation", &coding, &p->validation);
     if (status != LS_OK) {
         ls_sealed_discard(file);
         return status;
@@ -243,66 +203,97 @@ static LsStatus write_file(const char *output, const LsTokenizer *tokenizer, Spl
     return ls_sealed_commit(file);
 }
 
-/* The vocabulary and the splits of the texts that were read; the last `apart` of them are held out. */
-static LsStatus divide_corpus(const LsTextSettings *settings, const LsCorpusPart *part, int parts, int apart,
-                              Split *train, Split *validation, LsTokenizer **tokenizer)
+/* The vocabulary and the splits of the texts that were read; those of the corpus held out come last. */
+static LsStatus divide_corpus(Preparation *p)
 {
-    if (settings->tokens.like && !(*tokenizer = choose_tokenizer(settings, train, part, parts)))
+    const LsTextSettings *settings = p->settings;
+    int apart = p->held_out.parts, own = p->parts - apart;
+    if (settings->tokens.like && !(p->tokenizer = choose_tokenizer(settings, &p->train, p->part, p->parts)))
         return ls_message_status();
-    const char *kind = *tokenizer ? ls_tokenizer_kind(*tokenizer) : settings->tokens.tokenizer;
-    LS_TRY(
-        divide(part, parts - apart, apart ? 0 : settings->validation, strcmp(kind, "bytes") != 0, train, validation));
-    for (int i = parts - apart; i < parts; i++)
-        add_piece(validation, &part[i], 0, part[i].bytes);
-    if (!*tokenizer)
-        *tokenizer = choose_tokenizer(settings, train, part, parts);
-    return *tokenizer ? LS_OK : ls_message_status();
+    const char *kind = p->tokenizer ? ls_tokenizer_kind(p->tokenizer) : settings->tokens.tokenizer;
+    LS_TRY(divide(settings, p->part, own, apart ? 0 : settings->validation, strcmp(kind, "bytes") != 0, &p->train,
+                  &p->validation));
+    for (int i = own; i < p->parts; i++)
+        add_piece(&p->validation, &p->part[i], 0, p->part[i].bytes);
+    if (!p->tokenizer)
+        p->tokenizer = choose_tokenizer(settings, &p->train, p->part, p->parts);
+    LS_TRY(p->tokenizer ? LS_OK : ls_message_status());
+    LS_TRY(choose_separator(p->tokenizer, settings->separator, &p->separator));
+    return choose_specials(settings, p->tokenizer, &p->specials);
 }
 
-/* Both corpora's texts in one list. */
-static LsCorpusPart *join_parts(const LsCorpus *corpus, const LsCorpus *held_out)
+static LsStatus read_texts(Preparation *p, const LsCorpusOptions *options)
 {
-    LsCorpusPart *part = ls_alloc_array(corpus->parts + held_out->parts, sizeof *part);
-    for (int i = 0; part && i < corpus->parts + held_out->parts; i++)
-        part[i] = i < corpus->parts ? corpus->part[i] : held_out->part[i - corpus->parts];
-    return part;
+    const LsTextSettings *settings = p->settings;
+    char *own = NULL, *held_out = NULL;
+    LS_TRY(ls_corpus_read(&p->corpus, p->sources, p->source, options));
+    if (settings->validation_file)
+        LS_TRY(ls_corpus_read(&p->held_out, 1, &settings->validation_file, options));
+    p->parts = p->corpus.parts + p->held_out.parts;
+    p->part = ls_alloc_array(p->parts, sizeof *p->part);
+    p->train.piece = ls_alloc_array(p->corpus.parts, sizeof *p->train.piece);
+    p->validation.piece = ls_alloc_array(p->parts, sizeof *p->validation.piece);
+    if (!p->part || !p->train.piece || !p->validation.piece)
+        return LS_RESOURCE;
+    for (int i = 0; i < p->parts; i++)
+        p->part[i] = i < p->corpus.parts ? p->corpus.part[i] : p->held_out.part[i - p->corpus.parts];
+    own = ls_corpus_report(&p->corpus);
+    held_out = settings->validation_file ? ls_corpus_report(&p->held_out) : NULL;
+    if (own && held_out)
+        p->report = ls_format("%s; held out: %s", own, held_out);
+    else if (own && !settings->validation_file)
+        p->report = ls_strdup(own);
+    ls_free(own);
+    ls_free(held_out);
+    return p->report ? LS_OK : LS_RESOURCE;
+}
+
+/* The folder of a file. */
+static char *folder_of(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? ls_format("%.*s", (int)(slash - path + 1), path) : ls_strdup(".");
+}
+
+static void free_preparation(Preparation *p)
+{
+    ls_tokenizer_free(p->tokenizer);
+    ls_specials_free(&p->specials);
+    ls_corpus_free(&p->corpus);
+    ls_corpus_free(&p->held_out);
+    ls_free(p->separator.id);
+    ls_free(p->part);
+    ls_free(p->train.piece);
+    ls_free(p->validation.piece);
+    ls_free(p->report);
 }
 
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source, const char *output)
 {
     if (sources < 1)
         return ls_fail(LS_USAGE, "prepare text needs at least one text file");
-    LsStatus status = LS_OK;
-    LsTokenizer *tokenizer = NULL;
-    Split train = {0}, validation = {0};
-    LsCorpus corpus = {0}, held_out = {0};
-    LsCorpusPart *part = NULL;
     if (settings->validation_file && ls_is_same_file(output, settings->validation_file))
         return ls_fail(LS_USAGE, "%s is the text held out and the output at once", output);
-    LS_TRY_CLEANUP(ls_corpus_read(&corpus, sources, source, settings->field));
-    if (settings->validation_file)
-        LS_TRY_CLEANUP(ls_corpus_read(&held_out, 1, &settings->validation_file, settings->field));
-    part = join_parts(&corpus, &held_out);
-    train.piece = ls_alloc_array(corpus.parts, sizeof *train.piece);
-    validation.piece = ls_alloc_array(corpus.parts + held_out.parts, sizeof *validation.piece);
-    if (!part || !train.piece || !validation.piece) {
-        status = LS_RESOURCE;
-        goto cleanup;
+    Preparation p = {.settings = settings, .sources = sources, .source = source, .output = output};
+    char *folder = folder_of(output);
+    LsCorpusOptions options = {.field = settings->field,
+                               .as_is = settings->as_is,
+                               .skip_bad = settings->skip_bad,
+                               .utf8 = strcmp(settings->tokens.tokenizer, "bytes") != 0,
+                               .folder = folder};
+    LsStatus status = folder ? read_texts(&p, &options) : LS_RESOURCE;
+    if (status == LS_OK) {
+        ls_corpus_warn(&p.corpus);
+        ls_corpus_warn(&p.held_out);
+        status = divide_corpus(&p);
     }
-    LS_TRY_CLEANUP(
-        divide_corpus(settings, part, corpus.parts + held_out.parts, held_out.parts, &train, &validation, &tokenizer));
-    LS_TRY_CLEANUP(write_file(output, tokenizer, &train, &validation, sources, source));
-    ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s)", output, (long long)train.tokens,
-           (long long)validation.tokens, (long long)ls_tokenizer_vocabulary(tokenizer), ls_tokenizer_kind(tokenizer));
-    if (corpus.passed + held_out.passed > 0)
-        ls_log("%lld files of folders are passed over: they are no *%s", (long long)(corpus.passed + held_out.passed),
-               settings->field ? ".jsonl" : ".txt");
-cleanup:
-    ls_tokenizer_free(tokenizer);
-    ls_corpus_free(&corpus);
-    ls_corpus_free(&held_out);
-    ls_free(part);
-    ls_free(train.piece);
-    ls_free(validation.piece);
+    if (status == LS_OK)
+        status = write_file(&p);
+    if (status == LS_OK)
+        ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s); %s", output, (long long)p.train.tokens,
+               (long long)p.validation.tokens, (long long)ls_tokenizer_vocabulary(p.tokenizer),
+               ls_tokenizer_kind(p.tokenizer), p.report);
+    free_preparation(&p);
+    ls_free(folder);
     return status;
 }

@@ -1,6 +1,7 @@
 /* Windows of a text data set as samples. */
 #include "data/text.h"
 
+#include "data/text_write.h"
 #include "lockstep/model.h"
 
 #include <string.h>
@@ -269,6 +270,74 @@ LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened)
     if (use && strcmp(use->as, "segments") == 0)
         return ls_segments_open(open, opened);
     return ls_text_open_within(open, LS_TEXT_MEMORY, opened);
+}
+
+/* ---- Texts that stand in no data set ----------------------------------------------------------------------------- */
+
+static LsStatus add_ids(void *self, const int32_t *id, int64_t count)
+{
+    LsTokens *tokens = self;
+    LS_TRY(ls_tokens_reserve(tokens, count));
+    if (count > 0)
+        memcpy(tokens->id + tokens->count, id, (size_t)count * sizeof *id);
+    tokens->count += count;
+    return LS_OK;
+}
+
+/* All texts as ids, with the tokenizer's end between them, and their bytes. */
+static LsStatus encode_texts(const LsDataTexts *texts, LsTokens *tokens, int64_t *bytes)
+{
+    LsSpecials specials = {0};
+    int32_t end = (int32_t)ls_tokenizer_end(texts->tokenizer);
+    bool ends = end >= 0 && !ls_tokenizer_frames(texts->tokenizer);
+    LsTextCoding coding = {texts->tokenizer, texts->special ? &specials : NULL, &end, ends};
+    LsPiece *piece = ls_alloc_array(texts->texts, sizeof *piece);
+    *bytes = 0;
+    for (int i = 0; piece && i < texts->texts; i++) {
+        piece[i] = (LsPiece){&texts->text[i], 0, texts->text[i].bytes};
+        *bytes += texts->text[i].bytes;
+    }
+    LsStatus status = piece ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK && texts->special)
+        status = ls_specials_of(texts->tokenizer, &specials);
+    if (status == LS_OK)
+        status = ls_pieces_encode(&coding, piece, texts->texts, add_ids, tokens);
+    ls_specials_free(&specials);
+    ls_free(piece);
+    return status;
+}
+
+LsStatus ls_text_open_texts(const LsDataTexts *texts, LsSource **opened)
+{
+    const LsTextUse *use = texts->settings;
+    LsTokens tokens = {0};
+    int64_t bytes = 0;
+    *opened = NULL;
+    if (use && strcmp(use->as, "segments") == 0)
+        return ls_fail(LS_USAGE, "data.as=segments: samples of two segments are made of data sets alone");
+    TextSource *text = ls_alloc(sizeof *text);
+    LsStatus status = text ? encode_texts(texts, &tokens, &bytes) : LS_RESOURCE;
+    if (status == LS_OK && tokens.count < 2)
+        status = ls_fail(LS_DATA, "%s: has %lld tokens: there is nothing to predict", texts->text[0].name,
+                         (long long)tokens.count);
+    if (status != LS_OK) {
+        ls_free(tokens.id);
+        ls_free(text);
+        return status;
+    }
+    *text = (TextSource){.base = {.fill = fill,
+                                  .free = free_source,
+                                  .fields = ls_language_fields(ls_tokenizer_vocabulary(texts->tokenizer)),
+                                  .sequence = texts->sequence,
+                                  .samples = (tokens.count - 1 + texts->sequence - 1) / texts->sequence,
+                                  .tokenizer = texts->tokenizer,
+                                  .bytes_per_token = (double)bytes / (double)tokens.count},
+                         .token = tokens.id,
+                         .type = LS_FILE_INT32,
+                         .count = tokens.count,
+                         .sequence = texts->sequence};
+    *opened = &text->base;
+    return LS_OK;
 }
 
 LsSource *ls_text_source(const char *path, const char *split, int64_t sequence, uint64_t seed)

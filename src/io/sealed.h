@@ -115,6 +115,7 @@ LsStatus ls_sealed_set_text(LsSealed *file, const char *name, const char *text) 
 LsStatus ls_sealed_get_text(LsSealed *file, const char *name, char **text) LS_MUST_USE;
 LsStatus ls_sealed_set_int(LsSealed *file, const char *name, int64_t value) LS_MUST_USE;
 LsStatus ls_sealed_get_int(LsSealed *file, const char *name, int64_t *value) LS_MUST_USE;
+LsStatus ls_sealed_has(LsSealed *file, const char *name, bool *has) LS_MUST_USE; /* an attribute */
 LsStatus ls_sealed_set_double(LsSealed *file, const char *name, double value) LS_MUST_USE;
 LsStatus ls_sealed_get_double(LsSealed *file, const char *name, double *value) LS_MUST_USE;
 

@@ -35,6 +35,14 @@ static LsStatus get(LsSealed *file, const char *name, hid_t type, H5T_class_t cl
     return good ? LS_OK : ls_sealed_fail(file, "read the attribute %s", name);
 }
 
+LsStatus ls_sealed_has(LsSealed *file, const char *name, bool *has)
+{
+    file->disk->unread = 0;
+    htri_t exists = H5Aexists(file->h5, name);
+    *has = exists > 0;
+    return exists < 0 || file->disk->unread ? ls_sealed_fail(file, "look for the attribute %s", name) : LS_OK;
+}
+
 /* Texts of any length: kept in the file's heap, which has no limit of 64 KiB as attributes have. */
 static hid_t text_type(void)
 {
