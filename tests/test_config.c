@@ -304,6 +304,69 @@ static void test_values(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "zero byte"));
 }
 
+/* Lists and maps: as they are written, as they are printed, and what belongs elsewhere. */
+static void test_members(void)
+{
+    static const struct {
+        const char *text, *freeze, *scale, *printed; /* JSON; YAML of train.freeze */
+    } good[] = {{"  freeze: [a, 'b c', \"3\"]\n", "[\"a\",\"b c\",\"3\"]", NULL, "[a, \"b c\", 3]"},
+                {"  freeze:\n    - ^layer\\.[0-3]\n    - x\n", "[\"^layer\\\\.[0-3]\",\"x\"]", NULL,
+                 "[\"^layer\\\\.[0-3]\", x]"},
+                {"  freeze: one\n", "[\"one\"]", NULL, "[one]"},
+                {"  freeze: []\n", "[]", NULL, "[]"},
+                {"  freeze:\n", NULL, NULL, "null"},
+                {"  scale: {a: 0.1, 'b: c': 2}\n", NULL, "{\"a\":\"0.1\",\"b: c\":\"2\"}", "null"},
+                {"  scale:\n    \"\\u00e4{\": 1e-3\n", NULL, "{\"\xc3\xa4{\":\"1e-3\"}", "null"}};
+    for (size_t i = 0; i < LS_COUNT_OF(good); i++) {
+        char *text = ls_format("model: {kind: gpt}\ntrain:\n%s", good[i].text);
+        LsConfig *config = ls_config_parse("job.yaml", text, 0, NULL);
+        if (!config)
+            fprintf(stderr, "%s: %s\n", text, ls_message());
+        CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+        for (int pass = 0; pass < 2; pass++) { /* as printed, too */
+            const char *freeze = config->train.freeze, *scale = config->train.scale;
+            CU_ASSERT(!freeze == !good[i].freeze && (!freeze || strcmp(freeze, good[i].freeze) == 0));
+            CU_ASSERT(!scale == !good[i].scale && (!scale || strcmp(scale, good[i].scale) == 0));
+            char *yaml = ls_config_yaml(config), *line = ls_format("\n  freeze: %s\n", good[i].printed);
+            CU_ASSERT_PTR_NOT_NULL(strstr(yaml, line));
+            ls_config_free(config);
+            config = ls_config_parse("printed", yaml, 0, NULL);
+            CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+            ls_free(yaml);
+            ls_free(line);
+        }
+        ls_config_free(config);
+        ls_free(text);
+    }
+    char *override[] = {"train.freeze=[x, '=[']", "train.scale={y: 3}", "train.no_decay=[norm]"};
+    LsConfig *config =
+        ls_config_parse("job.yaml", "model: {kind: gpt}\ntrain: {freeze: [a]}\n", LS_COUNT_OF(override), override);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    CU_ASSERT_STRING_EQUAL(config->train.freeze, "[\"x\",\"=[\"]");
+    CU_ASSERT_STRING_EQUAL(config->train.scale, "{\"y\":\"3\"}");
+    CU_ASSERT_STRING_EQUAL(config->train.no_decay, "[\"norm\"]");
+    ls_config_free(config);
+    static const char *const bad[][2] = {
+        {"  freeze: {a: 1}\n", "line 3: train.freeze: a section where a list ([one, two]) belongs"},
+        {"  scale: [a]\n", "line 3: train.scale: a list where {name: value, ...} belongs"},
+        {"  scale: 0.1\n", "line 3: train.scale: '0.1' where {name: value, ...} belongs"},
+        {"  freeze: [[a]]\n", "line 3: train.freeze: a list inside it, where one value belongs"},
+        {"  scale: {a: {b: 1}}\n", "line 3: train.scale: a section inside it"},
+        {"  freeze: [a, ~]\n", "line 3: train.freeze: has nothing where a value belongs"},
+        {"  scale: {a: 1, a: 2}\n", "line 3: train.scale: a stands twice"},
+        {"  freeze: [\"a\\0b\"]\n", "line 3: train.freeze: has a zero byte"},
+        {"  wire: [float]\n", "line 3: train.wire: a list where one value belongs"},
+        {"  init: [run]\n", "line 3: train.init: a list where one value belongs; a text with such characters needs"}};
+    for (size_t i = 0; i < LS_COUNT_OF(bad); i++) {
+        char *text = ls_format("model: {kind: gpt}\ntrain:\n%s", bad[i][0]);
+        CU_ASSERT_PTR_NULL(ls_config_parse("job.yaml", text, 0, NULL));
+        if (!strstr(ls_message(), bad[i][1]))
+            fprintf(stderr, "expected '%s': %s\n", bad[i][1], ls_message());
+        CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), bad[i][1]));
+        ls_free(text);
+    }
+}
+
 /* Every mistake of one text, in one message. */
 static void test_all_at_once(void)
 {
@@ -344,7 +407,7 @@ static void test_all_at_once(void)
         "command line: train.beta1: 2 is out of range: 0 to 0.99999999",
         "command line: section trian: unknown; did you mean 'train'?",
         "command line: 'steps=5' is not of the form section.name=value",
-        "command line: train.clip=[1]: a list where one value belongs",
+        "command line: train.clip: a list where one value belongs",
         "command line: train.clip: '5 # five' is not a number",
         "command line: did not find expected"};
     for (size_t i = 0; i < LS_COUNT_OF(expected); i++) {
@@ -495,6 +558,7 @@ int main(void)
                                                  {"precedence", test_precedence},
                                                  {"printed and read back", test_round_trip},
                                                  {"values of the command line", test_values},
+                                                 {"lists and maps", test_members},
                                                  {"all mistakes at once", test_all_at_once},
                                                  {"bad texts", test_bad_texts},
                                                  {"files", test_files},

@@ -20,7 +20,12 @@ typedef enum LsSettingType {
     /* char *, owned by the configuration; NULL where the default is NULL and none was given */
     LS_SETTING_TYPE_STRING,
     LS_SETTING_TYPE_CHOICE, /* char *, one of choices */
-    LS_SETTING_TYPE_BYTES   /* int64_t; written "4GiB", "1.5G", "300MB" or as a whole number of bytes */
+    LS_SETTING_TYPE_BYTES,  /* int64_t; written "4GiB", "1.5G", "300MB" or as a whole number of bytes */
+    /* char *, owned by the configuration: JSON of what is written as [one, two], or {name: value, other: value}; all
+     * members are texts. NULL where none was given. A list of one may be written without brackets. Not for commands'
+     * options */
+    LS_SETTING_TYPE_LIST,
+    LS_SETTING_TYPE_MAP
 } LsSettingType;
 
 typedef struct LsSetting {
@@ -52,6 +57,14 @@ typedef struct LsSetting {
 #define LS_SETTING_STRING(S, field, fallback, help)                                                                    \
     {                                                                                                                  \
 #field, LS_SETTING_TYPE_STRING, offsetof(S, field), fallback, 0, 0, NULL, help                                 \
+    }
+#define LS_SETTING_LIST(S, field, help)                                                                                \
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_LIST, offsetof(S, field), NULL, 0, 0, NULL, help                                       \
+    }
+#define LS_SETTING_MAP(S, field, help)                                                                                 \
+    {                                                                                                                  \
+#field, LS_SETTING_TYPE_MAP, offsetof(S, field), NULL, 0, 0, NULL, help                                        \
     }
 #define LS_SETTING_CHOICE(S, field, fallback, choices, help)                                                           \
     {                                                                                                                  \

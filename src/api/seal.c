@@ -6,6 +6,7 @@
 #include "io/file.h"
 #include "io/output.h"
 #include "lockstep/api.h"
+#include "train/groups.h"
 #include "train/optimizer.h"
 
 #include <stdio.h>
@@ -72,12 +73,19 @@ static LsStatus check_moments(LsCheckpoint *checkpoint, const LsLoaded *model)
     char group[64];
     const LsOptimizer *optimizer = ls_optimizer_find(model->config->train.optimizer);
     float *value = ls_alloc_array(model->params->total, sizeof *value);
-    LsStatus status = value ? LS_OK : LS_RESOURCE;
+    LsGroups *groups = NULL;
+    LsParams *learnt = NULL; /* parameters that are frozen have none */
+    LsStatus status = value ? ls_groups_new(&model->config->train, &groups) : LS_RESOURCE;
+    if (status == LS_OK)
+        status = ls_groups_learnt(groups, model->params, &learnt);
     for (int i = 0; optimizer && i < optimizer->moments && status == LS_OK; i++) {
         snprintf(group, sizeof group, "%s", optimizer->moment_group[i]);
-        LsSaved saved = {.group = group, .layout = model->params, .value = value, .begins_as_zero = true};
+        LsSaved saved = {
+            .group = group, .layout = learnt ? learnt : model->params, .value = value, .begins_as_zero = true};
         status = ls_checkpoint_read(checkpoint, model->params, 1, &saved);
     }
+    ls_groups_free_learnt(learnt);
+    ls_groups_free(groups);
     ls_free(value);
     return status;
 }

@@ -14,7 +14,7 @@ static const LsOption options[] = {{LS_SETTING_BOOL(Options, json, "false", "one
 
 static const char *type_name(const LsSetting *setting)
 {
-    static const char *const names[] = {"?", "integer", "number", "bool", "text", "choice", "bytes"};
+    static const char *const names[] = {"?", "integer", "number", "bool", "text", "choice", "bytes", "list", "map"};
     return (size_t)setting->type < LS_COUNT_OF(names) ? names[setting->type] : names[0];
 }
 

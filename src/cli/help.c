@@ -61,7 +61,7 @@ static void option_help(FILE *out, const LsSetting *setting, const char *argumen
 
 static const char *argument_of(LsSettingType type)
 {
-    static const char *const names[] = {NULL, "N", "X", NULL, "TEXT", "NAME", "BYTES"};
+    static const char *const names[] = {NULL, "N", "X", NULL, "TEXT", "NAME", "BYTES", "TEXT", NULL};
     return (size_t)type < LS_COUNT_OF(names) ? names[type] : NULL;
 }
 

@@ -56,6 +56,9 @@ void ls_config_free(LsConfig *config)
     ls_free(config->task_config);
     ls_free(config->data_config);
     ls_free(config->procedure_config);
+    if (config->said)
+        ls_yaml_free(config->said);
+    ls_free(config->said);
     ls_free(config);
 }
 
@@ -203,7 +206,10 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
         unknown_key(entry, section, of, mistakes);
         return LS_OK;
     }
-    LsStatus status = ls_settings_set(of->table[table], of->base[table], entry->key, entry->value);
+    LsStatus status = entry->form == LS_YAML_SCALAR
+                          ? ls_settings_set(of->table[table], of->base[table], entry->key, entry->value)
+                          : ls_settings_set_members(of->table[table], of->base[table], entry->key,
+                                                    entry->form == LS_YAML_LIST, entry->value);
     if (status != LS_USAGE)
         return status;
     ls_mistakes_add(mistakes, entry->line, "%s.%s", entry->section, ls_message());
@@ -267,7 +273,11 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
         entries.list[i].line = -1;
     if (status == LS_OK && readable)
         status = fill(config, &entries, &mistakes);
-    ls_yaml_free(&entries);
+    if (status == LS_OK && (config->said = ls_alloc(sizeof *config->said)))
+        *config->said = entries;
+    else
+        ls_yaml_free(&entries);
+    status = status == LS_OK && !config->said ? LS_RESOURCE : status;
     LsStatus told = ls_mistakes_status(&mistakes);
     if (status == LS_OK && told == LS_OK)
         return config;
@@ -335,7 +345,7 @@ LsStatus ls_config_said(const char *path, int overrides, char *const *override, 
         status = ls_yaml_override(override[i], &entries, &mistakes);
     for (int i = 0; i < entries.count && status == LS_OK; i++)
         if (strcmp(entries.list[i].section, section) == 0 && strcmp(entries.list[i].key, key) == 0)
-            last = entries.list[i].value;
+            last = entries.list[i].form == LS_YAML_SCALAR ? entries.list[i].value : NULL;
     if (last && !(*value = ls_strdup(last)))
         status = LS_RESOURCE;
     ls_yaml_free(&entries);

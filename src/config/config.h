@@ -33,6 +33,10 @@ typedef struct LsTrainSettings {
     bool overlap;
     bool carry; /* states go on from step to step */
     char *init; /* run, checkpoint or folder whose parameters the training begins with; NULL: drawn from the seed */
+    char *no_decay, *freeze, *scale;     /* of parameters by name: lists of regular expressions, and a map to factors */
+    int64_t sample_every, sample_tokens; /* samples of text during training; 0: none */
+    char *sample_prompts;                /* a list */
+    double sample_temperature;
 } LsTrainSettings;
 
 typedef struct LsOutputSettings {
@@ -54,6 +58,7 @@ typedef struct LsConfig {
     LsDataSettings data;
     LsTrainSettings train;
     LsOutputSettings output;
+    struct LsYamlEntries *said; /* what was said, in order, the last of a setting counts (config/yaml.h) */
 } LsConfig;
 
 /* From a file, and from text (a checkpoint's; `name` stands in messages). overrides: "train.steps=500", may be NULL
@@ -124,12 +129,26 @@ LsStatus ls_config_declare_body(const LsConfig *config, LsParams *params) LS_MUS
  * choice checks. */
 LsStatus ls_settings_defaults(const LsSetting *table, void *base) LS_MUST_USE;
 LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, const char *text) LS_MUST_USE;
+/* The same of a list, or else a map, that stands as JSON. */
+LsStatus ls_settings_set_members(const LsSetting *table, void *base, const char *name, bool list,
+                                 const char *json) LS_MUST_USE;
 void ls_settings_free(const LsSetting *table, void *base);
 /* One setting's value as YAML text; the caller frees it. */
 char *ls_setting_text(const LsSetting *setting, const void *base);
 /* A text as a YAML scalar in double quotes that reads back to the same bytes; "section.name=" and this sets any text.
  * The caller frees it. */
 char *ls_setting_quote(const char *text);
+/* A text as a YAML scalar, in quotes where it would be something else without. The caller frees it. */
+char *ls_setting_scalar(const char *text);
+
+/* Settings that are lists or maps (src/config/lists.c), NULL or JSON. How many members there are, and member i of a
+ * list; name and value i of a map. Texts are those of `json`, which ls_members_read makes: json_decref. */
+struct json_t *ls_members_read(const char *setting);
+/* One more text at the end of a list. */
+LsStatus ls_list_append(char **list, const char *text) LS_MUST_USE;
+/* As YAML on one line, which reads back to the same. The caller frees it. */
+char *ls_members_yaml(const char *setting);
+
 /* The nearest name by edit distance, NULL if none is near. */
 const char *ls_settings_nearest(const LsSetting *table, const char *name);
 

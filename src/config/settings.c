@@ -133,18 +133,29 @@ static LsStatus set(const LsSetting *setting, void *base, const char *text)
         return set_string(setting, base, text);
     case LS_SETTING_TYPE_STRING:
         return set_string(setting, base, text);
+    case LS_SETTING_TYPE_LIST: /* of one */
+        LS_TRY(set_string(setting, base, NULL));
+        return ls_list_append(field(setting, base), text);
+    case LS_SETTING_TYPE_MAP:
+        return ls_fail(LS_USAGE, "'%s' where {name: value, ...} belongs", text);
     }
     return ls_fail(LS_ERROR, "setting %s has no type %d", setting->name, (int)setting->type);
+}
+
+/* Whether the structure has a text of its own for it. */
+static bool is_text(const LsSetting *setting)
+{
+    return setting->type == LS_SETTING_TYPE_STRING || setting->type == LS_SETTING_TYPE_CHOICE ||
+           setting->type == LS_SETTING_TYPE_LIST || setting->type == LS_SETTING_TYPE_MAP;
 }
 
 LsStatus ls_settings_defaults(const LsSetting *table, void *base)
 {
     for (; table->name; table++) {
-        bool text = table->type == LS_SETTING_TYPE_STRING || table->type == LS_SETTING_TYPE_CHOICE;
-        if (text)
+        if (is_text(table))
             *(char **)field(table, base) = NULL;
         if (!table->fallback) {
-            if (table->type == LS_SETTING_TYPE_STRING)
+            if (is_text(table) && table->type != LS_SETTING_TYPE_CHOICE)
                 continue;
             return ls_fail(LS_ERROR, "%s has no default", table->name);
         }
@@ -163,11 +174,29 @@ LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, c
     LsStatus status = LS_OK;
     if (text)
         status = set(setting, base, text);
-    else if (setting->type == LS_SETTING_TYPE_STRING && !setting->fallback)
+    else if (is_text(setting) && !setting->fallback)
         status = set_string(setting, base, NULL);
     else
         status = ls_fail(LS_USAGE, "has no value");
     return status ? ls_fail_in(status, "%s", name) : LS_OK;
+}
+
+LsStatus ls_settings_set_members(const LsSetting *table, void *base, const char *name, bool list, const char *json)
+{
+    const LsSetting *setting = find(table, name);
+    if (!setting)
+        return ls_fail(LS_USAGE, "%s: unknown%s", name, ls_nearest_hint(ls_settings_nearest(table, name)));
+    if (setting->type == (list ? LS_SETTING_TYPE_LIST : LS_SETTING_TYPE_MAP))
+        return set_string(setting, base, json);
+    const char *what = list ? "a list" : "a section";
+    if (setting->type == LS_SETTING_TYPE_STRING)
+        return ls_fail(LS_USAGE,
+                       "%s: %s where one value belongs; a text with such characters needs quotes (inside the shell's)",
+                       name, what);
+    return ls_fail(LS_USAGE, "%s: %s where %s belongs", name, what,
+                   setting->type == LS_SETTING_TYPE_LIST  ? "a list ([one, two])"
+                   : setting->type == LS_SETTING_TYPE_MAP ? "{name: value, ...}"
+                                                          : "one value");
 }
 
 void ls_settings_free(const LsSetting *table, void *base)
@@ -175,7 +204,7 @@ void ls_settings_free(const LsSetting *table, void *base)
     if (!base)
         return;
     for (; table->name; table++)
-        if (table->type == LS_SETTING_TYPE_STRING || table->type == LS_SETTING_TYPE_CHOICE) {
+        if (is_text(table)) {
             char **value = field(table, base);
             ls_free(*value);
             *value = NULL;
@@ -235,6 +264,8 @@ char *ls_setting_quote(const char *text)
     return out;
 }
 
+char *ls_setting_scalar(const char *text) { return is_plain(text) ? ls_strdup(text) : ls_setting_quote(text); }
+
 char *ls_setting_text(const LsSetting *setting, const void *base)
 {
     char number[32];
@@ -253,10 +284,11 @@ char *ls_setting_text(const LsSetting *setting, const void *base)
     case LS_SETTING_TYPE_STRING:
     case LS_SETTING_TYPE_CHOICE: {
         const char *text = *(char *const *)value;
-        if (!text)
-            return ls_strdup("null");
-        return is_plain(text) ? ls_strdup(text) : ls_setting_quote(text);
+        return text ? ls_setting_scalar(text) : ls_strdup("null");
     }
+    case LS_SETTING_TYPE_LIST:
+    case LS_SETTING_TYPE_MAP:
+        return ls_members_yaml(*(char *const *)value);
     }
     ls_fail(LS_ERROR, "setting %s has no type %d", setting->name, (int)setting->type);
     return NULL;

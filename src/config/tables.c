@@ -62,6 +62,15 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_INT(LsTrainSettings, warmup, "100", 0, MANY, "steps over which the learning rate rises from zero"),
     LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3,
                      "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),
+    LS_SETTING_LIST(LsTrainSettings, no_decay,
+                    "parameters that are not decayed, as regular expressions over their names (lockstep models NAME): "
+                    "[norm, '\\.bias$']"),
+    LS_SETTING_LIST(LsTrainSettings, freeze,
+                    "parameters that do not learn, as regular expressions over their names: [^token_embedding, "
+                    "'^layer\\.[0-3]\\.']"),
+    LS_SETTING_MAP(LsTrainSettings, scale,
+                   "factors of the learning rate by regular expressions over names of parameters, of which the first "
+                   "that matches counts: {^layer: 0.1}"),
     LS_SETTING_FLOAT(LsTrainSettings, beta1, "0.9", 0, BELOW_ONE, "AdamW: decay of the mean of gradients"),
     LS_SETTING_FLOAT(LsTrainSettings, beta2, "0.95", 0, BELOW_ONE, "AdamW: decay of the mean of squared gradients"),
     LS_SETTING_FLOAT(LsTrainSettings, epsilon, "1e-8", SMALLEST, 1, "AdamW: added to the root of the mean of squares"),
@@ -73,6 +82,11 @@ const LsSetting ls_train_settings[] = {
                    "steps between validations; 0: only after the last step"),
     LS_SETTING_INT(LsTrainSettings, evaluate_batches, "20", 0, 1e9,
                    "batches of a validation; 0: the whole validation part"),
+    LS_SETTING_INT(LsTrainSettings, sample_every, "0", 0, MANY,
+                   "steps between samples of text that the model writes, into the log and metrics.jsonl; 0: none"),
+    LS_SETTING_LIST(LsTrainSettings, sample_prompts, "texts that samples go on from: [ROMEO, 'To be']"),
+    LS_SETTING_INT(LsTrainSettings, sample_tokens, "100", 1, 1e6, "tokens of a sample"),
+    LS_SETTING_FLOAT(LsTrainSettings, sample_temperature, "0.8", 0, 1e6, "of samples, as 'lockstep generate' has it"),
     LS_SETTING_INT(
         LsTrainSettings, bucket_bytes, "0", 0, MANY,
         "bytes of gradients summed over the ranks at once; 0: from the measured latency and speed of such sums"),

@@ -4,8 +4,10 @@
 #include "config/config.h"
 #include "config/other_names.h"
 
+#include <jansson.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <yaml.h>
 
@@ -222,6 +224,81 @@ static const char *scalar(const yaml_node_t *node)
                : text;
 }
 
+/* A scalar inside a list or map as JSON; NULL with a mistake where it is none. */
+static json_t *member(yaml_document_t *document, int index, const char *what, int line, LsMistakes *mistakes)
+{
+    const yaml_node_t *node = yaml_document_get_node(document, index);
+    const char *text = node->type == YAML_SCALAR_NODE ? scalar(node) : NULL;
+    json_t *value = NULL;
+    if (node->type != YAML_SCALAR_NODE)
+        ls_mistakes_add(mistakes, line, "%s: %s inside it, where one value belongs", what, kind_of(node));
+    else if (!text)
+        ls_mistakes_add(mistakes, line, "%s: has nothing where a value belongs", what);
+    else if (strlen(text) != node->data.scalar.length)
+        ls_mistakes_add(mistakes, line, "%s: has a zero byte in it", what);
+    else if (!(value = json_string(text)))
+        mistakes->failed = true;
+    return value;
+}
+
+static json_t *read_list(yaml_document_t *document, const yaml_node_t *node, const char *what, int line,
+                         LsMistakes *mistakes)
+{
+    json_t *list = json_array();
+    for (const yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
+        json_t *value = member(document, *item, what, line, mistakes);
+        if (!list || !value || json_array_append_new(list, value) != 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *read_map(yaml_document_t *document, const yaml_node_t *node, const char *what, int line,
+                        LsMistakes *mistakes)
+{
+    json_t *map = json_object();
+    const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+    for (; pair < node->data.mapping.pairs.top; pair++) {
+        json_t *key = member(document, pair->key, what, line, mistakes);
+        json_t *value = key ? member(document, pair->value, what, line, mistakes) : NULL;
+        bool twice = value && json_object_get(map, json_string_value(key));
+        if (twice)
+            ls_mistakes_add(mistakes, line, "%s: %s stands twice", what, json_string_value(key));
+        if (twice)
+            json_decref(value);
+        bool good = map && value && !twice && json_object_set_new(map, json_string_value(key), value) == 0;
+        json_decref(key);
+        if (!good) {
+            json_decref(map);
+            return NULL;
+        }
+    }
+    return map;
+}
+
+static LsStatus append_members(yaml_document_t *document, const char *section, const char *key, const yaml_node_t *node,
+                               int line, LsYamlEntries *entries, LsMistakes *mistakes)
+{
+    bool list = node->type == YAML_SEQUENCE_NODE;
+    int before = mistakes->count;
+    char *what = ls_format("%s.%s", section, key);
+    json_t *members = !what  ? NULL
+                      : list ? read_list(document, node, what, line, mistakes)
+                             : read_map(document, node, what, line, mistakes);
+    char *text = members ? json_dumps(members, JSON_COMPACT) : NULL;
+    LsStatus status = text ? append(entries, section, key, text, line) : LS_OK;
+    if (text && status == LS_OK)
+        entries->list[entries->count - 1].form = list ? LS_YAML_LIST : LS_YAML_MAP;
+    if (!text && mistakes->count == before)
+        status = ls_fail(LS_RESOURCE, "out of memory for the configuration");
+    json_decref(members);
+    free(text);
+    ls_free(what);
+    return status;
+}
+
 /* The key of a pair as text; NULL with a mistake where it is none, or where it stood before. lines: of the keys so
  * far. */
 static const char *key_text(yaml_document_t *document, const yaml_node_pair_t *pair, LsNames **lines,
@@ -256,8 +333,8 @@ static LsStatus read_section(yaml_document_t *document, const char *section, con
         if (!key)
             continue;
         if (value->type != YAML_SCALAR_NODE)
-            ls_mistakes_add(mistakes, line_of(value), "%s.%s: %s where one value belongs", section, key,
-                            kind_of(value));
+            status = append_members(document, section, key, value, line_of(yaml_document_get_node(document, pair->key)),
+                                    entries, mistakes);
         else if (strlen((const char *)value->data.scalar.value) != value->data.scalar.length)
             ls_mistakes_add(mistakes, line_of(value), "%s.%s: has a zero byte in it", section, key);
         else
@@ -339,9 +416,9 @@ static bool is_null(const char *value)
     return !*value || !strcmp(value, "~") || !strcmp(value, "null") || !strcmp(value, "Null") || !strcmp(value, "NULL");
 }
 
-/* text: the value as YAML; value: as it was written. */
-static LsStatus override_value(const char *section, const char *key, const char *value, const char *text,
-                               LsYamlEntries *entries, LsMistakes *mistakes)
+/* text: the value as YAML. */
+static LsStatus override_value(const char *section, const char *key, const char *text, LsYamlEntries *entries,
+                               LsMistakes *mistakes)
 {
     yaml_parser_t parser;
     yaml_document_t document;
@@ -354,10 +431,7 @@ static LsStatus override_value(const char *section, const char *key, const char 
     if (yaml_parser_load(&parser, &document)) {
         const yaml_node_t *root = yaml_document_get_root_node(&document);
         if (root && root->type != YAML_SCALAR_NODE)
-            ls_mistakes_add(
-                mistakes, 0,
-                "%s.%s=%s: %s where one value belongs; a text with such characters needs quotes inside the shell's",
-                section, key, value, kind_of(root));
+            status = append_members(&document, section, key, root, 0, entries, mistakes);
         else if (root && strlen((const char *)root->data.scalar.value) != root->data.scalar.length)
             ls_mistakes_add(mistakes, 0, "%s.%s: has a zero byte in it", section, key);
         else
@@ -398,7 +472,7 @@ LsStatus ls_yaml_override(const char *assignment, LsYamlEntries *entries, LsMist
     char *text = is_yaml(value) ? ls_strdup(value) : ls_setting_quote(value);
     LsStatus status = !section || !key || !text ? LS_RESOURCE
                       : is_null(value)          ? append(entries, section, key, NULL, 0)
-                                                : override_value(section, key, value, text, entries, mistakes);
+                                                : override_value(section, key, text, entries, mistakes);
     ls_free(text);
     ls_free(section);
     ls_free(key);

@@ -1,7 +1,8 @@
-/* YAML of two levels, sections with scalars, to a list of entries with their line numbers; and the list of mistakes.
+/* YAML of two levels, sections with scalars (or lists and maps of scalars), to a list of entries with their line
+ * numbers; and the list of mistakes.
  *
  * Refused, each with its line: syntax errors, anchors and aliases, tags, several documents, keys that are no scalars,
- * keys twice, values that are lists or sections where a scalar belongs, bytes that are no text, more than 1 MiB.
+ * keys twice, lists and sections inside a value, bytes that are no text, more than 1 MiB.
  */
 #ifndef LS_CONFIG_YAML_H
 #define LS_CONFIG_YAML_H
@@ -29,14 +30,17 @@ bool ls_mistakes_full(const LsMistakes *mistakes);
  * the texts. */
 LsStatus ls_mistakes_status(LsMistakes *mistakes) LS_MUST_USE;
 
+typedef enum LsYamlForm { LS_YAML_SCALAR, LS_YAML_LIST, LS_YAML_MAP } LsYamlForm;
+
 typedef struct LsYamlEntry {
     char *section, *key;
-    char *value; /* NULL: null, or nothing after the colon */
-    int line;    /* 0: command line */
+    char *value;     /* NULL: null, or nothing after the colon. Of a list or map: JSON, whose members are texts */
+    LsYamlForm form; /* whether one belongs there is for the setting to say */
+    int line;        /* 0: command line */
 } LsYamlEntry;
 
 typedef struct LsYamlEntries {
-    LsYamlEntry *list;
+    LsYamlEntry *list; /* line -1: of another file */
     int count, room;
 } LsYamlEntries;
 

@@ -2,6 +2,7 @@
 #include "graph/graph_internal.h"
 
 #include "base/text.h"
+#include "graph/freeze.h"
 
 #include <stdarg.h>
 #include <string.h>
@@ -233,10 +234,17 @@ LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const 
     return x;
 }
 
+void ls_graph_freeze(LsGraph *g, bool (*frozen)(const void *self, const char *name), const void *self)
+{
+    g->frozen = frozen;
+    g->frozen_self = self;
+}
+
 bool ls_graph_learns(const LsGraph *g, const char *name)
 {
     const char *prefix = g->options.learns;
-    return g->options.mode == LS_TRAIN && (!prefix || strncmp(name, prefix, strlen(prefix)) == 0);
+    return g->options.mode == LS_TRAIN && (!prefix || strncmp(name, prefix, strlen(prefix)) == 0) &&
+           !(g->frozen && g->frozen(g->frozen_self, name));
 }
 
 LsTensor *ls_param(LsGraph *g, const char *name, LsInit init, int rank, const int64_t *dim)

@@ -52,6 +52,8 @@ typedef struct LsNodePlan {
 struct LsGraph {
     LsParams *params;
     LsGraphOptions options;
+    bool (*frozen)(const void *self, const char *name); /* ls_graph_freeze */
+    const void *frozen_self;
     LsIsa isa;
     const LsOp *const *ops;
 
@@ -144,7 +146,7 @@ static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x)
 double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i);
 void ls_set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value);
 
-/* Does what has this name get a gradient (LsGraphOptions.learns)? */
+/* Does what has this name get a gradient (LsGraphOptions.learns, ls_graph_freeze)? */
 bool ls_graph_learns(const LsGraph *g, const char *name);
 
 /* running.c: gives a running value its memory. */

@@ -33,12 +33,13 @@ static void free_settings(Settings *s)
     ls_free(s->list);
 }
 
-/* A scalar as it stands behind "=" of a setting; NULL with a message for lists and objects. The caller frees it. */
-static char *value_text(const char *path, const char *section, const char *name, const json_t *value)
+/* A value as it stands behind "=" of a setting; the caller frees it. */
+static char *value_text(const json_t *value)
 {
-    if (json_is_object(value) || json_is_array(value)) {
-        ls_fail(LS_DATA, "%s: key %s.%s: neither a number nor a text", path, section, name);
-        return NULL;
+    if (json_is_array(value) || json_is_object(value)) {
+        char *json = json_dumps(value, JSON_COMPACT), *text = json ? ls_strdup(json) : NULL;
+        free(json);
+        return text;
     }
     return json_is_string(value) ? ls_setting_quote(json_string_value(value))
            : json_is_null(value) ? ls_strdup("")
@@ -69,7 +70,7 @@ static LsStatus add_section(const char *path, const char *section, const json_t 
         return ls_fail(LS_DATA, "%s: key %s: not an object of settings", path, section);
     json_object_foreach((json_t *)object, name, value)
     {
-        char *text = value_text(path, section, name, value);
+        char *text = value_text(value);
         LsStatus status = text ? add_setting(s, section, name, text) : ls_message_status();
         ls_free(text);
         LS_TRY(status);
@@ -151,6 +152,10 @@ static json_t *setting_value(const LsSetting *setting, const void *base)
     case LS_SETTING_TYPE_CHOICE:
         text = *(char *const *)(const void *)field;
         return text ? json_string(text) : json_null();
+    case LS_SETTING_TYPE_LIST:
+    case LS_SETTING_TYPE_MAP:
+        text = *(char *const *)(const void *)field;
+        return text ? json_loads(text, 0, NULL) : json_null();
     }
     return NULL;
 }

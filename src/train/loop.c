@@ -53,6 +53,15 @@ static void measure_speed(const LsTrainer *t, const LsTrainClock *clock, LsMetri
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }
 
+/* Rank 0 writes texts; the others wait, since the parameters must stay as they are. */
+static LsStatus draw_samples(LsTrainer *t, LsMetrics *row)
+{
+    double begin = ls_seconds();
+    LsStatus status = t->comm->rank == 0 ? t->hooks.sample(t->hooks.self, t, &row->samples) : LS_OK;
+    ls_trace_event(LS_TRACE_STEP, "samples", "samples", begin, ls_seconds());
+    return ls_dist_agree(t->comm, status);
+}
+
 static LsStatus write_row(LsTrainer *t, LsTrainClock *clock, const LsMetrics *row)
 {
     LsStatus status = LS_OK;
@@ -99,8 +108,11 @@ LsStatus ls_trainer_advance(LsTrainer *t, bool *ended)
     double score = HUGE_VAL;
     if (evaluated)
         LS_TRY(evaluate_step(t, &row, &score));
+    bool sampled = t->hooks.sample && train->sample_every > 0 && (last || is_due(step, train->sample_every));
+    if (sampled)
+        LS_TRY(draw_samples(t, &row));
     /* no row for the sake of a stop: a run that was stopped writes the same rows as one that was not */
-    if (evaluated || last || is_due(step, t->config->output.log_every))
+    if (evaluated || sampled || last || is_due(step, t->config->output.log_every))
         LS_TRY(write_row(t, clock, &row));
 
     bool saves = last || result.stop || is_due(step, t->config->output.save_every);

@@ -2,6 +2,7 @@
 
 #include "base/pieces.h"
 #include "gemm/gemm.h"
+#include "train/groups.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -155,17 +156,25 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
                            const LsPhase *phase, LsGraphOptions options, LsMemory *memory, double *flops,
                            LsRecomputed *recomputed)
 {
+    LsGroups *groups = NULL;
     options.learns = phase ? phase->learns : NULL;
     options.precision = ls_train_precision(config);
     options.segmented = ls_train_carries(plan);
+    LS_TRY(ls_groups_new(&config->train, &groups));
     LsGraph *g = ls_graph_new(params, &options);
-    if (!g)
+    if (!g) {
+        ls_groups_free(groups);
         return ls_message_status();
+    }
+    ls_groups_freeze(groups, g);
     ls_config_build_shape(
         config, g,
         &(LsShape){
             .batch = plan->micro_batch, .sequence = steps, .want = LS_WANT_LOSS, .phase = phase ? phase->name : NULL});
-    LsStatus status = ls_graph_plan_dry(g);
+    LsStatus status = ls_groups_check_learns(groups, params, ls_graph_plan_dry(g));
+    if (status == LS_OK && options.mode == LS_TRAIN)
+        status = ls_groups_check(groups, params);
+    ls_groups_free(groups);
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);
         memory->states += options.mode == LS_TRAIN ? (plan->segments - 1) * ls_carries_bytes(g) : 0;
@@ -208,6 +217,19 @@ static LsStatus plan_other_graph(const LsConfig *config, LsParams *params, const
     return LS_OK;
 }
 
+/* Moments are those of parameters that learn. */
+static LsStatus count_learning(const LsConfig *config, const LsParams *params, int64_t *floats)
+{
+    LsGroups *groups = NULL;
+    LS_TRY(ls_groups_new(&config->train, &groups));
+    *floats = groups ? 0 : params->total;
+    for (int i = 0; groups && i < params->count; i++)
+        if (ls_groups_factor(groups, params->list[i].name) >= 0)
+            *floats += params->list[i].count;
+    ls_groups_free(groups);
+    return LS_OK;
+}
+
 /* The first phase's training graph with this limit of its arena (0: none), and sums; others: the other graphs', whose
  * work is other_flops. */
 static LsStatus plan_training(const PlanRequest *request, LsParams *params, const LsMemory *others, double other_flops,
@@ -230,9 +252,10 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
                   (double)plan->segments * request->ranks;
     plan->parameters = params->elements;
     plan->library_bytes = library_bytes(config, params);
-    plan->moment_bytes =
-        ls_ceil_div(ls_optimizer_find(config->train.optimizer)->moments * params->total * (int64_t)sizeof(float),
-                    plan->sharing_ranks);
+    int64_t learning = 0; /* floats */
+    LS_TRY(count_learning(config, params, &learning));
+    plan->moment_bytes = ls_ceil_div(
+        ls_optimizer_find(config->train.optimizer)->moments * learning * (int64_t)sizeof(float), plan->sharing_ranks);
     m->parameters = ls_ceil_div(m->parameters, plan->sharing_ranks);
     m->shadows = ls_ceil_div(m->shadows, plan->sharing_ranks);
     plan->message_bytes = request->ranks > plan->sharing_ranks ? ls_buckets_message_bytes(params) : 0;

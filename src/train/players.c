@@ -49,6 +49,7 @@ static LsStatus build_graph(LsTrainer *t, const LsPlayer *player, int64_t steps,
                                                        .segmented = ls_train_carries(&t->plan)});
     if (!*graph)
         return ls_message_status();
+    ls_groups_freeze(t->groups, *graph);
     ls_config_build_shape(
         t->config, *graph,
         &(LsShape){
@@ -112,11 +113,22 @@ static LsStatus intersect_ranges(LsTrainer *t, LsPlayer *player)
     return LS_OK;
 }
 
+const LsShard *ls_player_shard(const LsTrainer *t, const LsPlayer *player)
+{
+    return t->sharded || player->phase->learns ? &player->shard : NULL;
+}
+
+static LsStatus find_rates(const LsTrainer *t, LsPlayer *player)
+{
+    return t->groups ? ls_rates_new(t->groups, t->params, ls_player_shard(t, player), &player->rates) : LS_OK;
+}
+
 LsStatus ls_players_plan(LsTrainer *t)
 {
     for (int i = 0; i < t->players; i++) {
         LS_TRY(find_range(t, &t->player[i]));
         LS_TRY(intersect_ranges(t, &t->player[i]));
+        LS_TRY(find_rates(t, &t->player[i]));
         for (int64_t k = t->plan.lengths - 1; k >= 0; k--) {
             LsGraph *g = t->player[i].by_length[k];
             if (g != t->player[0].graph)
@@ -150,5 +162,6 @@ void ls_players_free(LsTrainer *t)
         ls_free(player->by_length);
         ls_free(player->flops);
         ls_free(player->owned);
+        ls_rates_free(&player->rates);
     }
 }

@@ -14,6 +14,9 @@ LsStatus ls_players_plan(LsTrainer *t) LS_MUST_USE;
 /* Before a pass: the graph that is long enough for the micro-batch of samples from `first` on becomes player->graph. */
 void ls_player_choose(LsTrainer *t, LsPlayer *player, int64_t first);
 
+/* What this rank updates of the player's parameters; NULL: all of them. */
+const LsShard *ls_player_shard(const LsTrainer *t, const LsPlayer *player);
+
 void ls_players_free(LsTrainer *t);
 
 #endif

@@ -88,7 +88,7 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
         ls_note(&refused, "data: the content is another one (its digest differs)");
     if (trained)
         compare_settings("train", ls_train_settings, &old->train, &config->train,
-                         "sequence length_step seed optimizer carry", &refused, &changed);
+                         "sequence length_step seed optimizer carry freeze", &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(

@@ -55,12 +55,16 @@ static LsStatus apply_gradients(LsTrainer *t, const LsPlayer *player, int64_t up
                                 LsStepResult *result, double *clock)
 {
     const LsTrainSettings *settings = &t->config->train;
-    const LsShard *shard = t->sharded || player->phase->learns ? &player->shard : NULL;
     double scale = 1 / targets;
     if (settings->clip > 0 && norm > settings->clip)
         scale *= settings->clip / norm;
     result->learning_rate = ls_schedule(settings, t->progress.step + 1);
-    t->optimizer->update(settings, t->params, t->moment, shard, update, result->learning_rate, scale);
+    for (int i = 0; i < player->rates.count; i++)
+        t->optimizer->update(settings, t->params, t->moment, &player->rates.list[i].shard, update,
+                             result->learning_rate * player->rates.list[i].factor, scale);
+    if (!player->rates.list)
+        t->optimizer->update(settings, t->params, t->moment, ls_player_shard(t, player), update, result->learning_rate,
+                             scale);
     ls_charge_time(clock, &t->times.update, "optimizer", t->optimizer->name);
     LS_TRY(ls_running_update(player->graph, t->comm, t->plan.micro_batches));
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
@@ -206,16 +210,28 @@ static LsStatus evaluate_own_samples(const LsComm *comm, LsGraph *g, LsSource *s
     return LS_OK;
 }
 
-/* sum: (LS_MAX_METRICS, LS_MAX_METRIC_SUMS) */
-static void compute_metrics(const LsSource *source, const double *sum, LsEvaluation *evaluation)
+static void compute_metrics(LsEvaluation *evaluation)
 {
     const LsMetric *metric = ls_config_task(evaluation->config)->metrics;
-    LsScore score = {
-        .loss = evaluation->loss, .targets = (double)evaluation->targets, .bytes_per_token = source->bytes_per_token};
+    LsScore score = {.loss = evaluation->loss,
+                     .targets = (double)evaluation->targets,
+                     .bytes_per_token = evaluation->bytes_per_token};
     for (int i = 0; metric && metric[i].name && i < LS_MAX_METRICS; i++) {
-        score.sum = sum + (int64_t)i * LS_MAX_METRIC_SUMS;
+        score.sum = evaluation->sum + (int64_t)i * LS_MAX_METRIC_SUMS;
         evaluation->metric[i] = metric[i].value(&score);
     }
+}
+
+void ls_evaluation_add(LsEvaluation *all, const LsEvaluation *other)
+{
+    double own = (double)all->targets, more = (double)other->targets;
+    all->loss = (all->loss * own + other->loss * more) / (own + more);
+    all->bytes_per_token = (all->bytes_per_token * own + other->bytes_per_token * more) / (own + more);
+    all->targets += other->targets;
+    all->samples += other->samples;
+    for (size_t i = 0; i < LS_COUNT_OF(all->sum); i++)
+        all->sum[i] += other->sum[i];
+    compute_metrics(all);
 }
 
 double ls_evaluation_score(const LsEvaluation *evaluation)
@@ -251,7 +267,9 @@ LsStatus ls_evaluate(const LsComm *comm, LsGraph *g, LsSource *source, LsEvaluat
         return report_divergence(comm, g, own || sum[SUM_NOT_FINITE] == 0, evaluation->step, "the validation loss");
     evaluation->loss = sum[SUM_LOSS] / sum[SUM_TARGETS];
     evaluation->targets = (int64_t)sum[SUM_TARGETS];
-    compute_metrics(source, sum + SUMS, evaluation);
+    evaluation->bytes_per_token = source->bytes_per_token;
+    memcpy(evaluation->sum, sum + SUMS, sizeof evaluation->sum);
+    compute_metrics(evaluation);
     return LS_OK;
 }
 

@@ -19,7 +19,7 @@
 #include "data/data.h"
 #include "dist/dist.h"
 #include "store/checkpoint.h" /* LsProgress and LsSaved only: plain data */
-#include "train/optimizer.h"
+#include "train/rates.h"
 
 /* ---- Data -------------------------------------------------------------------------------------------------------- */
 
@@ -124,7 +124,7 @@ LsPrecision ls_train_precision(const LsConfig *config);
 
 /* ---- Loop -------------------------------------------------------------------------------------------------------- */
 
-/* A row of metrics.jsonl. Everything but the last five depends on configuration and data only, not on time. */
+/* A row of metrics.jsonl. Everything but the five numbers of time depends on configuration and data only, not on time. */
 typedef struct LsMetrics {
     const LsTask *task;
     int64_t step;
@@ -140,6 +140,7 @@ typedef struct LsMetrics {
     double communication_seconds;             /* this rank waited for gradients' sums since the last row */
     /* ls_buckets_hidden_share of the steps since the last row; NAN where there is one rank */
     double communication_hidden;
+    const char *samples; /* of text, a JSON array; NULL: none */
 } LsMetrics;
 
 /* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is
@@ -151,6 +152,8 @@ typedef struct LsTrainHooks {
     bool (*stop_requested)(void *self);                    /* this rank's signal flag; called once a step */
     LsStatus (*row)(void *self, const LsMetrics *metrics); /* each output.log_every steps, and where evaluated */
     void (*step)(void *self, const LsMetrics *metrics);    /* rank 0, every step: for the progress bar */
+    /* rank 0, each train.sample_every steps and after the last: *json as LsMetrics.samples */
+    LsStatus (*sample)(void *self, LsTrainer *trainer, const char **json);
     /* rank 0: a file of the run folder, as ls_trainer_write */
     LsStatus (*write)(void *self, const char *name, const void *bytes, int64_t count);
 } LsTrainHooks;
@@ -187,6 +190,7 @@ typedef struct LsPlayer {
     LsRange range;    /* of the flat arrays: the parameters that learn */
     LsShard shard;    /* of them, what this rank updates; no ranges: everything */
     LsRange *owned;   /* shard.range, where it is the player's */
+    LsRates rates;    /* its parts by factors of the learning rate; none: all at the schedule's */
     LsSource *source; /* LsTrainer.training, where the procedure has none of its own */
 } LsPlayer;
 
@@ -206,6 +210,8 @@ struct LsTrainer {
     LsTrainOptions options;
     LsTrainPlan plan;
     LsParams *params;
+    LsGroups *groups; /* of parameters, by their names; NULL: none */
+    LsParams *learnt; /* those that are not frozen; NULL: all */
     const LsOptimizer *optimizer;
     float *moment[LS_MAX_MOMENTS];
     bool sharded;                    /* ranks of a node share parameters, moments and the optimiser's work */
@@ -299,14 +305,20 @@ typedef struct LsEvaluation {
     const LsConfig *config;
     /* from the source's beginning; 0, or more than an epoch has: one epoch. Set to what was taken */
     int64_t samples;
-    int64_t rows;                  /* sequences that the graph was built for */
-    const LsTrainPlan *plan;       /* how sequences are cut */
-    const LsComm *sequence;        /* the group of ranks that shares this rank's, NULL for one rank */
-    int64_t step;                  /* for messages */
-    double loss;                   /* out: mean over targets */
-    int64_t targets;               /* out */
-    double metric[LS_MAX_METRICS]; /* out: values of the task's metrics, in its order */
+    int64_t rows;                                    /* sequences that the graph was built for */
+    const LsTrainPlan *plan;                         /* how sequences are cut */
+    const LsComm *sequence;                          /* the group of ranks that shares this rank's, NULL for one rank */
+    int64_t step;                                    /* for messages */
+    double loss;                                     /* out: mean over targets */
+    int64_t targets;                                 /* out */
+    double metric[LS_MAX_METRICS];                   /* out: values of the task's metrics, in its order */
+    double bytes_per_token;                          /* out: the source's */
+    double sum[LS_MAX_METRICS * LS_MAX_METRIC_SUMS]; /* out: of the metrics */
 } LsEvaluation;
+
+/* Adds the outcome of another evaluation of the same task to that of `all`, which begins as {.config = ...}: as if the
+ * targets of both had been one evaluation's. */
+void ls_evaluation_add(LsEvaluation *all, const LsEvaluation *other);
 
 /* train.evaluate_batches of the trainer's validation data in its graph. Collective, as ls_evaluate. */
 LsStatus ls_trainer_evaluate(LsTrainer *trainer, LsEvaluation *evaluation) LS_MUST_USE;

@@ -3,6 +3,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* A graph of `steps` tokens at once for evaluation, built but not planned. */
 static LsStatus build_graph(LsTrainer *t, int64_t steps, LsGraph **graph)
@@ -27,7 +28,10 @@ static LsStatus plan_and_build(LsTrainer *t, const LsTrainLimit *limit)
     t->params = ls_params_new();
     if (!t->params)
         return LS_RESOURCE;
+    LS_TRY(ls_groups_new(&t->config->train, &t->groups));
     LS_TRY(ls_players_build(t));
+    ls_groups_mark(t->groups, t->params);
+    LS_TRY(ls_groups_learnt(t->groups, t->params, &t->learnt));
     if (t->plan.segments > 1)
         LS_TRY(build_graph(t, t->plan.carry_steps, &t->carry_graph));
     if (t->validation)
@@ -62,11 +66,33 @@ static LsStatus share_arrays(LsTrainer *t, int64_t bucket_bytes)
     return t->comm->barrier(t->comm); /* a graph rounds parameters when it is planned */
 }
 
+/* Where parameters are frozen their moments are pages that nobody touches, and which take no memory. */
+static LsStatus allocate_moments(LsTrainer *t)
+{
+    size_t bytes = (size_t)t->params->total * sizeof(float);
+    for (int i = 0; i < t->optimizer->moments && !t->sharded; i++) {
+        if (!t->learnt && !(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
+            return LS_RESOURCE;
+        void *pages = t->learnt ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
+        if (pages == MAP_FAILED)
+            return ls_fail(LS_RESOURCE, "out of memory for %zu bytes of moments", bytes);
+        t->moment[i] = pages ? pages : t->moment[i];
+    }
+    return LS_OK;
+}
+
+static void free_moments(LsTrainer *t)
+{
+    for (int i = 0; i < LS_MAX_MOMENTS && !t->sharded; i++)
+        if (t->learnt && t->moment[i])
+            munmap(t->moment[i], (size_t)t->params->total * sizeof(float));
+        else
+            ls_free(t->moment[i]);
+}
+
 static LsStatus plan_graphs(LsTrainer *t)
 {
-    for (int i = 0; i < t->optimizer->moments && !t->sharded; i++)
-        if (!(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
-            return LS_RESOURCE;
+    LS_TRY(allocate_moments(t));
     LS_TRY(ls_players_plan(t));
     LsGraph *first = t->player[0].graph;
     if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(first))))
@@ -136,16 +162,17 @@ void ls_trainer_free(LsTrainer *trainer)
     ls_graph_free(trainer->eval_graph);
     ls_graph_free(trainer->carry_graph);
     ls_players_free(trainer); /* whose arena the others have */
-    if (trainer->sharded) {   /* the buckets own these */
-        trainer->params->value = trainer->moment[0] = trainer->moment[1] = NULL;
+    if (trainer->sharded) {   /* the buckets own these, and the moments */
+        trainer->params->value = NULL;
         trainer->params->shadow = NULL;
     }
     ls_buckets_free(trainer->buckets);
-    for (int i = 0; i < LS_MAX_MOMENTS; i++)
-        ls_free(trainer->moment[i]);
+    free_moments(trainer);
     ls_free(trainer->borders);
     ls_free(trainer->streams);
     ls_dist_group_free(trainer->sequence);
+    ls_groups_free_learnt(trainer->learnt);
+    ls_groups_free(trainer->groups);
     ls_params_free(trainer->params);
     ls_free(trainer);
 }
@@ -161,7 +188,7 @@ int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
     int count = 0;
     for (int i = 0; i < trainer->optimizer->moments; i++)
         list[count++] = (LsSaved){.group = trainer->optimizer->moment_group[i],
-                                  .layout = trainer->params,
+                                  .layout = trainer->learnt ? trainer->learnt : trainer->params,
                                   .value = trainer->moment[i],
                                   .begins_as_zero = true};
     if (trainer->params->running)

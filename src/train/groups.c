@@ -1,0 +1,270 @@
+#include "train/groups.h"
+
+#include "base/text.h"
+#include "config/number.h"
+#include "graph/freeze.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+typedef struct Pattern {
+    char *text;
+    pcre2_code *code;
+    double factor; /* of train.scale */
+} Pattern;
+
+typedef struct Patterns {
+    const char *setting;
+    Pattern *list;
+    int count;
+} Patterns;
+
+struct LsGroups {
+    Patterns no_decay, freeze, scale;
+    pcre2_match_data *match; /* room for the match itself, which nobody asks for */
+};
+
+/* ---- Patterns ---------------------------------------------------------------------------------------------------- */
+
+/* value: of train.scale, else NULL. */
+static LsStatus add_pattern(Patterns *patterns, const char *text, const char *value)
+{
+    int error;
+    PCRE2_SIZE at;
+    Pattern *p = &patterns->list[patterns->count++];
+    *p = (Pattern){.text = ls_strdup(text), .factor = 1};
+    if (!p->text)
+        return LS_RESOURCE;
+    p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &error, &at, NULL);
+    if (!p->code) {
+        PCRE2_UCHAR reason[256] = "";
+        pcre2_get_error_message(error, reason, sizeof reason);
+        return ls_fail(LS_USAGE, "train.%s: '%s' is no regular expression: %s, at character %zu", patterns->setting,
+                       text, (const char *)reason, (size_t)at + 1);
+    }
+    if (value && (!ls_number_float(value, &p->factor) || p->factor < 0))
+        return ls_fail(LS_USAGE, "train.%s: %s: '%s' is not a number from 0 on", patterns->setting, text, value);
+    return LS_OK;
+}
+
+static LsStatus read_patterns(const char *setting, const char *json, Patterns *patterns)
+{
+    *patterns = (Patterns){.setting = setting};
+    if (!json)
+        return LS_OK;
+    json_t *members = ls_members_read(json), *value;
+    const char *name;
+    size_t i, count = json_is_array(members) ? json_array_size(members) : json_object_size(members);
+    LsStatus status = members ? LS_OK : LS_RESOURCE;
+    if (members && count > 0 && !(patterns->list = ls_alloc_array((int64_t)count, sizeof *patterns->list)))
+        status = LS_RESOURCE;
+    json_array_foreach(members, i, value)
+    {
+        if (status == LS_OK)
+            status = add_pattern(patterns, json_string_value(value), NULL);
+    }
+    json_object_foreach(members, name, value)
+    {
+        if (status == LS_OK)
+            status = add_pattern(patterns, name, json_string_value(value));
+    }
+    json_decref(members);
+    return status;
+}
+
+static void free_patterns(Patterns *patterns)
+{
+    for (int i = 0; i < patterns->count; i++) {
+        ls_free(patterns->list[i].text);
+        pcre2_code_free(patterns->list[i].code);
+    }
+    ls_free(patterns->list);
+}
+
+LsStatus ls_groups_new(const LsTrainSettings *settings, LsGroups **made)
+{
+    *made = NULL;
+    if (!settings->no_decay && !settings->freeze && !settings->scale)
+        return LS_OK;
+    LsGroups *groups = ls_alloc(sizeof *groups);
+    if (!groups)
+        return LS_RESOURCE;
+    groups->match = pcre2_match_data_create(1, NULL);
+    LsStatus status = groups->match ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for patterns of parameters");
+    if (status == LS_OK)
+        status = read_patterns("no_decay", settings->no_decay, &groups->no_decay);
+    if (status == LS_OK)
+        status = read_patterns("freeze", settings->freeze, &groups->freeze);
+    if (status == LS_OK)
+        status = read_patterns("scale", settings->scale, &groups->scale);
+    if (status == LS_OK)
+        *made = groups;
+    else
+        ls_groups_free(groups);
+    return status;
+}
+
+void ls_groups_free(LsGroups *groups)
+{
+    if (!groups)
+        return;
+    free_patterns(&groups->no_decay);
+    free_patterns(&groups->freeze);
+    free_patterns(&groups->scale);
+    pcre2_match_data_free(groups->match);
+    ls_free(groups);
+}
+
+static bool matches(const LsGroups *groups, const Pattern *pattern, const char *name)
+{
+    return pcre2_match(pattern->code, (PCRE2_SPTR)name, strlen(name), 0, 0, groups->match, NULL) >= 0;
+}
+
+/* The first that matches; NULL: none does. */
+static const Pattern *find(const LsGroups *groups, const Patterns *patterns, const char *name)
+{
+    for (int i = 0; i < patterns->count; i++)
+        if (matches(groups, &patterns->list[i], name))
+            return &patterns->list[i];
+    return NULL;
+}
+
+/* ---- Patterns that match nothing --------------------------------------------------------------------------------- */
+
+#define NEAREST 3
+#define LONGEST 64 /* letters of a pattern that are compared */
+
+/* Changes of a letter that make `pattern` some part of `name` (Sellers 1980). */
+static int distance_to_part(const char *pattern, const char *name)
+{
+    int cost[LONGEST + 1], length = 0, least;
+    while (length < LONGEST && pattern[length]) {
+        cost[length] = length;
+        length++;
+    }
+    cost[length] = least = length;
+    for (; *name; name++) {
+        int diagonal = 0; /* a part may begin anywhere */
+        for (int i = 1; i <= length; i++) {
+            int change = diagonal + (pattern[i - 1] != *name), other = cost[i] < cost[i - 1] ? cost[i] : cost[i - 1];
+            diagonal = cost[i];
+            cost[i] = change < other + 1 ? change : other + 1;
+        }
+        least = cost[length] < least ? cost[length] : least;
+    }
+    return least;
+}
+
+static LsStatus fail_unmatched(const Patterns *patterns, const Pattern *pattern, const LsParams *params)
+{
+    int best[NEAREST], distance[NEAREST], count = 0;
+    for (int i = 0; i < params->count; i++) {
+        int here = distance_to_part(pattern->text, params->list[i].name), at = count < NEAREST ? count++ : NEAREST;
+        for (; at > 0 && distance[at - 1] > here; at--)
+            if (at < NEAREST) {
+                best[at] = best[at - 1];
+                distance[at] = distance[at - 1];
+            }
+        if (at < NEAREST) {
+            best[at] = i;
+            distance[at] = here;
+        }
+    }
+    char names[512] = "";
+    size_t used = 0;
+    for (int i = 0; i < count && used < sizeof names; i++)
+        used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", params->list[best[i]].name);
+    return ls_fail(LS_USAGE, "train.%s: '%s' matches no parameter of this model; the nearest of %d: %s",
+                   patterns->setting, pattern->text, params->count, names);
+}
+
+LsStatus ls_groups_check(const LsGroups *groups, const LsParams *params)
+{
+    if (!groups)
+        return LS_OK;
+    const Patterns *all[] = {&groups->no_decay, &groups->freeze, &groups->scale};
+    for (size_t k = 0; k < LS_COUNT_OF(all); k++)
+        for (int i = 0; i < all[k]->count; i++) {
+            bool any = false;
+            for (int j = 0; j < params->count && !any; j++)
+                any = matches(groups, &all[k]->list[i], params->list[j].name);
+            if (!any)
+                return fail_unmatched(all[k], &all[k]->list[i], params);
+        }
+    return LS_OK;
+}
+
+LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, LsStatus status)
+{
+    if (status != LS_USAGE || !groups)
+        return status;
+    for (int j = 0; j < params->count; j++)
+        if (!find(groups, &groups->freeze, params->list[j].name))
+            return status;
+    return ls_fail(LS_USAGE, "train.freeze: all parameters match, and nothing is left to learn");
+}
+
+/* ---- What they say ----------------------------------------------------------------------------------------------- */
+
+static bool is_frozen(const void *self, const char *name)
+{
+    const LsGroups *groups = self;
+    return find(groups, &groups->freeze, name) != NULL;
+}
+
+void ls_groups_freeze(const LsGroups *groups, LsGraph *g)
+{
+    if (groups && groups->freeze.count > 0)
+        ls_graph_freeze(g, is_frozen, groups);
+}
+
+void ls_groups_mark(const LsGroups *groups, LsParams *params)
+{
+    for (int i = 0; groups && i < params->count; i++)
+        if (find(groups, &groups->no_decay, params->list[i].name))
+            params->list[i].flags |= LS_NO_DECAY;
+}
+
+double ls_groups_factor(const LsGroups *groups, const char *name)
+{
+    if (!groups)
+        return 1;
+    if (is_frozen(groups, name))
+        return -1;
+    const Pattern *pattern = find(groups, &groups->scale, name);
+    return pattern ? pattern->factor : 1;
+}
+
+LsStatus ls_groups_learnt(const LsGroups *groups, const LsParams *params, LsParams **learnt)
+{
+    *learnt = NULL;
+    if (!groups || groups->freeze.count == 0)
+        return LS_OK;
+    LsParams *made = ls_alloc(sizeof *made);
+    LsParam *list = ls_alloc_array(params->count, sizeof *list);
+    if (!made || !list) {
+        ls_free(made);
+        ls_free(list);
+        return LS_RESOURCE;
+    }
+    *made = *params;
+    made->list = list;
+    made->count = 0;
+    made->running = NULL;
+    for (int i = 0; i < params->count; i++)
+        if (!is_frozen(groups, params->list[i].name))
+            list[made->count++] = params->list[i];
+    *learnt = made;
+    return LS_OK;
+}
+
+void ls_groups_free_learnt(LsParams *learnt)
+{
+    if (learnt)
+        ls_free(learnt->list);
+    ls_free(learnt);
+}

@@ -1,0 +1,35 @@
+/* Groups of parameters by regular expressions over their names: train.no_decay, train.freeze, train.scale. */
+#ifndef LS_TRAIN_GROUPS_H
+#define LS_TRAIN_GROUPS_H
+
+#include "config/config.h"
+#include "lockstep/graph.h"
+
+typedef struct LsGroups LsGroups;
+
+/* Of a job's settings; *groups is NULL where there are none. LS_USAGE where a pattern is no regular expression (PCRE2),
+ * or a factor no number from 0 on. */
+LsStatus ls_groups_new(const LsTrainSettings *settings, LsGroups **groups) LS_MUST_USE;
+void ls_groups_free(LsGroups *groups); /* NULL is allowed */
+
+/* LS_USAGE where a pattern matches no parameter, with the nearest names. */
+LsStatus ls_groups_check(const LsGroups *groups, const LsParams *params) LS_MUST_USE;
+/* A better reason than `status`, of a graph that could not be planned, where all its parameters are frozen. */
+LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, LsStatus status) LS_MUST_USE;
+
+/* Those of these names do not learn. groups may be NULL, and must live until the graph is built. */
+void ls_groups_freeze(const LsGroups *groups, LsGraph *g);
+
+/* Parameters that are not decayed. groups may be NULL. */
+void ls_groups_mark(const LsGroups *groups, LsParams *params);
+
+/* What the learning rate of a parameter is multiplied by: that of the first pattern of train.scale that it matches, 1
+ * without one, and -1 where it is frozen. groups may be NULL. */
+double ls_groups_factor(const LsGroups *groups, const char *name);
+
+/* The parameters that learn, as a store with the same flat arrays: what moments are saved of. *learnt is NULL where all
+ * do; freed by ls_groups_free_learnt. */
+LsStatus ls_groups_learnt(const LsGroups *groups, const LsParams *params, LsParams **learnt) LS_MUST_USE;
+void ls_groups_free_learnt(LsParams *learnt);
+
+#endif
