@@ -38,7 +38,13 @@ typedef struct LsOption {
     const char *argument; /* what the value is called in the help text; NULL for flags (bool) */
     char letter;          /* short form, 0: none */
     bool required;
+    bool repeats; /* a text that may be given several times: the setting's field is an LsTextList */
 } LsOption;
+
+typedef struct LsTextList {
+    char **text; /* in the order of the command line */
+    int count;
+} LsTextList;
 
 /* One of the kinds that a command's first argument chooses among (prepare KIND), with settings that are options too. */
 typedef struct LsCommandKind {
@@ -109,6 +115,9 @@ LsStatus ls_print_json(json_t *object) LS_MUST_USE;
 /* Prints an object's texts and numbers to stdout, one "key   value" a line, objects in it indented below; lists are
  * passed over. */
 void ls_print_fields(json_t *object, int indent);
+
+/* Prints an array of objects to stdout as a table: a row each, a column for each key, texts to the left. */
+LsStatus ls_print_table(json_t *rows) LS_MUST_USE;
 
 /* A text as JSON; bytes that are no UTF-8 (in names of files) become U+FFFD. */
 json_t *ls_json_text(const char *text);

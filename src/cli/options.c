@@ -87,6 +87,21 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
                    ls_nearest_hint(near.best), call->command->name);
 }
 
+static LsStatus append_text(LsTextList *list, const char *text)
+{
+    char **grown = ls_alloc_array((int64_t)list->count + 1, sizeof *grown), *copy = grown ? ls_strdup(text) : NULL;
+    if (!copy) {
+        ls_free(grown);
+        return LS_RESOURCE;
+    }
+    if (list->count)
+        memcpy(grown, list->text, sizeof *grown * (size_t)list->count);
+    grown[list->count++] = copy;
+    ls_free(list->text);
+    list->text = grown;
+    return LS_OK;
+}
+
 static LsStatus set_option(const LsCall *call, const LsSetting *setting, const void *base, const char *value)
 {
     char name[64];
@@ -127,6 +142,8 @@ static LsStatus read_option(const LsCall *call, int argc, char *const *argv, int
     if (!value)
         return ls_fail(LS_USAGE, "%s: %s needs a value (%s)", call->command->name, argument,
                        option && option->argument ? option->argument : "VALUE");
+    if (option && option->repeats)
+        return append_text((LsTextList *)(void *)((char *)(uintptr_t)call->options + setting->offset), value);
     return set_option(call, setting, option ? call->options : call->settings, value);
 }
 
@@ -229,6 +246,9 @@ void ls_cli_release(LsCall *call)
     void *options = (void *)(uintptr_t)call->options, *settings = (void *)(uintptr_t)call->settings;
     for (const LsOption *option = call->command->options; options && option && option->setting.name; option++) {
         LsSetting table[2] = {option->setting, {0}};
+        LsTextList *list = (LsTextList *)(void *)((char *)options + option->setting.offset);
+        for (int i = 0; option->repeats && i < list->count; i++)
+            ls_free(list->text[i]);
         ls_settings_free(table, options);
     }
     if (settings)

@@ -86,3 +86,87 @@ void ls_print_fields(json_t *object, int indent)
             printf("%s\n", json_is_true(value) ? "yes" : json_is_false(value) ? "no" : "-");
     }
 }
+
+/* ---- Tables ------------------------------------------------------------------------------------------------------ */
+
+#define MOST_COLUMNS 24
+
+typedef struct Column {
+    const char *key;
+    bool text;
+    int width;
+} Column;
+
+/* Characters rather than bytes. */
+static int width_of(const char *text)
+{
+    int width = 0;
+    for (; *text; text++)
+        width += (*text & 0xC0) != 0x80;
+    return width;
+}
+
+static const char *cell_text(const json_t *value, char room[48])
+{
+    if (json_is_string(value))
+        return json_string_value(value);
+    room[0] = '\0';
+    if (json_is_integer(value))
+        snprintf(room, 48, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value))
+        snprintf(room, 48, "%.5g", json_real_value(value));
+    return room;
+}
+
+static int find_columns(json_t *rows, Column *column)
+{
+    int columns = 0;
+    size_t i;
+    json_t *row, *value;
+    const char *key;
+    char room[48];
+    json_array_foreach(rows, i, row)
+    {
+        json_object_foreach(row, key, value)
+        {
+            int j = 0;
+            while (j < columns && strcmp(column[j].key, key) != 0)
+                j++;
+            if (j == MOST_COLUMNS)
+                continue;
+            if (j == columns)
+                column[columns++] = (Column){key, json_is_string(value), width_of(key)};
+            int width = width_of(cell_text(value, room));
+            column[j].width = width > column[j].width ? width : column[j].width;
+        }
+    }
+    return columns;
+}
+
+static void print_cell(const Column *column, const char *text, bool name, bool last)
+{
+    int space = column->width - width_of(text);
+    printf("%*s", column->text ? 0 : space, "");
+    for (; *text; text++)
+        putchar(name && *text == '_' ? ' ' : *text);
+    printf("%*s", last ? 0 : (column->text ? space : 0) + 2, "");
+}
+
+LsStatus ls_print_table(json_t *rows)
+{
+    Column column[MOST_COLUMNS];
+    int columns = find_columns(rows, column);
+    size_t i;
+    json_t *row;
+    char room[48];
+    for (int j = 0; j < columns; j++)
+        print_cell(&column[j], column[j].key, true, j + 1 == columns);
+    putchar('\n');
+    json_array_foreach(rows, i, row)
+    {
+        for (int j = 0; j < columns; j++)
+            print_cell(&column[j], cell_text(json_object_get(row, column[j].key), room), false, j + 1 == columns);
+        putchar('\n');
+    }
+    return ls_check_stdout();
+}

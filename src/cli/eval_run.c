@@ -1,0 +1,217 @@
+#include "cli/eval_run.h"
+
+#include "data/data.h"
+#include "decode/bleu.h"
+#include "decode/translate.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Sequences at once: a rank's share of a step, made smaller where ranks do not divide the batch, for evaluation needs
+ * no equal shares. */
+static void choose_rows(LsEval *e)
+{
+    const LsTrainSettings *train = &e->model.config->train;
+    int64_t rows = (train->batch + e->comm->size - 1) / e->comm->size;
+    if (train->micro_batch > 0 && train->micro_batch < rows)
+        rows = train->micro_batch;
+    e->evaluation.rows = rows;
+}
+
+LsStatus ls_eval_open(LsEval *e, const char *run, int overrides, char *const *override)
+{
+    e->run = run;
+    e->bleu = NAN;
+    LS_TRY(ls_load(run, e->options->best, overrides, override, &e->model));
+    const LsConfig *config = e->model.config;
+    LS_TRY(ls_train_eval_shapes(config, &e->plan));
+    choose_rows(e);
+    e->evaluation.config = config;
+    e->evaluation.step = e->model.progress.step;
+    e->evaluation.plan = &e->plan;
+    return LS_OK;
+}
+
+void ls_eval_close(LsEval *e)
+{
+    ls_graph_free(e->graph);
+    ls_source_free(e->source);
+    ls_loaded_free(&e->model);
+    json_decref(e->files);
+}
+
+static LsStatus build_graph(LsEval *e)
+{
+    const LsConfig *config = e->model.config;
+    e->graph = ls_graph_new(e->model.params, &(LsGraphOptions){.mode = LS_EVAL,
+                                                               .precision = ls_train_precision(config),
+                                                               .comm = e->comm,
+                                                               .segmented = ls_train_carries(&e->plan)});
+    if (!e->graph)
+        return ls_message_status();
+    ls_config_build(config, e->graph, e->evaluation.rows, e->plan.segment, LS_WANT_LOSS);
+    return ls_graph_plan(e->graph);
+}
+
+/* ---- A part of the data ------------------------------------------------------------------------------------------ */
+
+/* Where two files are named, both are looked at: they must number the same things alike. */
+static LsStatus open_source(const LsLoaded *model, const char *split, LsSource **source)
+{
+    const LsConfig *config = model->config;
+    LsSource *training = NULL;
+    if (!config->data.validation_path || strcmp(split, "validation") != 0)
+        return ls_data_open_split(config, split, ls_config_sequence(config), 0, model->info, source);
+    LsStatus status = ls_data_open(config, ls_config_sequence(config), 0, model->info, &training, source);
+    ls_source_free(training);
+    return status;
+}
+
+static LsStatus prepare_split(LsEval *e)
+{
+    const LsConfig *config = e->model.config;
+    LS_TRY(open_source(&e->model, e->options->split, &e->source));
+    if (!e->source)
+        return ls_fail(LS_DATA, "%s has no %s part: set data.validation_path, or use --split train", config->data.path,
+                       e->options->split);
+    int64_t vocabulary = 0;
+    ls_config_model_int(config, "vocabulary", &vocabulary);
+    LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
+    LsFields fields;
+    LS_TRY(ls_config_fields(config, &fields));
+    LS_TRY(ls_data_check_fields(config->data.path, e->source, e->model.path, &fields));
+    LS_TRY(ls_data_check_classes(config->data.path, e->source, e->model.path, e->model.info));
+    LS_TRY(ls_data_check_loss(config, e->source));
+    e->evaluation.samples = e->options->batches * config->train.batch;
+    return build_graph(e);
+}
+
+/* Sample `at` of the source through the evaluation graph's inputs, translated and compared. */
+static LsStatus score_sample(const LsEval *e, LsTranslator *translator, int64_t at, LsBleu *bleu)
+{
+    char *said = NULL, *wanted = NULL;
+    LS_TRY(e->source->fill(e->source, e->graph, &(LsBatch){.first = at, .count = 1}));
+    const LsTensor *source = ls_graph_find(e->graph, "source"), *length = ls_graph_find(e->graph, "source_length");
+    const LsTensor *targets = ls_graph_find(e->graph, "targets");
+    int64_t steps = length ? *(const int32_t *)length->data : source->dim[1];
+    LsStatus status = ls_translate_ids(translator, source->data, steps, &said);
+    if (status == LS_OK)
+        status = ls_target_text(translator, targets->data, targets->dim[1], &wanted);
+    if (status == LS_OK)
+        status = ls_bleu_add(bleu, said, wanted);
+    ls_free(said);
+    ls_free(wanted);
+    return status;
+}
+
+/* BLEU of the first samples, shared out among the ranks. */
+static LsStatus score_translations(LsEval *e)
+{
+    LsBleu bleu = {0};
+    LsTranslator *translator = NULL;
+    int64_t samples = e->options->translations < e->source->samples ? e->options->translations : e->source->samples;
+    if (!ls_config_task(e->model.config)->translates || samples == 0)
+        return LS_OK;
+    LsStatus status = ls_translator_open(e->model.config, e->model.params, e->model.info, e->model.tokenizer,
+                                         e->options->beams, e->options->length_penalty, &translator);
+    for (int64_t at = e->comm->rank; status == LS_OK && at < samples; at += e->comm->size)
+        status = score_sample(e, translator, at, &bleu);
+    ls_translator_close(translator);
+    LS_TRY(ls_dist_agree(e->comm, status));
+    LS_TRY(e->comm->allreduce_double(e->comm, (double *)&bleu, sizeof bleu / sizeof(double)));
+    e->bleu = ls_bleu_value(&bleu);
+    return LS_OK;
+}
+
+LsStatus ls_eval_split(LsEval *e)
+{
+    LS_TRY(ls_dist_agree(e->comm, prepare_split(e)));
+    e->seconds = -ls_seconds();
+    LS_TRY(ls_evaluate(e->comm, e->graph, e->source, &e->evaluation));
+    e->seconds += ls_seconds();
+    return score_translations(e);
+}
+
+/* ---- Texts ------------------------------------------------------------------------------------------------------- */
+
+int ls_eval_add_metrics(json_t *object, const LsEvaluation *evaluation)
+{
+    const LsTask *task = ls_config_task(evaluation->config);
+    int failed = json_object_set_new(object, "loss", ls_json_number(evaluation->loss));
+    for (int i = 0; i < ls_task_metrics(task); i++)
+        if (!isnan(evaluation->metric[i]))
+            failed |= json_object_set_new(object, task->metrics[i].name, ls_json_number(evaluation->metric[i]));
+    return failed;
+}
+
+static LsStatus check_texts(const LsEval *e)
+{
+    const LsConfig *config = e->model.config;
+    if (!config->data_kind->open_texts || ls_config_task(config)->procedure)
+        return ls_fail(
+            LS_USAGE,
+            "eval --input: %s is not evaluated on plain text (data.kind %s, task.kind %s): prepare the data, "
+            "and set data.path or data.validation_path",
+            e->run, config->data_kind->name, ls_config_task(config)->name);
+    if (!e->model.tokenizer)
+        return ls_fail(LS_USAGE, "eval --input: %s has no tokenizer, so it cannot read text", e->run);
+    if (ls_config_sequence(config) < 1)
+        return ls_fail(LS_USAGE, "eval --input: train.sequence=N says how many tokens %s sees at once", e->run);
+    return LS_OK;
+}
+
+/* The texts of one file: parts[0 .. count). */
+static LsStatus open_texts(LsEval *e, const LsCorpusPart *part, int count)
+{
+    const LsConfig *config = e->model.config;
+    LsFields fields;
+    ls_source_free(e->source);
+    e->source = NULL;
+    LS_TRY(config->data_kind->open_texts(&(LsDataTexts){.text = part,
+                                                        .texts = count,
+                                                        .tokenizer = e->model.tokenizer,
+                                                        .special = e->options->special,
+                                                        .sequence = ls_config_sequence(config),
+                                                        .settings = config->data_config},
+                                         &e->source));
+    LS_TRY(ls_config_fields(config, &fields));
+    return ls_data_check_fields(part->name, e->source, e->model.path, &fields);
+}
+
+/* A file's row, and its share of the sums. */
+static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, LsEvaluation *all)
+{
+    LsEvaluation one = e->evaluation;
+    one.samples = e->options->batches * e->model.config->train.batch;
+    LS_TRY(ls_dist_agree(e->comm, open_texts(e, part, count)));
+    LsStatus status = ls_evaluate(e->comm, e->graph, e->source, &one);
+    if (status != LS_OK)
+        return ls_fail_in(status, "%s", part->name);
+    ls_evaluation_add(all, &one);
+    char item[40];
+    snprintf(item, sizeof item, "%ss", ls_config_task(e->model.config)->item);
+    json_t *row = json_pack("{s:o}", "file", ls_json_text(part->name));
+    int failed = row ? ls_eval_add_metrics(row, &one) : 1;
+    failed |= json_object_set_new(row, item, json_integer(one.targets));
+    return json_array_append_new(e->files, row) || failed ? LS_RESOURCE : LS_OK;
+}
+
+LsStatus ls_eval_texts(LsEval *e, const LsCorpus *corpus)
+{
+    LsEvaluation all = e->evaluation;
+    LsStatus status = check_texts(e);
+    if (status == LS_OK)
+        status = build_graph(e);
+    if (status == LS_OK && !(e->files = json_array()))
+        status = LS_RESOURCE;
+    LS_TRY(ls_dist_agree(e->comm, status));
+    e->seconds = -ls_seconds();
+    for (int first = 0, end = 0; first < corpus->parts; first = end) {
+        while (end < corpus->parts && corpus->file_of[end] == corpus->file_of[first])
+            end++;
+        LS_TRY(evaluate_file(e, corpus->part + first, end - first, &all));
+    }
+    e->seconds += ls_seconds();
+    e->evaluation = all;
+    return LS_OK;
+}

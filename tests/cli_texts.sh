@@ -1,0 +1,108 @@
+#!/usr/bin/env bash
+# Texts as people keep them, prepared and evaluated: a folder of many files, standard input, archives, JSON lines with bad ones among them; what
+# is said of them, on one line; `eval --input` beside a data set of the same text, by file and together, over ranks; `eval --table`.
+# usage: cli_texts.sh PROGRAM
+. "$(dirname "$0")/cli.inc"
+
+# ---- prepare: one line of report, however many files
+mkdir -p many/inner
+for i in $(seq 300); do printf 'Text %d of many: to be or not to be.\nLine two of %d.\n' "$i" "$i" > "many/inner/$(printf %03d "$i").txt"; done
+printf '\xef\xbb\xbfWith a mark.\r\nAnd returns.\r\n' > many/marked.txt
+gzip many/inner/007.txt
+echo '{"text": "not this"}' > many/notes.jsonl
+expect 0 '301 files, 1 unpacked, 1 byte order mark left out, 1 with CR LF read as LF, 1 passed over, with another ending' \
+    "$lockstep" prepare text many -o many.h5 --tokenizer characters --validation 0.1
+[ "$(wc -l < err.txt)" = 2 ] || failed "more than the line of the report and that of the file: $(cat err.txt)"
+expect 0 '' "$lockstep" prepare text many/inner/*.txt -o apart.h5 --hold-out documents --json
+[ "$(grep -c 'many/inner' out.txt)" = 1 ] && grep -q 'and 295 more' out.txt || failed "sources: $(cat out.txt)"
+tar cf - many | "$lockstep" prepare text - -o piped.h5 --tokenizer characters --validation 0.1 > out.txt 2> err.txt < /dev/stdin || failed "a pipe: $(cat err.txt)"
+tokens() { "$lockstep" inspect "$1" --json | sed -n 's/.*"train_tokens": \([0-9]*\).*/\1/p'; }
+[ "$(tokens piped.h5)" = "$(tokens many.h5)" ] || failed "a pipe of an archive: $(tokens piped.h5), of the folder $(tokens many.h5)"
+ls | grep -q spool && failed "a temporary file is left"
+
+# ---- what would be read as plain bytes is said
+printf '{"text": "one"}\n{"text": "two"}\n' > lines.jsonl
+expect 0 'lines.jsonl: looks like JSON lines, and is read as plain text; --field' "$lockstep" prepare text lines.jsonl -o x.h5 --validation 0
+printf 'a,b,c\n1,2,3\n4,5,6\n' > table.csv
+expect 0 'table.csv: looks like CSV' "$lockstep" prepare text table.csv -o x.h5 --validation 0
+expect 0 'looks like gzip' "$lockstep" prepare text many/inner/007.txt.gz -o x.h5 --as-is --validation 0
+expect 3 'has no files *.txt, but 1 *.jsonl: --field NAME' "$lockstep" prepare text "$(mkdir -p j && cp lines.jsonl j && echo j)" -o x.h5
+{ cat lines.jsonl; echo '{"x": 1}'; echo 'no JSON'; } > mixed.jsonl
+says 3 'line 3: has no "text"' prepare text mixed.jsonl -o x.h5 --field text
+expect 0 '2 texts, 2 bad passed over (the first: mixed.jsonl: line 3' "$lockstep" prepare text mixed.jsonl -o x.h5 --field text --skip-bad --validation 0
+says 3 'missing.txt: No such file' prepare text missing.txt many -o x.h5 --skip-bad
+says 3 'standard input: is empty' prepare text - -o x.h5
+head -c 40 many/inner/007.txt.gz > cut.gz
+says 3 'cut.gz: the gzip file is cut short or damaged' prepare text cut.gz -o x.h5
+says 2 'no special tokens' prepare text many -o x.h5 --special
+LOCKSTEP_FAULT=full:2 expect 7 'the disk is full' "$lockstep" prepare text many -o y.h5
+[ ! -e y.h5 ] || failed "a data set from a full disk"
+
+# ---- eval --input: the same text as a data set and as a file
+cat > job.yaml <<'JOB'
+model: {kind: gpt, layers: 1, width: 16, heads: 2, context: 16}
+data: {path: many.h5}
+train: {steps: 30, batch: 4, warmup: 5, learning_rate: 1e-2, evaluate_every: 0, evaluate_batches: 2}
+output: {path: run}
+JOB
+expect 0 '' "$lockstep" train job.yaml --progress none
+expect 0 '' "$lockstep" train job.yaml output.path=other train.steps=5 --progress none
+field() { sed -n "s/^ *\"$1\": *\([-0-9.e+]*\),\{0,1\}$/\1/p" out.txt | tail -1; }
+near() { awk -v a="$1" -v b="$2" 'BEGIN { exit !(a != "" && b != "" && a - b < 1e-6 * a && b - a < 1e-6 * a) }'; }
+mkdir test
+head -5 many/marked.txt > test/b.txt
+cat many/inner/00[1-4].txt > test/a.txt
+gzip -c many/inner/020.txt > test/c.txt.gz
+expect 0 '' "$lockstep" prepare text test/a.txt -o a.h5 --like many.h5 --validation 0
+expect 0 '' "$lockstep" eval run data.path=a.h5 --split train --json # windows in another order
+expect 0 '' "$lockstep" eval run data.validation_path=a.h5 --json
+loss=$(field loss) bits=$(field bits_per_byte) perplexity=$(field perplexity)
+expect 0 '' "$lockstep" eval run --input test/a.txt --json
+near "$loss" "$(field loss)" && near "$bits" "$(field bits_per_byte)" && near "$perplexity" "$(field perplexity)" ||
+    failed "a file and a data set of it: $loss and $(cat out.txt)"
+expect 0 '3 files, 1 unpacked, 1 byte order mark' "$lockstep" eval run --input test --json
+together=$(field loss) all_bits=$(field bits_per_byte)
+python3 - <<'PY' || failed "files and together: $(cat out.txt)"
+import json, math
+all = json.load(open("out.txt"))
+files = all["files"]
+assert [f["file"] for f in files] == ["test/a.txt", "test/b.txt", "test/c.txt.gz"], files
+tokens = sum(f["tokens"] for f in files)
+assert tokens == all["tokens"]
+close = lambda a, b: abs(a - b) < 1e-6 * a
+assert close(all["loss"], sum(f["loss"] * f["tokens"] for f in files) / tokens)
+assert close(all["perplexity"], math.exp(all["loss"]))
+bits = sum(f["loss"] / math.log(2) * f["tokens"] for f in files) # over the bytes of the targets, as each file has them
+assert close(all["bits_per_byte"], bits / sum(f["loss"] / math.log(2) * f["tokens"] / f["bits_per_byte"] for f in files))
+PY
+expect 0 '' $mpirun -np 2 "$lockstep" eval run --input test --json
+near "$together" "$(field loss)" && near "$all_bits" "$(field bits_per_byte)" || failed "two ranks: $together and $(cat out.txt)"
+expect 0 '' "$lockstep" eval run --input test
+for text in '^file .*loss .*bits per byte .*tokens' '^test/b.txt ' '^run/checkpoints/.*, test: loss .*perplexity'; do
+    grep -Eq "$text" out.txt || failed "eval --input: no '$text' in $(cat out.txt)"
+done
+printf '{"body": "to be or not"}\n{"body": "Text of many"}\n' > test.jsonl
+expect 0 '1 file, 2 texts' "$lockstep" eval run --input test.jsonl --field body
+"$lockstep" eval run --input - < test/a.txt > out.txt 2> err.txt && grep -q 'loss' out.txt || failed "eval of standard input: $(cat err.txt)"
+says 3 'is not one of the 36 of the vocabulary' eval run --input job.yaml
+says 3 'missing' eval run --input missing.txt
+says 2 'give --input' eval run --field body
+expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
+printf 't' > one.txt
+says 3 'one.txt: has 1 tokens' eval run --input one.txt
+for i in $(seq 30); do printf 'good\ta fine film %d\nbad\ta dull film %d\n' "$i" "$i"; done > films.tsv
+expect 0 '' "$lockstep" prepare lines films.tsv -o films.h5 --validation 10
+expect 0 '' "$lockstep" train job.yaml model.kind=bert task.kind=classification data.kind=lines data.path=films.h5 train.steps=2 output.path=films --progress none
+says 2 'films is not evaluated on plain text (data.kind lines, task.kind classification)' eval films --input test
+
+# ---- eval --table
+expect 0 '' "$lockstep" eval --table run other
+[ "$(wc -l < out.txt)" = 3 ] && grep -Eq '^run +step +loss' out.txt && grep -Eq '^other +5 ' out.txt || failed "a table: $(cat out.txt)"
+expect 0 '' "$lockstep" eval --table run other data.validation_path=a.h5 --json
+near "$loss" "$(field loss)" && failed "the last row is of the other run: $(cat out.txt)"
+[ "$(grep -c '"loss"' out.txt)" = 2 ] || failed "a table as JSON: $(cat out.txt)"
+expect 0 '' "$lockstep" eval --table other run --input test/a.txt --json
+near "$loss" "$(field loss)" || failed "a table of texts: $loss and $(cat out.txt)"
+expect 0 '' $mpirun -np 2 "$lockstep" eval --table run other
+says 4 'nowhere' eval --table run nowhere
+finish
