@@ -73,6 +73,36 @@ expect 4 'there is no checkpoint' "$lockstep" generate . --prompt a
 printf '\xff' > bytes.txt # a stray byte is printed as it is
 expect 0 '' "$lockstep" generate run --prompt "$(cat bytes.txt)" --tokens 3
 
+# ---- prompts from files, several of them, and what ends a text
+printf 'Über \n' > prompt.txt
+same=(--tokens 80 --temperature 0.5 --seed 3)
+expect 0 '' "$lockstep" generate run --prompt-file prompt.txt "${same[@]}"
+cmp -s out.txt first.txt || failed "--prompt-file gives another text: $(cat out.txt)"
+"$lockstep" generate run --prompt-file - "${same[@]}" < prompt.txt 2> err.txt | cmp -s - first.txt || failed "a prompt from standard input"
+expect 0 '' "$lockstep" generate run --prompt wolves "${same[@]}"
+cp out.txt second.txt
+expect 0 'prompts: 12 tokens in' "$lockstep" generate run --prompt 'Über ' --prompt wolves "${same[@]}"
+cat <(echo '--- 1 ---') first.txt <(echo '--- 2 ---') second.txt | cmp -s - out.txt || failed "two prompts are not as each alone: $(cat out.txt)"
+expect 0 '' "$lockstep" generate run --prompt wolves --prompt-file prompt.txt --batch 2 "${same[@]}"
+[ "$(grep -c '^--- [1-4] ---$' out.txt)" = 4 ] && sed -n '/^--- 3 ---$/,/^--- 4 ---$/p' out.txt | sed '1d;$d' | cmp -s - first.txt ||
+    failed "two prompts of two: $(cat out.txt)"
+said=$(tail -c +7 first.txt) # behind the prompt
+stop=$(grep -oE '[a-z]{3}' <<< "$said" | head -1)
+[ -n "$stop" ] || failed "no word to stop at: $said"
+expect 0 '' "$lockstep" generate run --prompt 'Über ' --stop "$stop" "${same[@]}"
+{ head -c 6 first.txt; printf '%s\n' "${said%%"$stop"*}"; } | cmp -s - out.txt || failed "--stop $stop: $(cat out.txt)"
+expect 0 '' "$lockstep" generate run --prompt 'Über ' --stop 'not there' --stop "$stop" --batch 2 "${same[@]}"
+{ head -c 6 first.txt; printf '%s\n' "${said%%"$stop"*}"; } | cmp -s - <(sed -n '2,/^--- 2 ---$/p' out.txt | sed '$d') || failed "--stop in a batch: $(cat out.txt)"
+expect 0 '' "$lockstep" generate run --prompt "$stop" --stop "$stop" --tokens 1 # the prompt is not looked at
+grep -q "^$stop" out.txt || failed "a stop in the prompt: $(cat out.txt)"
+expect 0 '' "$lockstep" generate run --prompt 'Über ' --stop "$stop and more that never comes" "${same[@]}"
+cmp -s out.txt first.txt || failed "the beginning of a stop is not printed: $(cat out.txt)"
+expect 2 '--stop is empty' "$lockstep" generate run --prompt a --stop ''
+expect 2 '--stop is a text' "$lockstep" generate run --ids 1 --stop a
+expect 3 'missing.txt' "$lockstep" generate run --prompt-file missing.txt
+: > nothing.txt
+expect 2 'nothing.txt: generate: the prompt is empty' "$lockstep" generate run --prompt-file nothing.txt
+
 # ---- the same model in bfloat16
 expect 0 '' "$lockstep" eval run train.precision=bfloat16 --json
 awk -v a="$logged" -v b="$(field loss)" 'BEGIN { exit !(a != b && a / b - 1 < 1 / 256 && b / a - 1 < 1 / 256) }' ||

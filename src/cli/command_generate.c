@@ -4,11 +4,14 @@
 #include "cli/ids.h"
 #include "api/load.h"
 #include "decode/generate.h"
+#include "io/file.h"
 
 #include <string.h>
+#include <unistd.h>
 
 typedef struct Options {
-    char *prompt, *ids, *input, *attention;
+    LsTextList prompt, prompt_file, stop;
+    char *ids, *input, *attention;
     int64_t tokens, top_k, seed, batch, beams;
     double temperature, top_p, length_penalty;
     bool best, no_stop;
@@ -16,7 +19,18 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {.setting = LS_SETTING_STRING(Options, prompt, NULL, "text to continue"), .argument = "TEXT"},
+    {.setting = LS_SETTING_STRING(Options, prompt, NULL, "text to continue; given again: one more, after the other"),
+     .argument = "TEXT",
+     .repeats = true},
+    {.setting = LS_SETTING_STRING(Options, prompt_file, NULL,
+                                  "a file whose text is a prompt, without the newline at its end (-: standard input); "
+                                  "given again: one more"),
+     .argument = "FILE",
+     .repeats = true},
+    {.setting = LS_SETTING_STRING(Options, stop, NULL,
+                                  "a text ends where this comes, which is left out; given again: or this"),
+     .argument = "STRING",
+     .repeats = true},
     {.setting = LS_SETTING_STRING(Options, ids, NULL, "token ids to continue, 1,2,3; ids are printed too"),
      .argument = "IDS"},
     {.setting = LS_SETTING_STRING(Options, input, NULL,
@@ -50,15 +64,19 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_BOOL(Options, no_stop, "false", "go on after the tokenizer's end token")},
     {{0}}};
 
-/* Bytes of one stream that are not printed yet: at once, those of an incomplete character. */
+/* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a stop. */
 typedef struct Stream {
     char *bytes;
     int64_t used, room;
+    int64_t from; /* what stops are looked for in: behind the prompt, and behind what was looked at */
+    bool ended;   /* at a stop or the end token */
 } Stream;
 
 typedef struct Printer {
     const LsTokenizer *tokenizer; /* NULL: ids */
-    bool at_once;                 /* one stream: print whatever is whole */
+    const LsTextList *stop;
+    int32_t end;  /* id that ends a stream; -1: none */
+    bool at_once; /* one stream: print whatever is whole */
     Stream *stream;
     int64_t streams;
     LsStatus status;
@@ -79,9 +97,41 @@ static int64_t incomplete(const char *bytes, int64_t count)
     return 0;
 }
 
-static void flush(Stream *stream)
+/* Bytes at the end that begin a stop. */
+static int64_t begun_stop(const LsTextList *stop, const Stream *stream)
 {
-    int64_t kept = incomplete(stream->bytes, stream->used);
+    int64_t most = 0;
+    for (int i = 0; stop && i < stop->count; i++)
+        for (int64_t length = (int64_t)strlen(stop->text[i]) - 1; length > most; length--)
+            if (length <= stream->used - stream->from &&
+                memcmp(stream->bytes + stream->used - length, stop->text[i], (size_t)length) == 0)
+                most = length;
+    return most;
+}
+
+/* Cuts a stream at the first stop in it. */
+static void look_for_stop(const LsTextList *stop, Stream *stream)
+{
+    const char *first = NULL;
+    for (int i = 0; stop && i < stop->count; i++) {
+        const char *found = memmem(stream->bytes + stream->from, (size_t)(stream->used - stream->from), stop->text[i],
+                                   strlen(stop->text[i]));
+        first = found && (!first || found < first) ? found : first;
+    }
+    if (first) {
+        stream->used = first - stream->bytes;
+        stream->ended = true;
+    } else if (stop && stop->count > 0)
+        stream->from = stream->used - begun_stop(stop, stream);
+}
+
+/* last: nothing follows. */
+static void flush(const Printer *printer, Stream *stream, bool last)
+{
+    int64_t kept = incomplete(stream->bytes, stream->used), begun = last ? 0 : begun_stop(printer->stop, stream);
+    kept = kept > begun ? kept : begun;
+    stream->from -= stream->used - kept;
+    stream->from = stream->from > 0 ? stream->from : 0;
     fwrite(stream->bytes, 1, (size_t)(stream->used - kept), stdout);
     fflush(stdout);
     memmove(stream->bytes, stream->bytes + stream->used - kept, (size_t)kept);
@@ -120,47 +170,159 @@ static LsStatus append_token(const Printer *printer, Stream *stream, int64_t ind
     return status;
 }
 
-static bool on_token(void *self, int64_t stream, int64_t index, int32_t token)
+/* Whether some stream goes on. */
+static bool any_goes_on(const Printer *printer)
 {
-    Printer *printer = self;
-    printer->status = append_token(printer, &printer->stream[stream], index, token);
-    if (printer->status == LS_OK && printer->at_once) {
-        flush(&printer->stream[stream]);
-        printer->status = ls_check_stdout(); /* nobody reads on: end */
-    }
-    return printer->status == LS_OK;
+    for (int64_t b = 0; b < printer->streams; b++)
+        if (!printer->stream[b].ended)
+            return true;
+    return false;
 }
 
-/* Ends the stream that was printed at once, or prints all, one after the other. A character that the last token left
- * incomplete is left out. */
-static void print_rest(Printer *printer)
+static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
+{
+    Printer *printer = self;
+    Stream *stream = &printer->stream[b];
+    if (stream->ended)
+        return true;
+    printer->status = append_token(printer, stream, index, token);
+    if (printer->status == LS_OK)
+        look_for_stop(printer->stop, stream);
+    stream->ended = stream->ended || token == printer->end;
+    if (printer->status == LS_OK && printer->at_once) {
+        flush(printer, stream, stream->ended);
+        printer->status = ls_check_stdout(); /* nobody reads on: end */
+    }
+    return printer->status == LS_OK && (!stream->ended || any_goes_on(printer));
+}
+
+/* Ends the stream that was printed at once, or prints all, one after the other, counted from `first` where there are
+ * several. A character that the last token left incomplete is left out. */
+static void print_rest(Printer *printer, int64_t first, bool several)
 {
     for (int64_t b = 0; b < printer->streams; b++) {
-        if (printer->streams > 1)
-            printf("--- %lld ---\n", (long long)b + 1);
-        flush(&printer->stream[b]);
+        if (several && !printer->at_once)
+            printf("--- %lld ---\n", (long long)(first + b));
+        flush(printer, &printer->stream[b], true);
         putchar('\n');
     }
 }
 
-/* ---- The command ------------------------------------------------------------------------------------------------- */
+/* ---- Prompts ----------------------------------------------------------------------------------------------------- */
 
-static LsStatus read_prompt(const Options *o, const LsTokenizer *tokenizer, int32_t **ids, int64_t *count)
+typedef struct Prompt {
+    char *text; /* NULL: ids alone */
+    int64_t bytes;
+    int32_t *ids;
+    int64_t count;
+} Prompt;
+
+typedef struct Prompts {
+    Prompt *list;
+    int count;
+} Prompts;
+
+static void free_prompts(Prompts *prompts)
 {
-    if (o->ids && o->prompt)
-        return ls_fail(LS_USAGE, "generate: --prompt and --ids say two things; give one of them");
-    if (o->ids)
-        return ls_parse_ids(o->ids, ids, count);
-    if (!o->prompt)
-        return ls_fail(LS_USAGE, "generate: --prompt TEXT is missing (or --ids 1,2,3)");
-    if (!tokenizer)
-        return ls_fail(LS_USAGE, "generate: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
-    LS_TRY(ls_tokenizer_encode(tokenizer, o->prompt, (int64_t)strlen(o->prompt), ids, count));
-    return *count > 0 ? LS_OK
-                      : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
+    for (int i = 0; prompts->list && i < prompts->count; i++) {
+        ls_free(prompts->list[i].text);
+        ls_free(prompts->list[i].ids);
+    }
+    ls_free(prompts->list);
 }
 
-static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *prompt, int64_t count, Printer *printer)
+static LsStatus encode_prompt(const LsTokenizer *tokenizer, Prompt *prompt)
+{
+    LS_TRY(ls_tokenizer_encode(tokenizer, prompt->text, prompt->bytes, &prompt->ids, &prompt->count));
+    return prompt->count > 0
+               ? LS_OK
+               : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
+}
+
+/* A file's text, without the newline that editors put at its end. */
+static LsStatus read_prompt_file(const char *path, Prompt *prompt)
+{
+    bool from_stdin = strcmp(path, "-") == 0;
+    LS_TRY(from_stdin ? ls_descriptor_read(STDIN_FILENO, "standard input", LS_DATA, &prompt->text, &prompt->bytes)
+                      : ls_file_read(path, LS_DATA, &prompt->text, &prompt->bytes));
+    if (prompt->bytes > 0 && prompt->text[prompt->bytes - 1] == '\n')
+        prompt->bytes--;
+    if (prompt->bytes > 0 && prompt->text[prompt->bytes - 1] == '\r')
+        prompt->bytes--;
+    return LS_OK;
+}
+
+static LsStatus read_texts(const Options *o, const LsTokenizer *tokenizer, Prompts *prompts)
+{
+    for (int i = 0; i < o->prompt.count; i++) {
+        Prompt *prompt = &prompts->list[prompts->count++];
+        prompt->text = ls_strdup(o->prompt.text[i]);
+        if (!prompt->text)
+            return LS_RESOURCE;
+        prompt->bytes = (int64_t)strlen(prompt->text);
+        LS_TRY(encode_prompt(tokenizer, prompt));
+    }
+    for (int i = 0; i < o->prompt_file.count; i++) {
+        Prompt *prompt = &prompts->list[prompts->count++];
+        LS_TRY(read_prompt_file(o->prompt_file.text[i], prompt));
+        LsStatus status = encode_prompt(tokenizer, prompt);
+        if (status != LS_OK)
+            return ls_fail_in(status, "%s", o->prompt_file.text[i]);
+    }
+    return LS_OK;
+}
+
+static LsStatus read_prompts(const Options *o, const LsTokenizer *tokenizer, Prompts *prompts)
+{
+    int texts = o->prompt.count + o->prompt_file.count;
+    if (o->ids && texts > 0)
+        return ls_fail(LS_USAGE, "generate: --prompt and --ids say two things; give one of them");
+    if (o->ids && o->stop.count > 0)
+        return ls_fail(LS_USAGE, "generate: --stop is a text, and --ids are continued by ids; give one of them");
+    for (int i = 0; i < o->stop.count; i++)
+        if (!o->stop.text[i][0])
+            return ls_fail(LS_USAGE, "generate: --stop is empty");
+    if (!o->ids && texts == 0)
+        return ls_fail(LS_USAGE, "generate: --prompt TEXT is missing (or --prompt-file FILE, or --ids 1,2,3)");
+    if (!o->ids && !tokenizer)
+        return ls_fail(LS_USAGE, "generate: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
+    prompts->list = ls_alloc_array(texts + 1, sizeof *prompts->list);
+    if (!prompts->list)
+        return LS_RESOURCE;
+    if (!o->ids)
+        return read_texts(o, tokenizer, prompts);
+    prompts->count = 1;
+    return ls_parse_ids(o->ids, &prompts->list[0].ids, &prompts->list[0].count);
+}
+
+/* ---- The command ------------------------------------------------------------------------------------------------- */
+
+static LsStatus open_printer(const Options *o, const LsLoaded *model, const Prompt *prompt, Printer *printer)
+{
+    *printer = (Printer){.tokenizer = o->ids ? NULL : model->tokenizer,
+                         .stop = &o->stop,
+                         .at_once = o->batch == 1,
+                         .stream = ls_alloc_array(o->batch, sizeof *printer->stream)};
+    if (!printer->stream)
+        return LS_RESOURCE;
+    printer->streams = o->batch;
+    for (int64_t b = 0; b < o->batch && printer->tokenizer; b++) {
+        LS_TRY(append(&printer->stream[b], prompt->text, prompt->bytes));
+        printer->stream[b].from = prompt->bytes;
+    }
+    return LS_OK;
+}
+
+static void close_printer(Printer *printer)
+{
+    for (int64_t b = 0; printer->stream && b < printer->streams; b++)
+        ls_free(printer->stream[b].bytes);
+    ls_free(printer->stream);
+}
+
+/* first: the number of its first stream; sums get tokens and seconds. */
+static LsStatus sample(const Options *o, const LsLoaded *model, const Prompt *prompt, int64_t first, bool several,
+                       LsGenerationSpeed *sums)
 {
     LsSampling sampling = {.temperature = o->temperature,
                            .top_k = o->top_k,
@@ -170,22 +332,40 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const int32_t *p
                            .batch = o->batch,
                            .precision = ls_precision_named(o->precision),
                            .stop = -1};
-    LsGenerationSpeed speed;
+    LsGenerationSpeed speed = {0};
+    Printer printer;
     if (model->tokenizer && !o->no_stop)
         sampling.stop = (int32_t)ls_tokenizer_end(model->tokenizer);
-    printer->streams = o->batch;
-    printer->at_once = o->batch == 1;
-    printer->stream = ls_alloc_array(o->batch, sizeof *printer->stream);
-    if (!printer->stream)
-        return LS_RESOURCE;
-    for (int64_t b = 0; b < o->batch && printer->tokenizer; b++)
-        LS_TRY(append(&printer->stream[b], o->prompt, (int64_t)strlen(o->prompt)));
-    LS_TRY(ls_loaded_generate(model, prompt, count, &sampling, on_token, printer, &speed));
-    LS_TRY(printer->status);
-    print_rest(printer);
-    ls_log("prompt: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second", (long long)count,
-           speed.prompt_seconds, (long long)speed.tokens, speed.token_seconds,
-           (double)speed.tokens / speed.token_seconds);
+    LsStatus status = open_printer(o, model, prompt, &printer);
+    printer.end = sampling.stop;
+    if (status == LS_OK && several && printer.at_once)
+        printf("--- %lld ---\n", (long long)first);
+    if (status == LS_OK)
+        status = ls_loaded_generate(model, prompt->ids, prompt->count, &sampling, on_token, &printer, &speed);
+    if (status == LS_OK)
+        status = printer.status;
+    if (status == LS_OK)
+        print_rest(&printer, first, several);
+    close_printer(&printer);
+    speed.prompt_seconds += sums->prompt_seconds;
+    speed.token_seconds += sums->token_seconds;
+    speed.tokens += sums->tokens;
+    *sums = speed;
+    return status;
+}
+
+static LsStatus sample_all(const Options *o, const LsLoaded *model, const Prompts *prompts)
+{
+    LsGenerationSpeed speed = {0};
+    int64_t tokens = 0;
+    bool several = prompts->count * o->batch > 1;
+    for (int i = 0; i < prompts->count; i++) {
+        tokens += prompts->list[i].count;
+        LS_TRY(sample(o, model, &prompts->list[i], i * o->batch + 1, several, &speed));
+    }
+    ls_log("prompt%s: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second",
+           prompts->count > 1 ? "s" : "", (long long)tokens, speed.prompt_seconds, (long long)speed.tokens,
+           speed.token_seconds, (double)speed.tokens / speed.token_seconds);
     ls_log("memory: parameters %.1f MiB, states %.1f MiB", (double)speed.parameter_bytes / 1048576,
            (double)speed.state_bytes / 1048576);
     return LS_OK;
@@ -195,9 +375,7 @@ static LsStatus run(LsCall *call)
 {
     const Options *o = call->options;
     LsLoaded model = {0};
-    Printer printer = {0};
-    int32_t *prompt = NULL;
-    int64_t count = 0;
+    Prompts prompts = {0};
     LsStatus status = LS_OK;
     if (o->input)
         return ls_generate_lines(&(LsGenerateLines){o->input, o->attention, o->beams, o->length_penalty, o->best},
@@ -213,14 +391,10 @@ static LsStatus run(LsCall *call)
                          call->operand[0], ls_config_task(model.config)->name);
         goto cleanup;
     }
-    LS_TRY_CLEANUP(read_prompt(o, model.tokenizer, &prompt, &count));
-    printer.tokenizer = o->ids ? NULL : model.tokenizer;
-    LS_TRY_CLEANUP(sample(o, &model, prompt, count, &printer));
+    LS_TRY_CLEANUP(read_prompts(o, model.tokenizer, &prompts));
+    LS_TRY_CLEANUP(sample_all(o, &model, &prompts));
 cleanup:
-    for (int64_t b = 0; printer.stream && b < printer.streams; b++)
-        ls_free(printer.stream[b].bytes);
-    ls_free(printer.stream);
-    ls_free(prompt);
+    free_prompts(&prompts);
     ls_loaded_free(&model);
     return status;
 }
