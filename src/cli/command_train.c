@@ -1,10 +1,12 @@
 /* lockstep train: from a job file to a run folder. */
 #include "cli/cli.h"
 #include "cli/dry_run.h"
+#include "cli/explain.h"
 #include "cli/metrics_csv.h"
 #include "cli/progress.h"
 #include "cli/resume.h"
 #include "cli/run_folder.h"
+#include "cli/samples.h"
 #include "cli/signals.h"
 #include "cli/trace_file.h"
 #include "data/data.h"
@@ -17,7 +19,7 @@
 
 typedef struct Options {
     char *resume, *progress, *trace;
-    bool dry_run;
+    bool dry_run, explain, json;
 } Options;
 
 static const LsOption options[] = {
@@ -32,6 +34,11 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_STRING(Options, trace, NULL, LS_TRACE_HELP), .argument = "FILE"},
     {.setting = LS_SETTING_BOOL(Options, dry_run, "false",
                                 "print parameters, memory, disk and an estimate of the time; train nothing")},
+    {.setting =
+         LS_SETTING_BOOL(Options, explain, "false",
+                         "print every setting, its value, and where it is from: the job file's line, the command "
+                         "line, train.init or the default; train nothing")},
+    {.setting = LS_SETTING_BOOL(Options, json, "false", "--dry-run and --explain print JSON")},
     {{0}}};
 
 /* Everything of one run. folder, bar, text and tokenizer are rank 0's. */
@@ -44,6 +51,7 @@ typedef struct Run {
     LsRunFolder folder;
     LsProgressBar bar;
     LsProgressMode mode;
+    LsSamples samples; /* of text */
     char *text, *tokenizer;
     char *resumed;        /* checkpoint this run goes on from, or NULL */
     int64_t resumed_step; /* -1: none */
@@ -102,6 +110,15 @@ static LsStatus on_write(void *self, const char *name, const void *bytes, int64_
     Run *run = self;
     LS_TRY(ls_run_folder_check(&run->folder));
     return ls_run_folder_file(&run->folder, name, bytes, count);
+}
+
+static LsStatus on_sample(void *self, LsTrainer *t, const char **json)
+{
+    Run *run = self;
+    LS_TRY(ls_samples_draw(&run->samples, t->params, run->config->train.sample_tokens, json));
+    ls_progress_clear(&run->bar);
+    ls_log("samples after step %lld: %s", (long long)t->progress.step, *json);
+    return LS_OK;
 }
 
 /* ---- Preparations, one after the other ----------------------------------------------------- */
@@ -203,6 +220,14 @@ static LsStatus open_folder(Run *run)
     return LS_OK;
 }
 
+/* A prompt that the model cannot go on from is told before anything is written. */
+static LsStatus open_for_writing(Run *run)
+{
+    const char *json = NULL;
+    LS_TRY(ls_samples_draw(&run->samples, run->trainer->params, 1, &json));
+    return open_folder(run);
+}
+
 /* ---- The run ----------------------------------------------------------------------------------------------------- */
 
 static void announce(const Run *run)
@@ -234,8 +259,13 @@ static LsStatus train(Run *run)
         announce(run);
     ls_progress_begin(&run->bar, run->comm->rank == 0 ? run->mode : LS_PROGRESS_NONE, t->progress.step,
                       run->config->train.steps);
-    t->hooks = (LsTrainHooks){
-        .self = run, .save = on_save, .stop_requested = on_stop, .row = on_row, .step = on_step, .write = on_write};
+    t->hooks = (LsTrainHooks){.self = run,
+                              .save = on_save,
+                              .stop_requested = on_stop,
+                              .row = on_row,
+                              .step = on_step,
+                              .sample = on_sample,
+                              .write = on_write};
     LsStatus status = ls_trainer_run(t);
     ls_progress_end(&run->bar);
     char planned[32], peak[32];
@@ -247,19 +277,27 @@ static LsStatus train(Run *run)
 
 static LsStatus prepare_and_train(Run *run, const LsCall *call)
 {
-    if (run->options->dry_run)
+    if (run->options->json && !run->options->dry_run && !run->options->explain)
+        return ls_fail(LS_USAGE,
+                       "train: --json says how --dry-run and --explain print; metrics.jsonl has the rows of a "
+                       "training");
+    if (run->options->dry_run || run->options->explain)
         /* else: one that comes while a large model is loaded stops the run after its first step */
         ls_signals_end_at_once();
     LS_TRY(read_config(run, call));
+    if (run->options->explain)
+        return ls_dist_agree(
+            run->comm, run->comm->rank == 0 ? ls_explain(run->config, call->operand[0], run->options->json) : LS_OK);
     LS_TRY(ls_dist_agree(run->comm, ls_train_open(run->config, run->comm->size, &run->training, &run->validation)));
+    LS_TRY(ls_dist_agree(run->comm, ls_samples_open(&run->samples, run->config, run->training->tokenizer)));
     LsPeak peaks;
     LS_TRY(ls_job_peak(run->comm, LS_PEAK_PRODUCTS, run->config->train.memory, &peaks));
     double peak = ls_job_products(&peaks, ls_train_precision(run->config));
     if (run->options->dry_run)
-        return ls_dry_run(run->config, run->comm, run->training, run->validation, peak);
+        return ls_dry_run(run->config, run->comm, run->training, run->validation, peak, run->options->json);
     LS_TRY(ls_trainer_new(run->config, run->comm, run->training, run->validation,
                           &(LsTrainOptions){.peak_gflops = peak}, &run->trainer));
-    LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_folder(run) : LS_OK));
+    LS_TRY(ls_dist_agree(run->comm, run->comm->rank == 0 ? open_for_writing(run) : LS_OK));
     LS_TRY(ls_trainer_broadcast(run->trainer));
     LS_TRY(ls_trace_file_open(run->comm, run->options->trace));
     return ls_trace_file_close(run->comm, run->options->trace, train(run));
@@ -293,6 +331,7 @@ static LsStatus run(LsCall *call)
     ls_free(run.text);
     ls_free(run.tokenizer);
     ls_free(run.resumed);
+    ls_samples_close(&run.samples);
     return status;
 }
 

@@ -1,10 +1,12 @@
 #include "cli/dry_run.h"
 
+#include "cli/cli.h"
 #include "cli/progress.h"
 #include "dist/dist.h"
 #include "io/file.h"
 #include "machine/memory_limit.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -132,8 +134,51 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
     print_disk(config, plan);
 }
 
+static json_t *memory_json(const LsTrainPlan *plan, const LsTrainLimit *limit)
+{
+    LsMemoryRow rows[LS_MEMORY_ROWS];
+    int count = ls_train_memory_rows(plan, rows);
+    json_t *object = json_pack("{s:I}", "total_bytes", (json_int_t)plan->total_bytes), *parts = json_object();
+    if (limit->bytes > 0)
+        json_object_set_new(object, "limit_bytes", json_integer(limit->bytes));
+    for (int i = 0; i < count; i++)
+        json_object_set_new(parts, rows[i].name, json_integer(rows[i].bytes));
+    json_object_set_new(object, "recomputed_results", json_integer(plan->recomputed.nodes));
+    json_object_set_new(object, "parts", parts);
+    return object;
+}
+
+/* The names of what is printed otherwise; bytes, seconds and operations. */
+static json_t *plan_json(const LsConfig *config, const LsComm *comm, const LsSource *training,
+                         const LsSource *validation, const LsTrainLimit *limit, const LsTrainPlan *plan,
+                         double peak_gflops)
+{
+    double seconds = peak_gflops > 0 ? plan->flops * 1e-9 / peak_gflops : NAN, steps = (double)config->train.steps;
+    json_t *object =
+        json_pack("{s:s, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:f}", "model",
+                  config->model->name, "parameters", (json_int_t)plan->parameters, "ranks", comm->size, "threads",
+                  ls_threads(), "steps", (json_int_t)config->train.steps, "batch", (json_int_t)config->train.batch,
+                  "sequence", (json_int_t)plan->sequence, "rank_batch", (json_int_t)plan->rank_batch, "micro_batch",
+                  (json_int_t)plan->micro_batch, "micro_batches", (json_int_t)plan->micro_batches, "segment",
+                  (json_int_t)plan->segment, "sequence_ranks", plan->sequence_ranks, "segments",
+                  (json_int_t)plan->segments, "samples", (json_int_t)training->samples, "validation_samples",
+                  (json_int_t)(validation ? validation->samples : 0), "epochs",
+                  steps * (double)config->train.batch / (double)training->samples);
+    json_object_set_new(object, "memory", memory_json(plan, limit));
+    json_object_set_new(object, "disk",
+                        json_pack("{s:o, s:I, s:I, s:I}", "path", ls_json_text(config->output.path), "checkpoint_bytes",
+                                  (json_int_t)ls_dry_run_checkpoint_bytes(plan), "checkpoints",
+                                  (json_int_t)ls_dry_run_checkpoints(config), "free_bytes",
+                                  (json_int_t)ls_free_bytes(config->output.path)));
+    json_object_set_new(object, "step_gflop", json_real(plan->flops * 1e-9));
+    json_object_set_new(object, "peak_gflops", ls_json_number(peak_gflops > 0 ? peak_gflops : NAN));
+    json_object_set_new(object, "step_seconds_low", ls_json_number(seconds / HIGH_SHARE));
+    json_object_set_new(object, "step_seconds_high", ls_json_number(seconds / LOW_SHARE));
+    return object;
+}
+
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
-                    double peak_gflops)
+                    double peak_gflops, bool json)
 {
     LsTrainPlan plan;
     LsTrainLimit limit;
@@ -141,6 +186,8 @@ LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *
     LS_TRY(ls_dist_agree(comm, ls_train_plan(config, comm->size, validation != NULL, &limit, &plan)));
     if (comm->rank != 0)
         return LS_OK;
+    if (json)
+        return ls_print_json(plan_json(config, comm, training, validation, &limit, &plan, peak_gflops));
     print_plan(config, comm, training, validation, &limit, &plan);
     print_time(config, &plan, peak_gflops);
     return LS_OK;

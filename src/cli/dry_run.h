@@ -6,9 +6,9 @@
 #include "train/train.h"
 
 /* Prints the plan to stdout on rank 0: model, batch, memory by class, disk, an estimate of the time. peak_gflops: of
- * all ranks, 0 if unknown. Collective. */
+ * all ranks, 0 if unknown. json: as one object. Collective. */
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
-                    double peak_gflops) LS_MUST_USE;
+                    double peak_gflops, bool json) LS_MUST_USE;
 
 /* The measured peaks of all ranks together, zeros where a rank's are unknown. memory: train.memory, 0 for what the
  * machine, the control group or the SLURM job allows: measuring keeps to it. Collective: all measure at the same time,

@@ -3,6 +3,7 @@
 #include "plot/chart.h"
 #include "plot/svg.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,8 @@ static const char style[] =
     "table{border-collapse:collapse;margin:.5rem 0}td,th{text-align:left;padding:.15rem .8rem .15rem 0;"
     "border-bottom:1px solid #eee;vertical-align:top}td.n,th.n{text-align:right}\n"
     "svg{max-width:100%;height:auto;display:block;margin:1rem 0}.wide{overflow-x:auto}\n"
-    ".key{display:inline-block;width:.8em;height:.8em;margin-right:.4em}details{margin:.4rem 0}\n";
+    ".key{display:inline-block;width:.8em;height:.8em;margin-right:.4em}details{margin:.4rem 0}\n"
+    "pre{white-space:pre-wrap;background:#f6f6f6;padding:.5rem .8rem;margin:.4rem 0}\n";
 
 /* ---- Tables ------------------------------------------------------------------------------------------------------ */
 
@@ -229,6 +231,31 @@ static LsStatus write_charts(FILE *out, int runs, const LsRunRecord *run)
     return LS_OK;
 }
 
+/* ---- Samples ----------------------------------------------------------------------------------------------------- */
+
+/* The newest one open, earlier ones behind a click. */
+static void write_samples(FILE *out, int runs, const LsRunRecord *run)
+{
+    bool any = false;
+    for (int i = 0; i < runs; i++)
+        for (size_t count = json_array_size(run[i].samples), j = count; j-- > 0;) {
+            const json_t *sampled = json_array_get(run[i].samples, j), *text;
+            size_t k;
+            fputs(any ? "" : "<h2>Samples</h2>\n", out);
+            any = true;
+            fprintf(out, "<details%s><summary>", j + 1 == count ? " open" : "");
+            ls_xml_text(out, run[i].path);
+            fprintf(out, ", step %lld</summary>\n", (long long)json_integer_value(json_object_get(sampled, "step")));
+            json_array_foreach(json_object_get(sampled, "samples"), k, text)
+            {
+                fputs("<pre>", out);
+                ls_xml_text(out, json_string_value(text) ? json_string_value(text) : "");
+                fputs("</pre>\n", out);
+            }
+            fputs("</details>\n", out);
+        }
+}
+
 LsStatus ls_report_page(FILE *out, const char *title, int runs, const LsRunRecord *run)
 {
     fputs("<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n"
@@ -242,6 +269,7 @@ LsStatus ls_report_page(FILE *out, const char *title, int runs, const LsRunRecor
     if (runs > 1)
         write_differences(out, runs, run);
     LS_TRY(write_charts(out, runs, run));
+    write_samples(out, runs, run);
     fputs("<h2>All settings</h2>\n", out);
     for (int i = 0; i < runs; i++)
         write_settings(out, &run[i]);

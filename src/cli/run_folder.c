@@ -192,12 +192,32 @@ static bool metrics_there(const LsRunFolder *run)
            open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev;
 }
 
+/* Numbers, and samples of text behind them where there are some. */
+static char *row_line(const LsMetricsRow *row, const char *samples)
+{
+    char numbers[LS_ROW_TEXT];
+    int used = ls_metrics_row_json(row, numbers); /* ends in "}\n" */
+    return samples ? ls_format("%.*s, \"samples\": %s}\n", used - 2, numbers, samples) : ls_strdup(numbers);
+}
+
+static LsStatus append_line(const LsRunFolder *run, const char *line)
+{
+    for (size_t done = 0, all = strlen(line); done < all;) {
+        ssize_t written = write(run->metrics, line + done, all - done);
+        if (written < 0 && errno == EINTR)
+            continue;
+        if (written < 0)
+            return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
+                           strerror(errno));
+        done += (size_t)written;
+    }
+    return LS_OK;
+}
+
 LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
 {
     LsMetricsRow row;
-    char line[LS_ROW_TEXT];
     ls_metrics_row(m, &row);
-    int used = ls_metrics_row_json(&row, line);
     if (!metrics_there(run)) {
         ls_warn("%s/metrics.jsonl: was removed or replaced while the training wrote to it; the rows up to step %lld "
                 "are lost, and it "
@@ -205,15 +225,10 @@ LsStatus ls_run_folder_row(LsRunFolder *run, const LsMetrics *m)
                 run->path, (long long)m->step - 1);
         LS_TRY(open_metrics(run));
     }
-    for (int done = 0; done < used;) {
-        ssize_t written = write(run->metrics, line + done, (size_t)(used - done));
-        if (written < 0 && errno == EINTR)
-            continue;
-        if (written < 0)
-            return ls_fail(ls_no_space(errno) ? LS_RESOURCE : LS_ERROR, "%s/metrics.jsonl: %s", run->path,
-                           strerror(errno));
-        done += (int)written;
-    }
+    char *line = row_line(&row, m->samples);
+    LsStatus status = line ? append_line(run, line) : LS_RESOURCE;
+    ls_free(line);
+    LS_TRY(status);
     return run->events ? ls_event_file_row(run->events, &row) : LS_OK;
 }
 

@@ -75,6 +75,12 @@ static LsStatus add_row(LsRunRecord *record, const char *text, int64_t bytes, in
         else if (json_is_number(value))
             status = LS_RESOURCE;
     }
+    if (json_is_array(json_object_get(row, "samples"))) {
+        record->samples = record->samples ? record->samples : json_array();
+        json_t *sampled =
+            json_pack("{s:O, s:O}", "step", json_object_get(row, "step"), "samples", json_object_get(row, "samples"));
+        status = json_array_append_new(record->samples, sampled) == 0 ? status : LS_RESOURCE;
+    }
     record->rows++;
     json_decref(row);
     return status;
@@ -121,6 +127,7 @@ void ls_run_record_free(LsRunRecord *record)
     ls_free(record->column);
     ls_free(record->path);
     ls_yaml_free(&record->settings);
+    json_decref(record->samples);
 }
 
 const double *ls_run_record_column(const LsRunRecord *record, const char *name)

@@ -17,6 +17,7 @@ typedef struct LsRunRecord {
     int64_t rows, unread;   /* unread: lines that are no rows */
     int columns, room;
     LsRecordColumn *column;
+    struct json_t *samples; /* {"step": N, "samples": [texts]}, in order of steps; NULL: none */
 } LsRunRecord;
 
 /* LS_DATA where the folder has no config.yaml or no metrics.jsonl with a row. Read beside a running training. Freed by
