@@ -100,7 +100,7 @@ static void expect(FILE *file, const float *x, int64_t count)
 static void pytorch_attention(FILE *file, int64_t b, int64_t t, int64_t heads, int64_t kv, int64_t size, bool rotary)
 {
     Setup s = setup_new(LS_TRAIN, false, 3, (int64_t[]){b, t, (heads + 2 * kv) * size});
-    LsTensor *qkv = rotary ? ls_rotary(s.g, s.x, NULL, heads + kv, size, 10000) : s.x;
+    LsTensor *qkv = rotary ? ls_rotary(s.g, s.x, NULL, &(LsRotary){heads + kv, size, .base = 10000}) : s.x;
     setup_plan(&s, causal(s.g, qkv, NULL, NULL, heads, kv));
     fill(s.x->data, s.x->count, 1);
     forward_backward(&s);
@@ -305,7 +305,8 @@ static Setup decoder(int64_t tokens, LsGraph *share, bool reference)
     LsTensor *position = ls_input(s.g, "position", LS_I32, 1, (int64_t[]){STREAMS});
     if (share)
         ASSERT_OK(ls_graph_share_states(s.g, share));
-    setup_plan(&s, causal(s.g, ls_rotary(s.g, s.x, position, HEADS + KV, SIZE, 10000), cache, position, HEADS, KV));
+    setup_plan(&s, causal(s.g, ls_rotary(s.g, s.x, position, &(LsRotary){HEADS + KV, SIZE, .base = 10000}), cache,
+                          position, HEADS, KV));
     return s;
 }
 
@@ -349,8 +350,8 @@ static void check_pieces(const float *all, const float *expected, const int *pie
 static void test_cache(void)
 {
     Setup whole = setup_new(LS_EVAL, false, 3, (int64_t[]){STREAMS, LENGTH, WIDTH});
-    setup_plan(&whole,
-               causal(whole.g, ls_rotary(whole.g, whole.x, NULL, HEADS + KV, SIZE, 10000), NULL, NULL, HEADS, KV));
+    setup_plan(&whole, causal(whole.g, ls_rotary(whole.g, whole.x, NULL, &(LsRotary){HEADS + KV, SIZE, .base = 10000}),
+                              NULL, NULL, HEADS, KV));
     fill(whole.x->data, whole.x->count, 6);
     ASSERT_OK(ls_graph_forward(whole.g, &run));
     int singly[LENGTH] = {0};

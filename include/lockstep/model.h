@@ -32,6 +32,7 @@ typedef struct LsShape {
     LsWant want;
     LsPart part;
     int64_t memory;         /* steps of the source where the part is the decoder */
+    int64_t room;           /* with LS_DECODE: tokens that a stream will have seen at most; 0: as many as it can */
     const LsFields *fields; /* what samples hold; NULL: those of a language model (ls_language_fields) */
     /* of training: the phase of a step that the graph is for (LsPhase.name); NULL: none, all parameters take part */
     const char *phase;

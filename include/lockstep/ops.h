@@ -30,7 +30,26 @@ typedef struct LsAttention {
     LsTensor *kv;
     LsTensor *cache, *position;
     LsTensor *lengths;
+    int64_t window;
+    bool alibi;
 } LsAttention;
+
+/* What becomes of rotary frequencies in a model that reads longer sequences than it was first trained for. */
+typedef enum LsRotaryScaling {
+    LS_ROTARY_PLAIN,  /* nothing */
+    LS_ROTARY_LINEAR, /* all are divided by a factor */
+    LS_ROTARY_NTK,    /* the base is raised until the lowest is divided by it */
+    LS_ROTARY_LLAMA3  /* the low ones are divided by it, the high ones are not */
+} LsRotaryScaling;
+
+/* Options of ls_rotary, at which each is explained; what is left out is 0. */
+typedef struct LsRotary {
+    int64_t heads, size, turned;
+    double base;
+    LsRotaryScaling scaling;
+    double factor, low, high;
+    int64_t context;
+} LsRotary;
 
 #ifndef LS_OP_BUILD /* inside the ops' own files builders are defined, some of them static */
 #define OP(name, arguments) LsTensor *ls_##name arguments;

@@ -25,6 +25,7 @@ typedef struct Generator {
     bool *ended;              /* (B) */
     int64_t vocabulary, seen; /* seen: tokens every stream has seen since its states were zero */
     int64_t context;          /* most that can be seen; 0: no limit */
+    int64_t room;             /* tokens of the prompt and those to draw */
     int32_t *history;         /* (B, context): the tokens seen; NULL where there is no limit */
 } Generator;
 
@@ -53,7 +54,9 @@ static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGr
     LsGraph *g = *graph = ls_graph_new(gen->params, &options);
     if (!g)
         return ls_message_status();
-    ls_config_build(gen->config, g, batch, sequence, LS_WANT_LAST);
+    /* the cache of a long context is made for this text alone */
+    LsShape shape = {.batch = batch, .sequence = sequence, .want = LS_WANT_LAST, .room = gen->room};
+    ls_config_build_shape(gen->config, g, &shape);
     if (share)
         LS_TRY(ls_graph_share_states(g, share));
     return ls_graph_plan(g);
@@ -254,6 +257,7 @@ static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsToke
 {
     double start = ls_seconds();
     LS_TRY(check_sampling(gen, count));
+    gen->room = count + gen->sampling->tokens;
     LS_TRY(make_one(gen));
     LS_TRY(check_prompt(gen, prompt, count));
     LS_TRY(read_prompt(gen, prompt, count));

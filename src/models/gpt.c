@@ -1,14 +1,6 @@
-/* GPT: a decoder of pre-norm Transformer blocks. By default GPT-2 (Radford et al. 2019); settings reach the Llama
- * family (RMS norm, SwiGLU, rotary positions, grouped queries).
- *
- *     x = E[ids] + P[t]
- *     x = x + Attention(norm(x)) W_o;  x = x + MLP(norm(x))      for each layer
- *     logits = norm(x) W_head^T
- */
-#include "models/blocks.h"
-
-#include <math.h>
-#include <string.h>
+/* GPT: the decoder of decoder.h. By default GPT-2 (Radford et al. 2019); settings reach towards the Llama family (RMS
+ * norm, SwiGLU, rotary positions, grouped queries), which is a model of its own. */
+#include "models/decoder.h"
 
 typedef struct Gpt {
     int64_t vocabulary, loss_vocabulary, context, layers, heads, kv_heads, width, hidden;
@@ -34,7 +26,8 @@ static const LsSetting settings[] = {
     LS_SETTING_FLOAT(Gpt, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),
     LS_SETTING_CHOICE(Gpt, activation, "gelu_tanh", "gelu_tanh|gelu|relu|silu|swiglu",
                       "inside the MLP; swiglu has a gate of its own"),
-    LS_SETTING_CHOICE(Gpt, position, "learned", "learned|rotary|none", "how tokens know their position"),
+    LS_SETTING_CHOICE(Gpt, position, "learned", "learned|rotary|alibi|none",
+                      "how tokens know their position; alibi: by distances in attention (Press et al. 2022)"),
     LS_SETTING_FLOAT(Gpt, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
     LS_SETTING_BOOL(Gpt, bias, "true", "biases in linear layers and layer norms"),
     LS_SETTING_BOOL(Gpt, tied, "true", "the head uses the token embedding"),
@@ -42,102 +35,40 @@ static const LsSetting settings[] = {
                      "standard deviation of initial weights; residual projections: over sqrt(2 layers)"),
     {0}};
 
+static LsDecoder decoder_of(const Gpt *m)
+{
+    return (LsDecoder){.vocabulary = m->vocabulary,
+                       .loss_vocabulary = m->loss_vocabulary,
+                       .context = m->context,
+                       .layers = m->layers,
+                       .width = m->width,
+                       .heads = m->heads,
+                       .kv_heads = m->kv_heads,
+                       .hidden = m->hidden,
+                       .dropout = m->dropout,
+                       .epsilon = m->epsilon,
+                       .init_std = m->init_std,
+                       .norm = m->norm,
+                       .activation = m->activation,
+                       .position = m->position,
+                       .rotary.base = m->rotary_base,
+                       .norm_bias = m->bias,
+                       .qkv_bias = m->bias,
+                       .out_bias = m->bias,
+                       .mlp_bias = m->bias,
+                       .tied = m->tied};
+}
+
 static LsStatus check(const void *config)
 {
-    const Gpt *m = config;
-    if (m->width % m->heads)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
-                       (long long)m->heads);
-    if (m->kv_heads && m->heads % m->kv_heads)
-        return ls_fail(LS_USAGE, "model.heads %lld is not a multiple of model.kv_heads %lld", (long long)m->heads,
-                       (long long)m->kv_heads);
-    if (strcmp(m->position, "rotary") == 0 && m->width / m->heads % 2)
-        return ls_fail(LS_USAGE, "model.position rotary needs an even head size; width / heads is %lld",
-                       (long long)(m->width / m->heads));
-    return LS_OK;
-}
-
-static LsTensor *norm(LsGraph *g, const Gpt *m, const char *name, LsTensor *x)
-{
-    ls_push(g, "%s", name);
-    LsTensor *y;
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    if (strcmp(m->norm, "rms") == 0) {
-        y = ls_rms_norm(g, x, scale, m->epsilon);
-    } else {
-        LsTensor *bias =
-            m->bias ? ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width) : NULL;
-        y = ls_layer_norm(g, x, scale, bias, m->epsilon);
-    }
-    ls_pop(g);
-    return y;
-}
-
-static LsInit residual_init(const Gpt *m) { return ls_init_normal(m->init_std / sqrt(2.0 * (double)m->layers)); }
-
-/* x: (B, T, C) -> (B, T, C) */
-static LsTensor *attention(LsGraph *g, const Gpt *m, LsTensor *x, LsTensor *position)
-{
-    int64_t size = m->width / m->heads, kv_heads = m->kv_heads ? m->kv_heads : m->heads;
-    ls_push(g, "attention");
-    LsTensor *qkv =
-        ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION);
-    if (strcmp(m->position, "rotary") == 0)
-        qkv = ls_rotary(g, qkv, position, m->heads + kv_heads, size, m->rotary_base);
-    LsAttention how = {.heads = m->heads, .kv_heads = kv_heads, .mask = LS_MASK_CAUSAL, .position = position};
-    if (ls_graph_mode(g) == LS_DECODE)
-        how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], m->context, 2 * kv_heads * size});
-    LsTensor *y = ls_attention(g, qkv, &how);
-    y = ls_dense(g, "out", y, m->width, residual_init(m), m->bias, LS_NO_ACTIVATION);
-    ls_pop(g);
-    return y;
-}
-
-/* act(x W_in) W_out, or (silu(x W_gate) * x W_in) W_out (Shazeer 2020). */
-static LsTensor *mlp(LsGraph *g, const Gpt *m, LsTensor *x)
-{
-    int64_t hidden = m->hidden ? m->hidden : 4 * m->width;
-    ls_push(g, "mlp");
-    LsTensor *h =
-        ls_dense(g, "in", x, hidden, ls_init_normal(m->init_std), m->bias, ls_dense_activation(m->activation));
-    if (strcmp(m->activation, "swiglu") == 0)
-        h = ls_swiglu(g, ls_dense(g, "gate", x, hidden, ls_init_normal(m->init_std), m->bias, LS_NO_ACTIVATION), h);
-    h = ls_dense(g, "out", h, m->width, residual_init(m), m->bias, LS_NO_ACTIVATION);
-    ls_pop(g);
-    return h;
-}
-
-static LsTensor *drop(LsGraph *g, const Gpt *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
+    LsDecoder m = decoder_of(config);
+    return ls_decoder_check(&m);
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
-    const Gpt *m = config;
-    LsTensor *ids = ls_shape_input(g, shape, "ids");
-    LsTensor *position = ls_stream_position(g, shape);
-    if (shape->sequence > m->context)
-        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
-                      (long long)shape->sequence, (long long)m->context);
-    LsTensor *table =
-        ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
-    LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
-    if (strcmp(m->position, "learned") == 0)
-        x = ls_position_embedding(
-            g, x, ls_param(g, "position_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->context, m->width}),
-            position);
-    x = drop(g, m, x);
-    for (int64_t layer = 0; layer < m->layers; layer++) {
-        ls_push(g, "layer.%lld", (long long)layer);
-        x = ls_add(g, x, drop(g, m, attention(g, m, norm(g, m, "norm_1", x), position)));
-        x = ls_add(g, x, drop(g, m, mlp(g, m, norm(g, m, "norm_2", x))));
-        ls_pop(g);
-    }
-    x = norm(g, m, "norm", x);
-    LsTensor *head =
-        m->tied ? table : ls_param(g, "head", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
-    return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};
+    LsDecoder m = decoder_of(config);
+    return ls_decoder(g, &m, shape);
 }
 
 /* GPT2LMHeadModel of transformers; its linear layers keep (inputs, outputs). */
@@ -204,7 +135,8 @@ const LsModel ls_model_gpt = {
     .small = "context=16 layers=2 width=12 heads=3;"
              "context=16 layers=2 width=12 heads=3 norm=rms activation=swiglu position=rotary kv_heads=1 bias=false "
              "tied=false;"
-             "context=16 layers=1 width=8 heads=2 activation=relu position=none hidden=5 dropout=0.2",
+             "context=16 layers=1 width=8 heads=2 activation=relu position=none hidden=5 dropout=0.2;"
+             "context=16 layers=1 width=6 heads=3 position=alibi",
     .check = check,
     .build = build,
     .hf = &hf,

@@ -19,6 +19,7 @@
 #include "ops/attention_panel.h"
 #endif
 #include "ops/attention_node.h"
+#include "ops/attention_reference.h"
 
 #include <omp.h>
 
@@ -133,6 +134,7 @@ static void forward_queries(const LsNode *node, const Shape *s, int64_t b, int64
             s, &(ForwardTask){.keys = keys,
                               .first = first,
                               .end = have,
+                              .head = j * s->group,
                               .q = (const real *)node->in[Q]->data + b * s->queries * s->row + j * s->group * s->size,
                               .out = out,
                               .lse = lse,
@@ -184,19 +186,24 @@ static int64_t range_count(const Shape *s)
     return ranges < blocks ? ranges : blocks;
 }
 
-/* First query of a range: work grows with the square of the position where the mask is causal. */
+/* First query of a range: work grows with the square of the position where the mask is causal, up to the window. */
 static int64_t range_begin(const Shape *s, int64_t ranges, int64_t range)
 {
     int64_t task = ls_task_queries(s), blocks = (s->queries + task - 1) / task;
     if (range == ranges)
         return s->queries;
     double share = (double)range / (double)ranges;
-    return task * (int64_t)((double)blocks * (s->causal ? sqrt(share) : share) + 0.5);
+    return task * (int64_t)((double)blocks * (s->causal && s->window >= s->queries ? sqrt(share) : share) + 0.5);
 }
 
+/* Keys first..end-1. */
+typedef struct KeyRange {
+    int64_t first, end;
+} KeyRange;
+
 /* The queries' gradient of a range of a (stream, key head) pair, and its share of dk, dv: (Tk, D), which lie at
- * scratch. Returns the number of keys that it sees. */
-static int64_t backward_range(const LsNode *node, const Shape *s, int64_t pair, int64_t range, acc *scratch)
+ * scratch, of the keys that it sees. */
+static KeyRange backward_range(const LsNode *node, const Shape *s, int64_t pair, int64_t range, acc *scratch)
 {
     const Backend *backend = backend_of(s);
     int64_t width = backend->by->sizes(s).rows, sums = LS_ROUND_UP(s->keys, KEYS) * width, task = ls_task_queries(s);
@@ -204,10 +211,14 @@ static int64_t backward_range(const LsNode *node, const Shape *s, int64_t pair, 
     int64_t at = (b * s->queries * s->heads + head) * s->size, from = b * s->queries * s->row + head * s->size;
     int64_t first = range_begin(s, ranges, range), end = range_begin(s, ranges, range + 1);
     Keys keys = keys_of(node, s, b, j);
-    int64_t have = queries_of(node, s, &keys), count;
+    int64_t have = queries_of(node, s, &keys);
     have = have < first ? first : have < end ? have : end;
-    count = first < have ? ls_visible_keys(&keys, have) : 0;
+    KeyRange seen = {0, 0};
+    if (first < have)
+        seen = (KeyRange){ls_first_block(s, &keys, first), ls_visible_keys(&keys, have)};
+    int64_t rows = (LS_ROUND_UP(seen.end, KEYS) - seen.first) * width;
     BackwardTask t = {.keys = keys,
+                      .head = head,
                       .q = (const real *)node->in[Q]->data + from,
                       .o = (const real *)node->out[0]->data + at,
                       .d = (const real *)node->out[0]->grad + at,
@@ -217,34 +228,37 @@ static int64_t backward_range(const LsNode *node, const Shape *s, int64_t pair, 
                       .dk = scratch,
                       .dv = scratch + sums,
                       .scratch = scratch + 2 * sums};
-    ls_zero(t.dk, LS_ROUND_UP(count, KEYS) * width);
-    ls_zero(t.dv, LS_ROUND_UP(count, KEYS) * width);
+    ls_zero(t.dk + seen.first * width, rows);
+    ls_zero(t.dv + seen.first * width, rows);
     for (t.first = first; t.first < have; t.first = t.end) {
         t.end = t.first + task < have ? t.first + task : have;
         backend->backward(s, &t);
     }
     if (t.dq && !t.add)
         zero_rows(t.dq, have, end, s->row, s->group * s->size);
-    return count;
+    return seen;
 }
 
-/* The sums dk, which still lack the scale, and dv of the first `count` keys of a pair into the gradients of keys and
- * values. */
-static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *dk, int64_t count, bool first)
+/* The sums dk, which still lack the scale, and dv of these keys of a pair into the gradients of keys and values. */
+static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *dk, KeyRange keys, bool first)
 {
     const BlockOps *by = backend_of(s)->by;
-    const acc *dv = dk + LS_ROUND_UP(s->keys, KEYS) * by->sizes(s).rows;
+    int64_t width = by->sizes(s).rows, count = keys.end - keys.first;
+    const acc *dv = dk + LS_ROUND_UP(s->keys, KEYS) * width;
     int64_t at, in = node->in[KV] ? KV : Q;
     const LsTensor *x = keys_at(node, s, pair / s->kv_heads, pair % s->kv_heads, &at);
     if (!ls_wants(node, (int)in))
         return;
     bool add = ls_adds(node, (int)in) || !first;
     real *to_k = (real *)x->grad + at, *to_v = to_k + s->kv_heads * s->size;
-    by->write_sum(s, to_k, s->kv_row, dk, count, s->scale, add);
-    by->write_sum(s, to_v, s->kv_row, dv, count, 1, add);
+    int64_t at_row = keys.first * s->kv_row, at_sum = keys.first * width;
+    by->write_sum(s, to_k + at_row, s->kv_row, dk + at_sum, count, s->scale, add);
+    by->write_sum(s, to_v + at_row, s->kv_row, dv + at_sum, count, 1, add);
     if (!add) {
-        zero_rows(to_k, count, s->keys, s->kv_row, s->size);
-        zero_rows(to_v, count, s->keys, s->kv_row, s->size);
+        zero_rows(to_k, 0, keys.first, s->kv_row, s->size);
+        zero_rows(to_v, 0, keys.first, s->kv_row, s->size);
+        zero_rows(to_k, keys.end, s->keys, s->kv_row, s->size);
+        zero_rows(to_v, keys.end, s->keys, s->kv_row, s->size);
     }
 }
 
@@ -268,42 +282,16 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     }
 #pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
     for (int64_t n = 0; n < pairs * ranges; n++) {
-        int64_t range = ranges - 1 - n % ranges; /* all keys first */
+        int64_t range = ranges - 1 - n % ranges; /* the last keys first */
         acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-        int64_t count = backward_range(node, &s, n / ranges, range, scratch);
+        KeyRange seen = backward_range(node, &s, n / ranges, range, scratch);
 #pragma omp ordered
-        merge(node, &s, n / ranges, scratch, count, range == ranges - 1);
+        merge(node, &s, n / ranges, scratch, seen, range == ranges - 1);
     }
     return LS_OK;
 }
 
 /* ---- Reference --------------------------------------------------------------------------------------------------- */
-
-static double score(const Shape *s, const real *q, const real *k)
-{
-    double sum = 0;
-    for (int64_t d = 0; d < s->size; d++)
-        sum += (double)ls_load1(q + d) * (double)ls_load1(k + d);
-    return sum / sqrt((double)s->size);
-}
-
-/* o: (D) of one query that sees the first `count` keys; returns log-sum-exp. */
-static double attend_plainly(const Shape *s, const Keys *keys, const real *q, int64_t count, real *o)
-{
-    double top = -INFINITY, sum = 0;
-    for (int64_t j = 0; j < count; j++)
-        top = fmax(top, score(s, q, keys->k + j * keys->stride));
-    for (int64_t j = 0; j < count; j++)
-        sum += exp(score(s, q, keys->k + j * keys->stride) - top);
-    for (int64_t d = 0; d < s->size; d++) {
-        double result = 0;
-        for (int64_t j = 0; j < count; j++)
-            result += exp(score(s, q, keys->k + j * keys->stride) - top) / sum *
-                      (double)ls_load1(keys->v + j * keys->stride + d);
-        ls_store1(o + d, (acc)result);
-    }
-    return count ? top + log(sum) : 0;
-}
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
@@ -316,16 +304,26 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
         for (int64_t h = 0; h < s.heads; h++)
             for (int64_t t = 0; t < s.queries; t++) {
                 Keys keys = keys_of(node, &s, b, h / s.group);
-                int64_t count = t < queries_of(node, &s, &keys) ? ls_visible_keys(&keys, t + 1) : 0;
-                const real *q = (const real *)node->in[Q]->data + (b * s.queries + t) * s.row + h * s.size;
+                PlainQuery p = {.keys = &keys,
+                                .q = (const real *)node->in[Q]->data + (b * s.queries + t) * s.row + h * s.size,
+                                .first = ls_oldest_key(&s, &keys, t),
+                                .end = t < queries_of(node, &s, &keys) ? ls_visible_keys(&keys, t + 1) : 0,
+                                .at = keys.offset + t,
+                                .slope = s.alibi ? ls_alibi_slope(&s, h) : 0};
                 real *o = (real *)node->out[0]->data + ((b * s.queries + t) * s.heads + h) * s.size;
-                ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] =
-                    (acc)attend_plainly(&s, &keys, q, count, o);
+                ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] = (acc)attend_plainly(&s, &p, o);
             }
     return LS_OK;
 }
 
 /* ---- Cost, builder, cases ---------------------------------------------------------------------------------------- */
+
+/* Queries and the keys that each sees under a causal mask. */
+static double pairs_in_sight(int64_t queries, int64_t window)
+{
+    double all = (double)queries, w = (double)(window < queries ? window : queries);
+    return all * w - w * (w - 1) / 2;
+}
 
 /* Scores and results: 2 products of 2 D operations for each pair of query and key in sight; backward has 5. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
@@ -334,12 +332,12 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     const LsTensor *cache = node->in[CACHE], *kv = node->in[KV];
     double pairs = (double)s.queries * (double)s.keys;
     if (cache) /* half full, on average */
-        pairs = (double)s.queries * (double)(s.keys + s.queries) / 2;
+        pairs = (double)s.queries * fmin((double)(s.keys + s.queries) / 2, (double)s.window);
     else if (s.causal)
-        pairs = (double)s.queries * ((double)s.queries + 1) / 2;
+        pairs = pairs_in_sight(s.queries, s.window);
     double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, o = (double)node->out[0]->count;
     double qkv = (double)node->in[Q]->count + (kv ? (double)kv->count : 0);
-    double read = cache ? (double)cache->count / 2 : 0;
+    double read = cache ? (double)cache->count * fmin(0.5, (double)s.window / (double)s.keys) : 0;
     *fwd = (LsCost){.flops = 2 * product, .bytes = (qkv + o + read) * sizeof(real), .products = 2 * product};
     *bwd = (LsCost){.flops = 5 * product, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = 5 * product};
 }
@@ -355,6 +353,11 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  *
  * how->mask: LS_MASK_CAUSAL, for self-attention only: token t sees tokens 0..t of this run. LS_MASK_NONE: all.
  *
+ * how->window: token t sees itself and the window - 1 tokens before it (Beltagy et al. 2020, "Longformer", one side of
+ * it, as in Mistral); 0: no limit. Blocks of keys out of sight are not computed. how->alibi: slope_h (j - t) is added to
+ * the scores of head h (Press et al. 2022, "Train short, test long"): with it tokens need no positions. Both are for
+ * a causal mask.
+ *
  * how->lengths: (B) of LS_I32 or NULL: nobody sees the keys of stream b from lengths[b] on, whose gradients are 0 and
  * which may be anything. In self-attention the queries from there on have results of 0 and no gradient either, and a
  * stream of length 0 has only such queries. A query of cross-attention with no key at all has a result of 0. A length
@@ -367,7 +370,12 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
     return ls_node(g, "attention", INPUTS, (LsTensor *[]){q, how->kv, how->cache, how->position, how->lengths},
-                   &(Attention){how->heads, how->kv_heads ? how->kv_heads : how->heads, how->mask}, sizeof(Attention));
+                   &(Attention){.heads = how->heads,
+                                .kv_heads = how->kv_heads ? how->kv_heads : how->heads,
+                                .window = how->window,
+                                .mask = how->mask,
+                                .alibi = how->alibi},
+                   sizeof(Attention));
 }
 
 typedef struct Case {
@@ -376,6 +384,8 @@ typedef struct Case {
     int64_t keys;    /* of cross-attention; 0: self-attention */
     LsMask mask;
     bool lengths;
+    int64_t window;
+    bool alibi;
 } Case;
 
 #define CAUSAL .mask = LS_MASK_CAUSAL
@@ -410,6 +420,19 @@ static const Case case_list[] = {
     {3, 20, 2, 1, 16, .keys = 33, .lengths = true},
     {3, 1, 2, 1, 20, .keys = 100, .lengths = true},
     {2, 1, 2, 2, 3, .keys = 5},
+    {1, 5, 1, 1, 3, CAUSAL, .window = 1},
+    {2, 33, 4, 2, 5, CAUSAL, .window = 7},
+    {1, 150, 2, 1, 17, CAUSAL, .window = 64},
+    {1, 300, 1, 1, 2, CAUSAL, .window = 65},
+    {2, 200, 2, 2, 33, CAUSAL, .window = 40},
+    {1, 90, 2, 1, 50, CAUSAL, .window = 1000},
+    {3, 140, 2, 1, 6, CAUSAL, .window = 20, .lengths = true},
+    {3, 1, 4, 2, 16, 140, CAUSAL, .window = 33},
+    {1, 70, 1, 1, 20, 230, CAUSAL, .window = 50},
+    {2, 40, 6, 3, 5, CAUSAL, .alibi = true},
+    {1, 140, 1, 1, 40, CAUSAL, .alibi = true},
+    {2, 1, 3, 1, 16, 70, CAUSAL, .alibi = true},
+    {2, 5, 3, 3, 4, 70, CAUSAL, .window = 9, .alibi = true},
 };
 
 static bool cases(LsGraph *g, int which)
@@ -417,7 +440,8 @@ static bool cases(LsGraph *g, int which)
     if (which >= (int)LS_COUNT_OF(case_list))
         return false;
     const Case *c = &case_list[which];
-    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = c->mask};
+    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = c->mask, .window = c->window};
+    how.alibi = c->alibi;
     int64_t kv_width = 2 * c->kv_heads * c->size, width = c->heads * c->size + (c->keys ? 0 : kv_width);
     LsTensor *q = ls_case_input(g, c->keys ? "q" : "qkv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->t, width});
     if (c->keys)

@@ -86,16 +86,17 @@ LS_INLINE void ls_slopes(const BlockOps *by, acc c, const BackPanel *b, const Vi
     }
 }
 
-/* One block of keys and one panel:
+/* One block of keys and one panel of a head:
  *
  *     p = exp(K q / sqrt(D) - lse)      dp = V dO      ds = p (dp - delta)
  *     dV += p dO^T                      dK += ds q^T   dq += K^T ds
  *
  * The scale of dK and dq is applied where they are written out. */
-LS_INLINE void ls_backward_tile(const BlockOps *by, const Shape *s, const BackPanel *b, const Visible *r, Operand k,
-                                Operand v, Operand turned, acc *dk, acc *dv, const Slopes *to)
+LS_INLINE void ls_backward_tile(const BlockOps *by, const Shape *s, const BackPanel *b, int64_t head, const Visible *r,
+                                Operand k, Operand v, Operand turned, acc *dk, acc *dv, const Slopes *to)
 {
     by->mul_qk(s, r, k, b->q, to->score);
+    ls_add_distances(s, head, r, to->score);
     by->mul_qk(s, r, v, b->d, to->slope);
     ls_slopes(by, s->scale * LOG2_E, b, r, LS_ROUND_UP(r->keys, by->unit), to);
     by->mul_pt(s, r, to->p, b->over_d, dv);
@@ -108,6 +109,7 @@ LS_INLINE void ls_backward_tile(const BlockOps *by, const Shape *s, const BackPa
 typedef struct BackwardTask {
     Keys keys;
     int64_t first, end;
+    int64_t head;          /* the group's first */
     const real *q, *o, *d; /* of the group's first head and query 0, as the others */
     const acc *lse;
     real *dq;
@@ -125,7 +127,7 @@ LS_INLINE void ls_backward_blocks(const BlockOps *by, const Shape *s, const Back
                           : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
     const Keys *keys = &t->keys;
     int64_t count = ls_visible_keys(keys, t->end);
-    for (int64_t key0 = 0; key0 < count; key0 += KEYS) {
+    for (int64_t key0 = ls_first_block(s, keys, t->first); key0 < count; key0 += KEYS) {
         int64_t have = count - key0 < KEYS ? count - key0 : KEYS, at = key0 * z.rows;
         Operand key = by->pack(s, QK_KEYS, k, keys->k + key0 * keys->stride, keys->stride, have);
         Operand value = by->pack(s, QK_KEYS, v, keys->v + key0 * keys->stride, keys->stride, have), over = key;
@@ -133,9 +135,10 @@ LS_INLINE void ls_backward_blocks(const BlockOps *by, const Shape *s, const Back
             over = by->pack(s, PV_KEYS, turned, keys->k + key0 * keys->stride, keys->stride, have);
         for (int64_t n = 0; n < s->group * all->per_head; n++) {
             BackPanel b = ls_back_panel(&z, panels, n);
-            Visible r = ls_visible(all, n % all->per_head, keys, key0);
+            Visible r = ls_visible(s, all, n % all->per_head, keys, key0);
             if (r.keys > 0)
-                ls_backward_tile(by, s, &b, &r, key, value, over, t->dk + at, t->dv + at, &to);
+                ls_backward_tile(by, s, &b, t->head + n / all->per_head, &r, key, value, over, t->dk + at, t->dv + at,
+                                 &to);
         }
     }
 }

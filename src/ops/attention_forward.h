@@ -44,14 +44,14 @@ LS_INLINE bool ls_online_softmax(const BlockOps *by, acc c, const Panel *p, cons
 #pragma GCC unroll 2
         for (int j = 0; j < LS_TILE_VECTORS; j++)
             top[j] = ls_vmax(top[j], ls_load_acc(score + i * COLUMNS + j * LS_LANES));
-    for (int j = 0; j < LS_TILE_VECTORS; j++)
-        from[j] = top[j] * c;
+    for (int j = 0; j < LS_TILE_VECTORS; j++) /* a lane that has seen no key yet has weights of 0 */
+        from[j] = ls_select(top[j] > LOWEST, top[j] * c, (vacc){0});
     for (int64_t i = 0; i < rows; i += 2) {
         vacc weight[2][LS_TILE_VECTORS];
 #pragma GCC unroll 2
         for (int64_t k = 0; k < 2; k++)
 #pragma GCC unroll 2
-            /* 0 where not seen: every query has a top from the first key */
+            /* 0 where not seen */
             for (int j = 0; j < LS_TILE_VECTORS; j++) {
                 weight[k][j] = ls_decay(ls_load_acc(score + (i + k) * COLUMNS + j * LS_LANES) * c - from[j]);
                 sum[j] += weight[k][j];
@@ -69,12 +69,13 @@ LS_INLINE bool ls_online_softmax(const BlockOps *by, acc c, const Panel *p, cons
     return moved;
 }
 
-/* One block of keys for one panel: s = K q, online softmax, o' = o 2^(c (m - m')) + V^T p. */
-LS_INLINE void ls_forward_tile(const BlockOps *by, const Shape *s, const Sizes *z, const Panel *p, const Visible *r,
-                               Operand k, Operand v, acc *score, acc *weights)
+/* One block of keys for one panel of a head: s = K q, online softmax, o' = o 2^(c (m - m')) + V^T p. */
+LS_INLINE void ls_forward_tile(const BlockOps *by, const Shape *s, const Sizes *z, const Panel *p, int64_t head,
+                               const Visible *r, Operand k, Operand v, acc *score, acc *weights)
 {
     vacc rescale[LS_TILE_VECTORS];
     by->mul_qk(s, r, k, p->q, score);
+    ls_add_distances(s, head, r, score);
     bool moved =
         ls_online_softmax(by, s->scale * LOG2_E, p, r, LS_ROUND_UP(r->keys, by->unit), score, weights, rescale);
     for (int64_t d = 0; moved && d < z->rows; d++)
@@ -102,6 +103,7 @@ static void forward_finish(const Shape *s, const Panel *p, int64_t lanes, real *
 typedef struct ForwardTask {
     Keys keys;
     int64_t first, end;
+    int64_t head;  /* the group's first */
     const real *q; /* of the group's first head and query 0, as the others */
     real *out;
     acc *lse; /* rows of Tq queries, head by head */
@@ -116,15 +118,15 @@ LS_INLINE void ls_forward_blocks(const BlockOps *by, const Shape *s, const Forwa
     acc *weights = by->plain ? score : score + KEYS * COLUMNS;
     const Keys *keys = &t->keys;
     int64_t count = ls_visible_keys(keys, t->end);
-    for (int64_t key0 = 0; key0 < count; key0 += KEYS) {
+    for (int64_t key0 = ls_first_block(s, keys, t->first); key0 < count; key0 += KEYS) {
         int64_t have = count - key0 < KEYS ? count - key0 : KEYS;
         Operand key = by->pack(s, QK_KEYS, k, keys->k + key0 * keys->stride, keys->stride, have);
         Operand value = by->pack(s, PV_KEYS, v, keys->v + key0 * keys->stride, keys->stride, have);
         for (int64_t n = 0; n < s->group * all->per_head; n++) {
             Panel p = ls_panel(&z, panels, n);
-            Visible r = ls_visible(all, n % all->per_head, keys, key0);
+            Visible r = ls_visible(s, all, n % all->per_head, keys, key0);
             if (r.keys > 0)
-                ls_forward_tile(by, s, &z, &p, &r, key, value, score, weights);
+                ls_forward_tile(by, s, &z, &p, t->head + n / all->per_head, &r, key, value, score, weights);
         }
     }
 }

@@ -8,8 +8,9 @@ enum { Q, KV, CACHE, POSITION, LENGTHS, INPUTS };
 
 /* The node's attribute. */
 typedef struct Attention {
-    int64_t heads, kv_heads;
+    int64_t heads, kv_heads, window;
     LsMask mask;
+    bool alibi;
 } Attention;
 
 /* The kernel of tiles for operands of this build; NULL where vectors are faster. */
@@ -40,7 +41,9 @@ static Shape shape_of(const LsNode *node)
                .heads = a->heads,
                .kv_heads = a->kv_heads,
                .row = q->dim[2],
-               .causal = a->mask == LS_MASK_CAUSAL};
+               .window = a->window ? a->window : INT32_MAX / 2,
+               .causal = a->mask == LS_MASK_CAUSAL,
+               .alibi = a->alibi};
     s.size = s.row / (kv ? a->heads : a->heads + 2 * a->kv_heads);
     s.kv_row = cache ? cache->dim[2] : kv ? kv->dim[2] : s.row;
     s.group = a->heads / a->kv_heads;
@@ -80,6 +83,8 @@ static LsStatus check_operands(const LsNode *node)
     long long heads = a->heads, kv_heads = a->kv_heads;
     if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0)
         return ls_node_fail(node, "attention: %lld heads cannot share %lld key heads evenly", heads, kv_heads);
+    if (a->window < 0 || ((a->window || a->alibi) && a->mask != LS_MASK_CAUSAL))
+        return ls_node_fail(node, "attention: a window (%lld) and ALiBi are for a causal mask", (long long)a->window);
     if (!kv && (q->rank != 3 || q->dtype != LS_REAL || q->dim[2] % (heads + 2 * kv_heads) != 0))
         return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld",
                             ls_shape_text(q), heads, kv_heads);

@@ -31,6 +31,7 @@ LS_INLINE int64_t ls_one_scratch(const Shape *s, int64_t context, int threads)
 typedef struct OneChunk {
     const real *q, *k, *v;
     int64_t keys, stride; /* from key to key */
+    int64_t ahead;        /* of the first key: its position less that of the query */
     acc *part;
 } OneChunk;
 
@@ -80,6 +81,15 @@ LS_INLINE vacc one_square(const Shape *s, const real *q, const real *k, int64_t 
     return sum;
 }
 
+/* first, first + 1, ... */
+LS_INLINE vacc one_distances(int64_t first)
+{
+    vacc distance;
+    for (int64_t i = 0; i < LS_LANES; i++)
+        distance[i] = (acc)(first + i);
+    return distance;
+}
+
 /* weight: (H, ONE_KEYS) = q . k / sqrt(D), LOWEST beyond the chunk's keys. */
 static void one_scores(const Shape *s, const OneChunk *c, acc *weight, OneFetch *fetch)
 {
@@ -93,7 +103,10 @@ static void one_scores(const Shape *s, const OneChunk *c, acc *weight, OneFetch 
             vacc sum = rows == LS_LANES && s->size == 4 * LS_LANES
                            ? one_square(s, query, k, c->stride, LS_LANES, 4, fetch)
                            : one_square(s, query, k, c->stride, rows, 0, fetch);
-            ls_store_acc(weight + h * ONE_KEYS + from, sum * s->scale + seen);
+            sum = sum * s->scale + seen;
+            if (s->alibi)
+                sum += one_distances(c->ahead + from) * (acc)ls_alibi_slope(s, h);
+            ls_store_acc(weight + h * ONE_KEYS + from, sum);
         }
     }
 }
@@ -189,9 +202,15 @@ typedef struct OneRun {
     int64_t room; /* accs of scratch */
 } OneRun;
 
+/* Keys of stream b from the oldest that it sees to the newest, and those before them. */
 static int64_t one_visible(const Shape *s, const OneRun *run, int64_t b)
 {
-    return run->count ? run->count[b] + run->more : s->keys;
+    int64_t keys = run->count ? run->count[b] + run->more : s->keys;
+    return keys < s->window ? keys : s->window;
+}
+static int64_t one_past(const Shape *s, const OneRun *run, int64_t b)
+{
+    return (run->count ? run->count[b] + run->more : s->keys) - one_visible(s, run, b);
 }
 
 /* Chunk `number` of all streams' keys, stream by stream; none (0 keys) past the last. */
@@ -204,9 +223,16 @@ static OneChunk one_chunk_at(const Shape *s, const OneRun *run, int64_t number)
             number -= ls_one_chunks(seen);
             continue;
         }
-        const real *k = run->keys + (b * s->keys + number * ONE_KEYS) * stride;
+        int64_t first = one_past(s, run, b) + number * ONE_KEYS;
+        const real *k = run->keys + (b * s->keys + first) * stride;
         acc *part = run->scratch + (b * ls_one_chunks(s->keys) + number) * ls_one_part(s);
-        return (OneChunk){run->q + b * s->row, k, k + stride / 2, keys < ONE_KEYS ? keys : ONE_KEYS, stride, part};
+        return (OneChunk){.q = run->q + b * s->row,
+                          .k = k,
+                          .v = k + stride / 2,
+                          .keys = keys < ONE_KEYS ? keys : ONE_KEYS,
+                          .stride = stride,
+                          .ahead = 1 - keys,
+                          .part = part};
     }
     return (OneChunk){0};
 }

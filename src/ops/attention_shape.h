@@ -40,13 +40,14 @@ typedef struct Shape {
     int64_t group;                 /* H / Hkv: heads that share keys */
     int64_t padded;                /* D as rows or columns of a tile */
     int64_t row, kv_row;           /* elements from token to token of the queries, and of the keys and values */
-    bool causal;
+    int64_t window;                /* keys that a query sees at most, the newest: itself and window - 1 before it */
+    bool causal, alibi;
     acc scale;
     const LsPanelKernel *kernel; /* multiplies tiles; NULL: vectors do */
 } Shape;
 
-/* The keys and values of one stream and key head: key j at k + j * stride. Query t sees the keys j < count with j <=
- * offset + t: without a causal mask, offset = count. */
+/* The keys and values of one stream and key head: key j at k + j * stride. Query t sees the keys j < count with
+ * offset + t - window < j <= offset + t: without a causal mask, offset = count. */
 typedef struct Keys {
     const real *k, *v;
     int64_t stride, count, offset;
@@ -56,6 +57,17 @@ typedef struct Keys {
 LS_INLINE int64_t ls_visible_keys(const Keys *keys, int64_t end)
 {
     return keys->offset + end < keys->count ? keys->offset + end : keys->count;
+}
+
+/* The first key that query `first` sees, and that with the keys of its block before it. */
+LS_INLINE int64_t ls_oldest_key(const Shape *s, const Keys *keys, int64_t first)
+{
+    int64_t oldest = keys->offset + first - s->window + 1;
+    return oldest > 0 ? oldest : 0;
+}
+LS_INLINE int64_t ls_first_block(const Shape *s, const Keys *keys, int64_t first)
+{
+    return ls_oldest_key(s, keys, first) / KEYS * KEYS;
 }
 
 /* Panels of `group` heads and queries first..end-1, head by head. */
@@ -88,34 +100,49 @@ LS_INLINE int64_t ls_task_panels(const Shape *s)
 
 /* ---- Mask -------------------------------------------------------------------------------------------------------- */
 
-/* The part of a block of keys that a panel sees. Lane i sees key j of the block where j < keys and j <= seen + i. */
+/* The part of a block of keys that a panel sees. Lane i sees key j of the block where j < keys and past + i < j <= seen +
+ * i. */
 typedef struct Visible {
     int64_t lanes; /* queries of the panel */
     int64_t keys;  /* keys of the block that at least one of them sees; none if <= 0 */
     int64_t seen;  /* the last key that the first query sees, were there no end of the keys */
+    int64_t past;  /* the last key that is too old for it */
 } Visible;
 
-LS_INLINE Visible ls_visible(const Queries *q, int64_t panel, const Keys *keys, int64_t key0)
+LS_INLINE Visible ls_visible(const Shape *s, const Queries *q, int64_t panel, const Keys *keys, int64_t key0)
 {
     Visible r = {.lanes = ls_panel_lanes(q, panel)};
     r.seen = keys->offset + q->first + panel * COLUMNS - key0;
+    r.past = r.seen - s->window;
     int64_t end = ls_visible_keys(keys, q->first + panel * COLUMNS + r.lanes) - key0;
-    r.keys = end < KEYS ? end : KEYS;
+    r.keys = r.past + 1 >= KEYS ? 0 : end < KEYS ? end : KEYS;
     return r;
+}
+
+/* The numbers of the lanes of vector j of a panel. */
+LS_INLINE vint ls_lanes_of(int j)
+{
+    vint lane = {0};
+    for (int64_t i = 0; i < LS_LANES; i++)
+        lane[i] = (ls_int)(j * LS_LANES + i);
+    return lane;
 }
 
 /* Mask of the lanes of vector j of a panel that see key `key` of the block, one before its end. */
 LS_INLINE vint ls_sees(const Visible *r, int j, int64_t key)
 {
-    vint lane = {0};
-    for (int64_t i = 0; i < LS_LANES; i++)
-        lane[i] = (ls_int)(j * LS_LANES + i);
-    return lane >= (ls_int)(key - r->seen) - (vint){0};
+    return ls_lanes_of(j) >= (ls_int)(key - r->seen) - (vint){0};
 }
 
 /* Scores that a lane does not see become LOWEST, in rows 0..rows-1. */
 LS_INLINE void ls_mask_scores(const Visible *r, int64_t rows, acc *score)
 {
+    for (int64_t i = 0; i < r->keys && i < r->past + COLUMNS; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            vint young = ls_lanes_of(j) < (ls_int)(i - r->past) - (vint){0};
+            ls_store_acc(at, ls_select(young, ls_load_acc(at), ls_splat(LOWEST)));
+        }
     for (int64_t i = r->seen < 0 ? 0 : r->seen + 1; i < r->keys; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = score + i * COLUMNS + j * LS_LANES;
@@ -124,6 +151,33 @@ LS_INLINE void ls_mask_scores(const Visible *r, int64_t rows, acc *score)
     for (int64_t i = r->keys; i < rows; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++)
             ls_store_acc(score + i * COLUMNS + j * LS_LANES, ls_splat(LOWEST));
+}
+
+/* ALiBi's slope of a head (Press et al. 2022): 2^(-8/H), 2^(-16/H), ... where H is a power of two; else those of the
+ * next smaller one, and every second of those of the next larger. */
+LS_INLINE double ls_alibi_slope(const Shape *s, int64_t head)
+{
+    int64_t power = 1;
+    while (2 * power <= s->heads)
+        power *= 2;
+    return head < power ? exp2(-8.0 * (double)(head + 1) / (double)power)
+                        : exp2(-4.0 * (double)(2 * (head - power) + 1) / (double)power);
+}
+
+/* score: (keys, columns) += slope (j - t), in scores that still lack the scale. */
+LS_INLINE void ls_add_distances(const Shape *s, int64_t head, const Visible *r, acc *score)
+{
+    if (!s->alibi)
+        return;
+    acc slope = (acc)(ls_alibi_slope(s, head) / (double)s->scale);
+    for (int64_t i = 0; i < r->keys; i++)
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            vacc distance;
+            for (int64_t lane = 0; lane < LS_LANES; lane++)
+                distance[lane] = (acc)(i - r->seen - j * LS_LANES - lane);
+            ls_store_acc(at, ls_load_acc(at) + distance * slope);
+        }
 }
 
 /* ---- Products of blocks ------------------------------------------------------------------------------------------ */

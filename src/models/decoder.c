@@ -1,0 +1,148 @@
+#include "models/decoder.h"
+
+#include <math.h>
+#include <string.h>
+
+static int64_t kv_heads_of(const LsDecoder *m) { return m->kv_heads ? m->kv_heads : m->heads; }
+
+static int64_t size_of(const LsDecoder *m) { return m->head_size ? m->head_size : m->width / m->heads; }
+
+static bool is_rotary(const LsDecoder *m) { return strcmp(m->position, "rotary") == 0; }
+
+LsStatus ls_decoder_check(const LsDecoder *m)
+{
+    if (!m->head_size && m->width % m->heads)
+        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
+                       (long long)m->heads);
+    if (m->kv_heads && m->heads % m->kv_heads)
+        return ls_fail(LS_USAGE, "model.heads %lld is not a multiple of model.kv_heads %lld", (long long)m->heads,
+                       (long long)m->kv_heads);
+    if (is_rotary(m) && !m->rotary.turned && size_of(m) % 2)
+        return ls_fail(LS_USAGE, "model.position rotary needs an even head size; width / heads is %lld",
+                       (long long)size_of(m));
+    return LS_OK;
+}
+
+static LsTensor *norm(LsGraph *g, const LsDecoder *m, const char *name, LsTensor *x)
+{
+    ls_push(g, "%s", name);
+    LsTensor *y;
+    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
+    if (strcmp(m->norm, "rms") == 0) {
+        y = ls_rms_norm(g, x, scale, m->epsilon);
+    } else {
+        LsTensor *bias = m->norm_bias
+                             ? ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width)
+                             : NULL;
+        y = ls_layer_norm(g, x, scale, bias, m->epsilon);
+    }
+    ls_pop(g);
+    return y;
+}
+
+static LsInit residual_init(const LsDecoder *m) { return ls_init_normal(m->init_std / sqrt(2.0 * (double)m->layers)); }
+
+/* x: (B, T, heads D) -> the same: each head by its own root mean square, one scale for all. */
+static LsTensor *head_norm(LsGraph *g, const LsDecoder *m, const char *name, LsTensor *x)
+{
+    int64_t size = size_of(m), tokens = x->dim[1], width = x->dim[2];
+    ls_push(g, "%s", name);
+    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &size);
+    x = ls_reshape(g, x, 4, (int64_t[]){x->dim[0], tokens, width / size, size});
+    x = ls_rms_norm(g, x, scale, m->epsilon);
+    ls_pop(g);
+    return ls_reshape(g, x, 3, (int64_t[]){x->dim[0], tokens, width});
+}
+
+/* qkv: (B, T, (H + 2 Hkv) D): queries and keys of each head normalised (Henry et al. 2020, "Query-key normalization"). */
+static LsTensor *norm_heads(LsGraph *g, const LsDecoder *m, LsTensor *qkv)
+{
+    int64_t kv = kv_heads_of(m) * size_of(m);
+    LsTensor *part[3] = {ls_split(g, qkv, 3, (int64_t[]){m->heads * size_of(m), kv, kv})};
+    part[1] = ls_tensor_sibling(part[0], 1);
+    part[2] = ls_tensor_sibling(part[0], 2);
+    part[0] = head_norm(g, m, "norm_q", part[0]);
+    part[1] = head_norm(g, m, "norm_k", part[1]);
+    return ls_concat(g, 3, part);
+}
+
+/* x: (B, T, C) -> (B, T, C) */
+static LsTensor *attention(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position)
+{
+    int64_t room = shape->room && shape->room < m->context ? shape->room : m->context;
+    int64_t size = size_of(m), kv_heads = kv_heads_of(m);
+    ls_push(g, "attention");
+    LsTensor *qkv = ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->qkv_bias,
+                             LS_NO_ACTIVATION);
+    if (m->qk_norm)
+        qkv = norm_heads(g, m, qkv);
+    if (is_rotary(m)) {
+        LsRotary rotary = m->rotary;
+        rotary.heads = m->heads + kv_heads;
+        rotary.size = size;
+        qkv = ls_rotary(g, qkv, position, &rotary);
+    }
+    LsAttention how = {.heads = m->heads,
+                       .kv_heads = kv_heads,
+                       .mask = LS_MASK_CAUSAL,
+                       .position = position,
+                       .window = m->window,
+                       .alibi = strcmp(m->position, "alibi") == 0};
+    if (ls_graph_mode(g) == LS_DECODE)
+        how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], room, 2 * kv_heads * size});
+    LsTensor *y = ls_attention(g, qkv, &how);
+    y = ls_dense(g, "out", y, m->width, residual_init(m), m->out_bias, LS_NO_ACTIVATION);
+    ls_pop(g);
+    return y;
+}
+
+/* act(x W_in) W_out, or (silu(x W_gate) * x W_in) W_out (Shazeer 2020). */
+static LsTensor *mlp(LsGraph *g, const LsDecoder *m, LsTensor *x)
+{
+    int64_t hidden = m->hidden ? m->hidden : 4 * m->width;
+    LsInit init = ls_init_normal(m->init_std);
+    ls_push(g, "mlp");
+    LsTensor *h = ls_dense(g, "in", x, hidden, init, m->mlp_bias, ls_dense_activation(m->activation));
+    if (strcmp(m->activation, "swiglu") == 0)
+        h = ls_swiglu(g, ls_dense(g, "gate", x, hidden, init, m->mlp_bias, LS_NO_ACTIVATION), h);
+    h = ls_dense(g, "out", h, m->width, residual_init(m), m->mlp_bias, LS_NO_ACTIVATION);
+    ls_pop(g);
+    return h;
+}
+
+static LsTensor *drop(LsGraph *g, const LsDecoder *m, LsTensor *x)
+{
+    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
+}
+
+static LsTensor *block(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position)
+{
+    LsTensor *y = ls_add(g, x, drop(g, m, attention(g, m, shape, norm(g, m, "norm_1", x), position)));
+    return ls_add(g, y, drop(g, m, mlp(g, m, norm(g, m, "norm_2", m->parallel ? x : y))));
+}
+
+LsBody ls_decoder(LsGraph *g, const LsDecoder *m, const LsShape *shape)
+{
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
+    LsTensor *position = ls_stream_position(g, shape);
+    if (shape->sequence > m->context)
+        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
+                      (long long)shape->sequence, (long long)m->context);
+    LsTensor *table =
+        ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
+    LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
+    if (strcmp(m->position, "learned") == 0)
+        x = ls_position_embedding(
+            g, x, ls_param(g, "position_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->context, m->width}),
+            position);
+    x = drop(g, m, x);
+    for (int64_t layer = 0; layer < m->layers; layer++) {
+        ls_push(g, "layer.%lld", (long long)layer);
+        x = block(g, m, shape, x, position);
+        ls_pop(g);
+    }
+    x = norm(g, m, "norm", x);
+    LsTensor *head =
+        m->tied ? table : ls_param(g, "head", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
+    return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};
+}

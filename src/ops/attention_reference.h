@@ -1,0 +1,41 @@
+/* Attention of one query by the formula, which the blocks are compared with; a part of src/ops/attention.c. */
+#ifndef LS_OPS_ATTENTION_REFERENCE_H
+#define LS_OPS_ATTENTION_REFERENCE_H
+
+#include "ops/attention_shape.h"
+
+/* Of one query and head. */
+typedef struct PlainQuery {
+    const Keys *keys;
+    const real *q;
+    int64_t first, end; /* keys that it sees */
+    int64_t at;         /* the key of its own position */
+    double slope;
+} PlainQuery;
+
+static double score(const Shape *s, const PlainQuery *p, int64_t j)
+{
+    double sum = 0;
+    for (int64_t d = 0; d < s->size; d++)
+        sum += (double)ls_load1(p->q + d) * (double)ls_load1(p->keys->k + j * p->keys->stride + d);
+    return sum / sqrt((double)s->size) + p->slope * (double)(j - p->at);
+}
+
+/* o: (D); returns log-sum-exp. */
+static double attend_plainly(const Shape *s, const PlainQuery *p, real *o)
+{
+    double top = -INFINITY, sum = 0;
+    for (int64_t j = p->first; j < p->end; j++)
+        top = fmax(top, score(s, p, j));
+    for (int64_t j = p->first; j < p->end; j++)
+        sum += exp(score(s, p, j) - top);
+    for (int64_t d = 0; d < s->size; d++) {
+        double result = 0;
+        for (int64_t j = p->first; j < p->end; j++)
+            result += exp(score(s, p, j) - top) / sum * (double)ls_load1(p->keys->v + j * p->keys->stride + d);
+        ls_store1(o + d, (acc)result);
+    }
+    return p->first < p->end ? top + log(sum) : 0;
+}
+
+#endif
