@@ -15,7 +15,11 @@ static const char rotary[] =
     "model: {kind: gpt, vocabulary: 19, context: 620, layers: 2, heads: 4, kv_heads: 2, width: 16, "
     "position: rotary, norm: rms, activation: swiglu, tied: false, init_std: 0.4}\n";
 static const char mamba[] = "model: {kind: mamba, vocabulary: 19, context: 620, layers: 2, width: 16}\n";
-static const char *const models[] = {gpt, rotary, mamba};
+static const char llama[] =
+    "model: {kind: llama, vocabulary: 19, context: 620, layers: 2, heads: 2, head_size: 6, width: 16, hidden: 24, "
+    "window: 90, "
+    "qk_norm: true, rotary_scaling: llama3, rotary_factor: 4, rotary_context: 100, init_std: 0.4}\n";
+static const char *const models[] = {gpt, rotary, mamba, llama};
 
 typedef struct Model {
     LsConfig *config;
@@ -240,6 +244,23 @@ static void test_limits(void)
     }
 }
 
+/* The cache of a model that may read a million tokens is as long as this text. */
+static void test_room(void)
+{
+    static Heard heard;
+    Model model =
+        make("model: {kind: llama, vocabulary: 19, context: 1048576, layers: 1, heads: 2, width: 16, hidden: 8}\n");
+    int32_t ids[5];
+    LsGenerationSpeed speed;
+    LsSampling sampling = greedy(20, 3);
+    prompt_of(ids, 5);
+    heard = (Heard){.end_after = 0};
+    ASSERT_OK(ls_generate(model.config, model.params, ids, 5, &sampling, hear, &heard, &speed));
+    CU_ASSERT_EQUAL(heard.count[2], 20);
+    CU_ASSERT_EQUAL(speed.state_bytes, 3 * 25 * 2 * 16 * 4); /* streams, tokens, keys and values of so many floats */
+    drop(&model);
+}
+
 int main(void)
 {
     ls_set_threads(1); /* many tiny graphs */
@@ -248,5 +269,6 @@ int main(void)
                                                    {"ends", test_ends},
                                                    {"a full context", test_full_context},
                                                    {"limits", test_limits},
+                                                   {"room for the text alone", test_room},
                                                    {0}});
 }

@@ -117,15 +117,22 @@ static double logits_error(const char *run, const char *fixture)
     return worst / largest;
 }
 
+/* Its model.safetensors, or its several files. */
+static LsSafetensors *open_tensors(const char *folder)
+{
+    char path[600];
+    LsSafetensors *tensors = NULL;
+    snprintf(path, sizeof path, "%s/model.safetensors", folder);
+    if (!ls_file_exists(path))
+        snprintf(path, sizeof path, "%s/model.safetensors.index.json", folder);
+    ASSERT_OK(ls_safetensors_open(path, LS_DATA, &tensors));
+    return tensors;
+}
+
 /* Every tensor of `fixture` is in the exported file with the same bits, and no other. */
 static void compare_tensors(const char *fixture, const char *exported)
 {
-    char a[600], b[600];
-    snprintf(a, sizeof a, "%s/model.safetensors", fixture);
-    snprintf(b, sizeof b, "%s/model.safetensors", exported);
-    LsSafetensors *want = NULL, *have = NULL;
-    ASSERT_OK(ls_safetensors_open(a, LS_DATA, &want));
-    ASSERT_OK(ls_safetensors_open(b, LS_DATA, &have));
+    LsSafetensors *want = open_tensors(fixture), *have = open_tensors(exported);
     CU_ASSERT_EQUAL(want->count, have->count);
     for (int i = 0; i < want->count; i++) {
         const LsSafeTensor *t = &want->list[i], *u = ls_safetensors_find(have, t->name);
@@ -148,8 +155,9 @@ static void compare_tensors(const char *fixture, const char *exported)
 }
 
 /* Every key of `fixture`'s config.json that a table names has the same value in the exported one. */
-static void compare_keys(const char *fixture, const char *exported, const LsModel *model)
+static void compare_keys(const char *fixture, const char *exported)
 {
+    LsHfForm form;
     char path[600];
     json_t *want = NULL, *have = NULL;
     snprintf(path, sizeof path, "%s/config.json", fixture);
@@ -157,9 +165,11 @@ static void compare_keys(const char *fixture, const char *exported, const LsMode
     snprintf(path, sizeof path, "%s/config.json", exported);
     ASSERT_OK(ls_json_load(path, LS_DATA, &have));
     CU_ASSERT(json_equal(json_object_get(want, "architectures"), json_object_get(have, "architectures")));
-    for (const LsHfKey *key = model->hf->keys; key->key; key++) {
-        const json_t *a = json_object_get(want, key->key), *b = json_object_get(have, key->key);
-        if (a && (!b || (!json_equal(a, b) && !(json_is_number(a) && json_number_value(a) == json_number_value(b))))) {
+    ASSERT_OK(ls_hf_find(path, have, NULL, &form));
+    for (const LsHfKey *key = form.hf->keys; key->key; key++) {
+        const json_t *a = ls_hf_member(want, key->key), *b = ls_hf_member(have, key->key);
+        if (a && !json_is_null(a) &&
+            (!b || (!json_equal(a, b) && !(json_is_number(a) && json_number_value(a) == json_number_value(b))))) {
             fprintf(stderr, "key %s of %s differs\n", key->key, fixture);
             CU_FAIL("a key differs");
         }
@@ -168,7 +178,7 @@ static void compare_keys(const char *fixture, const char *exported, const LsMode
     json_decref(have);
 }
 
-static void there_and_back(const char *fixture, const char *name, const char *model)
+static void there_and_back(const char *fixture, const char *name)
 {
     char again[64];
     Path run = in_tests(name), out;
@@ -178,7 +188,7 @@ static void there_and_back(const char *fixture, const char *name, const char *mo
     ASSERT_AT_MOST(logits_error(run.text, fixture), 1e-5); /* about 100 roundings of 6e-8 */
     ASSERT_OK(ls_model_export(run.text, out.text, LS_LAYOUT_OF_MODEL, NULL));
     compare_tensors(fixture, out.text);
-    compare_keys(fixture, out.text, ls_model_find(model));
+    compare_keys(fixture, out.text);
     CU_ASSERT_EQUAL(damage_count(out.text, false), 2);
     ASSERT_FAILS(ls_model_import(out.text, run.text), LS_USAGE, "has checkpoints already");
     snprintf(again, sizeof again, "%s-again", name);
@@ -189,8 +199,20 @@ static void there_and_back(const char *fixture, const char *name, const char *mo
 
 /* ---- Tests ------------------------------------------------------------------------------------------------------ */
 
-static void test_gpt2(void) { there_and_back(GPT2, "gpt", "gpt"); }
-static void test_mamba(void) { there_and_back(MAMBA, "mamba", "mamba"); }
+static void test_gpt2(void) { there_and_back(GPT2, "gpt"); }
+static void test_mamba(void) { there_and_back(MAMBA, "mamba"); }
+
+/* Their weights are stored as floats, as float16, and as bfloat16 in several files. */
+static void test_llama(void)
+{
+    static const char *const names[] = {"llama", "llama-biases", "mistral",        "qwen2",
+                                        "qwen3", "neox",         "neox-sequential"};
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
+        char folder[512];
+        snprintf(folder, sizeof folder, "%s/fixtures/llama-tiny/%s", TESTS_FOLDER, names[i]);
+        there_and_back(folder, names[i]);
+    }
+}
 
 static void refused(Path folder, const char *message)
 {
@@ -430,6 +452,7 @@ int main(void)
 {
     return harness_run("hf", (HarnessTest[]){{"GPT-2 in and out", test_gpt2},
                                              {"Mamba in and out", test_mamba},
+                                             {"Llama and its relatives in and out", test_llama},
                                              {"keys that are refused", test_keys_refused},
                                              {"keys that may vary or lack", test_keys_accepted},
                                              {"tensors: prefixes, masks, copies, strangers", test_tensors},

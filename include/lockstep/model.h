@@ -85,14 +85,18 @@ typedef struct LsHfTensor {
     enum {
         LS_HF_SAME,
         LS_HF_TRANSPOSE,
-        LS_HF_MIDDLE_ONE /* theirs has an axis of 1 before the last: (C, 1, K) */
+        LS_HF_MIDDLE_ONE, /* theirs has an axis of 1 before the last: (C, 1, K) */
+        LS_HF_BY_HEAD     /* rows of theirs are (heads, parts, n), of ours (parts, heads, n): by `shares` */
     } layout;
     bool optional; /* their file may lack it: our parameter is filled with zeros then (biases switched off) */
     /* where the model has no parameter `ours` (NULL: never): the file may carry theirs as a copy of this parameter of
      * ours; one that differs from it is refused */
     const char *tied;
-    const char *also;   /* another name that files have in the place of theirs */
-    int part, parts;    /* of `parts` equal ranges of our rows, theirs is number `part`; parts 0: it is all of ours */
+    const char *also; /* another name that files have in the place of theirs */
+    /* "heads|kv_heads|kv_heads": our rows stand in parts of such sizes to each other, products of settings, and theirs
+     * is number `part`; NULL: it is all of ours. With LS_HF_BY_HEAD theirs has all parts, each of so many heads */
+    const char *shares;
+    int part;
     const char *absent; /* where the model has no parameter `ours`: export writes zeros of this shape: "types|width" */
 } LsHfTensor;
 
@@ -102,19 +106,26 @@ typedef struct LsHfTensor {
  *     {"mlp_width", "n_inner", .words = "null=0"},                              // where 0 says 4 x width with us
  *     {"activation", "activation_function", .words = "gelu_new=gelu_tanh|relu=relu", .absent = "gelu_new"},
  *     {NULL, "intermediate_size", .product = "expand*width"},                   // follows from settings: compared, not set
+ *
+ * A key "rope_scaling.factor" is the member `factor` of the object `rope_scaling`; what such objects hold is held to the
+ * tables as all keys are.
  */
 typedef struct LsHfKey {
     /* ours; several keys may carry the same one, and must agree then (dropouts); NULL with `product` */
     const char *setting;
     const char *key;
-    /* "theirs=ours|...": values translated both ways; null is written null. Texts not in it are refused, numbers
-     * pass. Export takes the first entry that fits. */
+    const char *also; /* "type|kind": other names that files have in its place; all that are there must agree */
+    /* "theirs=ours|...": values translated both ways; null, true and false are written as such. Texts not in it are
+     * refused, numbers pass. Export takes the first entry that fits. */
     const char *words;
     const char *absent; /* their default, used where the key is missing; NULL: the key must be there */
     /* "expand*width": product of settings and whole numbers that the value must equal (a missing key is fine);
      * export writes it */
     const char *product;
-    const char *zero; /* such a product, which a 0 of ours stands for: export writes it */
+    const char *zero; /* such a product, "width/heads" too, which a 0 of ours stands for: export writes it */
+    /* "scaling=linear|llama3": other values of that setting, which an entry before has set, leave the key alone */
+    const char *when;
+    const char *omit; /* the value of ours for which export leaves the key out */
 } LsHfKey;
 
 /* What a file is a model for, by its name among config.json's "architectures". In texts $NAME is a setting of the model,
@@ -133,7 +144,8 @@ typedef struct LsHfArchitecture {
 } LsHfArchitecture;
 
 typedef struct LsHf {
-    const char *model_type; /* "gpt2" */
+    const struct LsHf *next; /* another layout of the model; export takes the first that holds all settings */
+    const char *model_type;  /* "gpt2" */
     /* ended by {0}; where there is one alone, config.json need not name it */
     const LsHfArchitecture *architectures;
     const char *prefix;        /* a beginning of their names that files may leave out: "transformer." */
@@ -141,6 +153,9 @@ typedef struct LsHf {
     const LsHfKey *keys;       /* ended by {0} */
     /* JSON object: export writes these keys, import refuses another value where they are present */
     const char *fixed;
+    /* JSON object: import refuses another value where they are present, and in a list elements that are not in this
+     * one's; export does not write them */
+    const char *only;
     /* JSON object: keys that export writes so, whatever import finds in them: they matter to training elsewhere only */
     const char *written;
     /* "use_cache|summary_*|...": keys that say nothing about what the model computes. Those of every model
@@ -168,7 +183,7 @@ typedef struct LsModel {
      * inputs where those above are not to be used: "width=4 | pixels 8x8x3"; several variants with a semicolon between
      * them. */
     const char *small;
-    const LsHf *hf; /* NULL: no Hugging Face layout */
+    const LsHf *hf; /* the first of its Hugging Face layouts; NULL: none */
 } LsModel;
 
 /* Makes a model known that is in no list: of a program that is not ours. Call it before any configuration is read;

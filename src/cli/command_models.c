@@ -100,9 +100,10 @@ static void architectures(const LsHf *hf, char *text, size_t room)
 {
     size_t used = 0;
     text[0] = '\0';
-    for (const LsHfArchitecture *a = hf->architectures; a->name && used < room; a++)
-        if (a == hf->architectures || strcmp(a->name, a[-1].name) != 0)
-            used += (size_t)snprintf(text + used, room - used, "%s%s", used ? ", " : "", a->name);
+    for (; hf; hf = hf->next)
+        for (const LsHfArchitecture *a = hf->architectures; a->name && used < room; a++)
+            if (a == hf->architectures || strcmp(a->name, a[-1].name) != 0)
+                used += (size_t)snprintf(text + used, room - used, "%s%s", used ? ", " : "", a->name);
 }
 
 static json_t *model_json(const LsModel *model)

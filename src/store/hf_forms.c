@@ -52,19 +52,19 @@ static void add_name(char *text, size_t room, const char *name)
         snprintf(text + used, room - used, "%s%s", used ? ", " : "", name);
 }
 
-static const LsModel *find_model(const char *path, const json_t *keys)
+static LsStatus find_table(const char *path, const json_t *keys, LsHfForm *form)
 {
     const char *type = json_string_value(json_object_get(keys, "model_type"));
     char known[512] = "lockstep";
-    for (const LsModel *const *m = ls_models(); *m; m++) {
-        if (!(*m)->hf)
-            continue;
-        if (type && strcmp((*m)->hf->model_type, type) == 0)
-            return *m;
-        add_name(known, sizeof known, (*m)->hf->model_type);
-    }
-    ls_fail(LS_DATA, "%s: key model_type: '%s' is not known here; known are %s", path, type ? type : "", known);
-    return NULL;
+    for (const LsModel *const *m = ls_models(); *m; m++)
+        for (const LsHf *hf = (*m)->hf; hf; hf = hf->next) {
+            if (type && strcmp(hf->model_type, type) == 0) {
+                *form = (LsHfForm){.model = *m, .hf = hf};
+                return LS_OK;
+            }
+            add_name(known, sizeof known, hf->model_type);
+        }
+    return ls_fail(LS_DATA, "%s: key model_type: '%s' is not known here; known are %s", path, type ? type : "", known);
 }
 
 static bool is_named(const json_t *keys, const char *name)
@@ -81,10 +81,8 @@ static bool is_named(const json_t *keys, const char *name)
 LsStatus ls_hf_find(const char *path, const json_t *keys, const LsSafetensors *tensors, LsHfForm *form)
 {
     char known[512] = "";
-    form->model = find_model(path, keys);
-    if (!form->model)
-        return LS_DATA;
-    const LsHf *hf = form->model->hf;
+    LS_TRY(find_table(path, keys, form));
+    const LsHf *hf = form->hf;
     for (const LsHfArchitecture *a = hf->architectures; a->name; a++) {
         bool alone = a == hf->architectures && !a[1].name;
         form->architecture = a;
@@ -138,11 +136,13 @@ static LsStatus check_preset(const LsHfForm *form, const LsConfig *config, const
     return status;
 }
 
-static LsStatus check_presets(const LsHfForm *form, const LsConfig *config)
+/* *held: how many it has so, up to the first that it has not. */
+static LsStatus check_presets(const LsHfForm *form, const LsConfig *config, int *held)
 {
-    for (const char *const *preset = form->model->hf->preset; preset && *preset; preset++)
+    *held = 0;
+    for (const char *const *preset = form->hf->preset; preset && *preset; preset++, ++*held)
         LS_TRY(check_preset(form, config, "model.", *preset));
-    for (const char *const *preset = form->architecture->preset; preset && *preset; preset++)
+    for (const char *const *preset = form->architecture->preset; preset && *preset; preset++, ++*held)
         LS_TRY(check_preset(form, config, "", *preset));
     return LS_OK;
 }
@@ -150,22 +150,32 @@ static LsStatus check_presets(const LsHfForm *form, const LsConfig *config)
 LsStatus ls_hf_find_for(const LsConfig *config, LsHfForm *form)
 {
     const char *task = ls_config_task(config)->name;
-    char tasks[256] = "";
+    char tasks[256] = "", *nearest = NULL; /* what the one says that holds most of the settings */
+    int held = 0, most = -1;
     LsStatus status = LS_USAGE;
-    form->model = config->model;
-    ls_clear_message();
-    for (const LsHfArchitecture *a = config->model->hf->architectures; a->name; a++) {
-        add_name(tasks, sizeof tasks, a->task);
-        if (strcmp(a->task, task) != 0)
-            continue;
-        form->architecture = a;
-        status = check_presets(form, config);
-        if (status != LS_USAGE)
-            return status;
-    }
-    if (!ls_message()[0])
+    for (const LsHf *hf = config->model->hf; hf; hf = hf->next)
+        for (const LsHfArchitecture *a = hf->architectures; a->name; a++) {
+            add_name(tasks, sizeof tasks, a->task);
+            if (strcmp(a->task, task) != 0)
+                continue;
+            *form = (LsHfForm){config->model, hf, a};
+            status = check_presets(form, config, &held);
+            if (status == LS_USAGE && held > most) {
+                ls_free(nearest);
+                nearest = ls_strdup(ls_message());
+                most = held;
+            }
+            if (status != LS_USAGE) {
+                ls_free(nearest);
+                return status;
+            }
+        }
+    if (nearest)
+        ls_fail(LS_USAGE, "%s", nearest);
+    else
         ls_fail(LS_USAGE, "task.kind is %s; the layout of %s holds only %s", task, config->model->hf->model_type,
                 tasks);
+    ls_free(nearest);
     return LS_USAGE;
 }
 

@@ -8,9 +8,10 @@
 #include "store/json.h"
 #include "store/safetensors.h"
 
-/* A model's table, and which of its architectures. */
+/* A model, which of its tables, and which of that one's architectures. */
 typedef struct LsHfForm {
     const LsModel *model;
+    const LsHf *hf;
     const LsHfArchitecture *architecture;
 } LsHfForm;
 
@@ -30,8 +31,17 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
 LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info,
                           json_t **keys) LS_MUST_USE;
 
-/* What "expand*width" is for these settings of the model; -1 where the table is wrong. */
-int64_t ls_hf_product(const LsModel *model, const char *product, const void *config);
+/* What "expand*width", or "width/heads", is for these settings of the model; -1 where the table is wrong. A setting of 0
+ * counts as what its key's `zero` says. */
+int64_t ls_hf_product(const LsHfForm *form, const char *product, const void *config);
+
+/* Member `name`, "object.member" too; NULL: there is none. And set to a new reference, which is taken over. */
+json_t *ls_hf_member(const json_t *keys, const char *name);
+bool ls_hf_set_member(json_t *keys, const char *name, json_t *value);
+
+/* A copy of config.json's keys in which objects that the table's keys reach into are laid flat, as "object.member", and
+ * values stand under the first name of their key. The caller calls json_decref. */
+LsStatus ls_hf_flatten(const char *path, const LsHf *hf, const json_t *keys, json_t **flat) LS_MUST_USE;
 
 /* Texts of a preset: "task.epsilon=$epsilon" with the model's settings and `labels` put in. The caller frees it. */
 char *ls_hf_expand(const LsModel *model, const void *config, int64_t labels, const char *text);
@@ -44,10 +54,11 @@ LsStatus ls_hf_labels_out(const LsConfig *config, const char *field, const char 
 /* Whether the file has a tensor of this name of theirs, with or without the prefix. */
 bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs);
 
-/* All of params from the file's tensors; all names and shapes that do not agree are listed. */
-LsStatus ls_hf_tensors_in(const LsHfForm *form, const LsSafetensors *tensors, LsParams *params) LS_MUST_USE;
+/* All of params from the file's tensors; all names and shapes that do not agree are listed. config: of the model's
+ * settings, here and below. */
+LsStatus ls_hf_tensors_in(const LsHfForm *form, const void *config, const LsSafetensors *tensors,
+                          LsParams *params) LS_MUST_USE;
 
-/* config: of the model's settings. */
 LsStatus ls_hf_tensors_out(const LsHfForm *form, const void *config, const LsParams *params,
                            const char *path) LS_MUST_USE;
 

@@ -8,7 +8,8 @@
 /* Keys of every model that say nothing about what it computes: names, versions, special tokens, how texts are sampled,
  * training of other tasks. */
 static const char common_keys[] =
-    "architectures|model_type|transformers_version|torch_dtype|dtype|_name_or_path|_commit_hash|_attn_implementation*|"
+    "architectures|model_type|transformers_version|transformers.js_config|torch_dtype|dtype|_name_or_path|_commit_hash|"
+    "_attn_implementation*|"
     "auto_map|"
     "bos_token_id|eos_token_id|pad_token_id|sep_token_id|unk_token_id|decoder_start_token_id|tokenizer_class|prefix|"
     "use_cache|output_attentions|output_hidden_states|output_scores|return_dict|return_dict_in_generate|torchscript|"
@@ -76,22 +77,41 @@ static LsStatus parse_table(const LsHf *hf, const char *text, json_t **object)
     return ls_json_parse(hf->model_type, LS_ERROR, text, (int64_t)strlen(text), object);
 }
 
-/* Keys that no table knows, and fixed ones with another value. */
+/* Whether a value is the one wanted, or a list whose elements are all in the list wanted. */
+static bool is_only(const json_t *only, const json_t *value)
+{
+    if (!json_is_array(only) || !json_is_array(value))
+        return json_equal(only, value);
+    for (size_t i = 0; i < json_array_size(value); i++) {
+        size_t j = 0;
+        while (j < json_array_size(only) && !json_equal(json_array_get(only, j), json_array_get(value, i)))
+            j++;
+        if (j == json_array_size(only))
+            return false;
+    }
+    return true;
+}
+
+/* Keys that no table knows, and those of one value with another. */
 static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
 {
-    json_t *fixed = NULL, *written = NULL;
+    json_t *fixed = NULL, *written = NULL, *more = NULL;
     const char *name;
     json_t *value;
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(parse_table(hf, hf->fixed, &fixed));
     LS_TRY_CLEANUP(parse_table(hf, hf->written, &written));
+    LS_TRY_CLEANUP(parse_table(hf, hf->only, &more));
+    if (json_object_update(fixed, more) != 0)
+        LS_TRY_CLEANUP(ls_fail(LS_RESOURCE, "out of memory for the keys of %s", path));
     json_object_foreach((json_t *)keys, name, value)
     {
         const json_t *only = json_object_get(fixed, name);
         const LsHfKey *key = hf->keys;
         while (key->key && strcmp(key->key, name) != 0)
             key++;
-        if (only && !json_equal(only, value)) {
+        bool unsaid = json_is_null(value) && json_object_get(more, name);
+        if (only && !is_only(only, value) && !unsaid) {
             char *have = json_dumps(value, JSON_ENCODE_ANY), *want = json_dumps(only, JSON_ENCODE_ANY);
             status = ls_fail(LS_DATA, "%s: key %s: %s is not supported, only %s is", path, name, have ? have : "?",
                              want ? want : "?");
@@ -109,6 +129,7 @@ static LsStatus check_keys(const char *path, const LsHf *hf, const json_t *keys)
 cleanup:
     json_decref(fixed);
     json_decref(written);
+    json_decref(more);
     return status;
 }
 
@@ -137,9 +158,24 @@ static char *setting_text(const char *path, const LsHfKey *key, const json_t *va
     return ours;
 }
 
-/* base: a structure of the model's settings. A setting that an earlier key has set must get the same value. */
-static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfKey *key, const json_t *keys, void *base)
+/* Has the setting of "scaling=linear|llama3" one of these values? */
+static bool applies(const LsModel *model, const LsHfKey *key, const void *base)
 {
+    size_t length = key->when ? strcspn(key->when, "=") : 0;
+    for (const LsSetting *s = model->settings; key->when && s->name; s++)
+        if (strncmp(s->name, key->when, length) == 0 && !s->name[length]) {
+            char *value = ls_setting_text(s, base);
+            bool is = value && listed(key->when + length + 1, value);
+            ls_free(value);
+            return is;
+        }
+    return true;
+}
+
+/* base: a structure of the model's settings. A setting that an earlier key has set must get the same value. */
+static LsStatus set_from_key(const char *path, const LsHfForm *form, const LsHfKey *key, const json_t *keys, void *base)
+{
+    const LsModel *model = form->model;
     const LsSetting *setting = find_setting(model, key->setting);
     if (!setting)
         return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name,
@@ -154,7 +190,7 @@ static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfK
     }
     if (status == LS_OK && !(after = ls_setting_text(setting, base)))
         status = ls_message_status();
-    for (const LsHfKey *other = model->hf->keys; status == LS_OK && other != key; other++)
+    for (const LsHfKey *other = form->hf->keys; status == LS_OK && other != key; other++)
         if (other->setting && strcmp(other->setting, key->setting) == 0 && strcmp(before, after) != 0) {
             status = ls_fail(LS_DATA, "%s: keys %s and %s differ (%s, %s); one setting, %s, stands for both here", path,
                              other->key, key->key, before, after, key->setting);
@@ -165,33 +201,47 @@ static LsStatus set_from_key(const char *path, const LsModel *model, const LsHfK
     return status;
 }
 
-int64_t ls_hf_product(const LsModel *model, const char *product, const void *base)
+/* A factor: a whole number, or a setting; one of 0 is what its key's `zero` says. -1: neither. */
+static int64_t factor_of(const LsHfForm *form, const char *name, const void *base)
+{
+    const LsSetting *setting = find_setting(form->model, name);
+    if (!setting || setting->type != LS_SETTING_TYPE_INT) {
+        int64_t number = strtoll(name, NULL, 10);
+        return number > 0 ? number : -1;
+    }
+    int64_t value = *(const int64_t *)(const void *)((const char *)base + setting->offset);
+    for (const LsHfKey *key = form->hf->keys; key->key && value == 0; key++)
+        if (key->zero && strcmp(key->setting, name) == 0)
+            return ls_hf_product(form, key->zero, base);
+    return value;
+}
+
+int64_t ls_hf_product(const LsHfForm *form, const char *product, const void *base)
 {
     int64_t result = 1;
+    bool divides = false;
     for (const char *at = product; *at;) {
-        char factor[64];
-        size_t length = strcspn(at, "*");
-        if (length >= sizeof factor)
+        char name[64];
+        size_t length = strcspn(at, "*/");
+        if (length >= sizeof name)
             return -1;
-        memcpy(factor, at, length);
-        factor[length] = '\0';
-        const LsSetting *setting = find_setting(model, factor);
-        int64_t value = strtoll(factor, NULL, 10);
-        if (setting && setting->type == LS_SETTING_TYPE_INT)
-            value = *(const int64_t *)((const char *)base + setting->offset);
-        else if (value <= 0)
+        memcpy(name, at, length);
+        name[length] = '\0';
+        int64_t value = factor_of(form, name, base);
+        if (value < 0 || (divides && value == 0))
             return -1;
-        result *= value;
-        at += length + (at[length] == '*');
+        result = divides ? result / value : result * value;
+        divides = at[length] == '/';
+        at += length + (at[length] != '\0');
     }
     return result;
 }
 
-static LsStatus check_products(const char *path, const LsModel *model, const json_t *keys, const void *base)
+static LsStatus check_products(const char *path, const LsHfForm *form, const json_t *keys, const void *base)
 {
-    for (const LsHfKey *key = model->hf->keys; key->key; key++) {
+    for (const LsHfKey *key = form->hf->keys; key->key; key++) {
         const json_t *value = json_object_get(keys, key->key);
-        int64_t expected = key->product ? ls_hf_product(model, key->product, base) : 0;
+        int64_t expected = key->product ? ls_hf_product(form, key->product, base) : 0;
         if (key->product && value && !json_is_null(value) &&
             (!json_is_integer(value) || json_integer_value(value) != expected))
             return ls_fail(LS_DATA, "%s: key %s: only %s = %lld is supported", path, key->key, key->product,
@@ -221,14 +271,14 @@ static LsStatus set_presets(const LsModel *model, const char *const *preset, con
 static LsStatus settings_in(const char *path, const LsHfForm *form, const json_t *keys, void *base)
 {
     const LsModel *model = form->model;
-    LS_TRY(check_keys(path, model->hf, keys));
-    LS_TRY(set_presets(model, model->hf->preset, NULL, base));
-    LS_TRY(set_presets(model, model->hf->import, NULL, base));
+    LS_TRY(set_presets(model, form->hf->preset, NULL, base));
+    LS_TRY(set_presets(model, form->hf->import, NULL, base));
     LS_TRY(set_presets(model, form->architecture->preset, "model.", base));
-    for (const LsHfKey *key = model->hf->keys; key->key; key++)
-        if (!key->product)
-            LS_TRY(set_from_key(path, model, key, keys, base));
-    LS_TRY(check_products(path, model, keys, base));
+    for (const LsHfKey *key = form->hf->keys; key->key; key++)
+        if (!key->product && applies(model, key, base))
+            LS_TRY(set_from_key(path, form, key, keys, base));
+    LS_TRY(check_keys(path, form->hf, keys));
+    LS_TRY(check_products(path, form, keys, base));
     if (model->check && model->check(base) != LS_OK)
         return ls_fail_in(LS_DATA, "%s", path);
     return LS_OK;
@@ -283,6 +333,7 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
                          char **info)
 {
     Assigned all = {.count = 0};
+    json_t *flat = NULL;
     int64_t labels = 0;
     *config = NULL;
     *info = NULL;
@@ -291,7 +342,8 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
         return LS_RESOURCE;
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(ls_settings_defaults(form->model->settings, base));
-    LS_TRY_CLEANUP(settings_in(path, form, keys, base));
+    LS_TRY_CLEANUP(ls_hf_flatten(path, form->hf, keys, &flat));
+    LS_TRY_CLEANUP(settings_in(path, form, flat, base));
     if (form->architecture->labels)
         LS_TRY_CLEANUP(ls_hf_labels_in(path, keys, &labels, info));
     LS_TRY_CLEANUP(assign_all(form, base, labels, run, &all));
@@ -300,6 +352,7 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
 cleanup:
     for (int i = 0; i < all.count; i++)
         ls_free(all.list[i]);
+    json_decref(flat);
     ls_settings_free(form->model->settings, base);
     ls_free(base);
     return status;
@@ -307,19 +360,28 @@ cleanup:
 
 /* ---- Out --------------------------------------------------------------------------------------------------------- */
 
+/* A word of theirs: null, true and false are no texts. */
+static json_t *word_value(const char *word)
+{
+    return strcmp(word, "null") == 0    ? json_null()
+           : strcmp(word, "true") == 0  ? json_true()
+           : strcmp(word, "false") == 0 ? json_false()
+                                        : json_string(word);
+}
+
 /* A setting's value as their key's; a new reference. */
-static json_t *key_value(const LsModel *model, const LsHfKey *key, const void *config)
+static json_t *key_value(const LsHfForm *form, const LsHfKey *key, const void *config)
 {
     if (key->product)
-        return json_integer(ls_hf_product(model, key->product, config));
-    const LsSetting *s = find_setting(model, key->setting);
+        return json_integer(ls_hf_product(form, key->product, config));
+    const LsSetting *s = find_setting(form->model, key->setting);
     const char *field = s ? (const char *)config + s->offset : NULL;
     char *text = s ? ls_setting_text(s, config) : NULL, *word = text ? translate(key->words, text, 1) : NULL;
     json_t *value = NULL;
     if (key->zero && text && strcmp(text, "0") == 0)
-        value = json_integer(ls_hf_product(model, key->zero, config));
+        value = json_integer(ls_hf_product(form, key->zero, config));
     else if (word)
-        value = strcmp(word, "null") == 0 ? json_null() : json_string(word);
+        value = word_value(word);
     else if (s && s->type == LS_SETTING_TYPE_INT)
         value = json_integer(*(const int64_t *)(const void *)field);
     else if (s && s->type == LS_SETTING_TYPE_FLOAT)
@@ -328,15 +390,25 @@ static json_t *key_value(const LsModel *model, const LsHfKey *key, const void *c
         value = json_boolean(*(const bool *)(const void *)field);
     else
         ls_fail(LS_USAGE, "model.%s is %s; the layout of %s has no word for it in its key %s", key->setting,
-                text ? text : "not there", model->hf->model_type, key->key);
+                text ? text : "not there", form->hf->model_type, key->key);
     ls_free(text);
     ls_free(word);
     return value;
 }
 
+/* Whether export leaves the key out for these settings. */
+static bool left_out(const LsModel *model, const LsHfKey *key, const void *config)
+{
+    const LsSetting *s = key->omit ? find_setting(model, key->setting) : NULL;
+    char *text = s ? ls_setting_text(s, config) : NULL;
+    bool omitted = text && strcmp(text, key->omit) == 0;
+    ls_free(text);
+    return omitted || !applies(model, key, config);
+}
+
 LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info, json_t **keys)
 {
-    const LsHf *hf = form->model->hf;
+    const LsHf *hf = form->hf;
     json_t *all = NULL, *written = NULL;
     *keys = NULL;
     LS_TRY(parse_table(hf, hf->written, &written));
@@ -350,9 +422,11 @@ LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t 
     failed |= json_object_set_new(all, "bos_token_id", end < 0 ? json_null() : json_integer(end));
     failed |= json_object_set_new(all, "eos_token_id", end < 0 ? json_null() : json_integer(end));
     for (const LsHfKey *key = hf->keys; key->key && !failed && status == LS_OK; key++) {
-        json_t *value = key_value(form->model, key, config->model_config);
+        if (left_out(form->model, key, config->model_config))
+            continue;
+        json_t *value = key_value(form, key, config->model_config);
         status = value ? LS_OK : ls_message_status();
-        failed |= value ? json_object_set_new(all, key->key, value) : 0;
+        failed |= value && !ls_hf_set_member(all, key->key, value);
     }
     if (status == LS_OK && form->architecture->labels)
         status = ls_hf_labels_out(config, form->architecture->labels, info, all);

@@ -33,7 +33,7 @@ static char *fill(const char *pattern, int64_t layer)
 /* Entry i of the model's table and, behind it, of the architecture's; NULL past the last. */
 static const LsHfTensor *entry_at(const LsHfForm *form, int i)
 {
-    const LsHfTensor *e = form->model->hf->tensors;
+    const LsHfTensor *e = form->hf->tensors;
     for (; e->theirs && i > 0; i--)
         e++;
     if (e->theirs)
@@ -74,13 +74,60 @@ bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs)
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
 
+/* A model's settings with its table. */
+typedef struct Settings {
+    const LsHfForm *form;
+    const void *config;
+} Settings;
+
+/* Parts of a parameter's rows: theirs is rows first..first + rows - 1. */
+typedef struct Parts {
+    int64_t count, heads; /* parts, and what the first counts in shares: heads */
+    int64_t first, rows;
+} Parts;
+
+/* False where the table is wrong, or the rows do not divide so. */
+static bool find_parts(const Settings *s, const LsParam *p, const LsHfTensor *e, Parts *parts)
+{
+    int64_t share[8], sum = 0, before = 0;
+    *parts = (Parts){.count = 1, .rows = p->dim[0]};
+    if (!e->shares)
+        return true;
+    parts->count = 0;
+    for (const char *at = e->shares; *at && parts->count < (int64_t)LS_COUNT_OF(share);) {
+        size_t length = strcspn(at, "|");
+        char *product = ls_format("%.*s", (int)length, at);
+        share[parts->count] = product ? ls_hf_product(s->form, product, s->config) : -1;
+        ls_free(product);
+        if (share[parts->count] < 1)
+            return false;
+        sum += share[parts->count];
+        before += parts->count < e->part ? share[parts->count] : 0;
+        parts->count++;
+        at += length + (at[length] == '|');
+    }
+    if (e->part >= parts->count || p->dim[0] % sum)
+        return false;
+    parts->heads = share[0];
+    parts->first = p->dim[0] / sum * before;
+    if (e->layout != LS_HF_BY_HEAD)
+        parts->rows = p->dim[0] / sum * share[e->part];
+    return true;
+}
+
+static LsStatus parts_of(const Settings *s, const LsParam *p, const LsHfTensor *e, Parts *parts)
+{
+    return find_parts(s, p, e, parts) ? LS_OK
+                                      : ls_fail(LS_ERROR, "the table of model %s: the rows of %s do not divide by %s",
+                                                s->form->model->name, p->name, e->shares);
+}
+
 /* Their shape of a parameter of ours. */
-static void their_shape(const LsParam *p, const LsHfTensor *e, LsSafeOut *out)
+static void their_shape(const LsParam *p, const LsHfTensor *e, const Parts *parts, LsSafeOut *out)
 {
     out->rank = p->rank;
     memcpy(out->dim, p->dim, sizeof(int64_t) * (size_t)p->rank);
-    if (e->parts)
-        out->dim[0] /= e->parts;
+    out->dim[0] = parts->rows;
     if (e->layout == LS_HF_TRANSPOSE) {
         out->dim[0] = p->dim[1];
         out->dim[1] = p->dim[0];
@@ -92,9 +139,18 @@ static void their_shape(const LsParam *p, const LsHfTensor *e, LsSafeOut *out)
 }
 
 /* Where theirs begins in our values. */
-static int64_t start_of(const LsParam *p, const LsHfTensor *e)
+static int64_t start_of(const LsParam *p, const Parts *parts)
 {
-    return p->offset + (e->parts ? p->count / e->parts * e->part : 0);
+    return p->offset + p->count / p->dim[0] * parts->first;
+}
+
+/* from: (outer, inner, n) -> to: (inner, outer, n) */
+static void swap_axes(const float *from, int64_t outer, int64_t inner, int64_t n, float *to)
+{
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t i = 0; i < outer; i++)
+        for (int64_t j = 0; j < inner; j++)
+            memcpy(to + (j * outer + i) * n, from + (i * inner + j) * n, (size_t)n * sizeof *to);
 }
 
 /* from: (rows, columns) -> to: (columns, rows), in squares that stay in the first-level cache */
@@ -112,12 +168,14 @@ static void transpose(const float *from, int64_t rows, int64_t columns, float *t
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
 /* Sees to one tensor of a parameter of ours; used[i] is set where tensor i of the file is it. */
-static void check_one(const LsHfForm *form, const LsSafetensors *tensors, const LsParam *p, const LsHfTensor *e,
-                      int64_t layer, bool *used, LsNotes *all)
+static LsStatus check_one(const Settings *s, const LsSafetensors *tensors, const LsParam *p, const LsHfTensor *e,
+                          int64_t layer, bool *used, LsNotes *all)
 {
-    const LsSafeTensor *t = find_theirs(form->model->hf, tensors, e, layer);
+    const LsSafeTensor *t = find_theirs(s->form->hf, tensors, e, layer);
     LsSafeOut want = {0};
-    their_shape(p, e, &want);
+    Parts parts;
+    LS_TRY(parts_of(s, p, e, &parts));
+    their_shape(p, e, &parts, &want);
     if (!t && !e->optional) {
         char *name = fill(e->theirs, layer);
         ls_note(all, "%s %s is missing", name ? name : e->theirs, ls_dims_text(want.rank, want.dim));
@@ -128,6 +186,7 @@ static void check_one(const LsHfForm *form, const LsSafetensors *tensors, const 
                 ls_dims_text(want.rank, want.dim));
     if (t)
         used[t - tensors->list] = true;
+    return LS_OK;
 }
 
 static LsStatus no_place(const LsHfForm *form, const LsParam *p)
@@ -135,16 +194,17 @@ static LsStatus no_place(const LsHfForm *form, const LsParam *p)
     return ls_fail(LS_USAGE, "the layout of %s has no place for parameter %s", form->architecture->name, p->name);
 }
 
-static LsStatus check_ours(const LsHfForm *form, const LsSafetensors *tensors, const LsParams *params, bool *used,
+static LsStatus check_ours(const Settings *s, const LsSafetensors *tensors, const LsParams *params, bool *used,
                            LsNotes *all)
 {
+    const LsHfForm *form = s->form;
     const LsHfTensor *e;
     for (int i = 0; i < params->count; i++) {
         bool known = false;
         int64_t layer = -1;
         for (int k = 0; (e = entry_at(form, k)); k++)
             if (e->ours && fits(e->ours, params->list[i].name, &layer)) {
-                check_one(form, tensors, &params->list[i], e, layer, used, all);
+                LS_TRY(check_one(s, tensors, &params->list[i], e, layer, used, all));
                 known = true;
             }
         if (!known)
@@ -167,26 +227,34 @@ static void check_theirs(const LsHfForm *form, const LsSafetensors *tensors, con
     for (int i = 0; i < tensors->count; i++) {
         bool known = used[i];
         for (int k = 0; !known && (e = entry_at(form, k)); k++)
-            known = excuses(form->model->hf, e, tensors->list[i].name);
+            known = excuses(form->hf, e, tensors->list[i].name);
         if (!known)
             ls_note(all, "%s %s is not a tensor of this model", tensors->list[i].name,
                     ls_dims_text(tensors->list[i].rank, tensors->list[i].dim));
     }
 }
 
-static LsStatus read_one(const LsSafetensors *tensors, const LsSafeTensor *t, const LsParam *p, const LsHfTensor *e,
-                         float *to)
+static bool is_moved(const LsHfTensor *e) { return e->layout == LS_HF_TRANSPOSE || e->layout == LS_HF_BY_HEAD; }
+
+/* Theirs of the entry (NULL: the file lacks it) into our values. */
+static LsStatus read_one(const Settings *s, const LsSafetensors *tensors, const LsSafeTensor *t, const LsParam *p,
+                         const LsHfTensor *e, float *values)
 {
+    Parts parts;
+    LS_TRY(parts_of(s, p, e, &parts));
+    float *to = values + start_of(p, &parts);
     if (!t) {
-        memset(to, 0, sizeof(float) * (size_t)(e->parts ? p->count / e->parts : p->count));
+        memset(to, 0, sizeof(float) * (size_t)(p->count / p->dim[0] * parts.rows));
         return LS_OK;
     }
-    if (e->layout != LS_HF_TRANSPOSE)
+    if (!is_moved(e))
         return ls_safetensors_read(tensors, t, to);
     float *rows = ls_alloc_array(p->count, sizeof *rows);
     LsStatus status = rows ? ls_safetensors_read(tensors, t, rows) : LS_RESOURCE;
-    if (status == LS_OK)
+    if (status == LS_OK && e->layout == LS_HF_TRANSPOSE)
         transpose(rows, t->dim[0], t->dim[1], to);
+    else if (status == LS_OK)
+        swap_axes(rows, parts.heads, parts.count, p->count / (parts.heads * parts.count), to);
     ls_free(rows);
     return status;
 }
@@ -198,7 +266,7 @@ static LsStatus check_copies(const LsHfForm *form, const LsSafetensors *tensors,
     for (int k = 0; (e = entry_at(form, k)); k++) {
         bool is_copy = e->tied && (!e->ours || ls_params_find(params, e->ours) < 0);
         int original = is_copy ? ls_params_find(params, e->tied) : -1;
-        const LsSafeTensor *t = original >= 0 ? find_theirs(form->model->hf, tensors, e, -1) : NULL;
+        const LsSafeTensor *t = original >= 0 ? find_theirs(form->hf, tensors, e, -1) : NULL;
         if (!t)
             continue;
         const LsParam *p = &params->list[original];
@@ -214,27 +282,28 @@ static LsStatus check_copies(const LsHfForm *form, const LsSafetensors *tensors,
     return LS_OK;
 }
 
-static LsStatus read_all(const LsHfForm *form, const LsSafetensors *tensors, LsParams *params)
+static LsStatus read_all(const Settings *s, const LsSafetensors *tensors, LsParams *params)
 {
+    const LsHfForm *form = s->form;
     const LsHfTensor *e;
     int64_t layer = -1;
     for (int i = 0; i < params->count; i++)
         for (int k = 0; (e = entry_at(form, k)); k++) {
             const LsParam *p = &params->list[i];
             if (e->ours && fits(e->ours, p->name, &layer))
-                LS_TRY(read_one(tensors, find_theirs(form->model->hf, tensors, e, layer), p, e,
-                                params->value + start_of(p, e)));
+                LS_TRY(read_one(s, tensors, find_theirs(form->hf, tensors, e, layer), p, e, params->value));
         }
     return LS_OK;
 }
 
-LsStatus ls_hf_tensors_in(const LsHfForm *form, const LsSafetensors *tensors, LsParams *params)
+LsStatus ls_hf_tensors_in(const LsHfForm *form, const void *config, const LsSafetensors *tensors, LsParams *params)
 {
+    Settings settings = {form, config};
     bool *used = ls_alloc_array(tensors->count + 1, sizeof *used);
     LsNotes *all = ls_alloc(sizeof *all);
     LsStatus status = used && all ? LS_OK : LS_RESOURCE;
     if (status == LS_OK)
-        status = check_ours(form, tensors, params, used, all);
+        status = check_ours(&settings, tensors, params, used, all);
     if (status == LS_OK)
         check_theirs(form, tensors, used, all);
     if (status == LS_OK && all->count)
@@ -243,7 +312,7 @@ LsStatus ls_hf_tensors_in(const LsHfForm *form, const LsSafetensors *tensors, Ls
     ls_free(used);
     ls_free(all);
     LS_TRY(status);
-    LS_TRY(read_all(form, tensors, params));
+    LS_TRY(read_all(&settings, tensors, params));
     return check_copies(form, tensors, params);
 }
 
@@ -253,9 +322,11 @@ LsStatus ls_hf_tensors_in(const LsHfForm *form, const LsSafetensors *tensors, Ls
 typedef struct OutTensor {
     const LsHfTensor *entry;
     int param; /* -1: zeros */
+    Parts parts;
 } OutTensor;
 
 typedef struct Out {
+    Settings settings;
     const LsHfForm *form;
     const LsParams *params;
     LsSafeOut *list;
@@ -274,48 +345,55 @@ static const float *give(void *self, int i)
         return out->buffer;
     }
     const LsParam *p = &out->params->list[out->from[i].param];
-    const float *value = out->params->value + start_of(p, e);
-    if (e->layout != LS_HF_TRANSPOSE)
+    const Parts *parts = &out->from[i].parts;
+    const float *value = out->params->value + start_of(p, parts);
+    if (!is_moved(e))
         return value;
-    transpose(value, p->dim[0], p->dim[1], out->buffer);
+    if (e->layout == LS_HF_TRANSPOSE)
+        transpose(value, p->dim[0], p->dim[1], out->buffer);
+    else
+        swap_axes(value, parts->count, parts->heads, p->count / (parts->heads * parts->count), out->buffer);
     return out->buffer;
 }
 
 /* Adds one; layer as in names. */
 static LsStatus add_out(Out *out, const LsHfTensor *e, int param, int64_t layer)
 {
-    const LsHf *hf = out->form->model->hf;
+    const LsHf *hf = out->form->hf;
     char *name = fill(e->theirs, layer);
-    out->from[out->count] = (OutTensor){e, param};
+    out->from[out->count] = (OutTensor){.entry = e, .param = param};
     out->list[out->count].name = name && out->form->architecture->bare ? ls_strdup(without_prefix(hf, name)) : name;
     if (name && out->form->architecture->bare)
         ls_free(name);
     int64_t numbers = 0;
+    LsStatus status = LS_OK;
     if (param >= 0) {
-        their_shape(&out->params->list[param], e, &out->list[out->count]);
-        numbers = e->layout == LS_HF_TRANSPOSE ? out->params->list[param].count : 0;
+        Parts *parts = &out->from[out->count].parts;
+        status = parts_of(&out->settings, &out->params->list[param], e, parts);
+        their_shape(&out->params->list[param], e, parts, &out->list[out->count]);
+        numbers = is_moved(e) ? out->params->list[param].count : 0;
     } else
         numbers = out->list[out->count].dim[0] * out->list[out->count].dim[1];
     out->largest = numbers > out->largest ? numbers : out->largest;
-    return out->list[out->count++].name ? LS_OK : LS_RESOURCE;
+    return out->list[out->count++].name ? status : LS_RESOURCE;
 }
 
 /* "types|width": zeros of that shape. */
-static LsStatus add_zeros(Out *out, const LsHfTensor *e, const void *config)
+static LsStatus add_zeros(Out *out, const LsHfTensor *e)
 {
     size_t first = strcspn(e->absent, "|");
     char *rows = ls_format("%.*s", (int)first, e->absent);
     LsSafeOut *to = &out->list[out->count];
     to->rank = 2;
-    to->dim[0] = rows ? ls_hf_product(out->form->model, rows, config) : -1;
-    to->dim[1] = ls_hf_product(out->form->model, e->absent + first + 1, config);
+    to->dim[0] = rows ? ls_hf_product(out->form, rows, out->settings.config) : -1;
+    to->dim[1] = ls_hf_product(out->form, e->absent + first + 1, out->settings.config);
     ls_free(rows);
     if (to->dim[0] < 1 || to->dim[1] < 1)
         return ls_fail(LS_ERROR, "the table of model %s has a wrong shape: %s", out->form->model->name, e->absent);
     return add_out(out, e, -1, -1);
 }
 
-static LsStatus list_out(Out *out, const void *config)
+static LsStatus list_out(Out *out)
 {
     const LsHfTensor *e;
     int entries = 0;
@@ -340,14 +418,14 @@ static LsStatus list_out(Out *out, const void *config)
     }
     for (int k = 0; (e = entry_at(out->form, k)); k++)
         if (e->absent && ls_params_find(out->params, e->ours) < 0)
-            LS_TRY(add_zeros(out, e, config));
+            LS_TRY(add_zeros(out, e));
     return LS_OK;
 }
 
 LsStatus ls_hf_tensors_out(const LsHfForm *form, const void *config, const LsParams *params, const char *path)
 {
-    Out out = {.form = form, .params = params};
-    LsStatus status = list_out(&out, config);
+    Out out = {.settings = {form, config}, .form = form, .params = params};
+    LsStatus status = list_out(&out);
     if (status == LS_OK && !(out.buffer = ls_alloc_array(out.largest, sizeof(float))))
         status = LS_RESOURCE;
     if (status == LS_OK)

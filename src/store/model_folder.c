@@ -144,8 +144,9 @@ LsStatus ls_stored_model_of_folder(const char *name, const char *run, LsStoredMo
     if (status == LS_USAGE)
         status = ls_fail_in(LS_DATA, "%s/config.json", name);
     LS_TRY_CLEANUP(status);
-    LS_TRY_CLEANUP(folder.native ? ls_native_tensors_in(folder.tensors, model->params)
-                                 : ls_hf_tensors_in(&folder.form, folder.tensors, model->params));
+    LS_TRY_CLEANUP(folder.native
+                       ? ls_native_tensors_in(folder.tensors, model->params)
+                       : ls_hf_tensors_in(&folder.form, folder.config->model_config, folder.tensors, model->params));
     model->config = folder.config;
     model->info = folder.info;
     folder.config = NULL;
@@ -278,7 +279,7 @@ static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokeniz
 }
 
 /* What cannot be expressed is found before the folder is made. */
-static LsStatus write_folder(const char *folder, const LsStoredModel *model, bool native)
+static LsStatus write_folder(const char *folder, const LsStoredModel *model, bool native, const char **written)
 {
     char *path = in_folder(folder, "model.safetensors");
     json_t *keys = NULL;
@@ -297,6 +298,8 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
         LS_TRY_CLEANUP(write_tokenizer(tokenizer, model->tokenizer, folder, native));
     if (native)
         LS_TRY_CLEANUP(ls_native_info_out(folder, model->info));
+    if (written)
+        *written = native ? LS_NATIVE_TYPE : form.hf->model_type;
     status = write_config(folder, keys); /* last: with it the folder is a model */
 cleanup:
     ls_output_release(output, status == LS_OK);
@@ -368,9 +371,7 @@ LsStatus ls_model_export(const char *run, const char *folder, LsLayout layout, c
     LsStatus status = LS_OK;
     LS_TRY_CLEANUP(ls_stored_model_of_run(run, &model));
     bool native = layout == LS_LAYOUT_NATIVE || !model.config->model->hf;
-    LS_TRY_CLEANUP(write_folder(folder, &model, native));
-    if (written)
-        *written = native ? LS_NATIVE_TYPE : model.config->model->hf->model_type;
+    LS_TRY_CLEANUP(write_folder(folder, &model, native, written));
 cleanup:
     ls_stored_model_free(&model);
     return status;
