@@ -6,7 +6,7 @@
 temporaries() { find "$1" -name '*.tmp-*' 2>/dev/null | wc -l; }
 
 # ---- There and back: the same content gives the same checkpoint, byte for byte ----
-for model in gpt2-tiny mamba-tiny; do
+for model in gpt2-tiny mamba2-tiny mamba-tiny; do
     says 0 'imported' import "$fixtures/$model" -o run
     says 0 'exported' export run -o "$model-out"
     mkdir -p again

@@ -170,6 +170,12 @@ static void check_ranks_and_segments(const char *model, const char *more, const 
 
 static void test_ranks_and_segments(void) { check_ranks_and_segments("mamba", "", (const int[]){0, 13, 39, -1}); }
 
+/* Chunks of 64 steps are multiplied out: parts of the time are no multiples of them. */
+static void test_state_space_dual(void)
+{
+    check_ranks_and_segments("mamba2", ", head_dim: 12, groups: 2, state: 5", (const int[]){0, 13, 64, -1});
+}
+
 /* Recurrent layers: ranks wait for each other's states, and come to the same. */
 static void test_recurrent_layers(void)
 {
@@ -331,6 +337,7 @@ static void test_refusals(void)
 
 static const HarnessTest tests[] = {
     {"ranks and segments", test_ranks_and_segments},
+    {"state-space dual", test_state_space_dual},
     {"recurrent layers", test_recurrent_layers},
     {"gradients", test_gradients},
     {"ranks and segments in bfloat16", test_bfloat16},

@@ -172,6 +172,8 @@ static void *settings_of(const LsModel *model)
     }
     if (strcmp(model->name, "gpt") == 0)
         ASSERT_OK(ls_settings_set(model->settings, config, "heads", "3"));
+    if (strcmp(model->name, "mamba2") == 0)
+        ASSERT_OK(ls_settings_set(model->settings, config, "head_dim", "12"));
     return config;
 }
 
@@ -181,8 +183,8 @@ static void *settings_of(const LsModel *model)
  * hundreds of tokens, differ by less than that. */
 static void test_training(void)
 {
-    const char *const names[] = {"gpt", "mamba"};
-    for (int m = 0; m < 2; m++) {
+    const char *const names[] = {"gpt", "mamba", "mamba2"};
+    for (size_t m = 0; m < LS_COUNT_OF(names); m++) {
         const LsModel *model = ls_model_find(names[m]);
         CU_ASSERT_PTR_NOT_NULL_FATAL(model);
         void *config = settings_of(model);

@@ -11,6 +11,7 @@
 
 #define GPT2 TESTS_FOLDER "/fixtures/gpt2-tiny"
 #define MAMBA TESTS_FOLDER "/fixtures/mamba-tiny"
+#define MAMBA2 TESTS_FOLDER "/fixtures/mamba2-tiny"
 
 /* ---- Helpers ---------------------------------------------------------------------------------------------------- */
 
@@ -201,6 +202,7 @@ static void there_and_back(const char *fixture, const char *name)
 
 static void test_gpt2(void) { there_and_back(GPT2, "gpt"); }
 static void test_mamba(void) { there_and_back(MAMBA, "mamba"); }
+static void test_mamba2(void) { there_and_back(MAMBA2, "mamba2"); }
 
 /* Their weights are stored as floats, as float16, and as bfloat16 in several files. */
 static void test_llama(void)
@@ -211,6 +213,32 @@ static void test_llama(void)
         char folder[512];
         snprintf(folder, sizeof folder, "%s/fixtures/llama-tiny/%s", TESTS_FOLDER, names[i]);
         there_and_back(folder, names[i]);
+    }
+}
+
+/* No limit above, in the three ways in which it is written: a word that is no JSON, an object, a number. All mean the
+ * same. */
+static void test_infinity(void)
+{
+    static const char *const limits[] = {"[0.0, Infinity]", "[0.0, {\"__float__\": \"Infinity\"}]", "[0, 1e30]"};
+    double error[3];
+    for (int i = 0; i < 3; i++) {
+        char name[64], file[600], *at;
+        snprintf(name, sizeof name, "infinity-%d", i);
+        Path folder = with_key(MAMBA2, "time_step_limit", "\"HERE\""), run = in_tests(name);
+        snprintf(file, sizeof file, "%s/config.json", folder.text);
+        Bytes text = damage_read(file);
+        char *whole = ls_format("%.*s", (int)text.count, (const char *)text.at);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(at = strstr(whole, "\"HERE\""));
+        char *changed = ls_format("%.*s%s%s", (int)(at - whole), whole, limits[i], at + 6);
+        damage_write(file, (void *)changed, (int64_t)strlen(changed));
+        ASSERT_OK(ls_model_import(folder.text, run.text));
+        error[i] = logits_error(run.text, MAMBA2);
+        CU_ASSERT(error[i] > 1e-3); /* the fixture has limits */
+        CU_ASSERT_EQUAL(error[i], error[0]);
+        ls_free(text.at);
+        ls_free(whole);
+        ls_free(changed);
     }
 }
 
@@ -240,11 +268,21 @@ static void test_keys_refused(void)
     refused(with_key(GPT2, "n_head", "7"), "not a multiple of model.heads");
     refused(with_key(GPT2, "embd_pdrop", "0.25"), "keys resid_pdrop and embd_pdrop differ");
     refused(with_key(GPT2, "model_type", "\"opt\""),
-            "key model_type: 'opt' is not known here; known are lockstep, gpt2, mamba, bert");
+            "key model_type: 'opt' is not known here; known are lockstep, gpt2, mamba, mamba2, bert");
     refused(with_key(GPT2, "model_type", NULL), "key model_type");
     refused(with_key(MAMBA, "intermediate_size", "36"), "key intermediate_size: only expand*width = 24 is supported");
     refused(with_key(MAMBA, "hidden_act", "\"gelu\""), "key hidden_act");
     refused(with_key(MAMBA, "time_step_rank", "\"half\""), "key time_step_rank: 'half' is not supported");
+    refused(with_key(MAMBA2, "num_heads", "8"), "key num_heads: only expand*width/head_dim = 4 is supported");
+    refused(with_key(MAMBA2, "head_dim", "7"), "key num_heads: only expand*width/head_dim = 3 is supported");
+    refused(with_key(MAMBA2, "n_groups", "3"), "are not a multiple of model.groups 3");
+    refused(with_key(MAMBA2, "rms_norm", "false"), "key rms_norm: false is not supported, only true is");
+    refused(with_key(MAMBA2, "hidden_act", "\"gelu\""), "key hidden_act");
+    refused(with_key(MAMBA2, "time_step_limit", "[0.1]"), "key time_step_limit: no list of 2");
+    refused(with_key(MAMBA2, "time_step_limit", "0.1"), "key time_step_limit: no list of 1");
+    refused(with_key(MAMBA2, "time_step_limit", "[0.1, \"NaN\"]"), "key time_step_limit: 'NaN' is not supported");
+    refused(with_key(MAMBA2, "time_step_limit", "[2, 1]"), "model.limit_min 2 is above model.limit_max 1");
+    refused(with_key(MAMBA2, "attn_layer_idx", "[1]"), "key attn_layer_idx is not known");
 }
 
 static void test_keys_accepted(void)
@@ -260,6 +298,9 @@ static void test_keys_accepted(void)
                  {GPT2, "n_inner", NULL},
                  {GPT2, "layer_norm_epsilon", NULL},
                  {GPT2, "activation_function", NULL},
+                 {MAMBA2, "norm_before_gate", "true"},
+                 {MAMBA2, "chunk_size", "64"},
+                 {MAMBA2, "num_heads", NULL},
                  {MAMBA, "time_step_rank", "3"},
                  {MAMBA, "intermediate_size", NULL}};
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
@@ -452,6 +493,8 @@ int main(void)
 {
     return harness_run("hf", (HarnessTest[]){{"GPT-2 in and out", test_gpt2},
                                              {"Mamba in and out", test_mamba},
+                                             {"Mamba-2 in and out", test_mamba2},
+                                             {"limits of Python", test_infinity},
                                              {"Llama and its relatives in and out", test_llama},
                                              {"keys that are refused", test_keys_refused},
                                              {"keys that may vary or lack", test_keys_accepted},

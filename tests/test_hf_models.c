@@ -204,6 +204,8 @@ static void check_model(const char *fixture, const char *kind)
 static void test_gpt2(void) { check_model("gpt2-tiny", "gpt"); }
 static void test_mamba(void) { check_model("mamba-tiny", "mamba"); }
 
+static void test_mamba2(void) { check_model("mamba2-tiny", "mamba2"); }
+
 static void test_llama(void)
 {
     check_model("llama-tiny/llama", "llama");
@@ -225,6 +227,7 @@ int main(void)
 {
     return harness_run("hf_models", (HarnessTest[]){{"GPT-2", test_gpt2},
                                                     {"Mamba", test_mamba},
+                                                    {"Mamba-2", test_mamba2},
                                                     {"Llama", test_llama},
                                                     {"Mistral, Qwen 2 and 3", test_relatives},
                                                     {"GPT-NeoX", test_neox},

@@ -66,14 +66,15 @@ static void test_all_load(void)
     globfree(&found);
 }
 
-/* Published sizes: GPT-2 small with its tied head; Mamba's smallest with a vocabulary of 50,280. */
+/* Published sizes: GPT-2 small with its tied head; Mamba's smallest with a vocabulary of 50,280, Mamba-2's with 50,288. */
 static void test_sizes(void)
 {
     static const struct {
         const char *path;
         int64_t vocabulary, parameters;
     } jobs[] = {{PROJECT_FOLDER "/jobs/gpt2-124m.yaml", 50257, 124439808},
-                {PROJECT_FOLDER "/jobs/mamba-130m.yaml", 50280, 129135360}};
+                {PROJECT_FOLDER "/jobs/mamba-130m.yaml", 50280, 129135360},
+                {PROJECT_FOLDER "/jobs/mamba2-130m.yaml", 50288, 128989632}};
     for (size_t i = 0; i < LS_COUNT_OF(jobs); i++) {
         LsConfig *config = ls_config_load(jobs[i].path, 0, NULL);
         CU_ASSERT_PTR_NOT_NULL_FATAL(config);

@@ -106,11 +106,18 @@ static void test_gpt2_bfloat16(void) { check_model("gpt2-tiny", true); }
 
 static void test_mamba_bfloat16(void) { check_model("mamba-tiny", true); }
 
+static void test_mamba2(void)
+{
+    check_model("mamba2-tiny", false);
+    check_model("mamba2-tiny", true);
+}
+
 int main(void)
 {
     return harness_run("predict", (HarnessTest[]){{"gpt2", test_gpt2},
                                                   {"mamba", test_mamba},
                                                   {"gpt2 in bfloat16", test_gpt2_bfloat16},
                                                   {"mamba in bfloat16", test_mamba_bfloat16},
+                                                  {"mamba2", test_mamba2},
                                                   {0}});
 }

@@ -144,6 +144,7 @@ static const Variant variants[] = {
      {"layers=3", "width=12", "heads=3", "norm=rms", "activation=swiglu", "position=rotary", "kv_heads=1", "bias=false",
       "dropout=0.1", "tied=false"}},
     {"mamba", {"layers=4", "width=8", "state=3", "rank=2"}},
+    {"mamba2", {"layers=6", "width=64", "state=3", "head_dim=16"}}, /* beside it a scan's room is small */
 };
 
 static bool build_model(LsGraph *g, const void *self)

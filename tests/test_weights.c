@@ -23,7 +23,9 @@ static const char untied[] =
     "model: {kind: gpt, vocabulary: 61, context: 64, layers: 2, heads: 4, kv_heads: 2, width: 64, "
     "position: rotary, norm: rms, activation: swiglu, tied: false}\n";
 static const char mamba[] = "model: {kind: mamba, vocabulary: 61, context: 64, layers: 3, width: 64}\n";
-static const char *const models[] = {gpt, untied, mamba};
+static const char mamba2[] =
+    "model: {kind: mamba2, vocabulary: 61, context: 64, layers: 3, width: 64, head_dim: 32, state: 16}\n";
+static const char *const models[] = {gpt, untied, mamba, mamba2};
 
 typedef struct Model {
     LsConfig *config;

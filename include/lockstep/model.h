@@ -98,6 +98,7 @@ typedef struct LsHfTensor {
     const char *shares;
     int part;
     const char *absent; /* where the model has no parameter `ours`: export writes zeros of this shape: "types|width" */
+    const char *rotate; /* "expand*width", a product as in LsHfKey: theirs begins with so many of our last rows */
 } LsHfTensor;
 
 /* One key of config.json. Numbers, true and false carry over as they are, texts by `words`.
@@ -119,13 +120,14 @@ typedef struct LsHfKey {
      * refused, numbers pass. Export takes the first entry that fits. */
     const char *words;
     const char *absent; /* their default, used where the key is missing; NULL: the key must be there */
-    /* "expand*width": product of settings and whole numbers that the value must equal (a missing key is fine);
-     * export writes it */
+    /* "expand*width/head_dim": product of settings and whole numbers, some of them divided by, that the value must equal
+     * (a missing key is fine); export writes it */
     const char *product;
     const char *zero; /* such a product, "width/heads" too, which a 0 of ours stands for: export writes it */
     /* "scaling=linear|llama3": other values of that setting, which an entry before has set, leave the key alone */
     const char *when;
     const char *omit; /* the value of ours for which export leaves the key out */
+    int element;      /* the value is a list and the setting its element of this number, from 1; 0: it is no list */
 } LsHfKey;
 
 /* What a file is a model for, by its name among config.json's "architectures". In texts $NAME is a setting of the model,

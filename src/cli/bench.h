@@ -4,6 +4,7 @@
 #define LS_CLI_BENCH_H
 
 #include "gemm/record.h"
+#include "graph/profile_scopes.h"
 #include "cli/cli.h"
 #include "peaks/peak.h"
 #include "train/train.h"
@@ -73,6 +74,10 @@ typedef struct LsBench {
     LsPeak peak; /* of all ranks; zeros: unknown */
     LsBenchRow row[LS_BENCH_ROWS];
     int rows;
+    /* the graphs' time again, by where in the model it went: "layer.attention"; the name's memory beside each */
+    LsBenchRow place[LS_BENCH_ROWS];
+    char place_name[LS_BENCH_ROWS][LS_SCOPE_NAME];
+    int places;
     LsBenchRank *rank;     /* (comm->size) */
     int slowest;           /* the rank that the others wait for: most time with samples, forward and backward */
     double path[LS_PARTS]; /* the critical path of a step: that rank's computing, and what all ranks wait for */

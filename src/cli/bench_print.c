@@ -84,6 +84,19 @@ static void print_rows(const LsBench *b)
     printf("%-22s %5s %24s %24s %6s %9.3f %5.1f%%\n", "sum of the rows", "", "", "", "", 1e3 * sum, 100 * sum / step);
 }
 
+/* Where in the model the graph's time went: kinds of layers, kinds of blocks. */
+static void print_places(const LsBench *b)
+{
+    printf("\n%-32s %5s %12s %12s %9s %6s\n", "the graph again, by place", "calls", "forward ms", "backward ms", "ms",
+           "share");
+    for (int i = 0; i < b->places; i++) {
+        const LsBenchRow *r = &b->place[i];
+        printf("%-32s %5.0f %12.3f %12.3f %9.3f %5.1f%%\n", r->name[0] ? r->name : "(around the layers)", r->calls,
+               1e3 * r->forward.seconds, 1e3 * r->backward.seconds, 1e3 * r->seconds,
+               100 * r->seconds / b->rank[0].step);
+    }
+}
+
 static void print_path(const LsBench *b)
 {
     double sum = 0;
@@ -172,6 +185,7 @@ LsStatus ls_bench_print(const LsBench *b)
 {
     print_head(b);
     print_rows(b);
+    print_places(b);
     print_path(b);
     print_ranks(b);
     print_memory(b);
@@ -188,11 +202,11 @@ static json_t *json_side(const LsBenchSide *side)
                      side->bytes * rate, "roofline_share", ls_json_number(side->roofline));
 }
 
-static json_t *json_ops(const LsBench *b)
+static json_t *json_rows(const LsBench *b, const LsBenchRow *row, int rows)
 {
     json_t *ops = json_array();
-    for (int i = 0; i < b->rows; i++) {
-        const LsBenchRow *r = &b->row[i];
+    for (int i = 0; i < rows; i++) {
+        const LsBenchRow *r = &row[i];
         double rate = r->seconds > 0 ? 1e-9 / r->seconds : 0;
         json_array_append_new(ops, json_pack("{s:s, s:I, s:f, s:f, s:f, s:f, s:o, s:o}", "name", r->name, "calls",
                                              (json_int_t)r->calls, "seconds", r->seconds, "share",
@@ -286,12 +300,12 @@ LsStatus ls_bench_print_json(const LsBench *b)
                   b->least, "step_seconds_mean", s.mean, "items_per_second", s.items, "gflops", s.gflops, "peak_gflops",
                   ls_json_number(s.peak > 0 ? s.peak : NAN), "share_of_peak",
                   ls_json_number(s.peak > 0 ? s.gflops / s.peak : NAN), "memory_bytes", (json_int_t)resident);
-    json_t *parts =
-        json_pack("{s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops",
-                  b->peak.gflops, "gflops_bfloat16", b->peak.gflops_bfloat16, "gflops_fma", b->peak.gflops_fma,
-                  "bandwidth", b->peak.bandwidth, "reading", b->peak.reading, "memory", json_memory(b), "ops",
-                  json_ops(b), "critical_path", "slowest_rank", b->slowest, "parts", json_parts(b->path), "rank_parts",
-                  json_ranks(b), "communication", json_communication(b), "products", json_products(b));
+    json_t *parts = json_pack(
+        "{s:{s:f, s:f, s:f, s:f, s:f}, s:o, s:o, s:o, s:{s:i, s:o}, s:o, s:o, s:o}", "peaks", "gflops", b->peak.gflops,
+        "gflops_bfloat16", b->peak.gflops_bfloat16, "gflops_fma", b->peak.gflops_fma, "bandwidth", b->peak.bandwidth,
+        "reading", b->peak.reading, "memory", json_memory(b), "ops", json_rows(b, b->row, b->rows), "places",
+        json_rows(b, b->place, b->places), "critical_path", "slowest_rank", b->slowest, "parts", json_parts(b->path),
+        "rank_parts", json_ranks(b), "communication", json_communication(b), "products", json_products(b));
     if (!all || json_object_set_new(all, "step_seconds", steps) != 0 || !speed || !parts ||
         json_object_update(all, speed) != 0 || json_object_update(all, parts) != 0) {
         json_decref(all);

@@ -116,6 +116,27 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
     qsort(b->row, (size_t)b->rows, sizeof *b->row, by_seconds);
 }
 
+/* The training graphs' time by place in the model. */
+static void collect_places(LsBench *b)
+{
+    const LsTrainer *t = b->trainer;
+    double steps = (double)t->times.steps;
+    b->places = 0;
+    for (int player = 0; player < t->players; player++) {
+        LsProfile profile[LS_BENCH_ROWS];
+        int first = b->places, count = ls_graph_profile_scopes(t->player[player].graph, profile, b->place_name + first,
+                                                               LS_BENCH_ROWS - first);
+        for (int i = 0; i < count; i++) {
+            const LsProfile *p = &profile[i];
+            LsBenchSide forward = side_of(b, p->forward_seconds, p->forward, steps),
+                        backward = side_of(b, p->backward_seconds, p->backward, steps);
+            b->place[b->places++] =
+                (LsBenchRow){p->name, (double)p->calls / steps, forward.seconds + backward.seconds, forward, backward};
+        }
+    }
+    qsort(b->place, (size_t)b->places, sizeof *b->place, by_seconds);
+}
+
 /* ---- Ranks ------------------------------------------------------------------------------------------------------- */
 
 static void own_parts(const LsBench *b, LsBenchRank *own)
@@ -169,6 +190,7 @@ LsStatus ls_bench_rows(LsBench *b)
     LsBenchRank *own = &b->rank[b->comm->rank];
     own_parts(b, own);
     collect_rows(b, own);
+    collect_places(b);
     for (int rank = 0; rank < b->comm->size; rank++) /* zeros, but for this rank's: the sum gathers them */
         if (rank != b->comm->rank)
             b->rank[rank] = (LsBenchRank){0};

@@ -188,7 +188,8 @@ const LsCommand ls_command_bench = {
                    "'roof' is the least time that "
                    "the machine's measured peaks allow, over the time taken (more than 100 % where the caches served). "
                    "'GB/s' counts what an op "
-                   "must read and write.",
+                   "must read and write. A second table has the graph's time by place in the model, blocks of a kind "
+                   "together.",
     .example = "lockstep bench jobs/shakespeare-mamba.yaml --synthetic --steps 20\n"
                "mpirun -np 2 lockstep bench jobs/gpt2-124m.yaml --synthetic --json train.batch=4 train.sequence=256",
     .launch = LS_PARALLEL,

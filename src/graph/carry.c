@@ -14,7 +14,7 @@ LsStatus ls_check_segmented(const LsNode *node)
     return ls_node_fail(
         node,
         "%s needs whole sequences, so this model cannot be trained on parts of them: set train.segment to 0 and "
-        "train.sequence_ranks to 1 and leave train.carry out, or take a recurrent model (mamba)",
+        "train.sequence_ranks to 1 and leave train.carry out, or take a recurrent model (mamba, mamba2)",
         node->op->name);
 }
 

@@ -1,5 +1,6 @@
 /* Running a planned graph: forward, backward, the gradient-ready hook. Nothing here allocates. */
 #include "graph/graph_internal.h"
+#include "graph/profile_scopes.h"
 
 #include "base/bfloat16.h"
 #include "base/trace.h"
@@ -320,22 +321,41 @@ LsCost ls_graph_cost(const LsGraph *g)
     return all;
 }
 
-int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
+/* "layer.3.mamba.in_proj.linear" -> "layer.mamba": the first two parts of the scope that are no numbers. */
+static void scope_of(const LsNode *node, char scope[LS_SCOPE_NAME])
+{
+    const char *at = node->name, *op = strrchr(node->name, '.');
+    size_t used = 0;
+    for (int parts = 0; op && at < op && parts < 2;) {
+        size_t length = strcspn(at, ".");
+        if (strspn(at, "0123456789") < length && used + length + 2 < LS_SCOPE_NAME) {
+            used += (size_t)snprintf(scope + used, LS_SCOPE_NAME - used, "%s%.*s", used ? "." : "", (int)length, at);
+            parts++;
+        }
+        at += length + 1;
+    }
+    scope[used] = '\0';
+}
+
+static int profile(const LsGraph *g, LsProfile *rows, char (*scopes)[LS_SCOPE_NAME], int room)
 {
     int count = 0;
     double recompute = 0; /* of a node that the next one does, but for being recomputed */
     for (int n = 0; n < g->nodes; n++) {
         const LsNodePlan *plan = &g->node_plan[n];
+        char scope[LS_SCOPE_NAME];
         int at = 0;
         recompute += plan->recompute_seconds;
         if (ls_plan_done_by_next(g, n) && (ls_plan_done_by_next_back(g, n) || !plan->active))
             continue;
-        while (at < count && strcmp(rows[at].name, g->node[n]->op->name) != 0)
+        scope_of(g->node[n], scope);
+        const char *name = scopes ? scope : g->node[n]->op->name;
+        while (at < count && strcmp(rows[at].name, name) != 0)
             at++;
         if (at == room)
             continue;
         if (at == count)
-            rows[count++] = (LsProfile){.name = g->node[n]->op->name};
+            rows[count++] = (LsProfile){.name = scopes ? memcpy(scopes[at], scope, sizeof scope) : name};
         LsProfile *row = &rows[at];
         LsCost forward, backward;
         cost_of(g, n, &forward, &backward);
@@ -349,6 +369,13 @@ int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room)
         add_cost(&row->backward, backward, calls);
     }
     return count;
+}
+
+int ls_graph_profile(const LsGraph *g, LsProfile *rows, int room) { return profile(g, rows, NULL, room); }
+
+int ls_graph_profile_scopes(const LsGraph *g, LsProfile *rows, char (*scopes)[LS_SCOPE_NAME], int room)
+{
+    return profile(g, rows, scopes, room);
 }
 
 void ls_graph_profile_reset(LsGraph *g)

@@ -1,16 +1,10 @@
-/* Mamba (Gu and Dao 2023): pre-norm blocks around a selective state space.
- *
- *     (x, z) = in_proj(norm(u));  x = silu(conv(x));  (dt, B, C) = x_proj(x);  delta = dt_proj(dt)
- *     y = scan(x, softplus(delta + b), A, B, C, D) * silu(z);  u = u + out_proj(y)
- */
-#include "models/blocks.h"
-
-#include <math.h>
+/* Mamba (Gu and Dao 2023): pre-norm blocks around a selective state space (mamba_block.c). */
+#include "models/mamba_block.h"
 
 typedef struct Mamba {
-    int64_t vocabulary, loss_vocabulary, context, layers, width, expand, state, conv, rank;
-    double epsilon, delta_min, delta_max, delta_floor, delta_scale;
-    bool conv_bias, bias, tied;
+    int64_t vocabulary, loss_vocabulary, context, layers, width;
+    LsMambaBlock block;
+    bool tied;
 } Mamba;
 
 static const LsSetting settings[] = {
@@ -20,114 +14,34 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Mamba, context, "1024", 1, 1 << 30, "tokens a sequence in training by default; no limit in use"),
     LS_SETTING_INT(Mamba, layers, "24", 1, 1000, "blocks"),
     LS_SETTING_INT(Mamba, width, "768", 1, 1 << 20, "channels of the residual stream"),
-    LS_SETTING_INT(Mamba, expand, "2", 1, 16, "inner channels over width (E)"),
-    LS_SETTING_INT(Mamba, state, "16", 1, 1024, "state of each inner channel (N)"),
-    LS_SETTING_INT(Mamba, conv, "4", 1, 64, "taps of the causal convolution"),
-    LS_SETTING_INT(Mamba, rank, "0", 0, 1 << 20, "rank of the projection that makes delta; 0: width / 16, rounded up"),
-    LS_SETTING_FLOAT(Mamba, epsilon, "1e-5", 0, 1, "added to the mean square inside the norms"),
-    LS_SETTING_FLOAT(Mamba, delta_min, "0.001", 1e-9, 1e3, "smallest initial step size"),
-    LS_SETTING_FLOAT(Mamba, delta_max, "0.1", 1e-9, 1e3, "largest initial step size"),
-    LS_SETTING_FLOAT(Mamba, delta_floor, "1e-4", 0, 1e3, "initial step sizes are at least this"),
-    LS_SETTING_FLOAT(Mamba, delta_scale, "1", 0, 1e3, "scale of the initial weights that make delta"),
-    LS_SETTING_BOOL(Mamba, conv_bias, "true", "bias of the convolution"),
-    LS_SETTING_BOOL(Mamba, bias, "false", "biases of in_proj and out_proj"),
+    LS_MAMBA_BLOCK_SETTINGS(Mamba, block, ""),
     LS_SETTING_BOOL(Mamba, tied, "true", "the head uses the token embedding"),
     {0}};
+
+static LsBlockPlace place_of(const Mamba *m)
+{
+    return (LsBlockPlace){.width = m->width, .layers = m->layers, .context = m->context, .settings = "model."};
+}
 
 static LsStatus check(const void *config)
 {
     const Mamba *m = config;
-    if (m->delta_min > m->delta_max)
-        return ls_fail(LS_USAGE, "model.delta_min %g is above model.delta_max %g", m->delta_min, m->delta_max);
-    return LS_OK;
-}
-
-/* A_n = -n: S4D-real (Gu, Gupta et al. 2022). value: (E, N) gets log n. */
-static void fill_a_log(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
-{
-    (void)rank, (void)key, (void)a, (void)b;
-    for (int64_t e = 0; e < dim[0]; e++)
-        for (int64_t n = 0; n < dim[1]; n++)
-            value[e * dim[1] + n] = logf((float)(n + 1));
-}
-
-/* softplus(bias) is log-uniform in [delta_min, delta_max): bias = d + log(1 - e^-d), the inverse of softplus. The floor
- * is already applied to a, so that a, b are the range. */
-static void fill_delta_bias(float *value, int rank, const int64_t *dim, uint64_t key, double a, double b)
-{
-    (void)rank;
-    for (int64_t e = 0; e < dim[0]; e++) {
-        double d = exp(log(a) + (double)ls_uniform_at(key, 0, (uint64_t)e) * (log(b) - log(a)));
-        value[e] = (float)(d + log(-expm1(-d)));
-    }
-}
-
-/* U(-1/sqrt(fan_in), 1/sqrt(fan_in)), over `shrink`: what the reference implementation's linear layers start from. */
-static LsInit fan_in_init(int64_t fan_in, double shrink)
-{
-    double bound = 1 / (sqrt((double)fan_in) * shrink);
-    return ls_init_uniform(-bound, bound);
-}
-
-static LsTensor *norm(LsGraph *g, const Mamba *m, const char *name, LsTensor *x)
-{
-    ls_push(g, "%s", name);
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    ls_pop(g);
-    return ls_rms_norm(g, x, scale, m->epsilon);
-}
-
-/* delta before the bias and softplus, from its low rank. The bias belongs to the scan, which wants it exact. x: (B, T,
- * R) -> (B, T, E) */
-static LsTensor *delta_of(LsGraph *g, const Mamba *m, LsTensor *x, int64_t inner, LsTensor **bias)
-{
-    double bound = m->delta_scale / sqrt((double)x->dim[2]);
-    double low = fmax(m->delta_min, m->delta_floor), high = fmax(m->delta_max, low);
-    ls_push(g, "dt_proj");
-    LsTensor *w = ls_param(g, "weight", ls_init_uniform(-bound, bound), 2, (int64_t[]){inner, x->dim[2]});
-    *bias = ls_param_flags(g, "bias", (LsInit){fill_delta_bias, low, high}, LS_PRECISE | LS_NO_DECAY, 1, &inner);
-    ls_pop(g);
-    return ls_linear(g, x, w, NULL, LS_NO_ACTIVATION);
-}
-
-/* x: (B, T, C) -> (B, T, C); E = expand C inner channels, N states each, rank R of delta */
-static LsTensor *mixer(LsGraph *g, const Mamba *m, LsTensor *x)
-{
-    int64_t inner = m->expand * m->width, rank = m->rank ? m->rank : (m->width + 15) / 16, batch = x->dim[0];
-    LsTensor *conv_state =
-        m->conv > 1 ? ls_carry(g, "conv_state", LS_REAL, 3, (int64_t[]){batch, m->conv - 1, inner}) : NULL;
-    LsTensor *state = ls_carry(g, "state", LS_ACC, 3, (int64_t[]){batch, m->state, inner});
-
-    /* (B, T, 2E) */
-    LsTensor *xz = ls_dense(g, "in_proj", x, 2 * inner, fan_in_init(m->width, 1), m->bias, LS_NO_ACTIVATION);
-    LsTensor *conv_w = ls_param(g, "conv.weight", fan_in_init(m->conv, 1), 2, (int64_t[]){inner, m->conv});
-    LsTensor *conv_b = m->conv_bias ? ls_param(g, "conv.bias", fan_in_init(m->conv, 1), 1, &inner) : NULL;
-    LsTensor *u = ls_causal_conv(g, xz, conv_w, conv_b, conv_state, LS_SILU); /* (B, T, E) */
-
-    /* (B, T, R + 2N) */
-    LsTensor *dbc = ls_dense(g, "x_proj", u, rank + 2 * m->state, fan_in_init(inner, 1), false, LS_NO_ACTIVATION);
-    LsTensor *low_rank = ls_split(g, dbc, 2, (int64_t[]){rank, 2 * m->state}), *bc = ls_tensor_sibling(low_rank, 1),
-             *delta_bias;
-    LsTensor *delta = delta_of(g, m, low_rank, inner, &delta_bias);
-
-    LsTensor *a_log = ls_param_flags(g, "A_log", (LsInit){fill_a_log, 0, 0}, LS_PRECISE | LS_NO_DECAY, 2,
-                                     (int64_t[]){inner, m->state});
-    LsTensor *d = ls_param_flags(g, "D", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &inner);
-    LsTensor *y = ls_selective_scan(g, u, delta, delta_bias, a_log, bc, d, xz, state); /* (B, T, E) */
-    return ls_dense(g, "out_proj", y, m->width, fan_in_init(inner, sqrt((double)m->layers)), m->bias, LS_NO_ACTIVATION);
+    LsBlockPlace place = place_of(m);
+    return ls_mamba_block_check(&m->block, &place);
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Mamba *m = config;
+    LsBlockPlace place = place_of(m);
     LsTensor *table = ls_param(g, "token_embedding", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids")); /* x: (B, T, C) */
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
-        x = ls_add(g, x, mixer(g, m, norm(g, m, "norm", x)));
+        x = ls_mamba_block(g, &m->block, &place, x);
         ls_pop(g);
     }
-    x = norm(g, m, "norm", x);
+    x = ls_rms_norm_block(g, "norm", x, m->block.epsilon);
     LsTensor *head =
         m->tied ? table : ls_param(g, "head", ls_init_normal(0.02), 2, (int64_t[]){m->vocabulary, m->width});
     return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};

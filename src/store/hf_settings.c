@@ -136,8 +136,12 @@ cleanup:
 /* Our text for a key: its value or what its absence says, translated. NULL with a message. */
 static char *setting_text(const char *path, const LsHfKey *key, const json_t *value)
 {
-    if (value && json_is_null(value) && !key->words)
+    if (value && json_is_null(value) && (!key->words || key->element))
         value = NULL;
+    if (value && key->element && !(value = json_array_get(value, (size_t)key->element - 1))) {
+        ls_fail(LS_DATA, "%s: key %s: no list of %d", path, key->key, key->element);
+        return NULL;
+    }
     if (!value && !key->absent) {
         ls_fail(LS_DATA, "%s: has no key %s", path, key->key);
         return NULL;
@@ -148,7 +152,7 @@ static char *setting_text(const char *path, const LsHfKey *key, const json_t *va
         return NULL;
     }
     char *ours = translate(key->words, theirs, 0);
-    bool word = value ? json_is_string(value) || json_is_null(value) : false;
+    bool word = value ? json_is_string(value) || json_is_null(value) || json_is_object(value) : false;
     if (!ours && key->words && word)
         ls_fail(LS_DATA, "%s: key %s: '%s' is not supported; supported are (theirs=ours) %s", path, key->key, theirs,
                 key->words);
@@ -406,6 +410,17 @@ static bool left_out(const LsModel *model, const LsHfKey *key, const void *confi
     return omitted || !applies(model, key, config);
 }
 
+/* Takes the value over. Elements of a list come in order. */
+static bool set_value(json_t *all, const LsHfKey *key, json_t *value)
+{
+    if (!key->element)
+        return ls_hf_set_member(all, key->key, value);
+    json_t *list = ls_hf_member(all, key->key);
+    if (!list && ls_hf_set_member(all, key->key, json_array()))
+        list = ls_hf_member(all, key->key);
+    return json_array_append_new(list, value) == 0;
+}
+
 LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info, json_t **keys)
 {
     const LsHf *hf = form->hf;
@@ -426,7 +441,7 @@ LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t 
             continue;
         json_t *value = key_value(form, key, config->model_config);
         status = value ? LS_OK : ls_message_status();
-        failed |= value && !ls_hf_set_member(all, key->key, value);
+        failed |= value && !set_value(all, key, value);
     }
     if (status == LS_OK && form->architecture->labels)
         status = ls_hf_labels_out(config, form->architecture->labels, info, all);

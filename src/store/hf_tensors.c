@@ -234,7 +234,18 @@ static void check_theirs(const LsHfForm *form, const LsSafetensors *tensors, con
     }
 }
 
-static bool is_moved(const LsHfTensor *e) { return e->layout == LS_HF_TRANSPOSE || e->layout == LS_HF_BY_HEAD; }
+static bool is_moved(const LsHfTensor *e)
+{
+    return e->rotate || e->layout == LS_HF_TRANSPOSE || e->layout == LS_HF_BY_HEAD;
+}
+
+/* to: from without its first `rows` rows, then these. */
+static void rotate(const float *from, const LsParam *p, int64_t rows, float *to)
+{
+    int64_t first = p->count / p->dim[0] * rows;
+    memcpy(to, from + first, sizeof(float) * (size_t)(p->count - first));
+    memcpy(to + p->count - first, from, sizeof(float) * (size_t)first);
+}
 
 /* Theirs of the entry (NULL: the file lacks it) into our values. */
 static LsStatus read_one(const Settings *s, const LsSafetensors *tensors, const LsSafeTensor *t, const LsParam *p,
@@ -251,7 +262,9 @@ static LsStatus read_one(const Settings *s, const LsSafetensors *tensors, const 
         return ls_safetensors_read(tensors, t, to);
     float *rows = ls_alloc_array(p->count, sizeof *rows);
     LsStatus status = rows ? ls_safetensors_read(tensors, t, rows) : LS_RESOURCE;
-    if (status == LS_OK && e->layout == LS_HF_TRANSPOSE)
+    if (status == LS_OK && e->rotate)
+        rotate(rows, p, ls_hf_product(s->form, e->rotate, s->config), to);
+    else if (status == LS_OK && e->layout == LS_HF_TRANSPOSE)
         transpose(rows, t->dim[0], t->dim[1], to);
     else if (status == LS_OK)
         swap_axes(rows, parts.heads, parts.count, p->count / (parts.heads * parts.count), to);
@@ -349,7 +362,9 @@ static const float *give(void *self, int i)
     const float *value = out->params->value + start_of(p, parts);
     if (!is_moved(e))
         return value;
-    if (e->layout == LS_HF_TRANSPOSE)
+    if (e->rotate)
+        rotate(value, p, p->dim[0] - ls_hf_product(out->form, e->rotate, out->settings.config), out->buffer);
+    else if (e->layout == LS_HF_TRANSPOSE)
         transpose(value, p->dim[0], p->dim[1], out->buffer);
     else
         swap_axes(value, parts->count, parts->heads, p->count / (parts->heads * parts->count), out->buffer);

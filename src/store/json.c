@@ -3,6 +3,7 @@
 #include "io/file.h"
 
 #include <stdio.h>
+#include <string.h>
 
 LsStatus ls_json_parse(const char *path, LsStatus code, const char *text, int64_t bytes, json_t **object)
 {
@@ -17,13 +18,48 @@ LsStatus ls_json_parse(const char *path, LsStatus code, const char *text, int64_
     return ls_fail(code, "%s: JSON, but not an object with keys", path);
 }
 
+/* Bytes of the word at the beginning of text that Python's json writes bare and no other reader takes; 0: there is
+ * none. */
+static size_t bare_word(const char *text)
+{
+    static const char *const words[] = {"Infinity", "-Infinity", "NaN"};
+    for (size_t i = 0; i < LS_COUNT_OF(words); i++)
+        if (strncmp(text, words[i], strlen(words[i])) == 0)
+            return strlen(words[i]);
+    return 0;
+}
+
+/* A copy of the text, ended by 0, in which those words are texts: "Infinity". NULL when out of memory. */
+static char *quote_words(const char *text, int64_t bytes, int64_t *length)
+{
+    char *out = ls_alloc_array(2 * bytes + 1, 1);
+    bool quoted = false; /* inside a text */
+    *length = 0;
+    for (int64_t i = 0; out && i < bytes; i++) {
+        size_t word = quoted ? 0 : bare_word(text + i);
+        if (word) {
+            *length += sprintf(out + *length, "\"%.*s\"", (int)word, text + i);
+            i += (int64_t)word - 1;
+            continue;
+        }
+        out[(*length)++] = text[i];
+        if (quoted && text[i] == '\\' && i + 1 < bytes)
+            out[(*length)++] = text[++i];
+        else if (text[i] == '"')
+            quoted = !quoted;
+    }
+    return out;
+}
+
 LsStatus ls_json_load(const char *path, LsStatus code, json_t **object)
 {
     char *text = NULL;
     int64_t bytes = 0;
     *object = NULL;
     LS_TRY(ls_file_read(path, code, &text, &bytes));
-    LsStatus status = ls_json_parse(path, code, text, bytes, object);
+    char *plain = quote_words(text, bytes, &bytes);
+    LsStatus status = plain ? ls_json_parse(path, code, plain, bytes, object) : LS_RESOURCE;
+    ls_free(plain);
     ls_free(text);
     return status;
 }
@@ -45,6 +81,9 @@ char *ls_json_scalar_text(const json_t *value)
         return ls_strdup("false");
     case JSON_NULL:
         return ls_strdup("null");
+    case JSON_OBJECT: /* {"__float__": "Infinity"}: the same, as newer versions of transformers write it */
+        value = json_object_size(value) == 1 ? json_object_get(value, "__float__") : NULL;
+        return json_is_string(value) ? ls_strdup(json_string_value(value)) : NULL;
     default:
         return NULL;
     }

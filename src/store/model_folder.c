@@ -240,6 +240,11 @@ static int digits_needed(const json_t *keys)
             return 17;
         if (json_is_object(value) && digits_needed(value) == 17)
             return 17;
+        for (size_t i = 0; i < json_array_size(value); i++) {
+            snprintf(text, sizeof text, "%.15g", json_real_value(json_array_get(value, i)));
+            if (strtod(text, NULL) != json_real_value(json_array_get(value, i)))
+                return 17;
+        }
     }
     return 15;
 }
