@@ -85,6 +85,13 @@ says 0 '' bench second.yaml --steps 1 --warmup 0
 expect 2 'model.kind: rnn, but train.init runs/first holds a model of kind bert' "$lockstep" train second.yaml output.path=runs/none model.kind=rnn model.pool=
 expect 2 'token_embedding has shape (14, 8) there and (14, 12) here' "$lockstep" train second.yaml output.path=runs/none model.width=12
 expect 2 'position_embedding has shape (16, 8) there and (32, 8) here' "$lockstep" train second.yaml output.path=runs/none model.context=32
+# partial: what has another shape is drawn, what was taken is listed; another kind of model is allowed, but nothing fits
+expect 0 'of other shapes, drawn from train.seed' "$lockstep" train second.yaml output.path=runs/partial train.init_match=partial model.context=32 train.steps=1 --progress none
+for text in 'train.init: 27 parameters of runs/first/checkpoints/' '  token_embedding (14, 8)' 'position_embedding has shape (16, 8) there and (32, 8) here'; do
+    grep -qF "$text" err.txt || failed "no '$text' in $(cat err.txt)"
+done
+sed 's/pool: first, dropout: 0/kind: rnn, layers: 1, width: 5/' second.yaml > other.yaml
+expect 2 "none of this model's parameters" "$lockstep" train other.yaml output.path=runs/none train.init_match=partial
 expect 2 'is output.path itself: to go on with that run leave train.init out' "$lockstep" train second.yaml output.path=runs/first
 expect 2 'is output.path itself' "$lockstep" train second.yaml train.init=runs/second/checkpoints/step-00000004.h5
 expect 2 'model.layers: 2 in the checkpoint, 3 now' "$lockstep" train second.yaml model.layers=3 train.steps=9

@@ -236,11 +236,11 @@ static void test_node_arrays(void)
         snprintf(text, sizeof text, "%d", comm->size / nodes);
         setenv("LOCKSTEP_NODE_RANKS", text, 1);
         make_params(&params, list, NULL);
-        LsBuckets *buckets =
-            ls_buckets_new(comm, &params, &(LsBucketOptions){.bytes = 4000, .arrays = 2, .shadow = true});
+        LsBuckets *buckets = ls_buckets_new(
+            comm, &params, &(LsBucketOptions){.bytes = 4000, .floats = 2 * params.total, .shadow = true});
         CU_ASSERT_PTR_NOT_NULL_FATAL(buckets);
         CU_ASSERT_EQUAL(ls_buckets_sharing_ranks(buckets), comm->size / nodes);
-        float *x = ls_buckets_array(buckets, 1);
+        float *x = ls_buckets_floats(buckets) + params.total;
         uint16_t *shadow = ls_buckets_shadow(buckets);
         CU_ASSERT_FATAL(x && shadow);
         CU_ASSERT_EQUAL(x[params.total - 1], 0);
@@ -256,11 +256,11 @@ static void test_node_arrays(void)
         const LsRange *range = NULL; /* and all ranges together are the whole, each float once a node */
         for (int i = 0, ranges = ls_buckets_owned_ranges(buckets, &range); i < ranges; i++)
             for (int64_t j = range[i].first; j < range[i].first + range[i].count; j++)
-                ls_buckets_array(buckets, 0)[j] += 1;
+                ls_buckets_floats(buckets)[j] += 1;
         ASSERT_OK(ls_buckets_wait_updates(buckets));
         int wrong = 0;
         for (int64_t i = 0; i < params.total; i++)
-            wrong += ls_buckets_array(buckets, 0)[i] != 1;
+            wrong += ls_buckets_floats(buckets)[i] != 1;
         CU_ASSERT_EQUAL(wrong, 0);
         ASSERT_OK(comm->barrier(comm));
         ls_buckets_free(buckets);

@@ -116,7 +116,7 @@ static int moved(const LsTrainer *t, const float *before, const char *names)
         if (strncmp(p->name, names, strlen(names)) != 0)
             continue;
         for (int64_t j = p->offset; j < p->offset + p->count; j++)
-            count += t->params->value[j] != before[j] || t->moment[1][j] != 0;
+            count += t->params->value[j] != before[j] || t->moment[1].value[j] != 0;
     }
     return count;
 }

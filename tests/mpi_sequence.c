@@ -291,7 +291,7 @@ static void test_stop_and_resume(void)
         size_t bytes = (size_t)resumed->params->total * sizeof(float);
         memcpy(resumed->params->value, stopped->params->value, bytes);
         for (int i = 0; i < 2; i++)
-            memcpy(resumed->moment[i], stopped->moment[i], bytes);
+            memcpy(resumed->moment[i].value, stopped->moment[i].value, bytes);
         resumed->progress = stopped->progress;
     }
     ASSERT_OK(ls_trainer_broadcast(resumed));

@@ -2,6 +2,7 @@
 #include "base/bfloat16.h"
 #include "harness_mpi.h"
 #include "toy_model.h"
+#include "train/outliers.h"
 
 enum { MAX_STEPS = 64 };
 
@@ -55,12 +56,29 @@ static void share_log(Log *log) { ASSERT_OK(comm->broadcast(comm, log, sizeof *l
 
 static double relative(double a, double b) { return fabs(a - b) / fabs(b); }
 
-/* Parameters and moments. */
+/* Parameters, moments and average. */
 static bool same_bits(const LsTrainer *a, const LsTrainer *b)
 {
     size_t bytes = (size_t)a->params->total * sizeof(float);
-    return memcmp(a->params->value, b->params->value, bytes) == 0 && memcmp(a->moment[0], b->moment[0], bytes) == 0 &&
-           memcmp(a->moment[1], b->moment[1], bytes) == 0;
+    bool same = memcmp(a->params->value, b->params->value, bytes) == 0;
+    for (int i = 0; i < a->optimizer->moments; i++)
+        same &= memcmp(a->moment[i].value, b->moment[i].value, (size_t)a->moment[i].layout->total * sizeof(float)) == 0;
+    return same && (!a->average || memcmp(a->average, b->average, bytes) == 0);
+}
+
+/* What a checkpoint would hold of `from`, into `to`: rank 0 alone. */
+static void copy_saved(LsTrainer *from, LsTrainer *to)
+{
+    LsSaved old[LS_MAX_SAVED], new[LS_MAX_SAVED];
+    int count = ls_trainer_saved(from, old);
+    CU_ASSERT_EQUAL(ls_trainer_saved(to, new), count);
+    memcpy(to->params->value, from->params->value, (size_t)to->params->total * sizeof(float));
+    for (int i = 0; i < count; i++) {
+        int64_t numbers = old[i].layout ? old[i].layout->total : old[i].dim[0];
+        CU_ASSERT_FATAL(old[i].layout || old[i].rank == 1);
+        memcpy(new[i].value, old[i].value, (size_t)numbers * sizeof(float));
+    }
+    to->progress = from->progress;
 }
 
 /* The same losses on any number of ranks; overlap on and off give the same bits. */
@@ -211,9 +229,9 @@ static void test_divergence(void)
 }
 
 /* One rank's flag stops all after a save; going on from there gives the bits of a run that was never stopped. */
-static void test_stop_and_resume(void)
+static void check_resumed(const LsConfig *with)
 {
-    LsConfig config = toy_config();
+    LsConfig config = *with;
     ToySource source = toy_source(500);
     Log straight, first, second;
     LsTrainer *whole = begin(&config, comm, &source, NULL, false, &straight);
@@ -225,11 +243,7 @@ static void test_stop_and_resume(void)
     CU_ASSERT_EQUAL(first.saves, comm->rank == 0);
     LsTrainer *resumed = begin(&config, comm, &source, NULL, false, &second);
     if (comm->rank == 0) {
-        size_t bytes = (size_t)resumed->params->total * sizeof(float);
-        memcpy(resumed->params->value, stopped->params->value, bytes);
-        memcpy(resumed->moment[0], stopped->moment[0], bytes);
-        memcpy(resumed->moment[1], stopped->moment[1], bytes);
-        resumed->progress = stopped->progress;
+        copy_saved(stopped, resumed);
         second.rows = 21;
     }
     ASSERT_OK(ls_trainer_broadcast(resumed));
@@ -241,6 +255,142 @@ static void test_stop_and_resume(void)
     ls_trainer_free(whole);
     ls_trainer_free(stopped);
     ls_trainer_free(resumed);
+}
+
+static void test_stop_and_resume(void)
+{
+    LsConfig config = toy_config();
+    check_resumed(&config);
+}
+
+/* Every optimiser, with an average and a window of outliers: a resumed training is the same to the bit. */
+static void test_resumed_optimizers(void)
+{
+#define OPTIMIZER(name) #name,
+    static const char *const names[] = {
+#include "config/optimizers.def"
+    };
+#undef OPTIMIZER
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
+        LsConfig config = toy_config();
+        config.train.optimizer = (char *)(uintptr_t)names[i];
+        config.train.average = 0.9;
+        config.train.skip_outliers = 1.5;
+        config.train.skip_window = 8;
+        check_resumed(&config);
+    }
+}
+
+/* Every optimiser gives the same bits however ranks share its work: what is taken as a whole, by whichever rank. */
+static void test_shared_optimizers(void)
+{
+#define OPTIMIZER(name) #name,
+    static const char *const names[] = {
+#include "config/optimizers.def"
+    };
+#undef OPTIMIZER
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
+        LsConfig config = toy_config();
+        config.train.optimizer = (char *)(uintptr_t)names[i];
+        config.train.learning_rate = strcmp(names[i], "sgd") == 0         ? 1
+                                     : strcmp(names[i], "adafactor") == 0 ? 1e-1
+                                                                          : 1e-2;
+        config.train.average = 0.9;
+        config.train.steps = 20;
+        config.train.evaluate_every = 5;
+        ToySource source = toy_source(500), validation = toy_source(37);
+        Log shared, messages;
+        LsTrainer *one = begin(&config, comm, &source, &validation, false, &shared);
+        ASSERT_OK(ls_trainer_run(one));
+        setenv("LOCKSTEP_SHARED", "off", 1);
+        LsTrainer *other = begin(&config, comm, &source, &validation, false, &messages);
+        unsetenv("LOCKSTEP_SHARED");
+        CU_ASSERT_EQUAL(other->sharded, false);
+        ASSERT_OK(ls_trainer_run(other));
+        CU_ASSERT(same_bits(one, other));
+        share_log(&shared);
+        CU_ASSERT(shared.loss[19] < 0.9 * shared.loss[0]);
+        share_log(&messages);
+        CU_ASSERT_EQUAL(shared.validation[19], messages.validation[19]);
+        ls_trainer_free(one);
+        ls_trainer_free(other);
+    }
+}
+
+/* Validation is that of the average: the same as of a trainer whose parameters it is. The parameters stay. */
+static void test_average(void)
+{
+    LsConfig config = toy_config();
+    config.train.average = 0.75;
+    config.train.steps = 12;
+    config.train.evaluate_every = 12;
+    ToySource source = toy_source(500), validation = toy_source(37);
+    Log log, none;
+    LsTrainer *t = begin(&config, comm, &source, &validation, false, &log);
+    int64_t total = t->params->total;
+    float *expected = ls_alloc_array(total, sizeof(float)), *before = ls_alloc_array(total, sizeof(float));
+    CU_ASSERT_FATAL(expected && before);
+    for (int step = 1; step <= 12; step++) {
+        LsStepResult result;
+        ASSERT_OK(ls_trainer_step(t, false, &result));
+        for (int64_t i = 0; i < total; i++)
+            expected[i] = step == 1 ? t->params->value[i] : 0.75f * expected[i] + 0.25f * t->params->value[i];
+    }
+    for (int64_t i = 0; i < total; i++)
+        ASSERT_AT_MOST(fabs((double)(t->average[i] - expected[i])), 12 * 0x1p-23);
+    memcpy(before, t->params->value, (size_t)total * sizeof(float));
+    LsEvaluation of_average, of_values;
+    ASSERT_OK(ls_trainer_evaluate(t, &of_average));
+    CU_ASSERT_EQUAL(memcmp(before, t->params->value, (size_t)total * sizeof(float)), 0);
+    config.train.average = 0;
+    LsTrainer *plain = begin(&config, comm, &source, &validation, false, &none);
+    ASSERT_OK(comm->barrier(comm));
+    if (!plain->sharded || comm->rank == 0)
+        memcpy(plain->params->value, t->average, (size_t)total * sizeof(float));
+    ASSERT_OK(comm->barrier(comm));
+    ASSERT_OK(ls_trainer_evaluate(plain, &of_values));
+    CU_ASSERT_EQUAL(of_average.loss, of_values.loss);
+    ls_free(expected);
+    ls_free(before);
+    ls_trainer_free(t);
+    ls_trainer_free(plain);
+}
+
+/* A step whose loss stands out leaves everything as it was, but the count. */
+static void test_outliers(void)
+{
+    LsConfig config = toy_config();
+    config.train.skip_outliers = 3;
+    config.train.skip_window = 16;
+    config.train.average = 0.9;
+    config.train.schedule = "constant";
+    config.train.learning_rate = 1e-3;
+    ToySource source = toy_source(500);
+    Log log;
+    LsStepResult result;
+    LsTrainer *t = begin(&config, comm, &source, NULL, false, &log);
+    int64_t total = t->params->total;
+    float *before = ls_alloc_array(3 * total, sizeof(float));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(before);
+    for (int step = 0; step < 20; step++)
+        ASSERT_OK(ls_trainer_step(t, false, &result));
+    int64_t skipped = ls_outliers_skipped(t);
+    CU_ASSERT(skipped < 4);
+    source.wrong = true; /* targets that nothing has taught */
+    float *arrays[] = {t->params->value, t->moment[0].value, t->average};
+    for (int i = 0; i < 3; i++)
+        memcpy(before + i * total, arrays[i], (size_t)total * sizeof(float));
+    ASSERT_OK(comm->barrier(comm));
+    ASSERT_OK(ls_trainer_step(t, false, &result));
+    CU_ASSERT_EQUAL(ls_outliers_skipped(t), skipped + 1);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(memcmp(before + i * total, arrays[i], (size_t)total * sizeof(float)), 0);
+    CU_ASSERT_EQUAL(t->progress.step, 21);
+    for (int step = 0; step < 20; step++) /* a level that stays is learnt from */
+        ASSERT_OK(ls_trainer_step(t, false, &result));
+    CU_ASSERT(ls_outliers_skipped(t) < skipped + 10);
+    ls_free(before);
+    ls_trainer_free(t);
 }
 
 static LsStatus failing_save(void *self, const LsTrainer *trainer)
@@ -329,6 +479,10 @@ static const HarnessTest tests[] = {
     {"a rank that fails", test_failing_rank},
     {"divergence", test_divergence},
     {"stop and resume", test_stop_and_resume},
+    {"every optimiser, resumed", test_resumed_optimizers},
+    {"every optimiser, shared", test_shared_optimizers},
+    {"the average of weights", test_average},
+    {"outliers are skipped", test_outliers},
     {"messages alone, and two nodes", test_other_ways},
     {"gradients travel in bfloat16", test_narrow_wire},
     {"a save that fails", test_failing_save},

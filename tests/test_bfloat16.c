@@ -199,7 +199,7 @@ static void test_training(void)
         CU_ASSERT_EQUAL(coarse, again);
         size_t bytes = (size_t)one->params->total * sizeof(float);
         CU_ASSERT_EQUAL(memcmp(one->params->value, three->params->value, bytes), 0);
-        CU_ASSERT_EQUAL(memcmp(one->moment[1], three->moment[1], bytes), 0);
+        CU_ASSERT_EQUAL(memcmp(one->moment[1].value, three->moment[1].value, bytes), 0);
         CU_ASSERT_EQUAL(memcmp(one->params->shadow, three->params->shadow, bytes / 2), 0);
         int wrong = 0;
         for (int64_t i = 0; i < one->params->total; i++)

@@ -390,26 +390,26 @@ static void test_all_at_once(void)
                                        "  path: x\n"
                                        "data: text\n", /* 16 */
                                        (int)LS_COUNT_OF(override), override));
-    static const char *const expected[] = {
-        "job.yaml: 18 mistakes:",
-        "line 3: model.layer: unknown; did you mean 'layers'?",
-        "line 4: model.heads: 'many' is not a whole number",
-        "line 5: model.dropout: 1 is out of range: 0 to 0.99",
-        "line 7: train.steps: '1.5' is not a whole number",
-        "line 8: train.batch: a list where one value belongs",
-        "line 9: batch stands twice, first in line 8",
-        "line 10: train.schedule: 'cosin' is none of constant|linear|cosine|inverse_sqrt; did you mean 'cosine'?",
-        "line 11: train.layers: unknown; it belongs to the section model",
-        "line 12: train.optimizer: a section where one value belongs",
-        "line 13: train.warmup: has no value",
-        "line 14: section outputs: unknown; did you mean 'output'?",
-        "line 16: data: a value where settings (name: value) belong",
-        "command line: train.beta1: 2 is out of range: 0 to 0.99999999",
-        "command line: section trian: unknown; did you mean 'train'?",
-        "command line: 'steps=5' is not of the form section.name=value",
-        "command line: train.clip: a list where one value belongs",
-        "command line: train.clip: '5 # five' is not a number",
-        "command line: did not find expected"};
+    static const char *const expected[] = {"job.yaml: 18 mistakes:",
+                                           "line 3: model.layer: unknown; did you mean 'layers'?",
+                                           "line 4: model.heads: 'many' is not a whole number",
+                                           "line 5: model.dropout: 1 is out of range: 0 to 0.99",
+                                           "line 7: train.steps: '1.5' is not a whole number",
+                                           "line 8: train.batch: a list where one value belongs",
+                                           "line 9: batch stands twice, first in line 8",
+                                           "line 10: train.schedule: 'cosin' is none of "
+                                           "constant|linear|cosine|inverse_sqrt|wsd|step; did you mean 'cosine'?",
+                                           "line 11: train.layers: unknown; it belongs to the section model",
+                                           "line 12: train.optimizer: a section where one value belongs",
+                                           "line 13: train.warmup: has no value",
+                                           "line 14: section outputs: unknown; did you mean 'output'?",
+                                           "line 16: data: a value where settings (name: value) belong",
+                                           "command line: train.beta1: 2 is out of range: 0 to 0.99999999",
+                                           "command line: section trian: unknown; did you mean 'train'?",
+                                           "command line: 'steps=5' is not of the form section.name=value",
+                                           "command line: train.clip: a list where one value belongs",
+                                           "command line: train.clip: '5 # five' is not a number",
+                                           "command line: did not find expected"};
     for (size_t i = 0; i < LS_COUNT_OF(expected); i++) {
         if (!strstr(ls_message(), expected[i]))
             fprintf(stderr, "missing: %s\n", expected[i]);

@@ -7,85 +7,136 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- A store made by hand: (5, 7), (9), (3, 4) with LS_NO_DECAY -------------------------------------------------- */
+#define OPTIMIZER(name) #name,
+static const char *const names[] = {
+#include "config/optimizers.def"
+};
+#undef OPTIMIZER
 
-enum { VALUES = 56, TOTAL = 48 + 16 + 16 };
+/* ---- A store made by hand, as the fixture has it ----------------------------------------------------------------- */
 
-static LsParam list[] = {
-    {.name = "a", .rank = 2, .dim = {5, 7}, .count = 35, .offset = 0},
+enum { PARAMS = 5, VALUES = 104, STEPS = 6, TOTAL = 144 };
+
+static const LsParam declared[PARAMS] = {
+    {.name = "a", .rank = 2, .dim = {5, 7}, .count = 35, .offset = 0, .flags = LS_MATRIX},
     {.name = "b", .rank = 1, .dim = {9}, .count = 9, .offset = 48},
     {.name = "c", .rank = 2, .dim = {3, 4}, .count = 12, .offset = 64, .flags = LS_NO_DECAY},
+    {.name = "d", .rank = 2, .dim = {8, 3}, .count = 24, .offset = 80, .flags = LS_MATRIX},
+    {.name = "e", .rank = 3, .dim = {2, 3, 4}, .count = 24, .offset = 112},
 };
-static float value[TOTAL], grad[TOTAL], m[TOTAL], v[TOTAL];
+static LsParam list[PARAMS];
+static float value[TOTAL], grad[TOTAL];
 static LsParams params = {
-    .list = list, .count = 3, .total = TOTAL, .elements = VALUES, .value = value, .grad = grad, .sealed = true};
+    .list = list, .count = PARAMS, .total = TOTAL, .elements = VALUES, .value = value, .grad = grad, .sealed = true};
 
 static void scatter(const float *from, float *to)
 {
-    for (int i = 0; i < 3; i++, from += list[i - 1].count)
+    for (int i = 0; i < PARAMS; i++, from += list[i - 1].count)
         memcpy(to + list[i].offset, from, (size_t)list[i].count * sizeof(float));
 }
 
-/* Reads "NAME number ..." of the fixture; false at its end. */
-static bool read_line(FILE *file, const char *name, float *numbers)
+static void read_line(FILE *file, const char *name, float *numbers)
 {
-    char word[32];
-    if (fscanf(file, "%31s", word) != 1)
-        return false;
+    char word[32], number[64];
+    CU_ASSERT_EQUAL_FATAL(fscanf(file, "%31s", word), 1);
     CU_ASSERT_STRING_EQUAL_FATAL(word, name);
     for (int i = 0; i < VALUES; i++) {
-        char number[64];
         CU_ASSERT_EQUAL_FATAL(fscanf(file, "%63s", number), 1);
         numbers[i] = strtof(number, NULL);
     }
-    return true;
 }
 
-/* Steps of one kind of the fixture, against values after each; gradients times `gain`, undone by the scale of
- * update. */
-static void compare(FILE *file, const char *name, const LsOptimizer *optimizer, const LsTrainSettings *settings,
-                    const float *initial, float (*gradients)[VALUES], bool with_gradients, float gain)
+/* An optimiser with what it works on: moments of `store`, from `seed` (0: zero). */
+typedef struct Made {
+    const LsOptimizer *optimizer;
+    LsMoment moment[LS_MAX_MOMENTS];
+    float *values, *work;
+} Made;
+
+static Made make(const char *name, const LsParams *store, uint64_t seed)
+{
+    Made made = {.optimizer = ls_optimizer_find(name)};
+    CU_ASSERT_PTR_NOT_NULL_FATAL(made.optimizer);
+    ASSERT_OK(ls_moments_new(made.optimizer, store, NULL, NULL, made.moment));
+    int64_t floats = ls_moments_floats(made.moment), work = made.optimizer->work ? made.optimizer->work(store) : 0;
+    float *next = made.values = ls_alloc_array(floats + 1, sizeof(float));
+    made.work = ls_alloc_array(work + 1, sizeof(float));
+    CU_ASSERT_FATAL(made.values && made.work);
+    for (int64_t i = 0; i < work; i++)
+        made.work[i] = NAN; /* undefined */
+    for (int64_t i = 0; i < floats && seed; i++)
+        made.values[i] = ls_uniform_at(seed, 3, (uint64_t)i);
+    for (int i = 0; i < made.optimizer->moments; i++) {
+        made.moment[i].value = next;
+        next += made.moment[i].layout->total;
+    }
+    return made;
+}
+
+static void update(const Made *made, const LsTrainSettings *settings, LsParams *store, const LsShard *shard,
+                   int64_t step, double rate, double scale)
+{
+    ASSERT_OK(made->optimizer->update(&(LsUpdate){.settings = settings,
+                                                  .params = store,
+                                                  .moment = made->moment,
+                                                  .shard = shard,
+                                                  .work = made->work,
+                                                  .step = step,
+                                                  .learning_rate = rate,
+                                                  .scale = scale}));
+}
+
+static void unmake(Made *made, const LsParams *store)
+{
+    ls_moments_free(store, made->moment);
+    ls_free(made->values);
+    ls_free(made->work);
+}
+
+static float initial[VALUES], gradients[STEPS][VALUES];
+
+/* The fixture's lines `line` of an optimiser; gradients times `gain`, undone by the scale of the update. */
+static void compare(FILE *file, const char *line, const char *name, const LsTrainSettings *settings, float gain,
+                    double tolerance)
 {
     float expected[VALUES], flat[TOTAL] = {0};
-    memset(m, 0, sizeof m);
-    memset(v, 0, sizeof v);
+    memcpy(list, declared, sizeof list);
+    Made made = make(name, &params, 0);
     scatter(initial, value);
-    for (int64_t step = 1; step <= 10; step++) {
-        if (with_gradients)
-            CU_ASSERT_FATAL(read_line(file, "grad", gradients[step - 1]));
-        CU_ASSERT_FATAL(read_line(file, name, expected));
+    for (int64_t step = 1; step <= STEPS; step++) {
+        read_line(file, line, expected);
         scatter(gradients[step - 1], grad);
         for (int i = 0; i < TOTAL; i++)
             grad[i] *= gain;
-        optimizer->update(settings, &params, (float *const[]){m, v}, NULL, step, settings->learning_rate,
-                          1.0 / (double)gain);
+        update(&made, settings, &params, NULL, step, settings->learning_rate, 1.0 / (double)gain);
         scatter(expected, flat);
-        for (int i = 0; i < TOTAL; i++) /* ten steps of a few roundings each, of values below 4 */
-            ASSERT_AT_MOST(fabs((double)(value[i] - flat[i])), 4 * 10 * 4 * 0x1p-24);
+        for (int i = 0; i < TOTAL; i++)
+            ASSERT_AT_MOST(fabs((double)(value[i] - flat[i])), tolerance);
     }
-    for (int p = 0; p < 3; p++) /* padding stays zero */
-        for (int64_t i = list[p].offset + list[p].count; i < (p < 2 ? list[p + 1].offset : TOTAL); i++)
-            CU_ASSERT(value[i] == 0 && m[i] == 0 && v[i] == 0);
+    for (int p = 0; p < PARAMS; p++) /* padding stays zero */
+        for (int64_t i = list[p].offset + list[p].count; i < (p + 1 < PARAMS ? list[p + 1].offset : TOTAL); i++)
+            CU_ASSERT(value[i] == 0);
+    unmake(&made, &params);
 }
 
 static void test_pytorch(void)
 {
     FILE *file = fopen(TESTS_FOLDER "/fixtures/optimizer.txt", "r");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    float initial[VALUES];
-    static float gradients[10][VALUES];
-    CU_ASSERT_FATAL(read_line(file, "initial", initial));
+    read_line(file, "initial", initial);
+    for (int i = 0; i < STEPS; i++)
+        read_line(file, "grad", gradients[i]);
     LsTrainSettings settings = {
         .learning_rate = 1e-2, .beta1 = 0.9, .beta2 = 0.99, .epsilon = 1e-8, .weight_decay = 0.1};
-    const LsOptimizer *adamw = ls_optimizer_find("adamw"), *sgd = ls_optimizer_find("sgd");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(adamw);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(sgd);
-    CU_ASSERT_EQUAL(adamw->moments, 2);
-    CU_ASSERT_EQUAL(sgd->moments, 1);
-    compare(file, "adamw", adamw, &settings, initial, gradients, true, 1);
-    compare(file, "sgd", sgd, &settings, initial, gradients, false, 8);
+    const double few = 4 * 10 * 4 * 0x1p-24; /* six steps of a few roundings each, of values below 4 */
+    compare(file, "adamw", "adamw", &settings, 1, few);
+    compare(file, "sgd", "sgd", &settings, 8, few);
     settings.momentum = 0.9;
-    compare(file, "momentum", sgd, &settings, initial, gradients, false, 1);
+    compare(file, "momentum", "sgd", &settings, 1, few);
+    /* five iterations, each of which may make differences four times as large in directions that are small */
+    compare(file, "muon", "muon", &settings, 4, 20 * few);
+    compare(file, "lion", "lion", &settings, 2, few);
+    compare(file, "adafactor", "adafactor", &settings, 2, few);
     char word[8];
     CU_ASSERT_EQUAL(fscanf(file, "%7s", word), EOF);
     fclose(file);
@@ -94,46 +145,82 @@ static void test_pytorch(void)
 
 /* ---- Threads ----------------------------------------------------------------------------------------------------- */
 
-static void test_threads(void)
+enum { COUNT = 100000 };
+
+/* One update by so many threads, at once or in shards: every range of a whole parameter in one of them. */
+static void run_update(const char *name, int threads, bool shards, float *values, float *grads, Made *made,
+                       LsParams *store)
 {
-    enum { COUNT = 100000 };
-    LsParam big[] = {{.name = "w", .rank = 2, .dim = {300, 300}, .count = 90000, .offset = 0},
-                     {.name = "b", .rank = 1, .dim = {9991}, .count = 9991, .offset = 90000}};
     const LsTrainSettings settings = {
         .beta1 = 0.9, .beta2 = 0.999, .epsilon = 1e-8, .weight_decay = 0.1, .momentum = 0.5};
-    int threads = ls_threads();
-    float *array[2][4];
-    double squares[2];
-    for (int which = 0; which < 2; which++) {
-        const LsOptimizer *optimizer = ls_optimizer_find(which ? "adamw" : "sgd");
-        for (int run = 0; run < 2; run++) {
-            ls_set_threads(run == 0 ? 1 : 3);
-            for (int a = 0; a < 4; a++) {
-                array[run][a] = ls_alloc_array(COUNT, sizeof(float));
-                CU_ASSERT_PTR_NOT_NULL_FATAL(array[run][a]);
-                for (uint64_t i = 0; i < 99991; i++)
-                    array[run][a][i] = a == 3 ? ls_uniform_at(5, 3, i) : ls_normal_at(5, (uint64_t)a, i);
-            }
-            LsParams store = {
-                .list = big, .count = 2, .total = COUNT, .value = array[run][0], .grad = array[run][1], .sealed = true};
-            squares[run] = ls_sum_of_squares(store.grad, COUNT);
-            if (run == 0) {
-                optimizer->update(&settings, &store, &array[run][2], NULL, 3, 1e-2, 0.5);
-            } else { /* in two shards of uneven ranges: the same */
-                const LsRange first[] = {{50016, 20016}, {16, 33000}},
-                              second[] = {{70032, COUNT - 70032}, {0, 16}, {33016, 17000}};
-                optimizer->update(&settings, &store, &array[run][2], &(LsShard){2, first}, 3, 1e-2, 0.5);
-                optimizer->update(&settings, &store, &array[run][2], &(LsShard){3, second}, 3, 1e-2, 0.5);
-            }
-        }
-        CU_ASSERT_EQUAL(squares[0], squares[1]);
-        for (int a = 0; a < 4; a++) {
-            CU_ASSERT_EQUAL(memcmp(array[0][a], array[1][a], COUNT * sizeof(float)), 0);
-            ls_free(array[0][a]);
-            ls_free(array[1][a]);
-        }
-    }
     ls_set_threads(threads);
+    *made = make(name, store, 5);
+    store->value = values;
+    store->grad = grads;
+    for (uint64_t i = 0; i < 99991; i++) {
+        values[i] = ls_normal_at(5, 0, i);
+        grads[i] = ls_normal_at(5, 1, i);
+    }
+    const LsRange elements[2][3] = {{{50016, 20016}, {16, 33000}, {0, 0}},
+                                    {{70032, COUNT - 70032}, {0, 16}, {33016, 17000}}};
+    const LsRange wholes[2][3] = {{{90000, 9991}, {0, 0}, {0, 0}}, {{0, 90000}, {0, 0}, {0, 0}}};
+    if (!shards)
+        update(made, &settings, store, NULL, 3, 1e-2, 0.5);
+    for (int i = 0; i < 2 && shards; i++)
+        update(made, &settings, store, &(LsShard){3, made->optimizer->whole ? wholes[i] : elements[i]}, 3, 1e-2, 0.5);
+}
+
+static void test_threads(void)
+{
+    LsParam big[] = {{.name = "w", .rank = 2, .dim = {300, 300}, .count = 90000, .offset = 0, .flags = LS_MATRIX},
+                     {.name = "b", .rank = 1, .dim = {9991}, .count = 9991, .offset = 90000}};
+    LsParams store = {.list = big, .count = 2, .total = COUNT, .sealed = true};
+    int threads = ls_threads();
+    float *array[4];
+    double squares[2];
+    for (int i = 0; i < 4; i++)
+        CU_ASSERT_PTR_NOT_NULL_FATAL(array[i] = ls_alloc_array(COUNT, sizeof(float)));
+    for (size_t which = 0; which < LS_COUNT_OF(names); which++) {
+        Made one, three;
+        run_update(names[which], 1, false, array[0], array[1], &one, &store);
+        squares[0] = ls_sum_of_squares(array[1], COUNT);
+        run_update(names[which], 3, true, array[2], array[3], &three, &store);
+        squares[1] = ls_sum_of_squares(array[3], COUNT);
+        CU_ASSERT_EQUAL(squares[0], squares[1]);
+        CU_ASSERT_EQUAL(memcmp(array[0], array[2], COUNT * sizeof(float)), 0);
+        size_t bytes = (size_t)ls_moments_floats(one.moment) * sizeof(float);
+        CU_ASSERT_EQUAL(memcmp(one.values, three.values, bytes), 0);
+        int moved = 0;
+        for (uint64_t i = 0; i < 99991; i++)
+            moved += array[0][i] != ls_normal_at(5, 0, i);
+        CU_ASSERT(moved > 99000);
+        unmake(&one, &store);
+        unmake(&three, &store);
+    }
+    for (int i = 0; i < 4; i++)
+        ls_free(array[i]);
+    ls_set_threads(threads);
+}
+
+/* ---- What is kept ------------------------------------------------------------------------------------------------ */
+
+/* Adafactor keeps a row and a column of a matrix; Muon a mean of squares of what is no matrix alone. */
+static void test_moments(void)
+{
+    memcpy(list, declared, sizeof list);
+    Made adafactor = make("adafactor", &params, 0), muon = make("muon", &params, 0);
+    CU_ASSERT_EQUAL(adafactor.moment[0].layout->elements, 5 + 3 + 8 + 2 * 3);
+    CU_ASSERT_EQUAL(adafactor.moment[1].layout->elements, 7 + 4 + 3 + 2 * 4);
+    CU_ASSERT_EQUAL(adafactor.moment[2].layout->elements, 9);
+    CU_ASSERT_PTR_EQUAL(muon.moment[0].layout, &params);
+    CU_ASSERT_EQUAL(muon.moment[1].layout->elements, 9 + 12 + 24);
+    CU_ASSERT_PTR_NULL(ls_moment_at(&muon.moment[1], &params, 0, 0));
+    CU_ASSERT_PTR_EQUAL(ls_moment_at(&muon.moment[1], &params, 2, 64 + 5), muon.moment[1].value + 16 + 5);
+    LsSaved saved[LS_MAX_MOMENTS];
+    CU_ASSERT_EQUAL(ls_moments_saved(adafactor.optimizer, adafactor.moment, saved), 3);
+    CU_ASSERT_STRING_EQUAL(saved[1].group, "optimizer/c");
+    unmake(&adafactor, &params);
+    unmake(&muon, &params);
 }
 
 static void test_squares(void)
@@ -162,6 +249,7 @@ int main(void)
 {
     return harness_run("optimizer", (HarnessTest[]){{"as PyTorch's", test_pytorch},
                                                     {"the same bits for any number of threads", test_threads},
+                                                    {"what is kept of each parameter", test_moments},
                                                     {"sum of squares", test_squares},
                                                     {0}});
 }

@@ -6,8 +6,13 @@
 
 static LsTrainSettings settings(char *schedule)
 {
-    return (LsTrainSettings){
-        .schedule = schedule, .learning_rate = 1e-3, .min_learning_rate = 1e-4, .steps = 110, .warmup = 10};
+    return (LsTrainSettings){.schedule = schedule,
+                             .learning_rate = 1e-3,
+                             .min_learning_rate = 1e-4,
+                             .steps = 110,
+                             .warmup = 10,
+                             .drop_every = 40,
+                             .drop_factor = 0.5};
 }
 
 /* doubles of about 1e-3, a few roundings */
@@ -15,9 +20,13 @@ static void near(double a, double b) { ASSERT_AT_MOST(fabs(a - b), 1e-15); }
 
 static void test_warmup(void)
 {
-    char *names[] = {"constant", "linear", "cosine", "inverse_sqrt"};
-    for (int i = 0; i < 4; i++) {
-        LsTrainSettings s = settings(names[i]);
+#define SCHEDULE(name) #name,
+    static const char *const names[] = {
+#include "config/schedules.def"
+    };
+#undef SCHEDULE
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
+        LsTrainSettings s = settings((char *)(uintptr_t)names[i]);
         near(ls_schedule(&s, 1), 1e-4);
         near(ls_schedule(&s, 5), 5e-4);
         near(ls_schedule(&s, 10), 1e-3);
@@ -46,6 +55,19 @@ static void test_shapes(void)
     s = settings("inverse_sqrt");
     near(ls_schedule(&s, 40), 5e-4);
     near(ls_schedule(&s, 90), 1e-3 / 3);
+    near(ls_schedule(&s, 100000), 1e-4);
+    s = settings("wsd"); /* the last eleven steps */
+    near(ls_schedule(&s, 99), 1e-3);
+    near(ls_schedule(&s, 102), 1e-4 + 9e-4 * 8 / 11);
+    near(ls_schedule(&s, 110), 1e-4);
+    near(ls_schedule(&s, 1000), 1e-4);
+    s.cooldown = 40;
+    near(ls_schedule(&s, 70), 1e-3);
+    near(ls_schedule(&s, 90), (1e-3 + 1e-4) / 2);
+    s = settings("step");
+    near(ls_schedule(&s, 40), 1e-3);
+    near(ls_schedule(&s, 41), 5e-4);
+    near(ls_schedule(&s, 81), 2.5e-4);
     near(ls_schedule(&s, 100000), 1e-4);
 }
 

@@ -20,7 +20,7 @@ static LsBody toy_build(LsGraph *g, const void *config, const LsShape *shape)
     LsInit init = ls_init_normal(0.3);
     LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsTensor *table = ls_param(g, "table", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
-    LsTensor *w = ls_param(g, "hidden_w", init, 2, (int64_t[]){TOY_WIDTH, TOY_WIDTH});
+    LsTensor *w = ls_param_flags(g, "hidden_w", init, LS_MATRIX, 2, (int64_t[]){TOY_WIDTH, TOY_WIDTH});
     LsTensor *b = ls_param(g, "hidden_b", ls_init_constant(0), 1, (int64_t[]){TOY_WIDTH});
     LsTensor *head = ls_param(g, "head_w", init, 2, (int64_t[]){TOY_VOCABULARY, TOY_WIDTH});
     LsTensor *x = ls_linear(g, ls_embedding(g, table, ids), w, b, LS_GELU); /* (B, T, C) */
@@ -32,6 +32,7 @@ static const LsModel toy_model = {.name = "toy", .build = toy_build};
 typedef struct ToySource {
     LsSource source;
     int64_t fail_from; /* samples at or after this one cannot be read; -1: none */
+    bool wrong;        /* targets are others than before */
 } ToySource;
 
 /* Token t of sample n follows from the one before it, with some noise; every eleventh target is ignored. */
@@ -57,7 +58,7 @@ static LsStatus toy_fill(LsSource *source, LsGraph *g, const LsBatch *batch)
             token = (token * 7 + 3 + noise) % TOY_VOCABULARY;
             bool ignored = b >= count || (sample + t) % 11 == 0;
             if (here)
-                want[at] = ignored ? LS_IGNORE : (int32_t)token;
+                want[at] = ignored ? LS_IGNORE : (int32_t)((token + (toy->wrong ? 11 : 0)) % TOY_VOCABULARY);
         }
         /* past the sequence's end */
         for (int64_t t = TOY_SEQUENCE - from < 0 ? 0 : TOY_SEQUENCE - from; t < length; t++) {

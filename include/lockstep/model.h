@@ -3,7 +3,7 @@
 #define LOCKSTEP_MODEL_H
 
 #include "lockstep/field.h"
-#include "lockstep/graph.h"
+#include "lockstep/adapters.h"
 #include "lockstep/ops.h"
 #include "lockstep/settings.h"
 

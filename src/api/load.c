@@ -1,6 +1,7 @@
 #include "api/load.h"
 
 #include "io/file.h"
+#include "store/lora.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -44,9 +45,9 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
         status = ls_fail(LS_CHECKPOINT, "%s: its info is no JSON", loaded->path);
         goto cleanup;
     }
+    int64_t rank = ls_lora_take_off(loaded->config);
     LS_TRY_CLEANUP(declare(loaded, precision));
-    LsSaved running = loaded->params->running ? ls_saved_running(loaded->params) : (LsSaved){0};
-    LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, loaded->params, loaded->params->running != NULL, &running));
+    LS_TRY_CLEANUP(ls_model_read(checkpoint, loaded->config, rank, loaded->params));
 cleanup:
     ls_checkpoint_close(checkpoint);
     return status;

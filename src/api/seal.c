@@ -70,23 +70,26 @@ static LsStatus check_data(const char *path)
 /* Moments have names and shapes of the parameters, whatever the optimiser. */
 static LsStatus check_moments(LsCheckpoint *checkpoint, const LsLoaded *model)
 {
-    char group[64];
     const LsOptimizer *optimizer = ls_optimizer_find(model->config->train.optimizer);
-    float *value = ls_alloc_array(model->params->total, sizeof *value);
-    LsGroups *groups = NULL;
-    LsParams *learnt = NULL; /* parameters that are frozen have none */
-    LsStatus status = value ? ls_groups_new(&model->config->train, &groups) : LS_RESOURCE;
-    if (status == LS_OK)
-        status = ls_groups_learnt(groups, model->params, &learnt);
-    for (int i = 0; optimizer && i < optimizer->moments && status == LS_OK; i++) {
-        snprintf(group, sizeof group, "%s", optimizer->moment_group[i]);
-        LsSaved saved = {
-            .group = group, .layout = learnt ? learnt : model->params, .value = value, .begins_as_zero = true};
-        status = ls_checkpoint_read(checkpoint, model->params, 1, &saved);
-    }
-    ls_groups_free_learnt(learnt);
+    LsMoment moment[LS_MAX_MOMENTS];
+    LsSaved saved[LS_MAX_MOMENTS];
+    LsGroups *groups = NULL; /* parameters that are frozen have none */
+    if (!optimizer)
+        return LS_OK;
+    LS_TRY(ls_groups_new(&model->config->train, &groups));
+    LsStatus made = ls_moments_new(optimizer, model->params, ls_groups_learns, groups, moment);
     ls_groups_free(groups);
+    LS_TRY(made);
+    float *value = ls_alloc_array(ls_moments_floats(moment) + 1, sizeof *value), *next = value;
+    for (int i = 0; i < optimizer->moments; i++) {
+        moment[i].value = next;
+        next = value ? next + moment[i].layout->total : NULL;
+    }
+    LsStatus status =
+        value ? ls_checkpoint_read(checkpoint, model->params, ls_moments_saved(optimizer, moment, saved), saved)
+              : LS_RESOURCE;
     ls_free(value);
+    ls_moments_free(model->params, moment);
     return status;
 }
 

@@ -98,7 +98,7 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
     kinds = t->carry_graph ? ls_graph_profile(t->carry_graph, profile, LS_BENCH_ROWS) : 0;
     for (int i = 0; i < kinds; i++)
         again += profile[i].recompute_seconds / steps;
-    double parameters = (double)t->params->total, moments = t->optimizer->moments;
+    double parameters = (double)t->params->total, moments = (double)ls_moments_floats(t->moment);
     double share = 1.0 / ls_buckets_sharing_ranks(t->buckets); /* of the optimiser's work */
     add_part(b, "(samples)", own->part[LS_PART_DATA], 0, 0);
     if (again > 0)
@@ -109,7 +109,7 @@ static void collect_rows(LsBench *b, const LsBenchRank *own)
         add_part(b, "(agreeing with ranks)", own->part[LS_PART_AGREEING], 0, 0);
     }
     add_part(b, "(gradient norm)", own->part[LS_PART_NORM], 2 * parameters * share, 4 * parameters * share);
-    add_part(b, "(optimizer)", own->part[LS_PART_UPDATE], 0, (12 + 8 * moments) * parameters * share);
+    add_part(b, "(optimizer)", own->part[LS_PART_UPDATE], 0, (12 * parameters + 8 * moments) * share);
     for (int i = 0; i < b->rows; i++)
         sum += b->row[i].seconds;
     add_part(b, "(other)", own->step - sum, 0, 0);

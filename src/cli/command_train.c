@@ -199,6 +199,7 @@ static LsStatus open_folder(Run *run)
 {
     LsTrainer *t = run->trainer;
     LS_TRY(ls_run_folder_open(&run->folder, run->config->output.path));
+    LS_TRY(ls_train_base(t, run->config, run->training));
     run->text = ls_resume_text(run->config);
     if (!run->text)
         return LS_RESOURCE;

@@ -42,7 +42,7 @@ double ls_job_products(const LsPeak *peak, LsPrecision precision)
 
 int64_t ls_dry_run_checkpoint_bytes(const LsTrainPlan *plan)
 {
-    return plan->parameters * (int64_t)sizeof(float) + plan->moment_bytes + ((int64_t)1 << 20);
+    return plan->parameters * (int64_t)sizeof(float) + plan->moment_bytes + plan->average_bytes + ((int64_t)1 << 20);
 }
 
 int64_t ls_dry_run_checkpoints(const LsConfig *config)
@@ -118,6 +118,8 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
     char count[32], batch[64];
     printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan->parameters,
            ls_count_text((double)plan->parameters, count));
+    if (plan->base_parameters > 0)
+        printf("                 adapters of %lld that do not learn\n", (long long)plan->base_parameters);
     printf("ranks            %d with %d threads each\n", comm->size, ls_threads());
     printf("step             %s: %lld a rank, in %lld pass%s of %lld\n", ls_batch_text(config, plan, batch),
            (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",

@@ -1,6 +1,8 @@
 /* What a configuration says of its model's numbers, of samples and of graphs. */
 #include "config/config.h"
 
+#include <regex.h>
+#include <stdio.h>
 #include <string.h>
 
 static int64_t *model_int(const LsConfig *config, const char *name)
@@ -88,6 +90,53 @@ const LsProcedure *ls_config_procedure(const LsConfig *config)
     return config->procedure ? config->procedure : of_task ? of_task : ls_procedures()[0];
 }
 
+/* The layers that lora.targets names, and those that it might have. */
+typedef struct Targets {
+    LsAdapters adapters;
+    regex_t pattern;
+    char others[256];
+} Targets;
+
+static bool is_target(void *self, const char *name)
+{
+    Targets *targets = self;
+    if (regexec(&targets->pattern, name, 0, NULL, 0) == 0)
+        return true;
+    size_t used = strlen(targets->others);
+    snprintf(targets->others + used, sizeof targets->others - used, "%s%s", used ? ", " : "", name);
+    return false;
+}
+
+/* False, with the graph's error, where lora.targets is no regular expression. */
+static bool begin_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
+{
+    if (!ls_config_adapts(config))
+        return true;
+    const LsLoraSettings *lora = &config->lora;
+    int error = regcomp(&targets->pattern, lora->targets ? lora->targets : "", REG_EXTENDED | REG_NOSUB);
+    if (error != 0) {
+        char text[128];
+        regerror(error, &targets->pattern, text, sizeof text);
+        ls_graph_fail(g, LS_USAGE, "lora.targets: '%s' is no regular expression: %s", lora->targets, text);
+        return false;
+    }
+    targets->adapters = (LsAdapters){
+        .rank = lora->rank, .scale = lora->alpha / (double)lora->rank, .takes = is_target, .self = targets};
+    ls_graph_adapt(g, &targets->adapters);
+    return true;
+}
+
+static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
+{
+    if (!ls_config_adapts(config))
+        return;
+    ls_graph_adapt(g, NULL);
+    regfree(&targets->pattern);
+    if (targets->adapters.taken == 0)
+        ls_graph_fail(g, LS_USAGE, "lora.targets: '%s' matches no dense layer of model %s%s%s", config->lora.targets,
+                      config->model->name, targets->others[0] ? ", which has " : "", targets->others);
+}
+
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)
 {
     ls_config_build_shape(config, g, &(LsShape){.batch = batch, .sequence = sequence, .want = want});
@@ -102,7 +151,11 @@ void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *wa
     }
     LsShape shape = *wanted;
     shape.fields = &fields;
+    Targets targets = {0};
+    if (!begin_adapting(config, g, &targets))
+        return;
     ls_task_build(g, config->model, config->model_config, ls_config_task(config), config->task_config, &shape);
+    end_adapting(config, g, &targets);
 }
 
 /* Declares what a graph of the configuration has. body: without the task's head. */

@@ -19,7 +19,8 @@ void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS])
     section[2] = (LsSection){.name = "data", .kind_key = "kind", .table = {ls_data_settings}, .base = {&c->data}};
     section[3] =
         (LsSection){.name = "train", .kind_key = "procedure", .table = {ls_train_settings}, .base = {&c->train}};
-    section[4] = (LsSection){.name = "output", .table = {ls_output_settings}, .base = {&c->output}};
+    section[4] = (LsSection){.name = "lora", .table = {ls_lora_settings}, .base = {&c->lora}};
+    section[5] = (LsSection){.name = "output", .table = {ls_output_settings}, .base = {&c->output}};
     if (c->model) {
         section[0].kind = c->model->name;
         section[0].table[1] = c->model->settings;
@@ -148,7 +149,7 @@ static void unknown_section(const LsYamlEntry *entry, const LsSection section[LS
     LsNearest near = ls_nearest_to(entry->section);
     for (int i = 0; i < LS_SECTIONS; i++)
         ls_nearest_offer(&near, section[i].name);
-    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, task, data, train, output)",
+    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, task, data, train, lora, output)",
                     entry->section, ls_nearest_hint(near.best));
 }
 
@@ -226,6 +227,11 @@ static void check_together(const LsConfig *config, LsMistakes *mistakes)
     if (config->task->procedure && strcmp(config->task->procedure, config->procedure->name) != 0)
         ls_mistakes_add(mistakes, -1, "train.procedure %s does not train task.kind %s: leave it out, or take %s",
                         config->procedure->name, config->task->name, config->task->procedure);
+    if (ls_config_adapts(config) && !train->init)
+        ls_mistakes_add(mistakes, -1, "lora.rank: adapters stand on a trained model: name it as train.init");
+    if (ls_config_adapts(config) && config->procedure != ls_procedures()[0])
+        ls_mistakes_add(mistakes, -1, "lora.rank: adapters are trained by train.procedure %s, not by %s",
+                        ls_procedures()[0]->name, config->procedure->name);
     if (config->model->check && config->model->check(config->model_config) != LS_OK)
         ls_mistakes_add(mistakes, -1, "%s", ls_message());
     LsFields fields;

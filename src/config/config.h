@@ -1,4 +1,4 @@
-/* The configuration: sections model, task, data, train, output, read from YAML, with key=value from the command line
+/* The configuration: sections model, task, data, train, lora, output, read from YAML, with key=value from the command line
  * over it. A section with a kind (model.kind, task.kind, data.kind, train.procedure) has that kind's settings too.
  *
  * Precedence: defaults, file, command line. All mistakes (unknown key, wrong type, out of range, bad choice) are listed
@@ -27,17 +27,31 @@ typedef struct LsTrainSettings {
     char *precision, *optimizer, *schedule;
     char *wire; /* precision of gradients in messages */
     double learning_rate, min_learning_rate;
-    int64_t warmup;
+    int64_t warmup, cooldown; /* steps */
+    int64_t drop_every;
+    double drop_factor;
+    double average;       /* decay of the average of weights; 0: none is kept */
+    double skip_outliers; /* standard deviations; 0: no step is skipped */
+    int64_t skip_window;
     double weight_decay, beta1, beta2, epsilon, momentum, clip;
     int64_t seed, evaluate_every, evaluate_batches, bucket_bytes;
     bool overlap;
     bool carry; /* states go on from step to step */
     char *init; /* run, checkpoint or folder whose parameters the training begins with; NULL: drawn from the seed */
+    char *init_match;                    /* "strict" or "partial": what becomes of parameters of other shapes */
     char *no_decay, *freeze, *scale;     /* of parameters by name: lists of regular expressions, and a map to factors */
     int64_t sample_every, sample_tokens; /* samples of text during training; 0: none */
     char *sample_prompts;                /* a list */
     double sample_temperature;
 } LsTrainSettings;
+
+/* Low-rank adapters over a model that stays as it is (LsAdapters). */
+typedef struct LsLoraSettings {
+    int64_t rank; /* 0: none, everything learns */
+    double alpha;
+    char *targets; /* regular expression over the names of dense layers */
+    char *digest;  /* of the model in train.init, once it was read */
+} LsLoraSettings;
 
 typedef struct LsOutputSettings {
     char *path;
@@ -55,6 +69,7 @@ typedef struct LsConfig {
     void *data_config;
     const LsProcedure *procedure; /* NULL: the task's, or the first of the list */
     void *procedure_config;
+    LsLoraSettings lora;
     LsDataSettings data;
     LsTrainSettings train;
     LsOutputSettings output;
@@ -90,9 +105,9 @@ typedef struct LsSection {
     const LsSetting *table[2]; /* the section's own, the kind's; NULL: none */
     void *base[2];
 } LsSection;
-#define LS_SECTIONS 5
+#define LS_SECTIONS 6
 
-/* model, task, data, train, output, in the order they are printed in. */
+/* model, task, data, train, lora, output, in the order they are printed in. */
 void ls_config_sections(const LsConfig *config, LsSection section[LS_SECTIONS]);
 
 /* Integer settings of the model by name (vocabulary, context, layers, width, ...); false where it has none of that
@@ -119,6 +134,9 @@ int64_t ls_config_sequence(const LsConfig *config);
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want);
 /* The same with the whole shape but its fields, which are the configuration's. */
 void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *shape);
+
+/* Whether adapters learn, and the rest of the model comes from train.init (config.lora). */
+static inline bool ls_config_adapts(const LsConfig *config) { return config->lora.rank > 0; }
 
 /* Declares the parameters of a run in a store that is new, by building its smallest graph. */
 LsStatus ls_config_declare(const LsConfig *config, LsParams *params) LS_MUST_USE;
@@ -153,6 +171,6 @@ char *ls_members_yaml(const char *setting);
 const char *ls_settings_nearest(const LsSetting *table, const char *name);
 
 /* Tables of the sections' own settings, ended by {0}. */
-extern const LsSetting ls_data_settings[], ls_train_settings[], ls_output_settings[];
+extern const LsSetting ls_lora_settings[], ls_data_settings[], ls_train_settings[], ls_output_settings[];
 
 #endif

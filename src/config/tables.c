@@ -8,9 +8,29 @@ static const char optimizers[] =
     ;
 #undef OPTIMIZER
 
+/* The schedules alike. */
+#define SCHEDULE(name) "|" #name
+static const char schedules[] =
+#include "config/schedules.def"
+    ;
+#undef SCHEDULE
+
 #define SMALLEST 1e-30
 #define BELOW_ONE 0.99999999
 #define MANY 1e15 /* no limit but that of exact doubles */
+
+const LsSetting ls_lora_settings[] = {
+    LS_SETTING_INT(
+        LsLoraSettings, rank, "0", 0, 1 << 20,
+        "rank of low-rank adapters (LoRA), which alone learn: the model itself is that of train.init; 0: the "
+        "whole model learns"),
+    LS_SETTING_FLOAT(LsLoraSettings, alpha, "16", 0, 1e6, "what adapters add to a layer counts alpha / rank times"),
+    LS_SETTING_STRING(LsLoraSettings, targets, ".",
+                      "the dense layers that have adapters: a regular expression over "
+                      "their names, 'attention|mlp\\.in$'"),
+    LS_SETTING_STRING(LsLoraSettings, digest, NULL,
+                      "of the parameters of train.init, as the training found them; filled in by the program"),
+    {0}};
 
 const LsSetting ls_data_settings[] = {
     LS_SETTING_STRING(LsDataSettings, path, NULL, "data set to train on, as 'lockstep prepare' wrote it"),
@@ -49,6 +69,9 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_STRING(LsTrainSettings, init, NULL,
                       "run, checkpoint or folder of 'lockstep export' whose parameters the training begins with, and "
                       "whose model's settings hold where the job says none; null: parameters drawn from train.seed"),
+    LS_SETTING_CHOICE(LsTrainSettings, init_match, "strict", "strict|partial",
+                      "train.init: strict refuses another kind of model and parameters of other shapes; partial draws "
+                      "those anew, and lists what was taken and what was not"),
     LS_SETTING_CHOICE(
         LsTrainSettings, precision, "float", "float|bfloat16",
         "storage of activations and matrix operands; parameters, moments, gradients of parameters and sums are float"),
@@ -56,12 +79,18 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_FLOAT(LsTrainSettings, learning_rate, "3e-4", SMALLEST, 1e6, "peak learning rate, after warm-up"),
     LS_SETTING_FLOAT(LsTrainSettings, min_learning_rate, "0", 0, 1e6, "learning rate at which the schedule ends"),
     LS_SETTING_CHOICE(
-        LsTrainSettings, schedule, "cosine", "constant|linear|cosine|inverse_sqrt",
+        LsTrainSettings, schedule, "cosine", schedules + 1,
         "learning rate after warm-up: linear and cosine reach min_learning_rate at the last step; inverse_sqrt is "
-        "the Transformer's with learning_rate = (width warmup)^-0.5"),
+        "the Transformer's with learning_rate = (width warmup)^-0.5; wsd is constant but for its last cooldown steps; "
+        "step is multiplied with drop_factor each drop_every steps"),
     LS_SETTING_INT(LsTrainSettings, warmup, "100", 0, MANY, "steps over which the learning rate rises from zero"),
+    LS_SETTING_INT(LsTrainSettings, cooldown, "0", 0, MANY,
+                   "schedule wsd: last steps, over which the rate falls in a line to min_learning_rate; 0: a tenth of "
+                   "train.steps"),
+    LS_SETTING_INT(LsTrainSettings, drop_every, "1000", 1, MANY, "schedule step: steps between two drops of the rate"),
+    LS_SETTING_FLOAT(LsTrainSettings, drop_factor, "0.1", 0, 1, "schedule step: what a drop multiplies the rate with"),
     LS_SETTING_FLOAT(LsTrainSettings, weight_decay, "0.1", 0, 1e3,
-                     "AdamW's decoupled decay (SGD: added to the gradient), of matrices only"),
+                     "decoupled decay (SGD: added to the gradient), of matrices only"),
     LS_SETTING_LIST(LsTrainSettings, no_decay,
                     "parameters that are not decayed, as regular expressions over their names (lockstep models NAME): "
                     "[norm, '\\.bias$']"),
@@ -71,11 +100,20 @@ const LsSetting ls_train_settings[] = {
     LS_SETTING_MAP(LsTrainSettings, scale,
                    "factors of the learning rate by regular expressions over names of parameters, of which the first "
                    "that matches counts: {^layer: 0.1}"),
-    LS_SETTING_FLOAT(LsTrainSettings, beta1, "0.9", 0, BELOW_ONE, "AdamW: decay of the mean of gradients"),
-    LS_SETTING_FLOAT(LsTrainSettings, beta2, "0.95", 0, BELOW_ONE, "AdamW: decay of the mean of squared gradients"),
+    LS_SETTING_FLOAT(LsTrainSettings, beta1, "0.9", 0, BELOW_ONE,
+                     "AdamW: decay of the mean of gradients; Lion: its share in a step's direction"),
+    LS_SETTING_FLOAT(LsTrainSettings, beta2, "0.95", 0, BELOW_ONE,
+                     "AdamW: decay of the mean of squared gradients; Lion: of the mean of gradients"),
     LS_SETTING_FLOAT(LsTrainSettings, epsilon, "1e-8", SMALLEST, 1, "AdamW: added to the root of the mean of squares"),
-    LS_SETTING_FLOAT(LsTrainSettings, momentum, "0.9", 0, BELOW_ONE, "SGD: decay of the velocity; 0: none"),
+    LS_SETTING_FLOAT(LsTrainSettings, momentum, "0.9", 0, BELOW_ONE, "SGD, Muon: decay of the velocity; 0: none"),
     LS_SETTING_FLOAT(LsTrainSettings, clip, "1", 0, 1e30, "largest global norm of the gradient; 0: not clipped"),
+    LS_SETTING_FLOAT(LsTrainSettings, average, "0", 0, BELOW_ONE,
+                     "decay of a moving average of the parameters, 0.999 say: validation, and whatever uses the run, "
+                     "take the average (train.average=0 there: the last parameters); 0: none is kept"),
+    LS_SETTING_FLOAT(LsTrainSettings, skip_outliers, "0", 0, 1e6,
+                     "standard deviations above the mean of the last steps, by loss or gradient norm, from which on a "
+                     "step does not change the parameters; 0: every step does"),
+    LS_SETTING_INT(LsTrainSettings, skip_window, "128", 4, 1 << 20, "skip_outliers: steps of that mean"),
     LS_SETTING_INT(LsTrainSettings, seed, "1", 0, 9007199254740992.0,
                    "of initial parameters, order of the data and dropout"),
     LS_SETTING_INT(LsTrainSettings, evaluate_every, "250", 0, MANY,

@@ -5,6 +5,8 @@
 
 #include "base/squares.h"
 
+#include <string.h>
+
 /* Buckets are cut where blocks of squares end. */
 #define BLOCK LS_SQUARES_BLOCK
 /* Sums of 64 MiB at once fill any network; a message has at most this many floats. */
@@ -58,10 +60,7 @@ static LsRange slice_for_rank(const LsBucket *bucket, int index, int ranks)
 
 /* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
-static int64_t shadow_offset(const LsBuckets *b)
-{
-    return b->params->total * b->options.arrays * (int64_t)sizeof(float);
-}
+static int64_t shadow_offset(const LsBuckets *b) { return b->options.floats * (int64_t)sizeof(float); }
 
 static int64_t squares_offset(const LsBuckets *b)
 {
@@ -175,6 +174,8 @@ void ls_buckets_free(LsBuckets *b)
 
 int ls_buckets_sharing_ranks(const LsBuckets *b) { return b->shared ? b->shared->ranks : 1; }
 
+int ls_buckets_sharing_index(const LsBuckets *b) { return b->shared ? b->shared->index : 0; }
+
 int ls_buckets_owned_ranges(const LsBuckets *b, const LsRange **range)
 {
     *range = b->owned;
@@ -183,9 +184,19 @@ int ls_buckets_owned_ranges(const LsBuckets *b, const LsRange **range)
 
 bool ls_buckets_is_leader(const LsBuckets *b) { return b->shared && b->shared->index == 0; }
 
-float *ls_buckets_array(const LsBuckets *b, int array)
+float *ls_buckets_floats(const LsBuckets *b) { return b->shared ? (float *)(void *)b->shared->common : NULL; }
+
+void ls_buckets_gather(LsBuckets *b, int64_t first, int64_t count)
 {
-    return b->shared ? (float *)(void *)b->shared->common + array * b->params->total : NULL;
+    const LsShared *s = b->shared;
+    for (int i = 0; s && i < b->all_count; i++)
+        for (int rank = 0; rank < s->ranks; rank++) {
+            LsRange slice = slice_for_rank(&b->all[i], rank, s->ranks);
+            int64_t from = slice.first > first ? slice.first : first, end = slice.first + slice.count;
+            end = end < first + count ? end : first + count;
+            if (rank != s->index && from < end)
+                memcpy(b->params->grad + from, s->array[rank] + from, (size_t)(end - from) * sizeof(float));
+        }
 }
 
 uint16_t *ls_buckets_shadow(const LsBuckets *b)

@@ -74,7 +74,7 @@ int ls_dist_sharing_ranks(const LsComm *comm);
  *
  * Where params->grad is NULL it is allocated, in memory that the ranks of a node share where that can be had. Then
  * the ranks of a node share the optimiser's work too: each sums its slice of every bucket straight from its
- * neighbours' arrays, into its own; slices alone travel between nodes; and `arrays` flat arrays, for values and
+ * neighbours' arrays, into its own; slices alone travel between nodes; and `floats` numbers, for values and
  * moments, and a shadow lie in the node's memory once. Otherwise, and where params->grad is there already, every
  * rank gets the whole sum by messages, and has no such arrays.
  *
@@ -85,9 +85,9 @@ int ls_dist_sharing_ranks(const LsComm *comm);
 typedef struct LsBucketOptions {
     int64_t bytes;
     bool overlap;
-    bool bfloat16; /* in messages */
-    int arrays;    /* (params->total) floats each, zero at first */
-    bool shadow;   /* and one of 16-bit numbers */
+    bool bfloat16;  /* in messages */
+    int64_t floats; /* of the node's memory, zero at first; a multiple of LS_ALIGN / sizeof(float) */
+    bool shadow;    /* and (params->total) 16-bit numbers */
 } LsBucketOptions;
 typedef struct LsBuckets LsBuckets;
 LsBuckets *ls_buckets_new(const LsComm *comm, LsParams *params, const LsBucketOptions *options);
@@ -109,8 +109,9 @@ void ls_buckets_select(LsBuckets *buckets, int64_t first, int64_t count);
 /* Sum of squares of what was summed, after ls_buckets_finish: blocks of a fixed size in order, whoever summed them. */
 double ls_buckets_squares(LsBuckets *buckets);
 
-/* Ranks of the node that share the work; 1: this one has the whole sum. */
+/* Ranks of the node that share the work, and this one's place among them; 1: this one has the whole sum. */
 int ls_buckets_sharing_ranks(const LsBuckets *buckets);
+int ls_buckets_sharing_index(const LsBuckets *buckets);
 
 /* Where they share: this rank's ranges (one a bucket), which together with its neighbours' make the whole array, and
  * the node's arrays. All of these are the library's, gone with the buckets. */
@@ -118,8 +119,12 @@ typedef struct LsRange {
     int64_t first, count;
 } LsRange;
 int ls_buckets_owned_ranges(const LsBuckets *buckets, const LsRange **range);
-float *ls_buckets_array(const LsBuckets *buckets, int array);
+float *ls_buckets_floats(const LsBuckets *buckets);    /* NULL where they share nothing */
 uint16_t *ls_buckets_shadow(const LsBuckets *buckets); /* NULL where none was asked for */
+
+/* After ls_buckets_finish: params->grad is the sum from `first` on too, whoever of the node has summed it, until the next
+ * backward. For what must see a whole parameter. Not collective. */
+void ls_buckets_gather(LsBuckets *buckets, int64_t first, int64_t count);
 
 /* Whether this rank is the first of its node, which fills the node's arrays. */
 bool ls_buckets_is_leader(const LsBuckets *buckets);

@@ -3,7 +3,8 @@
 
 static LsStatus bind_param(LsGraph *g, LsTensor *x)
 {
-    const LsParam *p = &g->params->list[x->param];
+    LsParams *store = ls_store_of(g, x);
+    const LsParam *p = &store->list[x->param];
     bool training = x->needs_grad;
     if (g->options.precision != LS_FLOAT64 && training && !g->params->grad)
         return ls_fail(LS_ERROR, "a training graph needs a parameter store with gradients");
@@ -17,7 +18,7 @@ static LsStatus bind_param(LsGraph *g, LsTensor *x)
     }
     if (g->options.precision != LS_FLOAT64) {
         bool shadow = ls_graph_element_bytes(g, x->dtype) == 2;
-        x->data = shadow ? (void *)(g->params->shadow + p->offset) : (void *)(g->params->value + p->offset);
+        x->data = shadow ? (void *)(store->shadow + p->offset) : (void *)(store->value + p->offset);
         x->grad = training ? g->params->grad + p->offset : NULL;
         return LS_OK;
     }
@@ -29,10 +30,9 @@ static LsStatus bind_param(LsGraph *g, LsTensor *x)
 }
 
 /* One for all graphs of the store, so that evaluation and training see what the optimiser wrote. */
-static LsStatus need_shadow(const LsGraph *g)
+static LsStatus need_shadow(const LsGraph *g, LsParams *params)
 {
-    LsParams *params = g->params;
-    if (g->options.precision != LS_BFLOAT16 || params->shadow || params->frozen)
+    if (!params || g->options.precision != LS_BFLOAT16 || params->shadow || params->frozen)
         return LS_OK;
     params->shadow = ls_alloc_array(params->total, sizeof *params->shadow);
     return params->shadow ? LS_OK : LS_RESOURCE;
@@ -103,7 +103,8 @@ LsStatus ls_graph_bind(LsGraph *g)
     if (!g->params->sealed)
         return ls_fail(LS_ERROR, "the parameter store must be allocated before a graph is planned");
     LS_TRY(bind_arena(g));
-    LS_TRY(need_shadow(g));
+    LS_TRY(need_shadow(g, g->params));
+    LS_TRY(need_shadow(g, ls_params_base(g->params)));
     LS_TRY(need_eighths(g));
     for (int i = 0; i < g->tensors; i++) {
         LsTensor *x = g->tensor[i];
@@ -130,20 +131,27 @@ LsStatus ls_graph_bind(LsGraph *g)
     return LS_OK;
 }
 
-void ls_graph_refresh(LsGraph *g)
+static void refresh_shadow(const LsParams *params)
 {
     const int64_t piece = 65536;
+#pragma omp parallel for schedule(static)
+    for (int64_t first = 0; first < params->total; first += piece)
+        ls_params_shadow(params, first, params->total - first < piece ? params->total - first : piece);
+}
+
+void ls_graph_refresh(LsGraph *g)
+{
     if (g->params->frozen) /* ls_params_put writes all forms at once */
         return;
-#pragma omp parallel for schedule(static)
-    for (int64_t first = 0; first < g->params->total; first += piece)
-        ls_params_shadow(g->params, first, g->params->total - first < piece ? g->params->total - first : piece);
+    refresh_shadow(g->params);
+    if (ls_params_base(g->params))
+        refresh_shadow(ls_params_base(g->params));
     ls_params_quantise(g->params);
     if (g->options.precision != LS_FLOAT64)
         return;
     for (int i = 0; i < g->tensors; i++) {
         LsTensor *x = g->tensor[i];
-        const LsParams *store = x->role == LS_ROLE_RUNNING ? g->params->running : g->params;
+        const LsParams *store = x->role == LS_ROLE_RUNNING ? g->params->running : ls_store_of(g, x);
         if (x->role == LS_ROLE_RUNNING || (x->role == LS_ROLE_PARAM && x->dtype != LS_I8))
             ls_tensor_set(g, x, store->value + store->list[x->param].offset);
     }

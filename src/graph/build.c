@@ -267,11 +267,24 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
         return &g->placeholder;
     if (ls_names_add(&g->param_tensors, full, x->id) != LS_OK)
         return fail_build(g, LS_RESOURCE);
-    x->param = ls_params_declare(g->params, full, init, flags, rank, dim);
+    bool of_base = g->adapters && !(flags & LS_ADAPTER);
+    LsParams *store = of_base ? ls_params_base_make(g->params) : g->params;
+    x->param = store ? ls_params_declare(store, full, init, flags, rank, dim) : -1;
     if (x->param < 0)
         return fail_build(g, LS_USAGE);
-    x->needs_grad = ls_graph_learns(g, full);
+    g->tensor_plan[x->id].of_base = of_base;
+    x->needs_grad = !of_base && ls_graph_learns(g, full);
     return x;
+}
+
+void ls_graph_adapt(LsGraph *g, LsAdapters *adapters) { g->adapters = adapters; }
+
+const LsAdapters *ls_graph_adapters_here(LsGraph *g)
+{
+    if (!g->adapters || g->failed || !g->adapters->takes(g->adapters->self, g->scope))
+        return NULL;
+    g->adapters->taken++;
+    return g->adapters;
 }
 
 LsTensor *ls_param_int8(LsGraph *g, LsTensor *w)

@@ -3,6 +3,7 @@
 #define LS_GRAPH_INTERNAL_H
 
 #include "base/names.h"
+#include "lockstep/adapters.h"
 #include "lockstep/op.h"
 
 #define LS_SCOPE_BYTES 512
@@ -23,6 +24,7 @@ typedef struct LsNamedOutput {
 /* What the planner and executor know of a tensor beyond LsTensor. */
 typedef struct LsTensorPlan {
     bool kept;                  /* an output: lives to the end */
+    bool of_base;               /* a parameter of ls_params_base */
     bool seed;                  /* backward starts here */
     bool active;                /* on a path from something with a gradient to a seed */
     bool zero_grad;             /* an active node's result that nobody contributes to: zeroed before its backward */
@@ -66,6 +68,8 @@ struct LsGraph {
     LsNodePlan *node_plan;
     int outputs, output_room;
     LsNamedOutput *output;
+
+    LsAdapters *adapters; /* NULL: everything learns */
 
     char scope[LS_SCOPE_BYTES];
     size_t scope_end[LS_SCOPE_DEPTH];
@@ -146,6 +150,12 @@ static inline int64_t ls_grad_bytes(const LsGraph *g, const LsTensor *x)
 double ls_element(const LsGraph *g, const void *data, LsDtype dtype, int64_t i);
 void ls_set_element(const LsGraph *g, void *data, LsDtype dtype, int64_t i, double value);
 
+/* The store that a parameter's tensor is of. */
+static inline LsParams *ls_store_of(const LsGraph *g, const LsTensor *x)
+{
+    return g->tensor_plan[x->id].of_base ? ls_params_base(g->params) : g->params;
+}
+
 /* Does what has this name get a gradient (LsGraphOptions.learns, ls_graph_freeze)? */
 bool ls_graph_learns(const LsGraph *g, const char *name);
 
@@ -181,6 +191,9 @@ void ls_params_quantise(const LsParams *params);
 
 /* In which form g reads a parameter. */
 LsForm ls_param_form(const LsGraph *g, const LsTensor *x);
+
+/* The store's base, made where it is the first graph. NULL with a message. */
+LsParams *ls_params_base_make(LsParams *params);
 
 /* Declares parameter `name` or finds it; index or -1 with a message. */
 int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned flags, int rank, const int64_t *dim);

@@ -41,7 +41,34 @@ LsInit ls_init_constant(double value) { return (LsInit){fill_constant, value, 0}
 LsInit ls_init_normal(double std) { return (LsInit){fill_normal, std, 0}; }
 LsInit ls_init_uniform(double low, double high) { return (LsInit){fill_uniform, low, high}; }
 
-LsParams *ls_params_new(void) { return ls_alloc(sizeof(LsParams)); }
+/* A store with what is not everybody's to see. */
+typedef struct Store {
+    LsParams params;
+    LsParams *base;
+} Store;
+
+LsParams *ls_params_new(void) { return ls_alloc(sizeof(Store)); }
+
+/* One that was made by hand has no names, and no base. */
+LsParams *ls_params_base(const LsParams *params) { return params->names ? ((const Store *)params)->base : NULL; }
+
+LsParams *ls_params_base_take(LsParams *params)
+{
+    LsParams *base = ls_params_base(params);
+    if (base)
+        ((Store *)params)->base = NULL;
+    return base;
+}
+
+LsParams *ls_params_base_make(LsParams *params)
+{
+    Store *store = (Store *)params;
+    if (!store->base && params->sealed)
+        ls_fail(LS_USAGE, "a graph that adapts its model needs a store whose model is adapted");
+    else if (!store->base)
+        store->base = ls_params_new();
+    return store->base;
+}
 
 void ls_params_free(LsParams *params)
 {
@@ -61,6 +88,7 @@ void ls_params_free(LsParams *params)
     ls_free(params->moves);
     ls_names_free(params->names);
     ls_params_free(params->running);
+    ls_params_free(((Store *)params)->base);
     ls_free(params);
 }
 
@@ -166,6 +194,24 @@ int ls_params_declare(LsParams *params, const char *name, LsInit init, unsigned 
     return params->count++;
 }
 
+LsParams *ls_params_derive(const LsParams *params,
+                           bool (*shape)(const void *self, const LsParam *param, int *rank, int64_t *dim),
+                           const void *self)
+{
+    LsParams *derived = ls_params_new();
+    for (int i = 0; derived && i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        int rank = p->rank;
+        int64_t dim[LS_MAX_RANK];
+        memcpy(dim, p->dim, sizeof dim);
+        if (shape(self, p, &rank, dim) && ls_params_declare(derived, p->name, p->init, p->flags, rank, dim) < 0) {
+            ls_params_free(derived);
+            return NULL;
+        }
+    }
+    return derived;
+}
+
 static void draw_all(LsParams *params, uint64_t seed)
 {
     for (int i = 0; i < params->count; i++) {
@@ -184,6 +230,8 @@ LsStatus ls_params_allocate(LsParams *params, uint64_t seed, bool with_grad)
         return LS_RESOURCE;
     draw_all(params, seed);
     params->sealed = true;
+    if (ls_params_base(params))
+        LS_TRY(ls_params_allocate(ls_params_base(params), seed, false));
     return params->running ? ls_params_allocate(params->running, seed, false) : LS_OK;
 }
 

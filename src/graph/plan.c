@@ -135,6 +135,10 @@ static void count_memory(LsGraph *g)
         m.parameters = g->params->frozen_bytes;
         m.shadows = 0;
     }
+    if (ls_params_base(g->params)) {
+        m.parameters += ls_params_base(g->params)->total * 4;
+        m.shadows += g->options.precision == LS_BFLOAT16 ? ls_params_base(g->params)->total * 2 : 0;
+    }
     if (g->params->running) {
         m.parameters += g->params->running->total * 4;
         m.gradients += g->options.mode == LS_TRAIN ? g->params->running->total * 12 : 0;

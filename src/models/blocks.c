@@ -8,13 +8,44 @@ LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape)
     return ls_graph_mode(g) == LS_DECODE ? ls_input(g, "position", LS_I32, 1, (int64_t[]){shape->batch}) : NULL;
 }
 
+static LsTensor *activate(LsGraph *g, LsActivation activation, LsTensor *x)
+{
+    switch (activation) {
+    case LS_GELU:
+    case LS_GELU_TANH:
+        return ls_gelu(g, x, activation == LS_GELU_TANH);
+    case LS_SILU:
+        return ls_silu(g, x);
+    case LS_RELU:
+        return ls_relu(g, x);
+    default:
+        return x;
+    }
+}
+
+/* x (W + scale B A)^T + b, activated. B is zero at first, A as PyTorch's linear layers start, as in the paper's code. */
+static LsTensor *adapted(LsGraph *g, const LsAdapters *adapters, LsTensor *x, LsTensor *w, LsTensor *b,
+                         LsActivation activation)
+{
+    int64_t inputs = w->dim[1], outputs = w->dim[0];
+    double bound = 1 / sqrt((double)(inputs > 0 ? inputs : 1));
+    LsTensor *down = ls_param_flags(g, "lora_a", ls_init_uniform(-bound, bound), LS_ADAPTER | LS_MATRIX, 2,
+                                    (int64_t[]){adapters->rank, inputs});
+    LsTensor *up = ls_param_flags(g, "lora_b", ls_init_constant(0), LS_ADAPTER | LS_MATRIX, 2,
+                                  (int64_t[]){outputs, adapters->rank});
+    LsTensor *added = ls_linear(g, ls_linear(g, x, down, NULL, LS_NO_ACTIVATION), up, NULL, LS_NO_ACTIVATION);
+    LsTensor *y = ls_linear(g, x, w, b, LS_NO_ACTIVATION);
+    return activate(g, activation, ls_add(g, y, ls_scale(g, added, adapters->scale)));
+}
+
 static LsTensor *dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsInit init, const LsInit *bias,
                        LsActivation activation)
 {
     ls_push(g, "%s", name);
-    LsTensor *w = ls_param(g, "weight", init, 2, (int64_t[]){outputs, x->dim[x->rank - 1]});
+    LsTensor *w = ls_param_flags(g, "weight", init, LS_MATRIX, 2, (int64_t[]){outputs, x->dim[x->rank - 1]});
     LsTensor *b = bias ? ls_param(g, "bias", *bias, 1, &outputs) : NULL;
-    LsTensor *y = ls_linear(g, x, w, b, activation);
+    const LsAdapters *adapters = ls_graph_adapters_here(g);
+    LsTensor *y = adapters ? adapted(g, adapters, x, w, b, activation) : ls_linear(g, x, w, b, activation);
     ls_pop(g);
     return y;
 }

@@ -93,7 +93,8 @@ static LsTensor *delta_of(LsGraph *g, const LsMambaBlock *m, LsTensor *x, int64_
 {
     double bound = m->delta_scale / sqrt((double)x->dim[2]);
     ls_push(g, "dt_proj");
-    LsTensor *w = ls_param(g, "weight", ls_init_uniform(-bound, bound), 2, (int64_t[]){inner, x->dim[2]});
+    LsTensor *w =
+        ls_param_flags(g, "weight", ls_init_uniform(-bound, bound), LS_MATRIX, 2, (int64_t[]){inner, x->dim[2]});
     *bias = delta_bias_of(g, "bias", inner, m->delta_min, m->delta_max, m->delta_floor);
     ls_pop(g);
     return ls_linear(g, x, w, NULL, LS_NO_ACTIVATION);

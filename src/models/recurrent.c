@@ -62,9 +62,9 @@ LsTensor *ls_recurrent_layer(LsGraph *g, LsTensor *x, const LsRecurrentLayer *la
     double bound = 1 / sqrt((double)layer->width);
     LsInit init = ls_init_uniform(-bound, bound);
     Scan s = {.layer = layer};
-    LsTensor *input = ls_param(g, "weight_ih", init, 2, (int64_t[]){rows, x->dim[x->rank - 1]});
+    LsTensor *input = ls_param_flags(g, "weight_ih", init, LS_MATRIX, 2, (int64_t[]){rows, x->dim[x->rank - 1]});
     s.x = ls_linear(g, x, input, ls_param(g, "bias", init, 1, &rows), LS_NO_ACTIVATION);
-    s.w = ls_param(g, "weight_hh", init, 2, (int64_t[]){rows, layer->width});
+    s.w = ls_param_flags(g, "weight_hh", init, LS_MATRIX, 2, (int64_t[]){rows, layer->width});
     s.bias = kind->bias ? ls_param(g, "bias_hn", init, 1, &layer->width) : NULL;
     for (int i = 0; i < kind->states && layer->carries && !layer->start[i]; i++)
         s.state[i] = ls_carry(g, names[i], LS_ACC, 2, (int64_t[]){x->dim[0], layer->width});

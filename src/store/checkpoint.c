@@ -198,6 +198,7 @@ LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **che
     LsCheckpoint *c = ls_alloc(sizeof *c);
     if (!c)
         return LS_RESOURCE;
+    c->weights = "parameters";
     c->path = ls_strdup(path);
     c->file = c->path ? ls_sealed_open(path, KIND, LS_CHECKPOINT, at_fault) : NULL;
     if (!c->file) {
@@ -292,12 +293,12 @@ static LsStatus read_group(LsSealed *file, const char *group, const LsParams *pa
 }
 
 /* One after the other, since a frozen store has no room for all floats. */
-static LsStatus read_frozen(LsSealed *file, LsParams *params)
+static LsStatus read_frozen(LsSealed *file, const char *group, LsParams *params)
 {
-    LS_TRY(compare_group(file, "parameters", params));
+    LS_TRY(compare_group(file, group, params));
     for (int i = 0; i < params->count; i++) {
         const LsParam *p = &params->list[i];
-        char *name = ls_format("parameters/%s", p->name);
+        char *name = ls_format("%s/%s", group, p->name);
         float *value = ls_alloc_array(p->count, sizeof *value);
         LsStatus status = name && value ? ls_sealed_read(file, name, LS_FILE_FLOAT32, p->count, value) : LS_RESOURCE;
         if (status == LS_OK)
@@ -357,10 +358,19 @@ static LsStatus read_saved(LsSealed *file, const LsSaved *saved, int64_t step)
     return status;
 }
 
+LsStatus ls_checkpoint_use_average(LsCheckpoint *checkpoint, const LsParams *params)
+{
+    bool exists = false;
+    if (params->count > 0)
+        LS_TRY(has_entry(checkpoint->file, &(LsSaved){.group = "optimizer/average", .layout = params}, &exists));
+    checkpoint->weights = exists ? "optimizer/average" : "parameters";
+    return LS_OK;
+}
+
 LsStatus ls_checkpoint_read(LsCheckpoint *checkpoint, LsParams *params, int count, const LsSaved *saved)
 {
-    LS_TRY(params->frozen ? read_frozen(checkpoint->file, params)
-                          : read_group(checkpoint->file, "parameters", params, params->value));
+    LS_TRY(params->frozen ? read_frozen(checkpoint->file, checkpoint->weights, params)
+                          : read_group(checkpoint->file, checkpoint->weights, params, params->value));
     for (int i = 0; i < count; i++)
         LS_TRY(read_saved(checkpoint->file, &saved[i], checkpoint->progress.step));
     return LS_OK;

@@ -41,12 +41,17 @@ typedef struct LsCheckpoint {
     char *path;
     LsProgress progress;
     char *config, *tokenizer, *info; /* the latter two: NULL if none */
+    const char *weights;             /* the group that parameters are read from */
     struct LsSealed *file;
 } LsCheckpoint;
 
 /* *checkpoint is NULL on failure. *at_fault, where at_fault is not NULL: as ls_sealed_open has it. */
 LsStatus ls_checkpoint_open(const char *path, bool *at_fault, LsCheckpoint **checkpoint) LS_MUST_USE;
 void ls_checkpoint_close(LsCheckpoint *checkpoint); /* NULL is allowed */
+
+/* Parameters are read from the average of weights, where the file holds one: for whatever does not go on with the
+ * training. */
+LsStatus ls_checkpoint_use_average(LsCheckpoint *checkpoint, const LsParams *params) LS_MUST_USE;
 
 /* Reads into params (sealed, names and shapes must agree: all differences are listed) and the arrays of the list (count
  * 0: only parameters). On failure the arrays' content is undefined. */

@@ -6,6 +6,7 @@
 #include "io/output.h"
 #include "store/checkpoint.h"
 #include "store/hf_internal.h"
+#include "store/lora.h"
 #include "store/native.h"
 
 #include <math.h>
@@ -334,9 +335,9 @@ LsStatus ls_stored_model_of_run(const char *run, LsStoredModel *model)
     LS_TRY_CLEANUP(copy_text(checkpoint->path, &model->path));
     LS_TRY_CLEANUP(copy_text(checkpoint->tokenizer, &model->tokenizer));
     LS_TRY_CLEANUP(copy_text(checkpoint->info, &model->info));
+    int64_t rank = ls_lora_take_off(model->config);
     LS_TRY_CLEANUP(ls_model_params(model->config, &model->params));
-    LsSaved running = model->params->running ? ls_saved_running(model->params) : (LsSaved){0};
-    LS_TRY_CLEANUP(ls_checkpoint_read(checkpoint, model->params, model->params->running != NULL, &running));
+    LS_TRY_CLEANUP(ls_model_read(checkpoint, model->config, rank, model->params));
 cleanup:
     ls_checkpoint_close(checkpoint);
     return status;

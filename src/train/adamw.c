@@ -7,8 +7,9 @@
  *
  * One pass: reads p, g, m, v and writes p, m, v, 28 bytes an element, so it runs at the memory's speed.
  */
+#include "train/adamw.h"
+
 #include "base/clones.h"
-#include "train/optimizer.h"
 
 #include <math.h>
 
@@ -16,10 +17,9 @@ typedef struct Step {
     float scale, beta1, one_minus_beta1, beta2, one_minus_beta2, epsilon;
     float rate; /* lr / (1 - beta1^t) */
     float root; /* 1 / sqrt(1 - beta2^t) */
-    double learning_rate;
-    const LsTrainSettings *settings;
-    const LsParams *params;
-    float *m, *v;
+    const LsUpdate *u;
+    const LsMoment *m, *v;
+    bool (*except)(const LsParam *param);
     LsIsa isa;
 } Step;
 
@@ -60,31 +60,40 @@ LS_CLONES(adamw, adamw_body,
 static void update_range(void *self, int param, int64_t first, int64_t count)
 {
     const Step *s = self;
-    const LsParams *params = s->params;
-    float keep = (float)(1 - s->learning_rate * (double)ls_optimizer_decay(s->settings, &params->list[param]));
-    adamw_clones[s->isa](s, keep, params->value + first, params->grad + first, s->m + first, s->v + first, count);
+    const LsParams *params = s->u->params;
+    const LsParam *p = &params->list[param];
+    if (s->except && s->except(p))
+        return;
+    float keep = (float)(1 - s->u->learning_rate * (double)ls_optimizer_decay(s->u->settings, p));
+    adamw_clones[s->isa](s, keep, params->value + first, params->grad + first, ls_moment_at(s->m, params, param, first),
+                         ls_moment_at(s->v, params, param, first), count);
 }
 
-static void update_params(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
-                          int64_t step, double learning_rate, double scale)
+void ls_adamw_update(const LsUpdate *u, const LsMoment *m, const LsMoment *v, bool (*except)(const LsParam *param))
 {
-    Step s = {.scale = (float)scale,
+    const LsTrainSettings *settings = u->settings;
+    Step s = {.scale = (float)u->scale,
               .beta1 = (float)settings->beta1,
               .one_minus_beta1 = (float)(1 - settings->beta1),
               .beta2 = (float)settings->beta2,
               .one_minus_beta2 = (float)(1 - settings->beta2),
               .epsilon = (float)settings->epsilon,
-              .rate = (float)(learning_rate / (1 - pow(settings->beta1, (double)step))),
-              .root = (float)(1 / sqrt(1 - pow(settings->beta2, (double)step))),
-              .learning_rate = learning_rate,
-              .settings = settings,
-              .params = params,
-              .m = moment[0],
-              .v = moment[1],
+              .rate = (float)(u->learning_rate / (1 - pow(settings->beta1, (double)u->step))),
+              .root = (float)(1 / sqrt(1 - pow(settings->beta2, (double)u->step))),
+              .u = u,
+              .m = m,
+              .v = v,
+              .except = except,
               .isa = ls_isa()};
-    ls_optimizer_each(params, shard, update_range, &s);
+    ls_optimizer_each(u->params, u->shard, update_range, &s);
+}
+
+static LsStatus update_params(const LsUpdate *u)
+{
+    ls_adamw_update(u, &u->moment[0], &u->moment[1], NULL);
+    return LS_OK;
 }
 
 extern const LsOptimizer ls_optimizer_adamw;
 const LsOptimizer ls_optimizer_adamw = {
-    .name = "adamw", .moments = 2, .moment_group = {"optimizer/m", "optimizer/v"}, .update = update_params};
+    .name = "adamw", .moments = 2, .moment = {{"optimizer/m"}, {"optimizer/v"}}, .update = update_params};

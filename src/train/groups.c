@@ -239,32 +239,4 @@ double ls_groups_factor(const LsGroups *groups, const char *name)
     return pattern ? pattern->factor : 1;
 }
 
-LsStatus ls_groups_learnt(const LsGroups *groups, const LsParams *params, LsParams **learnt)
-{
-    *learnt = NULL;
-    if (!groups || groups->freeze.count == 0)
-        return LS_OK;
-    LsParams *made = ls_alloc(sizeof *made);
-    LsParam *list = ls_alloc_array(params->count, sizeof *list);
-    if (!made || !list) {
-        ls_free(made);
-        ls_free(list);
-        return LS_RESOURCE;
-    }
-    *made = *params;
-    made->list = list;
-    made->count = 0;
-    made->running = NULL;
-    for (int i = 0; i < params->count; i++)
-        if (!is_frozen(groups, params->list[i].name))
-            list[made->count++] = params->list[i];
-    *learnt = made;
-    return LS_OK;
-}
-
-void ls_groups_free_learnt(LsParams *learnt)
-{
-    if (learnt)
-        ls_free(learnt->list);
-    ls_free(learnt);
-}
+bool ls_groups_learns(const void *groups, const char *name) { return !groups || !is_frozen(groups, name); }

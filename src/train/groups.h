@@ -27,9 +27,7 @@ void ls_groups_mark(const LsGroups *groups, LsParams *params);
  * without one, and -1 where it is frozen. groups may be NULL. */
 double ls_groups_factor(const LsGroups *groups, const char *name);
 
-/* The parameters that learn, as a store with the same flat arrays: what moments are saved of. *learnt is NULL where all
- * do; freed by ls_groups_free_learnt. */
-LsStatus ls_groups_learnt(const LsGroups *groups, const LsParams *params, LsParams **learnt) LS_MUST_USE;
-void ls_groups_free_learnt(LsParams *learnt);
+/* Whether the parameter of this name is not frozen. groups may be NULL. */
+bool ls_groups_learns(const void *groups, const char *name);
 
 #endif

@@ -5,7 +5,7 @@
 #include "dist/dist.h"
 #include "io/file.h"
 #include "store/checkpoint.h"
-#include "store/model_folder.h"
+#include "store/lora.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@
 
 /* What a job says of the things that are looked at before it can be read; NULL: nothing. */
 typedef struct Said {
-    char *init, *output, *kind;
+    char *init, *output, *kind, *match;
 } Said;
 
 static void free_said(Said *said)
@@ -23,13 +23,15 @@ static void free_said(Said *said)
     ls_free(said->init);
     ls_free(said->output);
     ls_free(said->kind);
+    ls_free(said->match);
 }
 
 static LsStatus read_said(const char *path, int overrides, char *const *override, Said *said)
 {
     LS_TRY(ls_config_said(path, overrides, override, "train", "init", &said->init));
     LS_TRY(ls_config_said(path, overrides, override, "output", "path", &said->output));
-    return ls_config_said(path, overrides, override, "model", "kind", &said->kind);
+    LS_TRY(ls_config_said(path, overrides, override, "model", "kind", &said->kind));
+    return ls_config_said(path, overrides, override, "train", "init_match", &said->match);
 }
 
 /* Whether `inner` is the folder `outer` or lies in it. */
@@ -65,10 +67,11 @@ static LsStatus initial_model(const Said *said, LsConfig **model)
     LsStatus status = ls_stored_config(said->init, model);
     if (status != LS_OK)
         return ls_fail_in(status, "train.init");
-    if (said->kind && strcmp(said->kind, (*model)->model->name) != 0)
+    bool partial = said->match && strcmp(said->match, "partial") == 0;
+    if (!partial && said->kind && strcmp(said->kind, (*model)->model->name) != 0)
         return ls_fail(LS_USAGE,
-                       "model.kind: %s, but train.init %s holds a model of kind %s: leave model.kind out, or "
-                       "name a run of that kind",
+                       "model.kind: %s, but train.init %s holds a model of kind %s: leave model.kind out, name a run "
+                       "of that kind, or take what fits with train.init_match=partial",
                        said->kind, said->init, (*model)->model->name);
     return LS_OK;
 }
@@ -86,11 +89,10 @@ static LsStatus settings_below(const Said *said, const char *resume, char **yaml
                        "again from what it learnt set another output.path",
                        said->init);
     LsStatus status = resumed_model(resume, output, &model);
-    bool resumed = model != NULL;
-    if (status == LS_OK && !resumed)
+    if (status == LS_OK && !model)
         status = initial_model(said, &model);
-    /* a run of another kind is refused where its checkpoint is compared */
-    if (status == LS_OK && (!resumed || !said->kind || strcmp(said->kind, model->model->name) == 0))
+    /* settings of another kind mean nothing here; a run of another kind is refused where its checkpoint is compared */
+    if (status == LS_OK && (!said->kind || strcmp(said->kind, model->model->name) == 0))
         status = (*yaml = ls_config_model_yaml(model)) ? LS_OK : LS_RESOURCE;
     ls_config_free(model);
     return status;
@@ -134,8 +136,8 @@ typedef struct Init {
     LsParams *body; /* of the trainer's model, without its task's head */
     LsParams *from_body;
     bool same_task;
-    int taken;
-    LsNotes differ, drawn, unused; /* names with other shapes, of the trainer alone, of train.init alone */
+    /* parameters taken; with other shapes; of the trainer alone; of train.init alone */
+    LsNotes taken, differ, drawn, unused;
 } Init;
 
 /* Names of parameters are the tasks' own where no body has them: of another task they mean something else. */
@@ -162,7 +164,7 @@ static void take(Init *init, const LsParams *from, LsParams *to)
                     ls_dims_text(p->rank, p->dim));
         else {
             memcpy(to->value + p->offset, from->value + q->offset, sizeof(float) * (size_t)p->count);
-            init->taken++;
+            ls_note(&init->taken, "%s %s", p->name, ls_dims_text(p->rank, p->dim));
         }
     }
     for (int i = 0; from && i < from->count; i++) {
@@ -184,26 +186,30 @@ static void note_settings(const LsConfig *from, const LsConfig *to, LsNotes *not
     }
 }
 
-static void tell(const Init *init, const LsTrainer *t, LsNotes *settings)
+static void tell(Init *init, const LsTrainer *t, bool partial, LsNotes *settings)
 {
-    note_settings(init->from.config, t->config, settings);
-    ls_log("train.init: %d parameter%s of %s", init->taken, init->taken == 1 ? "" : "s", init->from.path);
+    if (init->from.config->model == t->config->model)
+        note_settings(init->from.config, t->config, settings);
+    ls_log("train.init: %d parameter%s of %s%s", init->taken.count, init->taken.count == 1 ? "" : "s", init->from.path,
+           partial ? ls_notes_text(&init->taken) : "");
     if (settings->count > 0)
         ls_log("train.init: settings that the job changes:%s", ls_notes_text(settings));
     if (init->drawn.count > 0)
-        ls_log("train.init: new, drawn from train.seed:%s", ls_notes_text((LsNotes *)&init->drawn));
+        ls_log("train.init: new, drawn from train.seed:%s", ls_notes_text(&init->drawn));
+    if (init->differ.count > 0)
+        ls_log("train.init: of other shapes, drawn from train.seed:%s", ls_notes_text(&init->differ));
     if (init->unused.count > 0)
-        ls_log("train.init: not used here:%s", ls_notes_text((LsNotes *)&init->unused));
+        ls_log("train.init: not used here:%s", ls_notes_text(&init->unused));
 }
 
-static LsStatus check_tokenizer(const Init *init, const LsTrainer *t, const LsSource *training)
+static LsStatus check_tokenizer(const LsStoredModel *from, const LsTrainer *t, const LsSource *training)
 {
-    LsTokenizer *tokenizer = init->from.tokenizer ? ls_tokenizer_from_json(init->from.tokenizer) : NULL;
-    if (init->from.tokenizer && !tokenizer)
-        return ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", init->from.path);
+    LsTokenizer *tokenizer = from->tokenizer ? ls_tokenizer_from_json(from->tokenizer) : NULL;
+    if (from->tokenizer && !tokenizer)
+        return ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", from->path);
     int64_t vocabulary = 0;
-    ls_config_model_int(init->from.config, "vocabulary", &vocabulary);
-    LsStatus status = ls_data_check_model(t->config->data.path, training, init->from.path, tokenizer, vocabulary);
+    ls_config_model_int(from->config, "vocabulary", &vocabulary);
+    LsStatus status = ls_data_check_model(t->config->data.path, training, from->path, tokenizer, vocabulary);
     ls_tokenizer_free(tokenizer);
     return status;
 }
@@ -219,28 +225,55 @@ static LsStatus declare_bodies(Init *init, const LsTrainer *t)
     return ls_config_declare_body(init->from.config, init->from_body);
 }
 
+LsStatus ls_train_base(LsTrainer *t, LsConfig *config, const LsSource *training)
+{
+    LsParams *base = ls_params_base(t->params), *running = t->params->running;
+    LsStoredModel from = {0};
+    char digest[LS_DIGEST_TEXT];
+    if (!base)
+        return LS_OK;
+    LsStatus status = ls_lora_base(config, base, &from, digest);
+    if (status == LS_OK)
+        status = check_tokenizer(&from, t, training);
+    if (status == LS_OK) {
+        ls_params_copy(from.params, base);
+        if (running && from.params->running && t->progress.step == 0)
+            ls_params_copy(from.params->running, running);
+        ls_log("lora: %lld numbers learn, on the %lld of %s", (long long)t->params->elements, (long long)base->elements,
+               from.path);
+        ls_free(config->lora.digest);
+        config->lora.digest = ls_strdup(digest);
+        status = config->lora.digest ? LS_OK : LS_RESOURCE;
+    }
+    ls_stored_model_free(&from);
+    return status;
+}
+
 LsStatus ls_train_init(LsTrainer *t, const LsSource *training)
 {
-    if (!t->config->train.init)
+    if (!t->config->train.init || ls_params_base(t->params))
         return LS_OK;
     LsStatus status = LS_OK;
+    bool partial = strcmp(t->config->train.init_match, "partial") == 0;
     Init *init = ls_alloc(sizeof *init);
     LsNotes *settings = ls_alloc(sizeof *settings);
     if (!init || !settings)
         LS_TRY_CLEANUP(LS_RESOURCE);
     LS_TRY_CLEANUP(ls_stored_model(t->config->train.init, &init->from));
-    LS_TRY_CLEANUP(check_tokenizer(init, t, training));
+    LS_TRY_CLEANUP(check_tokenizer(&init->from, t, training));
     LS_TRY_CLEANUP(declare_bodies(init, t));
     init->same_task = ls_config_task(init->from.config) == ls_config_task(t->config);
     take(init, init->from.params, t->params);
     if (t->params->running)
         take(init, init->from.params->running, t->params->running);
-    if (init->differ.count > 0)
-        LS_TRY_CLEANUP(ls_fail(LS_USAGE, "train.init: %s has parameters of other shapes:%s", init->from.path,
-                               ls_notes_text(&init->differ)));
-    if (init->taken == 0)
+    if (!partial && init->differ.count > 0)
+        LS_TRY_CLEANUP(ls_fail(LS_USAGE,
+                               "train.init: %s has parameters of other shapes (train.init_match=partial draws them "
+                               "anew):%s",
+                               init->from.path, ls_notes_text(&init->differ)));
+    if (init->taken.count == 0)
         LS_TRY_CLEANUP(ls_fail(LS_USAGE, "train.init: %s has none of this model's parameters", init->from.path));
-    tell(init, t, settings);
+    tell(init, t, partial, settings);
 cleanup:
     if (init) {
         ls_stored_model_free(&init->from);

@@ -18,4 +18,9 @@ LsStatus ls_train_config_load(const char *path, int overrides, char *const *over
  * before ls_trainer_broadcast. */
 LsStatus ls_train_init(LsTrainer *trainer, const LsSource *training) LS_MUST_USE;
 
+/* With config.lora: the model that adapters stand on into t->params->base, by its names, all of them; writes lora.digest
+ * into the configuration, which is the trainer's. Whether the training is new or gone on with. Rank 0 alone, before
+ * ls_trainer_broadcast. Without it nothing. */
+LsStatus ls_train_base(LsTrainer *trainer, LsConfig *config, const LsSource *training) LS_MUST_USE;
+
 #endif

@@ -1,5 +1,6 @@
 /* From step to step: when to evaluate, to write a row, to save, to stop. */
 #include "base/trace.h"
+#include "train/outliers.h"
 #include "train/streams.h"
 
 #include <math.h>
@@ -98,6 +99,7 @@ LsStatus ls_trainer_advance(LsTrainer *t, bool *ended)
                      .grad_norm = result.grad_norm,
                      .procedure = ls_config_procedure(t->config),
                      .tokens = t->progress.tokens,
+                     .skipped = t->outliers ? ls_outliers_skipped(t) : -1,
                      .validation_loss = NAN};
     memcpy(row.phase_loss, result.phase_loss, sizeof row.phase_loss);
     memcpy(row.phase_norm, result.phase_norm, sizeof row.phase_norm);

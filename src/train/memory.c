@@ -31,6 +31,8 @@ int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROW
                                {"shadows", m->shadows},
                                {"gradients", m->gradients},
                                {"moments", plan->moment_bytes},
+                               {"average", plan->average_bytes},
+                               {"optimizer", plan->work_bytes},
                                {"activations", m->activations},
                                {"scratch", m->scratch},
                                {"states", m->states},

@@ -35,6 +35,8 @@ void ls_metrics_row(const LsMetrics *m, LsMetricsRow *row)
     }
     put(row, "learning_rate", m->learning_rate, false);
     put(row, "grad_norm", m->grad_norm, false);
+    if (m->skipped >= 0)
+        put(row, "skipped", (double)m->skipped, true);
     snprintf(name, sizeof name, "%ss", m->task->item);
     put(row, name, (double)m->tokens, true);
     snprintf(name, sizeof name, "%ss_per_second", m->task->item);

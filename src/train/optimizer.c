@@ -1,4 +1,5 @@
-#include "train/optimizer.h"
+#include "lockstep/adapters.h"
+#include "train//optimizer.h"
 
 #include "base/squares.h"
 
@@ -74,6 +75,112 @@ void ls_optimizer_each(const LsParams *params, const LsShard *shard,
         ls_params_shadow(params, begin, end - begin);
     }
 }
+
+static bool has_whole(const LsShard *shard, const LsParam *p)
+{
+    for (int i = 0; shard && i < shard->ranges; i++)
+        if (shard->range[i].first <= p->offset && p->offset + p->count <= shard->range[i].first + shard->range[i].count)
+            return true;
+    return !shard;
+}
+
+LsStatus ls_optimizer_each_whole(const LsUpdate *u, bool (*whole)(const LsParam *param),
+                                 LsStatus (*update)(const LsUpdate *u, int param))
+{
+    for (int i = 0; i < u->params->count; i++) {
+        const LsParam *p = &u->params->list[i];
+        if (!whole(p) || !has_whole(u->shard, p))
+            continue;
+        LS_TRY(update(u, i));
+#pragma omp parallel for schedule(static)
+        for (int64_t first = 0; first < p->count; first += CHUNK)
+            ls_params_shadow(u->params, p->offset + first, p->count - first < CHUNK ? p->count - first : CHUNK);
+    }
+    return LS_OK;
+}
+
+/* ---- Moments ----------------------------------------------------------------------------------------------------- */
+
+/* Which parameters have a moment. */
+typedef struct Kept {
+    const LsMomentKind *kind;
+    bool (*learns)(const void *self, const char *name);
+    const void *self;
+} Kept;
+
+static bool shape_of(const void *self, const LsParam *param, int *rank, int64_t *dim)
+{
+    const Kept *kept = self;
+    if (kept->learns && !kept->learns(kept->self, param->name))
+        return false;
+    return !kept->kind->shape || kept->kind->shape(param, rank, dim);
+}
+
+/* Whether what is kept lies as the parameters do. */
+static bool keeps_all(const Kept *kept, const LsParams *params)
+{
+    for (int i = 0; i < params->count; i++)
+        if (kept->learns && !kept->learns(kept->self, params->list[i].name))
+            return false;
+    return !kept->kind->shape;
+}
+
+LsStatus ls_moments_new(const LsOptimizer *optimizer, const LsParams *params,
+                        bool (*learns)(const void *self, const char *name), const void *self,
+                        LsMoment moment[LS_MAX_MOMENTS])
+{
+    for (int i = 0; i < LS_MAX_MOMENTS; i++)
+        moment[i] = (LsMoment){0};
+    for (int i = 0; i < optimizer->moments; i++) {
+        const Kept kept = {&optimizer->moment[i], learns, self};
+        moment[i].layout = keeps_all(&kept, params) ? params : ls_params_derive(params, shape_of, &kept);
+        if (!moment[i].layout) {
+            ls_moments_free(params, moment);
+            return LS_RESOURCE;
+        }
+    }
+    return LS_OK;
+}
+
+void ls_moments_free(const LsParams *params, LsMoment moment[LS_MAX_MOMENTS])
+{
+    for (int i = 0; i < LS_MAX_MOMENTS; i++) {
+        if (moment[i].layout != params)
+            ls_params_free((LsParams *)moment[i].layout);
+        moment[i] = (LsMoment){0};
+    }
+}
+
+int ls_moments_saved(const LsOptimizer *optimizer, const LsMoment moment[LS_MAX_MOMENTS], LsSaved *list)
+{
+    int count = 0;
+    for (int i = 0; i < optimizer->moments; i++)
+        if (moment[i].layout->count > 0) /* some keep nothing of any of a model's parameters */
+            list[count++] = (LsSaved){.group = optimizer->moment[i].group,
+                                      .layout = moment[i].layout,
+                                      .value = moment[i].value,
+                                      .begins_as_zero = true};
+    return count;
+}
+
+int64_t ls_moments_floats(const LsMoment moment[LS_MAX_MOMENTS])
+{
+    int64_t floats = 0;
+    for (int i = 0; i < LS_MAX_MOMENTS; i++)
+        floats += moment[i].layout ? moment[i].layout->total : 0;
+    return floats;
+}
+
+float *ls_moment_at(const LsMoment *moment, const LsParams *params, int param, int64_t first)
+{
+    if (moment->layout == params)
+        return moment->value + first;
+    const LsParam *p = &params->list[param];
+    int at = ls_params_find(moment->layout, p->name);
+    return at < 0 ? NULL : moment->value + moment->layout->list[at].offset + (first - p->offset);
+}
+
+/* ---- The norm ---------------------------------------------------------------------------------------------------- */
 
 double ls_sum_of_squares(const float *x, int64_t count)
 {

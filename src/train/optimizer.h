@@ -4,30 +4,67 @@
 
 #include "config/config.h"
 #include "dist/dist.h" /* LsRange */
-#include "lockstep/tensor.h"
+#include "lockstep/saved.h"
 
-#define LS_MAX_MOMENTS 2
+#define LS_MAX_MOMENTS 3
 
 /* What one rank updates of the flat arrays, where the ranks of a node share the work. NULL stands for everything. */
 typedef struct LsShard {
     int ranges;
-    const LsRange *range; /* in any order, without overlap */
+    const LsRange *range; /* in any order, without overlap; parameters taken as a whole are in one range each */
 } LsShard;
+
+/* Numbers that an optimiser keeps of each parameter from step to step, zero at first. */
+typedef struct LsMomentKind {
+    const char *group; /* as in checkpoints: "optimizer/m" */
+    /* their shape, made of the parameter's; false: this parameter has none. NULL: the parameter's own, of all */
+    bool (*shape)(const LsParam *param, int *rank, int64_t *dim);
+} LsMomentKind;
+
+typedef struct LsMoment {
+    const LsParams *layout; /* the parameters themselves, or a store of names and shapes */
+    float *value;           /* (layout->total) */
+} LsMoment;
+
+/* One step: params->value, and params->shadow, from params->grad times `scale` (clipping, and the mean over targets). */
+typedef struct LsUpdate {
+    const LsTrainSettings *settings;
+    LsParams *params;
+    const LsMoment *moment;
+    const LsShard *shard;
+    float *work;  /* as many floats as LsOptimizer.work says, with undefined content */
+    int64_t step; /* from 1 */
+    double learning_rate, scale;
+} LsUpdate;
 
 typedef struct LsOptimizer {
     const char *name;
     int moments;
-    const char *moment_group[LS_MAX_MOMENTS]; /* as in checkpoints: "optimizer/m", "optimizer/v" */
-
-    /* One step: params->value (and, through ls_optimizer_each, params->shadow) from params->grad times `scale`
-     * (clipping, and the mean over targets). step counts from 1. Goes once over the flat arrays (the shard's ranges of
-     * them), element by element, so that the number of threads does not show in the bits. */
-    void (*update)(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
-                   int64_t step, double learning_rate, double scale);
+    LsMomentKind moment[LS_MAX_MOMENTS];
+    /* Parameters that are updated as a whole, by one rank of a node, since what becomes of an element depends on the
+     * others. NULL: none; all others go element by element, in chunks of any size. */
+    bool (*whole)(const LsParam *param);
+    int64_t (*work)(const LsParams *params); /* NULL: none */
+    /* The number of threads does not show in the bits. */
+    LsStatus (*update)(const LsUpdate *update);
 } LsOptimizer;
 
 /* NULL where there is none of that name. */
 const LsOptimizer *ls_optimizer_find(const char *name);
+
+/* The optimiser's moments of those parameters that learn (NULL: all), without values. The layouts are the caller's to
+ * free, all at once. */
+LsStatus ls_moments_new(const LsOptimizer *optimizer, const LsParams *params,
+                        bool (*learns)(const void *self, const char *name), const void *self,
+                        LsMoment moment[LS_MAX_MOMENTS]) LS_MUST_USE;
+void ls_moments_free(const LsParams *params, LsMoment moment[LS_MAX_MOMENTS]);
+/* Their entries of a checkpoint, into list; returns how many. */
+int ls_moments_saved(const LsOptimizer *optimizer, const LsMoment moment[LS_MAX_MOMENTS], LsSaved *list);
+int64_t ls_moments_floats(const LsMoment moment[LS_MAX_MOMENTS]);
+
+/* Where the moment of a parameter's element lies, whose place in the flat arrays is `first`: for the whole parameter
+ * where shapes differ. NULL: the parameter has none. */
+float *ls_moment_at(const LsMoment *moment, const LsParams *params, int param, int64_t first);
 
 /* Decay of one parameter: settings->weight_decay for rank >= 2 without LS_NO_DECAY, else 0. */
 float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
@@ -38,11 +75,19 @@ float ls_optimizer_decay(const LsTrainSettings *settings, const LsParam *param);
 void ls_optimizer_each(const LsParams *params, const LsShard *shard,
                        void (*update)(void *self, int param, int64_t first, int64_t count), void *self);
 
-/* Learning rate of step 1, 2, ...: linear warm-up over settings->warmup steps, then
- *   constant      lr
- *   linear        lr to min_learning_rate at train.steps
- *   cosine        the same along half a cosine
- *   inverse_sqrt  lr sqrt(max(warmup, 1) / step), never below min_learning_rate */
+/* Runs update(u, param) for the shard's parameters that `whole` names, one after the other, and rounds their new values
+ * into params->shadow. */
+LsStatus ls_optimizer_each_whole(const LsUpdate *u, bool (*whole)(const LsParam *param),
+                                 LsStatus (*update)(const LsUpdate *u, int param)) LS_MUST_USE;
+
+/* One file and one line in config/schedules.def each. */
+typedef struct LsSchedule {
+    const char *name;
+    /* the rate of a step after the warm-up; share: of the steps from there to train.steps, 0 to 1 */
+    double (*rate)(const LsTrainSettings *settings, int64_t step, double share);
+} LsSchedule;
+
+/* Learning rate of step 1, 2, ...: linear warm-up over settings->warmup steps, then as the schedule has it. */
 double ls_schedule(const LsTrainSettings *settings, int64_t step);
 
 /* A warning where the rate never reaches train.learning_rate, or at the last step only. */

@@ -129,6 +129,10 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
                        "train.procedure %s computes whole samples: set train.segment to 0, train.sequence_ranks to 1 "
                        "and train.carry to false",
                        procedure->name);
+    if (ls_procedure_phases(procedure) > 1 && train->skip_outliers > 0)
+        return ls_fail(LS_USAGE,
+                       "train.skip_outliers: a step of train.procedure %s has several losses: leave skip_outliers out",
+                       procedure->name);
     plan->rank_batch = train->batch / groups;
     plan->micro_batch = plan->rank_batch;
     if (train->micro_batch > 0 && train->micro_batch < plan->rank_batch) {
@@ -192,9 +196,10 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
 static int64_t library_bytes(const LsConfig *config, const LsParams *params)
 {
     int64_t widest = 1;
-    for (int i = 0; i < params->count; i++)
-        for (int j = 0; j < params->list[i].rank; j++)
-            widest = params->list[i].dim[j] > widest ? params->list[i].dim[j] : widest;
+    for (const LsParams *store = params; store; store = ls_params_base(store))
+        for (int i = 0; i < store->count; i++)
+            for (int j = 0; j < store->list[i].rank; j++)
+                widest = store->list[i].dim[j] > widest ? store->list[i].dim[j] : widest;
     LsGemmType type = ls_train_precision(config) == LS_FLOAT32 ? LS_GEMM_FLOAT32 : LS_GEMM_BFLOAT16;
     return ls_gemm_workspace_most(widest, type) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
 }
@@ -217,16 +222,21 @@ static LsStatus plan_other_graph(const LsConfig *config, LsParams *params, const
     return LS_OK;
 }
 
-/* Moments are those of parameters that learn. */
-static LsStatus count_learning(const LsConfig *config, const LsParams *params, int64_t *floats)
+/* What is kept of each parameter from step to step besides its value. */
+static LsStatus plan_optimizer(const LsConfig *config, const LsParams *params, LsTrainPlan *plan)
 {
+    const LsOptimizer *optimizer = ls_optimizer_find(config->train.optimizer);
+    const int64_t bytes = (int64_t)sizeof(float);
+    LsMoment moment[LS_MAX_MOMENTS];
     LsGroups *groups = NULL;
     LS_TRY(ls_groups_new(&config->train, &groups));
-    *floats = groups ? 0 : params->total;
-    for (int i = 0; groups && i < params->count; i++)
-        if (ls_groups_factor(groups, params->list[i].name) >= 0)
-            *floats += params->list[i].count;
+    LsStatus status = ls_moments_new(optimizer, params, ls_groups_learns, groups, moment);
     ls_groups_free(groups);
+    LS_TRY(status);
+    plan->moment_bytes = ls_ceil_div(ls_moments_floats(moment) * bytes, plan->sharing_ranks);
+    plan->average_bytes = config->train.average > 0 ? ls_ceil_div(params->total * bytes, plan->sharing_ranks) : 0;
+    plan->work_bytes = optimizer->work ? optimizer->work(params) * bytes : 0;
+    ls_moments_free(params, moment);
     return LS_OK;
 }
 
@@ -251,18 +261,20 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
     plan->flops = (flops * (double)ls_phase_repeats(config, phase) + other_flops) * (double)plan->micro_batches *
                   (double)plan->segments * request->ranks;
     plan->parameters = params->elements;
+    plan->base_parameters = ls_params_base(params) ? ls_params_base(params)->elements : 0;
     plan->library_bytes = library_bytes(config, params);
-    int64_t learning = 0; /* floats */
-    LS_TRY(count_learning(config, params, &learning));
-    plan->moment_bytes = ls_ceil_div(
-        ls_optimizer_find(config->train.optimizer)->moments * learning * (int64_t)sizeof(float), plan->sharing_ranks);
-    m->parameters = ls_ceil_div(m->parameters, plan->sharing_ranks);
-    m->shadows = ls_ceil_div(m->shadows, plan->sharing_ranks);
+    LS_TRY(plan_optimizer(config, params, plan));
+    /* what adapters stand on is of each rank its own */
+    int64_t own = ls_params_base(params) ? ls_params_base(params)->total * (int64_t)sizeof(float) : 0;
+    m->parameters = ls_ceil_div(m->parameters - own, plan->sharing_ranks) + own;
+    own = m->shadows > 0 ? own / 2 : 0;
+    m->shadows = ls_ceil_div(m->shadows - own, plan->sharing_ranks) + own;
     plan->message_bytes = request->ranks > plan->sharing_ranks ? ls_buckets_message_bytes(params) : 0;
     const LsProcedure *procedure = ls_config_procedure(config);
     plan->procedure_bytes = procedure->memory ? procedure->memory(config, plan->micro_batch, params->total) : 0;
     plan->total_bytes =
         plan->procedure_bytes + plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
+    plan->total_bytes += plan->average_bytes + plan->work_bytes;
     plan->total_bytes +=
         m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
     return LS_OK;

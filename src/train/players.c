@@ -88,28 +88,70 @@ LsStatus ls_players_build(LsTrainer *t)
     return LS_OK;
 }
 
+/* Which rank of the node takes parameter p as a whole: the one with least to do so far, which `load` counts. */
+static int choose_rank(const LsParam *p, int64_t *load, int ranks)
+{
+    int least = 0;
+    for (int rank = 1; rank < ranks; rank++)
+        least = load[rank] < load[least] ? rank : least;
+    load[least] += p->count;
+    return least;
+}
+
+/* [first, end) but for parameters that are taken as a whole, to the player's ranges. */
+static void add_elements(const LsTrainer *t, LsPlayer *player, int64_t first, int64_t end, int *ranges)
+{
+    bool (*whole)(const LsParam *) = t->optimizer->whole;
+    for (int i = 0; whole && i < t->params->count && first < end; i++) {
+        const LsParam *p = &t->params->list[i];
+        int64_t behind = i + 1 < t->params->count ? p[1].offset : t->params->total;
+        if (behind <= first || p->offset >= end || !whole(p))
+            continue;
+        if (p->offset > first)
+            player->owned[(*ranges)++] = (LsRange){first, p->offset - first};
+        first = behind;
+    }
+    if (first < end)
+        player->owned[(*ranges)++] = (LsRange){first, end - first};
+}
+
+/* Parameters of the player that this rank takes as a whole, to its ranges. */
+static LsStatus add_wholes(const LsTrainer *t, LsPlayer *player, int *ranges)
+{
+    int ranks = ls_buckets_sharing_ranks(t->buckets), own = ls_buckets_sharing_index(t->buckets);
+    int64_t *load = ls_alloc_array(ranks, sizeof *load), end = player->range.first + player->range.count;
+    for (int i = 0; load && t->optimizer->whole && i < t->params->count; i++) {
+        const LsParam *p = &t->params->list[i];
+        bool taken = p->offset >= player->range.first && p->offset < end && t->optimizer->whole(p);
+        taken = taken && ls_groups_learns(t->groups, p->name);
+        if (taken && choose_rank(p, load, ranks) == own) {
+            player->owned[(*ranges)++] = (LsRange){p->offset, p->count};
+            player->wholes++;
+        }
+    }
+    ls_free(load);
+    return load ? LS_OK : LS_RESOURCE;
+}
+
 /* The player's shard: its range, cut with the ranges that this rank updates. */
 static LsStatus intersect_ranges(LsTrainer *t, LsPlayer *player)
 {
-    const LsRange *range = &player->range;
-    int ranges = ls_buckets_owned_ranges(t->buckets, &range), shared = 0;
-    if (!player->phase->learns) {
-        player->shard = (LsShard){ranges, range};
+    const LsRange *slice = NULL;
+    int slices = ls_buckets_owned_ranges(t->buckets, &slice), ranges = 0;
+    if (!t->sharded) {
+        player->shard = (LsShard){1, &player->range};
         return LS_OK;
     }
-    ranges = t->sharded ? ranges : 1;
-    range = t->sharded ? range : &player->range;
-    player->owned = ls_alloc_array(ranges, sizeof *player->owned);
+    player->owned = ls_alloc_array(slices + 2 * t->params->count, sizeof *player->owned);
     if (!player->owned)
         return LS_RESOURCE;
     int64_t low = player->range.first, high = low + player->range.count;
-    for (int i = 0; i < ranges; i++) {
-        int64_t first = range[i].first > low ? range[i].first : low;
-        int64_t end = range[i].first + range[i].count < high ? range[i].first + range[i].count : high;
-        if (first < end)
-            player->owned[shared++] = (LsRange){first, end - first};
+    for (int i = 0; i < slices; i++) {
+        int64_t first = slice[i].first, end = first + slice[i].count;
+        add_elements(t, player, first > low ? first : low, end < high ? end : high, &ranges);
     }
-    player->shard = (LsShard){shared, player->owned};
+    LS_TRY(add_wholes(t, player, &ranges));
+    player->shard = (LsShard){ranges, player->owned};
     return LS_OK;
 }
 
@@ -121,6 +163,13 @@ const LsShard *ls_player_shard(const LsTrainer *t, const LsPlayer *player)
 static LsStatus find_rates(const LsTrainer *t, LsPlayer *player)
 {
     return t->groups ? ls_rates_new(t->groups, t->params, ls_player_shard(t, player), &player->rates) : LS_OK;
+}
+
+void ls_player_gather(LsTrainer *t, const LsPlayer *player)
+{
+    const LsShard *shard = &player->shard;
+    for (int i = shard->ranges - player->wholes; i < shard->ranges; i++)
+        ls_buckets_gather(t->buckets, shard->range[i].first, shard->range[i].count);
 }
 
 LsStatus ls_players_plan(LsTrainer *t)

@@ -86,6 +86,7 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
                          &changed);
     if (trained && known && strcmp(find_digests(checkpoint->config), find_digests(text)) != 0)
         ls_note(&refused, "data: the content is another one (its digest differs)");
+    compare_settings("lora", ls_lora_settings, &old->lora, &config->lora, NULL, &refused, &changed);
     if (trained)
         compare_settings("train", ls_train_settings, &old->train, &config->train,
                          "sequence length_step seed optimizer carry freeze", &refused, &changed);

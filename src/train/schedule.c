@@ -1,24 +1,20 @@
 #include "train/optimizer.h"
 
-#include <math.h>
-#include <string.h>
+#define LS_LIST_FILE "config/schedules.def"
+#define SCHEDULE LS_LIST_ENTRY
+#define LS_LIST_TYPE LsSchedule
+#define LS_LIST_SYMBOL(name) ls_schedule_##name
+#define LS_LIST_WHAT "schedule"
+#define LS_LIST_ROOM 0
+#include "base/registry_list.h"
 
 double ls_schedule(const LsTrainSettings *settings, int64_t step)
 {
-    double high = settings->learning_rate, low = settings->min_learning_rate;
+    const LsSchedule *schedule = ls_registry_find(&registry, settings->schedule);
     if (step <= settings->warmup)
-        return high * (double)step / (double)settings->warmup;
+        return settings->learning_rate * (double)step / (double)settings->warmup;
     int64_t span = settings->steps - settings->warmup, done = step - settings->warmup;
-    double share = span <= 0 || done >= span ? 1 : (double)done / (double)span;
-    if (strcmp(settings->schedule, "linear") == 0)
-        return high + (low - high) * share;
-    if (strcmp(settings->schedule, "cosine") == 0)
-        return low + (high - low) * 0.5 * (1 + cos(M_PI * share));
-    if (strcmp(settings->schedule, "inverse_sqrt") == 0) {
-        double rate = high * sqrt((double)(settings->warmup > 1 ? settings->warmup : 1) / (double)step);
-        return rate > low ? rate : low;
-    }
-    return high;
+    return schedule->rate(settings, step, span <= 0 || done >= span ? 1 : (double)done / (double)span);
 }
 
 void ls_schedule_warn(const LsTrainSettings *settings)

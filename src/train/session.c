@@ -42,6 +42,15 @@ static LsStatus open_data(LsSession *s)
     return LS_OK;
 }
 
+/* Rank 0 alone. */
+static LsStatus begin_parameters(LsSession *s)
+{
+    LS_TRY(ls_train_base(s->trainer, s->config, s->training));
+    ls_free(s->text); /* it may hold the digest of what adapters stand on now */
+    s->text = ls_resume_text(s->config);
+    return s->text ? ls_train_init(s->trainer, s->training) : LS_RESOURCE;
+}
+
 static void free_session(LsSession *s)
 {
     ls_trainer_free(s->trainer);
@@ -78,7 +87,7 @@ LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides
     if (status == LS_OK)
         status = ls_trainer_new(s->config, s->comm, s->training, s->validation, NULL, &s->trainer);
     if (status == LS_OK)
-        status = ls_dist_agree(s->comm, s->comm->rank == 0 ? ls_train_init(s->trainer, s->training) : LS_OK);
+        status = ls_dist_agree(s->comm, s->comm->rank == 0 ? begin_parameters(s) : LS_OK);
     if (status == LS_OK)
         status = ls_trainer_broadcast(s->trainer);
     if (status == LS_OK) {

@@ -8,9 +8,7 @@
 
 typedef struct Step {
     float scale, momentum, learning_rate;
-    const LsTrainSettings *settings;
-    const LsParams *params;
-    float *m;
+    const LsUpdate *u;
     LsIsa isa;
 } Step;
 
@@ -32,25 +30,23 @@ LS_CLONES(sgd, sgd_body,
 static void update_range(void *self, int param, int64_t first, int64_t count)
 {
     const Step *s = self;
-    const LsParams *params = s->params;
-    float decay = ls_optimizer_decay(s->settings, &params->list[param]);
-    sgd_clones[s->isa](s, decay, params->value + first, params->grad + first, s->m + first, count);
+    const LsParams *params = s->u->params;
+    float decay = ls_optimizer_decay(s->u->settings, &params->list[param]);
+    sgd_clones[s->isa](s, decay, params->value + first, params->grad + first,
+                       ls_moment_at(&s->u->moment[0], params, param, first), count);
 }
 
-static void update_params(const LsTrainSettings *settings, LsParams *params, float *const *moment, const LsShard *shard,
-                          int64_t step, double learning_rate, double scale)
+static LsStatus update_params(const LsUpdate *u)
 {
-    (void)step;
-    Step s = {.scale = (float)scale,
-              .momentum = (float)settings->momentum,
-              .learning_rate = (float)learning_rate,
-              .settings = settings,
-              .params = params,
-              .m = moment[0],
+    Step s = {.scale = (float)u->scale,
+              .momentum = (float)u->settings->momentum,
+              .learning_rate = (float)u->learning_rate,
+              .u = u,
               .isa = ls_isa()};
-    ls_optimizer_each(params, shard, update_range, &s);
+    ls_optimizer_each(u->params, u->shard, update_range, &s);
+    return LS_OK;
 }
 
 extern const LsOptimizer ls_optimizer_sgd;
 const LsOptimizer ls_optimizer_sgd = {
-    .name = "sgd", .moments = 1, .moment_group = {"optimizer/m"}, .update = update_params};
+    .name = "sgd", .moments = 1, .moment = {{"optimizer/m"}}, .update = update_params};

@@ -1,6 +1,8 @@
 /* One step: each phase of the procedure with its sums over micro-batches and ranks, clipping and the optimiser. And
  * evaluation. */
+#include "train/average.h"
 #include "train/clock.h"
+#include "train/outliers.h"
 #include "train/players.h"
 #include "train/streams.h"
 
@@ -58,14 +60,23 @@ static LsStatus apply_gradients(LsTrainer *t, const LsPlayer *player, int64_t up
     double scale = 1 / targets;
     if (settings->clip > 0 && norm > settings->clip)
         scale *= settings->clip / norm;
-    result->learning_rate = ls_schedule(settings, t->progress.step + 1);
-    for (int i = 0; i < player->rates.count; i++)
-        t->optimizer->update(settings, t->params, t->moment, &player->rates.list[i].shard, update,
-                             result->learning_rate * player->rates.list[i].factor, scale);
-    if (!player->rates.list)
-        t->optimizer->update(settings, t->params, t->moment, ls_player_shard(t, player), update, result->learning_rate,
-                             scale);
+    ls_player_gather(t, player);
+    const LsRate all = {.factor = 1}, *rate = player->rates.list ? player->rates.list : &all;
+    LsStatus status = LS_OK;
+    for (int i = 0; i < (player->rates.list ? player->rates.count : 1) && status == LS_OK; i++) {
+        const LsShard *shard = player->rates.list ? &rate[i].shard : ls_player_shard(t, player);
+        status = t->optimizer->update(&(LsUpdate){.settings = settings,
+                                                  .params = t->params,
+                                                  .moment = t->moment,
+                                                  .shard = shard,
+                                                  .work = t->work,
+                                                  .step = update,
+                                                  .learning_rate = result->learning_rate * rate[i].factor,
+                                                  .scale = scale});
+        ls_average_update(t, shard, update);
+    }
     ls_charge_time(clock, &t->times.update, "optimizer", t->optimizer->name);
+    LS_TRY(t->optimizer->whole ? ls_dist_agree(t->comm, status) : status); /* others cannot fail */
     LS_TRY(ls_running_update(player->graph, t->comm, t->plan.micro_batches));
     if (t->sharded) { /* nobody reads parameters that a neighbour has not written yet */
         LS_TRY(ls_buckets_wait_updates(t->buckets));
@@ -128,8 +139,10 @@ static LsStatus run_phase(LsTrainer *t, LsPlayer *player, int64_t time, bool sto
     result->stop |= sum[SUM_STOP] > 0;
     result->phase_loss[number] = loss;
     result->phase_norm[number] = norm;
-    LS_TRY(apply_gradients(t, player, t->progress.step * player->repeats + time + 1, norm, sum[SUM_TARGETS], result,
-                           clock));
+    result->learning_rate = ls_schedule(&t->config->train, step);
+    int64_t updates = t->progress.step * player->repeats + time - ls_outliers_skipped(t); /* before this one */
+    if (!ls_outliers_judge(t, loss, norm))
+        LS_TRY(apply_gradients(t, player, updates + 1, norm, sum[SUM_TARGETS], result, clock));
     if (t->players > 1) /* other players' sums may cover the same buckets */
         memset(t->params->grad + player->range.first, 0, (size_t)player->range.count * sizeof(float));
     t->progress.samples += t->config->train.batch;
@@ -281,5 +294,8 @@ LsStatus ls_trainer_evaluate(LsTrainer *t, LsEvaluation *evaluation)
                                  .plan = &t->plan,
                                  .sequence = t->sequence,
                                  .step = t->progress.step};
-    return ls_evaluate(t->comm, t->eval_graph, t->validation, evaluation);
+    LS_TRY(ls_average_swap(t));
+    LsStatus status = ls_evaluate(t->comm, t->eval_graph, t->validation, evaluation);
+    LS_TRY(ls_average_swap(t));
+    return status;
 }

@@ -48,10 +48,13 @@ typedef struct LsTrainPlan {
     int64_t lengths;                                /* graphs of different numbers of steps, train.length_step apart */
     int64_t rank_batch, micro_batch, micro_batches; /* sequences of a rank in a step; at once; passes */
     int64_t parameters;                             /* numbers to learn */
+    int64_t base_parameters;                        /* numbers that adapters stand on */
     LsMemory memory;                                /* training and evaluation graph together */
     /* ranks of a node that hold one copy of parameters, shadows and moments */
     int sharing_ranks;
     int64_t moment_bytes;
+    int64_t average_bytes;           /* of the average of weights */
+    int64_t work_bytes;              /* LsOptimizer.work */
     int64_t message_bytes;           /* work space of sums by messages */
     int64_t procedure_bytes;         /* LsProcedure.memory */
     int64_t library_bytes;           /* work space of the matrix products, threads' stacks, saving */
@@ -90,7 +93,7 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
 
 /* The plan's bytes by class, largest possible number of rows LS_MEMORY_ROWS: names as in reports. Returns the number of
  * rows, all of which add up to total_bytes. */
-#define LS_MEMORY_ROWS 12
+#define LS_MEMORY_ROWS 14
 typedef struct LsMemoryRow {
     const char *name;
     int64_t bytes;
@@ -132,6 +135,7 @@ typedef struct LsMetrics {
     const LsProcedure *procedure;
     double phase_loss[LS_MAX_PHASES], phase_norm[LS_MAX_PHASES]; /* as LsStepResult has them */
     int64_t tokens;                           /* targets since the run's first step: the task's items */
+    int64_t skipped;                          /* updates that were left out as outliers; -1: none ever is */
     double validation_loss;                   /* NAN where not evaluated */
     double validation_metric[LS_MAX_METRICS]; /* of the task, in its order; where validation_loss is no number, none */
     double tokens_per_second;                 /* training time only, since the last row */
@@ -190,6 +194,7 @@ typedef struct LsPlayer {
     LsRange range;    /* of the flat arrays: the parameters that learn */
     LsShard shard;    /* of them, what this rank updates; no ranges: everything */
     LsRange *owned;   /* shard.range, where it is the player's */
+    int wholes;       /* of these ranges, the last so many are parameters that the optimiser takes as a whole */
     LsRates rates;    /* its parts by factors of the learning rate; none: all at the schedule's */
     LsSource *source; /* LsTrainer.training, where the procedure has none of its own */
 } LsPlayer;
@@ -211,9 +216,11 @@ struct LsTrainer {
     LsTrainPlan plan;
     LsParams *params;
     LsGroups *groups; /* of parameters, by their names; NULL: none */
-    LsParams *learnt; /* those that are not frozen; NULL: all */
     const LsOptimizer *optimizer;
-    float *moment[LS_MAX_MOMENTS];
+    LsMoment moment[LS_MAX_MOMENTS];
+    float *average;                  /* (params->total), of the values; NULL without train.average */
+    float *work;                     /* the optimiser's */
+    float *outliers;                 /* outliers.h; NULL without train.skip_outliers */
     bool sharded;                    /* ranks of a node share parameters, moments and the optimiser's work */
     LsSource *training, *validation; /* validation may be NULL */
     LsPlayer player[LS_MAX_PHASES];  /* one a phase of the procedure */

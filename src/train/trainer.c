@@ -1,9 +1,10 @@
+#include "train/average.h"
+#include "train/outliers.h"
 #include "train/players.h"
 #include "train/streams.h"
 
 #include <math.h>
 #include <string.h>
-#include <sys/mman.h>
 
 /* A graph of `steps` tokens at once for evaluation, built but not planned. */
 static LsStatus build_graph(LsTrainer *t, int64_t steps, LsGraph **graph)
@@ -31,11 +32,11 @@ static LsStatus plan_and_build(LsTrainer *t, const LsTrainLimit *limit)
     LS_TRY(ls_groups_new(&t->config->train, &t->groups));
     LS_TRY(ls_players_build(t));
     ls_groups_mark(t->groups, t->params);
-    LS_TRY(ls_groups_learnt(t->groups, t->params, &t->learnt));
     if (t->plan.segments > 1)
         LS_TRY(build_graph(t, t->plan.carry_steps, &t->carry_graph));
     if (t->validation)
         LS_TRY(build_graph(t, t->plan.segment, &t->eval_graph));
+    LS_TRY(ls_moments_new(t->optimizer, t->params, ls_groups_learns, t->groups, t->moment));
     return ls_params_allocate(t->params, (uint64_t)t->config->train.seed, false);
 }
 
@@ -43,56 +44,50 @@ static LsStatus plan_and_build(LsTrainer *t, const LsTrainLimit *limit)
  * it can be had. Collective. */
 static LsStatus share_arrays(LsTrainer *t, int64_t bucket_bytes)
 {
-    bool shadowed = ls_train_precision(t->config) == LS_BFLOAT16;
+    bool shadowed = ls_train_precision(t->config) == LS_BFLOAT16, averages = t->config->train.average > 0;
+    int64_t total = t->params->total;
     t->buckets = ls_buckets_new(t->comm, t->params,
                                 &(LsBucketOptions){.bytes = bucket_bytes,
                                                    .overlap = t->config->train.overlap && !t->options.no_overlap,
                                                    .bfloat16 = strcmp(t->config->train.wire, "bfloat16") == 0,
-                                                   .arrays = 1 + t->optimizer->moments,
+                                                   .floats = (averages ? 2 : 1) * total + ls_moments_floats(t->moment),
                                                    .shadow = shadowed});
     if (!t->buckets)
         return ls_message_status();
     t->sharded = ls_buckets_sharing_ranks(t->buckets) > 1;
     if (!t->sharded)
         return LS_OK;
-    float *value = ls_buckets_array(t->buckets, 0);
+    float *value = ls_buckets_floats(t->buckets), *next = value + total;
     if (ls_buckets_is_leader(t->buckets))
-        memcpy(value, t->params->value, (size_t)t->params->total * sizeof(float));
+        memcpy(value, t->params->value, (size_t)total * sizeof(float));
     ls_free(t->params->value);
     t->params->value = value;
     t->params->shadow = ls_buckets_shadow(t->buckets);
-    for (int i = 0; i < t->optimizer->moments; i++)
-        t->moment[i] = ls_buckets_array(t->buckets, 1 + i);
+    for (int i = 0; i < t->optimizer->moments; i++) {
+        t->moment[i].value = next;
+        next += t->moment[i].layout->total;
+    }
+    t->average = averages ? next : NULL;
     return t->comm->barrier(t->comm); /* a graph rounds parameters when it is planned */
 }
 
-/* Where parameters are frozen their moments are pages that nobody touches, and which take no memory. */
-static LsStatus allocate_moments(LsTrainer *t)
+/* What the node's memory does not hold. */
+static LsStatus allocate_arrays(LsTrainer *t)
 {
-    size_t bytes = (size_t)t->params->total * sizeof(float);
-    for (int i = 0; i < t->optimizer->moments && !t->sharded; i++) {
-        if (!t->learnt && !(t->moment[i] = ls_alloc_array(t->params->total, sizeof(float))))
+    int64_t total = t->params->total, work = t->optimizer->work ? t->optimizer->work(t->params) : 0;
+    for (int i = 0; i < t->optimizer->moments && !t->sharded; i++)
+        if (!(t->moment[i].value = ls_alloc_array(t->moment[i].layout->total, sizeof(float))))
             return LS_RESOURCE;
-        void *pages = t->learnt ? mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) : NULL;
-        if (pages == MAP_FAILED)
-            return ls_fail(LS_RESOURCE, "out of memory for %zu bytes of moments", bytes);
-        t->moment[i] = pages ? pages : t->moment[i];
-    }
-    return LS_OK;
-}
-
-static void free_moments(LsTrainer *t)
-{
-    for (int i = 0; i < LS_MAX_MOMENTS && !t->sharded; i++)
-        if (t->learnt && t->moment[i])
-            munmap(t->moment[i], (size_t)t->params->total * sizeof(float));
-        else
-            ls_free(t->moment[i]);
+    if (t->config->train.average > 0 && !t->sharded && !(t->average = ls_alloc_array(total, sizeof(float))))
+        return LS_RESOURCE;
+    if (work > 0 && !(t->work = ls_alloc_array(work, sizeof(float))))
+        return LS_RESOURCE;
+    return ls_outliers_allocate(t);
 }
 
 static LsStatus plan_graphs(LsTrainer *t)
 {
-    LS_TRY(allocate_moments(t));
+    LS_TRY(allocate_arrays(t));
     LS_TRY(ls_players_plan(t));
     LsGraph *first = t->player[0].graph;
     if (t->plan.segments > 1 && !(t->borders = ls_alloc_array(t->plan.segments - 1, (size_t)ls_carries_bytes(first))))
@@ -162,16 +157,22 @@ void ls_trainer_free(LsTrainer *trainer)
     ls_graph_free(trainer->eval_graph);
     ls_graph_free(trainer->carry_graph);
     ls_players_free(trainer); /* whose arena the others have */
-    if (trainer->sharded) {   /* the buckets own these, and the moments */
-        trainer->params->value = NULL;
+    if (trainer->sharded) {   /* the buckets own these */
+        trainer->params->value = trainer->average = NULL;
         trainer->params->shadow = NULL;
+        for (int i = 0; i < LS_MAX_MOMENTS; i++)
+            trainer->moment[i].value = NULL;
     }
     ls_buckets_free(trainer->buckets);
-    free_moments(trainer);
+    for (int i = 0; i < LS_MAX_MOMENTS; i++)
+        ls_free(trainer->moment[i].value);
+    ls_moments_free(trainer->params, trainer->moment);
+    ls_free(trainer->average);
+    ls_free(trainer->work);
+    ls_free(trainer->outliers);
     ls_free(trainer->borders);
     ls_free(trainer->streams);
     ls_dist_group_free(trainer->sequence);
-    ls_groups_free_learnt(trainer->learnt);
     ls_groups_free(trainer->groups);
     ls_params_free(trainer->params);
     ls_free(trainer);
@@ -186,11 +187,12 @@ void ls_trainer_times_reset(LsTrainer *trainer)
 int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED])
 {
     int count = 0;
-    for (int i = 0; i < trainer->optimizer->moments; i++)
-        list[count++] = (LsSaved){.group = trainer->optimizer->moment_group[i],
-                                  .layout = trainer->learnt ? trainer->learnt : trainer->params,
-                                  .value = trainer->moment[i],
-                                  .begins_as_zero = true};
+    count += ls_moments_saved(trainer->optimizer, trainer->moment, list);
+    if (trainer->average)
+        list[count++] = (LsSaved){
+            .group = "optimizer/average", .layout = trainer->params, .value = trainer->average, .begins_as_zero = true};
+    if (trainer->outliers)
+        list[count++] = ls_outliers_saved(trainer);
     if (trainer->params->running)
         list[count++] = ls_saved_running(trainer->params);
     if (trainer->streams)
@@ -230,14 +232,23 @@ LsStatus ls_trainer_broadcast(LsTrainer *trainer)
     const LsParams *running = trainer->params->running;
     if (running)
         LS_TRY(comm->broadcast(comm, running->value, running->total * (int64_t)sizeof(float), 0));
+    const LsParams *base = ls_params_base(trainer->params);
+    if (base)
+        LS_TRY(comm->broadcast(comm, base->value, base->total * (int64_t)sizeof(float), 0));
     LS_TRY(broadcast_saved(trainer));
+    if (trainer->outliers)
+        LS_TRY(comm->broadcast(comm, trainer->outliers, ls_outliers_saved(trainer).dim[0] * (int64_t)sizeof(float), 0));
     if (trainer->sharded)
         LS_TRY(ls_buckets_broadcast(trainer->buckets));
     else {
         LS_TRY(comm->broadcast(comm, trainer->params->value, bytes, 0));
         for (int i = 0; i < trainer->optimizer->moments; i++)
-            LS_TRY(comm->broadcast(comm, trainer->moment[i], bytes, 0));
+            LS_TRY(comm->broadcast(comm, trainer->moment[i].value,
+                                   trainer->moment[i].layout->total * (int64_t)sizeof(float), 0));
+        if (trainer->average)
+            LS_TRY(comm->broadcast(comm, trainer->average, bytes, 0));
     }
+    LS_TRY(ls_average_begin(trainer));
     ls_graph_refresh(trainer->player[0].graph);
     return LS_OK;
 }

@@ -1,0 +1,91 @@
+#!/usr/bin/env bash
+# Training as users of language models do it: every optimiser with an average of weights and outliers left out, resumed to the bit; what
+# uses a run takes the average.
+# usage: cli_practice.sh PROGRAM
+. "$(dirname "$0")/cli.inc"
+
+for i in $(seq 80); do echo "line $i of a text that is said again and again, word by word, $((i * i % 17))"; done > text.txt
+expect 0 '' "$lockstep" prepare text text.txt -o text.h5 --tokenizer bytes --validation 0.2
+cat > job.yaml <<'JOB'
+model: {kind: gpt, layers: 1, heads: 2, width: 16, context: 16}
+data: {path: text.h5}
+train: {steps: 8, batch: 4, warmup: 0, learning_rate: 1e-2, seed: 5, evaluate_every: 4, evaluate_batches: 2, average: 0.8, skip_outliers: 2,
+        skip_window: 4}
+output: {path: runs/whole, save_every: 4}
+JOB
+
+# ---- every optimiser of the help: stopped and gone on with, over two ranks as well, it is the same
+for name in $(sed -nE 's/^OPTIMIZER\((\w+)\)$/\1/p' "$project/src/config/optimizers.def"); do
+    expect 0 '' "$lockstep" train job.yaml train.optimizer="$name" output.path="runs/$name" --progress none
+    expect 0 '' "$lockstep" train job.yaml train.optimizer="$name" output.path="runs/$name-parts" train.steps=4 train.schedule=constant --progress none
+    expect 0 'going on' "$lockstep" train job.yaml train.optimizer="$name" output.path="runs/$name-parts" train.schedule=constant --progress none
+    expect 0 '' "$lockstep" train job.yaml train.optimizer="$name" output.path="runs/$name-constant" train.schedule=constant --progress none
+    says 0 'equal' diff "runs/$name-parts" "runs/$name-constant"
+    says 0 '' inspect "runs/$name/checkpoints/step-00000008.h5"
+done
+says 0 'optimizer/r/layer.0.mlp.in.weight' inspect runs/adafactor/checkpoints/step-00000008.h5 --tensors
+says 0 'optimizer/average/layer.0.mlp.in.weight' inspect runs/adafactor/checkpoints/step-00000008.h5 --tensors
+grep -q '"skipped": ' runs/muon/metrics.jsonl || failed "no count of skipped steps: $(tail -1 runs/muon/metrics.jsonl)"
+expect 2 'optimizer: lion in the checkpoint, muon now' "$lockstep" train job.yaml train.optimizer=muon output.path=runs/lion train.steps=9
+
+# ---- the average is what is validated, evaluated and exported; the last parameters are there for who asks
+last() { sed -nE 's/.*"validation_loss": ([-0-9.e]*).*/\1/p' "$1/metrics.jsonl" | tail -1; }
+loss() { "$lockstep" eval "$@" --batches 2 --json | sed -nE 's/.*"loss": ([-0-9.e]*).*/\1/p'; }
+near() { awk "BEGIN {d = $1 - $2; exit !(d < 1e-6 && d > -1e-6)}"; }
+average=$(loss runs/adamw) parameters=$(loss runs/adamw train.average=0)
+near "$average" "$(last runs/adamw)" || failed "eval of the average: $average, $(last runs/adamw)"
+near "$average" "$parameters" && failed "the average is the parameters: $average"
+expect 0 '' "$lockstep" export runs/adamw/checkpoints/step-00000008.h5 -o exported --native
+expect 0 '' "$lockstep" import exported -o runs/imported
+near "$average" "$(loss runs/imported data.path=text.h5 train.batch=4)" || failed "export of the average: $(loss runs/imported data.path=text.h5 train.batch=4)"
+expect 0 '' "$lockstep" generate runs/adamw --prompt line --tokens 4
+
+# ---- the plan counts all of it
+says 0 '  average  ' train job.yaml output.path=runs/dry --dry-run
+says 0 '  optimizer  ' train job.yaml output.path=runs/dry train.optimizer=muon --dry-run
+"$lockstep" train job.yaml output.path=runs/dry train.optimizer=adafactor train.average=0 --dry-run > out.txt 2> err.txt
+grep -q '  average' out.txt && failed "an average that nobody asked for: $(cat out.txt)"
+
+# ---- schedules, and what does not fit
+expect 0 '' "$lockstep" train job.yaml output.path=runs/wsd train.schedule=wsd train.cooldown=4 train.min_learning_rate=1e-3 --progress none
+rates=$(sed -nE 's/.*"learning_rate": ([-0-9.e]*).*/\1/p' runs/wsd/metrics.jsonl | xargs printf '%.6g ')
+[ "$rates" = "0.01 0.01 0.01 0.01 0.00775 0.0055 0.00325 0.001 " ] || failed "wsd: $rates"
+expect 2 'several losses' "$lockstep" train "$project/jobs/rings-gan.yaml" train.skip_outliers=3 output.path=runs/gan
+
+# ---- adapters: little of the model learns, checkpoints hold that alone; what uses the run merges it
+expect 0 'lora: 448 numbers learn, on the 7664 of runs/adamw/checkpoints/' "$lockstep" train job.yaml lora.rank=2 lora.targets='mlp|qkv' lora.alpha=8 \
+    train.init=runs/adamw train.average=0 train.optimizer=adamw output.path=runs/lora --progress none
+says 0 '' inspect runs/lora/checkpoints/step-00000008.h5 --tensors
+grep -q 'parameters/layer.0.mlp.in.lora_a' out.txt && ! grep -q 'parameters/layer.0.mlp.in.weight' out.txt || failed "adapters' checkpoint: $(cat out.txt)"
+grep -q 'optimizer/m/layer.0.attention.qkv.lora_b' out.txt && ! grep -q 'attention.out' out.txt || failed "adapters' moments: $(cat out.txt)"
+near "$(loss runs/lora)" "$(last runs/lora)" || failed "eval of adapters: $(loss runs/lora), $(last runs/lora)"
+near "$(loss runs/lora)" "$average" && failed "the adapters have learnt nothing"
+expect 0 '' "$lockstep" export runs/lora -o merged
+expect 0 '' "$lockstep" import merged -o runs/merged
+near "$(loss runs/merged data.path=text.h5 train.batch=4)" "$(last runs/lora)" || failed "merged: $(loss runs/merged data.path=text.h5 train.batch=4), $(last runs/lora)"
+expect 0 '' "$lockstep" generate runs/lora --prompt line --tokens 8 --temperature 0
+cp out.txt said.txt
+expect 0 '' "$lockstep" generate runs/merged --prompt line --tokens 8 --temperature 0
+cmp -s out.txt said.txt || failed "the adapters say $(cat said.txt), merged $(cat out.txt)"
+expect 0 '' "$lockstep" predict runs/lora --ids 1,2,3 -o logits.h5
+lora=(lora.rank=2 lora.targets='mlp|qkv' lora.alpha=8 train.init=runs/adamw train.average=0 train.schedule=constant)
+expect 0 '' "$lockstep" train job.yaml "${lora[@]}" output.path=runs/lora-whole --progress none
+expect 0 '' "$lockstep" train job.yaml "${lora[@]}" output.path=runs/lora-parts train.steps=4 --progress none
+expect 0 'going on' "$lockstep" train job.yaml "${lora[@]}" output.path=runs/lora-parts --progress none
+says 0 'equal' diff runs/lora-parts runs/lora-whole
+expect 0 '' $mpirun -np 2 "$lockstep" train job.yaml "${lora[@]}" output.path=runs/lora-ranks --progress none
+awk "BEGIN {d = $(last runs/lora-whole) - $(last runs/lora-ranks); exit !(d < 1e-5 && d > -1e-5)}" || failed "two ranks: $(last runs/lora-whole), $(last runs/lora-ranks)"
+expect 0 '' "$lockstep" train job.yaml "${lora[@]}" train.precision=bfloat16 output.path=runs/lora-bfloat16 --progress none
+says 0 'adapters of 7664 that do not learn' train job.yaml "${lora[@]}" output.path=runs/dry --dry-run
+expect 2 "lora.targets: 'nothing' matches no dense layer of model gpt, which has layer.0.attention.qkv" "$lockstep" train job.yaml "${lora[@]}" lora.targets=nothing output.path=runs/none
+expect 2 'is no regular expression' "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=(' output.path=runs/none
+expect 2 'name it as train.init' "$lockstep" train job.yaml lora.rank=2 output.path=runs/none
+expect 2 'lora.rank: 2 in the checkpoint, 3 now' "$lockstep" train job.yaml "${lora[@]}" lora.rank=3 train.steps=9 output.path=runs/lora-whole
+expect 2 'lora: adapters alone learn, so that all else must be in train.init' "$lockstep" train job.yaml "${lora[@]}" model.layers=2 output.path=runs/none
+expect 2 'lora.rank: 2 in the checkpoint, 0 now' "$lockstep" train job.yaml train.init=runs/adamw output.path=runs/lora-whole train.steps=9 train.average=0
+cp -r runs/adamw runs/kept
+expect 0 '' "$lockstep" train job.yaml train.steps=9 output.path=runs/adamw train.optimizer=adamw --progress none
+rm -f runs/adamw/checkpoints/step-00000008.h5
+expect 4 'its adapters were trained on another runs/adamw' "$lockstep" eval runs/lora-whole
+expect 2 'lora.digest' "$lockstep" train job.yaml "${lora[@]}" output.path=runs/lora-whole train.steps=9
+finish
