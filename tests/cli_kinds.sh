@@ -120,6 +120,30 @@ refuses pairs 'empty.txt: line 2: the target text is empty' empty.txt
 printf '{"source": "a"}\n' > pairs.jsonl
 refuses pairs 'pairs.jsonl: line 1: has no "target" that is a text' pairs.jsonl
 
+# ---- chat, and a training on it
+said() { printf '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "%s"}]}\n' "$1" "$2"; }
+{ said one eins; said two zwei; said three drei; } > talk.jsonl
+makes chat 'train answer tokens     10' talk.jsonl --validation 1 --end '.'
+cat > job.yaml <<'JOB'
+model: {kind: mamba, layers: 1, width: 8, context: 64}
+data: {kind: chat, path: out.h5}
+train: {steps: 3, batch: 2, warmup: 1, length_step: 8}
+output: {path: chat}
+JOB
+expect 0 '' "$lockstep" train job.yaml
+expect 0 '' "$lockstep" train job.yaml model.kind=gpt model.heads=2 output.path=chat-gpt
+expect 2 'do not follow one another' "$lockstep" train job.yaml train.length_step=0 train.carry=true output.path=chat-carry
+refuses chat 'talk.jsonl: line 1: a message holds the marker' talk.jsonl --user 'ein'
+printf '{"messages": [{"role": "tool", "content": "x"}]}\n' > role.jsonl
+refuses chat "role.jsonl: line 1: a message's role is 'tool': system, user and assistant are known" role.jsonl
+printf '{"messages": [{"role": "user", "content": "x"}]}\n' > mute.jsonl
+refuses chat 'mute.jsonl: line 1: the conversation has no answer' mute.jsonl
+printf '{"messages": [{"role": "user"}]}\n' > empty.jsonl
+refuses chat 'empty.jsonl: line 1: a message of role user has no "content" that is a text' empty.jsonl
+printf '{"turns": []}\n' > turns.jsonl
+refuses chat 'turns.jsonl: line 1: has no "messages" that is a list' turns.jsonl
+refuses chat 'all are longer than --longest 3' talk.jsonl --longest 3 --validation 0
+
 # ---- series
 for i in 0 1 2 3 4 5 6 7 8 9; do echo "2020-01-0$i,$((i * i)),1"; done | { echo 'day,level,fixed'; cat; } > level.csv
 makes series 'test dates              2020-01-09 to 2020-01-09' level.csv --date day --columns level --window 3

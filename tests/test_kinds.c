@@ -19,6 +19,13 @@ static const Example examples[] = {
      {40, 12}},
     {"lines", "validation=1", {"k.tsv"}, {"a\tone two\nb\tthree\na\tfour\n"}, {0}},
     {"columns", "validation=1", {"k.conll"}, {"Ada\tX\nwrote\tO\n\nso\tO\n\nBonn\tX\n"}, {0}},
+    {"chat",
+     "validation=1;tokenizer=characters",
+     {"k.jsonl"},
+     {"{\"messages\": [{\"role\": \"user\", \"content\": \"a\"}, {\"role\": \"assistant\", \"content\": \"b c\"}]}\n"
+      "{\"messages\": [{\"role\": \"assistant\", \"content\": \"d\"}]}\n"
+      "{\"messages\": [{\"role\": \"assistant\", \"content\": \"e f g\"}]}\n"},
+     {0}},
     {"pairs", "validation=1", {"k.pairs"}, {"a b\tc\nd\te f\ng\th\n"}, {0}},
     {"series", "window=2;validation=0.2;test=0.2", {"k.csv"}, {"1,9\n2,8\n3,7\n4,7\n5,5\n6,5\n7,4\n8,3\n"}, {0}}};
 

@@ -1,0 +1,44 @@
+/* Conversations as a data set of kind "chat": the answers alone are learnt from.
+ *
+ *     /SPLIT/ids, /SPLIT/ids_offsets   tokens of all conversations, and where each starts (N + 1)
+ *     /SPLIT/answers                   1 for each token of an answer and of the marker behind it, else 0
+ *     /info                            {"kind": "chat", "tokenizer": {...}, "template": {"system": TEXT, ..., "end": TEXT}}
+ *
+ * A message is its role's marker, what was said, and the marker of its end. Markers are tokenized as the text that they
+ * are, each by itself; those that are special tokens of the tokenizer become these.
+ */
+#ifndef LS_DATA_CHAT_H
+#define LS_DATA_CHAT_H
+
+#include "data/texts.h"
+#include "lockstep/data.h"
+
+#define LS_CHAT_VERSION 1
+
+typedef struct LsChatSettings {
+    LsTokenizerSettings tokens;
+    char *messages, *system, *user, *assistant, *end;
+    int64_t longest;
+    double validation;
+    int64_t seed;
+    char *validation_file, *test;
+} LsChatSettings;
+
+/* Of one part: the pieces of all conversations, in order. */
+typedef struct LsChats {
+    LsRawFiles raw;
+    LsTexts piece;
+    LsTokens learnt; /* of each piece: 1 where it is part of an answer */
+    LsTokens first;  /* of each conversation: its first piece */
+    int64_t blank;   /* empty lines, passed over */
+} LsChats;
+
+/* Reads the JSON lines of all files of a part. LS_DATA with file and line. */
+LsStatus ls_chats_read(const LsChatSettings *settings, LsChats *part) LS_MUST_USE;
+void ls_chats_free(LsChats *part);
+
+/* Fields "ids" (T) and "targets" (T), which are LS_IGNORE but where the next token is an answer's. As
+ * LsDataKind.open. */
+LsStatus ls_chat_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
+
+#endif

@@ -1,0 +1,95 @@
+/* Conversations from JSON lines: {"messages": [{"role": "user", "content": "..."}, ...]}. */
+#include "data/chat.h"
+
+#include <string.h>
+
+static LsStatus add_piece(LsChats *part, LsSpan text, bool learnt, bool copies, const LsLines *lines)
+{
+    if (text.bytes == 0)
+        return LS_OK;
+    LS_TRY(copies ? ls_texts_add_copy(&part->piece, text, lines) : ls_texts_add(&part->piece, text, lines));
+    LS_TRY(ls_tokens_reserve(&part->learnt, 1));
+    part->learnt.id[part->learnt.count++] = learnt;
+    return LS_OK;
+}
+
+static LsSpan span_of(const char *text) { return (LsSpan){text, text ? (int64_t)strlen(text) : 0}; }
+
+/* A marker inside of what was said would make it look like another's words. */
+static LsStatus check_content(const LsChatSettings *o, LsSpan content, const LsLines *lines)
+{
+    const char *const marker[] = {o->system, o->user, o->assistant, o->end};
+    for (size_t i = 0; i < LS_COUNT_OF(marker); i++) {
+        LsSpan text = ls_span_trim(span_of(marker[i]));
+        if (text.bytes > 0 && memmem(content.text, (size_t)content.bytes, text.text, (size_t)text.bytes))
+            return ls_lines_fail(lines,
+                                 "a message holds the marker '%.*s': choose another by --system, --user, "
+                                 "--assistant or --end",
+                                 (int)text.bytes, text.text);
+    }
+    return LS_OK;
+}
+
+static LsStatus add_message(const LsChatSettings *o, LsChats *part, const json_t *message, int64_t *answers,
+                            const LsLines *lines)
+{
+    const char *const names[] = {"system", "user", "assistant"}, *const marker[] = {o->system, o->user, o->assistant};
+    const char *role = json_string_value(json_object_get(message, "role"));
+    const json_t *said = json_object_get(message, "content");
+    size_t which = 0;
+    while (role && which < LS_COUNT_OF(names) && strcmp(role, names[which]) != 0)
+        which++;
+    if (!role || which == LS_COUNT_OF(names))
+        return ls_lines_fail(lines, "a message's role is '%s': system, user and assistant are known",
+                             role ? role : "not there");
+    if (!json_is_string(said))
+        return ls_lines_fail(lines, "a message of role %s has no \"content\" that is a text", role);
+    bool answer = which == 2;
+    LsSpan content = {json_string_value(said), (int64_t)json_string_length(said)};
+    LS_TRY(check_content(o, content, lines));
+    LS_TRY(add_piece(part, span_of(marker[which]), false, false, lines));
+    LS_TRY(add_piece(part, content, answer, true, lines));
+    *answers += answer && content.bytes > 0;
+    return add_piece(part, span_of(o->end), answer, false, lines);
+}
+
+static LsStatus add_conversation(const LsChatSettings *o, LsChats *part, const json_t *object, const LsLines *lines)
+{
+    const json_t *messages = json_object_get(object, o->messages);
+    int64_t answers = 0;
+    if (!json_is_array(messages) || json_array_size(messages) == 0)
+        return ls_lines_fail(lines, "has no \"%s\" that is a list; --messages names the member", o->messages);
+    LS_TRY(ls_tokens_reserve(&part->first, 1));
+    part->first.id[part->first.count++] = (int32_t)part->piece.count;
+    for (size_t i = 0; i < json_array_size(messages); i++)
+        LS_TRY(add_message(o, part, json_array_get(messages, i), &answers, lines));
+    return answers > 0 ? LS_OK : ls_lines_fail(lines, "the conversation has no answer (role assistant) to learn from");
+}
+
+LsStatus ls_chats_read(const LsChatSettings *o, LsChats *part)
+{
+    for (int i = 0; i < part->raw.files; i++) {
+        LsLines lines = ls_lines(&part->raw.file[i]);
+        while (ls_lines_next(&lines)) {
+            json_t *object = NULL;
+            if (ls_span_trim((LsSpan){lines.text, lines.bytes}).bytes == 0) {
+                part->blank++;
+                continue;
+            }
+            LS_TRY(ls_lines_check(&lines));
+            LS_TRY(ls_lines_json(&lines, &object));
+            LsStatus status = add_conversation(o, part, object, &lines);
+            json_decref(object);
+            LS_TRY(status);
+        }
+    }
+    return LS_OK;
+}
+
+void ls_chats_free(LsChats *part)
+{
+    ls_texts_free(&part->piece);
+    ls_free(part->learnt.id);
+    ls_free(part->first.id);
+    ls_raw_files_close(&part->raw);
+}

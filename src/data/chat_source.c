@@ -1,0 +1,92 @@
+/* Conversations as samples, one each:
+ *
+ *     ids      x1 ... x(n-1)
+ *     targets  x2 ... xn       LS_IGNORE where that is no token of an answer
+ *
+ * filled up to the sequence behind, where nothing that counts looks, and cut where they are longer.
+ */
+#include "data/chat.h"
+#include "data/sample_source.h"
+
+#include "lockstep/model.h"
+
+#include <stdio.h>
+
+typedef struct ChatSource {
+    LsSampleSource base;
+    LsTextArray texts;
+    int32_t *answer; /* answer: of each token */
+} ChatSource;
+
+static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
+{
+    ChatSource *s = (ChatSource *)source;
+    LsTensor *ids = NULL, *targets = NULL;
+    LS_TRY(ls_sample_input(g, "ids", batch->count, 0, &ids));
+    LS_TRY(ls_sample_input(g, "targets", batch->count, 0, &targets));
+    const LsTensor *any = ids ? ids : targets;
+    for (int64_t b = 0; any && b < any->dim[0]; b++) {
+        int64_t at = b < batch->count ? ls_sample_at(&s->base, batch->first + b) : -1, steps = any->dim[1];
+        int64_t first = at >= 0 ? s->texts.offset[at] : 0, count = at >= 0 ? s->texts.offset[at + 1] - first : 0;
+        for (int64_t t = 0; t < steps; t++) {
+            int64_t i = batch->step + t;
+            bool there = i + 1 < count && i < source->sequence;
+            if (ids)
+                ((int32_t *)ids->data)[b * steps + t] = there ? s->texts.id[first + i] : 0;
+            if (targets)
+                ((int32_t *)targets->data)[b * steps + t] =
+                    there && s->answer[first + i + 1] ? s->texts.id[first + i + 1] : LS_IGNORE;
+        }
+    }
+    return LS_OK;
+}
+
+static int64_t steps_of(const LsSampleSource *source, int64_t sample)
+{
+    const ChatSource *s = (const ChatSource *)source;
+    int64_t steps = s->texts.offset[sample + 1] - s->texts.offset[sample] - 1;
+    return steps < source->base.sequence ? steps : source->base.sequence;
+}
+
+static void free_source(LsSource *source)
+{
+    ChatSource *s = (ChatSource *)source;
+    ls_sample_source_clear(&s->base);
+    ls_text_array_free(&s->texts);
+    ls_free(s->answer);
+    ls_free(s);
+}
+
+static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
+{
+    ChatSource *s = (ChatSource *)source;
+    (void)info;
+    char name[64];
+    int64_t classes = ls_tokenizer_vocabulary(s->base.tokenizer), longest = 0, answers = 0;
+    LS_TRY(ls_text_array_read(file, s->base.split, "ids", 0, classes, &s->texts));
+    LS_TRY(ls_longest_text(file, "ids", &longest));
+    snprintf(name, sizeof name, "%s/answers", s->base.split);
+    LS_TRY(ls_numbers_read(file, name, 0, 2, &s->answer, &answers));
+    if (!s->answer || answers != s->texts.offset[s->texts.count])
+        return ls_fail(LS_DATA, "%s: %s says of %lld tokens whether they are an answer's, of %lld", open->path, name,
+                       (long long)answers, (long long)s->texts.offset[s->texts.count]);
+    if (longest < 2)
+        return ls_fail(LS_DATA, "%s: no conversation has two tokens", open->path);
+    s->base.base.samples = s->texts.count;
+    s->base.base.sequence = open->sequence > 0 && open->sequence < longest - 1 ? open->sequence : longest - 1;
+    int64_t steps[] = {LS_STEPS};
+    LS_TRY(ls_fields_add(&s->base.base.fields, "ids", LS_I32, classes, 1, steps));
+    return ls_fields_add(&s->base.base.fields, "targets", LS_I32, classes, 1, steps);
+}
+
+LsStatus ls_chat_open(const LsDataOpen *open, LsSource **opened)
+{
+    static const LsSampleFile kind = {"chat", LS_CHAT_VERSION, "ids", "tokenizer", read_source};
+    ChatSource *s = ls_alloc(sizeof *s);
+    if (s) {
+        s->base.base.fill = fill;
+        s->base.base.free = free_source;
+        s->base.steps = steps_of;
+    }
+    return ls_sample_source_open(s ? &s->base : NULL, open, &kind, opened);
+}

@@ -1,0 +1,250 @@
+/* Conversations as a kind of data set: preparing and describing. */
+#include "data/chat.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const LsSetting settings[] = {
+    LS_SETTING_STRING(LsChatSettings, messages, "messages",
+                      "the member of each JSON line that is the list of messages, each with role (system, user, "
+                      "assistant) and content"),
+    LS_SETTING_STRING(LsChatSettings, system, "<|system|>\n", "what stands before a message of the role system"),
+    LS_SETTING_STRING(LsChatSettings, user, "<|user|>\n", "the same of the role user"),
+    LS_SETTING_STRING(LsChatSettings, assistant, "<|assistant|>\n", "the same of the role assistant"),
+    LS_SETTING_STRING(LsChatSettings, end, "<|end|>\n",
+                      "what stands behind every message; behind an answer it is learnt too"),
+    LS_TOKENIZER_SETTINGS(LsChatSettings, tokens, "bytes", "split"),
+    LS_SETTING_INT(LsChatSettings, longest, "0", 0, 1 << 30,
+                   "conversations of more tokens are passed over; 0: none, what is too long is cut when it is read"),
+    LS_SETTING_FLOAT(LsChatSettings, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
+    LS_SETTING_INT(LsChatSettings, seed, "1", 0, 1e15, "of the choice of conversations held out"),
+    LS_SETTING_STRING(LsChatSettings, validation_file, NULL,
+                      "files held out for validation instead, with commas between them"),
+    LS_SETTING_STRING(LsChatSettings, test, NULL, "files of the test part, with commas between them"),
+    {0}};
+
+typedef struct Job {
+    LsChats part[LS_SPLITS]; /* as the options name them: of the first, some conversations are held out */
+    LsHeldOut held_out;
+    LsTokenizer *tokenizer;
+    int64_t too_long;
+} Job;
+
+/* ---- Reading ----------------------------------------------------------------------------------------------------- */
+
+static LsStatus read_parts(const LsChatSettings *o, int sources, char *const *source, const char *output, Job *job)
+{
+    LsChats *train = &job->part[LS_SPLIT_TRAIN];
+    LS_TRY(ls_raw_files_open(&train->raw, sources, source));
+    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_VALIDATION].raw, o->validation_file, output));
+    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_TEST].raw, o->test, output));
+    for (int split = 0; split < LS_SPLITS; split++)
+        LS_TRY(ls_chats_read(o, &job->part[split]));
+    if (train->first.count == 0)
+        return ls_fail(LS_DATA, "%s: has no conversations", source[0]);
+    return ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, train->first.count, &job->held_out);
+}
+
+static int64_t end_of(const LsChats *part, int64_t conversation)
+{
+    return conversation + 1 < part->first.count ? part->first.id[conversation + 1] : part->piece.count;
+}
+
+/* The vocabulary is of the conversations that are trained on. */
+static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
+{
+    int64_t trainings = 0, alls = 0, room = 0;
+    for (int split = 0; split < LS_SPLITS; split++)
+        room += job->part[split].piece.count;
+    LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
+    for (int split = 0; split < LS_SPLITS && training && all; split++) {
+        const LsChats *part = &job->part[split];
+        for (int64_t i = 0; i < part->first.count; i++)
+            for (int64_t piece = part->first.id[i]; piece < end_of(part, i); piece++) {
+                all[alls++] = part->piece.text[piece];
+                if (split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i))
+                    training[trainings++] = part->piece.text[piece];
+            }
+    }
+    if (training && all)
+        job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
+    ls_free(training);
+    ls_free(all);
+    return job->tokenizer ? LS_OK : ls_message_status();
+}
+
+/* ---- Writing ----------------------------------------------------------------------------------------------------- */
+
+typedef struct Writer {
+    LsNumbers *ids, *offsets, *answers;
+    LsTokens id, answer; /* of one conversation */
+    int64_t total;
+} Writer;
+
+static LsStatus append(Writer *writer, const int32_t *id, int64_t count, bool answer)
+{
+    LS_TRY(ls_tokens_reserve(&writer->id, count));
+    LS_TRY(ls_tokens_reserve(&writer->answer, count));
+    for (int64_t i = 0; i < count; i++) {
+        writer->id.id[writer->id.count++] = id[i];
+        writer->answer.id[writer->answer.count++] = answer;
+    }
+    return LS_OK;
+}
+
+/* Its pieces, each by itself, and the tokenizer's token of an end, where it has one, which is learnt. */
+static LsStatus encode(const LsChats *part, int64_t conversation, const LsTokenizer *tokenizer, Writer *writer)
+{
+    writer->id.count = writer->answer.count = 0;
+    for (int64_t piece = part->first.id[conversation]; piece < end_of(part, conversation); piece++) {
+        const LsCorpusPart *text = &part->piece.text[piece];
+        int32_t *id = NULL;
+        int64_t count = 0;
+        LsStatus status = ls_tokenizer_encode(tokenizer, text->text, text->bytes, &id, &count);
+        if (status != LS_OK)
+            status = ls_fail_in(status, "%s: line %lld", text->name, (long long)part->piece.line[piece]);
+        else
+            status = append(writer, id, count, part->learnt.id[piece] != 0);
+        ls_free(id);
+        LS_TRY(status);
+    }
+    int32_t end = (int32_t)ls_tokenizer_end(tokenizer);
+    return end >= 0 ? append(writer, &end, 1, true) : LS_OK;
+}
+
+static LsStatus write_conversations(const LsChatSettings *o, Job *job, Writer *writer, const LsChats *part,
+                                    const LsHeldOut *held_out, bool held)
+{
+    for (int64_t i = 0; i < part->first.count; i++) {
+        if (held_out && ls_is_held_out(held_out, i) != held)
+            continue;
+        LS_TRY(encode(part, i, job->tokenizer, writer));
+        if (o->longest > 0 && writer->id.count > o->longest) {
+            job->too_long++;
+            continue;
+        }
+        writer->total += writer->id.count;
+        LS_TRY(ls_numbers_add(writer->ids, writer->id.id, writer->id.count));
+        LS_TRY(ls_numbers_add(writer->answers, writer->answer.id, writer->answer.count));
+        LS_TRY(ls_numbers_add_one(writer->offsets, writer->total));
+    }
+    return LS_OK;
+}
+
+static LsNumbers *new_numbers(LsSealed *file, LsSplit split, const char *array, LsFileType type)
+{
+    char name[64];
+    snprintf(name, sizeof name, "%s/%s", ls_split_names[split], array);
+    return ls_numbers_new(file, name, type);
+}
+
+static LsStatus write_split(const LsChatSettings *o, LsSealed *file, Job *job, LsSplit split)
+{
+    bool held = split == LS_SPLIT_VALIDATION && job->held_out.held > 0;
+    const LsChats *part = held ? &job->part[LS_SPLIT_TRAIN] : &job->part[split];
+    if (part->first.count == 0)
+        return LS_OK;
+    Writer writer = {.ids = new_numbers(file, split, "ids", ls_id_type(ls_tokenizer_vocabulary(job->tokenizer)))};
+    writer.offsets = writer.ids ? new_numbers(file, split, "ids_offsets", LS_FILE_INT64) : NULL;
+    writer.answers = writer.offsets ? new_numbers(file, split, "answers", LS_FILE_UINT8) : NULL;
+    LsStatus status = writer.answers ? ls_numbers_add_one(writer.offsets, 0) : ls_message_status();
+    if (status == LS_OK)
+        status =
+            write_conversations(o, job, &writer, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
+    if (status == LS_OK && writer.total == 0)
+        status = ls_fail(LS_DATA, "no conversations are left in the %s part: all are longer than --longest %lld",
+                         ls_split_names[split], (long long)o->longest);
+    status = ls_numbers_end(writer.ids, status);
+    status = ls_numbers_end(writer.answers, status);
+    status = ls_numbers_end(writer.offsets, status);
+    ls_free(writer.id.id);
+    ls_free(writer.answer.id);
+    return status;
+}
+
+static LsStatus write_file(const LsChatSettings *o, Job *job, int sources, char *const *source, const char *output)
+{
+    LsSealed *file = ls_sealed_create(output, "chat", LS_CHAT_VERSION, LS_DATA);
+    if (!file)
+        return ls_message_status();
+    LsStatus status = LS_OK;
+    int64_t blank = 0;
+    for (int split = 0; split < LS_SPLITS && status == LS_OK; split++) {
+        status = write_split(o, file, job, (LsSplit)split);
+        blank += job->part[split].blank;
+    }
+    if (status == LS_OK) {
+        json_t *info = json_pack("{s:s, s:o, s:{s:s*, s:s*, s:s*, s:s*}}", "kind", "chat", "tokenizer",
+                                 ls_tokenizer_object(job->tokenizer), "template", "system", o->system, "user", o->user,
+                                 "assistant", o->assistant, "end", o->end);
+        json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->validation_file, "test_file", o->test,
+                                  "skipped_empty_lines", (json_int_t)blank, "skipped_conversations_too_long",
+                                  (json_int_t)job->too_long);
+        status = ls_sealed_write_notes(file, info, notes, sources, source);
+    }
+    if (status == LS_OK)
+        return ls_sealed_commit(file);
+    ls_sealed_discard(file);
+    return status;
+}
+
+static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
+{
+    const LsChatSettings *o = table;
+    Job job = {0};
+    if (sources < 1)
+        return ls_fail(LS_USAGE, "prepare chat needs at least one file");
+    LsStatus status = read_parts(o, sources, source, output, &job);
+    if (status == LS_OK)
+        status = choose_tokenizer(&o->tokens, &job);
+    if (status == LS_OK)
+        status = write_file(o, &job, sources, source, output);
+    for (int split = 0; split < LS_SPLITS; split++)
+        ls_chats_free(&job.part[split]);
+    ls_tokenizer_free(job.tokenizer);
+    return status;
+}
+
+/* ---- Describing -------------------------------------------------------------------------------------------------- */
+
+static LsStatus add_split(LsSealed *file, const char *split, json_t *object)
+{
+    char name[64];
+    int32_t *answer = NULL;
+    int64_t tokens = 0, learnt = 0, samples = 0;
+    snprintf(name, sizeof name, "%s_samples", split);
+    json_object_set_new(object, name, json_integer(0));
+    LS_TRY(ls_describe_texts(file, split, "ids", object, &samples));
+    json_object_set_new(object, name, json_integer(samples));
+    snprintf(name, sizeof name, "%s/answers", split);
+    LS_TRY(ls_numbers_read(file, name, 0, 2, &answer, &tokens));
+    for (int64_t i = 0; answer && i < tokens; i++)
+        learnt += answer[i];
+    ls_free(answer);
+    if (samples > 0) {
+        snprintf(name, sizeof name, "%s_tokens", split);
+        json_object_set_new(object, name, json_integer(tokens));
+        snprintf(name, sizeof name, "%s_answer_tokens", split);
+        json_object_set_new(object, name, json_integer(learnt));
+    }
+    return LS_OK;
+}
+
+static LsStatus inspect(LsSealed *file, json_t *object)
+{
+    LS_TRY(ls_sealed_check_version(file, LS_CHAT_VERSION));
+    LS_TRY(ls_describe_tokenizer(file, "tokenizer", object));
+    for (int split = 0; split < LS_SPLITS; split++)
+        LS_TRY(add_split(file, ls_split_names[split], object));
+    return ls_describe_preparation(file, object);
+}
+
+const LsDataKind ls_data_kind_chat = {
+    .name = "chat",
+    .summary = "conversations as JSON lines, of which the answers are learnt",
+    .settings = settings,
+    .settings_bytes = sizeof(LsChatSettings),
+    .prepare = prepare,
+    .open = ls_chat_open,
+    .inspect = inspect,
+};
