@@ -1,6 +1,7 @@
 /* bench --generate: how long the tokens of a model that was not trained take, one by one after a prompt. */
 #include "cli/bench.h"
 #include "api/load.h"
+#include "store/lora.h"
 #include "train/init.h"
 
 #include <math.h>
@@ -77,6 +78,7 @@ LsStatus ls_bench_generate(const LsCall *call)
         return ls_fail(LS_LAUNCH, "bench --generate runs on one rank");
     LsConfig *config = NULL;
     LS_TRY(ls_train_config_load(call->operand[0], call->operands - 1, call->operand + 1, NULL, call->comm, &config));
+    ls_lora_take_off(config); /* as who uses the model has it */
     LsParams *params = ls_params_new();
     int32_t *prompt = ls_alloc_array(o->prompt, sizeof *prompt);
     double *at = ls_alloc_array(o->warmup + o->steps + 1, sizeof *at);

@@ -250,6 +250,8 @@ LsStatus ls_params_freeze(LsParams *params, const LsGraph *g)
 {
     if (params->sealed || g->params != params || g->options.mode == LS_TRAIN || g->options.precision == LS_FLOAT64)
         return ls_fail(LS_ERROR, "only a store without memory is frozen, for a graph of its own that does not train");
+    if (ls_params_base(params))
+        return ls_fail(LS_ERROR, "a model's adapters are merged before its store is frozen");
     params->row_scale = ls_alloc_array(params->rows, sizeof *params->row_scale);
     params->frozen_bytes = params->rows * (int64_t)sizeof *params->row_scale;
     bool enough = params->row_scale;
