@@ -295,6 +295,7 @@ static void test_shared_optimizers(void)
         config.train.learning_rate = strcmp(names[i], "sgd") == 0         ? 1
                                      : strcmp(names[i], "adafactor") == 0 ? 1e-1
                                                                           : 1e-2;
+        config.train.weight_decay = 1e-3; /* SGD adds it to the gradient */
         config.train.average = 0.9;
         config.train.steps = 20;
         config.train.evaluate_every = 5;
