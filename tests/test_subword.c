@@ -1,14 +1,15 @@
-/* Tokenizers of published models. The ids in fixtures/subword_ids.json are those of the `tokenizers` library
- * (fixtures/subword_ids.py) with the small tokenizers in fixtures/subword. */
+/* Tokenizers of published models. The ids in fixtures/subword_ids.json are those of the libraries `tokenizers`
+ * and `sentencepiece` (fixtures/subword_ids.py) with the small tokenizers in fixtures/subword. */
 #include "tokenizer_files.h"
 
-#include "data/subword.h"
+#include "data/sentencepiece.h"
 
 #include <jansson.h>
 
 #define FIXTURES TESTS_FOLDER "/fixtures/subword"
 
-static const char *const names[] = {"llama3", "qwen2", "neox", "smollm", "tekken", "llama2", "mistral", "mixed"};
+static const char *const names[] = {"llama3",  "qwen2", "neox",     "smollm",     "tekken",   "llama2",
+                                    "mistral", "mixed", "sp_llama", "sp_unigram", "sp_bytes", "sp_suffix"};
 
 static LsTokenizer *read_fixture(const char *name)
 {
@@ -95,10 +96,11 @@ static void test_parts(void)
         Subword *subword = (Subword *)tokenizer;
         int32_t *ids = NULL;
         int64_t count = 0;
-        CU_ASSERT_EQUAL(subword->cuttable, strcmp(names[i], "mixed") != 0);
+        bool cuttable = strcmp(names[i], "mixed") != 0 && !subword->piece; /* the latter has a way of its own */
+        CU_ASSERT_EQUAL(subword->cuttable, cuttable);
         subword->cuttable = false;
         ASSERT_OK(ls_tokenizer_encode(tokenizer, text, (int64_t)used, &ids, &count));
-        subword->cuttable = strcmp(names[i], "mixed") != 0;
+        subword->cuttable = cuttable;
         char *decoded = NULL;
         int64_t bytes = 0;
         ASSERT_OK(ls_tokenizer_decode(tokenizer, ids, count, &decoded, &bytes));
@@ -386,6 +388,63 @@ static void test_refused(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "has no tokenizer that this program knows"));
 }
 
+/* ---- tokenizer.model --------------------------------------------------------------------------------------------- */
+
+/* A copy of a fixture's model of which byte `at` is `byte` (-1: none), cut to `bytes` (0: whole); NULL config: none. */
+static const char *model_folder(const char *name, int64_t at, int byte, int64_t bytes, const char *config)
+{
+    char from[512], *text = NULL;
+    int64_t count = 0;
+    const char *folder = new_folder();
+    snprintf(from, sizeof from, FIXTURES "/%s/tokenizer.model", name);
+    ASSERT_OK(ls_file_read(from, LS_DATA, &text, &count));
+    if (at >= 0)
+        text[at] = (char)byte;
+    ASSERT_OK(ls_file_replace(in_folder(folder, "tokenizer.model"), text, bytes ? bytes : count));
+    if (config)
+        write_file(in_folder(folder, "tokenizer_config.json"), config);
+    ls_free(text);
+    return folder;
+}
+
+static void refuse_model(const char *folder, const char *message)
+{
+    CU_ASSERT_PTR_NULL(ls_tokenizer_from_folder(folder));
+    if (!strstr(ls_message(), message))
+        fprintf(stderr, "%s: %s\n", message, ls_message());
+    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), message));
+}
+
+static void test_models(void)
+{
+    const int32_t *around = NULL;
+    const char *folder = model_folder("sp_llama", -1, 0, 0, "{\"add_bos_token\": true, \"eos_token\": \"</s>\"}");
+    LsTokenizer *tokenizer = ls_tokenizer_from_folder(folder), *file = NULL;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);
+    CU_ASSERT_EQUAL(ls_tokenizer_begin(tokenizer), 1);
+    CU_ASSERT_EQUAL(ls_tokenizer_end(tokenizer), 2);
+    CU_ASSERT_EQUAL(ls_tokenizer_unknown(tokenizer), 0);
+    CU_ASSERT_EQUAL(ls_tokenizer_before(tokenizer, &around), 1);
+    check_same_files(tokenizer, folder, (const char *const[]){"tokenizer.model", "tokenizer_config.json", NULL});
+    ls_tokenizer_free(tokenizer);
+    tokenizer = read_fixture("sp_unigram");
+    file = ls_tokenizer_from_path(in_folder(FIXTURES "/sp_unigram", "tokenizer.model"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    ASSERT_OK(ls_tokenizer_check_same("one", tokenizer, "other", file, ""));
+    CU_ASSERT_EQUAL(ls_tokenizer_before(tokenizer, &around), 0);
+    ls_tokenizer_free(file);
+    file = read_fixture("sp_bytes");
+    ASSERT_FAILS(ls_tokenizer_check_same("one", tokenizer, "other", file, ""), LS_DATA, "has another tokenizer");
+    ls_tokenizer_free(file);
+    ls_tokenizer_free(tokenizer);
+    refuse_model(model_folder("sp_llama", 0, 0x0B, 0, NULL), "is no tokenizer.model of SentencePiece, or damaged");
+    refuse_model(model_folder("sp_llama", -1, 0, 3001, NULL), "is no tokenizer.model of SentencePiece, or damaged");
+    refuse_model(model_folder("sp_llama", 15, PIECE_NORMAL, 0, NULL), "has no unknown piece");
+    refuse_model(model_folder("sp_llama", -1, 0, 0, "{\"eos_token\": \"<eos>\"}"), "eos_token \"<eos>\" is no token");
+    refuse_model(model_folder("sp_llama", -1, 0, 0, "{\"added_tokens_decoder\": {\"900\": {\"content\": \"<new>\"}}}"),
+                 "\"<new>\" is added to it, which only tokenizer.json can say");
+}
+
 int main(void)
 {
     return harness_run("subword", (HarnessTest[]){{"ids of the library", test_fixture},
@@ -396,5 +455,6 @@ int main(void)
                                                   {"a plain pair of files", test_plain_pair},
                                                   {"flags beside the file", test_config},
                                                   {"what is refused", test_refused},
+                                                  {"models of SentencePiece", test_models},
                                                   {0}});
 }

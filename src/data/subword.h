@@ -5,7 +5,7 @@
  *     normal form      composition, small letters, replacements      subword_normal.c
  *     added tokens     those that are looked for in the normal form
  *     words            patterns, digits, blanks as a sign            subword_split.c
- *     model            byte pairs or unigrams                        subword_bpe.c, subword_unigram.c
+ *     model            byte pairs or unigrams                        subword_bpe.c, sentencepiece.h
  *
  * and its ids may stand between others (<s> text). The ids are those of the library that the files are of, to the last
  * one; what its files ask for and is not known here is refused by name when they are read.
@@ -133,8 +133,7 @@ typedef struct Subword {
     bool whole_words;     /* a word that is a token is one, whatever merges say */
     uint64_t *inner;      /* inner: (inner_slots), a power of two: pairs of characters that some merge joins */
     int64_t inner_slots;
-    struct SubwordUnigram *unigram; /* NULL: byte pairs */
-    struct SentencePiece *piece;    /* SentencePiece's own rules take the place of the steps above; NULL: none */
+    struct SentencePiece *piece; /* of a tokenizer.model, in the place of steps and merges; NULL: none */
 } Subword;
 
 /* Working memory of one thread. */
@@ -144,8 +143,9 @@ typedef struct SubwordMemory {
     LsPattern *pattern;
     char *room[SUBWORD_MOST_STEPS + 2]; /* texts that a step makes */
     int64_t room_bytes[SUBWORD_MOST_STEPS + 2];
-    bool inside;  /* the text so far ends in the midst of a part between added tokens */
-    bool started; /* there is a text so far */
+    struct PieceMemory *piece; /* of sentencepiece.h */
+    bool inside;               /* the text so far ends in the midst of a part between added tokens */
+    bool started;              /* there is a text so far */
 } SubwordMemory;
 
 /* Where the parts of a text go. */

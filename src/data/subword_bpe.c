@@ -22,29 +22,34 @@ bool ls_subword_is_inner(const Subword *subword, uint32_t left, uint32_t right)
     return *inner_place(subword, pair_of(left, right)) != 0;
 }
 
+static void add_inner(Subword *subword, int64_t id)
+{
+    const char *text = subword->names.bytes + subword->names.start[id];
+    int64_t bytes = subword_length(&subword->names, id);
+    uint32_t left = 0, right;
+    for (int64_t at = 0; at < bytes; left = right) {
+        int length = ls_utf8_decode(text + at, bytes - at, &right);
+        if (at > 0)
+            *inner_place(subword, pair_of(left, right)) = pair_of(left, right);
+        at += length > 0 ? length : 1;
+    }
+}
+
 LsStatus ls_subword_inner(Subword *subword)
 {
-    const SubwordTexts *names = &subword->names;
-    int64_t pairs = 0;
+    int64_t pairs = subword->piece ? subword->names.start[subword->names.count] : 0;
     for (int64_t i = 0; i < subword->merges.count; i++)
-        pairs += subword_length(names, subword->merges.list[i].result);
+        pairs += subword_length(&subword->names, subword->merges.list[i].result);
     subword->inner_slots = 64;
     while (subword->inner_slots < 2 * pairs)
         subword->inner_slots *= 2;
     subword->inner = ls_alloc_array(subword->inner_slots, sizeof *subword->inner);
     if (!subword->inner)
         return LS_RESOURCE;
-    for (int64_t i = 0; i < subword->merges.count; i++) {
-        const char *text = names->bytes + names->start[subword->merges.list[i].result];
-        int64_t bytes = subword_length(names, subword->merges.list[i].result);
-        uint32_t left = 0, right;
-        for (int64_t at = 0; at < bytes; left = right) {
-            int length = ls_utf8_decode(text + at, bytes - at, &right);
-            if (at > 0)
-                *inner_place(subword, pair_of(left, right)) = pair_of(left, right);
-            at += length > 0 ? length : 1;
-        }
-    }
+    for (int64_t i = 0; i < subword->merges.count; i++)
+        add_inner(subword, subword->merges.list[i].result);
+    for (int64_t id = 0; subword->piece && id < subword->names.count; id++)
+        add_inner(subword, id);
     return LS_OK;
 }
 

@@ -232,10 +232,14 @@ LsStatus ls_subword_read_ends(const char *path, const json_t *files, const json_
     LS_TRY_CLEANUP(ls_subword_parse_file(path, files, "tokenizer_config.json", &config));
     LS_TRY_CLEANUP(ls_subword_parse_file(path, files, "special_tokens_map.json", &map));
     LS_TRY_CLEANUP(ls_subword_parse_file(path, files, "config.json", &ids));
-    base->begin = role_id(config, map, ids, root, "bos_token", base->vocabulary);
-    base->end = role_id(config, map, ids, root, "eos_token", base->vocabulary);
     int64_t bos = role_id(config, map, NULL, root, "bos_token", base->vocabulary),
             eos = role_id(config, map, NULL, root, "eos_token", base->vocabulary);
+    int64_t begin = role_id(config, map, ids, root, "bos_token", base->vocabulary),
+            end = role_id(config, map, ids, root, "eos_token", base->vocabulary);
+    base->begin = begin >= 0 ? begin : base->begin; /* a tokenizer.model names its own */
+    base->end = end >= 0 ? end : base->end;
+    bos = bos >= 0 ? bos : base->begin;
+    eos = eos >= 0 ? eos : base->end;
     const json_t *adds_bos = json_object_get(config, "add_bos_token"),
                  *adds_eos = json_object_get(config, "add_eos_token");
     if (json_is_boolean(adds_bos))

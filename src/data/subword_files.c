@@ -2,6 +2,7 @@
 #include "data/subword.h"
 
 #include "data/base64.h"
+#include "data/sentencepiece.h"
 #include "io/file.h"
 
 #include <stdio.h>
@@ -113,8 +114,47 @@ LsStatus ls_subword_parse_file(const char *path, const json_t *files, const char
                  : ls_fail(LS_DATA, "%s/%s, line %d, column %d: %s", path, name, error.line, error.column, error.text);
 }
 
+/* Of a tokenizer.model: what stands beside it may name its pieces, and add none. */
+static LsStatus read_model(const char *path, const json_t *files, Subword *subword)
+{
+    char *bytes = NULL, *name = ls_format("%s/tokenizer.model", path);
+    int64_t count = 0;
+    const json_t *file = json_object_get(files, "tokenizer.model");
+    json_t *root = json_pack("{s:[], s:{s:{}}}", "added_tokens", "model", "vocab"), *vocab;
+    LsStatus status = name && root ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK && json_is_string(file))
+        status = ls_fail(LS_DATA, "%s: is no tokenizer.model of SentencePiece", name);
+    if (status == LS_OK)
+        status = ls_base64_decode(json_string_value(json_object_get(file, "base64")), &bytes, &count);
+    if (status == LS_OK)
+        status = ls_sentencepiece_read(name, bytes, count, subword);
+    vocab = json_object_get(json_object_get(root, "model"), "vocab");
+    for (int64_t id = 0; status == LS_OK && id < subword->base.vocabulary; id++)
+        json_object_setn_new(vocab, subword->names.bytes + subword->names.start[id],
+                             (size_t)subword_length(&subword->names, id), json_integer(id));
+    if (status == LS_OK)
+        status = ls_subword_join_config(path, files, root);
+    const json_t *added = json_object_get(root, "added_tokens");
+    for (size_t i = 0; i < json_array_size(added) && status == LS_OK; i++) {
+        const char *content = json_string_value(json_object_get(json_array_get(added, i), "content"));
+        if (!json_object_get(vocab, content))
+            status = ls_fail(LS_DATA,
+                             "%s: \"%.80s\" is added to it, which only tokenizer.json can say; save the tokenizer "
+                             "as that",
+                             name, content);
+    }
+    if (status == LS_OK)
+        status = ls_subword_read_ends(path, files, root, subword);
+    json_decref(root);
+    ls_free(bytes);
+    ls_free(name);
+    return status;
+}
+
 static LsStatus read_tokenizer(const char *path, const json_t *files, Subword *subword)
 {
+    if (!has(files, "tokenizer.json") && has(files, "tokenizer.model"))
+        return read_model(path, files, subword);
     bool single = has(files, "tokenizer.json");
     json_t *root = NULL;
     LsStatus status =

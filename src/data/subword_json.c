@@ -4,6 +4,7 @@
 
 #include "data/bytelevel.h"
 #include "data/characters.h"
+#include "data/sentencepiece.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,7 @@ void ls_subword_free(Subword *subword)
     ls_subword_texts_free(&subword->spoken);
     ls_free(subword->has);
     ls_free(subword->index.slot);
+    ls_sentencepiece_free(subword->piece);
     ls_subword_added_free(&subword->raw);
     ls_subword_added_free(&subword->normal);
     for (int i = 0; i < subword->normal_steps; i++) {

@@ -342,29 +342,34 @@ LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *
     return LS_OK;
 }
 
-/* Leaves out blanks at the start, text[0 .. *bytes) and its NUL: `most` of those in the first `within` bytes. */
-static void strip_blanks(char *text, int64_t *bytes, int64_t within, int64_t most)
+/* Bytes of token `id` that decoding leaves out at the start of a text, of its blanks; *ends: what follows is whole. */
+static int64_t stripped(const LsTokenizer *tokenizer, const char *token, int64_t bytes, int32_t id, bool *ends)
 {
-    int64_t kept = 0, stripped = 0;
-    for (int64_t at = 0; at < within; at++)
-        if (text[at] == ' ' && stripped < most)
-            stripped++;
-        else
-            text[kept++] = text[at];
-    memmove(text + kept, text + within, (size_t)(*bytes - within) + 1);
-    *bytes -= stripped;
+    bool blank = bytes > 0 && token[0] == ' ' && id != tokenizer->unknown;
+    int64_t blanks = 0;
+    for (int64_t i = 0; i < bytes; i++)
+        blanks += token[i] == ' ';
+    *ends = tokenizer->strip == LS_STRIP_FIRST || bytes > blank || (tokenizer->strip == LS_STRIP_BLANK && bytes > 0);
+    return tokenizer->strip == LS_STRIP_FIRST ? blanks : blank;
 }
 
 LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
                              int64_t *bytes)
 {
     char room[8];
-    int64_t first = 0;
+    int64_t kept = 0, at = 0;
     LS_TRY(ls_tokenizer_decode_after(tokenizer, ids, count, text, bytes));
-    if (count > 0 && tokenizer->strip == LS_STRIP_FIRST) {
-        tokenizer->kind->token(tokenizer, ids[0], room, &first);
-        strip_blanks(*text, bytes, first, first);
-    } else if (*bytes > 0 && tokenizer->strip == LS_STRIP_BLANK)
-        strip_blanks(*text, bytes, 1, 1);
+    bool ends = tokenizer->strip == LS_STRIP_NONE;
+    for (int64_t i = 0; i < count && !ends; i++) {
+        int64_t length = 0;
+        const char *token = tokenizer->kind->token(tokenizer, ids[i], room, &length);
+        int64_t left = stripped(tokenizer, token, length, ids[i], &ends);
+        for (int64_t k = 0; k < length; k++)
+            if (token[k] != ' ' || left-- <= 0)
+                (*text)[kept++] = token[k];
+        at += length;
+    }
+    memmove(*text + kept, *text + at, (size_t)(*bytes - at) + 1);
+    *bytes -= at - kept;
     return LS_OK;
 }

@@ -56,7 +56,9 @@ static LsStatus keep_file(const char *path, const char *name, json_t *files)
         ls_free(bytes);
         return ls_fail(LS_DATA, "%s: " LS_LFS_CURE, path);
     }
-    json_t *text = (int64_t)strlen(bytes) == count ? json_stringn(bytes, (size_t)count) : NULL;
+    const char *end = strrchr(name, '.');
+    bool is_text = (int64_t)strlen(bytes) == count && !(end && strcmp(end, ".model") == 0);
+    json_t *text = is_text ? json_stringn(bytes, (size_t)count) : NULL;
     char *letters = text ? NULL : ls_base64_encode(bytes, count);
     if (letters)
         text = json_pack("{s:s}", "base64", letters);

@@ -7,9 +7,9 @@
 
 #include <jansson.h>
 
-/* What decoding leaves out at the start of a text, where tokens begin with a blank: nothing, one blank, or all blanks of
- * the first token. */
-typedef enum LsStrip { LS_STRIP_NONE, LS_STRIP_BLANK, LS_STRIP_FIRST } LsStrip;
+/* What decoding leaves out at the start of a text, where tokens begin with a blank: nothing; one blank; all blanks of the
+ * first token; one blank of each token as long as nothing is left of those before it. Of an unknown token nothing is. */
+typedef enum LsStrip { LS_STRIP_NONE, LS_STRIP_BLANK, LS_STRIP_FIRST, LS_STRIP_EMPTY } LsStrip;
 
 /* Each kind's structure starts with one. */
 struct LsTokenizer {

@@ -7,6 +7,7 @@
 #include "data/subword.h"
 
 #include "data/characters.h"
+#include "data/sentencepiece.h"
 #include "data/utf8.h"
 
 #include <inttypes.h>
@@ -20,6 +21,7 @@ static void free_memory(void *memory)
     ls_merger_free(m->merger);
     ls_free(m->known);
     ls_pattern_free(m->pattern);
+    ls_piece_memory_free(m->piece);
     for (size_t i = 0; i < LS_COUNT_OF(m->room); i++)
         ls_free(m->room[i]);
     ls_free(m);
@@ -159,6 +161,8 @@ static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool l
     if (!memory)
         return LS_RESOURCE;
     *used = 0;
+    if (subword->piece)
+        return ls_sentencepiece_feed(&(SubwordRun){encoder, subword, memory, tokens, text}, text, bytes, last, used);
     while (*used < bytes) {
         int64_t end = find_cut(subword, text, *used, bytes);
         if (end < 0 && !last)
@@ -208,6 +212,18 @@ static void describe_added(const SubwordAddedSet *set, json_t *list)
     }
 }
 
+/* What a tokenizer.model adds. */
+static json_t *describe_piece(const SentencePiece *piece, int64_t vocabulary)
+{
+    if (!piece)
+        return json_null();
+    return json_pack("[o, o, o, o, b, b, b, b, b]", hash_json(piece->score, (size_t)vocabulary * sizeof *piece->score),
+                     hash_json(piece->type, (size_t)vocabulary),
+                     hash_json(piece->rule, (size_t)piece->rules * sizeof *piece->rule),
+                     hash_json(piece->normal, (size_t)piece->normal_bytes), piece->unigram, piece->as_suffix,
+                     piece->dummy_prefix, piece->extra_blanks_go, piece->escapes);
+}
+
 /* All that decides how text becomes ids, for the digest; what is long by its hash. */
 static json_t *describe(const LsTokenizer *tokenizer)
 {
@@ -227,7 +243,8 @@ static json_t *describe(const LsTokenizer *tokenizer)
                                                (int)step->behavior, (int)step->invert, (int)step->prepend,
                                                (int)step->splits, step->sign, step->find, step->expression));
     }
-    return json_pack("{s:o, s:o, s:o, s:[b, b, b, b, I], s:o, s:o, s:o, s:o, s:o}", "tokens",
+    return json_pack("{s:o, s:o, s:o, s:o, s:[b, b, b, b, I], s:o, s:o, s:o, s:o, s:o}", "piece",
+                     describe_piece(subword->piece, subword->base.vocabulary), "tokens",
                      hash_json(names->bytes, (size_t)names->start[names->count]), "lengths",
                      hash_json(names->start, (size_t)(names->count + 1) * sizeof *names->start), "merges",
                      hash_json(subword->merges.list, (size_t)subword->merges.count * sizeof *subword->merges.list),
@@ -286,7 +303,7 @@ static void free_tokenizer(LsTokenizer *tokenizer) { ls_subword_free((Subword *)
 
 const LsTokenizerKind ls_tokenizer_kind_subword = {
     .name = "subword",
-    .summary = "byte pairs as tokenizer.json says, or vocab.json and merges.txt: Llama, Mistral, Qwen, ...",
+    .summary = "a published model's own: tokenizer.json, vocab.json and merges.txt, or tokenizer.model",
     .of_files = true,
     .takes_special = true,
     .make = make,
