@@ -1,122 +1,4 @@
-#include "damage.h"
-#include "config/config.h"
-#include "data/tokenizer.h"
-#include "store/checkpoint.h"
-#include "store/model_folder.h"
-#include "store/hf_internal.h"
-
-#include <math.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-#define GPT2 TESTS_FOLDER "/fixtures/gpt2-tiny"
-#define MAMBA TESTS_FOLDER "/fixtures/mamba-tiny"
-#define MAMBA2 TESTS_FOLDER "/fixtures/mamba2-tiny"
-
-/* ---- Helpers ---------------------------------------------------------------------------------------------------- */
-
-typedef struct Path {
-    char text[512];
-} Path;
-
-static Path in_tests(const char *name)
-{
-    Path path;
-    snprintf(path.text, sizeof path.text, "%s", harness_path(name));
-    return path;
-}
-
-static void copy_file(const char *from, const char *to)
-{
-    Bytes bytes = damage_read(from);
-    damage_write(to, bytes.at, bytes.count);
-    ls_free(bytes.at);
-}
-
-/* A copy of a fixture in which `key` of config.json has this value (JSON; NULL: it is removed). */
-static Path with_key(const char *fixture, const char *key, const char *value)
-{
-    static int serial;
-    char name[64], file[600], source[600];
-    snprintf(name, sizeof name, "with-%d", serial++);
-    Path folder = in_tests(name);
-    ASSERT_OK(ls_make_folders(folder.text));
-    snprintf(source, sizeof source, "%s/config.json", fixture);
-    json_t *keys = NULL;
-    ASSERT_OK(ls_json_load(source, LS_DATA, &keys));
-    if (value)
-        CU_ASSERT_EQUAL(json_object_set_new(keys, key, json_loads(value, JSON_DECODE_ANY, NULL)), 0)
-    else
-        json_object_del(keys, key);
-    snprintf(file, sizeof file, "%s/config.json", folder.text);
-    CU_ASSERT_EQUAL(json_dump_file(keys, file, 0), 0);
-    json_decref(keys);
-    snprintf(source, sizeof source, "%s/model.safetensors", fixture);
-    snprintf(file, sizeof file, "%s/model.safetensors", folder.text);
-    copy_file(source, file);
-    return folder;
-}
-
-/* The run's configuration and parameters. */
-static LsConfig *load_run(const char *run, LsParams **params)
-{
-    LsCheckpoint *checkpoint = NULL;
-    ASSERT_OK(ls_checkpoint_newest(run, &checkpoint));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(checkpoint);
-    CU_ASSERT(checkpoint->progress.step == 0 && checkpoint->progress.best_step == -1);
-    LsConfig *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
-    CU_ASSERT_STRING_EQUAL(config->output.path, run);
-    ASSERT_OK(ls_model_params(config, params));
-    ASSERT_OK(ls_checkpoint_read(checkpoint, *params, 0, NULL));
-    ls_checkpoint_close(checkpoint);
-    return config;
-}
-
-/* The largest difference between this run's logits of the fixture's tokens and the expected ones, relative to their
- * largest. */
-static double logits_error(const char *run, const char *fixture)
-{
-    char path[600];
-    int batch = 0, sequence = 0, read = 0;
-    LsParams *params = NULL;
-    LsConfig *config = load_run(run, &params);
-    snprintf(path, sizeof path, "%s/tokens.txt", fixture);
-    FILE *file = fopen(path, "r");
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
-    CU_ASSERT_EQUAL_FATAL(fscanf(file, "batch %d sequence %d ids", &batch, &sequence), 2);
-    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
-    ls_config_build(config, g, batch, sequence, LS_WANT_OUTPUT);
-    ASSERT_OK(ls_graph_plan(g));
-    int32_t *ids = ls_graph_find(g, "ids")->data;
-    for (int i = 0; i < batch * sequence; i++)
-        read += fscanf(file, "%d", &ids[i]);
-    CU_ASSERT_EQUAL(read, batch * sequence);
-    fclose(file);
-    ASSERT_OK(ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()}));
-    const LsTensor *output = ls_graph_find(g, "output");
-    snprintf(path, sizeof path, "%s/expected.safetensors", fixture);
-    LsSafetensors *expected = NULL;
-    ASSERT_OK(ls_safetensors_open(path, LS_DATA, &expected));
-    const LsSafeTensor *logits = ls_safetensors_find(expected, "logits");
-    CU_ASSERT_FATAL(logits && logits->count == output->count);
-    float *want = ls_alloc_array(logits->count, sizeof *want), *got = ls_alloc_array(logits->count, sizeof *got);
-    ASSERT_OK(ls_safetensors_read(expected, logits, want));
-    ls_tensor_get(g, output, got);
-    double worst = 0, largest = 0;
-    for (int64_t i = 0; i < logits->count; i++) {
-        double error = fabs((double)got[i] - (double)want[i]);
-        worst = error <= worst ? worst : error; /* NaN stays */
-        largest = fmax(largest, fabs((double)want[i]));
-    }
-    ls_free(want);
-    ls_free(got);
-    ls_safetensors_close(expected);
-    ls_graph_free(g);
-    ls_params_free(params);
-    ls_config_free(config);
-    return worst / largest;
-}
+#include "hf_files.h"
 
 /* Its model.safetensors, or its several files. */
 static LsSafetensors *open_tensors(const char *folder)
@@ -242,14 +124,6 @@ static void test_infinity(void)
     }
 }
 
-static void refused(Path folder, const char *message)
-{
-    Path run = in_tests("refused");
-    ASSERT_FAILS(ls_model_import(folder.text, run.text), LS_DATA, message);
-    CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), folder.text));
-    CU_ASSERT_FALSE(ls_file_exists(run.text)); /* nothing half-written */
-}
-
 static void test_keys_refused(void)
 {
     refused(with_key(GPT2, "scale_attn_by_inverse_layer_idx", "true"),
@@ -318,50 +192,6 @@ static void test_keys_accepted(void)
     CU_ASSERT(logits_error(run.text, GPT2) > 1e-3);
 }
 
-/* Writes the fixture's tensors to folder/model.safetensors; `change` may rename, or add one at the end. */
-typedef struct Rewrite {
-    const LsSafetensors *from;
-    float *values;
-    const float *extra;
-} Rewrite;
-
-static const float *give(void *self, int i)
-{
-    Rewrite *r = self;
-    if (i == r->from->count)
-        return r->extra;
-    return ls_safetensors_read(r->from, &r->from->list[i], r->values) == LS_OK ? r->values : NULL;
-}
-
-static Path rewritten(const char *fixture, const char *strip, const char *extra_name, int extra_rank,
-                      const int64_t *extra_dim, const float *extra)
-{
-    Path folder = with_key(fixture, "use_cache", "true");
-    char path[600];
-    LsSafetensors *from = NULL;
-    snprintf(path, sizeof path, "%s/model.safetensors", fixture);
-    ASSERT_OK(ls_safetensors_open(path, LS_DATA, &from));
-    LsSafeOut list[64] = {0};
-    CU_ASSERT_FATAL(from->count < 63);
-    float values[20000];
-    for (int i = 0; i < from->count; i++) {
-        const LsSafeTensor *t = &from->list[i];
-        size_t skip = strip && strncmp(t->name, strip, strlen(strip)) == 0 ? strlen(strip) : 0;
-        list[i] = (LsSafeOut){.name = t->name + skip, .rank = t->rank};
-        memcpy(list[i].dim, t->dim, sizeof t->dim);
-        CU_ASSERT_FATAL(t->count <= 20000);
-    }
-    int count = from->count;
-    if (extra_name) {
-        list[count] = (LsSafeOut){.name = extra_name, .rank = extra_rank};
-        memcpy(list[count++].dim, extra_dim, sizeof(int64_t) * (size_t)extra_rank);
-    }
-    snprintf(path, sizeof path, "%s/model.safetensors", folder.text);
-    ASSERT_OK(ls_safetensors_write(path, count, list, give, &(Rewrite){from, values, extra}));
-    ls_safetensors_close(from);
-    return folder;
-}
-
 static void test_tensors(void)
 {
     float embedding[37 * 20], mask[576] = {0};
@@ -370,23 +200,23 @@ static void test_tensors(void)
     ASSERT_OK(ls_safetensors_read(from, ls_safetensors_find(from, "transformer.wte.weight"), embedding));
     ls_safetensors_close(from);
 
-    Path run = in_tests("no prefix"), folder = rewritten(GPT2, "transformer.", NULL, 0, NULL, NULL);
+    Path run = in_tests("no prefix"), folder = rewritten(GPT2, "transformer.", "", NULL, 0, NULL, NULL);
     ASSERT_OK(ls_model_import(folder.text, run.text)); /* as the first published files are */
     ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
     run = in_tests("mask");
-    folder = rewritten(GPT2, "transformer.", "h.1.attn.bias", 4, (int64_t[]){1, 1, 24, 24}, mask);
+    folder = rewritten(GPT2, "transformer.", "", "h.1.attn.bias", 4, (int64_t[]){1, 1, 24, 24}, mask);
     ASSERT_OK(ls_model_import(folder.text, run.text));
     run = in_tests("head");
-    folder = rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding);
+    folder = rewritten(GPT2, NULL, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding);
     ASSERT_OK(ls_model_import(folder.text, run.text));
     ASSERT_AT_MOST(logits_error(run.text, GPT2), 1e-5);
 
     embedding[5] += 1;
-    refused(rewritten(GPT2, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding),
+    refused(rewritten(GPT2, NULL, NULL, "lm_head.weight", 2, (int64_t[]){37, 20}, embedding),
             "tensor lm_head.weight differs from the one that");
-    refused(rewritten(GPT2, NULL, "score.weight", 2, (int64_t[]){2, 20}, embedding),
+    refused(rewritten(GPT2, NULL, NULL, "score.weight", 2, (int64_t[]){2, 20}, embedding),
             "score.weight (2, 20) is not a tensor of this model");
-    refused(rewritten(GPT2, NULL, "transformer.h.2.ln_1.weight", 1, (int64_t[]){20}, embedding),
+    refused(rewritten(GPT2, NULL, NULL, "transformer.h.2.ln_1.weight", 1, (int64_t[]){20}, embedding),
             "transformer.h.2.ln_1.weight (20) is not a tensor");
     refused(with_key(GPT2, "n_layer", "3"), "transformer.h.2.attn.c_attn.weight (20, 60) is missing");
     refused(with_key(GPT2, "n_layer", "1"), "transformer.h.1.ln_1.weight (20) is not a tensor of this model");

@@ -221,7 +221,7 @@ static int64_t merge_plainly(const Gpt2 *gpt2, int32_t *id, int64_t count)
         int32_t best = LS_NO_RANK;
         int64_t place = 0;
         for (int64_t i = 0; i + 1 < count; i++) {
-            int32_t rank = ls_gpt2_rank(gpt2, id[i], id[i + 1]);
+            int32_t rank = ls_merges_rank(&gpt2->merges, id[i], id[i + 1]);
             if (rank < best) {
                 best = rank;
                 place = i;
@@ -229,7 +229,7 @@ static int64_t merge_plainly(const Gpt2 *gpt2, int32_t *id, int64_t count)
         }
         if (best == LS_NO_RANK)
             return count;
-        id[place] = gpt2->merge[best].result;
+        id[place] = gpt2->merges.list[best].result;
         memmove(id + place + 1, id + place + 2, (size_t)(count - place - 2) * sizeof *id);
         count--;
     }
@@ -240,7 +240,7 @@ static void test_long_words(void)
     LsTokenizer *small = ls_tokenizer_new("gpt2", NULL, 0, SMALL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(small);
     const Gpt2 *gpt2 = (const Gpt2 *)small;
-    Gpt2Merger *merger = ls_gpt2_merger_new();
+    LsMerger *merger = ls_merger_new();
     CU_ASSERT_PTR_NOT_NULL_FATAL(merger);
     static const char letters[] = "theatnoindrsmo";
     int32_t fast[600], plain[600];
@@ -252,12 +252,12 @@ static void test_long_words(void)
             fast[i] = plain[i] = gpt2->byte_id[(unsigned char)letters[block[0] % (sizeof letters - 1)]];
         }
         int64_t kept = count;
-        ASSERT_OK(ls_gpt2_merge(gpt2, merger, fast, &kept));
+        ASSERT_OK(ls_merger_apply(&gpt2->merges, merger, fast, &kept));
         CU_ASSERT_EQUAL(kept, merge_plainly(gpt2, plain, count));
         CU_ASSERT(memcmp(fast, plain, (size_t)kept * sizeof *fast) == 0);
         CU_ASSERT(count < 20 || kept < count);
     }
-    ls_gpt2_merger_free(merger);
+    ls_merger_free(merger);
     ls_tokenizer_free(small);
 }
 

@@ -121,6 +121,13 @@ LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int
 LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
                              int64_t *bytes) LS_MUST_USE;
 
+/* As ls_tokenizer_encode, with the ids before a text: what a model goes on from. */
+LsStatus ls_tokenizer_encode_prompt(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
+                                    int64_t *count) LS_MUST_USE;
+/* As ls_tokenizer_decode, of ids that go on after others: a blank that they begin with stays. */
+LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
+                                   int64_t *bytes) LS_MUST_USE;
+
 /* ---- Data sets --------------------------------------------------------------------------------------------------- */
 
 /* `lockstep prepare KIND SOURCE... -o output`. setting: "validation=0.1", the options of the kind. */

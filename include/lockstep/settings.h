@@ -34,7 +34,7 @@ typedef struct LsSetting {
     size_t offset;        /* in the structure the table describes */
     const char *fallback; /* the default, as it would be written in the file; NULL: none (a string stays NULL) */
     double low, high;     /* inclusive range of numbers */
-    const char *choices;  /* "layer|rms" */
+    const char *choices;  /* "layer|rms"; "...|PATH": or the path of what is there */
     const char *help;     /* one line, units included */
 } LsSetting;
 

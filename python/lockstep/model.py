@@ -190,7 +190,7 @@ class Model:
             raise failure[0]
         if isinstance(prompt, str):
             assert self.tokenizer
-            made: List[Any] = [prompt + self.tokenizer.decode(new) for new in drawn]
+            made: List[Any] = [prompt + self.tokenizer.decode(new, after=True) for new in drawn]
         else:
             made = [np.array(new, dtype=np.int32) for new in drawn]
         return made if batch > 1 else made[0]
@@ -202,7 +202,7 @@ class Model:
             return np.ascontiguousarray(prompt, dtype=np.int32).ravel()
         if not self.tokenizer:
             raise UsageError("this model has no tokenizer, so it cannot read text; give ids", 2)
-        return self.tokenizer.encode(prompt)
+        return self.tokenizer.encode(prompt, prompt=True)
 
 
 def load(run: Path, best: bool = False, overrides: Optional[Mapping[str, Any]] = None) -> Model:

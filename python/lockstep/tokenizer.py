@@ -27,30 +27,32 @@ class Tokenizer:
         if getattr(self, "_handle", None) and self._owner is None:
             call("ls_tokenizer_free", self._handle)
 
-    def encode(self, text: Union[str, bytes]) -> np.ndarray:
-        """The ids of a text, int32. DataError for a character that the tokenizer lacks."""
+    def encode(self, text: Union[str, bytes], prompt: bool = False) -> np.ndarray:
+        """The ids of a text, int32; ``prompt``: behind those that stand before each text (<s>), if the tokenizer has any.
+        DataError for a character that the tokenizer lacks."""
         data = text.encode() if isinstance(text, str) else bytes(text)
         ids, count = ctypes.c_void_p(), ctypes.c_int64()
-        call("ls_tokenizer_encode", self._handle, data, len(data), ctypes.byref(ids), ctypes.byref(count))
+        call("ls_tokenizer_encode_prompt" if prompt else "ls_tokenizer_encode", self._handle, data, len(data), ctypes.byref(ids), ctypes.byref(count))
         try:
             buffer = ctypes.string_at(ids, 4 * count.value) if count.value else b""
             return np.frombuffer(buffer, dtype=np.int32).copy()
         finally:
             call("ls_free", ids)
 
-    def decode_bytes(self, ids: Union[Sequence[int], np.ndarray]) -> bytes:
-        """The bytes of the ids, one after another; not always whole characters."""
+    def decode_bytes(self, ids: Union[Sequence[int], np.ndarray], after: bool = False) -> bytes:
+        """The bytes of the ids, one after another; not always whole characters. ``after``: they go on after others, so that
+        a blank which they begin with stays."""
         array = np.ascontiguousarray(ids, dtype=np.int32).ravel()
         text, count = ctypes.c_void_p(), ctypes.c_int64()
-        call("ls_tokenizer_decode", self._handle, array.ctypes.data, array.size, ctypes.byref(text), ctypes.byref(count))
+        call("ls_tokenizer_decode_after" if after else "ls_tokenizer_decode", self._handle, array.ctypes.data, array.size, ctypes.byref(text), ctypes.byref(count))
         try:
             return ctypes.string_at(text, count.value)
         finally:
             call("ls_free", text)
 
-    def decode(self, ids: Union[Sequence[int], np.ndarray], errors: str = "replace") -> str:
-        """The text of the ids; bytes that are no UTF-8 as `errors` says (see bytes.decode)."""
-        return self.decode_bytes(ids).decode(errors=errors)
+    def decode(self, ids: Union[Sequence[int], np.ndarray], errors: str = "replace", after: bool = False) -> str:
+        """The text of the ids; bytes that are no UTF-8 as `errors` says (see bytes.decode). ``after``: as decode_bytes."""
+        return self.decode_bytes(ids, after).decode(errors=errors)
 
     def to_json(self) -> str:
         """All that it is made of, as data sets and checkpoints hold it."""

@@ -164,7 +164,7 @@ static LsStatus append_token(const Printer *printer, Stream *stream, int64_t ind
     }
     char *text = NULL;
     int64_t bytes = 0;
-    LS_TRY(ls_tokenizer_decode(printer->tokenizer, &token, 1, &text, &bytes));
+    LS_TRY(ls_tokenizer_decode_after(printer->tokenizer, &token, 1, &text, &bytes));
     LsStatus status = append(stream, text, bytes);
     ls_free(text);
     return status;
@@ -233,7 +233,7 @@ static void free_prompts(Prompts *prompts)
 
 static LsStatus encode_prompt(const LsTokenizer *tokenizer, Prompt *prompt)
 {
-    LS_TRY(ls_tokenizer_encode(tokenizer, prompt->text, prompt->bytes, &prompt->ids, &prompt->count));
+    LS_TRY(ls_tokenizer_encode_prompt(tokenizer, prompt->text, prompt->bytes, &prompt->ids, &prompt->count));
     return prompt->count > 0
                ? LS_OK
                : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");

@@ -131,7 +131,7 @@ static LsStatus read_text(Prediction *p)
     if (!p->model.tokenizer)
         return ls_fail(LS_USAGE, "predict: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
     LS_TRY(read_input_text(path, &text, &bytes));
-    LsStatus status = bytes > 0 ? ls_tokenizer_encode(p->model.tokenizer, text, bytes, &p->ids, &p->count)
+    LsStatus status = bytes > 0 ? ls_tokenizer_encode_prompt(p->model.tokenizer, text, bytes, &p->ids, &p->count)
                                 : ls_fail(LS_DATA, "is empty; there is nothing to predict from");
     ls_free(text);
     return status ? ls_fail_in(status, "%s", path) : LS_OK;

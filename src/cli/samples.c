@@ -14,7 +14,7 @@ static LsStatus read_prompt(LsSamples *s, int i, const char *text)
     s->prompt[i] = ls_strdup(text);
     if (!s->prompt[i])
         return LS_RESOURCE;
-    if (ls_tokenizer_encode(s->tokenizer, text, (int64_t)strlen(text), &ids, &count) != LS_OK)
+    if (ls_tokenizer_encode_prompt(s->tokenizer, text, (int64_t)strlen(text), &ids, &count) != LS_OK)
         return ls_fail(LS_USAGE, "train.sample_prompts: '%s': %s", text, ls_message());
     s->ids[i] = (LsTokens){ids, count, count};
     return count > 0 ? LS_OK
@@ -88,7 +88,7 @@ static LsStatus add_text(const LsSamples *s, int i, const LsTokens *ids, json_t 
 {
     char *bytes = NULL;
     int64_t count = 0;
-    LS_TRY(ls_tokenizer_decode(s->tokenizer, ids->id, ids->count, &bytes, &count));
+    LS_TRY(ls_tokenizer_decode_after(s->tokenizer, ids->id, ids->count, &bytes, &count));
     char *whole = ls_format("%s%s", s->prompt[i], bytes), *text = whole ? ls_utf8_repair(whole) : NULL;
     json_t *made = text ? json_string(text) : NULL;
     ls_free(bytes);

@@ -6,6 +6,7 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 #include <strings.h>
 
 static void *field(const LsSetting *setting, void *base) { return (char *)base + setting->offset; }
@@ -72,6 +73,9 @@ static LsStatus set_choice(const LsSetting *setting, const char *text)
     char names[1024];
     LsNearest near = ls_nearest_to(text);
     if (is_choice(setting->choices, text, &near, names, sizeof names))
+        return LS_OK;
+    size_t length = strlen(setting->choices);
+    if (length > 5 && strcmp(setting->choices + length - 5, "|PATH") == 0 && access(text, F_OK) == 0)
         return LS_OK;
     return ls_fail(LS_USAGE, "'%s' is none of %s%s", text, setting->choices, ls_nearest_hint(near.best));
 }

@@ -58,17 +58,19 @@ json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelF
                      "decoder", decoder, "model", model);
 }
 
-LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special)
+json_t *ls_bytelevel_config_json(const char *class, const char *special)
 {
     json_t *config = json_pack("{s:s, s:b, s:b}", "tokenizer_class", class, "add_prefix_space", 0,
                                "clean_up_tokenization_spaces", 0);
-    LsStatus status = LS_OK;
     static const char *const roles[] = {"bos_token", "eos_token", "unk_token"};
     for (size_t i = 0; config && special && i < LS_COUNT_OF(roles); i++)
-        if (json_object_set_new(config, roles[i], json_string(special)) != 0)
-            status = ls_fail(LS_RESOURCE, "out of memory while writing tokenizer_config.json");
-    if (status == LS_OK)
-        status = ls_json_file_write(folder, "tokenizer_config.json", config);
+        json_object_set_new(config, roles[i], json_string(special));
+    return config;
+}
+
+LsStatus ls_bytelevel_write_config(const char *folder, json_t *config)
+{
+    LsStatus status = ls_json_file_write(folder, "tokenizer_config.json", config);
     json_decref(config);
     return status;
 }
@@ -88,7 +90,7 @@ LsStatus ls_bytelevel_write_plain(const LsTokenizer *tokenizer, const uint32_t *
     if (status == LS_OK)
         status = ls_json_file_write(folder, "tokenizer.json", other);
     if (status == LS_OK)
-        status = ls_bytelevel_write_config(folder, "PreTrainedTokenizerFast", NULL);
+        status = ls_bytelevel_write_config(folder, ls_bytelevel_config_json("PreTrainedTokenizerFast", NULL));
     json_decref(own);
     json_decref(other);
     return status;

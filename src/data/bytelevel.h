@@ -24,8 +24,10 @@ typedef struct LsBytelevelForm {
  * (array of "left right"). NULL when out of memory. */
 json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form);
 
-/* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. */
-LsStatus ls_bytelevel_write_config(const char *folder, const char *class, const char *special) LS_MUST_USE;
+/* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. NULL when out of
+ * memory. And written; it is taken over. */
+json_t *ls_bytelevel_config_json(const char *class, const char *special);
+LsStatus ls_bytelevel_write_config(const char *folder, json_t *config) LS_MUST_USE;
 
 /* The files of a tokenizer without merges: its own description, and the vocabulary for other programs. vocabulary[id]
  * is the character that stands for token id: one of the alphabet above where `level`, else itself. */

@@ -6,19 +6,15 @@
  *    Mamba's are) bring text into Normalization Form C first, and take some strings out of it whole: added tokens (gpt2_added.c).
  * 2. A word starts as its bytes' tokens; then, while any neighbouring pair is in the list of merges, the pair that
  * stands first in the list
- *    (its leftmost occurrence) becomes one token (gpt2_merge.c).
+ *    (its leftmost occurrence) becomes one token (merges.c).
  */
 #ifndef LS_DATA_GPT2_H
 #define LS_DATA_GPT2_H
 
+#include "data/merges.h"
 #include "data/tokenizer_kind.h"
 
 #define LS_GPT2_END "<|endoftext|>"
-#define LS_NO_RANK INT32_MAX
-
-typedef struct Gpt2Merge {
-    int32_t left, right, result; /* ids */
-} Gpt2Merge;
 
 typedef enum Gpt2Form {
     GPT2_HOLE,  /* no token has this id */
@@ -39,10 +35,7 @@ typedef struct Gpt2 {
     int64_t *start;       /* start: (vocabulary + 1) */
     unsigned char *form;  /* form: (vocabulary) */
     int32_t byte_id[256]; /* -1 where a byte has no token */
-    Gpt2Merge *merge;     /* merge: (merges), in order of rank */
-    int64_t merges;
-    int32_t *slot; /* slot: (slots), a power of two: rank of the pair that hashes there, or LS_NO_RANK */
-    int64_t slots;
+    LsMerges merges;
     void *pattern;    /* compiled by ls_gpt2_pattern_new */
     bool nfc;         /* text is normalized first: then decoding gives the normal form of what was encoded */
     Gpt2Added *added; /* added: (added_count), longest first */
@@ -71,6 +64,15 @@ json_t *ls_gpt2_merges_json(const Gpt2 *gpt2);
 LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer) LS_MUST_USE;
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder) LS_MUST_USE;
 
+/* ---- gpt2_beside.c ----------------------------------------------------------------------------------------------- */
+
+/* Whether the files beside a vocabulary say no more than its end token. single: it is of a tokenizer.json. */
+LsStatus ls_gpt2_is_plain(const char *folder, const Gpt2 *gpt2, bool single, bool *plain) LS_MUST_USE;
+/* Then the tokenizer keeps them. */
+LsStatus ls_gpt2_keep_beside(const char *folder, Gpt2 *gpt2) LS_MUST_USE;
+/* The tokenizer_config.json that the export writes where none is kept. */
+json_t *ls_gpt2_config_json(const Gpt2 *gpt2);
+
 /* ---- gpt2_words.c ------------------------------------------------------------------------------------------------ */
 
 LsStatus ls_gpt2_pattern_new(void **pattern) LS_MUST_USE;
@@ -92,17 +94,5 @@ int64_t ls_gpt2_find_added(const Gpt2 *gpt2, const char *text, int64_t from, int
 /* A place after `from`, at least some hundred bytes on, where the text can be cut in two that have the same tokens as
  * the whole: in front of a space or line's end after a character that is no white space. -1 where there is none. */
 int64_t ls_gpt2_cut(const Gpt2 *gpt2, const char *text, int64_t from, int64_t end);
-
-/* ---- gpt2_merge.c ------------------------------------------------------------------------------------------------ */
-
-/* Rank of a pair, LS_NO_RANK where it does not merge. */
-int32_t ls_gpt2_rank(const Gpt2 *gpt2, int32_t left, int32_t right);
-LsStatus ls_gpt2_index_merges(Gpt2 *gpt2) LS_MUST_USE;
-
-typedef struct Gpt2Merger Gpt2Merger; /* working memory of one thread */
-Gpt2Merger *ls_gpt2_merger_new(void);
-void ls_gpt2_merger_free(Gpt2Merger *merger);
-/* Replaces the tokens id[0 .. *count) of one word's bytes by its tokens. */
-LsStatus ls_gpt2_merge(const Gpt2 *gpt2, Gpt2Merger *merger, int32_t *id, int64_t *count) LS_MUST_USE;
 
 #endif

@@ -1,16 +1,11 @@
 /* Added tokens: strings that are taken out of a text whole, before it is cut into words. */
 #include "data/gpt2.h"
+
+#include "data/characters.h"
 #include "data/utf8.h"
 
 #include <stdlib.h>
 #include <string.h>
-
-static bool is_space(uint32_t code)
-{
-    return (code >= 9 && code <= 13) || code == 0x20 || code == 0x85 || code == 0xA0 || code == 0x1680 ||
-           (code >= 0x2000 && code <= 0x200A) || code == 0x2028 || code == 0x2029 || code == 0x202F || code == 0x205F ||
-           code == 0x3000;
-}
 
 /* Whether a character that is no white space ends at text[at], where one starts. */
 static bool after_word(const char *text, int64_t from, int64_t at)
@@ -18,7 +13,7 @@ static bool after_word(const char *text, int64_t from, int64_t at)
     uint32_t code;
     for (int64_t back = 1; back <= 4 && at - back >= from; back++)
         if (ls_utf8_decode(text + at - back, back, &code) == back)
-            return !is_space(code);
+            return !ls_is_space(code);
     return false;
 }
 

@@ -67,31 +67,52 @@ static bool is_off(const json_t *object, const char *key)
            (json_is_string(value) && json_string_length(value) == 0);
 }
 
-/* Refuses what would give other ids than the file's own library does. */
-static LsStatus check_form(const char *path, const json_t *root)
+/* Whether a tokenizer.json is of GPT-2's form: what else there may be is for the tokenizer subword. */
+static bool is_form(const json_t *root)
 {
     const json_t *model = json_object_get(root, "model"), *split = json_object_get(root, "pre_tokenizer");
-    static const char *const off[] = {
-        "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback", "ignore_merges"};
-    if (!is_type(model, "BPE"))
-        return ls_fail(LS_DATA, "%s: the model is not BPE; only byte-pair encoding of GPT-2's form can be read", path);
-    for (size_t i = 0; i < LS_COUNT_OF(off); i++)
-        if (!is_off(model, off[i]) && strcmp(off[i], "unk_token") != 0) /* over bytes nothing is unknown */
-            return ls_fail(LS_DATA, "%s: model.%s is set, which this program does not know", path, off[i]);
-    if (!is_off(root, "normalizer") && !is_type(json_object_get(root, "normalizer"), "NFC"))
-        return ls_fail(LS_DATA, "%s: has a normalizer other than NFC, which this program does not know", path);
-    if (!is_type(split, "ByteLevel") || !is_off(split, "add_prefix_space") ||
-        json_is_false(json_object_get(split, "use_regex")))
-        return ls_fail(
-            LS_DATA, "%s: the pre_tokenizer is not GPT-2's (ByteLevel, add_prefix_space false, use_regex true)", path);
-    return LS_OK;
+    static const char *const off[] = {"dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback",
+                                      "ignore_merges"};
+    static const char *const none[] = {"truncation", "padding"};
+    for (size_t i = 0; i < LS_COUNT_OF(off); i++) /* over bytes nothing is unknown, whatever unk_token says */
+        if (!is_off(model, off[i]))
+            return false;
+    for (size_t i = 0; i < LS_COUNT_OF(none); i++)
+        if (!is_off(root, none[i]))
+            return false;
+    if (!is_off(root, "post_processor") && !is_type(json_object_get(root, "post_processor"), "ByteLevel"))
+        return false;
+    if (!is_off(root, "decoder") && !is_type(json_object_get(root, "decoder"), "ByteLevel"))
+        return false;
+    return is_type(model, "BPE") && is_type(split, "ByteLevel") && is_off(split, "add_prefix_space") &&
+           !json_is_false(json_object_get(split, "use_regex")) &&
+           (is_off(root, "normalizer") || is_type(json_object_get(root, "normalizer"), "NFC"));
+}
+
+/* Whether GPT-2's is the only special token, and the others are looked for as they stand. */
+static bool has_plain_tokens(const json_t *root)
+{
+    static const char *const off[] = {"single_word", "lstrip", "rstrip"};
+    const json_t *added = json_object_get(root, "added_tokens");
+    for (size_t i = 0; i < json_array_size(added); i++) {
+        const json_t *entry = json_array_get(added, i);
+        const char *content = json_string_value(json_object_get(entry, "content"));
+        bool special = json_is_true(json_object_get(entry, "special")), end = content && !strcmp(content, LS_GPT2_END);
+        if (special != end)
+            return false;
+        for (size_t j = 0; j < LS_COUNT_OF(off) && !special; j++)
+            if (!is_off(entry, off[j]))
+                return false;
+        if (!special && json_is_false(json_object_get(entry, "normalized")) && !is_off(root, "normalizer"))
+            return false;
+    }
+    return true;
 }
 
 /* Added tokens join the vocabulary. Special ones are never looked for in texts; the names of the others go to the array
  * `looked_for`. */
 static LsStatus add_tokens(const char *path, const json_t *root, json_t *vocabulary, json_t *looked_for)
 {
-    static const char *const off[] = {"single_word", "lstrip", "rstrip"};
     const json_t *added = json_object_get(root, "added_tokens");
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *entry = json_array_get(added, i), *id = json_object_get(entry, "id");
@@ -99,11 +120,6 @@ static LsStatus add_tokens(const char *path, const json_t *root, json_t *vocabul
         bool special = json_is_true(json_object_get(entry, "special"));
         if (!content || !content[0] || !json_is_integer(id))
             return ls_fail(LS_DATA, "%s: added_tokens[%zu] has no content or no id", path, i);
-        for (size_t j = 0; j < LS_COUNT_OF(off) && !special; j++)
-            if (!is_off(entry, off[j]))
-                return ls_fail(LS_DATA,
-                               "%s: added_tokens[%zu] (\"%.80s\") has %s set, which this program does not know", path,
-                               i, content, off[j]);
         const json_t *known = json_object_get(vocabulary, content);
         if (known && json_integer_value(known) != json_integer_value(id))
             return ls_fail(LS_DATA, "%s: \"%.80s\" has two numbers, %lld and %lld", path, content,
@@ -116,6 +132,7 @@ static LsStatus add_tokens(const char *path, const json_t *root, json_t *vocabul
     return LS_OK;
 }
 
+/* *tokenizer stays NULL where it is not of GPT-2's form. */
 static LsStatus read_single(const char *path, Gpt2 **tokenizer)
 {
     LsStatus status = LS_OK;
@@ -127,7 +144,8 @@ static LsStatus read_single(const char *path, Gpt2 **tokenizer)
         goto cleanup;
     }
     LS_TRY_CLEANUP(ls_json_file_read(path, &root));
-    LS_TRY_CLEANUP(check_form(path, root));
+    if (!is_form(root) || !has_plain_tokens(root))
+        goto cleanup;
     json_t *model = json_object_get(root, "model"), *vocabulary = json_object_get(model, "vocab");
     LS_TRY_CLEANUP(add_tokens(path, root, vocabulary, looked_for));
     LS_TRY_CLEANUP(ls_gpt2_new(vocabulary, vocabulary_name, json_object_get(model, "merges"), merges_name, 0, &gpt2));
@@ -144,16 +162,12 @@ cleanup:
     return status;
 }
 
-/* Reads NAME and, where there are two, OTHER if they are in the folder. */
+/* Reads both files if they are in the folder. */
 static LsStatus read_if_there(const char *folder, const char *name, const char *other, Gpt2 **tokenizer)
 {
-    char *path = ls_format("%s/%s", folder, name), *other_path = other ? ls_format("%s/%s", folder, other) : NULL;
-    LsStatus status = LS_OK;
-    if (!path || (other && !other_path))
-        status = LS_RESOURCE;
-    else if (ls_file_exists(path) && !other)
-        status = read_single(path, tokenizer);
-    else if (ls_file_exists(path) && ls_file_exists(other_path))
+    char *path = ls_format("%s/%s", folder, name), *other_path = ls_format("%s/%s", folder, other);
+    LsStatus status = path && other_path ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK && ls_file_exists(path) && ls_file_exists(other_path))
         status = read_pair(path, other_path, tokenizer);
     ls_free(path);
     ls_free(other_path);
@@ -162,14 +176,27 @@ static LsStatus read_if_there(const char *folder, const char *name, const char *
 
 LsStatus ls_gpt2_read_folder(const char *folder, Gpt2 **tokenizer)
 {
-    /* tokenizer.json comes before the pair that may stand beside it: only it tells of normal form and added tokens */
     *tokenizer = NULL;
     LS_TRY(read_if_there(folder, "encoder.json", "vocab.bpe", tokenizer));
-    if (!*tokenizer)
-        LS_TRY(read_if_there(folder, "tokenizer.json", NULL, tokenizer));
-    if (!*tokenizer)
-        LS_TRY(read_if_there(folder, "vocab.json", "merges.txt", tokenizer));
-    return LS_OK;
+    if (*tokenizer)
+        return LS_OK;
+    /* tokenizer.json comes before the pair that may stand beside it: only it tells of normal form and added tokens */
+    char *path = ls_format("%s/tokenizer.json", folder);
+    bool single = path && ls_file_exists(path), plain = false;
+    LsStatus status = !path    ? LS_RESOURCE
+                      : single ? read_single(path, tokenizer)
+                               : read_if_there(folder, "vocab.json", "merges.txt", tokenizer);
+    ls_free(path);
+    if (status != LS_OK || !*tokenizer)
+        return status;
+    status = ls_gpt2_is_plain(folder, *tokenizer, single, &plain);
+    if (status == LS_OK && plain)
+        status = ls_gpt2_keep_beside(folder, *tokenizer);
+    if (status != LS_OK || !plain) {
+        ls_tokenizer_free(&(*tokenizer)->base);
+        *tokenizer = NULL;
+    }
+    return status;
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
@@ -178,13 +205,13 @@ static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char 
 {
     static const char head[] = "#version: 0.2\n";
     size_t bytes = sizeof head, at = sizeof head - 1;
-    for (int64_t i = 0; i < gpt2->merges; i++)
+    for (int64_t i = 0; i < gpt2->merges.count; i++)
         bytes += json_string_length(json_array_get(merges, (size_t)i)) + 1;
     char *text = ls_alloc(bytes), *path = ls_format("%s/merges.txt", folder);
     LsStatus status = text && path ? LS_OK : LS_RESOURCE;
     if (status == LS_OK) {
         memcpy(text, head, at);
-        for (int64_t i = 0; i < gpt2->merges; i++) {
+        for (int64_t i = 0; i < gpt2->merges.count; i++) {
             const json_t *merge = json_array_get(merges, (size_t)i);
             memcpy(text + at, json_string_value(merge), json_string_length(merge));
             at += json_string_length(merge);
@@ -195,6 +222,13 @@ static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char 
     ls_free(text);
     ls_free(path);
     return status;
+}
+
+json_t *ls_gpt2_config_json(const Gpt2 *gpt2)
+{
+    bool has_end = gpt2->base.end >= 0, plain = !gpt2->nfc && gpt2->added_count == 0;
+    return ls_bytelevel_config_json(has_end && plain ? "GPT2Tokenizer" : "PreTrainedTokenizerFast",
+                                    has_end ? LS_GPT2_END : NULL);
 }
 
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder)
@@ -221,8 +255,7 @@ LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder)
         status = ls_json_file_write(folder, "tokenizer.json", single);
     }
     if (status == LS_OK)
-        status = ls_bytelevel_write_config(folder, has_end && plain ? "GPT2Tokenizer" : "PreTrainedTokenizerFast",
-                                           has_end ? LS_GPT2_END : NULL);
+        status = ls_bytelevel_write_config(folder, ls_gpt2_config_json(gpt2));
     json_decref(vocabulary);
     json_decref(merges);
     json_decref(added);

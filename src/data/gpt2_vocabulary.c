@@ -16,8 +16,7 @@ void ls_gpt2_free(Gpt2 *gpt2)
     ls_free(gpt2->bytes);
     ls_free(gpt2->start);
     ls_free(gpt2->form);
-    ls_free(gpt2->merge);
-    ls_free(gpt2->slot);
+    ls_merges_free(&gpt2->merges);
     ls_free(gpt2->added);
     ls_free(gpt2);
 }
@@ -139,7 +138,7 @@ static LsStatus fill_merges(Gpt2 *gpt2, const json_t *vocabulary, const json_t *
                             int64_t first)
 {
     char room[LONGEST_MERGE], joined[2 * LONGEST_MERGE];
-    for (int64_t i = 0; i < gpt2->merges; i++) {
+    for (int64_t i = 0; i < gpt2->merges.count; i++) {
         const char *left, *right;
         if (!merge_parts(json_array_get(merges, (size_t)i), room, sizeof room, &left, &right) || !*left || !*right)
             return ls_fail(LS_DATA, "%s %lld: is not two tokens with one space between them", merges_name,
@@ -156,8 +155,8 @@ static LsStatus fill_merges(Gpt2 *gpt2, const json_t *vocabulary, const json_t *
                 !left_id    ? left
                 : !right_id ? right
                             : joined);
-        gpt2->merge[i] = (Gpt2Merge){(int32_t)json_integer_value(left_id), (int32_t)json_integer_value(right_id),
-                                     (int32_t)json_integer_value(result_id)};
+        gpt2->merges.list[i] = (LsMerge){(int32_t)json_integer_value(left_id), (int32_t)json_integer_value(right_id),
+                                         (int32_t)json_integer_value(result_id)};
     }
     return LS_OK;
 }
@@ -174,18 +173,18 @@ LsStatus ls_gpt2_new(const json_t *vocabulary, const char *vocabulary_name, cons
     if (!gpt2)
         return LS_RESOURCE;
     gpt2->base = (LsTokenizer){&ls_tokenizer_kind_gpt2, count, -1, -1, -1, -1};
-    gpt2->merges = (int64_t)json_array_size(merges);
+    gpt2->merges.count = (int64_t)json_array_size(merges);
     gpt2->bytes = ls_alloc((size_t)bytes);
     gpt2->start = ls_alloc_array(count + 1, sizeof *gpt2->start);
     gpt2->form = ls_alloc_array(count, sizeof *gpt2->form);
-    gpt2->merge = ls_alloc_array(gpt2->merges, sizeof *gpt2->merge);
-    if (!gpt2->bytes || !gpt2->start || !gpt2->form || !gpt2->merge) {
+    gpt2->merges.list = ls_alloc_array(gpt2->merges.count, sizeof *gpt2->merges.list);
+    if (!gpt2->bytes || !gpt2->start || !gpt2->form || !gpt2->merges.list) {
         status = LS_RESOURCE;
         goto cleanup;
     }
     LS_TRY_CLEANUP(fill_tokens(gpt2, vocabulary, vocabulary_name));
     LS_TRY_CLEANUP(fill_merges(gpt2, vocabulary, merges, merges_name, first));
-    LS_TRY_CLEANUP(ls_gpt2_index_merges(gpt2));
+    LS_TRY_CLEANUP(ls_merges_index(&gpt2->merges));
     LS_TRY_CLEANUP(ls_gpt2_pattern_new(&gpt2->pattern));
     *tokenizer = gpt2;
     return LS_OK;
@@ -235,11 +234,11 @@ json_t *ls_gpt2_merges_json(const Gpt2 *gpt2)
 {
     char *room = name_room(gpt2);
     json_t *array = room ? json_array() : NULL;
-    for (int64_t i = 0; array && i < gpt2->merges; i++) {
-        token_name(gpt2, gpt2->merge[i].left, room);
+    for (int64_t i = 0; array && i < gpt2->merges.count; i++) {
+        token_name(gpt2, gpt2->merges.list[i].left, room);
         size_t length = strlen(room);
         room[length] = ' ';
-        token_name(gpt2, gpt2->merge[i].right, room + length + 1);
+        token_name(gpt2, gpt2->merges.list[i].right, room + length + 1);
         json_array_append_new(array, json_string(room));
     }
     ls_free(room);

@@ -122,7 +122,8 @@ static LsStatus choose_separator(const LsTokenizer *tokenizer, const char *separ
         LS_TRY(ls_tokenizer_encode(tokenizer, separator, (int64_t)strlen(separator), &ids->id, &ids->count));
         return ids->count > 0 ? LS_OK : ls_fail(LS_DATA, "--separator: the tokenizer has no token for '%s'", separator);
     }
-    if (end < 0)
+    const int32_t *after;
+    if (end < 0 || (!separator && ls_tokenizer_after(tokenizer, &after) > 0)) /* each text ends with one already */
         return LS_OK;
     LS_TRY(ls_tokens_reserve(ids, 1));
     ids->id[ids->count++] = (int32_t)end;
@@ -131,7 +132,7 @@ static LsStatus choose_separator(const LsTokenizer *tokenizer, const char *separ
 
 static LsStatus choose_specials(const LsTextSettings *settings, const LsTokenizer *tokenizer, LsSpecials *specials)
 {
-    if (!settings->special)
+    if (!settings->special || ls_tokenizer_takes_special(tokenizer))
         return LS_OK;
     LS_TRY(ls_specials_of(tokenizer, specials));
     return specials->count > 0

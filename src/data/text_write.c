@@ -138,12 +138,19 @@ LsStatus ls_pieces_encode(const LsTextCoding *coding, const LsPiece *piece, int 
                           LsStatus (*add)(void *self, const int32_t *id, int64_t count), void *self)
 {
     Sink sink = {add, self, {0}};
+    const int32_t *before, *after;
+    int64_t befores = ls_tokenizer_before(coding->tokenizer, &before),
+            afters = ls_tokenizer_after(coding->tokenizer, &after);
     LsStatus status = LS_OK;
     for (int i = 0; i < pieces && status == LS_OK; i++) {
         if (i > 0 && coding->separators > 0)
             status = add(self, coding->separator, coding->separators);
+        if (status == LS_OK && befores > 0)
+            status = add(self, before, befores);
         if (status == LS_OK)
             status = encode_piece(coding, &piece[i], &sink);
+        if (status == LS_OK && afters > 0)
+            status = add(self, after, afters);
     }
     ls_free(sink.tokens.id);
     return status;

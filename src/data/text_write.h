@@ -51,7 +51,8 @@ typedef struct LsTextCoding {
     int64_t separators;
 } LsTextCoding;
 
-/* The pieces' ids with the separator between them, part by part to `add`. */
+/* The pieces' ids, each between those that the tokenizer has around a text, with the separator between them, part by
+ * part to `add`. */
 LsStatus ls_pieces_encode(const LsTextCoding *coding, const LsPiece *piece, int pieces,
                           LsStatus (*add)(void *self, const int32_t *id, int64_t count), void *self) LS_MUST_USE;
 

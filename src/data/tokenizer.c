@@ -2,8 +2,6 @@
 #include "data/tokenizer_kind.h"
 #include "data/utf8.h"
 
-#include "io/file.h"
-
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -35,6 +33,20 @@ int64_t ls_tokenizer_special(const LsTokenizer *tokenizer, const int32_t **speci
     return tokenizer->specials;
 }
 
+bool ls_tokenizer_takes_special(const LsTokenizer *tokenizer) { return tokenizer->kind->takes_special; }
+
+int64_t ls_tokenizer_before(const LsTokenizer *tokenizer, const int32_t **before)
+{
+    *before = tokenizer->before;
+    return tokenizer->befores;
+}
+
+int64_t ls_tokenizer_after(const LsTokenizer *tokenizer, const int32_t **after)
+{
+    *after = tokenizer->after;
+    return tokenizer->afters;
+}
+
 static const LsTokenizerKind *find_kind(const char *name)
 {
     char names[256] = "";
@@ -46,6 +58,14 @@ static const LsTokenizerKind *find_kind(const char *name)
     }
     ls_fail(LS_DATA, "there is no tokenizer '%s'; there are: %s", name, names);
     return NULL;
+}
+
+bool ls_tokenizer_is_kind(const char *name)
+{
+    for (const LsTokenizerKind *const *kind = kinds; *kind; kind++)
+        if (strcmp((*kind)->name, name) == 0)
+            return true;
+    return false;
 }
 
 LsTokenizer *ls_tokenizer_make(const char *kind_name, const LsCorpusPart *part, int parts,
@@ -83,19 +103,23 @@ LsTokenizer *ls_tokenizer_new(const char *kind, const char *corpus, int64_t byte
 
 void ls_tokenizer_free(LsTokenizer *tokenizer)
 {
-    if (tokenizer)
-        tokenizer->kind->free(tokenizer);
+    if (!tokenizer)
+        return;
+    json_decref(tokenizer->files);
+    tokenizer->kind->free(tokenizer);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
 char *ls_tokenizer_to_json(const LsTokenizer *tokenizer)
 {
-    json_t *object = tokenizer->kind->describe(tokenizer), *root = json_object();
+    json_t *object = tokenizer->kind->of_files ? json_object() : tokenizer->kind->describe(tokenizer),
+           *root = json_object();
     char *text = NULL;
     /* "kind" goes first, so that a reader of the file sees at once what it is */
     if (object && root && json_object_set_new(root, "kind", json_string(tokenizer->kind->name)) == 0 &&
-        json_object_update(root, object) == 0)
+        json_object_update(root, object) == 0 &&
+        (!tokenizer->files || json_object_set(root, "files", tokenizer->files) == 0))
         text = json_dumps(root, JSON_COMPACT);
     if (!text)
         ls_fail(LS_RESOURCE, "out of memory while writing the tokenizer as JSON");
@@ -118,6 +142,9 @@ LsTokenizer *ls_tokenizer_from_json(const char *json)
         const LsTokenizerKind *kind = find_kind(name);
         if (kind && kind->parse(root, &tokenizer) != LS_OK)
             tokenizer = NULL;
+        json_t *files = json_object_get(root, "files");
+        if (tokenizer && json_is_object(files))
+            tokenizer->files = json_incref(files);
     }
     json_decref(root);
     return tokenizer;
@@ -152,33 +179,6 @@ LsStatus ls_tokenizer_check_same(const char *name, const LsTokenizer *tokenizer,
         "same ids would mean other texts; %s",
         name, tokenizer->kind->name, (long long)tokenizer->vocabulary, digest, other_name, other->kind->name,
         (long long)other->vocabulary, other_digest, cure);
-}
-
-LsStatus ls_json_file_read(const char *path, json_t **root)
-{
-    char *text = NULL;
-    int64_t bytes = 0;
-    json_error_t error;
-    LS_TRY(ls_file_read(path, LS_DATA, &text, &bytes));
-    *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
-    ls_free(text);
-    if (!*root)
-        return ls_fail(LS_DATA, "%s, line %d, column %d: %s", path, error.line, error.column, error.text);
-    return LS_OK;
-}
-
-LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *root)
-{
-    LsStatus status = LS_OK;
-    char *path = ls_format("%s/%s", folder, name);
-    char *text = root ? json_dumps(root, JSON_INDENT(1)) : NULL;
-    if (!path || !text)
-        status = ls_fail(LS_RESOURCE, "out of memory while writing %s", name);
-    else
-        status = ls_file_replace(path, text, (int64_t)strlen(text));
-    ls_free(path);
-    ls_free(text);
-    return status;
 }
 
 /* ---- Texts ------------------------------------------------------------------------------------------------------- */
@@ -261,8 +261,8 @@ void ls_encoder_free(LsEncoder *encoder)
     ls_free(encoder);
 }
 
-LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
-                             int64_t *count)
+static LsStatus encode_behind(const LsTokenizer *tokenizer, int64_t befores, const char *text, int64_t bytes,
+                              int32_t **ids, int64_t *count)
 {
     LsTokens tokens = {0};
     int64_t used = 0;
@@ -271,7 +271,9 @@ LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int
     LsEncoder *encoder = ls_encoder_new(tokenizer);
     if (!encoder)
         return LS_RESOURCE;
-    LsStatus status = ls_tokens_reserve(&tokens, 1); /* an empty text gives an array too */
+    LsStatus status = ls_tokens_reserve(&tokens, befores + 1); /* an empty text gives an array too */
+    for (; status == LS_OK && tokens.count < befores; tokens.count++)
+        tokens.id[tokens.count] = tokenizer->before[tokens.count];
     if (status == LS_OK)
         status = ls_encoder_feed(encoder, text, bytes, true, &tokens, &used);
     ls_encoder_free(encoder);
@@ -282,6 +284,18 @@ LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int
     *ids = tokens.id;
     *count = tokens.count;
     return LS_OK;
+}
+
+LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
+                             int64_t *count)
+{
+    return encode_behind(tokenizer, 0, text, bytes, ids, count);
+}
+
+LsStatus ls_tokenizer_encode_prompt(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
+                                    int64_t *count)
+{
+    return encode_behind(tokenizer, tokenizer->befores, text, bytes, ids, count);
 }
 
 bool ls_tokenizer_has(const LsTokenizer *tokenizer, int64_t id)
@@ -302,8 +316,8 @@ static LsStatus token_bytes(const LsTokenizer *tokenizer, int64_t id, char *room
     return LS_OK;
 }
 
-LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
-                             int64_t *bytes)
+LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
+                                   int64_t *bytes)
 {
     char room[8];
     const char *token;
@@ -328,39 +342,34 @@ LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, i
     return LS_OK;
 }
 
-/* ---- Folders ----------------------------------------------------------------------------------------------------- */
-
-LsStatus ls_tokenizer_write_folder(const LsTokenizer *tokenizer, const char *folder)
+/* Bytes of token `id` that decoding leaves out at the start of a text, of its blanks; *ends: what follows is whole. */
+static int64_t stripped(const LsTokenizer *tokenizer, const char *token, int64_t bytes, int32_t id, bool *ends)
 {
-    LS_TRY(ls_make_folders(folder));
-    return tokenizer->kind->write_folder(tokenizer, folder);
+    bool blank = bytes > 0 && token[0] == ' ' && id != tokenizer->unknown;
+    int64_t blanks = 0;
+    for (int64_t i = 0; i < bytes; i++)
+        blanks += token[i] == ' ';
+    *ends = tokenizer->strip == LS_STRIP_FIRST || bytes > blank || (tokenizer->strip == LS_STRIP_BLANK && bytes > 0);
+    return tokenizer->strip == LS_STRIP_FIRST ? blanks : blank;
 }
 
-static LsStatus from_own_file(const char *path, LsTokenizer **tokenizer)
+LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
+                             int64_t *bytes)
 {
-    char *text = NULL;
-    int64_t bytes = 0;
-    LS_TRY(ls_file_read(path, LS_DATA, &text, &bytes));
-    *tokenizer = ls_tokenizer_from_json(text);
-    ls_free(text);
-    return *tokenizer ? LS_OK : ls_fail_in(LS_DATA, "%s", path);
-}
-
-LsTokenizer *ls_tokenizer_from_folder(const char *folder)
-{
-    LsTokenizer *tokenizer = NULL;
-    ls_clear_message();
-    char *own = ls_format("%s/" LS_TOKENIZER_OWN_FILE, folder);
-    if (!own)
-        return NULL;
-    LsStatus status = LS_OK;
-    if (ls_file_exists(own))
-        status = from_own_file(own, &tokenizer);
-    bool failed = status != LS_OK;
-    /* a file that one kind refuses may be another's */
-    for (const LsTokenizerKind *const *kind = kinds; *kind && !failed && !tokenizer; kind++)
-        if ((*kind)->from_folder && (*kind)->from_folder(folder, &tokenizer) != LS_OK)
-            tokenizer = NULL;
-    ls_free(own);
-    return failed ? NULL : tokenizer;
+    char room[8];
+    int64_t kept = 0, at = 0;
+    LS_TRY(ls_tokenizer_decode_after(tokenizer, ids, count, text, bytes));
+    bool ends = tokenizer->strip == LS_STRIP_NONE;
+    for (int64_t i = 0; i < count && !ends; i++) {
+        int64_t length = 0;
+        const char *token = tokenizer->kind->token(tokenizer, ids[i], room, &length);
+        int64_t left = stripped(tokenizer, token, length, ids[i], &ends);
+        for (int64_t k = 0; k < length; k++)
+            if (token[k] != ' ' || left-- <= 0)
+                (*text)[kept++] = token[k];
+        at += length;
+    }
+    memmove(*text + kept, *text + at, (size_t)(*bytes - at) + 1);
+    *bytes -= at - kept;
+    return LS_OK;
 }

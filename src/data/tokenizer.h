@@ -48,8 +48,14 @@ int64_t ls_tokenizer_unknown(const LsTokenizer *tokenizer);
 bool ls_tokenizer_frames(const LsTokenizer *tokenizer);
 /* Ids that stand for no text, ascending, the tokenizer's own; their number is returned. */
 int64_t ls_tokenizer_special(const LsTokenizer *tokenizer, const int32_t **special);
+/* Whether encode makes special tokens of their names in a text by itself. */
+bool ls_tokenizer_takes_special(const LsTokenizer *tokenizer);
+/* Ids that stand before and after each text, as in <s> text; encode does not give them. */
+int64_t ls_tokenizer_before(const LsTokenizer *tokenizer, const int32_t **before);
+int64_t ls_tokenizer_after(const LsTokenizer *tokenizer, const int32_t **after);
 /* The folder that a kind takes its vocabulary from where none is named; NULL: none. */
 const char *ls_tokenizer_kind_folder(const char *kind);
+bool ls_tokenizer_is_kind(const char *name);
 /* Whether a character that the corpus lacked is an error for it. */
 bool ls_tokenizer_kind_is_closed(const char *kind);
 
@@ -71,6 +77,8 @@ LsStatus ls_tokenizer_check_same(const char *name, const LsTokenizer *tokenizer,
 #define LS_TOKENIZER_OWN_FILE "lockstep_tokenizer.json" /* what ls_tokenizer_to_json gives; goes before other files */
 LsStatus ls_tokenizer_write_folder(const LsTokenizer *tokenizer, const char *folder) LS_MUST_USE;
 LsTokenizer *ls_tokenizer_from_folder(const char *folder);
+/* The same of a folder, or of a single file in one of its forms. NULL with a message. */
+LsTokenizer *ls_tokenizer_from_path(const char *path);
 
 /* The kinds, ended by NULL: for help texts. */
 typedef struct LsTokenizerKind LsTokenizerKind;

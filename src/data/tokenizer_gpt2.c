@@ -7,34 +7,19 @@
 #include "data/gpt2.h"
 #include "data/nfc.h"
 #include "data/utf8.h"
-
-#include <string.h>
-#include <xxhash.h>
-
-/* ---- Words seen before ------------------------------------------------------------------------------------------
- * Most words of a text are frequent ones. A table with one place for each hash keeps the ids of the last word that
- * fell there. */
-
-typedef struct KnownWord {      /* a cache line */
-    unsigned char bytes, count; /* bytes 0: none */
-    char text[22];
-    int32_t id[10];
-} KnownWord;
-
-#define KNOWN_WORDS ((int64_t)1 << 16)
-#define KNOWN_FROM 4096 /* texts below this many bytes do without */
+#include "data/word_cache.h"
 
 typedef struct Memory {
     Gpt2Words *words;
-    Gpt2Merger *merger;
-    KnownWord *known; /* NULL until a long text comes */
+    LsMerger *merger;
+    LsKnownWord *known; /* NULL until a long text comes */
 } Memory;
 
 static void free_memory(void *memory)
 {
     Memory *m = memory;
     ls_gpt2_words_free(m->words);
-    ls_gpt2_merger_free(m->merger);
+    ls_merger_free(m->merger);
     ls_free(m->known);
     ls_free(m);
 }
@@ -49,9 +34,9 @@ static Memory *memory_of(LsEncoder *encoder, int64_t bytes)
     }
     if (!memory->words && !(memory->words = ls_gpt2_words_new(((const Gpt2 *)encoder->tokenizer)->pattern)))
         return NULL;
-    if (!memory->merger && !(memory->merger = ls_gpt2_merger_new()))
+    if (!memory->merger && !(memory->merger = ls_merger_new()))
         return NULL;
-    if (!memory->known && bytes >= KNOWN_FROM && !(memory->known = ls_alloc_array(KNOWN_WORDS, sizeof *memory->known)))
+    if (!memory->known && bytes >= LS_KNOWN_FROM && !(memory->known = ls_word_cache_new()))
         return NULL;
     return memory;
 }
@@ -67,14 +52,11 @@ static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text
     int64_t bytes = end - from, count = bytes;
     LS_TRY(ls_tokens_reserve(tokens, bytes));
     int32_t *id = tokens->id + tokens->count;
-    KnownWord *known = NULL;
-    if (memory->known && bytes <= (int64_t)sizeof known->text) {
-        known = &memory->known[XXH3_64bits(word, (size_t)bytes) % KNOWN_WORDS];
-        if (known->bytes == bytes && memcmp(known->text, word, (size_t)bytes) == 0) {
-            memcpy(id, known->id, known->count * sizeof *id);
-            tokens->count += known->count;
-            return LS_OK;
-        }
+    LsKnownWord *known = ls_word_cache_place(memory->known, word, bytes);
+    if (ls_word_cache_has(known, word, bytes)) {
+        memcpy(id, known->id, known->count * sizeof *id);
+        tokens->count += known->count;
+        return LS_OK;
     }
     for (int64_t i = 0; i < bytes; i++) {
         id[i] = gpt2->byte_id[(unsigned char)word[i]];
@@ -82,14 +64,9 @@ static LsStatus encode_word(LsEncoder *encoder, Memory *memory, const char *text
             return ls_encoder_fail(encoder, text, from + i, "the vocabulary has no token for the byte 0x%02X",
                                    (unsigned char)word[i]);
     }
-    LS_TRY(ls_gpt2_merge(gpt2, memory->merger, id, &count));
+    LS_TRY(ls_merger_apply(&gpt2->merges, memory->merger, id, &count));
     tokens->count += count;
-    if (known && count <= (int64_t)LS_COUNT_OF(known->id)) {
-        known->bytes = (unsigned char)bytes;
-        known->count = (unsigned char)count;
-        memcpy(known->text, word, (size_t)bytes);
-        memcpy(known->id, id, (size_t)count * sizeof *id);
-    }
+    ls_word_cache_put(known, word, bytes, id, count);
     return LS_OK;
 }
 
@@ -229,6 +206,12 @@ static LsStatus make(const LsCorpusPart *part, int parts, const LsTokenizerOptio
             "the tokenizer gpt2 needs the folder of its vocabulary (encoder.json and vocab.bpe); datasets/gpt2-bpe.sh "
             "fetches it");
     LS_TRY(ls_gpt2_read_folder(folder, &gpt2));
+    if (!gpt2) { /* more than GPT-2's */
+        *tokenizer = NULL;
+        LS_TRY(ls_tokenizer_kind_subword.from_folder(folder, tokenizer));
+        if (*tokenizer)
+            return LS_OK;
+    }
     if (!gpt2)
         return ls_fail(LS_DATA,
                        "%s: has neither encoder.json and vocab.bpe, nor vocab.json and merges.txt, nor tokenizer.json; "

@@ -7,6 +7,10 @@
 
 #include <jansson.h>
 
+/* What decoding leaves out at the start of a text, where tokens begin with a blank: nothing; one blank; all blanks of the
+ * first token; one blank of each token as long as nothing is left of those before it. Of an unknown token nothing is. */
+typedef enum LsStrip { LS_STRIP_NONE, LS_STRIP_BLANK, LS_STRIP_FIRST, LS_STRIP_EMPTY } LsStrip;
+
 /* Each kind's structure starts with one. */
 struct LsTokenizer {
     const LsTokenizerKind *kind;
@@ -16,6 +20,10 @@ struct LsTokenizer {
     bool frames;           /* a sample that is a text stands between `begin` and `end` */
     int32_t *special;      /* special: (specials) ids that stand for no text, ascending; the kind frees it */
     int64_t specials;
+    int32_t *before, *after; /* ids around a text, as in <s> text; the kind frees them */
+    int64_t befores, afters;
+    LsStrip strip;
+    json_t *files; /* files as they were read, by name: a text, or {"base64": text}; NULL: none */
 };
 
 struct LsEncoder {
@@ -32,6 +40,10 @@ struct LsTokenizerKind {
     const char *folder; /* that `prepare` takes the vocabulary from where none is named; NULL: none */
     /* As ls_tokenizer_make. */
     LsStatus (*make)(const LsCorpusPart *part, int parts, const LsTokenizerOptions *options, LsTokenizer **tokenizer);
+    /* The name of a special token that stands in a text is that token, whatever is asked for. */
+    bool takes_special;
+    /* It is made of its files alone: then its JSON is these, and describe says what its digest is of. */
+    bool of_files;
     /* The JSON object that ls_tokenizer_to_json writes, without "kind", and back. describe: NULL when out of memory. */
     json_t *(*describe)(const LsTokenizer *tokenizer);
     LsStatus (*parse)(const json_t *object, LsTokenizer **tokenizer);
@@ -42,10 +54,12 @@ struct LsTokenizerKind {
     /* The bytes of a token; room holds at least 8 for kinds that make them up. NULL where the id, which is in
      * 0..vocabulary-1, stands for nothing. */
     const char *(*token)(const LsTokenizer *tokenizer, int64_t id, char *room, int64_t *bytes);
+    /* NULL where `files` are all there is. */
     LsStatus (*write_folder)(const LsTokenizer *tokenizer, const char *folder);
     /* *tokenizer NULL and LS_OK where the folder has no files of this kind. NULL for kinds that have no files of their
      * own. */
     LsStatus (*from_folder)(const char *folder, LsTokenizer **tokenizer);
+    LsStatus (*from_file)(const char *path, LsTokenizer **tokenizer); /* the same of a single file; NULL: none */
 };
 
 #define TOKENIZER(name) extern const LsTokenizerKind ls_tokenizer_kind_##name;
@@ -61,6 +75,11 @@ LsStatus ls_encoder_fail_malformed(const LsEncoder *encoder, const char *text, i
 
 /* Lines in text[0 .. bytes). */
 int64_t ls_count_lines(const char *text, int64_t bytes);
+
+/* Names of the files that tokenizers of published models are made of, ended by NULL: no other is kept or written. */
+extern const char *const ls_tokenizer_files[];
+/* Those of a folder that are named in `names`, ended by NULL, join the object `files`. */
+LsStatus ls_tokenizer_keep_files(const char *folder, const char *const *names, json_t *files) LS_MUST_USE;
 
 /* A JSON file of a folder: read with place in the message, and written by the safe replace. */
 LsStatus ls_json_file_read(const char *path, json_t **root) LS_MUST_USE;

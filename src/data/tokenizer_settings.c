@@ -4,11 +4,12 @@
 #include "data/samples.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #define TOKENIZER(name) "|" #name
 const char ls_tokenizer_choices[] =
 #include "data/tokenizers.def"
-    ;
+    "|PATH";
 #undef TOKENIZER
 
 json_t *ls_tokenizer_object(const LsTokenizer *tokenizer)
@@ -73,6 +74,8 @@ LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char
                                  int trainings, const LsCorpusPart *all, int alls, const char *role)
 {
     kind = kind ? kind : settings->tokenizer;
+    if (!settings->like && !ls_tokenizer_is_kind(kind) && access(kind, F_OK) == 0)
+        return ls_tokenizer_from_path(kind);
     if (!settings->like) {
         LsTokenizerOptions options = {.folder =
                                           settings->vocabulary ? settings->vocabulary : ls_tokenizer_kind_folder(kind),

@@ -13,7 +13,7 @@
 #include <jansson.h>
 
 typedef struct LsTokenizerSettings {
-    char *tokenizer;  /* kind */
+    char *tokenizer;  /* kind, or path of one */
     char *vocabulary; /* folder of a vocabulary; NULL: the kind's own */
     bool cased, split_special;
     char *like; /* data set whose tokenizer is used; NULL */
@@ -22,7 +22,7 @@ typedef struct LsTokenizerSettings {
     char *punctuation;
 } LsTokenizerSettings;
 
-/* "bytes|characters|...", from the list of tokenizers; the first sign is cut off. */
+/* "bytes|characters|...|PATH", from the list of tokenizers; the first sign is cut off. */
 extern const char ls_tokenizer_choices[];
 #define LS_TOKENIZER_CHOICES (ls_tokenizer_choices + 1)
 
@@ -30,9 +30,11 @@ extern const char ls_tokenizer_choices[];
 
 #define LS_TOKENIZER_SETTINGS(S, member, kind, marks)                                                                  \
     {LS_TOKENIZER_ROW(S, member, tokenizer), .type = LS_SETTING_TYPE_CHOICE, .fallback = kind,                         \
-     .choices = LS_TOKENIZER_CHOICES, .help = "how text becomes tokens"},                                              \
+     .choices = LS_TOKENIZER_CHOICES,                                                                                  \
+     .help = "how text becomes tokens, or a folder or file of a published tokenizer"},                                 \
         {LS_TOKENIZER_ROW(S, member, vocabulary), .type = LS_SETTING_TYPE_STRING,                                      \
-         .help = "tokenizers gpt2 and wordpiece: folder with the files of a vocabulary, or a vocab.txt (default of "   \
+         .help = "tokenizers gpt2, subword and wordpiece: folder with the files of a vocabulary, or a vocab.txt "      \
+                 "(default of "                                                                                        \
                  "gpt2: data/gpt2-bpe)"},                                                                              \
         {LS_TOKENIZER_ROW(S, member, cased), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                        \
          .help = "tokenizer wordpiece: capital letters and accents stay (default: as tokenizer_config.json says, "     \

@@ -1,6 +1,7 @@
 /* Text to words, as BERT's tokenizer has it in Hugging Face's `tokenizers`: what a character is stands in
  * wordpiece_tables.inc. */
 #include "data/utf8.h"
+#include "data/characters.h"
 #include "data/wordpiece.h"
 
 #include "data/wordpiece_tables.inc"
@@ -20,13 +21,13 @@ static unsigned look_up_traits(uint32_t code)
     return row >= 0 && code <= (uint32_t)traits[row][1] ? (unsigned)traits[row][2] : 0;
 }
 
-static uint32_t look_up_small(uint32_t code) { return ls_code_small(&lower[0][0], LS_COUNT_OF(lower), code); }
+uint32_t ls_small_letter(uint32_t code) { return ls_code_small(&lower[0][0], LS_COUNT_OF(lower), code); }
 
 void ls_wordpiece_fill_tables(Wordpiece *wordpiece)
 {
     for (uint32_t code = 0; code < WORDPIECE_SMALL; code++) {
         wordpiece->trait[code] = (unsigned char)look_up_traits(code);
-        wordpiece->small[code] = (uint16_t)look_up_small(code);
+        wordpiece->small[code] = (uint16_t)ls_small_letter(code);
     }
 }
 
@@ -37,7 +38,7 @@ static unsigned traits_of(const Wordpiece *wordpiece, uint32_t code)
 
 static uint32_t to_small(const Wordpiece *wordpiece, uint32_t code)
 {
-    return code < WORDPIECE_SMALL ? wordpiece->small[code] : look_up_small(code);
+    return code < WORDPIECE_SMALL ? wordpiece->small[code] : ls_small_letter(code);
 }
 
 /* ---- Segments ---------------------------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include <string.h>
 
 /* Keys of every model that say nothing about what it computes: names, versions, special tokens, how texts are sampled,
- * training of other tasks. */
+ * training and labels of other tasks, and what published files of older versions carry along. */
 static const char common_keys[] =
     "architectures|model_type|transformers_version|transformers.js_config|torch_dtype|dtype|_name_or_path|_commit_hash|"
     "_attn_implementation*|"
@@ -18,7 +18,10 @@ static const char common_keys[] =
     "task|"
     "max_length|min_length|do_sample|early_stopping|num_beams|temperature|top_k|top_p|typical_p|repetition_penalty|"
     "length_penalty|"
-    "no_repeat_ngram_size|num_return_sequences";
+    "no_repeat_ngram_size|num_return_sequences|num_beam_groups|diversity_penalty|encoder_no_repeat_ngram_size|bad_"
+    "words_ids|"
+    "exponential_decay_length_penalty|suppress_tokens|begin_suppress_tokens|forced_bos_token_id|forced_eos_token_id|"
+    "mask_token_id|cls_token_id|max_new_tokens|_num_labels|n_special|predict_special_tokens|xla_device|output_past";
 
 /* Is `name` matched by one of "a|b_*|c"? */
 static bool listed(const char *list, const char *name)
@@ -64,9 +67,10 @@ static char *translate(const char *words, const char *word, int side)
 
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
+/* What no table knows and is off, or empty: a model that does not know it has not got it. */
 static bool says_nothing(const json_t *value)
 {
-    return json_is_null(value) || (json_is_object(value) && json_object_size(value) == 0) ||
+    return json_is_null(value) || json_is_false(value) || (json_is_object(value) && json_object_size(value) == 0) ||
            (json_is_array(value) && json_array_size(value) == 0);
 }
 

@@ -67,6 +67,18 @@ static const LsSafeTensor *find_theirs(const LsHf *hf, const LsSafetensors *tens
     return t ? t : find_name(hf, tensors, e->also, layer);
 }
 
+/* The same for a parameter of ours. A file of a tied model may carry the copy alone: lm_head.weight. */
+static const LsSafeTensor *find_for(const LsHfForm *form, const LsSafetensors *tensors, const LsParams *params,
+                                    const LsHfTensor *e, int64_t layer)
+{
+    const LsSafeTensor *t = find_theirs(form->hf, tensors, e, layer);
+    const LsHfTensor *copy;
+    for (int k = 0; !t && (copy = entry_at(form, k)); k++)
+        if (copy->tied && strcmp(copy->tied, e->ours) == 0 && (!copy->ours || ls_params_find(params, copy->ours) < 0))
+            t = find_theirs(form->hf, tensors, copy, layer);
+    return t;
+}
+
 bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs)
 {
     return find_name(hf, tensors, theirs, -1) != NULL;
@@ -168,10 +180,10 @@ static void transpose(const float *from, int64_t rows, int64_t columns, float *t
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
 /* Sees to one tensor of a parameter of ours; used[i] is set where tensor i of the file is it. */
-static LsStatus check_one(const Settings *s, const LsSafetensors *tensors, const LsParam *p, const LsHfTensor *e,
-                          int64_t layer, bool *used, LsNotes *all)
+static LsStatus check_one(const Settings *s, const LsSafetensors *tensors, const LsParams *params, const LsParam *p,
+                          const LsHfTensor *e, int64_t layer, bool *used, LsNotes *all)
 {
-    const LsSafeTensor *t = find_theirs(s->form->hf, tensors, e, layer);
+    const LsSafeTensor *t = find_for(s->form, tensors, params, e, layer);
     LsSafeOut want = {0};
     Parts parts;
     LS_TRY(parts_of(s, p, e, &parts));
@@ -204,7 +216,7 @@ static LsStatus check_ours(const Settings *s, const LsSafetensors *tensors, cons
         int64_t layer = -1;
         for (int k = 0; (e = entry_at(form, k)); k++)
             if (e->ours && fits(e->ours, params->list[i].name, &layer)) {
-                LS_TRY(check_one(s, tensors, &params->list[i], e, layer, used, all));
+                LS_TRY(check_one(s, tensors, params, &params->list[i], e, layer, used, all));
                 known = true;
             }
         if (!known)
@@ -304,9 +316,24 @@ static LsStatus read_all(const Settings *s, const LsSafetensors *tensors, LsPara
         for (int k = 0; (e = entry_at(form, k)); k++) {
             const LsParam *p = &params->list[i];
             if (e->ours && fits(e->ours, p->name, &layer))
-                LS_TRY(read_one(s, tensors, find_theirs(form->hf, tensors, e, layer), p, e, params->value));
+                LS_TRY(read_one(s, tensors, find_for(form, tensors, params, e, layer), p, e, params->value));
         }
     return LS_OK;
+}
+
+/* Bytes that all names of the file begin with, as far as a dot, where that is not the layout's own prefix: a wrapper's.
+ */
+static int common_prefix(const LsHf *hf, const LsSafetensors *tensors)
+{
+    const char *first = tensors->count > 1 ? tensors->list[0].name : "";
+    int length = (int)strlen(first), own = hf->prefix ? (int)strlen(hf->prefix) : 0;
+    for (int i = 1; i < tensors->count; i++)
+        while (strncmp(first, tensors->list[i].name, (size_t)length) != 0)
+            length--;
+    while (length > 0 && first[length - 1] != '.')
+        length--;
+    const char *place = own ? strstr(first, hf->prefix) : NULL;
+    return place && place - first < length ? (int)(place - first) : length;
 }
 
 LsStatus ls_hf_tensors_in(const LsHfForm *form, const void *config, const LsSafetensors *tensors, LsParams *params)
@@ -319,7 +346,14 @@ LsStatus ls_hf_tensors_in(const LsHfForm *form, const void *config, const LsSafe
         status = check_ours(&settings, tensors, params, used, all);
     if (status == LS_OK)
         check_theirs(form, tensors, used, all);
-    if (status == LS_OK && all->count)
+    int prefix = common_prefix(form->hf, tensors);
+    if (status == LS_OK && all->count && prefix > 0)
+        status =
+            ls_fail(tensors->code,
+                    "%s: does not fit the settings in config.json: the names of all its tensors begin with '%.*s'; "
+                    "save the model without it:%s",
+                    tensors->files[0].path, prefix, tensors->list[0].name, ls_notes_text(all));
+    else if (status == LS_OK && all->count)
         status = ls_fail(tensors->code, "%s: does not fit the settings in config.json:%s", tensors->files[0].path,
                          ls_notes_text(all));
     ls_free(used);

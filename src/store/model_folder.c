@@ -125,6 +125,7 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
     } else {
         LS_TRY_CLEANUP(ls_hf_find(path, keys, folder->tensors, &folder->form));
         LS_TRY_CLEANUP(ls_hf_config_in(path, &folder->form, keys, run, &folder->config, &folder->info));
+        LS_TRY_CLEANUP(ls_hf_tokens_in(name, keys, &folder->info));
     }
 cleanup:
     json_decref(keys);
@@ -280,6 +281,10 @@ static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokeniz
     LsStatus status = ls_hf_find_for(model->config, form);
     if (status == LS_OK)
         status = ls_hf_config_out(form, model->config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, model->info, keys);
+    if (status == LS_OK && tokenizer && ls_tokenizer_begin(tokenizer) >= 0)
+        json_object_set_new(*keys, "bos_token_id", json_integer((json_int_t)ls_tokenizer_begin(tokenizer)));
+    if (status == LS_OK)
+        status = ls_hf_token_ids_out(model->info, *keys);
     return status == LS_USAGE ? ls_fail(status, "%s; --native writes the layout that holds every model", ls_message())
                               : status;
 }
@@ -296,14 +301,14 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
     if (!path || (model->tokenizer && !tokenizer))
         LS_TRY_CLEANUP(ls_message_status());
     LS_TRY_CLEANUP(make_keys(model, tokenizer, native, &form, &keys));
-    LS_TRY_CLEANUP(
-        ls_output_folder(folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", NULL}, &output));
+    LS_TRY_CLEANUP(ls_output_folder(
+        folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", NULL},
+        &output));
     LS_TRY_CLEANUP(native ? ls_native_tensors_out(model->params, path)
                           : ls_hf_tensors_out(&form, model->config->model_config, model->params, path));
     if (tokenizer)
         LS_TRY_CLEANUP(write_tokenizer(tokenizer, model->tokenizer, folder, native));
-    if (native)
-        LS_TRY_CLEANUP(ls_native_info_out(folder, model->info));
+    LS_TRY_CLEANUP(native ? ls_native_info_out(folder, model->info) : ls_hf_generation_out(folder, model->info));
     if (written)
         *written = native ? LS_NATIVE_TYPE : form.hf->model_type;
     status = write_config(folder, keys); /* last: with it the folder is a model */

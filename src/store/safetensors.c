@@ -4,6 +4,7 @@
 #include "base/text.h"
 #include "io/fault.h"
 #include "io/file.h"
+#include "io/lfs.h"
 #include "store/json.h"
 
 #include <errno.h>
@@ -172,9 +173,13 @@ static LsStatus open_file(LsSafetensors *all, const char *path)
     if (file->fd < 0)
         return ls_fail(all->code, "%s: %s", path, strerror(error));
     unsigned char start[8];
+    char first[sizeof LS_LFS_START] = "";
     struct stat st;
     if (fstat(file->fd, &st) != 0 || !S_ISREG(st.st_mode))
         return ls_fail(all->code, "%s: this is not a file", path);
+    if (st.st_size > 100 && st.st_size < 1024 && ls_sys_read_all(file->fd, first, sizeof first, 0) == 0 &&
+        ls_is_lfs_pointer(first, sizeof first))
+        return ls_fail(all->code, "%s: " LS_LFS_CURE, path);
     if (st.st_size < 10)
         return ls_fail(all->code, "%s: not a safetensors file: it has %" PRId64 " bytes", path, (int64_t)st.st_size);
     if (ls_sys_read_all(file->fd, start, 8, 0) != 0)

@@ -1,5 +1,5 @@
 /* Merging a word's tokens: the pair of least rank first, the leftmost where it occurs more than once. */
-#include "data/gpt2.h"
+#include "data/merges.h"
 
 #include <string.h>
 
@@ -12,36 +12,43 @@ static uint64_t hash_pair(int32_t left, int32_t right)
     return x ^ x >> 29;
 }
 
-int32_t ls_gpt2_rank(const Gpt2 *gpt2, int32_t left, int32_t right)
+int32_t ls_merges_rank(const LsMerges *merges, int32_t left, int32_t right)
 {
-    uint64_t mask = (uint64_t)gpt2->slots - 1;
+    uint64_t mask = (uint64_t)merges->slots - 1;
     for (uint64_t at = hash_pair(left, right) & mask;; at = (at + 1) & mask) {
-        int32_t rank = gpt2->slot[at];
-        if (rank == LS_NO_RANK || (gpt2->merge[rank].left == left && gpt2->merge[rank].right == right))
+        int32_t rank = merges->slot[at];
+        if (rank == LS_NO_RANK || (merges->list[rank].left == left && merges->list[rank].right == right))
             return rank;
     }
 }
 
-LsStatus ls_gpt2_index_merges(Gpt2 *gpt2)
+void ls_merges_free(LsMerges *merges)
 {
-    gpt2->slots = 64;
+    ls_free(merges->list);
+    ls_free(merges->slot);
+    *merges = (LsMerges){0};
+}
+
+LsStatus ls_merges_index(LsMerges *merges)
+{
+    merges->slots = 64;
     /* at most a quarter full: most pairs that do not merge are told by one look */
-    while (gpt2->slots < 4 * gpt2->merges)
-        gpt2->slots *= 2;
-    gpt2->slot = ls_alloc_array(gpt2->slots, sizeof *gpt2->slot);
-    if (!gpt2->slot)
+    while (merges->slots < 4 * merges->count)
+        merges->slots *= 2;
+    merges->slot = ls_alloc_array(merges->slots, sizeof *merges->slot);
+    if (!merges->slot)
         return LS_RESOURCE;
-    for (int64_t i = 0; i < gpt2->slots; i++)
-        gpt2->slot[i] = LS_NO_RANK;
-    uint64_t mask = (uint64_t)gpt2->slots - 1;
-    for (int64_t rank = 0; rank < gpt2->merges; rank++) {
-        const Gpt2Merge *merge = &gpt2->merge[rank];
-        if (ls_gpt2_rank(gpt2, merge->left, merge->right) != LS_NO_RANK)
+    for (int64_t i = 0; i < merges->slots; i++)
+        merges->slot[i] = LS_NO_RANK;
+    uint64_t mask = (uint64_t)merges->slots - 1;
+    for (int64_t rank = 0; rank < merges->count; rank++) {
+        const LsMerge *merge = &merges->list[rank];
+        if (ls_merges_rank(merges, merge->left, merge->right) != LS_NO_RANK)
             continue; /* listed twice: the first counts */
         uint64_t at = hash_pair(merge->left, merge->right) & mask;
-        while (gpt2->slot[at] != LS_NO_RANK)
+        while (merges->slot[at] != LS_NO_RANK)
             at = (at + 1) & mask;
-        gpt2->slot[at] = (int32_t)rank;
+        merges->slot[at] = (int32_t)rank;
     }
     return LS_OK;
 }
@@ -50,11 +57,11 @@ LsStatus ls_gpt2_index_merges(Gpt2 *gpt2)
 
 #define SHORT 48
 
-static int64_t merge_short(const Gpt2 *gpt2, int32_t *id, int64_t count)
+static int64_t merge_short(const LsMerges *merges, int32_t *id, int64_t count)
 {
     int32_t rank[SHORT]; /* rank[i]: of the pair (id[i], id[i + 1]) */
     for (int64_t i = 0; i + 1 < count; i++)
-        rank[i] = ls_gpt2_rank(gpt2, id[i], id[i + 1]);
+        rank[i] = ls_merges_rank(merges, id[i], id[i + 1]);
     while (count > 1) {
         int64_t best = 0;
         for (int64_t i = 1; i + 1 < count; i++)
@@ -62,15 +69,15 @@ static int64_t merge_short(const Gpt2 *gpt2, int32_t *id, int64_t count)
                 best = i;
         if (rank[best] == LS_NO_RANK)
             break;
-        id[best] = gpt2->merge[rank[best]].result;
+        id[best] = merges->list[rank[best]].result;
         memmove(id + best + 1, id + best + 2, (size_t)(count - best - 2) * sizeof *id);
         if (count - best > 3)
             memmove(rank + best + 1, rank + best + 2, (size_t)(count - best - 3) * sizeof *rank);
         count--;
         if (best > 0)
-            rank[best - 1] = ls_gpt2_rank(gpt2, id[best - 1], id[best]);
+            rank[best - 1] = ls_merges_rank(merges, id[best - 1], id[best]);
         if (best + 1 < count)
-            rank[best] = ls_gpt2_rank(gpt2, id[best], id[best + 1]);
+            rank[best] = ls_merges_rank(merges, id[best], id[best + 1]);
     }
     return count;
 }
@@ -82,7 +89,7 @@ typedef struct Pair {
     int64_t left; /* place of the left token */
 } Pair;
 
-struct Gpt2Merger {
+struct LsMerger {
     Pair *heap; /* least (rank, left) on top; a pair that has changed since stays until it comes up */
     int64_t pairs;
     /* next, before: (room), neighbours that are still there; room = none to the right, -1 to the left */
@@ -91,25 +98,25 @@ struct Gpt2Merger {
     int64_t room;
 };
 
-Gpt2Merger *ls_gpt2_merger_new(void) { return ls_alloc(sizeof(Gpt2Merger)); }
+LsMerger *ls_merger_new(void) { return ls_alloc(sizeof(LsMerger)); }
 
-static void release(Gpt2Merger *merger)
+static void release(LsMerger *merger)
 {
     ls_free(merger->heap);
     ls_free(merger->next);
     ls_free(merger->before);
     ls_free(merger->rank);
-    *merger = (Gpt2Merger){0};
+    *merger = (LsMerger){0};
 }
 
-void ls_gpt2_merger_free(Gpt2Merger *merger)
+void ls_merger_free(LsMerger *merger)
 {
     if (merger)
         release(merger);
     ls_free(merger);
 }
 
-static LsStatus make_room(Gpt2Merger *merger, int64_t count)
+static LsStatus make_room(LsMerger *merger, int64_t count)
 {
     if (count <= merger->room)
         return LS_OK;
@@ -127,7 +134,7 @@ static LsStatus make_room(Gpt2Merger *merger, int64_t count)
 
 static bool is_less(Pair a, Pair b) { return a.rank != b.rank ? a.rank < b.rank : a.left < b.left; }
 
-static void push(Gpt2Merger *merger, Pair pair)
+static void push(LsMerger *merger, Pair pair)
 {
     int64_t at = merger->pairs++;
     for (; at > 0 && is_less(pair, merger->heap[(at - 1) / 2]); at = (at - 1) / 2)
@@ -135,7 +142,7 @@ static void push(Gpt2Merger *merger, Pair pair)
     merger->heap[at] = pair;
 }
 
-static Pair pop(Gpt2Merger *merger)
+static Pair pop(LsMerger *merger)
 {
     Pair top = merger->heap[0], last = merger->heap[--merger->pairs];
     int64_t at = 0, child;
@@ -152,15 +159,15 @@ static Pair pop(Gpt2Merger *merger)
 }
 
 /* The pair that starts at `left` is new: notes its rank. */
-static void consider(const Gpt2 *gpt2, Gpt2Merger *merger, const int32_t *id, int64_t left, int64_t count)
+static void consider(const LsMerges *merges, LsMerger *merger, const int32_t *id, int64_t left, int64_t count)
 {
     int64_t right = merger->next[left];
-    merger->rank[left] = right < count ? ls_gpt2_rank(gpt2, id[left], id[right]) : LS_NO_RANK;
+    merger->rank[left] = right < count ? ls_merges_rank(merges, id[left], id[right]) : LS_NO_RANK;
     if (merger->rank[left] != LS_NO_RANK)
         push(merger, (Pair){merger->rank[left], left});
 }
 
-static int64_t merge_long(const Gpt2 *gpt2, Gpt2Merger *merger, int32_t *id, int64_t count)
+static int64_t merge_long(const LsMerges *merges, LsMerger *merger, int32_t *id, int64_t count)
 {
     merger->pairs = 0;
     for (int64_t i = 0; i < count; i++) {
@@ -168,20 +175,20 @@ static int64_t merge_long(const Gpt2 *gpt2, Gpt2Merger *merger, int32_t *id, int
         merger->before[i] = i - 1;
     }
     for (int64_t i = 0; i < count; i++)
-        consider(gpt2, merger, id, i, count);
+        consider(merges, merger, id, i, count);
     while (merger->pairs > 0) {
         Pair pair = pop(merger);
         if (merger->rank[pair.left] != pair.rank)
             continue;
         int64_t left = pair.left, right = merger->next[left];
-        id[left] = gpt2->merge[pair.rank].result;
+        id[left] = merges->list[pair.rank].result;
         merger->rank[right] = LS_NO_RANK;
         merger->next[left] = merger->next[right];
         if (merger->next[left] < count)
             merger->before[merger->next[left]] = left;
-        consider(gpt2, merger, id, left, count);
+        consider(merges, merger, id, left, count);
         if (merger->before[left] >= 0)
-            consider(gpt2, merger, id, merger->before[left], count);
+            consider(merges, merger, id, merger->before[left], count);
     }
     int64_t kept = 0;
     for (int64_t i = 0; i < count; i = merger->next[i])
@@ -189,13 +196,13 @@ static int64_t merge_long(const Gpt2 *gpt2, Gpt2Merger *merger, int32_t *id, int
     return kept;
 }
 
-LsStatus ls_gpt2_merge(const Gpt2 *gpt2, Gpt2Merger *merger, int32_t *id, int64_t *count)
+LsStatus ls_merger_apply(const LsMerges *merges, LsMerger *merger, int32_t *id, int64_t *count)
 {
     if (*count <= SHORT) {
-        *count = merge_short(gpt2, id, *count);
+        *count = merge_short(merges, id, *count);
         return LS_OK;
     }
     LS_TRY(make_room(merger, *count));
-    *count = merge_long(gpt2, merger, id, *count);
+    *count = merge_long(merges, merger, id, *count);
     return LS_OK;
 }

@@ -1,0 +1,31 @@
+"""Writes characters_tables.inc, the characters that Rust's regex (and so Hugging Face's tokenizers) counts as parts of words (\\w), by
+asking that library about every character.
+
+    pip install tokenizers; python characters_tables.py > characters_tables.inc
+"""
+import tokenizers
+from tokenizers import AddedToken, Tokenizer, models
+
+judge = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
+judge.add_tokens([AddedToken("X", single_word=True, normalized=False)])
+rows = []
+for code in range(0x110000):
+    if 0xD800 <= code < 0xE000:  # surrogates
+        continue
+    if judge.encode("X" + chr(code)).ids[0] == 1:  # it stands alone
+        continue
+    if rows and rows[-1][1] == code - 1:
+        rows[-1][1] = code
+    else:
+        rows.append([code, code])
+
+print(f"/* Made by characters_tables.py from tokenizers {tokenizers.__version__}: from, to. */")
+print("static const int32_t words[][2] = {")
+line = "   "
+for row in rows:
+    entry = f" {{{row[0]},{row[1]}}},"
+    if len(line) + len(entry) > 118:
+        print(line)
+        line = "   "
+    line += entry
+print(line + "\n};")

@@ -1,0 +1,92 @@
+/* What a folder of the Hugging Face layout says about tokens besides its tokenizer: ids in config.json, and
+ * generation_config.json. A run keeps them in its info, and the export writes them as they were. */
+#include "store/hf_internal.h"
+
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define INFO_KEY "hf"
+#define GENERATION "generation_config.json"
+
+/* "eos_token_id" and the like. */
+static bool is_id_key(const char *key)
+{
+    size_t length = strlen(key);
+    return length > 9 && strcmp(key + length - 9, "_token_id") == 0;
+}
+
+static LsStatus read_generation(const char *folder, json_t *kept)
+{
+    char *path = ls_format("%s/" GENERATION, folder), *text = NULL;
+    int64_t bytes = 0;
+    json_t *object = NULL;
+    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    if (status == LS_OK && ls_file_exists(path)) {
+        status = ls_file_read(path, LS_DATA, &text, &bytes);
+        if (status == LS_OK)
+            status = ls_json_parse(path, LS_DATA, text, bytes, &object);
+        if (status == LS_OK && json_object_set_new(kept, GENERATION, json_stringn(text, (size_t)bytes)) != 0)
+            status = ls_fail(LS_DATA, "%s: is no text", path);
+    }
+    json_decref(object);
+    ls_free(text);
+    ls_free(path);
+    return status;
+}
+
+LsStatus ls_hf_tokens_in(const char *folder, const json_t *keys, char **info)
+{
+    json_t *ids = json_object(), *kept = json_object(), *all = NULL;
+    const char *key;
+    json_t *value;
+    LsStatus status = ids && kept ? LS_OK : LS_RESOURCE;
+    json_object_foreach((json_t *)keys, key, value) if (is_id_key(key)) json_object_set(ids, key, value);
+    if (status == LS_OK)
+        status = read_generation(folder, kept);
+    if (status == LS_OK && json_object_size(ids) > 0)
+        json_object_set(kept, "config.json", ids);
+    if (status == LS_OK && json_object_size(kept) > 0) {
+        all = *info ? json_loads(*info, 0, NULL) : json_object();
+        json_object_set(all, INFO_KEY, kept);
+        char *text = json_dumps(all, JSON_COMPACT);
+        ls_free(*info);
+        *info = text ? ls_strdup(text) : NULL;
+        free(text);
+        status = *info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for what a folder says of tokens");
+    }
+    json_decref(all);
+    json_decref(ids);
+    json_decref(kept);
+    return status;
+}
+
+/* A new reference; NULL where the run has none. */
+static json_t *kept_of(const char *info, const char *what)
+{
+    json_t *all = info ? json_loads(info, 0, NULL) : NULL;
+    json_t *value = json_incref(json_object_get(json_object_get(all, INFO_KEY), what));
+    json_decref(all);
+    return value;
+}
+
+LsStatus ls_hf_token_ids_out(const char *info, json_t *keys)
+{
+    json_t *ids = kept_of(info, "config.json");
+    int failed = ids ? json_object_update(keys, ids) : 0;
+    json_decref(ids);
+    return failed ? ls_fail(LS_RESOURCE, "out of memory for config.json") : LS_OK;
+}
+
+LsStatus ls_hf_generation_out(const char *folder, const char *info)
+{
+    json_t *text = kept_of(info, GENERATION);
+    char *path = json_is_string(text) ? ls_format("%s/" GENERATION, folder) : NULL;
+    LsStatus status = !json_is_string(text) ? LS_OK
+                      : path ? ls_file_replace(path, json_string_value(text), (int64_t)json_string_length(text))
+                             : LS_RESOURCE;
+    ls_free(path);
+    json_decref(text);
+    return status;
+}

@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Tokenizers of published models: data by a folder or a file of one, a model that is trained on it, out and in again; the tokens stay those.
+# usage: cli_subword.sh PROGRAM
+. "$(dirname "$0")/cli.inc"
+subword=$fixtures/subword
+
+random_words 2000 > text.txt
+expect 0 '(subword)' "$lockstep" prepare text text.txt -o llama.h5 --tokenizer "$subword/llama2" --validation 0.1
+expect 0 '(subword)' "$lockstep" prepare text text.txt -o file.h5 --tokenizer "$subword/llama2/tokenizer.json" --validation 0.1
+expect 0 '(subword)' "$lockstep" prepare text text.txt -o neox.h5 --tokenizer gpt2 --vocabulary "$subword/neox" --validation 0.1
+expect 0 '(gpt2)' "$lockstep" prepare text text.txt -o gpt2.h5 --tokenizer "$fixtures/small_bpe" --validation 0.1
+expect 0 '(wordpiece)' "$lockstep" prepare text text.txt -o bert.h5 --tokenizer "$fixtures/small_wordpiece" --validation 0.1
+expect 2 "'nowhere' is none of" "$lockstep" prepare text text.txt -o none.h5 --tokenizer nowhere
+mkdir empty
+expect 3 'empty: has no tokenizer that this program knows' "$lockstep" prepare text text.txt -o none.h5 --tokenizer empty
+sed 's/"normalizer":null/"normalizer":{"type":"NFKD"}/' "$subword/smollm/tokenizer.json" > empty/tokenizer.json
+expect 3 'the normalizer has the type NFKD, which this program does not know' "$lockstep" prepare text text.txt -o none.h5 --tokenizer empty
+[ ! -e none.h5 ] || failed 'a refused tokenizer leaves a file'
+
+cat > job.yaml <<'JOB'
+model: {kind: gpt, layers: 1, heads: 2, width: 16, context: 16}
+data: {path: llama.h5}
+train: {steps: 3, batch: 4, sequence: 16, evaluate_batches: 1}
+output: {path: run}
+JOB
+expect 0 '' "$lockstep" train job.yaml --progress none
+expect 0 '' "$lockstep" eval run data.path=file.h5 # the same tokenizer
+expect 3 'has another tokenizer (subword' "$lockstep" eval run data.path=neox.h5
+expect 0 '' "$lockstep" generate run --prompt 'the text' --tokens 10 --seed 1
+head -c 8 out.txt | cmp -s - <(printf 'the text') || failed "the prompt is not as it was: $(head -1 out.txt)"
+mv out.txt one.txt
+expect 0 '' "$lockstep" export run -o exported
+cmp exported/tokenizer.json "$subword/llama2/tokenizer.json" || failed 'the tokenizer comes out otherwise'
+expect 0 '' "$lockstep" import exported -o imported
+expect 0 '' "$lockstep" generate imported --prompt 'the text' --tokens 10 --seed 1
+cmp -s one.txt out.txt || failed 'an imported model goes on with other words'
+expect 0 '' "$lockstep" export imported -o again
+diff -r exported again > diff.txt || failed "exported again it differs: $(head -5 diff.txt)"
+
+# a prompt stands behind <s>, and so does the text that was prepared
+"$lockstep" predict imported --input <(printf 'the text') -o a.h5 > /dev/null 2> err.txt || failed "predict: $(cat err.txt)"
+expect 0 '' "$lockstep" predict imported --ids 1 -o b.h5
+finish
