@@ -64,6 +64,7 @@ carries mamba language 'layers: 1, width: 8, context: 12' 'path: text.h5' ', pre
 carries llama language 'layers: 2, heads: 2, kv_heads: 1, width: 8, hidden: 12, context: 12, window: 5' 'path: text.h5' '' --native
 carries gpt_neox language 'layers: 1, heads: 1, width: 8, context: 12' 'path: text.h5' '' --native
 carries mamba2 language 'layers: 1, width: 8, head_dim: 4, state: 4, context: 12' 'path: text.h5' '' --native
+carries hybrid language 'layers: m2a, width: 8, mamba2_head_dim: 4, mamba2_state: 4, attention_heads: 2, context: 12' 'path: text.h5' ''
 carries rnn language 'cell: gru, layers: 1, width: 8, context: 12' 'path: text.h5' ', carry: true'
 carries bert masked_language 'layers: 1, heads: 2, width: 8, context: 12, epsilon: 1e-7' 'path: text.h5' '' --native
 carries bert classification 'layers: 1, heads: 2, width: 8, context: 12, pool: first' 'kind: lines, path: lines.h5' '' --native

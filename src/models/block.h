@@ -9,6 +9,7 @@
 /* What a block knows of the model that it stands in. */
 typedef struct LsBlockPlace {
     int64_t width, layers, context;
+    const LsShape *shape;
     LsTensor *position;   /* as of ls_stream_position */
     const char *settings; /* how its settings' names begin, for messages: "model." */
 } LsBlockPlace;

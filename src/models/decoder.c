@@ -11,14 +11,15 @@ static bool is_rotary(const LsDecoder *m) { return strcmp(m->position, "rotary")
 
 LsStatus ls_decoder_check(const LsDecoder *m)
 {
+    const char *at = m->settings ? m->settings : "model.";
     if (!m->head_size && m->width % m->heads)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
+        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of %sheads %lld", (long long)m->width, at,
                        (long long)m->heads);
     if (m->kv_heads && m->heads % m->kv_heads)
-        return ls_fail(LS_USAGE, "model.heads %lld is not a multiple of model.kv_heads %lld", (long long)m->heads,
+        return ls_fail(LS_USAGE, "%sheads %lld is not a multiple of %skv_heads %lld", at, (long long)m->heads, at,
                        (long long)m->kv_heads);
     if (is_rotary(m) && !m->rotary.turned && size_of(m) % 2)
-        return ls_fail(LS_USAGE, "model.position rotary needs an even head size; width / heads is %lld",
+        return ls_fail(LS_USAGE, "%sposition rotary needs an even head size; width / heads is %lld", at,
                        (long long)size_of(m));
     return LS_OK;
 }
@@ -115,7 +116,7 @@ static LsTensor *drop(LsGraph *g, const LsDecoder *m, LsTensor *x)
     return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
 }
 
-static LsTensor *block(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position)
+LsTensor *ls_decoder_block(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position)
 {
     LsTensor *y = ls_add(g, x, drop(g, m, attention(g, m, shape, norm(g, m, "norm_1", x), position)));
     return ls_add(g, y, drop(g, m, mlp(g, m, norm(g, m, "norm_2", m->parallel ? x : y))));
@@ -138,7 +139,7 @@ LsBody ls_decoder(LsGraph *g, const LsDecoder *m, const LsShape *shape)
     x = drop(g, m, x);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
-        x = block(g, m, shape, x, position);
+        x = ls_decoder_block(g, m, shape, x, position);
         ls_pop(g);
     }
     x = norm(g, m, "norm", x);

@@ -21,13 +21,17 @@ typedef struct LsDecoder {
     const char *position;   /* learned, rotary, alibi, none */
     LsRotary rotary;        /* its frequencies: heads and size are left out; turned 0: all of a head */
     bool norm_bias, qkv_bias, out_bias, mlp_bias;
-    bool qk_norm;  /* RMS norms of each head's queries and keys */
-    bool parallel; /* attention and MLP of a block read the same x */
-    bool tied;     /* the head uses the token embedding */
+    bool qk_norm;         /* RMS norms of each head's queries and keys */
+    bool parallel;        /* attention and MLP of a block read the same x */
+    bool tied;            /* the head uses the token embedding */
+    const char *settings; /* how its settings' names begin, for messages; NULL: "model." */
 } LsDecoder;
 
 /* Settings that do not fit together: LS_USAGE with a message. */
 LsStatus ls_decoder_check(const LsDecoder *m) LS_MUST_USE;
+
+/* One of its blocks, of a model that has others too. x: (B, T, C) -> (B, T, C) */
+LsTensor *ls_decoder_block(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position);
 
 LsBody ls_decoder(LsGraph *g, const LsDecoder *m, const LsShape *shape);
 
