@@ -4,7 +4,7 @@
 #include "config/config.h"
 #include "io/file.h"
 #include "store/checkpoint.h"
-#include "store/json.h"
+#include "io/json.h"
 #include "store/model_folder.h"
 #include "store/safetensors.h"
 

@@ -26,8 +26,8 @@ static void test_broken_pairs(void)
     static const struct {
         const char *vocabulary, *merges, *message;
     } cases[] = {
-        {"{", "", "vocab.json, line 1, column"},
-        {"[]", "", "vocab.json: is not an object"},
+        {"{", "", "vocab.json: not JSON: line 1, column"},
+        {"[]", "", "vocab.json: JSON, but not an object"},
         {"{}", "", "vocab.json: is not an object"},
         {"{\"a\": -1}", "", "the number of the token \"a\" is not an integer"},
         {"{\"a\": 1.5}", "", "the number of the token \"a\""},
@@ -35,7 +35,7 @@ static void test_broken_pairs(void)
         {"{\"a\": 99999999999}", "", "the number of the token \"a\""},
         {"{\"a\": 16777215}", "", "the largest number is 16777215, with only 1 tokens"},
         {"{\"a\": 0, \"b\": 0}", "", "have the same number 0"},
-        {"{\"a\": 0, \"a\": 1}", "", "vocab.json, line 1"},
+        {"{\"a\": 0, \"a\": 1}", "", "vocab.json: not JSON: line 1"},
         {"{\"\": 0}", "", "empty token, number 0"},
         {"{\"a\": 0, \"b\": 1, \"ab\": 2}", "#version: 0.2\na b\nab\n", "merges.txt, line 3: is not two tokens"},
         {"{\"a\": 0, \"b\": 1, \"ab\": 2}", "a b\n\na b\n", "merges.txt, line 2: is not two tokens"},

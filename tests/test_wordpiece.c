@@ -190,7 +190,7 @@ static void test_bad_files(void)
         {LINES, NULL, "{\"do_basic_tokenize\": false}", "do_basic_tokenize is false"},
         {LINES, NULL, "{\"never_split\": [\"a\"]}", "has words in never_split"},
         {LINES, NULL, "{\"unk_token\": \"<unk>\"}", "the vocabulary has no token '<unk>'"},
-        {LINES, NULL, "{", "tokenizer_config.json, line 1"},
+        {LINES, NULL, "{", "tokenizer_config.json: not JSON: line 1"},
         {NULL, WORDPIECE(""), NULL, "are not BERT's"},
         {NULL, WORDPIECE(BERT ", \"added_tokens\": [{\"id\": 1, \"content\": \"x\", \"special\": false}]"), NULL,
          "added_tokens[0] (\"x\") is not special"},

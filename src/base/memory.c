@@ -21,7 +21,12 @@ static atomic_int_fast64_t allocations;
 
 static void clear(char *block, size_t bytes)
 {
-#pragma omp parallel for schedule(static) if (bytes >= CLEAR_TOGETHER)
+    /* Without OpenMP, which takes memory for itself the first time and ends the process where it gets none. */
+    if (bytes < CLEAR_TOGETHER) {
+        memset(block, 0, bytes);
+        return;
+    }
+#pragma omp parallel for schedule(static)
     for (size_t at = 0; at < bytes; at += HUGE_PAGE)
         memset(block + at, 0, bytes - at < HUGE_PAGE ? bytes - at : HUGE_PAGE);
 }

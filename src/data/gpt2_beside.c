@@ -3,6 +3,7 @@
 #include "data/bytelevel.h"
 #include "data/gpt2.h"
 #include "io/file.h"
+#include "io/json.h"
 
 #include <string.h>
 
@@ -51,7 +52,7 @@ static LsStatus read_beside(const char *folder, const char *name, json_t **root)
 {
     char *path = ls_format("%s/%s", folder, name);
     *root = NULL;
-    LsStatus status = !path ? LS_RESOURCE : ls_file_exists(path) ? ls_json_file_read(path, root) : LS_OK;
+    LsStatus status = !path ? LS_RESOURCE : ls_file_exists(path) ? ls_json_load(path, LS_DATA, root) : LS_OK;
     ls_free(path);
     return status;
 }

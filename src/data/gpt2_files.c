@@ -3,6 +3,7 @@
 #include "data/bytelevel.h"
 #include "data/gpt2.h"
 #include "io/file.h"
+#include "io/json.h"
 
 #include <string.h>
 
@@ -42,7 +43,7 @@ static LsStatus read_pair(const char *vocabulary_path, const char *merges_path, 
     char *line_name = ls_format("%s, line", merges_path);
     LsStatus status = line_name ? LS_OK : LS_RESOURCE;
     if (status == LS_OK)
-        status = ls_json_file_read(vocabulary_path, &vocabulary);
+        status = ls_json_load(vocabulary_path, LS_DATA, &vocabulary);
     if (status == LS_OK)
         status = read_merges(merges_path, &merges, &first);
     if (status == LS_OK)
@@ -143,7 +144,7 @@ static LsStatus read_single(const char *path, Gpt2 **tokenizer)
         status = ls_fail(LS_RESOURCE, "out of memory while reading %s", path);
         goto cleanup;
     }
-    LS_TRY_CLEANUP(ls_json_file_read(path, &root));
+    LS_TRY_CLEANUP(ls_json_load(path, LS_DATA, &root));
     if (!is_form(root) || !has_plain_tokens(root))
         goto cleanup;
     json_t *model = json_object_get(root, "model"), *vocabulary = json_object_get(model, "vocab");

@@ -4,6 +4,7 @@
 #include "data/base64.h"
 #include "data/sentencepiece.h"
 #include "io/file.h"
+#include "io/json.h"
 
 #include <stdio.h>
 #include <sys/stat.h>
@@ -18,7 +19,7 @@ static LsStatus keep_model_ids(const char *folder, json_t *files)
     for (size_t i = 0; i < LS_COUNT_OF(names) && status == LS_OK; i++) {
         char *path = ls_format("%s/%s", folder, names[i]);
         json_t *root = NULL;
-        status = !path ? LS_RESOURCE : ls_file_exists(path) ? ls_json_file_read(path, &root) : LS_OK;
+        status = !path ? LS_RESOURCE : ls_file_exists(path) ? ls_json_load(path, LS_DATA, &root) : LS_OK;
         for (size_t k = 0; k < LS_COUNT_OF(keys); k++) {
             json_t *id = json_object_get(root, keys[k]);
             if (json_is_integer(id) || json_array_size(id) > 0)

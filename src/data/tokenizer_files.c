@@ -11,22 +11,6 @@
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------- */
 
-LsStatus ls_json_file_read(const char *path, json_t **root)
-{
-    char *text = NULL;
-    int64_t bytes = 0;
-    json_error_t error;
-    LS_TRY(ls_file_read(path, LS_DATA, &text, &bytes));
-    *root = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
-    bool pointer = ls_is_lfs_pointer(text, bytes);
-    ls_free(text);
-    if (pointer)
-        return ls_fail(LS_DATA, "%s: " LS_LFS_CURE, path);
-    if (!*root)
-        return ls_fail(LS_DATA, "%s, line %d, column %d: %s", path, error.line, error.column, error.text);
-    return LS_OK;
-}
-
 LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *root)
 {
     LsStatus status = LS_OK;

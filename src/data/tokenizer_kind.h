@@ -81,8 +81,7 @@ extern const char *const ls_tokenizer_files[];
 /* Those of a folder that are named in `names`, ended by NULL, join the object `files`. */
 LsStatus ls_tokenizer_keep_files(const char *folder, const char *const *names, json_t *files) LS_MUST_USE;
 
-/* A JSON file of a folder: read with place in the message, and written by the safe replace. */
-LsStatus ls_json_file_read(const char *path, json_t **root) LS_MUST_USE;
+/* A JSON file of a folder, written by the safe replace. */
 LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *root) LS_MUST_USE;
 
 #endif

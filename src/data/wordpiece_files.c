@@ -3,6 +3,7 @@
 #include "data/wordpiece.h"
 
 #include "io/file.h"
+#include "io/json.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -100,7 +101,7 @@ static LsStatus read_config(const char *folder, json_t *object)
     json_t *config = NULL;
     LsStatus status = path ? LS_OK : LS_RESOURCE;
     if (status == LS_OK && ls_file_exists(path))
-        status = ls_json_file_read(path, &config);
+        status = ls_json_load(path, LS_DATA, &config);
     const json_t *split = json_object_get(config, "split_special_tokens");
     if (status == LS_OK && json_is_false(json_object_get(config, "do_basic_tokenize")))
         status = ls_fail(LS_DATA, "%s: do_basic_tokenize is false, which this program does not know", path);
@@ -222,7 +223,7 @@ static LsStatus read_model(const char *path, const json_t *model, json_t *object
 static LsStatus read_single(const char *path, json_t **object)
 {
     json_t *root = NULL;
-    LS_TRY(ls_json_file_read(path, &root));
+    LS_TRY(ls_json_load(path, LS_DATA, &root));
     const json_t *model = json_object_get(root, "model");
     /* older files do not name the model's type */
     bool wordpiece = json_object_get(model, "type")

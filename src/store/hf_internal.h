@@ -5,7 +5,7 @@
 
 #include "config/config.h"
 #include "lockstep/model.h"
-#include "store/json.h"
+#include "io/json.h"
 #include "store/safetensors.h"
 
 /* A model, which of its tables, and which of that one's architectures. */

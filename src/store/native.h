@@ -5,7 +5,7 @@
 #define LS_STORE_NATIVE_H
 
 #include "config/config.h"
-#include "store/json.h"
+#include "io/json.h"
 #include "store/safetensors.h"
 
 #define LS_NATIVE_TYPE "lockstep"

@@ -5,7 +5,7 @@
 #include "io/fault.h"
 #include "io/file.h"
 #include "io/lfs.h"
-#include "store/json.h"
+#include "io/json.h"
 
 #include <errno.h>
 #include <fcntl.h>

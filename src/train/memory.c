@@ -27,21 +27,12 @@ LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit
 int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROWS])
 {
     const LsMemory *m = &plan->memory;
-    const LsMemoryRow all[] = {{"parameters", m->parameters},
-                               {"shadows", m->shadows},
-                               {"gradients", m->gradients},
-                               {"moments", plan->moment_bytes},
-                               {"average", plan->average_bytes},
-                               {"optimizer", plan->work_bytes},
-                               {"activations", m->activations},
-                               {"scratch", m->scratch},
-                               {"states", m->states},
-                               {"inputs", m->inputs},
-                               {"messages", plan->message_bytes},
-                               {"procedure", plan->procedure_bytes},
-                               {"samples", plan->sample_bytes},
-                               {"library", plan->library_bytes},
-                               {"base", plan->base_bytes}};
+    const LsMemoryRow all[] = {
+        {"parameters", m->parameters},   {"shadows", m->shadows},           {"gradients", m->gradients},
+        {"moments", plan->moment_bytes}, {"average", plan->average_bytes},  {"optimizer", plan->work_bytes},
+        {"activations", m->activations}, {"scratch", m->scratch},           {"states", m->states},
+        {"inputs", m->inputs},           {"messages", plan->message_bytes}, {"procedure", plan->procedure_bytes},
+        {"samples", plan->sample_bytes}, {"library", plan->library_bytes},  {"base", plan->base_bytes}};
     int count = 0;
     for (size_t i = 0; i < LS_COUNT_OF(all); i++)
         if (all[i].bytes > 0)

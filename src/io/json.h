@@ -1,6 +1,6 @@
 /* Reading JSON files with messages that say where. */
-#ifndef LS_STORE_JSON_H
-#define LS_STORE_JSON_H
+#ifndef LS_IO_JSON_H
+#define LS_IO_JSON_H
 
 #include "lockstep/base.h"
 
@@ -8,7 +8,8 @@
 
 /* An object; duplicate keys are refused. `code` is the status of a failure. The caller calls json_decref. */
 LsStatus ls_json_parse(const char *path, LsStatus code, const char *text, int64_t bytes, json_t **object) LS_MUST_USE;
-/* A file. Infinity, -Infinity and NaN, which Python writes bare, become texts of that name. */
+/* A file. Infinity, -Infinity and NaN, which Python writes bare, become texts of that name. A pointer of git-lfs in the
+ * file's place is told. */
 LsStatus ls_json_load(const char *path, LsStatus code, json_t **object) LS_MUST_USE;
 
 /* A number, text, truth or null as text, a text without quotes, {"__float__": "Infinity"} as that text; the caller frees

@@ -1,6 +1,7 @@
-#include "store/json.h"
+#include "io/json.h"
 
 #include "io/file.h"
+#include "io/lfs.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +11,7 @@ LsStatus ls_json_parse(const char *path, LsStatus code, const char *text, int64_
     json_error_t error;
     *object = json_loadb(text, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
     if (!*object)
-        return ls_fail(code, "%s: not JSON: line %d: %s", path, error.line, error.text);
+        return ls_fail(code, "%s: not JSON: line %d, column %d: %s", path, error.line, error.column, error.text);
     if (json_is_object(*object))
         return LS_OK;
     json_decref(*object);
@@ -57,6 +58,10 @@ LsStatus ls_json_load(const char *path, LsStatus code, json_t **object)
     int64_t bytes = 0;
     *object = NULL;
     LS_TRY(ls_file_read(path, code, &text, &bytes));
+    if (ls_is_lfs_pointer(text, bytes)) {
+        ls_free(text);
+        return ls_fail(code, "%s: " LS_LFS_CURE, path);
+    }
     char *plain = quote_words(text, bytes, &bytes);
     LsStatus status = plain ? ls_json_parse(path, code, plain, bytes, object) : LS_RESOURCE;
     ls_free(plain);
