@@ -207,6 +207,40 @@ static void test_hidden_blocks(void)
     setup_free(&s);
 }
 
+/* The angle by which pair i of a head of 8 turns at position 1. */
+static double angle(const LsRotary *how, int64_t i)
+{
+    LsParams *params = ls_params_new();
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 2, 8}), *y = ls_rotary(g, x, NULL, how);
+    ls_output(g, "y", y);
+    ASSERT_OK(ls_params_allocate(params, 1, false));
+    ASSERT_OK(ls_graph_plan(g));
+    memset(x->data, 0, (size_t)x->count * sizeof(float));
+    ((float *)x->data)[8 + i] = 1; /* (1, 0) becomes (cos, sin) */
+    ASSERT_OK(ls_graph_forward(g, &run));
+    const float *out = (const float *)y->data + 8;
+    double turned = atan2((double)out[4 + i], (double)out[i]);
+    ls_graph_free(g);
+    ls_params_free(params);
+    return turned;
+}
+
+/* NTK leaves the highest frequency and divides the lowest by the factor; linear divides all. */
+static void test_scaling(void)
+{
+    LsRotary plain = {1, 8, .base = 10000}, ntk = plain, linear = plain;
+    ntk.scaling = LS_ROTARY_NTK;
+    linear.scaling = LS_ROTARY_LINEAR;
+    ntk.factor = linear.factor = 4;
+    for (int64_t i = 0; i < 4; i++) {
+        double frequency = pow(10000, -(double)i / 4);
+        ASSERT_AT_MOST(fabs(angle(&plain, i) / frequency - 1), 1e-6);
+        ASSERT_AT_MOST(fabs(angle(&linear, i) * 4 / frequency - 1), 1e-6);
+        ASSERT_AT_MOST(fabs(angle(&ntk, i) * pow(4, (double)i / 3) / frequency - 1), 1e-6);
+    }
+}
+
 static void test_refused(void)
 {
     LsParams *params = ls_params_new();
@@ -224,6 +258,7 @@ int main(void)
                                                            {"a window as wide as the sequence", test_wide_window},
                                                            {"on a cache, in pieces", test_cache},
                                                            {"blocks out of sight", test_hidden_blocks},
+                                                           {"rotary frequencies, scaled", test_scaling},
                                                            {"masks that do not go with it", test_refused},
                                                            {0}});
 }
