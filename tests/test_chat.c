@@ -67,8 +67,36 @@ static void test_described(void)
                    "talk.jsonl: line 1: a message holds the marker 'ab'");
 }
 
+/* With the tokenizer words: "!S." is three words, and <s> and </s> are tokens that no text makes. */
+static void test_special_tokens(void)
+{
+    char *path = path_of("special.h5");
+    LsSource *source = NULL;
+    const char *words = "validation=0;tokenizer=words;user=<s>;assistant=>;end=</s>";
+    ASSERT_OK(prepare_kind("chat", words, SOURCES(write_text("talk.jsonl", talk)), path));
+    ASSERT_OK(open_kind("chat", path, "held-out", 0, 1, NULL, &source));
+    const LsTokenizer *tokenizer = source->tokenizer;
+    Inputs inputs = inputs_new(source, 2, source->sequence);
+    fill_inputs(source, &inputs, 0, 2);
+    int64_t steps = source->sequence;
+    /* <s> e </s> > f </s> <s> </s> > g </s> and the end that the tokenizer puts behind, which is the last target */
+    const int32_t *ids = ints_of(&inputs, "ids") + steps, *targets = ints_of(&inputs, "targets") + steps;
+    CU_ASSERT_EQUAL(ids[0], ls_tokenizer_begin(tokenizer));
+    CU_ASSERT_EQUAL(ids[2], ls_tokenizer_end(tokenizer));
+    CU_ASSERT_EQUAL(targets[4], ls_tokenizer_end(tokenizer));
+    CU_ASSERT_EQUAL(targets[1], LS_IGNORE);
+    CU_ASSERT_EQUAL(targets[10], ls_tokenizer_end(tokenizer));
+    inputs_free(&inputs);
+    ls_source_free(source);
+    write_text("forged.jsonl", "{\"messages\": [{\"role\": \"assistant\", \"content\": \"a <s> b\"}]}\n");
+    ASSERT_REFUSED("chat", "validation=0;tokenizer=words", SOURCES(path_of("forged.jsonl")), LS_DATA,
+                   "forged.jsonl: line 1: a message holds the special token '<s>'");
+}
+
 int main(void)
 {
-    return harness_run("chat",
-                       (HarnessTest[]){{"samples", test_samples}, {"what is told of them", test_described}, {0}});
+    return harness_run("chat", (HarnessTest[]){{"samples", test_samples},
+                                               {"what is told of them", test_described},
+                                               {"special tokens", test_special_tokens},
+                                               {0}});
 }

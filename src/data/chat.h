@@ -24,13 +24,15 @@ typedef struct LsChatSettings {
     char *validation_file, *test;
 } LsChatSettings;
 
+enum { LS_CHAT_LEARNT = 1, LS_CHAT_MARKER = 2 }; /* a piece is part of an answer; is no message's words */
+
 /* Of one part: the pieces of all conversations, in order. */
 typedef struct LsChats {
     LsRawFiles raw;
     LsTexts piece;
-    LsTokens learnt; /* of each piece: 1 where it is part of an answer */
-    LsTokens first;  /* of each conversation: its first piece */
-    int64_t blank;   /* empty lines, passed over */
+    LsTokens kind;  /* of each piece: the bits above */
+    LsTokens first; /* of each conversation: its first piece */
+    int64_t blank;  /* empty lines, passed over */
 } LsChats;
 
 /* Reads the JSON lines of all files of a part. LS_DATA with file and line. */

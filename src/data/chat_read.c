@@ -3,13 +3,14 @@
 
 #include <string.h>
 
-static LsStatus add_piece(LsChats *part, LsSpan text, bool learnt, bool copies, const LsLines *lines)
+static LsStatus add_piece(LsChats *part, LsSpan text, int kind, const LsLines *lines)
 {
     if (text.bytes == 0)
         return LS_OK;
-    LS_TRY(copies ? ls_texts_add_copy(&part->piece, text, lines) : ls_texts_add(&part->piece, text, lines));
-    LS_TRY(ls_tokens_reserve(&part->learnt, 1));
-    part->learnt.id[part->learnt.count++] = learnt;
+    LS_TRY(kind & LS_CHAT_MARKER ? ls_texts_add(&part->piece, text, lines)
+                                 : ls_texts_add_copy(&part->piece, text, lines));
+    LS_TRY(ls_tokens_reserve(&part->kind, 1));
+    part->kind.id[part->kind.count++] = kind;
     return LS_OK;
 }
 
@@ -47,10 +48,10 @@ static LsStatus add_message(const LsChatSettings *o, LsChats *part, const json_t
     bool answer = which == 2;
     LsSpan content = {json_string_value(said), (int64_t)json_string_length(said)};
     LS_TRY(check_content(o, content, lines));
-    LS_TRY(add_piece(part, span_of(marker[which]), false, false, lines));
-    LS_TRY(add_piece(part, content, answer, true, lines));
+    LS_TRY(add_piece(part, span_of(marker[which]), LS_CHAT_MARKER, lines));
+    LS_TRY(add_piece(part, content, answer ? LS_CHAT_LEARNT : 0, lines));
     *answers += answer && content.bytes > 0;
-    return add_piece(part, span_of(o->end), answer, false, lines);
+    return add_piece(part, span_of(o->end), LS_CHAT_MARKER | (answer ? LS_CHAT_LEARNT : 0), lines);
 }
 
 static LsStatus add_conversation(const LsChatSettings *o, LsChats *part, const json_t *object, const LsLines *lines)
@@ -89,7 +90,7 @@ LsStatus ls_chats_read(const LsChatSettings *o, LsChats *part)
 void ls_chats_free(LsChats *part)
 {
     ls_texts_free(&part->piece);
-    ls_free(part->learnt.id);
+    ls_free(part->kind.id);
     ls_free(part->first.id);
     ls_raw_files_close(&part->raw);
 }

@@ -1,5 +1,6 @@
 /* Conversations as a kind of data set: preparing and describing. */
 #include "data/chat.h"
+#include "data/text_write.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,6 +28,7 @@ typedef struct Job {
     LsChats part[LS_SPLITS]; /* as the options name them: of the first, some conversations are held out */
     LsHeldOut held_out;
     LsTokenizer *tokenizer;
+    LsSpecials specials;
     int64_t too_long;
 } Job;
 
@@ -70,7 +72,7 @@ static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
         job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
     ls_free(training);
     ls_free(all);
-    return job->tokenizer ? LS_OK : ls_message_status();
+    return job->tokenizer ? ls_specials_of(job->tokenizer, &job->specials) : ls_message_status();
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
@@ -92,23 +94,48 @@ static LsStatus append(Writer *writer, const int32_t *id, int64_t count, bool an
     return LS_OK;
 }
 
+/* Text without special tokens. */
+static LsStatus append_text(Writer *writer, const LsTokenizer *tokenizer, const char *text, int64_t bytes, bool answer)
+{
+    int32_t *id = NULL;
+    int64_t count = 0;
+    if (bytes == 0)
+        return LS_OK;
+    LsStatus status = ls_tokenizer_encode(tokenizer, text, bytes, &id, &count);
+    if (status == LS_OK)
+        status = append(writer, id, count, answer);
+    ls_free(id);
+    return status;
+}
+
+/* Special tokens that stand in a marker are these; a message that holds one would say what nobody can say. */
+static LsStatus append_piece(Writer *writer, const Job *job, const LsCorpusPart *text, int kind)
+{
+    bool answer = kind & LS_CHAT_LEARNT;
+    for (int64_t at = 0; at < text->bytes;) {
+        const LsSpecial *special = NULL;
+        int64_t found = ls_specials_find(&job->specials, text->text, at, text->bytes, &special);
+        if (special && !(kind & LS_CHAT_MARKER))
+            return ls_fail(LS_DATA, "a message holds the special token '%s'", special->text);
+        LS_TRY(append_text(writer, job->tokenizer, text->text + at, found - at, answer));
+        if (special)
+            LS_TRY(append(writer, &special->id, 1, answer));
+        at = found + (special ? special->bytes : 0);
+    }
+    return LS_OK;
+}
+
 /* Its pieces, each by itself, and the tokenizer's token of an end, where it has one, which is learnt. */
-static LsStatus encode(const LsChats *part, int64_t conversation, const LsTokenizer *tokenizer, Writer *writer)
+static LsStatus encode(const Job *job, const LsChats *part, int64_t conversation, Writer *writer)
 {
     writer->id.count = writer->answer.count = 0;
     for (int64_t piece = part->first.id[conversation]; piece < end_of(part, conversation); piece++) {
         const LsCorpusPart *text = &part->piece.text[piece];
-        int32_t *id = NULL;
-        int64_t count = 0;
-        LsStatus status = ls_tokenizer_encode(tokenizer, text->text, text->bytes, &id, &count);
+        LsStatus status = append_piece(writer, job, text, part->kind.id[piece]);
         if (status != LS_OK)
-            status = ls_fail_in(status, "%s: line %lld", text->name, (long long)part->piece.line[piece]);
-        else
-            status = append(writer, id, count, part->learnt.id[piece] != 0);
-        ls_free(id);
-        LS_TRY(status);
+            return ls_fail_in(status, "%s: line %lld", text->name, (long long)part->piece.line[piece]);
     }
-    int32_t end = (int32_t)ls_tokenizer_end(tokenizer);
+    int32_t end = (int32_t)ls_tokenizer_end(job->tokenizer);
     return end >= 0 ? append(writer, &end, 1, true) : LS_OK;
 }
 
@@ -118,7 +145,7 @@ static LsStatus write_conversations(const LsChatSettings *o, Job *job, Writer *w
     for (int64_t i = 0; i < part->first.count; i++) {
         if (held_out && ls_is_held_out(held_out, i) != held)
             continue;
-        LS_TRY(encode(part, i, job->tokenizer, writer));
+        LS_TRY(encode(job, part, i, writer));
         if (o->longest > 0 && writer->id.count > o->longest) {
             job->too_long++;
             continue;
@@ -201,6 +228,7 @@ static LsStatus prepare(const void *table, int sources, char *const *source, con
         status = write_file(o, &job, sources, source, output);
     for (int split = 0; split < LS_SPLITS; split++)
         ls_chats_free(&job.part[split]);
+    ls_specials_free(&job.specials);
     ls_tokenizer_free(job.tokenizer);
     return status;
 }
