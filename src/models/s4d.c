@@ -33,7 +33,7 @@ static const LsSetting settings[] = {
     LS_SETTING_CHOICE(S4d, init, "lin", "lin|inv|real", "what A starts as: S4D-Lin, -Inv, -Real"),
     LS_SETTING_CHOICE(S4d, rule, "zoh", "zoh|bilinear",
                       "how the continuous system becomes one of steps: zero-order hold or the bilinear rule"),
-    LS_SETTING_CHOICE(S4d, form, "convolution", "convolution|scan",
+    LS_SETTING_CHOICE(S4d, form, "scan", "scan|convolution",
                       "how whole sequences are computed: the same to rounding; parts of them always as a scan"),
     LS_SETTING_CHOICE(S4d, norm, "before", "before|after", "where each block's layer norm stands"),
     LS_SETTING_FLOAT(S4d, dropout, "0", 0, 0.99, "probability of zeroing, in front of every residual addition"),
@@ -147,8 +147,8 @@ const LsModel ls_model_s4d = {
     .paper = "Gu, Gupta, Goel and Re 2022, On the parameterization and initialization of diagonal state space models",
     .settings = settings,
     .config_bytes = sizeof(S4d),
-    .small = "context=16 layers=2 width=5 state=4; "
-             "context=16 layers=1 width=6 state=3 init=real rule=bilinear form=scan norm=after dropout=0.2 tied=false;"
+    .small = "context=16 layers=2 width=5 state=4 form=convolution; "
+             "context=16 layers=1 width=6 state=3 init=real rule=bilinear norm=after dropout=0.2 tied=false;"
              "context=16 layers=1 width=4 state=6 init=inv picture=rows | pixels 6x4x1",
     .check = check,
     .build = build,
