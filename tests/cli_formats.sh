@@ -66,6 +66,9 @@ carries gpt_neox language 'layers: 1, heads: 1, width: 8, context: 12' 'path: te
 carries mamba2 language 'layers: 1, width: 8, head_dim: 4, state: 4, context: 12' 'path: text.h5' '' --native
 carries hybrid language 'layers: m2a, width: 8, mamba2_head_dim: 4, mamba2_state: 4, attention_heads: 2, context: 12' 'path: text.h5' ''
 carries rnn language 'cell: gru, layers: 1, width: 8, context: 12' 'path: text.h5' ', carry: true'
+carries mingru language 'layers: 1, width: 8, context: 12' 'path: text.h5' ''
+carries minlstm language 'layers: 1, width: 8, context: 12, conv: 0, mlp: 0' 'path: text.h5' ''
+carries s4d regression 'layers: 1, width: 8, state: 4' 'kind: series, path: series.h5' ''
 carries bert masked_language 'layers: 1, heads: 2, width: 8, context: 12, epsilon: 1e-7' 'path: text.h5' '' --native
 carries bert classification 'layers: 1, heads: 2, width: 8, context: 12, pool: first' 'kind: lines, path: lines.h5' '' --native
 says 0 '8 samples' predict run --input lines.h5 -o one.tsv --text

@@ -37,7 +37,7 @@ static const char *section(const char *page, const char *name, size_t *bytes)
     return at;
 }
 
-/* Whether a line of the section has the name, and a shape of so many axes behind it. */
+/* Whether a line of the section has the name, and a shape of so many axes behind it; a name may have several lines. */
 static bool described(const char *page, const char *heading, const char *pattern, int rank)
 {
     char cell[160];
@@ -45,12 +45,14 @@ static bool described(const char *page, const char *heading, const char *pattern
     const char *at = section(page, heading, &bytes);
     snprintf(cell, sizeof cell, "| `%s` | (", pattern);
     const char *found = at ? strstr(at, cell) : NULL;
-    if (!found || found >= at + bytes)
-        return false;
-    int axes = 1;
-    for (const char *c = found + strlen(cell); *c && *c != ')'; c++)
-        axes += *c == ',';
-    return axes == rank;
+    for (; found && found < at + bytes; found = strstr(found + 1, cell)) {
+        int axes = 1;
+        for (const char *c = found + strlen(cell); *c && *c != ')'; c++)
+            axes += *c == ',';
+        if (axes == rank)
+            return true;
+    }
+    return false;
 }
 
 static void test_page(void)

@@ -56,6 +56,9 @@ typedef struct LsDataKind {
     /* A source in memory, in fixed order from the beginning; LS_DATA where there is nothing to predict. NULL: the kind's
      * samples are no stretches of text. */
     LsStatus (*open_texts)(const LsDataTexts *texts, LsSource **opened);
+    /* Steps of every sample, where the settings of the section `data:` decide them: then train.sequence has no say, and
+     * a model can be evaluated at another length. 0: samples have none. NULL: files or train.sequence decide. */
+    int64_t (*steps)(const void *settings);
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
 } LsDataKind;

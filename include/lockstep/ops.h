@@ -23,6 +23,17 @@ typedef enum LsMask {
     LS_MASK_CAUSAL /* those up to its own position */
 } LsMask;
 
+/* What ls_linear_scan makes the factors and addends of its recurrence of. */
+typedef enum LsScanForm {
+    LS_SCAN_PLAIN,  /* they are given */
+    LS_SCAN_MINGRU, /* of a gate and a candidate */
+    LS_SCAN_MINLSTM /* of a forget gate, an input gate and a candidate */
+} LsScanForm;
+
+/* How a continuous state space becomes one of steps, and how ls_diagonal_ssm computes whole sequences. */
+typedef enum LsSsmRule { LS_SSM_ZOH, LS_SSM_BILINEAR } LsSsmRule;
+typedef enum LsSsmForm { LS_SSM_SCAN, LS_SSM_CONVOLUTION } LsSsmForm;
+
 /* Options of ls_attention, at which each is explained; what is left out is NULL or 0. */
 typedef struct LsAttention {
     int64_t heads, kv_heads;

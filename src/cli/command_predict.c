@@ -27,7 +27,9 @@ static const LsOption options[] = {
     {LS_SETTING_CHOICE(Options, split, "validation", "validation|train|test|held-out",
                        "part of a data set that is read"),
      "SPLIT"},
-    {LS_SETTING_INT(Options, samples, "64", 1, 1 << 24, "models that make samples from noise: how many"), "N"},
+    {LS_SETTING_INT(Options, samples, "64", 1, 1 << 24,
+                    "models that make samples from noise, and samples made by rule: how many"),
+     "N"},
     {LS_SETTING_INT(Options, seed, "1", 0, 9007199254740992.0, "of their noise"), "S"},
     {LS_SETTING_BOOL(Options, text, "false",
                      "a table with tabs between columns instead of HDF5: classes and their probabilities, tags, "

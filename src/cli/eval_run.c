@@ -76,11 +76,12 @@ static LsStatus prepare_split(LsEval *e)
                        e->options->split);
     int64_t vocabulary = 0;
     ls_config_model_int(config, "vocabulary", &vocabulary);
-    LS_TRY(ls_data_check_model(config->data.path, e->source, e->model.path, e->model.tokenizer, vocabulary));
+    const char *path = config->data.path ? config->data.path : config->data_kind->name;
+    LS_TRY(ls_data_check_model(path, e->source, e->model.path, e->model.tokenizer, vocabulary));
     LsFields fields;
     LS_TRY(ls_config_fields(config, &fields));
-    LS_TRY(ls_data_check_fields(config->data.path, e->source, e->model.path, &fields));
-    LS_TRY(ls_data_check_classes(config->data.path, e->source, e->model.path, e->model.info));
+    LS_TRY(ls_data_check_fields(path, e->source, e->model.path, &fields));
+    LS_TRY(ls_data_check_classes(path, e->source, e->model.path, e->model.info));
     LS_TRY(ls_data_check_loss(config, e->source));
     e->evaluation.samples = e->options->batches * config->train.batch;
     return build_graph(e);

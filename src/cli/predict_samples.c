@@ -28,6 +28,19 @@ typedef struct Samples {
     FILE *text; /* NULL: numbers are wanted */
 } Samples;
 
+/* The samples must be what the model was made for. */
+static LsStatus check_source(const Samples *s)
+{
+    const LsConfig *config = s->model->config;
+    const char *path = s->options->input ? s->options->input : config->data_kind->name;
+    LsFields fields;
+    if (!s->source)
+        return ls_fail(LS_DATA, "%s: has no %s part; --split names another one", path, s->options->split);
+    LS_TRY(ls_config_fields(config, &fields));
+    LS_TRY(ls_data_check_fields(path, s->source, s->model->path, &fields));
+    return ls_data_check_classes(path, s->source, s->model->path, s->model->info);
+}
+
 static LsStatus open_source(Samples *s)
 {
     const LsConfig *config = s->model->config;
@@ -36,7 +49,6 @@ static LsStatus open_source(Samples *s)
                        .sequence = ls_config_sequence(config),
                        .settings = config->data_config,
                        .like = s->model->info};
-    LsFields fields;
     if (ls_config_task(config)->makes) {
         s->samples = s->options->samples;
         return !s->options->input && !s->options->ids
@@ -44,17 +56,19 @@ static LsStatus open_source(Samples *s)
                    : ls_fail(LS_USAGE, "predict: this model makes samples from noise: --samples says how many; leave "
                                        "--input and --ids out");
     }
+    if (!config->data_kind->prepare && !s->options->input && !s->options->ids) { /* samples come from no file */
+        LS_TRY(
+            ls_data_open_split(config, s->options->split, ls_config_sequence(config), 0, s->model->info, &s->source));
+        s->samples = s->source && s->source->samples < s->options->samples ? s->source->samples : s->options->samples;
+        return check_source(s);
+    }
     if (!s->options->input || s->options->ids)
         return ls_fail(LS_USAGE,
                        "predict: this model takes --input FILE.h5, a data set as 'lockstep prepare %s' makes it",
                        config->data_kind->name);
     LS_TRY(config->data_kind->open(&open, &s->source));
-    if (!s->source)
-        return ls_fail(LS_DATA, "%s: has no %s part; --split names another one", s->options->input, s->options->split);
-    s->samples = s->source->samples;
-    LS_TRY(ls_config_fields(config, &fields));
-    LS_TRY(ls_data_check_fields(s->options->input, s->source, s->model->path, &fields));
-    return ls_data_check_classes(s->options->input, s->source, s->model->path, s->model->info);
+    s->samples = s->source ? s->source->samples : 0;
+    return check_source(s);
 }
 
 static LsStatus open_graph(Samples *s)

@@ -77,7 +77,11 @@ LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields)
 
 int64_t ls_config_sequence(const LsConfig *config)
 {
-    int64_t sequence = config->train.sequence;
+    int64_t sequence = config->train.sequence, fixed = 0;
+    if (config->data_kind && config->data_kind->steps)
+        fixed = config->data_kind->steps(config->data_config);
+    if (fixed > 0)
+        return fixed;
     if (sequence == 0 && config->model->settings)
         ls_config_model_int(config, "context", &sequence);
     return sequence;

@@ -126,7 +126,8 @@ const LsProcedure *ls_config_procedure(const LsConfig *config);
 LsStatus ls_config_fields(const LsConfig *config, LsFields *fields) LS_MUST_USE;
 LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields) LS_MUST_USE;
 
-/* The most steps of a sequence: train.sequence, else the model's context; 0: neither says. */
+/* The most steps of a sequence: what the settings of the data decide (LsDataKind.steps), else train.sequence, else the
+ * model's context; 0: none of them says. */
 int64_t ls_config_sequence(const LsConfig *config);
 
 /* Builds the graph of the configuration's model and task: every graph of a run is built by this. Errors are the

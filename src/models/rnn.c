@@ -11,8 +11,7 @@
  * third of bias_hh_lI is layer.I.bias_hn. */
 #include "models/blocks.h"
 #include "models/recurrent.h"
-
-#include <string.h>
+#include "models/sequence_inputs.h"
 
 typedef struct Rnn {
     int64_t vocabulary, loss_vocabulary, context, layers, width, embedding;
@@ -33,7 +32,7 @@ static const LsSetting settings[] = {
     LS_SETTING_BOOL(Rnn, bidirectional, "false", "each layer runs in both directions; not for language models"),
     LS_SETTING_FLOAT(Rnn, dropout, "0", 0, 0.99, "probability of zeroing, between layers"),
     LS_SETTING_BOOL(Rnn, tied, "true", "a language model's head uses the token embedding"),
-    LS_SETTING_CHOICE(Rnn, picture, "rows", "rows|pixels", "what a step of a picture is"),
+    LS_SETTING_CHOICE(Rnn, picture, "rows", LS_PICTURE_NAMES, "what a step of a picture is"),
     {0}};
 
 static LsStatus check(const void *config)
@@ -71,26 +70,12 @@ static LsTensor *layer_of(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengt
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-/* What the samples have, as (B, T, C); *table: of a language model, or NULL. */
-static LsTensor *inputs_of(LsGraph *g, const Rnn *m, const LsShape *shape, LsTensor **table)
-{
-    *table = NULL;
-    if (ls_shape_field(shape, "pixels")) {
-        LsTensor *x = ls_shape_input(g, shape, "pixels"); /* (B, rows, columns, C) */
-        bool rows = strcmp(m->picture, "rows") == 0;
-        return ls_reshape(g, x, 3, (int64_t[]){x->dim[0], rows ? x->dim[1] : -1, rows ? -1 : x->dim[x->rank - 1]});
-    }
-    if (!ls_shape_field(shape, "ids"))
-        return ls_shape_input_of(g, shape, "values|ids");
-    int64_t channels = m->embedding ? m->embedding : m->width;
-    *table = ls_param(g, "token_embedding", ls_init_uniform(-0.1, 0.1), 2, (int64_t[]){m->vocabulary, channels});
-    return ls_embedding(g, *table, ls_shape_input(g, shape, "ids"));
-}
-
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rnn *m = config;
-    LsTensor *table, *x = inputs_of(g, m, shape, &table);
+    int64_t channels = m->embedding ? m->embedding : m->width;
+    LsTensor *table,
+        *x = ls_sequence_inputs(g, shape, m->picture, m->vocabulary, channels, ls_init_uniform(-0.1, 0.1), &table);
     LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);

@@ -120,6 +120,17 @@ static LsStatus text_row(const LsScored *scored, int64_t b, int64_t sample, FILE
     return LS_OK;
 }
 
+/* Of tasks made by rule, which say so in the info: as accuracy, by the name that it has there. */
+static LsStatus add_matches(const LsScored *scored, double *sum)
+{
+    if (!scored->info || !json_object_get(scored->info, "rule"))
+        return LS_OK;
+    sum[1] += (double)scored->rows;
+    return add_hits(scored, sum);
+}
+
+static double exact_match(const LsScore *score) { return score->sum[1] > 0 ? score->sum[0] / score->targets : NAN; }
+
 static double accuracy(const LsScore *score) { return score->sum[0] / score->targets; }
 
 static const LsMetric metrics[] = {{.name = "accuracy",
@@ -146,6 +157,12 @@ static const LsMetric metrics[] = {{.name = "accuracy",
                                     .sums = 3,
                                     .add = add_spans,
                                     .value = recall},
+                                   {.name = "exact_match",
+                                    .summary = "tasks made by rule: share of the positions asked for that are right",
+                                    .higher_is_better = true,
+                                    .sums = 2,
+                                    .add = add_matches,
+                                    .value = exact_match},
                                    {0}};
 
 const LsTask ls_task_tagging = {

@@ -43,6 +43,10 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
                        config->data.path ? config->data.path : config->data_kind->name);
     LS_TRY(set_vocabulary(config, *training));
     LS_TRY(set_fields(config, *training));
+    if (config->train.sequence > 0 && config->data_kind->steps && (*training)->sequence > 0 &&
+        config->train.sequence != (*training)->sequence)
+        return ls_fail(LS_USAGE, "train.sequence: samples of data.kind %s have %lld steps: leave it out",
+                       config->data_kind->name, (long long)(*training)->sequence);
     /* no sample is longer */
     int64_t sequence = ls_config_sequence(config), most = (*training)->sequence;
     if (most > 0 && (sequence == 0 || most < sequence))
