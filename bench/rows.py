@@ -28,6 +28,10 @@ def recurrent(cell):
     return {"kind": "rnn", "cell": cell, "layers": 2, "width": 512, "vocabulary": 65}
 
 
+def rwkv_loop(steps):
+    return {"script": "torch_rwkv.py", "precision": "float", "steps": steps, "warmup": 1}
+
+
 TRAINING = [
     {"name": "gpt2-124m", "title": "GPT-2 124M, 4 x 256", "model": GPT2, "batch": 4, "sequence": 256, "ours": {"float": 3, "bfloat16": 4},
      "peers": [torch_gpt("float", 2), torch_gpt("bfloat16", 3), torch_gpt("bfloat16", 3, True)]},
@@ -48,6 +52,10 @@ TRAINING = [
      "ours": {"float": 5}, "peers": [torch_systems(4)]},
     {"name": "gru", "title": "GRU 2 x 512, 32 x 128", "model": recurrent("gru"), "batch": 32, "sequence": 128, "products": False,
      "ours": {"float": 5}, "peers": [torch_systems(4)]},
+    {"name": "rwkv4", "title": "RWKV-4 6 x 384, 4 x 256", "model": {"kind": "rwkv4", "layers": 6, "width": 384, "vocabulary": 65}, "batch": 4,
+     "sequence": 256, "products": False, "ours": {"float": 5}, "peers": [rwkv_loop(2)]},
+    {"name": "rwkv7", "title": "RWKV-7 6 x 384, 4 x 256", "model": {"kind": "rwkv7", "layers": 6, "width": 384, "vocabulary": 65}, "batch": 4,
+     "sequence": 256, "products": False, "ours": {"float": 5}, "peers": [rwkv_loop(2)]},
 ]
 
 SHAKESPEARE = [

@@ -69,6 +69,10 @@ carries rnn language 'cell: gru, layers: 1, width: 8, context: 12' 'path: text.h
 carries mingru language 'layers: 1, width: 8, context: 12' 'path: text.h5' ''
 carries minlstm language 'layers: 1, width: 8, context: 12, conv: 0, mlp: 0' 'path: text.h5' ''
 carries s4d regression 'layers: 1, width: 8, state: 4' 'kind: series, path: series.h5' ''
+carries rwkv4 language 'layers: 1, width: 8, context: 12' 'path: text.h5' ', carry: true' --native
+carries rwkv5 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
+carries rwkv6 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
+carries rwkv7 language 'layers: 2, width: 8, head: 4, context: 12' 'path: text.h5' ', carry: true' --native
 carries bert masked_language 'layers: 1, heads: 2, width: 8, context: 12, epsilon: 1e-7' 'path: text.h5' '' --native
 carries bert classification 'layers: 1, heads: 2, width: 8, context: 12, pool: first' 'kind: lines, path: lines.h5' '' --native
 says 0 '8 samples' predict run --input lines.h5 -o one.tsv --text
@@ -136,4 +140,23 @@ refuses 'head.bias (3) is missing'
 says 2 'has checkpoints already' import folder -o run
 rm -rf bad; cp -r folder bad; echo '[' > bad/lockstep_info.json
 refuses 'bad/lockstep_info.json: not JSON'
+
+# ---- RWKV under the author's names: known by its tensors, and the way back
+for version in 5 6 7; do
+    rm -rf run folder back
+    says 0 'imported' import "$fixtures/rwkv$version-tiny/model.safetensors" -o run
+    says 0 "layout of \"rwkv_x0" export run -o folder
+    rm folder/config.json
+    says 0 'imported' import folder -o back
+    expect 0 '' "$lockstep" generate run --ids 1,2,3 --tokens 20 --seed 3
+    mv out.txt one.txt
+    expect 0 '' "$lockstep" generate back --ids 1,2,3 --tokens 20 --seed 3
+    cmp -s one.txt out.txt || failed "rwkv$version: not the same there and back"
+done
+rm -rf run folder
+says 0 'imported' import "$fixtures/rwkv4-author" -o run
+says 0 'layout of "rwkv"' export run -o folder
+mkdir nameless && cp "$fixtures/mamba-tiny/model.safetensors" nameless
+says 3 'of no model that is known without one' import nameless -o none
+[ ! -e none ] || failed 'a run is left of a file that is not known'
 finish

@@ -191,6 +191,13 @@ static void test_linear_recurrences(void)
     check_ranks_and_segments("s4d", ", state: 6", (const int[]){0, 13, -1});
 }
 
+static void test_rwkv(void)
+{
+    check_ranks_and_segments("rwkv4", "", (const int[]){0, 39, -1});
+    check_ranks_and_segments("rwkv7", ", head: 8, decay_rank: 4, rate_rank: 4, value_rank: 4, gate_rank: 4",
+                             (const int[]){13, -1});
+}
+
 /* In bfloat16. Cut up or whole, the states of the scan are floats and each token meets the same products; but a
  * gradient of the convolution's last rows is stored, then added to: 3 rows at each border, in bfloat16 off by 2^-9,
  * which are all rows in segments of 3 and a quarter of them in those of 13. So gradients, and what they have moved
@@ -348,6 +355,7 @@ static const HarnessTest tests[] = {
     {"state-space dual", test_state_space_dual},
     {"recurrent layers", test_recurrent_layers},
     {"linear recurrences", test_linear_recurrences},
+    {"RWKV", test_rwkv},
     {"gradients", test_gradients},
     {"ranks and segments in bfloat16", test_bfloat16},
     {"groups", test_groups},

@@ -123,6 +123,7 @@ static void test_infinity(void)
         ls_free(changed);
     }
 }
+static void test_rwkv4(void) { there_and_back(TESTS_FOLDER "/fixtures/rwkv4-tiny", "rwkv4"); }
 
 static void test_keys_refused(void)
 {
@@ -326,6 +327,7 @@ int main(void)
                                              {"Mamba-2 in and out", test_mamba2},
                                              {"limits of Python", test_infinity},
                                              {"Llama and its relatives in and out", test_llama},
+                                             {"RWKV-4 in and out", test_rwkv4},
                                              {"keys that are refused", test_keys_refused},
                                              {"keys that may vary or lack", test_keys_accepted},
                                              {"tensors: prefixes, masks, copies, strangers", test_tensors},

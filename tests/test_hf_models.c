@@ -223,6 +223,21 @@ static void test_neox(void)
     check_model("llama-tiny/neox-sequential", "gpt_neox");
 }
 
+/* Expected numbers are of tests/fixtures/rwkv.py: the papers' formulas in PyTorch. */
+static void test_rwkv4(void) { check_model("rwkv4-tiny", "rwkv4"); }
+static void test_rwkv5(void) { check_model("rwkv5-tiny", "rwkv5"); }
+static void test_rwkv6(void) { check_model("rwkv6-tiny", "rwkv6"); }
+static void test_rwkv7(void) { check_model("rwkv7-tiny", "rwkv7"); }
+
+/* The author's names, without config.json, are the same model. */
+static void test_rwkv4_author(void)
+{
+    Imported m = import("rwkv4-author");
+    CU_ASSERT_STRING_EQUAL(m.config->model->name, "rwkv4");
+    check_logits(&m);
+    drop(&m);
+}
+
 int main(void)
 {
     return harness_run("hf_models", (HarnessTest[]){{"GPT-2", test_gpt2},
@@ -231,5 +246,10 @@ int main(void)
                                                     {"Llama", test_llama},
                                                     {"Mistral, Qwen 2 and 3", test_relatives},
                                                     {"GPT-NeoX", test_neox},
+                                                    {"RWKV-4", test_rwkv4},
+                                                    {"RWKV-4 under the author's names", test_rwkv4_author},
+                                                    {"RWKV-5", test_rwkv5},
+                                                    {"RWKV-6", test_rwkv6},
+                                                    {"RWKV-7", test_rwkv7},
                                                     {0}});
 }

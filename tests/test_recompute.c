@@ -145,6 +145,9 @@ static const Variant variants[] = {
       "dropout=0.1", "tied=false"}},
     {"mamba", {"layers=4", "width=8", "state=3", "rank=2"}},
     {"mamba2", {"layers=6", "width=64", "state=3", "head_dim=16"}}, /* beside it a scan's room is small */
+    {"rwkv4", {"layers=4", "width=8"}},
+    {"rwkv7",
+     {"layers=3", "width=8", "head=4", "hidden=16", "decay_rank=2", "rate_rank=2", "value_rank=2", "gate_rank=2"}},
 };
 
 static bool build_model(LsGraph *g, const void *self)

@@ -85,8 +85,9 @@ typedef struct LsHfTensor {
     enum {
         LS_HF_SAME,
         LS_HF_TRANSPOSE,
-        LS_HF_MIDDLE_ONE, /* theirs has an axis of 1 before the last: (C, 1, K) */
-        LS_HF_BY_HEAD     /* rows of theirs are (heads, parts, n), of ours (parts, heads, n): by `shares` */
+        LS_HF_MIDDLE_ONE,   /* theirs has an axis of 1 before the last: (C, 1, K) */
+        LS_HF_LEADING_ONES, /* theirs is (1, 1, C), or (C) as ours */
+        LS_HF_BY_HEAD       /* rows of theirs are (heads, parts, n), of ours (parts, heads, n): by `shares` */
     } layout;
     bool optional; /* their file may lack it: our parameter is filled with zeros then (biases switched off) */
     /* where the model has no parameter `ours` (NULL: never): the file may carry theirs as a copy of this parameter of
@@ -145,6 +146,13 @@ typedef struct LsHfArchitecture {
     const LsHfTensor *tensors; /* besides the model's: its head's, ended by {0}; NULL: none */
 } LsHfArchitecture;
 
+/* What a key of config.json would say of a file of weights that comes without one. */
+typedef struct LsHfShape {
+    const char *key, *tensor; /* the dimension `axis` of theirs; a tensor that is not there says nothing */
+    int axis;                 /* LS_HF_LAYERS: how many layers have the tensor */
+} LsHfShape;
+#define LS_HF_LAYERS (-1)
+
 typedef struct LsHf {
     const struct LsHf *next; /* another layout of the model; export takes the first that holds all settings */
     const char *model_type;  /* "gpt2" */
@@ -166,6 +174,10 @@ typedef struct LsHf {
     /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */
     const char *const *preset;
     const char *const *import; /* the same, which import sets and export holds to nothing; ended by NULL */
+    /* A tensor by which files of this model are known that have no config.json, and the keys that their shapes stand
+     * for, ended by {0}. NULL: there are none. */
+    const char *recognised;
+    const LsHfShape *shapes;
 } LsHf;
 
 typedef struct LsTask LsTask;

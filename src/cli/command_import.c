@@ -23,10 +23,12 @@ const LsCommand ls_command_import = {
     .operands = "DIR -o RUN",
     .least = 1,
     .most = 1,
-    .description = "DIR holds config.json, model.safetensors (or several with their index), and perhaps tokenizer "
-                   "files; without those the run knows token ids only. \"model_type\" in config.json tells the layout: "
-                   "\"lockstep\" is the native one, which holds every model (docs/formats.md). What cannot be carried "
-                   "over exactly is refused, by name.",
+    .description =
+        "DIR holds config.json, model.safetensors (or several with their index), and perhaps tokenizer "
+        "files; without those the run knows token ids only. \"model_type\" in config.json tells the layout: "
+        "\"lockstep\" is the native one, which holds every model (docs/formats.md). RWKV's weights under the "
+        "author's names need no config.json: DIR may be the file itself, FILE.safetensors. What cannot be "
+        "carried over exactly is refused, by name.",
     .example = "lockstep import gpt2 -o runs/gpt2",
     .options = options,
     .options_bytes = sizeof(Options),

@@ -19,6 +19,10 @@ typedef struct LsHfForm {
  * lists those there are. */
 LsStatus ls_hf_find(const char *path, const json_t *keys, const LsSafetensors *tensors, LsHfForm *form) LS_MUST_USE;
 
+/* What config.json would say of tensors that come without one: of the model that they are known as. LS_DATA where there
+ * is none. The caller calls json_decref. */
+LsStatus ls_hf_recognise(const char *path, const LsSafetensors *tensors, json_t **keys) LS_MUST_USE;
+
 /* The one that can hold what the configuration says; LS_USAGE with what cannot be held. */
 LsStatus ls_hf_find_for(const LsConfig *config, LsHfForm *form) LS_MUST_USE;
 

@@ -147,7 +147,19 @@ static void their_shape(const LsParam *p, const LsHfTensor *e, const Parts *part
         out->rank = p->rank + 1;
         out->dim[p->rank] = p->dim[p->rank - 1];
         out->dim[p->rank - 1] = 1;
+    } else if (e->layout == LS_HF_LEADING_ONES) {
+        out->rank = 3;
+        out->dim[0] = out->dim[1] = 1;
+        out->dim[2] = p->dim[0];
     }
+}
+
+/* Files may leave out the leading axes of 1. */
+static bool has_shape(const LsSafeTensor *t, const LsHfTensor *e, const LsSafeOut *want)
+{
+    int left_out = e->layout == LS_HF_LEADING_ONES ? want->rank - t->rank : 0;
+    return left_out >= 0 && t->rank == want->rank - left_out &&
+           memcmp(t->dim, want->dim + left_out, sizeof(int64_t) * (size_t)t->rank) == 0;
 }
 
 /* Where theirs begins in our values. */
@@ -193,7 +205,7 @@ static LsStatus check_one(const Settings *s, const LsSafetensors *tensors, const
         ls_note(all, "%s %s is missing", name ? name : e->theirs, ls_dims_text(want.rank, want.dim));
         ls_free(name);
     }
-    if (t && (t->rank != want.rank || memcmp(t->dim, want.dim, sizeof(int64_t) * (size_t)want.rank) != 0))
+    if (t && !has_shape(t, e, &want))
         ls_note(all, "%s has shape %s, the settings ask for %s", t->name, ls_dims_text(t->rank, t->dim),
                 ls_dims_text(want.rank, want.dim));
     if (t)

@@ -12,6 +12,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 LsStatus ls_model_params(const LsConfig *config, LsParams **params)
@@ -46,9 +47,29 @@ static char *in_folder(const char *folder, const char *name) { return ls_format(
 
 /* ---- A folder read ------------------------------------------------------------------------------------------------------ */
 
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = in_folder(folder, name);
+    bool there = path && ls_file_exists(path);
+    ls_free(path);
+    return there;
+}
+
+/* A file of weights in the place of a folder. */
+static bool is_weights_file(const char *path)
+{
+    static const char ending[] = ".safetensors";
+    size_t length = strlen(path), end = sizeof ending - 1;
+    struct stat about;
+    return length > end && strcmp(path + length - end, ending) == 0 && stat(path, &about) == 0 &&
+           S_ISREG(about.st_mode);
+}
+
 static LsStatus open_tensors(const char *folder, LsSafetensors **tensors)
 {
     static const char *const names[] = {"model.safetensors", "model.safetensors.index.json"};
+    if (is_weights_file(folder))
+        return ls_safetensors_open(folder, LS_DATA, tensors);
     for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
         char *path = in_folder(folder, names[i]);
         if (!path)
@@ -69,6 +90,8 @@ static LsStatus open_tensors(const char *folder, LsSafetensors **tensors)
 static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char **json)
 {
     *json = NULL;
+    if (is_weights_file(folder))
+        return LS_OK;
     ls_clear_message();
     LsTokenizer *tokenizer = ls_tokenizer_from_folder(folder);
     if (!tokenizer)
@@ -86,10 +109,7 @@ static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char 
 
 bool ls_is_model_folder(const char *path)
 {
-    char *config = in_folder(path, "config.json");
-    bool there = config && ls_file_exists(config);
-    ls_free(config);
-    return there;
+    return has_file(path, "config.json") || has_file(path, "model.safetensors") || is_weights_file(path);
 }
 
 /* A folder as it is read. */
@@ -113,12 +133,18 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
 {
     json_t *keys = NULL;
     LsStatus status = LS_OK;
-    char *path = in_folder(name, "config.json");
+    bool bare = is_weights_file(name) || (!has_file(name, "config.json") && has_file(name, "model.safetensors"));
+    char *path = bare ? ls_strdup(name) : in_folder(name, "config.json");
     if (!path)
         LS_TRY_CLEANUP(LS_RESOURCE);
-    LS_TRY_CLEANUP(ls_json_load(path, LS_DATA, &keys));
-    folder->native = ls_native_is(keys);
-    LS_TRY_CLEANUP(open_tensors(name, &folder->tensors));
+    if (bare) {
+        LS_TRY_CLEANUP(open_tensors(name, &folder->tensors));
+        LS_TRY_CLEANUP(ls_hf_recognise(path, folder->tensors, &keys));
+    } else {
+        LS_TRY_CLEANUP(ls_json_load(path, LS_DATA, &keys));
+        folder->native = ls_native_is(keys);
+        LS_TRY_CLEANUP(open_tensors(name, &folder->tensors));
+    }
     if (folder->native) {
         LS_TRY_CLEANUP(ls_native_config_in(path, keys, run, &folder->config));
         LS_TRY_CLEANUP(ls_native_info_in(name, &folder->info));

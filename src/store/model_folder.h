@@ -4,6 +4,9 @@
  *     "lockstep"        the native one, for every model: our names and shapes (docs/formats.md), all settings
  *     "gpt2", "bert"    the one of Hugging Face: what stands in a model's LsHf table (lockstep/model.h)
  *
+ * Models that are known by their tensors (LsHf.recognised) need no config.json: a folder with model.safetensors alone,
+ * or the file itself, will do.
+ *
  * Nothing here knows a model by name. Not collective: one rank calls.
  */
 #ifndef LS_STORE_MODEL_FOLDER_H
@@ -45,7 +48,7 @@ LsStatus ls_stored_model(const char *path, LsStoredModel *model) LS_MUST_USE;
 LsStatus ls_stored_config(const char *path, LsConfig **config) LS_MUST_USE;
 void ls_stored_model_free(LsStoredModel *model);
 
-/* Whether `path` is a folder with a config.json. */
+/* Whether `path` is a folder with a config.json or model.safetensors, or a file FILE.safetensors. */
 bool ls_is_model_folder(const char *path);
 
 /* The configuration's parameters, allocated, with their initial values. */

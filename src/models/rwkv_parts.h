@@ -1,0 +1,53 @@
+/* What the versions of RWKV have in common. */
+#ifndef LS_MODELS_RWKV_PARTS_H
+#define LS_MODELS_RWKV_PARTS_H
+
+#include "models/blocks.h"
+
+/* Layer norm with parameters "NAME.scale" and "NAME.bias". */
+LsTensor *ls_rwkv_norm(LsGraph *g, const char *name, LsTensor *x, double epsilon);
+
+/* The token before each: (B, T, C) of x: (B, T, C); what comes before the first is carried as "shift". */
+LsTensor *ls_rwkv_shift(LsGraph *g, LsTensor *x);
+
+/* from + (to - from) w with a parameter w: (C) of this name. */
+LsTensor *ls_rwkv_mix(LsGraph *g, const char *name, LsTensor *from, LsTensor *to, LsInit init);
+
+/* A vector (C) that is neither decayed nor rounded. */
+LsTensor *ls_rwkv_vector(LsGraph *g, const char *name, int64_t channels, LsInit init);
+
+/* max(x W^T, 0)^2, W a parameter "NAME.weight": (outputs, C). */
+LsTensor *ls_rwkv_squared_relu(LsGraph *g, const char *name, LsTensor *x, int64_t outputs);
+
+/* A dense layer without bias that starts from U(-size/sqrt(C), size/sqrt(C)), C its inputs. */
+LsTensor *ls_rwkv_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, double size);
+
+/* sigmoid(xr W_r^T) (max(xk W_k^T, 0)^2 W_v^T), with parameters "receptance", "key" and "value": the channel mixing of
+ * versions 4 to 6. xk, xr: (B, T, C) */
+LsTensor *ls_rwkv_gated_channels(LsGraph *g, LsTensor *xk, LsTensor *xr, int64_t hidden, int64_t layers);
+
+/* The recurrence of versions 5 and 6 with what a token says of itself; carries "state", has a parameter "bonus". */
+LsTensor *ls_rwkv_heads(LsGraph *g, LsTensor *r, LsTensor *w, LsTensor *k, LsTensor *v, int64_t heads);
+
+/* Each head normalised, with parameters "norm.scale" and "norm.bias"; 64 times epsilon is added to the variances. */
+LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsilon);
+
+/* x = norm(E[ids]): (B, T, C); *table: E. */
+LsTensor *ls_rwkv_embed(LsGraph *g, const LsShape *shape, int64_t vocabulary, int64_t width, double epsilon,
+                        LsTensor **table);
+
+/* norm(x), for a head of its own, or for `table` where that is not NULL. */
+LsBody ls_rwkv_body(LsGraph *g, LsTensor *x, LsTensor *table, int64_t vocabulary, int64_t classes, double epsilon);
+
+/* Initial vectors, for channel i of C: (i/C)^power + more; 1 - (i/C)^power; -5 + 8 (i/(C-1))^power, the decay of
+ * version 4, and -6 + 5 (i/(C-1))^power, that of versions 5 and 6. */
+LsInit ls_rwkv_power_init(double power, double more);
+LsInit ls_rwkv_rest_init(double power);
+LsInit ls_rwkv_decay_init(double power);
+LsInit ls_rwkv_heads_decay_init(double power);
+
+/* Where a layer stands: 0 for the first to 1 for the last; 1 for the first to almost 0. */
+double ls_rwkv_from_first(int64_t layer, int64_t layers);
+double ls_rwkv_to_last(int64_t layer, int64_t layers);
+
+#endif
