@@ -23,8 +23,8 @@ jobs=${JOBS:-$(nproc)}
 extra=()
 preset=dev
 case $variant in
-    # for the tests aarch64, which only compiles, format and python
-    --default) extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang-format-14 python3 python3-numpy python3-pip) ;;
+    # for the tests aarch64, which only compiles, format, python, and browser
+    --default) extra=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross clang-format-14 python3 python3-numpy python3-pip chromium) ;;
     --long) preset=release extra=(slurm-wlm munge) ;; # for cli_slurm_long, which runs SLURM on the loopback
     --sanitize) preset=asan-ubsan ;;
     --valgrind) extra=(valgrind libc6-dbg) ;;

@@ -12,7 +12,8 @@ from ._library import DataError
 
 def metrics(run: Union[str, "os.PathLike[str]"]) -> Dict[str, np.ndarray]:
     """A column for each name that occurs in the rows of a run (a run folder, or a metrics.jsonl): int64 where every row
-    has a whole number, else float64 with nan where a row lacks it. pandas.DataFrame(metrics(run)) makes a table of it.
+    has a whole number, else float64 with nan where a row lacks it; texts (samples) are no columns.
+    pandas.DataFrame(metrics(run)) makes a table of it.
     """
     path = _Path(os.fspath(run))
     path = path / "metrics.jsonl" if path.is_dir() else path
@@ -32,7 +33,7 @@ def metrics(run: Union[str, "os.PathLike[str]"]) -> Dict[str, np.ndarray]:
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number + 1}: no JSON object", 3)
         rows.append(row)
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    names = list(dict.fromkeys(name for row in rows for name in row if not isinstance(row[name], (list, dict, str))))
     table: Dict[str, np.ndarray] = {}
     for name in names:
         values = [row.get(name) for row in rows]
