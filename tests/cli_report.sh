@@ -100,13 +100,51 @@ assert points(open("plot.svg").read()) == [30, 40, 3, 4]
 assert points(open("time.svg").read()) == [30]
 PY
 
+# ---- a PNG is the same picture: the curves' pixels lie where the SVG has their points
+says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o two.svg --title 'A & B: 0.5 <%>'
+says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o two.png --title 'A & B: 0.5 <%>'
+python3 - <<'PY' || failed "the PNG is not the picture of the SVG"
+import re, struct, zlib
+data, at, packed = open("two.png", "rb").read(), 8, b""
+while at < len(data):
+    size, kind = struct.unpack(">I4s", data[at:at + 8])
+    body = data[at + 8:at + 8 + size]
+    assert zlib.crc32(kind + body) == struct.unpack(">I", data[at + 8 + size:at + 12 + size])[0]
+    if kind == b"IHDR": width, height, depth, colour = struct.unpack(">IIBB", body[:10])
+    if kind == b"IDAT": packed += body
+    at += 12 + size
+svg = open("two.svg").read()
+assert (width, height, depth, colour) == (1600, 2 * int(re.search(r'height="(\d+)"', svg).group(1)), 8, 2)
+stride, raw, rows, before = width * 3, zlib.decompress(packed), [], bytes(width * 3)
+for y in range(height):
+    kind, row = raw[y * (stride + 1)], bytearray(raw[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
+    for i in range(stride) if kind else ():
+        a, b, c = (row[i - 3], before[i], before[i - 3]) if i >= 3 else (0, before[i], 0)
+        pa, pb, pc = abs(b - c), abs(a - c), abs(a + b - c - c)
+        row[i] = row[i] + (a, b, (a + b) // 2, a if pa <= pb and pa <= pc else b if pb <= pc else c)[kind - 1] & 255
+    rows.append(row)
+    before = row
+def near(x, y, rgb): # a pixel of this colour close to a point of the SVG
+    return any(max(abs(rows[v][3 * u + c] - rgb[c]) for c in range(3)) < 40
+               for v in range(int(2 * y) - 2, int(2 * y) + 3) for u in range(int(2 * x) - 2, int(2 * x) + 3))
+paths = re.findall(r'<path fill="none" stroke="#(\w{6})" stroke-width="1.5" d="([^"]*)"', svg)
+assert len(paths) == 2
+hits = [near(float(x), float(y), bytes.fromhex(stroke)) for stroke, d in paths for x, y in re.findall(r"[ML]([0-9.]+) ([0-9.]+)", d)]
+assert len(hits) == 70 and sum(hits) >= 60, (len(hits), sum(hits)) # but where one curve lies on the other
+dark = lambda left, top, right, bottom: sum(max(rows[y][3 * x:3 * x + 3]) < 128 for y in range(top, bottom) for x in range(left, right))
+assert dark(650, 10, 950, 40) > 60         # the title
+assert dark(0, 60, 120, height - 140) > 200 # numbers of the y axis, and its name, turned
+assert dark(180, height - 72, 500, height) > 150 # names of the runs
+assert dark(960, 10, 1600, 40) == 0
+PY
+
 says 2 "it has: step, loss" plot runs/a -o x.svg --metric los
-says 2 'name it FILE.svg' plot runs/a -o x.png
+says 2 'name it FILE.svg or FILE.png' plot runs/a -o x.gif
 says 3 'no config.yaml' report . -o x.html
 mkdir -p empty && cp runs/a/config.yaml empty && : > empty/metrics.jsonl
 says 3 'has no rows yet' report runs/a empty -o x.html
 { head -c 20 runs/a/metrics.jsonl; echo; cat runs/a/metrics.jsonl; } > empty/metrics.jsonl
 expect 0 '1 lines are no rows' "$lockstep" report empty -o y.html
 says 2 'too few arguments' report -o x.html
-[ ! -e x.html ] && [ ! -e x.svg ] && [ ! -e x.png ] || failed "a refused command left a file"
+[ ! -e x.html ] && [ ! -e x.svg ] && [ ! -e x.gif ] || failed "a refused command left a file"
 finish

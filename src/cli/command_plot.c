@@ -1,8 +1,9 @@
-/* lockstep plot RUN... -o FILE.svg: a column of metrics.jsonl of one run or several. */
+/* lockstep plot RUN... -o FILE.svg|.png: a column of metrics.jsonl of one run or several. */
 #include "cli/cli.h"
 #include "cli/run_record.h"
 #include "io/file.h"
 #include "plot/chart.h"
+#include "plot/raster.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +15,7 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {LS_SETTING_STRING(Options, output, NULL, "picture to write, in SVG"), "FILE.svg", 'o', true},
+    {LS_SETTING_STRING(Options, output, NULL, "picture to write, SVG or PNG by its name"), "FILE.svg|.png", 'o', true},
     {.setting = LS_SETTING_STRING(Options, metric, "loss",
                                   "the columns of metrics.jsonl to draw, separated by commas: loss,validation_loss"),
      .argument = "NAME,..."},
@@ -33,7 +34,10 @@ typedef struct Plot {
     LsCurve *curve; /* (runs * names) */
     char **name;    /* of each curve */
     char *names;    /* of the columns, cut at the commas */
+    bool png;
 } Plot;
+
+#define PNG_SCALE 2 /* pixels of a PNG for one of SVG: letters are read on any screen */
 
 static LsStatus fail_column(const LsRunRecord *run, const char *name)
 {
@@ -77,6 +81,22 @@ static LsStatus gather(Plot *plot, const LsCall *call)
     return LS_OK;
 }
 
+static LsStatus write_png(const char *path, const char *svg)
+{
+    char *bytes = NULL;
+    size_t count = 0;
+    FILE *out = open_memstream(&bytes, &count);
+    if (!out)
+        return ls_fail(LS_RESOURCE, "out of memory for a picture");
+    LsStatus status = ls_svg_png(svg, PNG_SCALE, out);
+    if (fclose(out) != 0 && status == LS_OK)
+        status = ls_fail(LS_RESOURCE, "out of memory for a picture");
+    if (status == LS_OK)
+        status = ls_file_replace(path, bytes, (int64_t)count);
+    free(bytes);
+    return status;
+}
+
 static LsStatus write_chart(const Plot *plot)
 {
     const Options *o = plot->options;
@@ -96,7 +116,7 @@ static LsStatus write_chart(const Plot *plot)
     if (fclose(out) != 0 && status == LS_OK)
         status = ls_fail(LS_RESOURCE, "out of memory for a chart");
     if (status == LS_OK)
-        status = ls_file_replace(o->output, text, (int64_t)bytes);
+        status = plot->png ? write_png(o->output, text) : ls_file_replace(o->output, text, (int64_t)bytes);
     free(text);
     return status;
 }
@@ -106,8 +126,10 @@ static LsStatus run(LsCall *call)
     Plot plot = {.options = call->options};
     const char *output = plot.options->output;
     size_t length = strlen(output);
-    if (length < 4 || strcmp(output + length - 4, ".svg") != 0)
-        return ls_fail(LS_USAGE, "%s: plots are SVG: name it FILE.svg (rsvg-convert makes a PNG of it)", output);
+    const char *ending = length > 4 ? output + length - 4 : "";
+    plot.png = strcmp(ending, ".png") == 0;
+    if (!plot.png && strcmp(ending, ".svg") != 0)
+        return ls_fail(LS_USAGE, "%s: plots are SVG or PNG: name it FILE.svg or FILE.png", output);
     LsStatus status = gather(&plot, call);
     if (status == LS_OK)
         status = write_chart(&plot);
@@ -127,10 +149,10 @@ static LsStatus run(LsCall *call)
 const LsCommand ls_command_plot = {
     .name = "plot",
     .summary = "draws metrics of runs as a picture",
-    .operands = "RUN... -o FILE.svg",
+    .operands = "RUN... -o FILE.svg|.png",
     .least = 1,
     .most = -1,
-    .description = "Reads RUN/metrics.jsonl, beside a running training too.",
+    .description = "Reads RUN/metrics.jsonl, beside a running training too. A PNG has two pixels for each of SVG.",
     .example = "lockstep plot runs/shakespeare-gpt runs/shakespeare-mamba -o loss.svg --metric loss,validation_loss",
     .options = options,
     .options_bytes = sizeof(Options),

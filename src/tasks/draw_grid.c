@@ -1,10 +1,9 @@
 /* Pictures side by side in one, as PNG. */
+#include "plot/png.h"
 #include "tasks/drawings.h"
 
 #include <jansson.h>
 #include <math.h>
-#include <png.h>
-#include <setjmp.h>
 
 #define GAP 2 /* pixels between pictures, black */
 
@@ -51,37 +50,6 @@ static void place_picture(const LsDrawn *drawn, const Grid *grid, int64_t at, un
     }
 }
 
-static void on_error(png_structp png, png_const_charp message)
-{
-    (void)message;
-    longjmp(*(jmp_buf *)png_get_error_ptr(png), 1);
-}
-
-static void on_warning(png_structp png, png_const_charp message) { (void)png, (void)message; }
-
-/* libpng reports by a jump: nothing that is changed after setjmp is read after it. */
-static LsStatus write_png(const Grid *grid, int64_t rows, const unsigned char *pixels, FILE *out)
-{
-    jmp_buf failed;
-    png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, &failed, on_error, on_warning);
-    png_infop info = png ? png_create_info_struct(png) : NULL;
-    if (!info || setjmp(failed)) {
-        png_destroy_write_struct(&png, &info);
-        return ls_fail(LS_RESOURCE, "out of memory for a picture of %lld x %lld", (long long)grid->row,
-                       (long long)rows);
-    }
-    png_init_io(png, out);
-    png_set_IHDR(png, info, (png_uint_32)grid->row, (png_uint_32)rows, 8,
-                 grid->channels == 1 ? PNG_COLOR_TYPE_GRAY : PNG_COLOR_TYPE_RGB, PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
-    png_write_info(png, info);
-    for (int64_t i = 0; i < rows; i++)
-        png_write_row(png, pixels + i * grid->row * grid->channels);
-    png_write_end(png, NULL);
-    png_destroy_write_struct(&png, &info);
-    return LS_OK;
-}
-
 LsStatus ls_draw_grid(const LsDrawn *drawn, FILE *out)
 {
     Grid grid;
@@ -94,7 +62,7 @@ LsStatus ls_draw_grid(const LsDrawn *drawn, FILE *out)
         return LS_RESOURCE;
     for (int64_t i = 0; i < grid.count; i++)
         place_picture(drawn, &grid, i, pixels);
-    LsStatus status = write_png(&grid, rows, pixels, out);
+    LsStatus status = ls_png_write(out, grid.row, rows, grid.channels, pixels);
     ls_free(pixels);
     return status;
 }
