@@ -124,9 +124,10 @@ static void test_archives(void)
         bool zip = i == LS_COUNT_OF(filters);
         a = begin(path, zip ? ARCHIVE_FILTER_NONE : filters[i].filter,
                   zip ? ARCHIVE_FORMAT_ZIP : ARCHIVE_FORMAT_TAR_PAX_RESTRICTED);
-        add_member(a, "all/first.txt", "first.", 6);
+        add_member(a, "./all/first.txt", "first.", 6);
         add_member(a, "all/notes.md", "no", 2);
         add_member(a, "all/.hidden.txt", "no", 2);
+        add_member(a, "./.hidden/file.txt", "no", 2);
         add_member(a, "all/second.txt", "second.", 7);
         add_member(a, "all/third.txt.gz", packed, packed_bytes);
         end(a);

@@ -247,17 +247,24 @@ static bool ends_packed(const char *name, const char *ending)
 }
 
 /* Files of folders and archives by their names. */
-static bool wanted(void *self, const char *name)
+static bool is_wanted(LsCorpus *corpus, const char *name)
 {
-    LsCorpus *corpus = self;
-    const char *slash = strrchr(name, '/');
-    if ((slash ? slash[1] : name[0]) == '.') /* hidden */
-        return false;
     if (ends_packed(name, ending_of(corpus)))
         return true;
     corpus->others += ends_packed(name, corpus->options->field ? ".txt" : ".jsonl");
     corpus->passed++;
     return false;
+}
+
+/* Of an archive; what is hidden, or in a folder that is, is passed over as it is in folders. */
+static bool wanted(void *self, const char *name)
+{
+    for (const char *at = name; at; at = strchr(at, '/')) {
+        at += *at == '/';
+        if (at[0] == '.' && at[1] != '/' && strncmp(at, "../", 3) != 0)
+            return false;
+    }
+    return is_wanted(self, name);
 }
 
 static LsStatus read_bytes(LsCorpus *corpus, const char *name, const char *text, int64_t bytes)
@@ -327,7 +334,7 @@ static LsStatus read_entry(LsCorpus *corpus, const char *path, int64_t *found)
         return read_folder(corpus, path, found);
     if (there && !S_ISREG(st.st_mode))
         corpus->passed++;
-    if (!there || !S_ISREG(st.st_mode) || !wanted(corpus, path))
+    if (!there || !S_ISREG(st.st_mode) || !is_wanted(corpus, path))
         return LS_OK;
     ++*found;
     return note_bad(corpus, read_path(corpus, path));

@@ -44,7 +44,7 @@ typedef struct LsCorpus {
 } LsCorpus;
 
 /* Reads the sources in their order; "-" is standard input. Of a folder all files below it, and of an archive all in it,
- * whose names end in .txt (with a field: .jsonl), compressed or not, in order of their names. gzip, xz, zstd, bzip2,
+ * whose names end in .txt (with a field: .jsonl), compressed or not; those of a folder in order of their names. gzip, xz, zstd, bzip2,
  * tar and zip are unpacked. A byte order mark at a file's beginning is taken away, and CR LF becomes LF in files in
  * which every line ends so. LS_DATA with file and line. */
 LsStatus ls_corpus_read(LsCorpus *corpus, int sources, char *const *source, const LsCorpusOptions *options) LS_MUST_USE;

@@ -279,7 +279,7 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
     LsCorpusOptions options = {.field = settings->field,
                                .as_is = settings->as_is,
                                .skip_bad = settings->skip_bad,
-                               .utf8 = strcmp(settings->tokens.tokenizer, "bytes") != 0,
+                               .utf8 = settings->tokens.like || strcmp(settings->tokens.tokenizer, "bytes") != 0,
                                .folder = folder};
     LsStatus status = folder ? read_texts(&p, &options) : LS_RESOURCE;
     if (status == LS_OK) {
