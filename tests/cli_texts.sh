@@ -105,4 +105,5 @@ expect 0 '' "$lockstep" eval --table other run --input test/a.txt --json
 near "$loss" "$(field loss)" || failed "a table of texts: $loss and $(cat out.txt)"
 expect 0 '' $mpirun -np 2 "$lockstep" eval --table run other
 says 4 'nowhere' eval --table run nowhere
+says 2 'other is a second run: --table' eval run other
 finish

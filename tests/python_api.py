@@ -205,6 +205,13 @@ class Training(unittest.TestCase):
         with self.assertRaises(lockstep.DivergedError):
             lockstep.Trainer("job.yaml", {"train.learning_rate": 1e6, "train.clip": 0, "train.warmup": 0}).run()
 
+    def test_metrics_with_samples(self):
+        with open("spoken.jsonl", "w") as file:
+            file.write('{"step": 1, "loss": 2.5}\n{"step": 2, "loss": 2.25, "samples": ["a", "b"]}\n')
+        table = lockstep.metrics("spoken.jsonl")
+        self.assertEqual(list(table), ["step", "loss"])
+        self.assertEqual(table["loss"].tolist(), [2.5, 2.25])
+
     def test_metrics(self):
         table = lockstep.metrics("run")
         np.testing.assert_array_equal(table["step"], np.arange(1, 13))

@@ -171,12 +171,25 @@ static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_opt
     return LS_OK;
 }
 
+/* The mistake that people make. */
+static LsStatus check_operands(const LsCall *call)
+{
+    const LsEvalOptions *o = call->options;
+    for (int i = 1; i < call->operands && !o->table; i++)
+        if (!strchr(call->operand[i], '=') && ls_file_exists(call->operand[i]))
+            return ls_fail(LS_USAGE, "eval: %s is a second run: --table prints a row for each of several",
+                           call->operand[i]);
+    return LS_OK;
+}
+
 static LsStatus run(LsCall *call)
 {
     const LsEvalOptions *o = call->options;
     LsCorpusOptions corpus_options = {.field = o->field};
     LsCorpus corpus = {0};
-    LsStatus status = ls_dist_agree(call->comm, read_input(call, &corpus_options, &corpus));
+    LsStatus status = ls_dist_agree(call->comm, check_operands(call));
+    if (status == LS_OK)
+        status = ls_dist_agree(call->comm, read_input(call, &corpus_options, &corpus));
     if (status == LS_OK)
         status = o->table ? evaluate_table(call, &corpus) : evaluate_one(call, &corpus);
     ls_corpus_free(&corpus);

@@ -7,7 +7,7 @@
 static const LsSetting settings[] = {
     LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes", "split"),
     LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
-                     "share of the text held out for validation, from its end"),
+                     "share of the text held out for validation, by --hold-out"),
     LS_SETTING_CHOICE(
         LsTextSettings, hold_out, "end", "end|documents|hash",
         "which share: the end of all; whole texts (files, records), drawn by --seed; those whose content's "
