@@ -37,6 +37,7 @@ int ls_train_memory_rows(const LsTrainPlan *plan, LsMemoryRow rows[LS_MEMORY_ROW
                                {"inputs", m->inputs},
                                {"messages", plan->message_bytes},
                                {"procedure", plan->procedure_bytes},
+                               {"samples", plan->sample_bytes},
                                {"library", plan->library_bytes},
                                {"base", plan->base_bytes}};
     int count = 0;

@@ -261,10 +261,36 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
     plan->message_bytes = request->ranks > plan->sharing_ranks ? ls_buckets_message_bytes(params) : 0;
     const LsProcedure *procedure = ls_config_procedure(config);
     plan->procedure_bytes = procedure->memory ? procedure->memory(config, plan->micro_batch, params->total) : 0;
-    plan->total_bytes =
-        plan->procedure_bytes + plan->base_bytes + plan->library_bytes + plan->moment_bytes + plan->message_bytes;
+    plan->total_bytes = plan->procedure_bytes + plan->sample_bytes + plan->base_bytes + plan->library_bytes +
+                        plan->moment_bytes + plan->message_bytes;
     plan->total_bytes +=
         m->parameters + m->shadows + m->gradients + m->activations + m->scratch + m->states + m->inputs;
+    return LS_OK;
+}
+
+#define SAMPLE_TOKENS ((int64_t)512) /* of a prompt that are read at once, at most */
+
+/* What generating a text beside the training graphs takes: graphs of a prompt and of single tokens. */
+static LsStatus plan_samples(const LsConfig *config, LsParams *params, int64_t *bytes)
+{
+    int64_t context = 0, longest = SAMPLE_TOKENS;
+    *bytes = 0;
+    if (config->train.sample_every == 0 || !ls_config_task(config)->streams_ids)
+        return LS_OK;
+    if (ls_config_model_int(config, "context", &context) && context > 0 && context < longest)
+        longest = context;
+    for (int i = 0; i < 2; i++) {
+        LsGraph *g =
+            ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE, .precision = ls_train_precision(config)});
+        if (!g)
+            return ls_message_status();
+        ls_config_build(config, g, 1, i == 0 ? 1 : longest, LS_WANT_LAST);
+        LsStatus status = ls_graph_plan_dry(g);
+        LsMemory memory = ls_graph_memory(g);
+        ls_graph_free(g);
+        LS_TRY(status);
+        *bytes += memory.activations + memory.scratch + memory.inputs + (i == 0 ? memory.states : 0);
+    }
     return LS_OK;
 }
 
@@ -289,6 +315,7 @@ static LsStatus plan_shape(const PlanRequest *request, LsTrainPlan *plan)
         LS_TRY_CLEANUP(plan_other_graph(config, params, plan, plan->segment, phase, &others, &flops));
         all_flops += flops * (double)ls_phase_repeats(config, phase);
     }
+    LS_TRY_CLEANUP(plan_samples(config, params, &plan->sample_bytes));
     plan->base_bytes = limit ? limit->base : 0;
     plan->sharing_ranks = limit && limit->sharing_ranks > 1 ? limit->sharing_ranks : 1;
     LS_TRY_CLEANUP(plan_training(request, params, &others, all_flops, 0, plan));

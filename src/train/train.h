@@ -54,6 +54,7 @@ typedef struct LsTrainPlan {
     int64_t moment_bytes;
     int64_t message_bytes;           /* work space of sums by messages */
     int64_t procedure_bytes;         /* LsProcedure.memory */
+    int64_t sample_bytes;            /* while samples of text are made (train.sample_every) */
     int64_t library_bytes;           /* work space of the matrix products, threads' stacks, saving */
     int64_t base_bytes;              /* LsTrainLimit.base */
     int64_t total_bytes;             /* the peak of what a rank holds */
@@ -90,7 +91,7 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
 
 /* The plan's bytes by class, largest possible number of rows LS_MEMORY_ROWS: names as in reports. Returns the number of
  * rows, all of which add up to total_bytes. */
-#define LS_MEMORY_ROWS 12
+#define LS_MEMORY_ROWS 13
 typedef struct LsMemoryRow {
     const char *name;
     int64_t bytes;
