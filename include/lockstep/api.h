@@ -107,9 +107,9 @@ void ls_tokenizer_free(LsTokenizer *tokenizer);
 
 const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
-/* id that ends a text, -1 if it has none; encode never gives it */
+/* id that ends a text, -1 if it has none; encode gives it only where a published tokenizer finds its name in a text */
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
-/* id that begins a text, -1 if it has none; encode never gives it */
+/* id that begins a text, -1 if it has none; as above */
 int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer);
 
 /* *ids is the caller's to free. A character outside the vocabulary is LS_DATA, with its place. */

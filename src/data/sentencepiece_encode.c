@@ -5,6 +5,7 @@
 
 #define BLANK_SIGN "\xE2\x96\x81"
 #define UNKNOWN_PENALTY 10.0f
+#define MOST_SUM -32768.0f
 #define LEAST_SEGMENT 512 /* bytes of unigrams that are coded at once, where they can be more */
 
 static int character_length(const char *text, int64_t bytes)
@@ -137,7 +138,8 @@ static LsStatus code_unigrams(const SubwordRun *run, PieceMemory *memory, const 
     step[0].score = memory->carry;
     for (int64_t at = 0; at < bytes; at += character_length(text + at, bytes - at))
         extend_paths(run->subword, step, text, bytes, at);
-    memory->carry = step[bytes].score;
+    /* all paths meet here, so that sums may begin anew before floats lose what tells them apart */
+    memory->carry = step[bytes].score < MOST_SUM ? 0 : step[bytes].score;
     /* the path, turned round: each step's `from` becomes where the piece that begins there ends */
     int32_t end = (int32_t)bytes, next_end = -1, next_id = -1;
     while (end >= 0) {

@@ -1,4 +1,5 @@
-/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding, BERT's pieces of words. One file each
+/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding, BERT's pieces of words, those of
+ * published models. One file each
  * in src/data, one line each in tokenizers.def.
  *
  *     LsTokenizer *tokenizer = ls_tokenizer_new("gpt2", NULL, 0, "data/gpt2-bpe");
