@@ -40,6 +40,22 @@ expect 0 '' "$lockstep" import exported -o runs/imported
 near "$average" "$(loss runs/imported data.path=text.h5 train.batch=4)" || failed "export of the average: $(loss runs/imported data.path=text.h5 train.batch=4)"
 expect 0 '' "$lockstep" generate runs/adamw --prompt line --tokens 4
 
+# ---- texts while it trains are those that generate makes of the run: of the average, and with adapters
+expect 0 '' "$lockstep" prepare text text.txt -o letters.h5 --tokenizer characters --validation 0.2
+speaks() # NAME key=value...: the last row's sample is what generate says
+{
+    local run=runs/$1
+    expect 0 '' "$lockstep" train job.yaml data.path=letters.h5 output.path="$run" train.sample_every=8 train.sample_prompts=line train.sample_tokens=30 \
+        train.sample_temperature=1 "${@:2}" --progress none
+    "$lockstep" generate "$run/checkpoints/step-00000008.h5" --prompt line --tokens 30 --temperature 1 --seed 5 > said.txt 2> err.txt || failed "$1: $(cat err.txt)"
+    python3 -c 'import json, sys; print(json.loads(open(sys.argv[1]).readlines()[-1])["samples"][0])' "$run/metrics.jsonl" | cmp -s - said.txt ||
+        failed "$1: sample and generate differ: $(tail -1 "$run/metrics.jsonl"), $(cat said.txt)"
+}
+speaks spoken
+"$lockstep" generate runs/spoken/checkpoints/step-00000008.h5 --prompt line --tokens 30 --temperature 1 --seed 5 train.average=0 2> err.txt | cmp -s - said.txt &&
+    failed "the last parameters say what the average says: $(cat err.txt)"
+speaks spoken-lora train.average=0 train.init=runs/spoken lora.rank=2 lora.targets=.
+
 # ---- the plan counts all of it
 says 0 '  average  ' train job.yaml output.path=runs/dry --dry-run
 says 0 '  optimizer  ' train job.yaml output.path=runs/dry train.optimizer=muon --dry-run

@@ -1,5 +1,6 @@
 /* From step to step: when to evaluate, to write a row, to save, to stop. */
 #include "base/trace.h"
+#include "train/average.h"
 #include "train/outliers.h"
 #include "train/streams.h"
 
@@ -54,13 +55,17 @@ static void measure_speed(const LsTrainer *t, const LsTrainClock *clock, LsMetri
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }
 
-/* Rank 0 writes texts; the others wait, since the parameters must stay as they are. */
+/* Rank 0 writes texts, of the average where there is one, as `generate` would; the others wait, since the parameters must
+ * stay as they are. */
 static LsStatus draw_samples(LsTrainer *t, LsMetrics *row)
 {
     double begin = ls_seconds();
+    LS_TRY(ls_average_swap(t));
     LsStatus status = t->comm->rank == 0 ? t->hooks.sample(t->hooks.self, t, &row->samples) : LS_OK;
+    LS_TRY(ls_dist_agree(t->comm, status));
+    LS_TRY(ls_average_swap(t));
     ls_trace_event(LS_TRACE_STEP, "samples", "samples", begin, ls_seconds());
-    return ls_dist_agree(t->comm, status);
+    return LS_OK;
 }
 
 static LsStatus write_row(LsTrainer *t, LsTrainClock *clock, const LsMetrics *row)
