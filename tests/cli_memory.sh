@@ -65,21 +65,4 @@ real=$(mebibytes 1) planned=$(mebibytes 2)
 awk "BEGIN {exit !($real > 120 && $planned > 0.95 * $real && $planned < 1.05 * $real)}" || failed "pairs: planned $planned, resident $real"
 echo "pairs: $real MiB resident, $planned planned"
 
-# Too little memory to read a file says nothing of the file: status 7, never damage.
-for command in 'inspect runs/float' 'diff runs/float runs/float' 'export runs/float -o exported' 'generate runs/float --ids 1' \
-    'predict runs/float --ids 1 -o logits.h5' 'import exported -o imported'; do
-    codes=""
-    for kibibytes in $(seq 20000 4000 400000); do
-        rm -rf imported
-        code=0
-        # shellcheck disable=SC2086
-        (ulimit -v "$kibibytes" && OMP_NUM_THREADS=1 exec "$lockstep" $command > out.txt 2> err.txt) || code=$?
-        codes+="$code "
-        [ $code = 0 ] && break
-        [ $code = 7 ] || [ $code = 127 ] || failed "$command in $kibibytes KiB: exit $code: $(grep error err.txt)"
-        grep -qi damaged out.txt err.txt && failed "$command in $kibibytes KiB: called damaged: $(cat out.txt err.txt)"
-    done
-    [[ $codes == *" 7 "* ]] && [ $code = 0 ] || failed "$command under limits of memory: $codes"
-done
-
 finish
