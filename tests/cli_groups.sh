@@ -71,6 +71,7 @@ expect 0 '' "$lockstep" report spoken run -o page.html
 grep -q '<h2>Samples</h2>' page.html && grep -q 'spoken, step 12</summary>' page.html || failed "no samples on the page"
 expect 0 '' "$lockstep" train job.yaml --dry-run --json train.sample_every=5 train.sample_prompts=the # what it takes is in the plan
 grep -Eq '"samples": [1-9][0-9]{4,},?$' out.txt || failed "no memory of samples in the plan: $(cat out.txt)"
+expect 2 "train.freeze: all parameters of 'discriminator.' match" "$lockstep" train "$project/jobs/rings-gan.yaml" output.path=none train.freeze=discriminator
 expect 2 'set train.sample_prompts' "$lockstep" train job.yaml output.path=none train.sample_every=5
 expect 2 "train.sample_prompts: 'Q': line 1, byte 0" "$lockstep" train job.yaml output.path=none train.sample_every=5 "train.sample_prompts=[the, Q]"
 expect 2 "the prompt has 18 tokens, but the model's context is 16" "$lockstep" train job.yaml output.path=none train.sample_every=5 'train.sample_prompts=the cat sat on a m'

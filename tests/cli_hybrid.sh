@@ -39,6 +39,7 @@ grep -q '^the graph again, by place' out.txt && grep -qE '^layer.mamba2 +[0-9]+ 
 
 # ---- messages
 says 2 "model.layers: 'x' is no kind of block; there are m (mamba), 2 (mamba2), a (attention)" train job.yaml model.layers=mx
+says 2 'model.layers: 2 would be one block' train job.yaml model.layers=2
 says 2 'model.layers: a pattern of 0 blocks' train job.yaml 'model.layers=""'
 says 2 'model.mamba2_head_dim 7' train job.yaml model.mamba2_head_dim=7
 says 2 'model.attention_heads 3' train job.yaml model.attention_heads=3

@@ -42,6 +42,7 @@ grep -q '^  layers: 2' runs/second/config.yaml && grep -q '^  width: 8' runs/sec
 expect 0 '' "$lockstep" train second.yaml output.path=runs/still train.learning_rate=1e-30 train.weight_decay=0 train.steps=1 --progress none
 expect 0 '' "$lockstep" export runs/first/checkpoints/step-00000006.h5 -o first --native
 expect 0 '' "$lockstep" export runs/still -o still --native
+expect 2 'runs/first: is a run; export to a folder of its own' "$lockstep" export runs/still -o runs/first --native
 grep -q 'pooler.weight' still/model.safetensors || failed "no pooler in the second run"
 values() # FILE NAME: the bytes of a tensor
 {

@@ -56,6 +56,10 @@ speaks spoken
     failed "the last parameters say what the average says: $(cat err.txt)"
 speaks spoken-lora train.average=0 train.init=runs/spoken lora.rank=2 lora.targets=.
 
+# ---- an average is not begun, nor dropped, in the middle
+expect 2 'train.average: 0.8 in the checkpoint, 0 now' "$lockstep" train job.yaml output.path=runs/spoken data.path=letters.h5 train.average=0 train.steps=9
+grep -A1 'Not in the way:' err.txt | grep -q 'train.steps: 8' || failed "what may differ: $(cat err.txt)"
+
 # ---- the plan counts all of it
 says 0 '  average  ' train job.yaml output.path=runs/dry --dry-run
 says 0 '  optimizer  ' train job.yaml output.path=runs/dry train.optimizer=muon --dry-run
@@ -98,6 +102,8 @@ expect 2 'is no regular expression' "$lockstep" train job.yaml "${lora[@]}" 'lor
 expect 2 'name it as train.init' "$lockstep" train job.yaml lora.rank=2 output.path=runs/none
 expect 2 'lora.rank: 2 in the checkpoint, 3 now' "$lockstep" train job.yaml "${lora[@]}" lora.rank=3 train.steps=9 output.path=runs/lora-whole
 expect 2 'lora: adapters alone learn, so that all else must be in train.init' "$lockstep" train job.yaml "${lora[@]}" model.layers=2 output.path=runs/none
+expect 2 'lora.rank is 0, which is no adapters' "$lockstep" train job.yaml train.init=runs/adamw lora.alpha=4 output.path=runs/no-lora
+expect 2 'train.init_match: partial is of train.init' "$lockstep" train job.yaml train.init_match=partial output.path=runs/no-init
 expect 2 'lora.rank: 2 in the checkpoint, 0 now' "$lockstep" train job.yaml train.init=runs/adamw output.path=runs/lora-whole train.steps=9 train.average=0
 cp -r runs/adamw runs/kept
 expect 0 '' "$lockstep" train job.yaml train.steps=9 output.path=runs/adamw train.optimizer=adamw --progress none

@@ -43,11 +43,15 @@ static void test_samples(void)
     ls_source_free(source);
     ASSERT_OK(open_kind("chat", path, "held-out", 5, 1, NULL, &source)); /* cut */
     CU_ASSERT_EQUAL(source->sequence, 5);
+    CU_ASSERT_EQUAL(source->samples, 1); /* of the first no answer is left */
     inputs = inputs_new(source, 1, 5);
-    fill_inputs(source, &inputs, 1, 1);
+    fill_inputs(source, &inputs, 0, 1);
     check_row(&inputs, 0, 5, "?e.>f", "___f.");
+    CU_ASSERT_EQUAL(source->longest(source, &(LsBatch){0, 1, 0}), 5);
     inputs_free(&inputs);
     ls_source_free(source);
+    ASSERT_FAILS(open_kind("chat", path, "held-out", 2, 1, NULL, &source), LS_DATA,
+                 "no conversation of train has an answer in its first 3 tokens: train.sequence up");
 }
 
 /* The template and the answers' share. */

@@ -229,6 +229,12 @@ static void check_together(const LsConfig *config, LsMistakes *mistakes)
                         config->procedure->name, config->task->name, config->task->procedure);
     if (ls_config_adapts(config) && !train->init)
         ls_mistakes_add(mistakes, -1, "lora.rank: adapters stand on a trained model: name it as train.init");
+    if (!ls_config_adapts(config) && (config->lora.alpha != 16 || strcmp(config->lora.targets, ".") != 0))
+        ls_mistakes_add(
+            mistakes, -1,
+            "lora.rank is 0, which is no adapters: set it (8, say), or leave lora.alpha and lora.targets out");
+    if (!train->init && strcmp(train->init_match, "strict") != 0)
+        ls_mistakes_add(mistakes, -1, "train.init_match: %s is of train.init, which is not set", train->init_match);
     if (ls_config_adapts(config) && config->procedure != ls_procedures()[0])
         ls_mistakes_add(mistakes, -1, "lora.rank: adapters are trained by train.procedure %s, not by %s",
                         ls_procedures()[0]->name, config->procedure->name);

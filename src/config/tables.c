@@ -24,7 +24,8 @@ const LsSetting ls_lora_settings[] = {
         LsLoraSettings, rank, "0", 0, 1 << 20,
         "rank of low-rank adapters (LoRA), which alone learn: the model itself is that of train.init; 0: the "
         "whole model learns"),
-    LS_SETTING_FLOAT(LsLoraSettings, alpha, "16", 0, 1e6, "what adapters add to a layer counts alpha / rank times"),
+    LS_SETTING_FLOAT(LsLoraSettings, alpha, "16", SMALLEST, 1e6,
+                     "what adapters add to a layer counts alpha / rank times"),
     LS_SETTING_STRING(LsLoraSettings, targets, ".",
                       "the dense layers that have adapters: a regular expression over "
                       "their names, 'attention|mlp\\.in$'"),

@@ -3,7 +3,8 @@
  *     ids      x1 ... x(n-1)
  *     targets  x2 ... xn       LS_IGNORE where that is no token of an answer
  *
- * filled up to the sequence behind, where nothing that counts looks, and cut where they are longer.
+ * filled up to the sequence behind, where nothing that counts looks, and cut where they are longer. Those that have no
+ * answer in what is left of them teach nothing and are no samples.
  */
 #include "data/chat.h"
 #include "data/sample_source.h"
@@ -15,7 +16,8 @@
 typedef struct ChatSource {
     LsSampleSource base;
     LsTextArray texts;
-    int32_t *answer; /* answer: of each token */
+    int32_t *answer; /* of each token: whether it is an answer's */
+    int64_t *kept;   /* of each sample: its conversation */
 } ChatSource;
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
@@ -26,7 +28,7 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
     LS_TRY(ls_sample_input(g, "targets", batch->count, 0, &targets));
     const LsTensor *any = ids ? ids : targets;
     for (int64_t b = 0; any && b < any->dim[0]; b++) {
-        int64_t at = b < batch->count ? ls_sample_at(&s->base, batch->first + b) : -1, steps = any->dim[1];
+        int64_t at = b < batch->count ? s->kept[ls_sample_at(&s->base, batch->first + b)] : -1, steps = any->dim[1];
         int64_t first = at >= 0 ? s->texts.offset[at] : 0, count = at >= 0 ? s->texts.offset[at + 1] - first : 0;
         for (int64_t t = 0; t < steps; t++) {
             int64_t i = batch->step + t;
@@ -44,7 +46,7 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 static int64_t steps_of(const LsSampleSource *source, int64_t sample)
 {
     const ChatSource *s = (const ChatSource *)source;
-    int64_t steps = s->texts.offset[sample + 1] - s->texts.offset[sample] - 1;
+    int64_t at = s->kept[sample], steps = s->texts.offset[at + 1] - s->texts.offset[at] - 1;
     return steps < source->base.sequence ? steps : source->base.sequence;
 }
 
@@ -54,7 +56,35 @@ static void free_source(LsSource *source)
     ls_sample_source_clear(&s->base);
     ls_text_array_free(&s->texts);
     ls_free(s->answer);
+    ls_free(s->kept);
     ls_free(s);
+}
+
+/* The samples: conversations with an answer among their first tokens. */
+static LsStatus keep_taught(ChatSource *s, const LsDataOpen *open)
+{
+    LsSource *source = &s->base.base;
+    s->kept = ls_alloc_array(s->texts.count + 1, sizeof *s->kept);
+    if (!s->kept)
+        return LS_RESOURCE;
+    for (int64_t i = 0; i < s->texts.count; i++) {
+        int64_t at = s->texts.offset[i] + 1, end = s->texts.offset[i + 1];
+        end = end - at > source->sequence ? at + source->sequence : end;
+        while (at < end && !s->answer[at])
+            at++;
+        if (at < end)
+            s->kept[source->samples++] = i;
+    }
+    if (source->samples == 0 && s->texts.count > 0)
+        return ls_fail(LS_DATA, "%s: no conversation of %s has an answer in its first %lld tokens: train.sequence up",
+                       open->path, s->base.split, (long long)source->sequence + 1);
+    if (source->samples < s->texts.count)
+        ls_warn(
+            "%s: %lld of the %lld conversations of %s have no answer in their first %lld tokens and are left out; a "
+            "larger train.sequence takes them",
+            open->path, (long long)(s->texts.count - source->samples), (long long)s->texts.count, s->base.split,
+            (long long)source->sequence + 1);
+    return LS_OK;
 }
 
 static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
@@ -72,8 +102,8 @@ static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSe
                        (long long)answers, (long long)s->texts.offset[s->texts.count]);
     if (longest < 2)
         return ls_fail(LS_DATA, "%s: no conversation has two tokens", open->path);
-    s->base.base.samples = s->texts.count;
     s->base.base.sequence = open->sequence > 0 && open->sequence < longest - 1 ? open->sequence : longest - 1;
+    LS_TRY(keep_taught(s, open));
     int64_t steps[] = {LS_STEPS};
     LS_TRY(ls_fields_add(&s->base.base.fields, "ids", LS_I32, classes, 1, steps));
     return ls_fields_add(&s->base.base.fields, "targets", LS_I32, classes, 1, steps);

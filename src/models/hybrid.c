@@ -90,6 +90,12 @@ static LsStatus check(const void *config)
     size_t layers = strlen(m->layers);
     if (layers < 1 || layers > MOST_LAYERS)
         return ls_fail(LS_USAGE, "model.layers: a pattern of %zu blocks; 1 to %d are possible", layers, MOST_LAYERS);
+    if (layers == 1 && m->layers[0] >= '0' && m->layers[0] <= '9')
+        return ls_fail(
+            LS_USAGE,
+            "model.layers: %s would be one block, of the kind that has this letter; a letter for each block, as in "
+            "2a22a22a, says how many there are",
+            m->layers);
     for (const char *at = m->layers; *at; at++) {
         const Kind *kind = find_kind(*at);
         if (!kind)

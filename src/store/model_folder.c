@@ -406,6 +406,8 @@ LsStatus ls_model_export(const char *run, const char *folder, LsLayout layout, c
 {
     LsStoredModel model = {0};
     LsStatus status = LS_OK;
+    if (has_file(folder, "config.yaml")) /* train.init and others would take the weights for the run's */
+        return ls_fail(LS_USAGE, "%s: is a run; export to a folder of its own", folder);
     LS_TRY_CLEANUP(ls_stored_model_of_run(run, &model));
     bool native = layout == LS_LAYOUT_NATIVE || !model.config->model->hf;
     LS_TRY_CLEANUP(write_folder(folder, &model, native, written));

@@ -198,13 +198,17 @@ LsStatus ls_groups_check(const LsGroups *groups, const LsParams *params)
     return LS_OK;
 }
 
-LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, LsStatus status)
+LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, const char *learns, LsStatus status)
 {
     if (status != LS_USAGE || !groups)
         return status;
     for (int j = 0; j < params->count; j++)
-        if (!find(groups, &groups->freeze, params->list[j].name))
+        if ((!learns || strncmp(params->list[j].name, learns, strlen(learns)) == 0) &&
+            !find(groups, &groups->freeze, params->list[j].name))
             return status;
+    if (learns)
+        return ls_fail(LS_USAGE, "train.freeze: all parameters of '%s' match, and nothing of it is left to learn",
+                       learns);
     return ls_fail(LS_USAGE, "train.freeze: all parameters match, and nothing is left to learn");
 }
 

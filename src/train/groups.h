@@ -14,8 +14,10 @@ void ls_groups_free(LsGroups *groups); /* NULL is allowed */
 
 /* LS_USAGE where a pattern matches no parameter, with the nearest names. */
 LsStatus ls_groups_check(const LsGroups *groups, const LsParams *params) LS_MUST_USE;
-/* A better reason than `status`, of a graph that could not be planned, where all its parameters are frozen. */
-LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, LsStatus status) LS_MUST_USE;
+/* A better reason than `status`, of a graph that could not be planned, where all of its parameters that would learn, those
+ * whose names begin with `learns` (NULL: all), are frozen. */
+LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, const char *learns,
+                                LsStatus status) LS_MUST_USE;
 
 /* Those of these names do not learn. groups may be NULL, and must live until the graph is built. */
 void ls_groups_freeze(const LsGroups *groups, LsGraph *g);

@@ -89,14 +89,18 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     compare_settings("lora", ls_lora_settings, &old->lora, &config->lora, NULL, &refused, &changed);
     if (trained)
         compare_settings("train", ls_train_settings, &old->train, &config->train,
-                         "sequence length_step seed optimizer carry freeze", &refused, &changed);
+                         (old->train.average > 0) == (config->train.average > 0)
+                             ? "sequence length_step seed optimizer carry freeze"
+                             : "sequence length_step seed optimizer carry freeze average", /* which checkpoints hold */
+                         &refused, &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(
             LS_USAGE,
-            "%s cannot be gone on from, for this is another training:%s%s\nSet these as they were, or start anew "
-            "with another output.path",
-            checkpoint->path, ls_notes_text(&refused), ls_notes_text(&changed));
+            "%s cannot be gone on from, for this is another training:%s\nSet %s as before, or start anew with another "
+            "output.path%s%s",
+            checkpoint->path, ls_notes_text(&refused), refused.count == 1 ? "this" : "these",
+            changed.count > 0 ? "\nNot in the way:" : "", ls_notes_text(&changed));
     else if (changed.count > 0)
         ls_log("changed since the checkpoint:%s", ls_notes_text(&changed));
     ls_config_free(old);
