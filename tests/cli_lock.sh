@@ -49,7 +49,7 @@ expect 2 'another process writes there' "$lockstep" train job.yaml output.path=.
 expect 2 'another process writes there' $mpirun -np 2 "$lockstep" train job.yaml
 [ "$(grep -c '^lockstep: error: ' err.txt)" = 1 ] || failed "not one rank alone speaks: $(cat err.txt)"
 expect 2 'another process writes there' "$lockstep" import "$fixtures/gpt2-tiny" -o x
-expect 2 'another process writes there' "$lockstep" export x -o x
+expect 2 'x: is a run; export to a folder of its own' "$lockstep" export x -o x
 touch x/checkpoints/step-00000080.h5.tmp-1-0 x/logits.h5.tmp-1-0
 [ "$before" = "$(state x | grep -v tmp)" ] || failed "a refused command changed the folder"
 
