@@ -217,6 +217,16 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
     return LS_OK;
 }
 
+/* Adapters are described, whether or not there are any. */
+static bool describes_adapters(const LsConfig *config)
+{
+    LsLoraSettings standard = {0};
+    bool told = ls_settings_defaults(ls_lora_settings, &standard) == LS_OK &&
+                (config->lora.alpha != standard.alpha || strcmp(config->lora.targets, standard.targets) != 0);
+    ls_settings_free(ls_lora_settings, &standard);
+    return told;
+}
+
 /* What no single setting can know. Told only where all settings are right by themselves. */
 static void check_together(const LsConfig *config, LsMistakes *mistakes)
 {
@@ -229,7 +239,7 @@ static void check_together(const LsConfig *config, LsMistakes *mistakes)
                         config->procedure->name, config->task->name, config->task->procedure);
     if (ls_config_adapts(config) && !train->init)
         ls_mistakes_add(mistakes, -1, "lora.rank: adapters stand on a trained model: name it as train.init");
-    if (!ls_config_adapts(config) && (config->lora.alpha != 16 || strcmp(config->lora.targets, ".") != 0))
+    if (!ls_config_adapts(config) && describes_adapters(config))
         ls_mistakes_add(
             mistakes, -1,
             "lora.rank is 0, which is no adapters: set it (8, say), or leave lora.alpha and lora.targets out");

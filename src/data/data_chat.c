@@ -17,11 +17,7 @@ static const LsSetting settings[] = {
     LS_TOKENIZER_SETTINGS(LsChatSettings, tokens, "bytes", "split"),
     LS_SETTING_INT(LsChatSettings, longest, "0", 0, 1 << 30,
                    "conversations of more tokens are passed over; 0: none, what is too long is cut when it is read"),
-    LS_SETTING_FLOAT(LsChatSettings, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
-    LS_SETTING_INT(LsChatSettings, seed, "1", 0, 1e15, "of the choice of conversations held out"),
-    LS_SETTING_STRING(LsChatSettings, validation_file, NULL,
-                      "files held out for validation instead, with commas between them"),
-    LS_SETTING_STRING(LsChatSettings, test, NULL, "files of the test part, with commas between them"),
+    LS_HELD_OUT_SETTINGS(LsChatSettings, "conversations"),
     {0}};
 
 typedef struct Job {

@@ -11,11 +11,7 @@ static const LsSetting settings[] = {
                       "tags that may occur, with commas, in the order of their numbers (default: those of the sources, "
                       "sorted)"),
     LS_TOKENIZER_SETTINGS(LsColumnsSettings, tokens, "words", "attached"),
-    LS_SETTING_FLOAT(LsColumnsSettings, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
-    LS_SETTING_INT(LsColumnsSettings, seed, "1", 0, 1e15, "of the choice of sentences held out"),
-    LS_SETTING_STRING(LsColumnsSettings, validation_file, NULL,
-                      "files held out for validation instead, with commas between them"),
-    LS_SETTING_STRING(LsColumnsSettings, test, NULL, "files of the test part, with commas between them"),
+    LS_HELD_OUT_SETTINGS(LsColumnsSettings, "sentences"),
     {0}};
 
 typedef struct Job {

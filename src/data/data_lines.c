@@ -21,11 +21,7 @@ static const LsSetting settings[] = {
                       "labels that may occur, with commas, in the order of their numbers; of files: the class of each "
                       "(default: all labels of the sources, sorted; of files from their names)"),
     LS_TOKENIZER_SETTINGS(LsLinesSettings, tokens, "words", "split"),
-    LS_SETTING_FLOAT(LsLinesSettings, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
-    LS_SETTING_INT(LsLinesSettings, seed, "1", 0, 1e15, "of the choice of samples held out"),
-    LS_SETTING_STRING(LsLinesSettings, validation_file, NULL,
-                      "files held out for validation instead, with commas between them"),
-    LS_SETTING_STRING(LsLinesSettings, test, NULL, "files of the test part, with commas between them"),
+    LS_HELD_OUT_SETTINGS(LsLinesSettings, "samples"),
     {0}};
 
 typedef struct Job {

@@ -22,6 +22,15 @@ extern const char *const ls_split_names[LS_SPLITS];
     "of --seed and their positions (a keyed permutation), not of classes"
 #define LS_MOST_HELD_OUT 1e9
 
+/* Settings `validation`, `seed`, `validation_file` and `test` of a kind whose settings S have members of these names;
+ * samples: what a sample is called, in the plural. */
+#define LS_HELD_OUT_SETTINGS(S, samples)                                                                               \
+    LS_SETTING_FLOAT(S, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),                                     \
+        LS_SETTING_INT(S, seed, "1", 0, 1e15, "of the choice of " samples " held out"),                                \
+        LS_SETTING_STRING(S, validation_file, NULL,                                                                    \
+                          "files held out for validation instead, with commas between them"),                          \
+        LS_SETTING_STRING(S, test, NULL, "files of the test part, with commas between them")
+
 typedef struct LsHeldOut {
     uint64_t key;
     int64_t samples, held;

@@ -60,25 +60,15 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv4 *m, LsTensor *x, int64_t layer
     return y;
 }
 
-static LsTensor *mix_channels(LsGraph *g, const Rwkv4 *m, LsTensor *x, int64_t layer)
-{
-    LsInit init = ls_rwkv_power_init(ls_rwkv_to_last(layer, m->layers), 0);
-    ls_push(g, "channel");
-    LsTensor *before = ls_rwkv_shift(g, x);
-    LsTensor *xk = ls_rwkv_mix(g, "mix_key", before, x, init), *xr = ls_rwkv_mix(g, "mix_receptance", before, x, init);
-    LsTensor *y = ls_rwkv_gated_channels(g, xk, xr, m->hidden ? m->hidden : 4 * m->width, m->layers);
-    ls_pop(g);
-    return y;
-}
-
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rwkv4 *m = config;
+    int64_t hidden = m->hidden ? m->hidden : 4 * m->width;
     LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, m->epsilon, &table);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = ls_add(g, x, mix_time(g, m, ls_rwkv_norm(g, "norm_1", x, m->epsilon), layer));
-        x = ls_add(g, x, mix_channels(g, m, ls_rwkv_norm(g, "norm_2", x, m->epsilon), layer));
+        x = ls_add(g, x, ls_rwkv_channels(g, ls_rwkv_norm(g, "norm_2", x, m->epsilon), hidden, layer, m->layers));
         ls_pop(g);
     }
     return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, m->epsilon);

@@ -37,10 +37,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const Rwkv5 *m = config;
-    if (m->width % m->head)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.head %lld", (long long)m->width,
-                       (long long)m->head);
-    return LS_OK;
+    return ls_rwkv_check_heads(m->width, m->head);
 }
 
 /* x: (B, T, C) -> (B, T, C) */
@@ -69,25 +66,15 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv5 *m, LsTensor *x, int64_t layer
     return y;
 }
 
-static LsTensor *mix_channels(LsGraph *g, const Rwkv5 *m, LsTensor *x, int64_t layer)
-{
-    LsInit init = ls_rwkv_power_init(ls_rwkv_to_last(layer, m->layers), 0);
-    ls_push(g, "channel");
-    LsTensor *before = ls_rwkv_shift(g, x);
-    LsTensor *xk = ls_rwkv_mix(g, "mix_key", before, x, init), *xr = ls_rwkv_mix(g, "mix_receptance", before, x, init);
-    LsTensor *y = ls_rwkv_gated_channels(g, xk, xr, m->hidden ? m->hidden : 7 * m->width / 64 * 32, m->layers);
-    ls_pop(g);
-    return y;
-}
-
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rwkv5 *m = config;
+    int64_t hidden = m->hidden ? m->hidden : 7 * m->width / 64 * 32;
     LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, m->epsilon, &table);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = ls_add(g, x, mix_time(g, m, ls_rwkv_norm(g, "norm_1", x, m->epsilon), layer));
-        x = ls_add(g, x, mix_channels(g, m, ls_rwkv_norm(g, "norm_2", x, m->epsilon), layer));
+        x = ls_add(g, x, ls_rwkv_channels(g, ls_rwkv_norm(g, "norm_2", x, m->epsilon), hidden, layer, m->layers));
         ls_pop(g);
     }
     return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, m->epsilon);

@@ -43,10 +43,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const Rwkv6 *m = config;
-    if (m->width % m->head)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.head %lld", (long long)m->width,
-                       (long long)m->head);
-    return LS_OK;
+    return ls_rwkv_check_heads(m->width, m->head);
 }
 
 /* The mixed tokens of one kind; low: (B, T, 5 R), or NULL: the model's vector alone. */

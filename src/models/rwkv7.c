@@ -43,10 +43,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const Rwkv7 *m = config;
-    if (m->width % m->head)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.head %lld", (long long)m->width,
-                       (long long)m->head);
-    return LS_OK;
+    return ls_rwkv_check_heads(m->width, m->head);
 }
 
 /* A rank that a setting names, or factor sqrt(C) to the nearest multiple of 32, at least that. */

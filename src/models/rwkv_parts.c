@@ -48,7 +48,25 @@ LsTensor *ls_rwkv_gated_channels(LsGraph *g, LsTensor *xk, LsTensor *xr, int64_t
     return ls_mul(g, ls_sigmoid(g, ls_rwkv_dense(g, "receptance", xr, width, 0.5)), y);
 }
 
+LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t layer, int64_t layers)
+{
+    LsInit init = ls_rwkv_power_init(ls_rwkv_to_last(layer, layers), 0);
+    ls_push(g, "channel");
+    LsTensor *before = ls_rwkv_shift(g, x);
+    LsTensor *xk = ls_rwkv_mix(g, "mix_key", before, x, init), *xr = ls_rwkv_mix(g, "mix_receptance", before, x, init);
+    LsTensor *y = ls_rwkv_gated_channels(g, xk, xr, hidden, layers);
+    ls_pop(g);
+    return y;
+}
+
 /* ---- Heads -------------------------------------------------------------------------------------------------------- */
+
+LsStatus ls_rwkv_check_heads(int64_t width, int64_t head)
+{
+    return width % head == 0 ? LS_OK
+                             : ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.head %lld",
+                                       (long long)width, (long long)head);
+}
 
 /* By the channel's number, and a tenth more or less in turn. */
 static void fill_bonus(float *value, int rank, const int64_t *dim, uint64_t key, double unused, double none)

@@ -26,6 +26,12 @@ LsTensor *ls_rwkv_dense(LsGraph *g, const char *name, LsTensor *x, int64_t outpu
  * versions 4 to 6. xk, xr: (B, T, C) */
 LsTensor *ls_rwkv_gated_channels(LsGraph *g, LsTensor *xk, LsTensor *xr, int64_t hidden, int64_t layers);
 
+/* The channel mixing of versions 4 and 5, whole: xk and xr lie between each token and the one before. */
+LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t layer, int64_t layers);
+
+/* LS_USAGE where model.width is not so many heads of model.head channels. */
+LsStatus ls_rwkv_check_heads(int64_t width, int64_t head) LS_MUST_USE;
+
 /* The recurrence of versions 5 and 6 with what a token says of itself; carries "state", has a parameter "bonus". */
 LsTensor *ls_rwkv_heads(LsGraph *g, LsTensor *r, LsTensor *w, LsTensor *k, LsTensor *v, int64_t heads);
 

@@ -13,7 +13,7 @@
 #include "base/pieces.h"
 #include "gemm/gemm.h"
 #include "lockstep/adapters.h"
-#include "train//adamw.h"
+#include "train/adamw.h"
 
 #include <math.h>
 

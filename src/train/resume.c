@@ -72,6 +72,9 @@ static void compare_kinds(const LsConfig *old, const LsConfig *config, const cha
     }
 }
 
+/* Of `train:`, what a training cannot change; nor whether there is an average, which checkpoints hold. */
+#define STRICT "sequence length_step seed optimizer carry freeze"
+
 LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config, const char *text)
 {
     bool trained = checkpoint->progress.step > 0; /* an imported model has no training to differ from */
@@ -89,10 +92,8 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     compare_settings("lora", ls_lora_settings, &old->lora, &config->lora, NULL, &refused, &changed);
     if (trained)
         compare_settings("train", ls_train_settings, &old->train, &config->train,
-                         (old->train.average > 0) == (config->train.average > 0)
-                             ? "sequence length_step seed optimizer carry freeze"
-                             : "sequence length_step seed optimizer carry freeze average", /* which checkpoints hold */
-                         &refused, &changed);
+                         (old->train.average > 0) == (config->train.average > 0) ? STRICT : STRICT " average", &refused,
+                         &changed);
     LsStatus status = LS_OK;
     if (refused.count > 0)
         status = ls_fail(
