@@ -45,8 +45,12 @@ if [ -z "$program" ]; then
     [ -x build-release/lockstep ] && program=$PWD/build-release/lockstep
 fi
 
-# The run folder: the last output.path=… of the command line, else `path:` in the section `output:` of the file.
-run=$(awk '/^[a-z]/ { section = $1 } section == "output:" && $1 == "path:" { print $2 }' "${train[0]}")
+# The run folder: the last output.path=… of the command line, else `path:` in the section `output:` of the file, which may stand
+# in braces on one line.
+run=$(awk '/^[a-z]/ { section = $1 }
+    section ~ /^output:/ && match($0, /[ {,]path:[ ]*[^ ,}#]+/) {
+        text = substr($0, RSTART + 1, RLENGTH - 1); sub(/^path:[ ]*/, "", text); gsub(/["\047]/, "", text); print text }' "${train[0]}")
+run=${run:-runs/run}
 for argument in "${train[@]:1}"; do
     case $argument in output.path=*) run=${argument#output.path=} ;; esac
 done

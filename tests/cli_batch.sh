@@ -81,4 +81,10 @@ for script in one-node.sbatch many-nodes.sbatch srun.sbatch; do
     grep -q "$mask\$" mpirun.mask || failed "$script: signals that the launcher has blocked: $(cat mpirun.mask)" # TERM, INT, HUP
 done
 
+# ---- the run folder's word counts, however the job file writes its path
+for output in 'output: {save_every: 5, path: run}' 'output: {path: run, keep: 2}' 'output: {path: "run"} # here' $'output: {keep: 2,\n  path: run}' $'output:\n  path: run # here'; do
+    printf 'model: {kind: gpt}\ndata: {path: elsewhere}\n%s\n' "$output" > job.yaml
+    FAKE_WORD=requeue FAKE_CODE=1 check "$output" one-node.sbatch 1 yes
+done
+
 finish

@@ -64,6 +64,8 @@ expect 2 'run|float|bfloat16|int8' "$lockstep" generate run --prompt a --precisi
 expect 2 'prompt TEXT is missing' "$lockstep" generate run
 expect 2 'give one of them' "$lockstep" generate run --prompt a --ids 1
 expect 2 "'x' is not a number" "$lockstep" generate run --ids 1,x
+for ids in 1,,2 ,1 1, '1, ,2' '1 2,'; do expect 2 'token ids: ' "$lockstep" generate run --ids "$ids"; done
+expect 0 '' "$lockstep" generate run --ids ' 1, 2 3' --tokens 1
 expect 2 'token 300 at place 1' "$lockstep" generate run --ids 1,300
 expect 2 '--top-p' "$lockstep" generate run --prompt a --top-p 2
 expect 2 'prompt is empty' "$lockstep" generate run --prompt ''
@@ -78,6 +80,7 @@ printf 'Über \n' > prompt.txt
 same=(--tokens 80 --temperature 0.5 --seed 3)
 expect 0 '' "$lockstep" generate run --prompt-file prompt.txt "${same[@]}"
 cmp -s out.txt first.txt || failed "--prompt-file gives another text: $(cat out.txt)"
+expect 2 'standard input is read once' "$lockstep" generate run --prompt-file - --prompt-file -
 "$lockstep" generate run --prompt-file - "${same[@]}" < prompt.txt 2> err.txt | cmp -s - first.txt || failed "a prompt from standard input"
 expect 0 '' "$lockstep" generate run --prompt wolves "${same[@]}"
 cp out.txt second.txt

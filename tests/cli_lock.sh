@@ -206,4 +206,19 @@ expect 2 'another process writes there: lockstep prepare' "$lockstep" prepare te
 kill -CONT $pid
 wait $pid || failed 'the first prepare failed'
 
+# ---- an export or an import into a folder that another export writes to, stopped in the middle: before its call of this number
+rm -rf shared
+LOCKSTEP_FAULT=stop:8 "$lockstep" export rot -o shared > out.txt 2> err.txt &
+pid=$!
+for _ in $(seq 400); do [ "$(ps -o stat= -p $pid)" = T ] && break; kill -0 $pid 2> /dev/null || break; sleep 0.01; done
+[ -e shared/lockstep.lock ] || failed 'export takes no lock'
+before=$(state shared)
+expect 2 'another process writes there: lockstep export' "$lockstep" export rot -o shared
+grep -q "process $pid on $(hostname)" err.txt || failed "the owner is not named: $(cat err.txt)"
+expect 2 'another process writes there: lockstep export' "$lockstep" import "$fixtures/gpt2-tiny" -o shared
+[ "$before" = "$(state shared)" ] || failed 'a refused export changed the folder'
+kill -CONT $pid
+wait $pid || failed "the first export failed: $(cat err.txt)"
+expect 0 '' "$lockstep" export rot -o shared
+
 finish

@@ -148,6 +148,15 @@ saved()
         failed "$1: not saved: status $(cat "runs/$1/status"), $(ls "runs/$1/checkpoints"): $(tail -n 5 "$1.log")"
 }
 
+# tell NAME: a line of the log
+tell()
+{
+    local last
+    last=$(ls "runs/$1/checkpoints" 2> /dev/null | grep -o '[0-9]*\.h5$' | sort | tail -n 1)
+    echo "$SECONDS s, $1: SLURM $(fact "$1" JobState), restarts $(fact "$1" Restarts); run $(cat "runs/$1/status" 2> /dev/null || echo 'not begun')," \
+        "last checkpoint ${last%.h5}, $(cat "runs/$1/metrics.jsonl" 2> /dev/null | wc -l) rows"
+}
+
 # ---- ten cancels: five of each launcher, two of them tasks of arrays; at the beginning, and under way
 submit cancel-mpirun $none mpirun --signal=B:USR1@30 --time=30
 submit cancel-srun $none srun --signal=B:USR1@30 --time=30
@@ -164,11 +173,13 @@ done
 for name in "${under[@]}"; do
     wait_state $name CANCELLED 90 && saved $name
     [ "$(fact $name Restarts)" = 0 ] || failed "$name: restarted"
+    tell $name
 done
 for name in cancel-tasks-1 cancel-srun-tasks-2; do # the arrays' other tasks are not touched
     [ "$(fact $name JobState)" = RUNNING ] || failed "$name: state $(fact $name JobState) after its neighbour was cancelled"
     scancel "${number[$name]}"
     wait_state $name CANCELLED 90 && saved $name
+    tell $name
 done
 for launcher in mpirun srun; do # while it starts: nothing to save, perhaps, and nothing to requeue
     submit cancel-early-$launcher $none $launcher --signal=B:USR1@30 --time=30
@@ -176,6 +187,7 @@ for launcher in mpirun srun; do # while it starts: nothing to save, perhaps, and
     sleep 0.$((RANDOM % 10))
     scancel "${number[cancel-early-$launcher-$none]}"
     wait_state cancel-early-$launcher-$none CANCELLED 90
+    tell cancel-early-$launcher-$none
 done
 echo "cancels done after $SECONDS s: $failures failures"
 
@@ -198,6 +210,7 @@ limit limit-late-srun $none srun --time=1
 for name in "${limits[@]}"; do
     wait_requeued $name 300 || continue
     saved $name
+    tell $name
     step=$(cat runs/$name/metrics.jsonl | tail -n 1 | grep -o '"step": [0-9]*' | cut -d ' ' -f 2)
     echo $((step + 1000)) > finish-$name # when it starts again: two minutes later, by SLURM's rule
 done
@@ -206,6 +219,7 @@ for name in "${limits[@]}"; do
     [ "$(cat runs/$name/status)" = done ] && [ "$(fact $name Restarts)" = 1 ] && grep -q 'going on from' $name.log ||
         failed "$name: restarts $(fact $name Restarts), status $(cat runs/$name/status): $(tail -n 5 $name.log)"
     awk -F'[:,]' '$2 + 0 != NR { exit 1 }' runs/$name/metrics.jsonl || failed "$name: rows are missing or doubled"
+    tell $name
 done
 echo "time limits done after $SECONDS s: $failures failures"
 

@@ -226,7 +226,7 @@ touch file
 for path in file/run /sys/lockstep-run; do # the second: read-only for root too
     code=0
     "$lockstep" train ../job.yaml output.path=$path 2> err.txt || code=$?
-    [ $code = 1 ] && grep -q "error: ${path%/run}" err.txt || failed "a folder that cannot be made: exit $code: $(cat err.txt)"
+    [ $code = 2 ] && grep -q "error: ${path%/run}" err.txt || failed "a folder that cannot be made: exit $code: $(cat err.txt)"
 done
 cp ../data.h5 moved.h5
 expect 0 'nothing to do' env SLURM_JOBID=1 SLURM_NODELIST=localhost SLURM_STEP_ID=0 SLURM_NTASKS=1 "$lockstep" train ../job.yaml

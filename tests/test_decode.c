@@ -166,6 +166,17 @@ static void test_beam(void)
             CU_ASSERT(count != length || memcmp(found, winner, (size_t)count * sizeof *found) == 0);
             ASSERT_AT_MOST(fabs(score - best), 1e-4);
         }
+        /* weights that are not finite say nothing, and so is said */
+        int64_t count = 0;
+        double score = 0;
+        LsBeam beam = {.beams = 2, .longest = 2, .begin = BEGIN, .end = END};
+        for (int64_t i = 0; i < s.params->total; i++)
+            s.params->value[i] = NAN;
+        ls_decoder_close(decoder);
+        ASSERT_OK(ls_decoder_open(s.config, s.params, 2, &decoder));
+        ASSERT_FAILS(ls_beam_search(decoder, &beam, source, 5, found, &count, &score), LS_DIVERGED, "not finite");
+        beam.longest = 0; /* the end alone may be said */
+        ASSERT_FAILS(ls_beam_search(decoder, &beam, source, 5, found, &count, &score), LS_DIVERGED, "not finite");
         seen++;
         ls_free(z);
         ls_decoder_close(decoder);

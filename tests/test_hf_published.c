@@ -27,6 +27,35 @@ static void test_keys_of_nothing(void)
     refused(with_key(GPT2, "pruned_heads", "{\"0\": [1]}"), "key pruned_heads is not known");
 }
 
+/* Ids of tokens are ids; and null is no number. */
+static void test_nonsense(void)
+{
+    static const char *const wrong[] = {"\"end\"", "-2",         "1.5",     "true",     "{}",
+                                        "[]",      "[1, \"2\"]", "[1, -7]", "[1, null]"};
+    static const char *const right[] = {"null", "0", "-1", "[1, 2]", "36", "50256"};
+    static const char *const keys[] = {"eos_token_id", "bos_token_id", "pad_token_id"};
+    char name[64], path[600], text[128];
+    for (size_t k = 0; k < LS_COUNT_OF(keys); k++) {
+        for (size_t i = 0; i < LS_COUNT_OF(wrong); i++) {
+            snprintf(text, sizeof text, "config.json: key %s: ", keys[k]);
+            refused(with_key(GPT2, keys[k], wrong[i]), text);
+            CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "is no id of a token"));
+        }
+        for (size_t i = 0; i < LS_COUNT_OF(right); i++) {
+            snprintf(name, sizeof name, "ids-%d-%d", (int)k, (int)i);
+            ASSERT_OK(ls_model_import(with_key(GPT2, keys[k], right[i]).text, in_tests(name).text));
+        }
+    }
+    Path folder = with_key(GPT2, "eos_token_id", "3");
+    snprintf(path, sizeof path, "%s/generation_config.json", folder.text);
+    damage_write(path, "{\"eos_token_id\": \"</s>\"}", 24);
+    refused(folder, "generation_config.json: key eos_token_id: \"</s>\" is no id of a token");
+    refused(with_key(GPT2, "n_positions", "null"), "key n_positions: null where a number belongs");
+    refused(with_key(GPT2, "n_layer", "null"), "key n_layer: null where a number belongs");
+    refused(with_key(TESTS_FOLDER "/fixtures/llama-tiny/llama", "max_position_embeddings", "null"),
+            "key max_position_embeddings: null where a number belongs; leave the key out for the default");
+}
+
 /* ---- Weights ----------------------------------------------------------------------------------------------------- */
 
 static void test_weights(void)
@@ -174,6 +203,7 @@ static void test_tokens(void)
 int main(void)
 {
     return harness_run("published folders", (HarnessTest[]){{"keys that change nothing", test_keys_of_nothing},
+                                                            {"ids and numbers that are none", test_nonsense},
                                                             {"tied heads and prefixes", test_weights},
                                                             {"pointers of git-lfs", test_pointer},
                                                             {"tokens in and out", test_tokens},

@@ -201,7 +201,7 @@ static void test_outputs(void)
     CU_ASSERT(ls_file_exists(harness_path("one/x.h5.tmp-17-0")) && ls_file_exists(harness_path("one/[x].h5.tmp-y")));
     ls_output_release(output, false);
     CU_ASSERT(ls_file_exists(harness_path("one")) && !ls_file_exists(harness_path("one/[x].h5.lock")));
-    ASSERT_FAILS(ls_output_file("/proc/none/x.h5", "prepare", &output), LS_ERROR, "/proc/none");
+    ASSERT_FAILS(ls_output_file("/proc/none/x.h5", "prepare", &output), LS_USAGE, "/proc/none");
 }
 
 int main(void)

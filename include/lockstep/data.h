@@ -61,6 +61,9 @@ typedef struct LsDataKind {
     int64_t (*steps)(const void *settings);
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
+    /* Whether a setting of `use_settings` counts beside the values of the others; a job that sets one that does not is
+     * warned. NULL: all do. */
+    bool (*counts)(const void *settings, const char *setting);
 } LsDataKind;
 
 /* Makes a kind known that is in no list. Call it before any configuration is read; `kind` must live on. LS_USAGE where

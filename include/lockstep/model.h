@@ -198,6 +198,9 @@ typedef struct LsModel {
      * them. */
     const char *small;
     const LsHf *hf; /* the first of its Hugging Face layouts; NULL: none */
+    /* Whether a setting counts beside the values of the others; a job that sets one that does not is warned. NULL: all
+     * do. */
+    bool (*counts)(const void *config, const char *setting);
 } LsModel;
 
 /* Makes a model known that is in no list: of a program that is not ours. Call it before any configuration is read;

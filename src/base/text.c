@@ -20,6 +20,15 @@ const char *ls_dims_text(int rank, const int64_t *dim)
     return text;
 }
 
+bool ls_text_lists(const char *list, const char *name)
+{
+    size_t length = strlen(name);
+    for (const char *at = list; at && *at; at += strcspn(at, "|"), at += *at == '|')
+        if (strcspn(at, "|") == length && memcmp(at, name, length) == 0)
+            return true;
+    return false;
+}
+
 void ls_note(LsNotes *notes, const char *format, ...)
 {
     char line[1024];

@@ -215,8 +215,11 @@ static LsStatus predict_rows(Prediction *p, int64_t first, int64_t last, int64_t
             memcpy(ids->data, p->ids + row * p->length, (size_t)length * sizeof *p->ids);
             status = ls_graph_forward(g, &(LsRun){.comm = ls_comm_self()});
         }
-        if (status == LS_OK)
-            ls_tensor_get(g, output, p->output + row * p->length * p->vocabulary);
+        if (status == LS_OK) {
+            float *logits = p->output + row * p->length * p->vocabulary;
+            ls_tensor_get(g, output, logits);
+            status = ls_predict_check(g, logits, length, p->vocabulary, "token", row * p->length);
+        }
     }
     ls_graph_free(g);
     return status;

@@ -129,6 +129,7 @@ static LsStatus read_config(Run *run, const LsCall *call)
     LS_TRY(ls_train_config_load(call->operand[0], call->operands - 1, call->operand + 1, run->options->resume,
                                 run->comm, &run->config));
     ls_schedule_warn(&run->config->train);
+    ls_warn_unused(run->config);
     LsTrainPlan plan; /* a batch that cannot be divided is told before data is read */
     return ls_dist_agree(run->comm, ls_train_shapes(run->config, run->comm->size, &plan));
 }

@@ -3,25 +3,11 @@
 #include "cli/cli.h"
 #include "config/yaml.h"
 
-#include <string.h>
-
-/* The last that was said of a setting; NULL: nothing. */
-static const LsYamlEntry *find_entry(const LsConfig *config, const char *section, const char *key)
-{
-    const LsYamlEntry *found = NULL;
-    for (int i = 0; i < config->said->count; i++) {
-        const LsYamlEntry *entry = &config->said->list[i];
-        if (strcmp(entry->section, section) == 0 && strcmp(entry->key, key) == 0)
-            found = entry;
-    }
-    return found;
-}
-
 /* value: as it would be written in the file. */
 static LsStatus add_row(const LsConfig *config, const char *job, const char *section, const char *key,
                         const char *value, json_t *rows)
 {
-    const LsYamlEntry *entry = find_entry(config, section, key);
+    const LsYamlEntry *entry = ls_config_entry(config, section, key);
     char *setting = ls_format("%s.%s", section, key);
     char *from = !entry               ? ls_strdup("default")
                  : entry->line == 0   ? ls_strdup("command line")

@@ -7,6 +7,7 @@
 #include "machine/memory_limit.h"
 
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ typedef struct Samples {
     int64_t samples;
     LsGraph *g;
     LsTensor *output;  /* (ROWS, ...) */
+    float *part;       /* (ROWS, ...) */
     float *value;      /* (samples, ...) */
     LsTensor *truth;   /* the input that is drawn beside the output; NULL: none */
     float *true_value; /* (samples, ...) of it */
@@ -84,7 +86,10 @@ static LsStatus open_graph(Samples *s)
     LS_TRY(ls_graph_plan(s->g));
     s->output = ls_graph_find(s->g, "output");
     s->truth = beside ? ls_graph_find(s->g, task->truth) : NULL;
-    return s->output ? LS_OK : ls_fail(LS_ERROR, "model %s has no output", config->model->name);
+    if (!s->output)
+        return ls_fail(LS_ERROR, "model %s has no output", config->model->name);
+    s->part = ls_alloc_array(s->output->count, sizeof *s->part);
+    return s->part ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus make_room(Samples *s)
@@ -100,6 +105,18 @@ static LsStatus make_room(Samples *s)
     return s->value && (!s->truth || s->true_value) ? LS_OK : LS_RESOURCE;
 }
 
+LsStatus ls_predict_check(LsGraph *g, const float *output, int64_t rows, int64_t width, const char *item, int64_t first)
+{
+    for (int64_t i = 0; i < rows * width; i++)
+        if (!isfinite(output[i])) {
+            LsStatus reason = ls_graph_check_finite(g);
+            const char *where = reason == LS_DIVERGED ? ls_message() : "parameters and inputs are";
+            return ls_fail(LS_DIVERGED, "%s %lld: the model's output is not finite (%s)", item,
+                           (long long)(first + i / width), where);
+        }
+    return LS_OK;
+}
+
 static LsStatus compute(Samples *s)
 {
     int64_t width = s->output->count / ROWS, samples = s->samples;
@@ -112,12 +129,14 @@ static LsStatus compute(Samples *s)
             LS_TRY(s->source->fill(s->source, s->g, &(LsBatch){first, scored.rows, 0}));
         LS_TRY(ls_graph_forward(s->g,
                                 &(LsRun){.seed = (uint64_t)s->options->seed, .sample = first, .comm = ls_comm_self()}));
+        ls_tensor_get_part(s->g, s->output, 0, scored.rows * width, s->part);
+        LS_TRY(ls_predict_check(s->g, s->part, scored.rows, width, "sample", first));
         if (s->text && first == 0)
             task->text_head(&scored, s->text);
         for (int64_t b = 0; s->text && b < scored.rows; b++)
             LS_TRY(task->text_row(&scored, b, first + b, s->text));
         if (!s->text)
-            ls_tensor_get_part(s->g, s->output, 0, scored.rows * width, s->value + first * width);
+            memcpy(s->value + first * width, s->part, sizeof *s->part * (size_t)(scored.rows * width));
         if (s->true_value) {
             int64_t row = s->truth->count / ROWS;
             ls_tensor_get_part(s->g, s->truth, 0, scored.rows * row, s->true_value + first * row);
@@ -219,6 +238,7 @@ cleanup:
     ls_output_release(output, status == LS_OK);
     ls_graph_free(s.g);
     ls_source_free(s.source);
+    ls_free(s.part);
     ls_free(s.value);
     ls_free(s.true_value);
     return status;

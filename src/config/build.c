@@ -1,7 +1,7 @@
 /* What a configuration says of its model's numbers, of samples and of graphs. */
 #include "config/config.h"
+#include "config/pattern.h"
 
-#include <regex.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -97,14 +97,14 @@ const LsProcedure *ls_config_procedure(const LsConfig *config)
 /* The layers that lora.targets names, and those that it might have. */
 typedef struct Targets {
     LsAdapters adapters;
-    regex_t pattern;
+    LsNamePattern *pattern;
     char others[256];
 } Targets;
 
 static bool is_target(void *self, const char *name)
 {
     Targets *targets = self;
-    if (regexec(&targets->pattern, name, 0, NULL, 0) == 0)
+    if (ls_name_pattern_matches(targets->pattern, name))
         return true;
     size_t used = strlen(targets->others);
     snprintf(targets->others + used, sizeof targets->others - used, "%s%s", used ? ", " : "", name);
@@ -117,11 +117,9 @@ static bool begin_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
     if (!ls_config_adapts(config))
         return true;
     const LsLoraSettings *lora = &config->lora;
-    int error = regcomp(&targets->pattern, lora->targets ? lora->targets : "", REG_EXTENDED | REG_NOSUB);
-    if (error != 0) {
-        char text[128];
-        regerror(error, &targets->pattern, text, sizeof text);
-        ls_graph_fail(g, LS_USAGE, "lora.targets: '%s' is no regular expression: %s", lora->targets, text);
+    targets->pattern = ls_name_pattern_new(lora->targets ? lora->targets : "");
+    if (!targets->pattern) {
+        ls_graph_fail(g, ls_message_status(), "lora.targets: %s", ls_message());
         return false;
     }
     targets->adapters = (LsAdapters){
@@ -135,10 +133,15 @@ static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
     if (!ls_config_adapts(config))
         return;
     ls_graph_adapt(g, NULL);
-    regfree(&targets->pattern);
-    if (targets->adapters.taken == 0)
-        ls_graph_fail(g, LS_USAGE, "lora.targets: '%s' matches no dense layer of model %s%s%s", config->lora.targets,
-                      config->model->name, targets->others[0] ? ", which has " : "", targets->others);
+    ls_name_pattern_free(targets->pattern);
+    if (targets->adapters.taken > 0)
+        return;
+    LsMistakes mistakes = {.name = ls_config_name(config)};
+    ls_mistakes_add(&mistakes, ls_config_line(config, "lora", "targets"),
+                    "lora.targets: '%s' matches no dense layer of model %s%s%s", config->lora.targets,
+                    config->model->name, targets->others[0] ? ", which has " : "", targets->others);
+    LsStatus status = ls_mistakes_status(&mistakes);
+    ls_graph_fail(g, status, "%s", ls_message());
 }
 
 void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)

@@ -1,6 +1,7 @@
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/other_names.h"
+#include "config/pattern.h"
 #include "config/yaml.h"
 #include "io/file.h"
 
@@ -60,7 +61,25 @@ void ls_config_free(LsConfig *config)
     if (config->said)
         ls_yaml_free(config->said);
     ls_free(config->said);
+    ls_free(config->name);
     ls_free(config);
+}
+
+const LsYamlEntry *ls_config_entry(const LsConfig *config, const char *section, const char *key)
+{
+    const LsYamlEntry *found = NULL;
+    for (int i = 0; config->said && i < config->said->count; i++) {
+        const LsYamlEntry *entry = &config->said->list[i];
+        if (strcmp(entry->section, section) == 0 && strcmp(entry->key, key) == 0)
+            found = entry;
+    }
+    return found;
+}
+
+int ls_config_line(const LsConfig *config, const char *section, const char *key)
+{
+    const LsYamlEntry *entry = ls_config_entry(config, section, key);
+    return entry ? entry->line : -1;
 }
 
 /* ---- From entries ------------------------------------------------------------------------------------------------ */
@@ -163,7 +182,38 @@ static int table_with(const LsSection *section, const char *name)
     return -1;
 }
 
-/* A name that this section lacks: the nearest here, else the section that has it. */
+/* The nearest name of the section's own settings and its kind's; NULL: none is near. */
+static const char *nearest_of(const LsSection *of, const char *name)
+{
+    LsNearest near = ls_nearest_to(name);
+    for (int j = 0; j < 2; j++)
+        for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
+            ls_nearest_offer(&near, setting->name);
+    return near.best;
+}
+
+/* The kinds of section `which` that have a setting of this name, "mamba, s4d"; none: "". */
+static const char *kinds_with(int which, const char *name, char *names, size_t room)
+{
+    const void *const *list[] = {(const void *const *)ls_models(), (const void *const *)ls_tasks(),
+                                 (const void *const *)ls_data_kinds(), (const void *const *)ls_procedures()};
+    size_t used = 0;
+    names[0] = '\0';
+    for (int i = 0; which < (int)LS_COUNT_OF(list) && list[which][i] && used < room; i++) {
+        const void *kind = list[which][i];
+        LsConfig only = {.model = which == 0 ? kind : NULL,
+                         .task = which == 1 ? kind : NULL,
+                         .data_kind = which == 2 ? kind : NULL,
+                         .procedure = which == 3 ? kind : NULL};
+        LsSection section[LS_SECTIONS];
+        ls_config_sections(&only, section);
+        if (table_with(&section[which], name) == 1)
+            used += (size_t)snprintf(names + used, room - used, "%s%s", used ? ", " : "", section[which].kind);
+    }
+    return names;
+}
+
+/* A name that this section lacks: the section that has it, its kinds that have it, or the nearest here. */
 static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], const LsSection *of,
                         LsMistakes *mistakes)
 {
@@ -173,16 +223,20 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
                             entry->key, section[i].name);
             return;
         }
+    char kinds[512];
+    if (of->kind && kinds_with((int)(of - section), entry->key, kinds, sizeof kinds)[0]) {
+        ls_mistakes_add(mistakes, entry->line, "%s.%s: %s %s has no such setting (those that have: %s)%s",
+                        entry->section, entry->key, strcmp(of->kind_key, "kind") == 0 ? of->name : of->kind_key,
+                        of->kind, kinds, ls_nearest_hint(nearest_of(of, entry->key)));
+        return;
+    }
     const char *here = ls_other_name(entry->key);
     if (here) {
         ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; write %s", entry->section, entry->key, here);
         return;
     }
-    LsNearest near = ls_nearest_to(entry->key);
-    for (int j = 0; j < 2 && !ls_mistakes_full(mistakes); j++)
-        for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
-            ls_nearest_offer(&near, setting->name);
-    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(near.best));
+    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key,
+                    ls_mistakes_full(mistakes) ? "" : ls_nearest_hint(nearest_of(of, entry->key)));
 }
 
 static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)
@@ -266,6 +320,7 @@ static LsStatus fill(LsConfig *config, const LsYamlEntries *entries, LsMistakes 
                 LS_TRY(ls_settings_defaults(section[i].table[j], section[i].base[j]));
     for (int i = 0; i < entries->count; i++)
         LS_TRY(apply(&entries->list[i], section, mistakes));
+    LS_TRY(ls_patterns_check(config, mistakes));
     if (mistakes->count == 0)
         check_together(config, mistakes);
     return LS_OK;
@@ -279,8 +334,10 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
     LsMistakes mistakes = {.name = name};
     LsYamlEntries entries = {0};
     LsConfig *config = ls_alloc(sizeof *config);
-    LsStatus status = config ? LS_OK : LS_RESOURCE;
-    if (config && below)
+    LsStatus status = config && (config->name = ls_strdup(name)) && (config->said = ls_alloc(sizeof *config->said))
+                          ? LS_OK
+                          : LS_RESOURCE;
+    if (status == LS_OK && below)
         status = ls_yaml_read(below, strlen(below), &entries, &mistakes);
     int first = entries.count;
     for (int i = 0; i < first; i++)
@@ -293,13 +350,12 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
         status = ls_yaml_override(override[i], &entries, &mistakes);
     for (int i = 0; i < entries.count && !text; i++)
         entries.list[i].line = -1;
-    if (status == LS_OK && readable)
-        status = fill(config, &entries, &mistakes);
-    if (status == LS_OK && (config->said = ls_alloc(sizeof *config->said)))
+    if (config && config->said)
         *config->said = entries;
     else
         ls_yaml_free(&entries);
-    status = status == LS_OK && !config->said ? LS_RESOURCE : status;
+    if (status == LS_OK && readable)
+        status = fill(config, &entries, &mistakes);
     LsStatus told = ls_mistakes_status(&mistakes);
     if (status == LS_OK && told == LS_OK)
         return config;

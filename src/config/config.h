@@ -61,6 +61,7 @@ typedef struct LsOutputSettings {
 
 /* The kinds' own settings are filled from their tables: model_config is model->config_bytes long, and so on. */
 typedef struct LsConfig {
+    char *name; /* of the file, for messages */
     const LsModel *model;
     void *model_config;
     const LsTask *task; /* NULL: the first of the list */
@@ -89,6 +90,15 @@ LsStatus ls_config_said(const char *path, int overrides, char *const *override, 
 /* From settings alone, "model.layers=2": those of a file in another format, whose name stands in messages. */
 LsConfig *ls_config_of(const char *name, int settings, char *const *setting);
 void ls_config_free(LsConfig *config);
+
+/* The last that was said of a setting; NULL: nothing. And its line: 0 for the command line, -1 for none. */
+const struct LsYamlEntry *ls_config_entry(const LsConfig *config, const char *section, const char *key);
+int ls_config_line(const LsConfig *config, const char *section, const char *key);
+/* What messages call it. */
+static inline const char *ls_config_name(const LsConfig *config)
+{
+    return config->name ? config->name : "configuration";
+}
 
 /* The resolved configuration as YAML, every setting written out; the caller frees it. Parsing it gives the same
  * configuration. */

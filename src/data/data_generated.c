@@ -1,5 +1,6 @@
 /* Tasks made by rule as a kind of data without files. Sample n of a split is a function of (seed, split, n), and of the
  * settings; so a model may be trained at one length and evaluated at another. */
+#include "base/text.h"
 #include "data/rule.h"
 #include "data/sample_source.h"
 
@@ -256,6 +257,13 @@ static LsStatus open_generated(const LsDataOpen *open, LsSource **opened)
     return status;
 }
 
+static bool counts(const void *config, const char *setting)
+{
+    const LsRuleSettings *s = config;
+    const LsRule *rule = ls_registry_find(&registry, s->rule);
+    return ls_text_lists("rule|held_out", setting) || !rule || ls_text_lists(rule->takes, setting);
+}
+
 extern const LsDataKind ls_data_kind_generated;
 const LsDataKind ls_data_kind_generated = {
     .name = "generated",
@@ -264,4 +272,5 @@ const LsDataKind ls_data_kind_generated = {
     .use_settings_bytes = sizeof(LsRuleSettings),
     .open = open_generated,
     .steps = steps_of,
+    .counts = counts,
 };

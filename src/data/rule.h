@@ -40,6 +40,7 @@ typedef struct LsRuleSample {
 
 typedef struct LsRule {
     const char *name, *summary;
+    const char *takes;       /* "length|items": the settings that it looks at, besides held_out */
     LsRuleSettings defaults; /* length, items, symbols, horizon, noise */
     int64_t held_out;        /* samples of an evaluation, by default */
     /* LS_USAGE where settings do not fit together. NULL: any do. */

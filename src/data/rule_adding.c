@@ -35,6 +35,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_adding;
 const LsRule ls_rule_adding = {
     .name = "adding",
+    .takes = "length",
     .summary = "the sum of two marked numbers among so many",
     .defaults = {.length = 100},
     .held_out = 1000,

@@ -28,6 +28,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_addition;
 const LsRule ls_rule_addition = {
     .name = "addition",
+    .takes = "length|symbols",
     .summary = "the digits of the sum of two numbers",
     .defaults = {.length = 4, .symbols = 10},
     .held_out = 1000,

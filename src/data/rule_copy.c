@@ -20,6 +20,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_copy;
 const LsRule ls_rule_copy = {
     .name = "copy",
+    .takes = "length|items|symbols",
     .summary = "symbols to be said again after so many steps",
     .defaults = {.length = 100, .items = 10, .symbols = 8},
     .held_out = 1000,

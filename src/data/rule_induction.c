@@ -23,6 +23,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_induction;
 const LsRule ls_rule_induction = {
     .name = "induction",
+    .takes = "length|symbols",
     .summary = "what came after a mark, when the mark comes again",
     .defaults = {.length = 256, .symbols = 15},
     .held_out = 1000,

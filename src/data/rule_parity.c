@@ -24,6 +24,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_parity;
 const LsRule ls_rule_parity = {
     .name = "parity",
+    .takes = "length",
     .summary = "whether the ones so far are odd",
     .defaults = {.length = 32},
     .held_out = 1000,

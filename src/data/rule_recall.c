@@ -38,6 +38,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_recall;
 const LsRule ls_rule_recall = {
     .name = "recall",
+    .takes = "length|items|symbols",
     .summary = "the values of keys that come again",
     .defaults = {.length = 64, .items = 4, .symbols = 32},
     .held_out = 1000,

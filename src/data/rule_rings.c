@@ -43,6 +43,7 @@ static json_t *info(const LsRuleSettings *s)
 extern const LsRule ls_rule_rings;
 const LsRule ls_rule_rings = {
     .name = "rings",
+    .takes = "modes|radius|sigma",
     .summary = "points near a ring of Gaussians",
     .held_out = 10000,
     .fields = fields,

@@ -32,6 +32,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_selective_copy;
 const LsRule ls_rule_selective_copy = {
     .name = "selective_copy",
+    .takes = "length|items|symbols",
     .summary = "symbols among noise to be said again",
     .defaults = {.length = 256, .items = 16, .symbols = 14},
     .held_out = 1000,

@@ -27,6 +27,7 @@ static void make(const LsRuleSettings *s, LsDraws *draws, LsRuleSample *sample)
 extern const LsRule ls_rule_sine;
 const LsRule ls_rule_sine = {
     .name = "sine",
+    .takes = "length|horizon|noise",
     .summary = "what comes after a sine with noise",
     .defaults = {.length = 100, .horizon = 1},
     .held_out = 1000,

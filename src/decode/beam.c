@@ -50,12 +50,20 @@ static double normaliser(const Search *s, int64_t b)
     return most + log(sum);
 }
 
-static void offer_all(Search *s)
+static LsStatus fail_not_finite(void)
+{
+    return ls_fail(LS_DIVERGED, "the model's output is not finite, so nothing can be chosen by it; 'lockstep inspect' "
+                                "tells whether its parameters are");
+}
+
+static LsStatus offer_all(Search *s)
 {
     s->candidates = 0;
     for (int64_t b = 0; b < s->live; b++) {
         const float *z = ls_decoder_logits(s->decoder, b);
         double normal = normaliser(s, b);
+        if (!isfinite(normal))
+            return fail_not_finite();
         double worst = s->candidates == 2 * s->beam->beams ? s->best[s->candidates - 1].log_p : -HUGE_VAL;
         for (int32_t v = 0; v < s->vocabulary; v++) {
             double log_p = s->log_p[b] + (double)z[v] - normal;
@@ -65,6 +73,7 @@ static void offer_all(Search *s)
             worst = s->candidates == 2 * s->beam->beams ? s->best[s->candidates - 1].log_p : worst;
         }
     }
+    return LS_OK;
 }
 
 static int64_t row_of(const Search *s) { return s->beam->longest + 1; }
@@ -81,13 +90,17 @@ static void finish(Search *s, const Candidate *c, int64_t tokens, int32_t *targe
 }
 
 /* Nothing longer is asked for: every hypothesis ends here. */
-static void end_all(Search *s, int64_t tokens, int32_t *target, int64_t *count)
+static LsStatus end_all(Search *s, int64_t tokens, int32_t *target, int64_t *count)
 {
     int32_t end = s->beam->end;
     for (int64_t b = 0; b < s->live; b++) {
-        double log_p = s->log_p[b] + (double)ls_decoder_logits(s->decoder, b)[end] - normaliser(s, b);
+        double normal = normaliser(s, b);
+        if (!isfinite(normal))
+            return fail_not_finite();
+        double log_p = s->log_p[b] + (double)ls_decoder_logits(s->decoder, b)[end] - normal;
         finish(s, &(Candidate){log_p, (int32_t)b, end}, tokens, target, count);
     }
+    return LS_OK;
 }
 
 /* From candidates to the next live hypotheses; `tokens` were said before. */
@@ -138,11 +151,9 @@ static LsStatus search(Search *s, const int32_t *source, int64_t length, int32_t
         s->last[b] = s->beam->begin;
     for (int64_t tokens = 0; tokens <= s->beam->longest; tokens++) {
         LS_TRY(ls_decoder_feed(s->decoder, s->last));
-        if (tokens == s->beam->longest) {
-            end_all(s, tokens, target, count);
-            break;
-        }
-        offer_all(s);
+        if (tokens == s->beam->longest)
+            return end_all(s, tokens, target, count);
+        LS_TRY(offer_all(s));
         choose(s, tokens, target, count);
         if (settled(s))
             break;

@@ -8,6 +8,7 @@
  * enough. */
 #define GOOD 1.005
 #define CHANGES 24
+#define MANY 4096 /* blocks above which there are fewer: a layout takes time with the square of their number */
 
 typedef struct Layout {
     LsGraph *g;
@@ -115,7 +116,8 @@ static void search(Layout *l, int64_t bound)
     }
     memcpy(l->order, l->best, sizeof *l->order * (size_t)l->g->blocks);
     int64_t bytes = try_order(l);
-    for (int i = 0; i < CHANGES && (double)l->best_bytes > good && raise_top(l, bytes); i++)
+    double share = l->g->blocks > MANY ? (double)MANY / l->g->blocks : 1;
+    for (int i = 0; i < CHANGES * share * share && (double)l->best_bytes > good && raise_top(l, bytes); i++)
         bytes = try_order(l);
 }
 

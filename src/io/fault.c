@@ -21,11 +21,8 @@ static void read_environment(void)
     static const struct {
         const char *name;
         LsFault kind;
-    } kinds[] = {{"full", LS_FAULT_FULL},
-                 {"error", LS_FAULT_ERROR},
-                 {"short", LS_FAULT_SHORT},
-                 {"kill", LS_FAULT_KILL},
-                 {"read", LS_FAULT_READ}};
+    } kinds[] = {{"full", LS_FAULT_FULL}, {"error", LS_FAULT_ERROR}, {"short", LS_FAULT_SHORT},
+                 {"kill", LS_FAULT_KILL}, {"read", LS_FAULT_READ},   {"stop", LS_FAULT_STOP}};
     const char *text = getenv("LOCKSTEP_FAULT");
     if (!text || !*text)
         return;
@@ -40,7 +37,8 @@ static void read_environment(void)
             return;
         }
     }
-    fprintf(stderr, "lockstep: LOCKSTEP_FAULT=%s is not full:N, error:N, short:N, kill:N or read:N with N from 1\n",
+    fprintf(stderr,
+            "lockstep: LOCKSTEP_FAULT=%s is not full:N, error:N, short:N, kill:N, read:N or stop:N with N from 1\n",
             text);
     abort();
 }
@@ -71,6 +69,8 @@ static bool faulty(bool needs_space, bool *part)
         return false;
     if (armed == LS_FAULT_KILL)
         kill(getpid(), SIGKILL);
+    if (armed == LS_FAULT_STOP)
+        kill(getpid(), SIGSTOP);
     if (armed == LS_FAULT_SHORT && part)
         *part = true;
     errno = EIO;
@@ -185,4 +185,13 @@ LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *d
             code, "%s: not permitted (%s: %s); choose a folder that this user may write to, or change its permissions",
             path, doing, strerror(error));
     return ls_fail(code, "%s: could not %s: %s", path, doing, strerror(error));
+}
+
+LsStatus ls_fail_place(int error, const char *path, const char *doing)
+{
+    static const int refused[] = {EACCES, EPERM, EROFS, ENOENT, ENOTDIR, EISDIR, ENAMETOOLONG, ELOOP, EINVAL};
+    LsStatus code = LS_ERROR;
+    for (size_t i = 0; i < LS_COUNT_OF(refused); i++)
+        code = error == refused[i] ? LS_USAGE : code;
+    return ls_fail_errno(code, error, path, doing);
 }

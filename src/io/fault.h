@@ -9,6 +9,7 @@
  *     short   the N-th call, if it writes, writes only half of what it was asked to (not an error: callers must go on)
  *     kill    the process kills itself (SIGKILL) instead of the N-th call
  *     read    the N-th reading call fails with EIO, later ones work; these are counted apart from the others
+ *     stop    the process stops itself (SIGSTOP) before the N-th call, and goes on when it is told to (SIGCONT)
  * Calls are counted from 1 over the whole process. A LOCKSTEP_FAULT that is not of this form ends the process with a
  * message.
  */
@@ -25,7 +26,8 @@ typedef enum LsFault {
     LS_FAULT_ERROR,
     LS_FAULT_SHORT,
     LS_FAULT_KILL,
-    LS_FAULT_READ
+    LS_FAULT_READ,
+    LS_FAULT_STOP
 } LsFault;
 
 /* Starts counting anew; LS_FAULT_NONE only counts. */
@@ -53,5 +55,9 @@ int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset);
 /* ls_fail with the reason of an errno: LS_RESOURCE and a cure for a full disk or too little memory, `code` for
  * everything else. */
 LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *doing);
+
+/* The same of a place that is to be written to: LS_USAGE where what is wrong is the name that was given, or that this user
+ * may not write there. */
+LsStatus ls_fail_place(int error, const char *path, const char *doing);
 
 #endif

@@ -254,9 +254,9 @@ LsStatus ls_make_folders(const char *path)
         struct stat st;
         if (stat(prefix, &st) == 0) { /* asked first: a folder that exists needs no rights in its parent */
             if (!S_ISDIR(st.st_mode))
-                status = ls_fail(LS_ERROR, "%s: a file of this name stands where a folder is needed", prefix);
+                status = ls_fail(LS_USAGE, "%s: a file of this name stands where a folder is needed", prefix);
         } else if (ls_sys_make_folder(prefix) != 0 && errno != EEXIST) {
-            status = ls_fail_errno(LS_ERROR, errno, prefix, "make the folder");
+            status = ls_fail_place(errno, prefix, "make the folder");
         }
         prefix[i] = kept;
     }

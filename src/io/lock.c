@@ -125,7 +125,7 @@ static LsStatus make_file(LsLock *lock, const LsLockOwner *self, bool *again)
         return LS_OK;
     }
     if (lock->fd < 0)
-        return ls_fail_errno(LS_ERROR, errno, lock->path, "make the lock file");
+        return ls_fail_place(errno, lock->path, "make the lock file");
     LsFileLock locked = file_lock(lock->fd, F_OFD_SETLK);
     if (locked == LS_FILE_LOCKED || !is_at(lock->fd, lock->path)) { /* taken for one that a killed process left */
         *again = true;

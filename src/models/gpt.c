@@ -2,6 +2,8 @@
  * norm, SwiGLU, rotary positions, grouped queries), which is a model of its own. */
 #include "models/decoder.h"
 
+#include <string.h>
+
 typedef struct Gpt {
     int64_t vocabulary, loss_vocabulary, context, layers, heads, kv_heads, width, hidden;
     double dropout, epsilon, rotary_base, init_std;
@@ -126,6 +128,12 @@ static const LsHf hf = {
     .preset = (const char *const[]){"norm=layer", "position=learned", "bias=true", "kv_heads=0", NULL},
 };
 
+static bool counts(const void *config, const char *setting)
+{
+    const Gpt *m = config;
+    return strcmp(setting, "rotary_base") != 0 || strcmp(m->position, "rotary") == 0;
+}
+
 const LsModel ls_model_gpt = {
     .name = "gpt",
     .summary = "decoder-only Transformer: GPT-2 by default, options of the Llama family",
@@ -140,4 +148,5 @@ const LsModel ls_model_gpt = {
     .check = check,
     .build = build,
     .hf = &hf,
+    .counts = counts,
 };

@@ -106,6 +106,18 @@ static LsStatus check(const void *config)
     return LS_OK;
 }
 
+/* Those of kinds of blocks that the pattern has. */
+static bool counts(const void *config, const char *setting)
+{
+    const Hybrid *m = config;
+    for (const Kind *kind = kinds; kind->letter; kind++) {
+        const char *prefix = kind->settings + strlen("model.");
+        if (strncmp(setting, prefix, strlen(prefix)) == 0)
+            return strchr(m->layers, kind->letter) != NULL;
+    }
+    return true;
+}
+
 static bool counts_positions(const Hybrid *m)
 {
     for (const char *at = m->layers; *at; at++)
@@ -155,4 +167,5 @@ const LsModel ls_model_hybrid = {
              "context=16 layers=2m width=6 mamba_state=2 mamba2_head_dim=4 mamba2_state=3",
     .check = check,
     .build = build,
+    .counts = counts,
 };

@@ -1,5 +1,6 @@
 /* Llama and its relatives: the decoder of decoder.h with RMS norm, SwiGLU, rotary positions and grouped queries. What Mistral
  * (a window), Qwen 2 (biases of queries, keys and values) and Qwen 3 (norms of queries and keys) add are settings. */
+#include "base/text.h"
 #include "models/decoder.h"
 
 #include <string.h>
@@ -244,6 +245,14 @@ static const LsHf llama = {
     .preset = (const char *const[]){"family=llama", "qk_norm=false", "window=0", NULL},
 };
 
+static bool counts(const void *config, const char *setting)
+{
+    const Llama *m = config;
+    if (ls_text_lists("rotary_low|rotary_high|rotary_context", setting))
+        return strcmp(m->rotary_scaling, "llama3") == 0;
+    return strcmp(setting, "rotary_factor") != 0 || strcmp(m->rotary_scaling, "none") != 0;
+}
+
 const LsModel ls_model_llama = {
     .name = "llama",
     .summary = "decoder-only Transformer of the Llama family: Llama, Mistral, Qwen 2 and 3",
@@ -258,4 +267,5 @@ const LsModel ls_model_llama = {
     .check = check,
     .build = build,
     .hf = &llama,
+    .counts = counts,
 };

@@ -55,9 +55,10 @@ char *ls_hf_expand(const LsModel *model, const void *config, int64_t labels, con
 LsStatus ls_hf_labels_in(const char *path, const json_t *keys, int64_t *labels, char **info) LS_MUST_USE;
 LsStatus ls_hf_labels_out(const LsConfig *config, const char *field, const char *info, json_t *keys) LS_MUST_USE;
 
-/* Ids of tokens in config.json's keys and generation_config.json join *info, for the export. And back: into the keys,
- * and as a file. */
-LsStatus ls_hf_tokens_in(const char *folder, const json_t *keys, char **info) LS_MUST_USE;
+/* Ids of tokens in config.json's keys (path: of that file, for messages) and generation_config.json join *info, for the
+ * export. LS_DATA where they are no ids. And back: into the keys, and as a file. */
+LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *keys, int64_t vocabulary,
+                         char **info) LS_MUST_USE;
 LsStatus ls_hf_token_ids_out(const char *info, json_t *keys) LS_MUST_USE;
 LsStatus ls_hf_generation_out(const char *folder, const char *info) LS_MUST_USE;
 

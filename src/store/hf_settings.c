@@ -138,10 +138,16 @@ cleanup:
 }
 
 /* Our text for a key: its value or what its absence says, translated. NULL with a message. */
-static char *setting_text(const char *path, const LsHfKey *key, const json_t *value)
+static char *setting_text(const char *path, const LsHfKey *key, const LsSetting *setting, const json_t *value)
 {
-    if (value && json_is_null(value) && (!key->words || key->element))
+    if (value && json_is_null(value) && (!key->words || key->element)) {
+        if (setting->type == LS_SETTING_TYPE_INT && setting->low >= 1 && !key->element) {
+            ls_fail(LS_DATA, "%s: key %s: null where a number belongs%s", path, key->key,
+                    key->absent ? "; leave the key out for the default" : "");
+            return NULL;
+        }
         value = NULL;
+    }
     if (value && key->element && !(value = json_array_get(value, (size_t)key->element - 1))) {
         ls_fail(LS_DATA, "%s: key %s: no list of %d", path, key->key, key->element);
         return NULL;
@@ -188,8 +194,8 @@ static LsStatus set_from_key(const char *path, const LsHfForm *form, const LsHfK
     if (!setting)
         return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name,
                        key->setting);
-    char *text = setting_text(path, key, json_object_get(keys, key->key)), *before = ls_setting_text(setting, base),
-         *after = NULL;
+    char *text = setting_text(path, key, setting, json_object_get(keys, key->key)),
+         *before = ls_setting_text(setting, base), *after = NULL;
     LsStatus status = text && before ? LS_OK : ls_message_status();
     if (status == LS_OK) {
         status = ls_settings_set(model->settings, base, key->setting, text);

@@ -17,7 +17,41 @@ static bool is_id_key(const char *key)
     return length > 9 && strcmp(key + length - 9, "_token_id") == 0;
 }
 
-static LsStatus read_generation(const char *folder, json_t *kept)
+/* A whole number from 0 on; -1 as some folders write "none". */
+static bool is_id(const json_t *value) { return json_is_integer(value) && json_integer_value(value) >= -1; }
+
+/* Ids are null, an id, or a list of ids. One that the model cannot say is told: text never ends at it. */
+static LsStatus check_ids(const char *path, const json_t *keys, int64_t vocabulary)
+{
+    const char *key;
+    json_t *value, *id;
+    size_t i;
+    json_object_foreach((json_t *)keys, key, value)
+    {
+        if (!is_id_key(key) || json_is_null(value))
+            continue;
+        bool right = json_is_array(value) ? json_array_size(value) > 0 : is_id(value);
+        json_int_t most = json_is_integer(value) ? json_integer_value(value) : -1;
+        json_array_foreach(value, i, id)
+        {
+            right = right && is_id(id);
+            most = json_integer_value(id) > most ? json_integer_value(id) : most;
+        }
+        if (!right) {
+            char *text = json_dumps(value, JSON_ENCODE_ANY);
+            ls_fail(LS_DATA, "%s: key %s: %.80s is no id of a token: a number from 0 on, a list of such, or null", path,
+                    key, text ? text : "?");
+            free(text);
+            return LS_DATA;
+        }
+        if (vocabulary > 0 && most >= vocabulary)
+            ls_warn("%s: key %s: %lld is beyond the model's vocabulary of %lld, so that no text has it", path, key,
+                    (long long)most, (long long)vocabulary);
+    }
+    return LS_OK;
+}
+
+static LsStatus read_generation(const char *folder, int64_t vocabulary, json_t *kept)
 {
     char *path = ls_format("%s/" GENERATION, folder), *text = NULL;
     int64_t bytes = 0;
@@ -27,6 +61,8 @@ static LsStatus read_generation(const char *folder, json_t *kept)
         status = ls_file_read(path, LS_DATA, &text, &bytes);
         if (status == LS_OK)
             status = ls_json_parse(path, LS_DATA, text, bytes, &object);
+        if (status == LS_OK)
+            status = check_ids(path, object, vocabulary);
         if (status == LS_OK && json_object_set_new(kept, GENERATION, json_stringn(text, (size_t)bytes)) != 0)
             status = ls_fail(LS_DATA, "%s: is no text", path);
     }
@@ -36,7 +72,7 @@ static LsStatus read_generation(const char *folder, json_t *kept)
     return status;
 }
 
-LsStatus ls_hf_tokens_in(const char *folder, const json_t *keys, char **info)
+LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *keys, int64_t vocabulary, char **info)
 {
     json_t *ids = json_object(), *kept = json_object(), *all = NULL;
     const char *key;
@@ -44,7 +80,9 @@ LsStatus ls_hf_tokens_in(const char *folder, const json_t *keys, char **info)
     LsStatus status = ids && kept ? LS_OK : LS_RESOURCE;
     json_object_foreach((json_t *)keys, key, value) if (is_id_key(key)) json_object_set(ids, key, value);
     if (status == LS_OK)
-        status = read_generation(folder, kept);
+        status = check_ids(path, keys, vocabulary);
+    if (status == LS_OK)
+        status = read_generation(folder, vocabulary, kept);
     if (status == LS_OK && json_object_size(ids) > 0)
         json_object_set(kept, "config.json", ids);
     if (status == LS_OK && json_object_size(kept) > 0) {

@@ -42,6 +42,26 @@ void ls_stored_model_free(LsStoredModel *model)
     *model = (LsStoredModel){0};
 }
 
+/* Copies are made of what cannot compute too, but not without a word. */
+static void warn_not_finite(const char *path, const LsParams *params)
+{
+    int64_t bad = 0;
+    int bad_params = 0, first = -1;
+    for (int i = 0; i < params->count; i++) {
+        const LsParam *p = &params->list[i];
+        int64_t here = 0;
+        for (int64_t j = 0; j < p->count; j++)
+            here += !isfinite(params->value[p->offset + j]);
+        first = here > 0 && first < 0 ? i : first;
+        bad_params += here > 0;
+        bad += here;
+    }
+    if (bad > 0)
+        ls_warn(
+            "%s: %lld values of %d parameters are not finite, the first in %s: what such a model says is not either",
+            path, (long long)bad, bad_params, params->list[first].name);
+}
+
 /* A file in a folder; the caller frees it. */
 static char *in_folder(const char *folder, const char *name) { return ls_format("%s/%s", folder, name); }
 
@@ -151,7 +171,9 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
     } else {
         LS_TRY_CLEANUP(ls_hf_find(path, keys, folder->tensors, &folder->form));
         LS_TRY_CLEANUP(ls_hf_config_in(path, &folder->form, keys, run, &folder->config, &folder->info));
-        LS_TRY_CLEANUP(ls_hf_tokens_in(name, keys, &folder->info));
+        int64_t vocabulary = 0;
+        ls_config_model_int(folder->config, "vocabulary", &vocabulary);
+        LS_TRY_CLEANUP(ls_hf_tokens_in(name, path, keys, vocabulary, &folder->info));
     }
 cleanup:
     json_decref(keys);
@@ -245,6 +267,7 @@ LsStatus ls_model_import(const char *folder, const char *run)
     if (count)
         LS_TRY_CLEANUP(ls_fail(LS_USAGE, "%s: this run folder has checkpoints already; import into another one", run));
     LS_TRY_CLEANUP(ls_stored_model_of_folder(folder, run, &model));
+    warn_not_finite(folder, model.params);
     LS_TRY_CLEANUP(write_run(run, &model));
 cleanup:
     ls_output_release(output, status == LS_OK);
@@ -409,6 +432,7 @@ LsStatus ls_model_export(const char *run, const char *folder, LsLayout layout, c
     if (has_file(folder, "config.yaml")) /* train.init and others would take the weights for the run's */
         return ls_fail(LS_USAGE, "%s: is a run; export to a folder of its own", folder);
     LS_TRY_CLEANUP(ls_stored_model_of_run(run, &model));
+    warn_not_finite(run, model.params);
     bool native = layout == LS_LAYOUT_NATIVE || !model.config->model->hf;
     LS_TRY_CLEANUP(write_folder(folder, &model, native, written));
 cleanup:

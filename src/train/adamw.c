@@ -95,5 +95,8 @@ static LsStatus update_params(const LsUpdate *u)
 }
 
 extern const LsOptimizer ls_optimizer_adamw;
-const LsOptimizer ls_optimizer_adamw = {
-    .name = "adamw", .moments = 2, .moment = {{"optimizer/m"}, {"optimizer/v"}}, .update = update_params};
+const LsOptimizer ls_optimizer_adamw = {.name = "adamw",
+                                        .takes = "beta1|beta2|epsilon",
+                                        .moments = 2,
+                                        .moment = {{"optimizer/m"}, {"optimizer/v"}},
+                                        .update = update_params};

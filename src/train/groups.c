@@ -1,19 +1,16 @@
 #include "train/groups.h"
 
 #include "base/text.h"
-#include "config/number.h"
+#include "config/pattern.h"
 #include "graph/freeze.h"
 
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 typedef struct Pattern {
     char *text;
-    pcre2_code *code;
+    LsNamePattern *compiled;
     double factor; /* of train.scale */
 } Pattern;
 
@@ -25,7 +22,6 @@ typedef struct Patterns {
 
 struct LsGroups {
     Patterns no_decay, freeze, scale;
-    pcre2_match_data *match; /* room for the match itself, which nobody asks for */
 };
 
 /* ---- Patterns ---------------------------------------------------------------------------------------------------- */
@@ -33,21 +29,13 @@ struct LsGroups {
 /* value: of train.scale, else NULL. */
 static LsStatus add_pattern(Patterns *patterns, const char *text, const char *value)
 {
-    int error;
-    PCRE2_SIZE at;
     Pattern *p = &patterns->list[patterns->count++];
     *p = (Pattern){.text = ls_strdup(text), .factor = 1};
     if (!p->text)
         return LS_RESOURCE;
-    p->code = pcre2_compile((PCRE2_SPTR)text, PCRE2_ZERO_TERMINATED, PCRE2_UTF, &error, &at, NULL);
-    if (!p->code) {
-        PCRE2_UCHAR reason[256] = "";
-        pcre2_get_error_message(error, reason, sizeof reason);
-        return ls_fail(LS_USAGE, "train.%s: '%s' is no regular expression: %s, at character %zu", patterns->setting,
-                       text, (const char *)reason, (size_t)at + 1);
-    }
-    if (value && (!ls_number_float(value, &p->factor) || p->factor < 0))
-        return ls_fail(LS_USAGE, "train.%s: %s: '%s' is not a number from 0 on", patterns->setting, text, value);
+    p->compiled = ls_name_pattern_new(text);
+    if (!p->compiled || (value && !ls_name_pattern_factor(value, &p->factor))) /* the configuration was checked */
+        return ls_fail_in(ls_message_status(), "train.%s", patterns->setting);
     return LS_OK;
 }
 
@@ -80,7 +68,7 @@ static void free_patterns(Patterns *patterns)
 {
     for (int i = 0; i < patterns->count; i++) {
         ls_free(patterns->list[i].text);
-        pcre2_code_free(patterns->list[i].code);
+        ls_name_pattern_free(patterns->list[i].compiled);
     }
     ls_free(patterns->list);
 }
@@ -93,10 +81,7 @@ LsStatus ls_groups_new(const LsTrainSettings *settings, LsGroups **made)
     LsGroups *groups = ls_alloc(sizeof *groups);
     if (!groups)
         return LS_RESOURCE;
-    groups->match = pcre2_match_data_create(1, NULL);
-    LsStatus status = groups->match ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for patterns of parameters");
-    if (status == LS_OK)
-        status = read_patterns("no_decay", settings->no_decay, &groups->no_decay);
+    LsStatus status = read_patterns("no_decay", settings->no_decay, &groups->no_decay);
     if (status == LS_OK)
         status = read_patterns("freeze", settings->freeze, &groups->freeze);
     if (status == LS_OK)
@@ -115,20 +100,14 @@ void ls_groups_free(LsGroups *groups)
     free_patterns(&groups->no_decay);
     free_patterns(&groups->freeze);
     free_patterns(&groups->scale);
-    pcre2_match_data_free(groups->match);
     ls_free(groups);
 }
 
-static bool matches(const LsGroups *groups, const Pattern *pattern, const char *name)
-{
-    return pcre2_match(pattern->code, (PCRE2_SPTR)name, strlen(name), 0, 0, groups->match, NULL) >= 0;
-}
-
 /* The first that matches; NULL: none does. */
-static const Pattern *find(const LsGroups *groups, const Patterns *patterns, const char *name)
+static const Pattern *find(const Patterns *patterns, const char *name)
 {
     for (int i = 0; i < patterns->count; i++)
-        if (matches(groups, &patterns->list[i], name))
+        if (ls_name_pattern_matches(patterns->list[i].compiled, name))
             return &patterns->list[i];
     return NULL;
 }
@@ -159,7 +138,8 @@ static int distance_to_part(const char *pattern, const char *name)
     return least;
 }
 
-static LsStatus fail_unmatched(const Patterns *patterns, const Pattern *pattern, const LsParams *params)
+static void add_unmatched(const LsConfig *config, const Patterns *patterns, const Pattern *pattern,
+                          const LsParams *params, LsMistakes *mistakes)
 {
     int best[NEAREST], distance[NEAREST], count = 0;
     for (int i = 0; i < params->count; i++) {
@@ -178,38 +158,45 @@ static LsStatus fail_unmatched(const Patterns *patterns, const Pattern *pattern,
     size_t used = 0;
     for (int i = 0; i < count && used < sizeof names; i++)
         used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", i ? ", " : "", params->list[best[i]].name);
-    return ls_fail(LS_USAGE, "train.%s: '%s' matches no parameter of this model; the nearest of %d: %s",
-                   patterns->setting, pattern->text, params->count, names);
+    ls_mistakes_add(mistakes, ls_config_line(config, "train", patterns->setting),
+                    "train.%s: '%s' matches no parameter of this model; the nearest of %d: %s", patterns->setting,
+                    pattern->text, params->count, names);
 }
 
-LsStatus ls_groups_check(const LsGroups *groups, const LsParams *params)
+LsStatus ls_groups_check(const LsGroups *groups, const LsConfig *config, const LsParams *params)
 {
     if (!groups)
         return LS_OK;
+    LsMistakes mistakes = {.name = ls_config_name(config)};
     const Patterns *all[] = {&groups->no_decay, &groups->freeze, &groups->scale};
     for (size_t k = 0; k < LS_COUNT_OF(all); k++)
         for (int i = 0; i < all[k]->count; i++) {
             bool any = false;
             for (int j = 0; j < params->count && !any; j++)
-                any = matches(groups, &all[k]->list[i], params->list[j].name);
+                any = ls_name_pattern_matches(all[k]->list[i].compiled, params->list[j].name);
             if (!any)
-                return fail_unmatched(all[k], &all[k]->list[i], params);
+                add_unmatched(config, all[k], &all[k]->list[i], params, &mistakes);
         }
-    return LS_OK;
+    return ls_mistakes_status(&mistakes);
 }
 
-LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, const char *learns, LsStatus status)
+LsStatus ls_groups_check_learns(const LsGroups *groups, const LsConfig *config, const LsParams *params,
+                                const char *learns, LsStatus status)
 {
     if (status != LS_USAGE || !groups)
         return status;
     for (int j = 0; j < params->count; j++)
         if ((!learns || strncmp(params->list[j].name, learns, strlen(learns)) == 0) &&
-            !find(groups, &groups->freeze, params->list[j].name))
+            !find(&groups->freeze, params->list[j].name))
             return status;
+    LsMistakes mistakes = {.name = ls_config_name(config)};
+    int line = ls_config_line(config, "train", "freeze");
     if (learns)
-        return ls_fail(LS_USAGE, "train.freeze: all parameters of '%s' match, and nothing of it is left to learn",
-                       learns);
-    return ls_fail(LS_USAGE, "train.freeze: all parameters match, and nothing is left to learn");
+        ls_mistakes_add(&mistakes, line,
+                        "train.freeze: all parameters of '%s' match, and nothing of it is left to learn", learns);
+    else
+        ls_mistakes_add(&mistakes, line, "train.freeze: all parameters match, and nothing is left to learn");
+    return ls_mistakes_status(&mistakes);
 }
 
 /* ---- What they say ----------------------------------------------------------------------------------------------- */
@@ -217,7 +204,7 @@ LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, 
 static bool is_frozen(const void *self, const char *name)
 {
     const LsGroups *groups = self;
-    return find(groups, &groups->freeze, name) != NULL;
+    return find(&groups->freeze, name) != NULL;
 }
 
 void ls_groups_freeze(const LsGroups *groups, LsGraph *g)
@@ -229,7 +216,7 @@ void ls_groups_freeze(const LsGroups *groups, LsGraph *g)
 void ls_groups_mark(const LsGroups *groups, LsParams *params)
 {
     for (int i = 0; groups && i < params->count; i++)
-        if (find(groups, &groups->no_decay, params->list[i].name))
+        if (find(&groups->no_decay, params->list[i].name))
             params->list[i].flags |= LS_NO_DECAY;
 }
 
@@ -239,7 +226,7 @@ double ls_groups_factor(const LsGroups *groups, const char *name)
         return 1;
     if (is_frozen(groups, name))
         return -1;
-    const Pattern *pattern = find(groups, &groups->scale, name);
+    const Pattern *pattern = find(&groups->scale, name);
     return pattern ? pattern->factor : 1;
 }
 

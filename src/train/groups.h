@@ -7,17 +7,16 @@
 
 typedef struct LsGroups LsGroups;
 
-/* Of a job's settings; *groups is NULL where there are none. LS_USAGE where a pattern is no regular expression (PCRE2),
- * or a factor no number from 0 on. */
+/* Of a job's settings, which ls_config_parse has checked; *groups is NULL where there are none. */
 LsStatus ls_groups_new(const LsTrainSettings *settings, LsGroups **groups) LS_MUST_USE;
 void ls_groups_free(LsGroups *groups); /* NULL is allowed */
 
-/* LS_USAGE where a pattern matches no parameter, with the nearest names. */
-LsStatus ls_groups_check(const LsGroups *groups, const LsParams *params) LS_MUST_USE;
+/* LS_USAGE where patterns match no parameter: all of them, with their lines and the nearest names. */
+LsStatus ls_groups_check(const LsGroups *groups, const LsConfig *config, const LsParams *params) LS_MUST_USE;
 /* A better reason than `status`, of a graph that could not be planned, where all of its parameters that would learn, those
  * whose names begin with `learns` (NULL: all), are frozen. */
-LsStatus ls_groups_check_learns(const LsGroups *groups, const LsParams *params, const char *learns,
-                                LsStatus status) LS_MUST_USE;
+LsStatus ls_groups_check_learns(const LsGroups *groups, const LsConfig *config, const LsParams *params,
+                                const char *learns, LsStatus status) LS_MUST_USE;
 
 /* Those of these names do not learn. groups may be NULL, and must live until the graph is built. */
 void ls_groups_freeze(const LsGroups *groups, LsGraph *g);

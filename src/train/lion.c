@@ -57,4 +57,4 @@ static LsStatus update_params(const LsUpdate *u)
 
 extern const LsOptimizer ls_optimizer_lion;
 const LsOptimizer ls_optimizer_lion = {
-    .name = "lion", .moments = 1, .moment = {{"optimizer/m"}}, .update = update_params};
+    .name = "lion", .takes = "beta1|beta2", .moments = 1, .moment = {{"optimizer/m"}}, .update = update_params};

@@ -132,6 +132,7 @@ static LsStatus update_params(const LsUpdate *u)
 
 extern const LsOptimizer ls_optimizer_muon;
 const LsOptimizer ls_optimizer_muon = {.name = "muon",
+                                       .takes = "momentum|beta1|beta2|epsilon",
                                        .moments = 2,
                                        .moment = {{"optimizer/m"}, {"optimizer/v", shape_of_squares}},
                                        .whole = is_matrix,

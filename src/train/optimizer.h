@@ -39,6 +39,7 @@ typedef struct LsUpdate {
 
 typedef struct LsOptimizer {
     const char *name;
+    const char *takes; /* "beta1|beta2": settings of the section `train:` that not all optimisers take; NULL: none */
     int moments;
     LsMomentKind moment[LS_MAX_MOMENTS];
     /* Parameters that are updated as a whole, by one rank of a node, since what becomes of an element depends on the
@@ -83,6 +84,7 @@ LsStatus ls_optimizer_each_whole(const LsUpdate *u, bool (*whole)(const LsParam 
 /* One file and one line in config/schedules.def each. */
 typedef struct LsSchedule {
     const char *name;
+    const char *takes; /* as an optimiser's */
     /* the rate of a step after the warm-up; share: of the steps from there to train.steps, 0 to 1 */
     double (*rate)(const LsTrainSettings *settings, int64_t step, double share);
 } LsSchedule;
@@ -90,8 +92,15 @@ typedef struct LsSchedule {
 /* Learning rate of step 1, 2, ...: linear warm-up over settings->warmup steps, then as the schedule has it. */
 double ls_schedule(const LsTrainSettings *settings, int64_t step);
 
+/* NULL where there is none of that name. */
+const LsSchedule *ls_schedule_find(const char *name);
+
 /* A warning where the rate never reaches train.learning_rate, or at the last step only. */
 void ls_schedule_warn(const LsTrainSettings *settings);
+
+/* Warnings of settings that the job gives another value than their default, and that change nothing in it: of another
+ * optimiser or schedule, of samples that are not drawn, of data that come from no file. With their lines. */
+void ls_warn_unused(const LsConfig *config);
 
 /* Sum of squares of a flat array over LS_REDUCE_CHUNKS chunks in order, in double; NaN or infinite where an element
  * is. */

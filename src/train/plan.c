@@ -175,9 +175,9 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
         config, g,
         &(LsShape){
             .batch = plan->micro_batch, .sequence = steps, .want = LS_WANT_LOSS, .phase = phase ? phase->name : NULL});
-    LsStatus status = ls_groups_check_learns(groups, params, options.learns, ls_graph_plan_dry(g));
+    LsStatus status = ls_groups_check_learns(groups, config, params, options.learns, ls_graph_plan_dry(g));
     if (status == LS_OK && options.mode == LS_TRAIN)
-        status = ls_groups_check(groups, params);
+        status = ls_groups_check(groups, config, params);
     ls_groups_free(groups);
     if (status == LS_OK) {
         *memory = ls_graph_memory(g);

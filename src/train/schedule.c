@@ -8,9 +8,11 @@
 #define LS_LIST_ROOM 0
 #include "base/registry_list.h"
 
+const LsSchedule *ls_schedule_find(const char *name) { return ls_registry_find(&registry, name); }
+
 double ls_schedule(const LsTrainSettings *settings, int64_t step)
 {
-    const LsSchedule *schedule = ls_registry_find(&registry, settings->schedule);
+    const LsSchedule *schedule = ls_schedule_find(settings->schedule);
     if (step <= settings->warmup)
         return settings->learning_rate * (double)step / (double)settings->warmup;
     int64_t span = settings->steps - settings->warmup, done = step - settings->warmup;

@@ -11,4 +11,4 @@ static double rate(const LsTrainSettings *settings, int64_t step, double share)
 }
 
 extern const LsSchedule ls_schedule_cosine;
-const LsSchedule ls_schedule_cosine = {.name = "cosine", .rate = rate};
+const LsSchedule ls_schedule_cosine = {.name = "cosine", .takes = "min_learning_rate", .rate = rate};

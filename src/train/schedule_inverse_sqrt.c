@@ -12,4 +12,4 @@ static double rate(const LsTrainSettings *settings, int64_t step, double share)
 }
 
 extern const LsSchedule ls_schedule_inverse_sqrt;
-const LsSchedule ls_schedule_inverse_sqrt = {.name = "inverse_sqrt", .rate = rate};
+const LsSchedule ls_schedule_inverse_sqrt = {.name = "inverse_sqrt", .takes = "min_learning_rate", .rate = rate};

@@ -8,4 +8,4 @@ static double rate(const LsTrainSettings *settings, int64_t step, double share)
 }
 
 extern const LsSchedule ls_schedule_linear;
-const LsSchedule ls_schedule_linear = {.name = "linear", .rate = rate};
+const LsSchedule ls_schedule_linear = {.name = "linear", .takes = "min_learning_rate", .rate = rate};

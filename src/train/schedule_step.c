@@ -12,4 +12,4 @@ static double rate(const LsTrainSettings *settings, int64_t step, double share)
 }
 
 extern const LsSchedule ls_schedule_step;
-const LsSchedule ls_schedule_step = {.name = "step", .rate = rate};
+const LsSchedule ls_schedule_step = {.name = "step", .takes = "min_learning_rate|drop_every|drop_factor", .rate = rate};

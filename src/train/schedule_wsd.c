@@ -12,4 +12,4 @@ static double rate(const LsTrainSettings *settings, int64_t step, double share)
 }
 
 extern const LsSchedule ls_schedule_wsd;
-const LsSchedule ls_schedule_wsd = {.name = "wsd", .rate = rate};
+const LsSchedule ls_schedule_wsd = {.name = "wsd", .takes = "min_learning_rate|cooldown", .rate = rate};

@@ -49,4 +49,4 @@ static LsStatus update_params(const LsUpdate *u)
 
 extern const LsOptimizer ls_optimizer_sgd;
 const LsOptimizer ls_optimizer_sgd = {
-    .name = "sgd", .moments = 1, .moment = {{"optimizer/m"}}, .update = update_params};
+    .name = "sgd", .takes = "momentum", .moments = 1, .moment = {{"optimizer/m"}}, .update = update_params};

@@ -1,5 +1,5 @@
-/* Tokenizers in files: tokenizer.json, tokenizer_config.json, vocab.json, merges.txt, added_tokens.json and
- * special_tokens_map.json, with NULs between them; an empty part is a file that is not there. What is taken is written
+/* Tokenizers in files: tokenizer.json, tokenizer_config.json, vocab.json, merges.txt, added_tokens.json,
+ * special_tokens_map.json and vocab.txt, with NULs between them; an empty part is a file that is not there. What is taken is written
  * into a folder, and read from there as the same. */
 #include "shared.h"
 
@@ -12,7 +12,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
     static const char *const names[] = {"in/tokenizer.json", "in/tokenizer_config.json", "in/vocab.json",
-                                        "in/merges.txt",     "in/added_tokens.json",     "in/special_tokens_map.json"};
+                                        "in/merges.txt",     "in/added_tokens.json",     "in/special_tokens_map.json",
+                                        "in/vocab.txt"};
     FuzzParts parts = {input, input + bytes};
     fuzz_remove("in");
     fuzz_remove("out");

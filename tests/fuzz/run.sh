@@ -36,8 +36,10 @@ bad=0
 for target; do
     program=$build/tests/fuzz/fuzz_$target work=$build/fuzz/$target
     mkdir -p "$work/corpus" "$work/found"
+    longest=$(find "$here/corpus/$target" -type f -printf '%s\n' | sort -n | tail -n 1) # a seed that is cut is none
+    [ "${longest:-0}" -gt 16384 ] || longest=16384
     "$program" -fork=1 -ignore_crashes=1 -ignore_timeouts=1 -ignore_ooms=1 -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 \
-        -max_len=16384 -artifact_prefix="$work/found/" "$work/corpus" "$here/corpus/$target" > "$work/log.txt" 2>&1
+        -max_len="$longest" -artifact_prefix="$work/found/" "$work/corpus" "$here/corpus/$target" > "$work/log.txt" 2>&1
     last=$(grep -a '^#[0-9]*: cov: ' "$work/log.txt" | tail -n 1)
     found=0 others=0
     for file in "$work"/found/{crash,leak,oom,timeout}-*; do

@@ -1,0 +1,104 @@
+#!/usr/bin/env bash
+# Mistakes in jobs and folders that were passed over: settings that change nothing, patterns, weights that are not finite.
+# usage: cli_mistakes.sh PROGRAM
+. "$(dirname "$0")/cli.inc"
+
+random_words 900 > text.txt
+prepare data.h5 --tokenizer characters --validation 0.1
+cat > job.yaml <<'JOB'
+model: {kind: gpt, layers: 1, heads: 2, width: 16, context: 8}
+data: {path: data.h5}
+train:
+  steps: 2
+  batch: 2
+  warmup: 1
+  evaluate_every: 0
+output: {path: run}
+JOB
+dry() { "$lockstep" train job.yaml --dry-run "$@"; }
+
+# ---- settings of another kind are refused by name, with the kinds that have them and the nearest here
+expect 2 'model.state: model gpt has no such setting (those that have: mamba' dry model.state=8
+expect 2 'train.epsilon_start: procedure supervised has no such setting (those that have: q_learning)' dry train.epsilon_start=0.5
+expect 2 'data.rule: data text has no such setting (those that have: generated)' dry data.rule=copy
+expect 2 'task.label_smoothing: task language has no such setting (those that have: ' dry task.label_smoothing=0.1
+expect 2 'model.widht: unknown; did you mean' dry model.widht=8
+
+# ---- settings that change nothing are told, with their line, and only where the job gives them another value
+sed -e 's/^  warmup: 1/&\n  momentum: 0.5\n  drop_every: 7\n  beta1: 0.8\n  epsilon: 1e-8\n  sample_tokens: 3/' job.yaml > useless.yaml
+expect 0 'useless.yaml line 7: train.momentum changes nothing: train.optimizer adamw does not take it (sgd, muon)' "$lockstep" train useless.yaml --dry-run
+grep -qF 'useless.yaml line 8: train.drop_every changes nothing: train.schedule cosine does not take it (step)' err.txt &&
+    grep -qF 'useless.yaml line 11: train.sample_tokens changes nothing without train.sample_every' err.txt &&
+    [ "$(grep -c 'changes nothing' err.txt)" = 3 ] || failed "settings that change nothing: $(cat err.txt)"
+expect 0 'command line: train.beta2 changes nothing: train.optimizer sgd does not take it (adamw, muon, lion)' dry train.optimizer=sgd train.beta2=0.9
+expect 0 'data.path changes nothing: data.kind generated makes its samples itself' dry data.kind=generated data.rule=copy model.context=256
+expect 0 'data.modes changes nothing beside the other settings of data.kind generated' dry data.kind=generated data.rule=copy data.modes=3 data.path=null model.context=256
+expect 0 'model.rotary_base changes nothing beside the other settings of model.kind gpt' dry model.rotary_base=500
+expect 0 'model.rotary_low changes nothing' dry model.kind=llama model.rotary_scaling=ntk model.rotary_factor=2 model.rotary_low=2
+sed 's/kind: gpt, layers: 1, heads: 2/kind: hybrid, layers: ma/' job.yaml > hybrid.yaml
+expect 0 'model.mamba2_state changes nothing' "$lockstep" train hybrid.yaml --dry-run model.attention_heads=2 model.mamba2_state=8 model.mamba_state=4
+grep -q 'mamba_state' err.txt && failed "a setting of a block that is there: $(cat err.txt)"
+expect 0 '' dry train.optimizer=sgd train.momentum=0.5 train.schedule=step train.drop_every=7
+grep -q 'changes nothing' err.txt && failed "settings that count: $(cat err.txt)"
+
+# ---- patterns: all that are none, with their lines; and all that match nothing
+cat >> job.yaml <<'JOB'
+lora: {rank: 0}
+JOB
+sed -e "s/^  warmup: 1/&\n  freeze: ['(a', '[b']\n  scale: {'*': 1, layer: fast}\n  steps_: 3/; s/^lora:.*/lora: {targets: 'c)'}/" job.yaml > patterns.yaml
+expect 2 "6 mistakes" "$lockstep" train patterns.yaml
+for text in "line 7: train.freeze: '(a' is no regular expression" "line 7: train.freeze: '[b' is no regular expression" \
+    "line 8: train.scale: '*' is no regular expression" "line 8: train.scale: layer: 'fast' is not a number" 'line 9: train.steps_: unknown' \
+    "line 12: lora.targets: 'c)' is no regular expression"; do
+    grep -qF "$text" err.txt || failed "no '$text' in: $(cat err.txt)"
+done
+sed -e "s/^  warmup: 1/&\n  freeze: [layer, nothing]\n  no_decay: [nobody]/" job.yaml > patterns.yaml
+expect 2 '2 mistakes' "$lockstep" train patterns.yaml
+grep -qF "line 7: train.freeze: 'nothing' matches no parameter" err.txt && grep -qF "line 8: train.no_decay: 'nobody' matches no parameter" err.txt ||
+    failed "patterns that match nothing: $(cat err.txt)"
+expect 2 'patterns.yaml: command line: train.freeze: all parameters match' "$lockstep" train patterns.yaml train.freeze=. train.no_decay=layer
+
+# ---- jobs of absurd size take time in proportion to it: quadratic time is cut off by the limit
+{ echo 'model: {kind: gpt}' && echo 'train:' && seq -f '  k%06.0f: 1' 50000; } > many.yaml
+(ulimit -t 12; expect 2 '50000 mistakes' "$lockstep" train many.yaml; exit $failures) || failures=$((failures + 1))
+grep -q 'and [0-9]* more' err.txt || failed "$(tail -n 2 err.txt)"
+(ulimit -t 30; expect 0 '' "$lockstep" train job.yaml --dry-run model.layers=1000; exit $failures) || failures=$((failures + 1))
+
+# ---- samples without steps are no sequences
+cat > points.yaml <<'JOB'
+model: {kind: mingru, layers: 1, width: 8}
+task: {kind: regression}
+data: {kind: generated, rule: rings}
+train: {steps: 2, batch: 2}
+output: {path: none}
+JOB
+for kind in mingru minlstm s4d rnn; do
+    expect 2 'the samples have no steps' "$lockstep" train points.yaml model.kind=$kind
+done
+
+# ---- weights that are not finite: copies are made of them with a word, and nothing is computed by them
+expect 0 '' "$lockstep" train job.yaml
+expect 0 '' "$lockstep" export run -o exported
+grep -q 'not finite' err.txt && failed "finite weights: $(cat err.txt)"
+cp -r exported poisoned
+size=$(stat -c %s poisoned/model.safetensors)
+for back in $(seq 4 4 64); do printf '\0\0\300\177' | dd of=poisoned/model.safetensors bs=1 seek=$((size - back)) conv=notrunc status=none; done
+expect 0 'values of 1 parameters are not finite, the first in ' "$lockstep" import poisoned -o bad
+expect 5 'not finite' "$lockstep" predict bad --ids 1,2,3 -o out.h5
+[ -e out.h5 ] && failed 'predict wrote what is not finite'
+expect 5 'not finite' "$lockstep" eval bad data.path=data.h5
+expect 5 'not finite' "$lockstep" generate bad --prompt the
+expect 0 'are not finite' "$lockstep" export bad -o again
+cmp -s poisoned/model.safetensors again/model.safetensors || failed 'an export changes weights that are not finite'
+
+# ---- places that cannot be written: the configuration's mistake, or the command line's
+touch file
+for path in file/deep /sys/lockstep-run; do
+    expect 2 "${path%/deep}" "$lockstep" train job.yaml output.path=$path
+    expect 2 "${path%/deep}" "$lockstep" import exported -o $path
+    expect 2 "${path%/deep}" "$lockstep" export run -o $path
+    expect 2 "${path%/deep}" "$lockstep" prepare text text.txt -o $path/out.h5
+done
+expect 2 file "$lockstep" predict run --ids 1,2 -o file/out.h5
+
+finish
