@@ -116,7 +116,7 @@ static const void *choose(const char *section, const char *fallback, const void 
                     strcmp(section, "data") == 0 ? "kind of data"
                     : strcmp(key, "kind") == 0   ? section
                                                  : key,
-                    wanted, ls_nearest_hint(near.best), names);
+                    wanted, ls_nearest_hint(&near), names);
     return NULL;
 }
 
@@ -150,7 +150,7 @@ static void unknown_section(const LsYamlEntry *entry, const LsSection section[LS
     for (int i = 0; i < LS_SECTIONS; i++)
         ls_nearest_offer(&near, section[i].name);
     ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, task, data, train, lora, output)",
-                    entry->section, ls_nearest_hint(near.best));
+                    entry->section, ls_nearest_hint(&near));
 }
 
 /* Which of a section's tables has a setting, -1: none. */
@@ -182,7 +182,7 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
     for (int j = 0; j < 2 && !ls_mistakes_full(mistakes); j++)
         for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
             ls_nearest_offer(&near, setting->name);
-    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(near.best));
+    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(&near));
 }
 
 static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)
