@@ -45,15 +45,13 @@ if [ -z "$program" ]; then
     [ -x build-release/lockstep ] && program=$PWD/build-release/lockstep
 fi
 
-# The run folder: the last output.path=… of the command line, else `path:` in the section `output:` of the file, which may stand
-# in braces on one line.
-run=$(awk '/^[a-z]/ { section = $1 }
-    section ~ /^output:/ && match($0, /[ {,]path:[ ]*[^ ,}#]+/) {
-        text = substr($0, RSTART + 1, RLENGTH - 1); sub(/^path:[ ]*/, "", text); gsub(/["\047]/, "", text); print text }' "${train[0]}")
-run=${run:-runs/run}
-for argument in "${train[@]:1}"; do
-    case $argument in output.path=*) run=${argument#output.path=} ;; esac
-done
+# The run folder, as the program itself reads file and command line: a text of JSON that holds a value of YAML, in quotes where it
+# needs them. This script is no rank, so what SLURM says of its ranks is kept from the program here.
+unescape() { sed 's/\\\(["\\/]\)/\1/g'; }
+run=$(env -u SLURM_NTASKS -u SLURM_STEP_ID -u SLURM_PROCID "$program" train "${train[@]}" --explain --json 2> /dev/null |
+    sed -n '/"setting": "output.path"/,/}/s/^ *"value": "\(.*\)",\{0,1\}$/\1/p' | unescape)
+case $run in '"'*'"') run=${run#?} run=$(unescape <<< "${run%?}") ;; esac
+[ -n "$run" ] || say "$program does not say what output.path is: only exit status 75 will requeue the job"
 
 # A word that an earlier start left must not requeue a start that failed before it wrote its own.
 written=$(stat -c %y "$run/status" 2>/dev/null || true)
@@ -98,7 +96,7 @@ may_requeue()
 }
 
 word=
-[ -r "$run/status" ] && [ "$(stat -c %y "$run/status")" != "$written" ] && read -r word < "$run/status"
+[ -n "$run" ] && [ -r "$run/status" ] && [ "$(stat -c %y "$run/status")" != "$written" ] && read -r word < "$run/status"
 say "exit status $code, run status '${word:-none}'"
 # A launcher may hide the program's exit status; the run folder's word does not lie about a clean stop.
 if [ "$code" -eq 75 ] || { [ "$code" -ne 0 ] && [ "$word" = requeue ]; }; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The batch scripts with a launcher and a scontrol that only write down what they were asked: which endings requeue a job.
-# usage: cli_batch.sh PROGRAM (not run: the stand-in for mpirun plays its part)
+# usage: cli_batch.sh PROGRAM (asked for the run folder alone: else the stand-in for mpirun plays its part)
 . "$(dirname "$0")/cli.inc"
 mkdir -p bin jobs run
 cp "$project/jobs/requeue.sh" jobs/
@@ -19,7 +19,7 @@ if [ "${FAKE_WAIT:-0}" = 1 ]; then
     [ $stopped = 1 ] || exit 99
     sleep 0.2 # saving takes a moment, in which the shell outside must go on waiting
 fi
-[ "$FAKE_WORD" = nothing ] || echo "$FAKE_WORD" > "$FAKE_FOLDER/run/status"
+[ "$FAKE_WORD" = nothing ] || echo "$FAKE_WORD" > "$FAKE_FOLDER/$FAKE_RUN/status"
 exit "$FAKE_CODE"
 FAKE
 cat > bin/scontrol <<'FAKE'
@@ -32,15 +32,18 @@ FAKE
 chmod +x bin/mpirun bin/scontrol
 ln bin/mpirun bin/srun
 printf 'model:\n  kind: gpt\ndata:\n  path: elsewhere\noutput:\n  path: run\n' > job.yaml
-export FAKE_FOLDER=$folder PATH=$folder/bin:$PATH LOCKSTEP=/usr/bin/lockstep-of-the-test
+ln -s "$lockstep" bin/lockstep-of-the-test
+export FAKE_FOLDER=$folder PATH=$folder/bin:$PATH LOCKSTEP=$folder/bin/lockstep-of-the-test
+export FAKE_RUN=run SLURM_NTASKS=2 # of the ranks, of which the script is none
 export SLURM_SUBMIT_DIR=$folder SLURM_CPUS_PER_TASK=3 SLURM_NTASKS_PER_NODE=2 SLURM_JOB_ID=4711
 
+more=() # further arguments
 # check NAME SCRIPT EXPECTED_CODE EXPECTED_REQUEUE(yes|no): with FAKE_* set by the caller
 check()
 {
     rm -f scontrol.called mpirun.called ready
-    echo requeue > run/status # what an earlier start left
-    bash "$project/jobs/$2" job.yaml train.steps=7 > log.txt 2>&1 &
+    echo requeue > "$FAKE_RUN/status" # what an earlier start left
+    bash "$project/jobs/$2" job.yaml train.steps=7 "${more[@]}" > log.txt 2>&1 &
     local shell=$! code=0 requeued=no
     if [ "${FAKE_WAIT:-0}" = 1 ]; then
         for ((i = 0; i < 200; i++)); do [ -e ready ] && break; sleep 0.05; done
@@ -81,10 +84,31 @@ for script in one-node.sbatch many-nodes.sbatch srun.sbatch; do
     grep -q "$mask\$" mpirun.mask || failed "$script: signals that the launcher has blocked: $(cat mpirun.mask)" # TERM, INT, HUP
 done
 
-# ---- the run folder's word counts, however the job file writes its path
-for output in 'output: {save_every: 5, path: run}' 'output: {path: run, keep: 2}' 'output: {path: "run"} # here' $'output: {keep: 2,\n  path: run}' $'output:\n  path: run # here'; do
-    printf 'model: {kind: gpt}\ndata: {path: elsewhere}\n%s\n' "$output" > job.yaml
-    FAKE_WORD=requeue FAKE_CODE=1 check "$output" one-node.sbatch 1 yes
-done
+# Without a folder `jobs`: requeue.sh is found beside the program that is installed.
+mkdir -p prefix/bin prefix/share/lockstep
+mv jobs prefix/share/lockstep/jobs
+ln -s "$lockstep" prefix/bin/lockstep
+PATH=$folder/prefix/bin:$PATH FAKE_WORD=done FAKE_CODE=0 check 'an installed program' one-node.sbatch 0 no
+[ -s mpirun.called ] || failed "an installed program: $(cat log.txt)"
+mv prefix/share/lockstep/jobs jobs
 
+# The run folder, however it is written; the word in it decides where the launcher hides the exit status.
+export FAKE_WORD=requeue FAKE_CODE=1
+for name in 'flow' 'out #2' 'a "b"' 'path: x' "it's" 'back\slash'; do
+    mkdir -p "$name"
+    FAKE_RUN=$name
+    printf 'model: {kind: gpt}\ndata: {path: elsewhere}\noutput: {keep: 2, path: "%s"}\n' "$(sed 's/[\"]/\\&/g' <<< "$name")" > job.yaml
+    check "$name in the file" one-node.sbatch 1 yes
+    printf 'output: {path: other}\nmodel: {kind: gpt}\n' > job.yaml
+    more=("output.path=$name")
+    check "$name on the command line" one-node.sbatch 1 yes
+    more=()
+done
+FAKE_RUN=runs/last
+mkdir -p runs/last
+printf "output:\n  path: 'runs/last' # where it goes\nmodel:\n  kind: gpt\n" > job.yaml
+check 'quotes and a comment' srun.sbatch 1 yes
+echo 'no: [job' > job.yaml
+FAKE_CODE=2 check 'no job file' one-node.sbatch 2 no
+grep -q 'does not say what output.path is' log.txt || failed "no job file: $(cat log.txt)"
 finish

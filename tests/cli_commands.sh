@@ -165,7 +165,9 @@ says 2 "no command 'trian'" manual trian
 expect 0 '' "$lockstep" manual --folder pages
 for name in $("$lockstep" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     [ -s "pages/lockstep-$name.1" ] || failed "there is no page of lockstep $name"
-    for option in $("$lockstep" "$name" --help | grep -o '^  \(-., \)\?--[a-z-]*' | grep -o -- '--.*'); do
+    kinds= # of prepare, each with options of its own
+    [ "$name" != prepare ] || kinds=$("$lockstep" prepare --help | sed -n '/^kinds/,/^$/s/^  \([a-z_][a-z_]*\)  *.*/\1/p')
+    for option in $(for kind in '' $kinds; do "$lockstep" "$name" $kind --help; done | sort -u | grep -o '^  \(-., \)\?--[a-z-]*' | grep -o -- '--.*'); do
         grep -qF -- "${option//-/\\-}" "pages/lockstep-$name.1" || failed "the page of lockstep $name lacks $option"
     done
 done

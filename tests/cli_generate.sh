@@ -33,6 +33,8 @@ expect 0 '' "$lockstep" eval run --best --batches 1
 expect 4 'nowhere' "$lockstep" eval nowhere
 expect 3 'missing.h5' "$lockstep" eval run data.path=missing.h5
 
+expect 2 '--special: the tokenizer bytes has no special tokens' "$lockstep" generate run --prompt W --special
+
 # ---- generate: whole characters as they come; the same seed, the same text
 expect 0 'tokens per second' "$lockstep" generate run --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
 cp out.txt first.txt

@@ -33,6 +33,10 @@ says 0 'every checksum is right' inspect one/checkpoints/step-00000004.h5
 says 0 'optimizer/v/token_embedding' inspect one/checkpoints/step-00000004.h5 --tensors
 says 0 'learning_rate:' inspect one/checkpoints/step-00000004.h5 --config
 says 0 '"parameters": ' inspect one/checkpoints/step-00000004.h5 --json
+says 0 'optimizer/v/token_embedding' inspect one --tensors
+grep -q 'step-00000002.h5: whole' out.txt || failed "inspect RUN --tensors says nothing of the run: $(cat out.txt)"
+says 0 'learning_rate:' inspect one --config
+says 0 '"name": "optimizer/v/token_embedding"' inspect one --tensors --json
 says 0 'train tokens' inspect text.h5
 says 0 '"vocabulary": 256' inspect text.h5 --json
 says 3 'No such file' inspect missing.h5

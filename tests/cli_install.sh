@@ -84,6 +84,18 @@ quietly ./own_model_pc example/bigram.yaml known.h5 model.kind=gpt model.layers=
 "$lockstep" generate known.h5 --prompt "The " --tokens 20 --seed 1 > text.txt 2> log.txt || { cat log.txt; fail "generate"; }
 [ "$(wc -c < text.txt)" -ge 20 ] || fail "generate printed $(wc -c < text.txt) bytes"
 
+# A program that uses a trained model says what the installed program says.
+cp -r "$project/examples/load-run" load
+quietly cmake -S load -B load-build -DCMAKE_PREFIX_PATH="$folder/prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror $flags"
+quietly cmake --build load-build
+load-build/load_run known.h5 "The " > log.txt 2>&1 || { cat log.txt; fail "the example that loads a run"; }
+"$lockstep" generate known.h5 --prompt "The " --tokens 20 --temperature 0.8 --seed 1 > text.txt 2> /dev/null
+head -1 log.txt | grep -q "^next: '.*' (-\?[0-9.]*)$" || { cat log.txt; fail "the likeliest token"; }
+tail -n +2 log.txt | head -c 23 | cmp -s - <(head -c 23 text.txt) || { cat log.txt text.txt; fail "the example goes on otherwise"; }
+code=0
+load-build/load_run nowhere x > log.txt 2>&1 || code=$?
+[ $code = 4 ] && grep -q 'nowhere: there is no such run' log.txt || { cat log.txt; fail "a run that is not there: exit $code"; }
+
 # What is wrong is said, and the exit status is the interface's.
 code=0
 ./own_model_pc example/bigram.yaml wrong.h5 train.bacth=3 > log.txt 2>&1 || code=$?

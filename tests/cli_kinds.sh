@@ -156,8 +156,13 @@ refuses series 'uneven.csv: line 6: has 2 columns, the lines before have 3' unev
 refuses series '8 are left to train on, fewer than one window and horizon (30 + 1)' level.csv --date day
 
 # ---- every kind there is was tried
-says 0 'options of prepare text' prepare --help
-for kind in $(sed -n 's/^options of prepare \([a-z_]*\):.*/\1/p' out.txt); do
+says 0 'prepare KIND --help has the options of each' prepare --help
+[ "$(wc -l < out.txt)" -le 40 ] || failed "prepare --help has $(wc -l < out.txt) lines"
+for kind in $(sed -n '/^kinds/,/^$/s/^  \([a-z_][a-z_]*\)  *.*/\1/p' out.txt); do
+    expect 0 '' "$lockstep" prepare "$kind" --help
+    grep -q "^usage: lockstep prepare $kind SOURCE... -o FILE.h5 \[options\]$" out.txt && grep -q "^  lockstep prepare $kind " out.txt ||
+        failed "prepare $kind --help: $(cat out.txt)"
+    grep -q -- '--validation' out.txt && grep -q -- '-o, --output FILE.h5' out.txt || failed "prepare $kind --help lacks options: $(cat out.txt)"
     [ -n "${tried[$kind]:-}" ] || failed "kind $kind is not tried here"
     [ -n "${refused[$kind]:-}" ] || failed "no bad input of kind $kind is tried here"
 done

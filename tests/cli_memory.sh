@@ -24,6 +24,15 @@ plain=$(sed -n 's/^memory of a rank *\([0-9.]*\) MiB.*/\1/p' out.txt)
 activations=$(sed -n 's/^  activations *\([0-9.]*\) MiB/\1/p' out.txt)
 least() { awk "BEGIN {print int(1024 * ($plain - $activations * $1))}"; }
 expect 7 "train.micro_batch=" "$lockstep" train job.yaml train.memory="$(least 0.93)KiB" --dry-run
+grep -q "^memory of a rank  *$plain MiB; train.memory allows" out.txt || failed "what does not fit is not shown: $(cat out.txt)"
+expect 7 "train.micro_batch=" "$lockstep" train job.yaml train.memory="$(least 0.93)KiB" --dry-run --json
+python3 - <<'PY' || failed "--dry-run --json of what does not fit: $(cat out.txt)"
+import json
+memory = json.load(open("out.txt"))["memory"]
+assert memory["fits"] is False and memory["total_bytes"] > memory["limit_bytes"] > 0 and memory["parts"]["activations"] > 0
+PY
+expect 0 "" "$lockstep" train job.yaml --dry-run --json
+grep -q '"fits": true' out.txt || failed "a plan that fits does not say so: $(cat out.txt)"
 
 # Half the activations: the plan says what it does, and the run gives the same bits.
 expect 0 "" "$lockstep" train job.yaml train.memory="$(least 0.4)KiB" --dry-run
@@ -49,6 +58,20 @@ for precision in float bfloat16; do
     echo "$precision: $real MiB resident, $planned planned; limit $limit, $less resident"
 done
 [ -n "$base" ] || failed "no base in the plan"
+
+# Without a data set HDF5 is used for the first time when a checkpoint is saved: the plan knows that.
+cat > rule.yaml <<'YAML'
+model: {kind: mingru, layers: 1, width: 16}
+task: {kind: tagging}
+data: {kind: generated, rule: selective_copy, length: 20, items: 2, symbols: 4, held_out: 96}
+train: {steps: 20, batch: 32, warmup: 0, evaluate_every: 10}
+output: {path: runs/rule, save_every: 10}
+YAML
+for job in rule.yaml "$project/jobs/rings-gan.yaml"; do
+    expect 0 "" "$lockstep" train "$job" train.steps=20 output.path="runs/$(basename "$job")" --progress none
+    real=$(mebibytes 1) planned=$(mebibytes 2)
+    awk "BEGIN {exit !($real > 10 && $planned >= $real && $planned < 1.25 * $real)}" || failed "$job: planned $planned, resident $real"
+done
 
 # What an evaluation computes besides the loss is planned too: the most probable words of a large vocabulary.
 awk 'BEGIN { for (i = 0; i < 3000; i++) printf "a%d b%d c%d\td%d e%d f%d\n", i, i, i, i, i, i }' > pairs.tsv

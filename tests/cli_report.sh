@@ -67,6 +67,8 @@ single = lambda x: struct.unpack("<f", struct.pack("<f", x))[0]
 assert seen == {(row["step"], name): single(value) for row in rows for name, value in row.items() if name != "step"}
 PY
 
+expect 0 '' "$lockstep" bench runs/a/config.yaml --steps 2 --json
+cp out.txt runs/a/bench.json
 says 0 '2 runs' report runs/a/ 'runs/b & <c>' -o page.html --title 'A & B'
 says 0 '4 curves of 2 runs' plot runs/a 'runs/b & <c>' -o plot.svg --metric loss,validation_loss --logarithmic
 says 0 '1 curves of 1 runs' plot runs/a -o time.svg --metric grad_norm --against seconds
@@ -83,8 +85,19 @@ class Check(html.parser.HTMLParser):
 check = Check()
 check.feed(re.sub(r"<(\w+)([^<>]*)/>", r"<\1\2></\1>", page))
 assert not check.open, check.open
-for text in ("A & B", "runs/a", "runs/b & <c>", "train.learning_rate", "0.01", "done", "tokens/s"):
+for text in ("A & B", "runs/a", "runs/b & <c>", "train.learning_rate", "0.01", "done", "tokens/s", "memory of a rank", "MiB planned)", "A step, op by op", "roofline"):
     assert text in check.text, text
+import json
+bench = json.load(open("runs/a/bench.json"))
+section = page.split("A step, op by op")[1].split("<h2>")[0]
+table = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in section.split("<tr>")]
+ops = {row[0]: row for row in table if len(row) == 8}
+assert set(ops) == {op["name"] for op in bench["ops"]} and len(ops) >= 5
+for op in bench["ops"]:
+    row = ops[op["name"]]
+    assert int(row[1]) == op["calls"] and abs(float(row[2]) - 1e3 * op["seconds"]) <= 1e-3 * float(row[2])
+    share = op["forward"]["roofline_share"]
+    assert row[6] == "" if share is None else abs(float(row[6][:-2]) - 100 * share) <= 1e-3 * 100 * share, row
 assert "train.batch" in check.text.split("All settings")[1] and "train.batch" not in check.text.split("All settings")[0]
 charts = re.findall(r"<svg.*?</svg>", page, re.S)
 assert len(charts) >= 5, len(charts)
@@ -138,13 +151,16 @@ assert dark(180, height - 72, 500, height) > 150 # names of the runs
 assert dark(960, 10, 1600, 40) == 0
 PY
 
-says 2 "it has: step, loss" plot runs/a -o x.svg --metric los
+says 2 "did you mean 'loss'? (it has: step, loss" plot runs/a -o x.svg --metric los
+says 2 "did you mean 'validation_perplexity'?" plot runs/a -o x.svg --metric perplexity
 says 2 'name it FILE.svg or FILE.png' plot runs/a -o x.gif
 says 3 'no config.yaml' report . -o x.html
 mkdir -p empty && cp runs/a/config.yaml empty && : > empty/metrics.jsonl
 says 3 'has no rows yet' report runs/a empty -o x.html
 { head -c 20 runs/a/metrics.jsonl; echo; cat runs/a/metrics.jsonl; } > empty/metrics.jsonl
 expect 0 '1 lines are no rows' "$lockstep" report empty -o y.html
+echo '{"x": 1}' > runs/a/bench.json
+says 3 "runs/a/bench.json: is not what 'lockstep bench --json' prints" report runs/a -o x.html
 says 2 'too few arguments' report -o x.html
 [ ! -e x.html ] && [ ! -e x.svg ] && [ ! -e x.gif ] || failed "a refused command left a file"
 finish

@@ -42,7 +42,12 @@ says 0 '3 samples' predict run -o said.tsv --text --samples 3
 says 0 '96 samples' predict run -o said.h5 --samples 1000
 says 2 'samples of data.kind generated have 22 steps' train job.yaml train.sequence=64 output.path=none
 says 2 'data.items: 30 symbols do not fit' train job.yaml data.items=30 output.path=none
-says 3 'generated has 11 tokens' eval run data.symbols=9
+says 2 'data.symbols is 9, but the model has learnt with 4' eval run data.symbols=9
+says 2 'data.symbols is 3, but the model has learnt with 4' eval run data.symbols=3
+says 2 'data.rule is induction, but the model has learnt by the rule selective_copy' eval run data.rule=induction data.symbols=4
+says 0 'samples made as they are needed, none twice; 96 to validate on' train job.yaml --dry-run
+says 0 '"samples": null' train job.yaml --dry-run --json
+grep -q '"epochs": null' out.txt || failed "epochs of samples without end: $(cat out.txt)"
 expect 2 'no state is carried' "$lockstep" train job.yaml train.carry=true output.path=none
 says 0 'exact' inspect run
 

@@ -37,6 +37,20 @@ cmp -s one.txt out.txt || failed 'an imported model goes on with other words'
 expect 0 '' "$lockstep" export imported -o again
 diff -r exported again > diff.txt || failed "exported again it differs: $(head -5 diff.txt)"
 
+# GPT-2's own vocabulary: the name of its token is text, and said to be so, unless --special is given
+expect 0 '' "$lockstep" train job.yaml data.path=gpt2.h5 output.path=gpt2 --progress none
+said="'<|endoftext|>' in it is read as text; --special makes it the token of that name"
+expect 0 "the prompt: $said" "$lockstep" generate gpt2 --prompt 'the<|endoftext|>' --tokens 3
+expect 0 '' "$lockstep" generate gpt2 --prompt 'the<|endoftext|>' --tokens 3 --special
+grep -q 'read as text' err.txt && failed "--special warns: $(cat err.txt)"
+grep -q 'prompt: 2 tokens' err.txt || failed "--special is not one token: $(cat err.txt)"
+head -c 16 out.txt | cmp -s - <(printf 'the<|endoftext|>') || failed "the prompt is not as it was: $(head -1 out.txt)"
+printf 'the text<|endoftext|>another text' > marked.txt
+expect 0 "marked.txt: $said" "$lockstep" prepare text marked.txt -o marked.h5 --like gpt2 --validation 0
+expect 0 "marked.txt: $said" "$lockstep" eval gpt2 --input marked.txt
+expect 0 '' "$lockstep" eval gpt2 --input marked.txt --special
+grep -q 'read as text' err.txt && failed "--special warns: $(cat err.txt)"
+
 # a prompt stands behind <s>, and so does the text that was prepared
 "$lockstep" predict imported --input <(printf 'the text') -o a.h5 > /dev/null 2> err.txt || failed "predict: $(cat err.txt)"
 expect 0 '' "$lockstep" predict imported --ids 1 -o b.h5

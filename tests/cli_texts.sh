@@ -38,6 +38,16 @@ says 2 'no special tokens' prepare text many -o x.h5 --special
 LOCKSTEP_FAULT=full:2 expect 7 'the disk is full' "$lockstep" prepare text many -o y.h5
 [ ! -e y.h5 ] || failed "a data set from a full disk"
 
+# ---- texts and JSON lines in one call
+mkdir -p mixed/deep
+for i in $(seq 20); do echo "plain text number $i" > "mixed/$i.txt"; done
+printf '{"body": "record one"}\n{"body": "record two"}\n{"body": "record three"}\n' > mixed/deep/records.jsonl
+echo 'a,b' > mixed/table.csv
+expect 0 '21 files, 23 texts, 1 passed over, with another ending' "$lockstep" prepare text mixed -o mixed.h5 --field body --hold-out documents --validation 0.3 --json
+expect 0 '2 files, 4 texts' "$lockstep" prepare text mixed/1.txt mixed/deep/records.jsonl -o two.h5 --field body --validation 0
+expect 0 '20 files, 2 passed over, with other endings' "$lockstep" prepare text mixed -o plain.h5 --validation 0
+says 3 'j: has no files *.txt, but 1 *.jsonl' prepare text j -o x.h5
+
 # ---- eval --input: the same text as a data set and as a file
 cat > job.yaml <<'JOB'
 model: {kind: gpt, layers: 1, width: 16, heads: 2, context: 16}
@@ -94,6 +104,39 @@ for i in $(seq 30); do printf 'good\ta fine film %d\nbad\ta dull film %d\n' "$i"
 expect 0 '' "$lockstep" prepare lines films.tsv -o films.h5 --validation 10
 expect 0 '' "$lockstep" train job.yaml model.kind=bert task.kind=classification data.kind=lines data.path=films.h5 train.steps=2 output.path=films --progress none
 says 2 'films is not evaluated on plain text (data.kind lines, task.kind classification)' eval films --input test
+
+# ---- the way to the right door
+expect 0 '' "$lockstep" prepare text test/a.txt -o of-run.h5 --like run --validation 0
+expect 0 '' "$lockstep" prepare text test/a.txt -o of-file.h5 --like run/checkpoints/step-00000030.h5 --validation 0
+same_tokens() { "$lockstep" inspect "$1" --json | grep -E '"(vocabulary|train_tokens|tokenizer)"'; }
+[ "$(same_tokens of-run.h5)" = "$(same_tokens a.h5)" ] && [ "$(same_tokens of-file.h5)" = "$(same_tokens a.h5)" ] ||
+    failed "--like a run: $(same_tokens of-run.h5)"
+expect 0 '' "$lockstep" prepare lines films.tsv -o more.h5 --like films --validation 10
+expect 0 '' "$lockstep" eval films data.path=more.h5 --json
+says 2 'test: there is no checkpoint in it; a data set, a run or a checkpoint' prepare text test/a.txt -o x.h5 --like test
+says 3 "test/a.txt: is no data set: make one by 'lockstep prepare text test/a.txt -o test/a.h5', and set data.path=test/a.h5" \
+    train job.yaml data.path=test/a.txt output.path=x
+says 3 "'lockstep prepare text test/ -o test.h5'" train job.yaml data.path=test/ output.path=x
+says 3 "prepare text test.jsonl -o test.h5 --field text'" train job.yaml data.path=test.jsonl output.path=x
+says 3 "prepare lines films.tsv -o films.h5'" train job.yaml model.kind=bert task.kind=classification data.kind=lines data.path=films.tsv output.path=x
+cp test/a.txt "it's a.txt"
+says 3 "prepare text 'it'\''s a.txt' -o 'it'\''s a.h5''" train job.yaml "data.path=it's a.txt" output.path=x
+says 3 "data/none.h5: No such file or directory (data.path, seen from the folder of this call, $PWD)" train job.yaml data.path=data/none.h5 output.path=x
+mkdir elsewhere && cd elsewhere
+says 3 'many.h5: No such file or directory (data.path, seen from the folder of this call,' eval --table ../run ../other
+cd ..
+[ ! -e x ] || failed "a run folder of nothing"
+says 2 'lockstep eval run --input test/a.txt' eval run data.path=test/a.txt
+expect 0 '' "$lockstep" export run -o folder
+expect 0 '' "$lockstep" import folder -o imported
+says 2 '--input FILE evaluates texts, data.path=FILE.h5 a data set' eval imported
+expect 0 '' "$lockstep" eval imported --input test/a.txt --json
+near "$loss" "$(field loss)" || failed "an imported run on a file: $loss and $(cat out.txt)"
+for command in 'generate folder --prompt t' 'eval folder' 'predict folder --ids 1 -o x.h5' 'generate folder/model.safetensors --prompt t'; do
+    says 4 "these are weights, not a run: 'lockstep import" $command
+done
+says 2 'folder: is a folder of weights, not a run: --tokenizer folder' prepare text test/a.txt -o x.h5 --like folder
+says 4 "of which 'lockstep import' makes a run" inspect folder
 
 # ---- eval --table
 expect 0 '' "$lockstep" eval --table run other

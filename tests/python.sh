@@ -39,4 +39,9 @@ PYTHON
 run_for 0 $mpirun -np 2 environment/bin/python ranks.py
 grep -q 'the same' out.txt || failed "rank 0 said: $(cat out.txt)"
 says 0 'checkpoint' inspect ranks.h5
+
+# A script on standard input: one process alone has it, and must not wait for the others.
+$mpirun -np 2 environment/bin/python - < ranks.py > out.txt 2> err.txt && failed "a script on standard input was run"
+grep -q 'LaunchError: the script is read from standard input, which one of the 2 processes alone has' err.txt ||
+    failed "a script on standard input: $(cat err.txt)"
 finish

@@ -183,7 +183,15 @@ static void test_ends(void)
             CU_ASSERT_EQUAL(stopped.token[b][i] == stop, i == stopped.count[b] - 1 && stopped.count[b] < 50);
         }
     }
+    static Heard more;
+    more = (Heard){.end_after = 0};
     sampling.stop = -1;
+    sampling.more_stop = (const int32_t[]){-1, stop};
+    sampling.more_stops = 2;
+    ASSERT_OK(ls_generate(model.config, model.params, ids, 4, &sampling, hear, &more, &speed));
+    for (int b = 0; b < 3; b++)
+        CU_ASSERT_EQUAL(more.count[b], stopped.count[b]);
+    sampling.more_stops = 0;
     stopped = (Heard){.end_after = 6};
     ASSERT_OK(ls_generate(model.config, model.params, ids, 4, &sampling, hear, &stopped, &speed));
     CU_ASSERT_EQUAL(stopped.count[0], 6);

@@ -223,13 +223,15 @@ static void test_pair_with_added_tokens(void)
         "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true, \"model_max_length\": 512, "
         "\"bos_token\": {\"content\": \"<|im_start|>\", \"lstrip\": false}, \"eos_token\": \"<|im_start|>\"}",
         "{\"eos_token\": \"<|im_start|>\", \"additional_special_tokens\": [\"<|im_end|>\"]}",
-        "{\"<|im_start|>\": 700, \"<|im_end|>\": 701, \"plain added\": 702}", "{\"eos_token_id\": 700}");
+        "{\"<|im_start|>\": 700, \"<|im_end|>\": 701, \"plain added\": 702}", "{\"eos_token_id\": [701, 700, 9999]}");
     LsTokenizer *tokenizer = ls_tokenizer_from_folder(folder);
-    const int32_t *before = NULL, *special = NULL;
+    const int32_t *before = NULL, *special = NULL, *ends = NULL;
     CU_ASSERT_PTR_NOT_NULL_FATAL(tokenizer);
     CU_ASSERT_STRING_EQUAL(ls_tokenizer_kind(tokenizer), "subword");
     CU_ASSERT_EQUAL(ls_tokenizer_vocabulary(tokenizer), 703);
     CU_ASSERT_EQUAL(ls_tokenizer_end(tokenizer), 700);
+    CU_ASSERT_EQUAL_FATAL(ls_tokenizer_more_ends(tokenizer, &ends), 1);
+    CU_ASSERT_EQUAL(ends[0], 701);
     CU_ASSERT_EQUAL(ls_tokenizer_begin(tokenizer), 700);
     CU_ASSERT_EQUAL_FATAL(ls_tokenizer_before(tokenizer, &before), 1);
     CU_ASSERT_EQUAL(before[0], 700);

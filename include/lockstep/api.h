@@ -88,7 +88,7 @@ typedef struct LsGenerate {
     double temperature, top_p; /* 1: as the model says; temperature 0: the likeliest token, top_p 1: among all */
     int64_t top_k;             /* among so many likeliest; 0: all */
     uint64_t seed;
-    bool stop;             /* a stream ends with the tokenizer's end token */
+    bool stop;             /* a stream ends with the tokenizer's end token, or one of them */
     const char *precision; /* "run" (NULL), "float", "bfloat16", "int8" */
 } LsGenerate;
 

@@ -43,6 +43,7 @@ typedef struct LsDataTexts {
 
 typedef struct LsDataKind {
     const char *name, *summary;
+    const char *example; /* of `prepare NAME`, for its help: lines; NULL: none */
     /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
     const LsSetting *settings;
     size_t settings_bytes;

@@ -3,13 +3,26 @@
 import ctypes
 import json
 import os
+import sys
 import tempfile
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Union
 
-from ._library import UsageError, call, settings, texts
+from ._library import LaunchError, UsageError, call, settings, texts
 
 Path = Union[str, "os.PathLike[str]"]
 Row = Dict[str, Any]
+
+
+def _check_script() -> None:
+    """A launcher gives standard input to one process alone: a script that is read from it ends on the others before it
+    begins, for which the first would wait."""
+    ranks = os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ.get("PMI_SIZE") or "1"
+    if sys.argv[0:1] in (["-"], [""]) and ranks.isdigit() and int(ranks) > 1 and not hasattr(sys, "ps1"):
+        raise LaunchError(
+            f"the script is read from standard input, which one of the {ranks} processes alone has: save it as a file, "
+            f"and start mpirun -np {ranks} python FILE.py",
+            6,
+        )
 
 
 class Trainer:
@@ -30,6 +43,7 @@ class Trainer:
     def __init__(self, job: Union[Path, Mapping[str, Any]], overrides: Optional[Mapping[str, Any]] = None) -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         self._stopped = False
+        _check_script()
         handle, lines = ctypes.c_void_p(), settings(overrides or {})
         with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
             if isinstance(job, Mapping):  # JSON is YAML

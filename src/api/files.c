@@ -1,4 +1,5 @@
 /* Data sets for programs in other languages: prepared from raw files, or written array by array. */
+#include "api/like.h"
 #include "api/seal.h"
 #include "data/data.h"
 #include "io/mapped.h"
@@ -41,6 +42,8 @@ LsStatus ls_data_prepare(const char *kind, int settings, char *const *setting, i
     LsStatus status = base ? ls_settings_defaults(found->settings, base) : LS_RESOURCE;
     if (status == LS_OK)
         status = set_all(found, base, settings, setting);
+    if (status == LS_OK)
+        status = ls_like_resolve(found, base);
     if (status == LS_OK) {
         status = ls_output_file(output, "prepare", &held);
         status = status == LS_ERROR ? LS_DATA : status;

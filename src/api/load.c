@@ -2,6 +2,7 @@
 
 #include "io/file.h"
 #include "store/lora.h"
+#include "store/model_folder.h"
 #include "train/train.h"
 
 #include <string.h>
@@ -18,6 +19,21 @@ static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
                      : ls_params_allocate(loaded->params, 0, false);
 }
 
+/* What other programs wrote is imported first. */
+static LsStatus refuse_weights(const char *path)
+{
+    int64_t *steps = NULL;
+    int count = 0;
+    if (!ls_is_model_folder(path))
+        return LS_OK;
+    LS_TRY(ls_checkpoint_steps(path, &steps, &count));
+    ls_free(steps);
+    if (count > 0)
+        return LS_OK;
+    return ls_fail(LS_CHECKPOINT, "%s: these are weights, not a run: 'lockstep import %s -o RUN' makes a run of them",
+                   path, path);
+}
+
 static LsStatus load(const char *run, bool best, int overrides, char *const *override,
                      const LsGeneratePrecision *precision, LsLoaded *loaded)
 {
@@ -26,6 +42,7 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
     *loaded = (LsLoaded){0};
     if (!ls_file_exists(run))
         return ls_fail(LS_CHECKPOINT, "%s: there is no such run folder or checkpoint", run);
+    LS_TRY(refuse_weights(run));
     LS_TRY(best ? ls_checkpoint_best(run, &checkpoint) : ls_checkpoint_newest(run, &checkpoint));
     if (!checkpoint)
         return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for",
@@ -99,6 +116,12 @@ static LsStatus find_padding(const LsLoaded *model, bool **never)
     else
         ls_free(list);
     return list ? LS_OK : LS_RESOURCE;
+}
+
+void ls_sampling_stop_at_ends(LsSampling *sampling, const LsTokenizer *tokenizer)
+{
+    sampling->stop = tokenizer ? (int32_t)ls_tokenizer_end(tokenizer) : -1;
+    sampling->more_stops = tokenizer ? ls_tokenizer_more_ends(tokenizer, &sampling->more_stop) : 0;
 }
 
 LsStatus ls_loaded_generate(const LsLoaded *model, const int32_t *prompt, int64_t count, LsSampling *sampling,

@@ -31,6 +31,9 @@ LsStatus ls_load_for_generation(const char *run, bool best, int overrides, char 
 LsGeneratePrecision ls_precision_named(const char *name);
 void ls_loaded_free(LsLoaded *loaded);
 
+/* Streams end where the tokenizer's texts do; NULL: it has none. */
+void ls_sampling_stop_at_ends(LsSampling *sampling, const LsTokenizer *tokenizer);
+
 /* ls_generate of this model, by which ids that its tokenizer lacks are never drawn; sampling->never is the call's. */
 LsStatus ls_loaded_generate(const LsLoaded *model, const int32_t *prompt, int64_t count, LsSampling *sampling,
                             LsTokenSink sink, void *self, LsGenerationSpeed *speed) LS_MUST_USE;

@@ -152,7 +152,7 @@ LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t 
     if (!ls_config_task(model->config)->streams_ids)
         return ls_fail(LS_USAGE, "%s does not go on with a text (task.kind %s)", model->path,
                        ls_config_task(model->config)->name);
-    if (model->tokenizer && how->stop)
-        sampling.stop = (int32_t)ls_tokenizer_end(model->tokenizer);
+    if (how->stop)
+        ls_sampling_stop_at_ends(&sampling, model->tokenizer);
     return ls_loaded_generate(model, prompt, count, &sampling, token, self, &speed);
 }

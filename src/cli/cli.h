@@ -48,8 +48,8 @@ typedef struct LsTextList {
 
 /* One of the kinds that a command's first argument chooses among (prepare KIND), with settings that are options too. */
 typedef struct LsCommandKind {
-    const char *name, *summary;
-    const LsSetting *settings; /* ended by {0} */
+    const char *name, *summary, *example; /* example: lines; NULL: none of its own */
+    const LsSetting *settings;            /* ended by {0} */
     size_t settings_bytes;
 } LsCommandKind;
 
@@ -93,12 +93,16 @@ const LsCommand *const *ls_commands(void); /* all, ended by NULL */
 /* ---- The frame --------------------------------------------------------------------------------------------------- */
 
 /* Parses argv[0..argc-1], what stands after the command's name, into *call: ->options is allocated, ->operand too.
- * *help: --help was among them, and nothing was checked. LS_USAGE with a message. */
+ * *help: --help was among them, and nothing was checked; call->kind is the kind that was named with it, if any.
+ * LS_USAGE with a message. */
 LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsCall *call, bool *help) LS_MUST_USE;
 void ls_cli_release(LsCall *call);
 
-void ls_cli_help(FILE *out);                                   /* lockstep --help */
-void ls_cli_command_help(FILE *out, const LsCommand *command); /* lockstep NAME --help */
+void ls_cli_help(FILE *out); /* lockstep --help */
+/* lockstep NAME --help, and NAME KIND --help where kind->name is not NULL. */
+void ls_cli_command_help(FILE *out, const LsCommand *command, const LsCommandKind *kind);
+/* The kind of a command by its name; false: there is none. */
+bool ls_cli_kind_find(const LsCommand *command, const char *name, LsCommandKind *kind);
 
 /* lockstep --version: one "name  value" pair a line. LS_USAGE where LOCKSTEP_ISA is wrong. */
 LsStatus ls_cli_version(FILE *out) LS_MUST_USE;

@@ -154,7 +154,7 @@ static LsStatus run_on(LsCall *call, Recipes *recipes)
     }
     if (!found)
         return ls_fail(LS_USAGE, "there is no data set '%s'%s (lockstep datasets lists them)", call->operand[0],
-                       ls_nearest_hint(near.best));
+                       ls_nearest_hint(&near));
     if (o->fetch)
         return fetch(found, o->output);
     if (o->json)

@@ -16,8 +16,9 @@ static const LsOption options[] = {
                                   "texts instead of a data set, read by the run's own tokenizer: a file, compressed or "
                                   "not, a folder, an archive, or - for standard input; by file, and all together"),
      .argument = "FILE"},
-    {.setting =
-         LS_SETTING_STRING(Options, field, NULL, "--input is JSON lines: the member of each object that is a text"),
+    {.setting = LS_SETTING_STRING(
+         Options, field, NULL,
+         "--input is JSON lines, but for files *.txt in it: the member of each object that is a text"),
      .argument = "NAME"},
     {.setting = LS_SETTING_BOOL(Options, special, "false",
                                 "special tokens that stand in the texts of --input are these tokens, not text")},

@@ -3,6 +3,7 @@
 #include "cli/generate_lines.h"
 #include "cli/ids.h"
 #include "api/load.h"
+#include "data/text_write.h"
 #include "decode/generate.h"
 #include "io/file.h"
 
@@ -14,7 +15,7 @@ typedef struct Options {
     char *ids, *input, *attention;
     int64_t tokens, top_k, seed, batch, beams;
     double temperature, top_p, length_penalty;
-    bool best, no_stop;
+    bool best, no_stop, special;
     char *precision;
 } Options;
 
@@ -62,6 +63,8 @@ static const LsOption options[] = {
     {.setting =
          LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
     {.setting = LS_SETTING_BOOL(Options, no_stop, "false", "go on after the tokenizer's end token")},
+    {.setting = LS_SETTING_BOOL(Options, special, "false",
+                                "special tokens that stand in a prompt, as <|endoftext|>, are these tokens, not text")},
     {{0}}};
 
 /* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a stop. */
@@ -75,8 +78,8 @@ typedef struct Stream {
 typedef struct Printer {
     const LsTokenizer *tokenizer; /* NULL: ids */
     const LsTextList *stop;
-    int32_t end;  /* id that ends a stream; -1: none */
-    bool at_once; /* one stream: print whatever is whole */
+    const LsSampling *sampling; /* which ids end a stream */
+    bool at_once;               /* one stream: print whatever is whole */
     Stream *stream;
     int64_t streams;
     LsStatus status;
@@ -188,7 +191,7 @@ static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
     printer->status = append_token(printer, stream, index, token);
     if (printer->status == LS_OK)
         look_for_stop(printer->stop, stream);
-    stream->ended = stream->ended || token == printer->end;
+    stream->ended = stream->ended || ls_sampling_stops(printer->sampling, token);
     if (printer->status == LS_OK && printer->at_once) {
         flush(printer, stream, stream->ended);
         printer->status = ls_check_stdout(); /* nobody reads on: end */
@@ -231,9 +234,12 @@ static void free_prompts(Prompts *prompts)
     ls_free(prompts->list);
 }
 
-static LsStatus encode_prompt(const LsTokenizer *tokenizer, Prompt *prompt)
+static LsStatus encode_prompt(const Options *o, const LsTokenizer *tokenizer, Prompt *prompt)
 {
-    LS_TRY(ls_tokenizer_encode_prompt(tokenizer, prompt->text, prompt->bytes, &prompt->ids, &prompt->count));
+    const LsCorpusPart text = {"the prompt", prompt->text, prompt->bytes};
+    if (!o->special)
+        ls_specials_warn(tokenizer, &text, 1);
+    LS_TRY(ls_prompt_encode(tokenizer, o->special, prompt->text, prompt->bytes, &prompt->ids, &prompt->count));
     return prompt->count > 0
                ? LS_OK
                : ls_fail(LS_USAGE, "generate: the prompt is empty; a model needs something to go on from");
@@ -260,12 +266,12 @@ static LsStatus read_texts(const Options *o, const LsTokenizer *tokenizer, Promp
         if (!prompt->text)
             return LS_RESOURCE;
         prompt->bytes = (int64_t)strlen(prompt->text);
-        LS_TRY(encode_prompt(tokenizer, prompt));
+        LS_TRY(encode_prompt(o, tokenizer, prompt));
     }
     for (int i = 0; i < o->prompt_file.count; i++) {
         Prompt *prompt = &prompts->list[prompts->count++];
         LS_TRY(read_prompt_file(o->prompt_file.text[i], prompt));
-        LsStatus status = encode_prompt(tokenizer, prompt);
+        LsStatus status = encode_prompt(o, tokenizer, prompt);
         if (status != LS_OK)
             return ls_fail_in(status, "%s", o->prompt_file.text[i]);
     }
@@ -339,10 +345,10 @@ static LsStatus sample(const Options *o, const LsLoaded *model, const Prompt *pr
                            .stop = -1};
     LsGenerationSpeed speed = {0};
     Printer printer;
-    if (model->tokenizer && !o->no_stop)
-        sampling.stop = (int32_t)ls_tokenizer_end(model->tokenizer);
+    if (!o->no_stop)
+        ls_sampling_stop_at_ends(&sampling, model->tokenizer);
     LsStatus status = open_printer(o, model, prompt, &printer);
-    printer.end = sampling.stop;
+    printer.sampling = &sampling;
     if (status == LS_OK && several && printer.at_once)
         printf("--- %lld ---\n", (long long)first);
     if (status == LS_OK)

@@ -7,6 +7,7 @@
 #include "data/data.h"
 #include "io/file.h"
 #include "store/checkpoint.h"
+#include "store/model_folder.h"
 
 #include <errno.h>
 #include <math.h>
@@ -19,8 +20,8 @@ typedef struct Options {
 } Options;
 
 static const LsOption options[] = {
-    {LS_SETTING_BOOL(Options, tensors, "false", "a row for each tensor of a checkpoint")},
-    {LS_SETTING_BOOL(Options, config, "false", "a checkpoint's whole configuration")},
+    {LS_SETTING_BOOL(Options, tensors, "false", "a row for each tensor of a checkpoint (of a run: its newest)")},
+    {LS_SETTING_BOOL(Options, config, "false", "a checkpoint's whole configuration (of a run: its newest)")},
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout, with tensors and configuration")},
     {{0}}};
 
@@ -135,21 +136,27 @@ static void print_tensors(const json_t *list)
     }
 }
 
+/* What the options ask for besides. */
+static void print_more(const json_t *object, const Options *o)
+{
+    if (o->tensors)
+        print_tensors(json_object_get(object, "tensors"));
+    if (o->config)
+        printf("\n%s", json_string_value(json_object_get(object, "config")));
+}
+
 static LsStatus inspect_checkpoint(const char *path, const Options *o)
 {
     json_t *object = NULL;
     LS_TRY(describe_checkpoint(path, &object));
     if (o->json)
         return ls_print_json(object);
-    json_t *config = json_incref(json_object_get(object, "config"));
-    json_object_del(object, "config"); /* many lines: apart, if asked for */
-    ls_print_fields(object, 0);
+    json_t *brief = json_copy(object);
+    json_object_del(brief, "config"); /* many lines: apart, if asked for */
+    ls_print_fields(brief, 0);
     printf("every checksum is right\n");
-    if (o->tensors)
-        print_tensors(json_object_get(object, "tensors"));
-    if (o->config)
-        printf("\n%s", json_string_value(config));
-    json_decref(config);
+    print_more(object, o);
+    json_decref(brief);
     json_decref(object);
     return LS_OK;
 }
@@ -218,9 +225,9 @@ static void add_metrics(const char *run, json_t *object)
     ls_free(path);
 }
 
-/* One checkpoint of a run as {file, step, whole, message}. Too little memory to read it is a failure: it may be
- * whole. */
-static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int *damaged)
+/* One checkpoint of a run as {file, step, whole, message}; *newest gets the whole description of the first that is
+ * whole. Too little memory to read it is a failure: it may be whole. */
+static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, json_t **newest, int *damaged)
 {
     json_t *object = NULL;
     LsStatus status = describe_checkpoint(path, &object);
@@ -231,6 +238,7 @@ static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int
     if (whole) {
         json_object_set(one, "not_finite", json_object_get(object, "not_finite"));
         json_object_set(one, "bytes", json_object_get(object, "bytes"));
+        *newest = *newest ? *newest : json_incref(object);
     } else
         json_object_set_new(one, "message", ls_json_text(ls_message()));
     *damaged += !whole;
@@ -239,7 +247,7 @@ static LsStatus add_checkpoint(const char *path, int64_t step, json_t *list, int
                                                         : ls_fail(LS_RESOURCE, "out of memory for the description");
 }
 
-static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)
+static LsStatus add_checkpoints(const char *run, json_t *list, json_t **newest, int *damaged)
 {
     int64_t *steps = NULL;
     int count = 0;
@@ -247,7 +255,7 @@ static LsStatus add_checkpoints(const char *run, json_t *list, int *damaged)
     LsStatus status = LS_OK;
     for (int i = count - 1; i >= 0 && status == LS_OK; i--) {
         char *path = ls_checkpoint_path(run, steps[i]);
-        status = path ? add_checkpoint(path, steps[i], list, damaged) : LS_RESOURCE;
+        status = path ? add_checkpoint(path, steps[i], list, newest, damaged) : LS_RESOURCE;
         ls_free(path);
     }
     ls_free(steps);
@@ -274,27 +282,38 @@ static LsStatus inspect_run(const char *path, const Options *o)
 {
     int damaged = 0;
     json_t *list = json_array(), *object = json_pack("{s:o, s:s}", "folder", ls_json_text(path), "kind", "run");
+    json_t *newest = NULL;
     LsStatus status = list && object ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description");
     if (status == LS_OK)
-        status = add_checkpoints(path, list, &damaged);
+        status = add_checkpoints(path, list, &newest, &damaged);
     if (status == LS_OK) {
         add_status(path, object);
         add_metrics(path, object);
         json_object_set(object, "checkpoints", list);
+        if (newest && o->tensors)
+            json_object_set(object, "tensors", json_object_get(newest, "tensors"));
+        if (newest && o->config)
+            json_object_set(object, "config", json_object_get(newest, "config"));
         if (json_array_size(list) == 0 && json_integer_value(json_object_get(object, "rows_of_metrics")) == 0)
-            status = ls_fail(LS_CHECKPOINT, "%s: is no run folder: it has neither checkpoints nor metrics", path);
+            status =
+                ls_fail(LS_CHECKPOINT, "%s: is no run folder: it has neither checkpoints nor metrics%s", path,
+                        ls_is_model_folder(path) ? "; these are weights, of which 'lockstep import' makes a run" : "");
     }
     if (status == LS_OK && o->json)
         status = ls_print_json(json_incref(object));
     else if (status == LS_OK) {
+        json_object_del(object, "config"); /* many lines: apart */
         ls_print_fields(object, 0);
         print_checkpoints(list);
+        if (newest)
+            print_more(newest, o);
     }
     if (status == LS_OK && damaged)
         status = ls_fail(LS_CHECKPOINT, "%s: %d of %zu checkpoints %s damaged", path, damaged, json_array_size(list),
                          damaged == 1 ? "is" : "are");
     json_decref(list);
     json_decref(object);
+    json_decref(newest);
     return status;
 }
 
@@ -340,7 +359,7 @@ const LsCommand ls_command_inspect = {
     .most = 1,
     .description = "Exit status 4 where a checkpoint (or one of a run) is damaged, 3 where a data set is.",
     .example = "lockstep inspect runs/shakespeare-gpt\n"
-               "lockstep inspect runs/shakespeare-gpt/checkpoints/step-00001000.h5 --tensors\n"
+               "lockstep inspect runs/shakespeare-gpt --tensors\n"
                "lockstep inspect data/shakespeare.h5 --json",
     .options = options,
     .options_bytes = sizeof(Options),

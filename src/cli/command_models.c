@@ -145,8 +145,7 @@ static LsStatus one(const char *name, bool json)
         LsNearest near = ls_nearest_to(name);
         for (const LsModel *const *each = ls_models(); *each; each++)
             ls_nearest_offer(&near, (*each)->name);
-        return ls_fail(LS_USAGE, "there is no model '%s'%s (lockstep models lists them)", name,
-                       ls_nearest_hint(near.best));
+        return ls_fail(LS_USAGE, "there is no model '%s'%s (lockstep models lists them)", name, ls_nearest_hint(&near));
     }
     if (json)
         return ls_print_json(model_json(model));

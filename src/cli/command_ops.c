@@ -41,7 +41,7 @@ static LsStatus run(LsCall *call)
         ls_nearest_offer(&near, (*op)->name);
     }
     return ls_fail(LS_USAGE, "there is no op '%s'%s (lockstep ops lists them)", call->operand[0],
-                   ls_nearest_hint(near.best));
+                   ls_nearest_hint(&near));
 }
 
 const LsCommand ls_command_ops = {

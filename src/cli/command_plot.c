@@ -1,6 +1,7 @@
 /* lockstep plot RUN... -o FILE.svg|.png: a column of metrics.jsonl of one run or several. */
 #include "cli/cli.h"
 #include "cli/run_record.h"
+#include "config/nearest.h"
 #include "io/file.h"
 #include "plot/chart.h"
 #include "plot/raster.h"
@@ -41,11 +42,18 @@ typedef struct Plot {
 
 static LsStatus fail_column(const LsRunRecord *run, const char *name)
 {
-    char known[1024] = "";
+    char known[1024] = "", validated[80];
     size_t used = 0;
-    for (int i = 0; i < run->columns && used < sizeof known; i++)
+    LsNearest near = ls_nearest_to(name);
+    for (int i = 0; i < run->columns && used < sizeof known; i++) {
         used += (size_t)snprintf(known + used, sizeof known - used, "%s%s", i ? ", " : "", run->column[i].name);
-    return ls_fail(LS_USAGE, "%s: has no column '%s' in metrics.jsonl (it has: %s)", run->path, name, known);
+        ls_nearest_offer(&near, run->column[i].name);
+    }
+    snprintf(validated, sizeof validated, "validation_%s", name);
+    if (ls_run_record_column(run, validated))
+        near = (LsNearest){.name = name, .best = validated};
+    return ls_fail(LS_USAGE, "%s: has no column '%s' in metrics.jsonl%s (it has: %s)", run->path, name,
+                   ls_nearest_hint(&near), known);
 }
 
 static LsStatus add_curve(Plot *plot, const LsRunRecord *run, const char *name, bool several)

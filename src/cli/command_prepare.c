@@ -1,4 +1,5 @@
 /* lockstep prepare KIND SOURCE...: raw data to a data set. The kinds and their options come from src/data. */
+#include "api/like.h"
 #include "cli/cli.h"
 #include "data/data.h"
 #include "io/file.h"
@@ -23,7 +24,8 @@ static bool kinds(int index, LsCommandKind *kind)
 {
     for (const LsDataKind *const *each = ls_data_kinds(); *each; each++)
         if ((*each)->prepare && index-- == 0) {
-            *kind = (LsCommandKind){(*each)->name, (*each)->summary, (*each)->settings, (*each)->settings_bytes};
+            *kind = (LsCommandKind){(*each)->name, (*each)->summary, (*each)->example, (*each)->settings,
+                                    (*each)->settings_bytes};
             return true;
         }
     return false;
@@ -36,20 +38,11 @@ static bool same_file(const char *a, const char *b)
     return stat(a, &one) == 0 && stat(b, &other) == 0 && one.st_dev == other.st_dev && one.st_ino == other.st_ino;
 }
 
-/* The data set that `--like` names; NULL where the kind has no such option, or it was not given. */
-static const char *like_of(const LsCall *call)
-{
-    for (const LsSetting *each = call->kind.settings; each && each->name; each++)
-        if (strcmp(each->name, "like") == 0 && each->type == LS_SETTING_TYPE_STRING)
-            return *(char *const *)((const char *)call->settings + each->offset);
-    return NULL;
-}
-
 /* Everything that can be known before hours of work; then the output is this process's. */
-static LsStatus open_output(const char *path, const LsCall *call, LsOutput **output)
+static LsStatus open_output(const char *path, const LsCall *call, const LsDataKind *kind, LsOutput **output)
 {
     struct stat st;
-    const char *like = like_of(call);
+    const char *like = ls_like_of(kind, call->settings);
     *output = NULL;
     if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
         return ls_fail(LS_USAGE, "%s: is a folder; name the data set's file", path);
@@ -69,7 +62,8 @@ static LsStatus run(LsCall *call)
     if (!kind)
         return LS_USAGE;
     LsOutput *output = NULL;
-    LS_TRY(open_output(o->output, call, &output));
+    LS_TRY(ls_like_resolve(kind, (void *)(uintptr_t)call->settings)); /* the call's own, which it frees */
+    LS_TRY(open_output(o->output, call, kind, &output));
     double start = ls_seconds();
     LsStatus status = kind->prepare(call->settings, call->operands, call->operand, o->output);
     ls_output_release(output, status == LS_OK);

@@ -112,6 +112,11 @@ static void print_time(const LsConfig *config, const LsTrainPlan *plan, double p
     printf("\n");
 }
 
+static double epochs_of(const LsConfig *config, const LsSource *training)
+{
+    return (double)config->train.steps * (double)config->train.batch / (double)training->samples;
+}
+
 static void print_plan(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                        const LsTrainLimit *limit, const LsTrainPlan *plan)
 {
@@ -128,10 +133,12 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
         printf("parts            a sequence over %d rank%s, in %lld segment%s of %lld tokens a rank\n",
                plan->sequence_ranks, plan->sequence_ranks == 1 ? "" : "s", (long long)plan->segments,
                plan->segments == 1 ? "" : "s", (long long)plan->segment);
-    printf("data             %lld samples to train on: %lld steps are %.3g epochs; %lld to validate on\n",
-           (long long)training->samples, (long long)config->train.steps,
-           (double)config->train.steps * (double)config->train.batch / (double)training->samples,
-           (long long)(validation ? validation->samples : 0));
+    long long held_out = (long long)(validation ? validation->samples : 0);
+    if (training->samples == INT64_MAX)
+        printf("data             samples made as they are needed, none twice; %lld to validate on\n", held_out);
+    else
+        printf("data             %lld samples to train on: %lld steps are %.3g epochs; %lld to validate on\n",
+               (long long)training->samples, (long long)config->train.steps, epochs_of(config, training), held_out);
     print_memory(plan, limit);
     print_disk(config, plan);
 }
@@ -143,6 +150,7 @@ static json_t *memory_json(const LsTrainPlan *plan, const LsTrainLimit *limit)
     json_t *object = json_pack("{s:I}", "total_bytes", (json_int_t)plan->total_bytes), *parts = json_object();
     if (limit->bytes > 0)
         json_object_set_new(object, "limit_bytes", json_integer(limit->bytes));
+    json_object_set_new(object, "fits", json_boolean(limit->bytes == 0 || plan->total_bytes <= limit->bytes));
     for (int i = 0; i < count; i++)
         json_object_set_new(parts, rows[i].name, json_integer(rows[i].bytes));
     json_object_set_new(object, "recomputed_results", json_integer(plan->recomputed.nodes));
@@ -150,22 +158,23 @@ static json_t *memory_json(const LsTrainPlan *plan, const LsTrainLimit *limit)
     return object;
 }
 
-/* The names of what is printed otherwise; bytes, seconds and operations. */
+/* The names of what is printed otherwise; bytes, seconds and operations; null: no end, or not known. */
 static json_t *plan_json(const LsConfig *config, const LsComm *comm, const LsSource *training,
                          const LsSource *validation, const LsTrainLimit *limit, const LsTrainPlan *plan,
                          double peak_gflops)
 {
-    double seconds = peak_gflops > 0 ? plan->flops * 1e-9 / peak_gflops : NAN, steps = (double)config->train.steps;
+    double seconds = peak_gflops > 0 ? plan->flops * 1e-9 / peak_gflops : NAN;
+    bool endless = training->samples == INT64_MAX; /* made as they are needed */
     json_t *object =
-        json_pack("{s:s, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:I, s:I, s:f}", "model",
+        json_pack("{s:s, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:I, s:o, s:I, s:o}", "model",
                   config->model->name, "parameters", (json_int_t)plan->parameters, "ranks", comm->size, "threads",
                   ls_threads(), "steps", (json_int_t)config->train.steps, "batch", (json_int_t)config->train.batch,
                   "sequence", (json_int_t)plan->sequence, "rank_batch", (json_int_t)plan->rank_batch, "micro_batch",
                   (json_int_t)plan->micro_batch, "micro_batches", (json_int_t)plan->micro_batches, "segment",
                   (json_int_t)plan->segment, "sequence_ranks", plan->sequence_ranks, "segments",
-                  (json_int_t)plan->segments, "samples", (json_int_t)training->samples, "validation_samples",
-                  (json_int_t)(validation ? validation->samples : 0), "epochs",
-                  steps * (double)config->train.batch / (double)training->samples);
+                  (json_int_t)plan->segments, "samples", endless ? json_null() : json_integer(training->samples),
+                  "validation_samples", (json_int_t)(validation ? validation->samples : 0), "epochs",
+                  endless ? json_null() : json_real(epochs_of(config, training)));
     json_object_set_new(object, "memory", memory_json(plan, limit));
     json_object_set_new(object, "disk",
                         json_pack("{s:o, s:I, s:I, s:I}", "path", ls_json_text(config->output.path), "checkpoint_bytes",
@@ -179,18 +188,37 @@ static json_t *plan_json(const LsConfig *config, const LsComm *comm, const LsSou
     return object;
 }
 
+static LsStatus print(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
+                      double peak_gflops, bool json, const LsTrainLimit *limit, const LsTrainPlan *plan)
+{
+    if (json)
+        return ls_print_json(plan_json(config, comm, training, validation, limit, plan, peak_gflops));
+    print_plan(config, comm, training, validation, limit, plan);
+    print_time(config, plan, peak_gflops);
+    return LS_OK;
+}
+
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                     double peak_gflops, bool json)
 {
     LsTrainPlan plan;
     LsTrainLimit limit;
     LS_TRY(ls_train_limit(config, comm, &limit));
-    LS_TRY(ls_dist_agree(comm, ls_train_plan(config, comm->size, validation != NULL, &limit, &plan)));
-    if (comm->rank != 0)
-        return LS_OK;
-    if (json)
-        return ls_print_json(plan_json(config, comm, training, validation, &limit, &plan, peak_gflops));
-    print_plan(config, comm, training, validation, &limit, &plan);
-    print_time(config, &plan, peak_gflops);
-    return LS_OK;
+    LsStatus fits = ls_dist_agree(comm, ls_train_plan(config, comm->size, validation != NULL, &limit, &plan));
+    if (fits == LS_OK)
+        return comm->rank != 0 ? LS_OK : print(config, comm, training, validation, peak_gflops, json, &limit, &plan);
+    if (fits != LS_RESOURCE)
+        return fits;
+    /* a plan that does not fit is shown all the same, for what it lacks; the failure is the answer */
+    char *message = ls_strdup(ls_message());
+    LsTrainLimit none = limit;
+    none.bytes = 0;
+    LsStatus status = ls_dist_agree(comm, message ? ls_train_plan(config, comm->size, validation != NULL, &none, &plan)
+                                                  : LS_RESOURCE);
+    if (status == LS_OK && comm->rank == 0)
+        status = print(config, comm, training, validation, peak_gflops, json, &limit, &plan);
+    if (status == LS_OK)
+        ls_fail(fits, "%s", message);
+    ls_free(message);
+    return fits;
 }

@@ -1,6 +1,7 @@
 #include "cli/eval_run.h"
 
 #include "data/data.h"
+#include "data/text_write.h"
 #include "decode/bleu.h"
 #include "decode/translate.h"
 
@@ -67,9 +68,31 @@ static LsStatus open_source(const LsLoaded *model, const char *split, LsSource *
     return status;
 }
 
+/* Texts, and models without data, have a door of their own. */
+static LsStatus check_data(const LsEval *e)
+{
+    const LsConfig *config = e->model.config;
+    const LsDataSettings *data = &config->data;
+    bool held_out = data->validation_path && strcmp(e->options->split, "validation") == 0;
+    const char *path = held_out ? data->validation_path : data->path;
+    if (!config->data_kind->open_texts || !config->data_kind->prepare)
+        return LS_OK;
+    if (!path)
+        return ls_fail(LS_USAGE,
+                       "eval: data.path is not set in %s: --input FILE evaluates texts, data.path=FILE.h5 a data set",
+                       e->model.path);
+    if (ls_data_is_raw(path))
+        return ls_fail(LS_USAGE,
+                       "eval: data.path=%s is no data set; texts are evaluated by --input: lockstep eval %s "
+                       "--input %s",
+                       path, e->run, path);
+    return LS_OK;
+}
+
 static LsStatus prepare_split(LsEval *e)
 {
     const LsConfig *config = e->model.config;
+    LS_TRY(check_data(e));
     LS_TRY(open_source(&e->model, e->options->split, &e->source));
     if (!e->source)
         return ls_fail(LS_DATA, "%s has no %s part: set data.validation_path, or use --split train", config->data.path,
@@ -201,6 +224,8 @@ LsStatus ls_eval_texts(LsEval *e, const LsCorpus *corpus)
 {
     LsEvaluation all = e->evaluation;
     LsStatus status = check_texts(e);
+    if (status == LS_OK && !e->options->special)
+        ls_specials_warn(e->model.tokenizer, corpus->part, corpus->parts);
     if (status == LS_OK)
         status = build_graph(e);
     if (status == LS_OK && !(e->files = json_array()))

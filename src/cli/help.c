@@ -68,38 +68,55 @@ static const char *argument_of(LsSettingType type)
 static void kinds_help(FILE *out, const LsCommand *command)
 {
     LsCommandKind kind;
-    for (int i = 0; command->kinds && command->kinds(i, &kind); i++) {
-        int used = fprintf(out, "\noptions of %s %s: ", command->name, kind.name);
-        ls_print_wrapped(out, kind.summary, used - 1, 2);
-        for (const LsSetting *setting = kind.settings; setting->name; setting++)
-            option_help(out, setting, argument_of(setting->type), 0, false);
+    fprintf(out, "\nkinds (lockstep %s KIND --help has the options of each):\n", command->name);
+    for (int i = 0; command->kinds(i, &kind); i++) {
+        int used = fprintf(out, "  %-10s ", kind.name);
+        ls_print_wrapped(out, kind.summary, used, used);
     }
 }
 
-void ls_cli_command_help(FILE *out, const LsCommand *command)
+static void examples_help(FILE *out, const char *example)
 {
-    fprintf(out, "usage: %slockstep %s%s%s%s\n\n", command->launch == LS_PARALLEL ? "[mpirun -np N] " : "",
-            command->name, command->operands ? " " : "", command->operands ? command->operands : "",
-            command->options ? " [options]" : "");
-    int used = fprintf(out, "%s: ", command->name);
-    ls_print_wrapped(out, command->summary, used, 0);
-    if (command->description) {
-        fputc('\n', out);
-        ls_print_wrapped(out, command->description, 0, 0);
-    }
-    fprintf(out, "\noptions:\n");
-    for (const LsOption *option = command->options; option && option->setting.name; option++)
-        option_help(out, &option->setting, option->argument, option->letter, option->required);
-    used = fprintf(out, "  -h, --help");
-    ls_print_wrapped(out, "this text", to_text_column(out, used), TEXT_COLUMN);
-    kinds_help(out, command);
     fprintf(out, "\nexample:\n  ");
-    for (const char *letter = command->example; *letter; letter++) {
+    for (const char *letter = example; *letter; letter++) {
         fputc(*letter, out);
         if (*letter == '\n')
             fputs("  ", out); /* commands are not broken: they are there to be copied */
     }
     fputc('\n', out);
+}
+
+/* "KIND SOURCE..." with the kind's name in the place of its first word. */
+static void usage_help(FILE *out, const LsCommand *command, const LsCommandKind *kind)
+{
+    const char *operands = command->operands;
+    fprintf(out, "usage: %slockstep %s", command->launch == LS_PARALLEL ? "[mpirun -np N] " : "", command->name);
+    if (operands && kind->name)
+        fprintf(out, " %s%s", kind->name, operands + strcspn(operands, " "));
+    else if (operands)
+        fprintf(out, " %s", operands);
+    fprintf(out, "%s\n\n", command->options ? " [options]" : "");
+}
+
+void ls_cli_command_help(FILE *out, const LsCommand *command, const LsCommandKind *kind)
+{
+    usage_help(out, command, kind);
+    int used = kind->name ? fprintf(out, "%s %s: ", command->name, kind->name) : fprintf(out, "%s: ", command->name);
+    ls_print_wrapped(out, kind->name ? kind->summary : command->summary, used, 0);
+    if (command->description && !kind->name) {
+        fputc('\n', out);
+        ls_print_wrapped(out, command->description, 0, 0);
+    }
+    if (command->kinds && !kind->name)
+        kinds_help(out, command);
+    fprintf(out, "\noptions:\n");
+    for (const LsSetting *setting = kind->settings; setting && setting->name; setting++)
+        option_help(out, setting, argument_of(setting->type), 0, false);
+    for (const LsOption *option = command->options; option && option->setting.name; option++)
+        option_help(out, &option->setting, option->argument, option->letter, option->required);
+    used = fprintf(out, "  -h, --help");
+    ls_print_wrapped(out, "this text", to_text_column(out, used), TEXT_COLUMN);
+    examples_help(out, kind->example ? kind->example : command->example);
 }
 
 void ls_cli_help(FILE *out)

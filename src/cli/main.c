@@ -33,8 +33,7 @@ static LsStatus unknown_command(const char *name)
     LsNearest near = ls_nearest_to(name);
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         ls_nearest_offer(&near, (*command)->name);
-    return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", name,
-                   ls_nearest_hint(near.best));
+    return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", name, ls_nearest_hint(&near));
 }
 
 /* Prints the message of a failure once. */
@@ -59,7 +58,7 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
         status = ls_cli_parse(command, argc, argv, &call, &help);
     if (status == LS_OK && help) {
         if (speaks)
-            ls_cli_command_help(stdout, command);
+            ls_cli_command_help(stdout, command, &call.kind);
     } else if (status == LS_OK) {
         bool parallel = command->launch == LS_PARALLEL;
         status = parallel ? ls_dist_start(NULL, NULL, &call.comm) : ls_threads_alone();
@@ -108,8 +107,10 @@ static LsStatus run(int argc, char **argv)
     }
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         command = argc > 2 ? find(argv[2]) : NULL;
+        if (command && argc > 3)
+            ls_cli_kind_find(command, argv[3], &none.kind);
         if (command)
-            ls_cli_command_help(stdout, command);
+            ls_cli_command_help(stdout, command, &none.kind);
         else if (argc > 2)
             status = unknown_command(argv[2]);
         else

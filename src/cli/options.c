@@ -83,8 +83,9 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
     }
     if (!near.best && is_setting(call, asked))
         return ls_message_status();
-    return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s --help)", call->command->name, asked,
-                   ls_nearest_hint(near.best), call->command->name);
+    const char *kind = call->kind.name ? call->kind.name : "";
+    return ls_fail(LS_USAGE, "%s: there is no option %s%s (lockstep %s%s%s --help)", call->command->name, asked,
+                   ls_nearest_hint(&near), call->command->name, kind[0] ? " " : "", kind);
 }
 
 static LsStatus append_text(LsTextList *list, const char *text)
@@ -161,25 +162,35 @@ static int first_operand(const LsCommand *command, int argc, char *const *argv)
     return -1;
 }
 
+bool ls_cli_kind_find(const LsCommand *command, const char *name, LsCommandKind *kind)
+{
+    LsCommandKind each;
+    for (int i = 0; command->kinds && command->kinds(i, &each); i++)
+        if (strcmp(each.name, name) == 0) {
+            *kind = each;
+            return true;
+        }
+    return false;
+}
+
 /* Takes the kind that the first operand names. */
 static LsStatus choose_kind(LsCall *call, const char *name)
 {
     char names[512] = "";
     LsNearest near = ls_nearest_to(name ? name : "");
     LsCommandKind kind;
+    if (name && ls_cli_kind_find(call->command, name, &call->kind)) {
+        call->settings = ls_alloc(call->kind.settings_bytes);
+        return call->settings ? ls_settings_defaults(call->kind.settings, (void *)(uintptr_t)call->settings)
+                              : LS_RESOURCE;
+    }
     for (int i = 0; call->command->kinds(i, &kind); i++) {
-        if (name && strcmp(kind.name, name) == 0) {
-            call->kind = kind;
-            call->settings = ls_alloc(kind.settings_bytes);
-            return call->settings ? ls_settings_defaults(kind.settings, (void *)(uintptr_t)call->settings)
-                                  : LS_RESOURCE;
-        }
         ls_nearest_offer(&near, kind.name);
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", kind.name);
     }
     return ls_fail(LS_USAGE, "%s: the first argument is the kind; there are: %s%s (lockstep %s --help)",
-                   call->command->name, names, ls_nearest_hint(near.best), call->command->name);
+                   call->command->name, names, ls_nearest_hint(&near), call->command->name);
 }
 
 static LsStatus check_complete(const LsCommand *command, int operands, const bool *given)
@@ -219,13 +230,15 @@ LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsC
     call->operand = operand;
     if (!options || !operand)
         return LS_RESOURCE;
+    int kind = command->kinds ? first_operand(command, argc, argv) : -1;
     for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             *help = true;
+            if (kind >= 0)
+                ls_cli_kind_find(command, argv[kind], &call->kind);
             return LS_OK;
         }
     LS_TRY(defaults(command, options));
-    int kind = command->kinds ? first_operand(command, argc, argv) : -1;
     if (command->kinds)
         LS_TRY(choose_kind(call, kind < 0 ? NULL : argv[kind]));
     for (int i = 0; i < argc; i++) {

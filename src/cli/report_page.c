@@ -97,7 +97,7 @@ static void write_runs(FILE *out, int runs, const LsRunRecord *run)
 {
     fputs("<h2>Runs</h2>\n<div class=\"wide\"><table><tr><th>run</th><th>model</th><th>data</th><th>status</th>"
           "<th class=\"n\">steps</th><th class=\"n\">loss</th><th class=\"n\">least validation loss</th>"
-          "<th class=\"n\">median speed</th><th class=\"n\">seconds</th></tr>\n",
+          "<th class=\"n\">median speed</th><th class=\"n\">seconds</th><th>memory of a rank</th></tr>\n",
           out);
     for (int i = 0; i < runs; i++) {
         const LsRunRecord *r = &run[i];
@@ -111,6 +111,7 @@ static void write_runs(FILE *out, int runs, const LsRunRecord *run)
         number_cell(out, least(r, ls_run_record_column(r, "validation_loss")));
         write_speed(out, r);
         number_cell(out, ls_record_last(r, ls_run_record_column(r, "seconds")));
+        cell(out, r->memory);
         fputs("</tr>\n", out);
         if (r->unread > 0)
             ls_warn("%s/metrics.jsonl: %lld lines are no rows; they are left out", r->path, (long long)r->unread);
@@ -270,6 +271,7 @@ LsStatus ls_report_page(FILE *out, const char *title, int runs, const LsRunRecor
         write_differences(out, runs, run);
     LS_TRY(write_charts(out, runs, run));
     write_samples(out, runs, run);
+    ls_report_benches(out, runs, run);
     fputs("<h2>All settings</h2>\n", out);
     for (int i = 0; i < runs; i++)
         write_settings(out, &run[i]);

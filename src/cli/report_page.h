@@ -10,4 +10,7 @@
  * run. */
 LsStatus ls_report_page(FILE *out, const char *title, int runs, const LsRunRecord *run) LS_MUST_USE;
 
+/* The steps that `lockstep bench` measured, op by op, of the runs that have a bench.json. */
+void ls_report_benches(FILE *out, int runs, const LsRunRecord *run);
+
 #endif

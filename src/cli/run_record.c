@@ -2,9 +2,11 @@
 
 #include "cli/run_folder.h"
 #include "io/file.h"
+#include "io/json.h"
 
 #include <jansson.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static LsStatus read_settings(LsRunRecord *record)
@@ -106,6 +108,32 @@ static LsStatus read_rows(LsRunRecord *record)
     return status;
 }
 
+static LsStatus read_bench(LsRunRecord *record)
+{
+    char *path = ls_format("%s/bench.json", record->path);
+    LsStatus status = !path ? LS_RESOURCE : ls_file_exists(path) ? ls_json_load(path, LS_DATA, &record->bench) : LS_OK;
+    if (status == LS_OK && record->bench && !json_is_array(json_object_get(record->bench, "ops")))
+        status = ls_fail(LS_DATA, "%s: is not what 'lockstep bench --json' prints", path);
+    ls_free(path);
+    return status;
+}
+
+/* What the training said last of its memory. */
+static void read_memory(LsRunRecord *record)
+{
+    char *path = ls_format("%s/log.txt", record->path), *text = NULL;
+    int64_t bytes = 0;
+    if (path && ls_file_exists(path) && ls_file_read(path, LS_DATA, &text, &bytes) == LS_OK)
+        for (const char *at = text; (at = strstr(at, "memory of this rank: ")); at++) {
+            char most[24], planned[24];
+            if (sscanf(at, "memory of this rank: %23[^a] at most, %23[^p]planned", most, planned) == 2)
+                snprintf(record->memory, sizeof record->memory, "%.*s (%.*s planned)", (int)strlen(most) - 1, most,
+                         (int)strlen(planned) - 1, planned);
+        }
+    ls_free(text);
+    ls_free(path);
+}
+
 LsStatus ls_run_record_read(const char *path, LsRunRecord *record)
 {
     *record = (LsRunRecord){.path = ls_strdup(path)};
@@ -115,6 +143,8 @@ LsStatus ls_run_record_read(const char *path, LsRunRecord *record)
         record->path[length - 1] = '\0';
     record->status = ls_run_folder_read_status(record->path, record->word);
     LS_TRY(read_settings(record));
+    LS_TRY(read_bench(record));
+    read_memory(record);
     return read_rows(record);
 }
 
@@ -128,6 +158,7 @@ void ls_run_record_free(LsRunRecord *record)
     ls_free(record->path);
     ls_yaml_free(&record->settings);
     json_decref(record->samples);
+    json_decref(record->bench);
 }
 
 const double *ls_run_record_column(const LsRunRecord *record, const char *name)

@@ -18,6 +18,8 @@ typedef struct LsRunRecord {
     int columns, room;
     LsRecordColumn *column;
     struct json_t *samples; /* {"step": N, "samples": [texts]}, in order of steps; NULL: none */
+    struct json_t *bench;   /* of RUN/bench.json, what `lockstep bench --json` printed; NULL: none */
+    char memory[64];        /* "612 MiB (640 planned)", as log.txt says it last; "": it does not */
 } LsRunRecord;
 
 /* LS_DATA where the folder has no config.yaml or no metrics.jsonl with a row. Read beside a running training. Freed by

@@ -107,8 +107,8 @@ static LsStatus draw_one(const LsSamples *s, LsParams *params, int64_t tokens, i
                            .top_p = 1,
                            .seed = (uint64_t)train->seed + (uint64_t)i, /* each prompt draws by itself */
                            .tokens = tokens,
-                           .batch = 1,
-                           .stop = (int32_t)ls_tokenizer_end(s->tokenizer)};
+                           .batch = 1};
+    ls_sampling_stop_at_ends(&sampling, s->tokenizer);
     LsGenerationSpeed speed;
     Taken taken = {.status = LS_OK};
     LsStatus status = ls_loaded_generate(&model, s->ids[i].id, s->ids[i].count, &sampling, on_token, &taken, &speed);

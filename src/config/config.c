@@ -135,7 +135,7 @@ static const void *choose(const char *section, const char *fallback, const void 
                     strcmp(section, "data") == 0 ? "kind of data"
                     : strcmp(key, "kind") == 0   ? section
                                                  : key,
-                    wanted, ls_nearest_hint(near.best), names);
+                    wanted, ls_nearest_hint(&near), names);
     return NULL;
 }
 
@@ -169,7 +169,7 @@ static void unknown_section(const LsYamlEntry *entry, const LsSection section[LS
     for (int i = 0; i < LS_SECTIONS; i++)
         ls_nearest_offer(&near, section[i].name);
     ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, task, data, train, lora, output)",
-                    entry->section, ls_nearest_hint(near.best));
+                    entry->section, ls_nearest_hint(&near));
 }
 
 /* Which of a section's tables has a setting, -1: none. */
@@ -182,14 +182,12 @@ static int table_with(const LsSection *section, const char *name)
     return -1;
 }
 
-/* The nearest name of the section's own settings and its kind's; NULL: none is near. */
-static const char *nearest_of(const LsSection *of, const char *name)
+/* Offers the names of the section's own settings and its kind's. */
+static void offer_settings(const LsSection *of, LsNearest *near)
 {
-    LsNearest near = ls_nearest_to(name);
     for (int j = 0; j < 2; j++)
         for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
-            ls_nearest_offer(&near, setting->name);
-    return near.best;
+            ls_nearest_offer(near, setting->name);
 }
 
 /* The kinds of section `which` that have a setting of this name, "mamba, s4d"; none: "". */
@@ -223,11 +221,14 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
                             entry->key, section[i].name);
             return;
         }
+    LsNearest near = ls_nearest_to(entry->key);
+    if (!ls_mistakes_full(mistakes))
+        offer_settings(of, &near);
     char kinds[512];
     if (of->kind && kinds_with((int)(of - section), entry->key, kinds, sizeof kinds)[0]) {
         ls_mistakes_add(mistakes, entry->line, "%s.%s: %s %s has no such setting (those that have: %s)%s",
                         entry->section, entry->key, strcmp(of->kind_key, "kind") == 0 ? of->name : of->kind_key,
-                        of->kind, kinds, ls_nearest_hint(nearest_of(of, entry->key)));
+                        of->kind, kinds, ls_nearest_hint(&near));
         return;
     }
     const char *here = ls_other_name(entry->key);
@@ -235,8 +236,7 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
         ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; write %s", entry->section, entry->key, here);
         return;
     }
-    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key,
-                    ls_mistakes_full(mistakes) ? "" : ls_nearest_hint(nearest_of(of, entry->key)));
+    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(&near));
 }
 
 static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)

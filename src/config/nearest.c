@@ -51,16 +51,23 @@ void ls_nearest_offer(LsNearest *near, const char *candidate)
     if (distance < near->distance) {
         near->distance = distance;
         near->best = candidate;
-    }
+        near->others = 0;
+    } else if (near->best && distance == near->distance && near->others < LS_NEAREST_OTHERS)
+        near->other[near->others++] = candidate;
 }
 
-const char *ls_nearest_hint(const char *best)
+const char *ls_nearest_hint(const LsNearest *near)
 {
-    static _Thread_local char buffer[4][128];
+    static _Thread_local char buffer[4][192];
     static _Thread_local int next;
-    if (!best)
+    if (!near->best)
         return "";
     char *hint = buffer[next++ % 4];
-    snprintf(hint, sizeof buffer[0], "; did you mean '%s'?", best);
+    size_t room = sizeof buffer[0], used = (size_t)snprintf(hint, room, "; did you mean '%s'", near->best);
+    for (int i = 0; i < near->others && used < room; i++)
+        used +=
+            (size_t)snprintf(hint + used, room - used, "%s'%s'", i == near->others - 1 ? " or " : ", ", near->other[i]);
+    if (used < room)
+        snprintf(hint + used, room - used, "?");
     return hint;
 }

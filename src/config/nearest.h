@@ -10,9 +10,13 @@
 
 #include "lockstep/settings.h"
 
+#define LS_NEAREST_OTHERS 3
+
 typedef struct LsNearest {
     const char *name, *best;
-    int distance; /* of best; at first the least that is not near any more */
+    int distance;                         /* of best; at first the least that is not near any more */
+    const char *other[LS_NEAREST_OTHERS]; /* that were offered later and are as near */
+    int others;
 } LsNearest;
 
 LsNearest ls_nearest_to(const char *name);
@@ -23,7 +27,8 @@ void ls_nearest_offer(LsNearest *near, const char *candidate);
 /* Letters inserted, removed, replaced or swapped with their neighbour to make one text of the other, counted to 64. */
 int ls_edit_distance(const char *a, const char *b);
 
-/* "; did you mean 'layers'?", or "" where best is NULL; in one of a few rotating buffers of the calling thread. */
-const char *ls_nearest_hint(const char *best);
+/* "; did you mean 'layers'?", with all that are as near, or "" where none is; in one of a few rotating buffers of the
+ * calling thread. */
+const char *ls_nearest_hint(const LsNearest *near);
 
 #endif

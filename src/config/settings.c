@@ -24,12 +24,20 @@ static const LsSetting *find(const LsSetting *table, const char *name)
     return NULL;
 }
 
-const char *ls_settings_nearest(const LsSetting *table, const char *name)
+static LsNearest nearest_of(const LsSetting *table, const char *name)
 {
     LsNearest near = ls_nearest_to(name);
     for (; table->name; table++)
         ls_nearest_offer(&near, table->name);
-    return near.best;
+    return near;
+}
+
+const char *ls_settings_nearest(const LsSetting *table, const char *name) { return nearest_of(table, name).best; }
+
+static LsStatus fail_unknown(const LsSetting *table, const char *name)
+{
+    LsNearest near = nearest_of(table, name);
+    return ls_fail(LS_USAGE, "%s: unknown%s", name, ls_nearest_hint(&near));
 }
 
 /* "1 to 1000", or "at least 1" where the upper end is no real limit. */
@@ -77,7 +85,7 @@ static LsStatus set_choice(const LsSetting *setting, const char *text)
     size_t length = strlen(setting->choices);
     if (length > 5 && strcmp(setting->choices + length - 5, "|PATH") == 0 && access(text, F_OK) == 0)
         return LS_OK;
-    return ls_fail(LS_USAGE, "'%s' is none of %s%s", text, setting->choices, ls_nearest_hint(near.best));
+    return ls_fail(LS_USAGE, "'%s' is none of %s%s", text, setting->choices, ls_nearest_hint(&near));
 }
 
 static LsStatus set_string(const LsSetting *setting, void *base, const char *text)
@@ -174,7 +182,7 @@ LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, c
 {
     const LsSetting *setting = find(table, name);
     if (!setting)
-        return ls_fail(LS_USAGE, "%s: unknown%s", name, ls_nearest_hint(ls_settings_nearest(table, name)));
+        return fail_unknown(table, name);
     LsStatus status = LS_OK;
     if (text)
         status = set(setting, base, text);
@@ -189,7 +197,7 @@ LsStatus ls_settings_set_members(const LsSetting *table, void *base, const char 
 {
     const LsSetting *setting = find(table, name);
     if (!setting)
-        return ls_fail(LS_USAGE, "%s: unknown%s", name, ls_nearest_hint(ls_settings_nearest(table, name)));
+        return fail_unknown(table, name);
     if (setting->type == (list ? LS_SETTING_TYPE_LIST : LS_SETTING_TYPE_MAP))
         return set_string(setting, base, json);
     const char *what = list ? "a list" : "a section";

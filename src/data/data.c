@@ -2,9 +2,14 @@
 #include "data/data.h"
 #include "data/utf8.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 int64_t ls_source_mask(const LsSource *source) { return source->tokenizer ? ls_tokenizer_mask(source->tokenizer) : -1; }
 
@@ -128,6 +133,77 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
                    (long long)normalised, (long long)ls_source_classes(source, "ids"), (long long)vocabulary);
 }
 
+/* ---- Paths that name no data set ---------------------------------------------------------------------------------- */
+
+bool ls_data_is_raw(const char *path)
+{
+    struct stat st;
+    char begin[8] = "";
+    const char *dot = strrchr(path, '.');
+    if (stat(path, &st) != 0 || (dot && strcmp(dot, ".h5") == 0)) /* one whose first bytes are damaged is told so */
+        return false;
+    if (S_ISDIR(st.st_mode))
+        return true;
+    int file = S_ISREG(st.st_mode) ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    ssize_t bytes = file >= 0 ? pread(file, begin, sizeof begin, 0) : 0;
+    if (file >= 0)
+        close(file);
+    return bytes > 0 && memcmp(begin, "LOCKSTEP", sizeof begin) != 0 && memcmp(begin, "\x89HDF", 4) != 0;
+}
+
+/* A word of a command line; the caller frees it. */
+static char *shell_word(const char *text)
+{
+    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%";
+    if (text[0] && text[strspn(text, safe)] == '\0')
+        return ls_strdup(text);
+    char *quoted = ls_strdup("'");
+    for (const char *at = text; quoted && *at;) {
+        size_t length = strcspn(at, "'");
+        char *longer = ls_format("%s%.*s%s", quoted, (int)length, at, at[length] ? "'\\''" : "");
+        ls_free(quoted);
+        quoted = longer;
+        at += length + (at[length] != '\0');
+    }
+    char *closed = quoted ? ls_format("%s'", quoted) : NULL;
+    ls_free(quoted);
+    return closed;
+}
+
+/* With the command that makes a data set of it. */
+static LsStatus fail_raw(const LsDataKind *kind, const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    const char *slash = memrchr(path, '/', length), *name = slash ? slash + 1 : path;
+    const char *dot = memrchr(name, '.', length - (size_t)(name - path)),
+               *end = dot && dot > name ? dot : path + length;
+    bool records = kind->open_texts && strstr(name, ".jsonl");
+    char *set = ls_format("%.*s.h5", (int)(end - path), path), *source = shell_word(path),
+         *output = set ? shell_word(set) : NULL;
+    LsStatus status = source && output
+                          ? ls_fail(LS_DATA,
+                                    "%s: is no data set: make one by 'lockstep prepare %s %s -o %s%s', and "
+                                    "set data.path=%s",
+                                    path, kind->name, source, output, records ? " --field text" : "", output)
+                          : LS_RESOURCE;
+    ls_free(set);
+    ls_free(source);
+    ls_free(output);
+    return status;
+}
+
+/* What people name in the place of a data set. setting: "path" or "validation_path". */
+static LsStatus check_path(const LsDataKind *kind, const char *setting, const char *path)
+{
+    char here[PATH_MAX] = "";
+    if (path && access(path, F_OK) != 0 && errno == ENOENT && path[0] != '/' && getcwd(here, sizeof here))
+        return ls_fail(LS_DATA, "%s: No such file or directory (data.%s, seen from the folder of this call, %s)", path,
+                       setting, here);
+    return path && kind->prepare && ls_data_is_raw(path) ? fail_raw(kind, path) : LS_OK;
+}
+
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
                             const json_t *like, LsSource **source)
 {
@@ -148,6 +224,7 @@ LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t s
         open.path = data->validation_path;
         open.split = "held-out";
     }
+    LS_TRY(check_path(kind, open.path == data->path ? "path" : "validation_path", open.path));
     return kind->open(&open, source);
 }
 

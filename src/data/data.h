@@ -23,6 +23,10 @@ LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams,
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
                             const json_t *like, LsSource **source) LS_MUST_USE;
 
+/* Whether a path is there and was never a data set: a folder, or a file that is not named FILE.h5 and begins neither as
+ * those of this program do nor as HDF5. */
+bool ls_data_is_raw(const char *path);
+
 /* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past
  * the model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which
  * is a warning. */

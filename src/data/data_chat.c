@@ -266,6 +266,7 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_chat = {
     .name = "chat",
     .summary = "conversations as JSON lines, of which the answers are learnt",
+    .example = "lockstep prepare chat talks.jsonl -o talks.h5 --like runs/base --validation 0.05",
     .settings = settings,
     .settings_bytes = sizeof(LsChatSettings),
     .prepare = prepare,

@@ -201,6 +201,7 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_columns = {
     .name = "columns",
     .summary = "sentences with a tag for each word: CoNLL's columns",
+    .example = "lockstep prepare columns train.conll -o names.h5 --validation-file dev.conll --test test.conll",
     .settings = settings,
     .settings_bytes = sizeof(LsColumnsSettings),
     .prepare = prepare,

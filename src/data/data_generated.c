@@ -189,7 +189,8 @@ static int64_t steps_of(const void *given)
 static LsStatus make_info(Generated *s)
 {
     json_t *more = s->rule->info ? s->rule->info(&s->settings) : NULL;
-    json_t *info = json_pack("{s:s, s:s}", "kind", "generated", "rule", s->rule->name);
+    json_t *info = json_pack("{s:s, s:s, s:I}", "kind", "generated", "rule", s->rule->name, "symbols",
+                             (json_int_t)s->settings.symbols);
     if (info && more)
         json_object_update(info, more);
     char *text = info ? json_dumps(info, JSON_COMPACT) : NULL;
@@ -198,6 +199,21 @@ static LsStatus make_info(Generated *s)
     json_decref(info);
     free(text);
     return s->info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the description of generated data");
+}
+
+/* What a model has learnt means nothing under another rule, nor ids among more or fewer symbols; length and items may
+ * differ. */
+static LsStatus check_like(const Generated *s, const json_t *like)
+{
+    const char *rule = json_string_value(json_object_get(like, "rule"));
+    const json_t *symbols = json_object_get(like, "symbols");
+    if (rule && strcmp(rule, s->rule->name) != 0)
+        return ls_fail(LS_USAGE, "data.rule is %s, but the model has learnt by the rule %s", s->rule->name, rule);
+    if (json_is_integer(symbols) && json_integer_value(symbols) != s->settings.symbols)
+        return ls_fail(LS_USAGE,
+                       "data.symbols is %lld, but the model has learnt with %lld: ids would mean something else",
+                       (long long)s->settings.symbols, (long long)json_integer_value(symbols));
+    return LS_OK;
 }
 
 static LsStatus make_room(Generated *s)
@@ -237,6 +253,7 @@ static LsStatus set_up(Generated *s, const LsDataOpen *open)
     s->rule->fields(&s->settings, text, sizeof text);
     LS_TRY(ls_fields_parse(text, &s->base.fields));
     LS_TRY(make_info(s));
+    LS_TRY(check_like(s, open->like));
     return make_room(s);
 }
 

@@ -372,6 +372,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_images = {
     .name = "images",
     .summary = "pictures with classes: idx files, CIFAR-10's batches, folders of PNG",
+    .example =
+        "lockstep prepare images train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz -o digits.h5 --validation 5000\n"
+        "lockstep prepare images pictures/ -o pictures.h5 --validation 0.1",
     .settings = settings,
     .settings_bytes = sizeof(LsImagesSettings),
     .use_settings = ls_images_use_settings,

@@ -219,6 +219,8 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_lines = {
     .name = "lines",
     .summary = "a label and a text a line: TSV, JSON lines, or a file a class",
+    .example = "lockstep prepare lines reviews.tsv -o reviews.h5 --lowercase --least 2\n"
+               "lockstep prepare lines negative.txt positive.txt -o reviews.h5 --format files",
     .settings = settings,
     .settings_bytes = sizeof(LsLinesSettings),
     .prepare = prepare,

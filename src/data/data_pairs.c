@@ -241,6 +241,7 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_pairs = {
     .name = "pairs",
     .summary = "texts and their translations: TSV, JSON lines, two files",
+    .example = "lockstep prepare pairs fra-eng.tsv -o french.h5 --words 10000 --longest 24 --validation 1000",
     .settings = settings,
     .settings_bytes = sizeof(LsPairsSettings),
     .prepare = prepare,

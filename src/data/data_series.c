@@ -274,6 +274,8 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_series = {
     .name = "series",
     .summary = "numbers over time: columns of comma-separated values, to forecast from windows",
+    .example =
+        "lockstep prepare series weather.csv -o weather.h5 --date day --columns level,wind --window 30 --horizon 7",
     .settings = settings,
     .settings_bytes = sizeof(LsSeriesSettings),
     .prepare = prepare,

@@ -15,7 +15,7 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(LsTextSettings, seed, "1", 0, 9007199254740992.0, "of the texts held out"),
     LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file, or a folder of them, held out instead"),
     LS_SETTING_STRING(LsTextSettings, field, NULL,
-                      "the sources are JSON lines: the member of each object that is a text"),
+                      "sources that are not named *.txt are JSON lines: the member of each object that is a text"),
     LS_SETTING_STRING(LsTextSettings, separator, NULL,
                       "what stands between two texts (files, records): a token by its name, as <|endoftext|>, else a "
                       "text (default: the tokenizer's end token where it has one)"),
@@ -116,6 +116,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_text = {
     .name = "text",
     .summary = "text files, folders of them (*.txt), archives, or JSON lines, as a stream of tokens",
+    .example = "lockstep prepare text book.txt -o book.h5 --tokenizer characters --validation 0.1\n"
+               "lockstep prepare text folder/ more.tar.gz -o all.h5 --hold-out documents --tokenizer gpt2\n"
+               "lockstep prepare text news.jsonl -o news.h5 --field text --like runs/mine",
     .settings = settings,
     .settings_bytes = sizeof(LsTextSettings),
     .use_settings = ls_text_use_settings,

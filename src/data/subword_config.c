@@ -224,6 +224,22 @@ static LsStatus set_around(const char *path, const char *flag, bool wanted, int6
     return LS_OK;
 }
 
+/* Those of a list that the model names besides the one that ends a text. */
+static LsStatus read_more_ends(const json_t *ids, LsTokenizer *base)
+{
+    size_t count = json_array_size(ids);
+    ls_free(base->ends);
+    base->more_ends = 0;
+    base->ends = count > 0 ? ls_alloc_array((int64_t)count, sizeof *base->ends) : NULL;
+    for (size_t i = 0; base->ends && i < count; i++) {
+        const json_t *each = json_array_get(ids, i);
+        int64_t id = json_is_integer(each) ? (int64_t)json_integer_value(each) : -1;
+        if (id >= 0 && id < base->vocabulary && id != base->end)
+            base->ends[base->more_ends++] = (int32_t)id;
+    }
+    return count == 0 || base->ends ? LS_OK : LS_RESOURCE;
+}
+
 LsStatus ls_subword_read_ends(const char *path, const json_t *files, const json_t *root, Subword *subword)
 {
     json_t *config = NULL, *map = NULL, *ids = NULL;
@@ -238,6 +254,7 @@ LsStatus ls_subword_read_ends(const char *path, const json_t *files, const json_
             end = role_id(config, map, ids, root, "eos_token", base->vocabulary);
     base->begin = begin >= 0 ? begin : base->begin; /* a tokenizer.model names its own */
     base->end = end >= 0 ? end : base->end;
+    LS_TRY_CLEANUP(read_more_ends(json_object_get(ids, "eos_token_id"), base));
     bos = bos >= 0 ? bos : base->begin;
     eos = eos >= 0 ? eos : base->end;
     const json_t *adds_bos = json_object_get(config, "add_bos_token"),

@@ -47,6 +47,7 @@ void ls_subword_free(Subword *subword)
     ls_merges_free(&subword->merges);
     ls_free(subword->inner);
     ls_free(subword->base.special);
+    ls_free(subword->base.ends);
     ls_free(subword->base.before);
     ls_free(subword->base.after);
     ls_free(subword);

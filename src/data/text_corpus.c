@@ -213,25 +213,6 @@ static LsStatus read_text(LsCorpus *corpus, const char *name, const char *text, 
 
 /* ---- Files ------------------------------------------------------------------------------------------------------- */
 
-static LsStatus take(void *self, char *name, const char *text, int64_t bytes)
-{
-    LsCorpus *corpus = self;
-    LS_TRY(add_file(corpus, name));
-    if (corpus->options->field && bytes > 0)
-        return read_documents(corpus, &(LsCorpusPart){name, text, bytes});
-    return note_bad(corpus, read_text(corpus, name, text, bytes));
-}
-
-static LsStatus take_region(void *self, const char *text, int64_t bytes)
-{
-    LsStatus status = add_region(self, text, bytes, true);
-    if (status != LS_OK)
-        ls_spool_unmap(text, bytes);
-    return status;
-}
-
-static const char *ending_of(const LsCorpus *corpus) { return corpus->options->field ? ".jsonl" : ".txt"; }
-
 /* Whether a name ends so, compressed or not. */
 static bool ends_packed(const char *name, const char *ending)
 {
@@ -246,12 +227,39 @@ static bool ends_packed(const char *name, const char *ending)
     return false;
 }
 
+/* With a field all sources are JSON lines but those that are named as texts. */
+static bool is_records(const LsCorpus *corpus, const char *name)
+{
+    return corpus->options->field && !ends_packed(name, ".txt");
+}
+
+static LsStatus take(void *self, char *name, const char *text, int64_t bytes)
+{
+    LsCorpus *corpus = self;
+    LS_TRY(add_file(corpus, name));
+    if (is_records(corpus, name) && bytes > 0)
+        return read_documents(corpus, &(LsCorpusPart){name, text, bytes});
+    return note_bad(corpus, read_text(corpus, name, text, bytes));
+}
+
+static LsStatus take_region(void *self, const char *text, int64_t bytes)
+{
+    LsStatus status = add_region(self, text, bytes, true);
+    if (status != LS_OK)
+        ls_spool_unmap(text, bytes);
+    return status;
+}
+
+/* What is read of folders and archives, for messages. */
+static const char *ending_of(const LsCorpus *corpus) { return corpus->options->field ? "*.jsonl or *.txt" : "*.txt"; }
+
 /* Files of folders and archives by their names. */
 static bool is_wanted(LsCorpus *corpus, const char *name)
 {
-    if (ends_packed(name, ending_of(corpus)))
+    bool records = ends_packed(name, ".jsonl");
+    if (ends_packed(name, ".txt") || (records && corpus->options->field))
         return true;
-    corpus->others += ends_packed(name, corpus->options->field ? ".txt" : ".jsonl");
+    corpus->others += records;
     corpus->passed++;
     return false;
 }
@@ -280,7 +288,7 @@ static LsStatus read_bytes(LsCorpus *corpus, const char *name, const char *text,
     LS_TRY(ls_unpack(&(LsCorpusPart){name, text, bytes}, &to));
     return corpus->files > before || corpus->bad > bad
                ? LS_OK
-               : ls_fail(LS_DATA, "%s: has no files *%s in it", name, ending_of(corpus));
+               : ls_fail(LS_DATA, "%s: has no files %s in it", name, ending_of(corpus));
 }
 
 static LsStatus read_path(LsCorpus *corpus, const char *path)
@@ -373,10 +381,9 @@ static LsStatus read_source(LsCorpus *corpus, const char *source)
     if (found > 0)
         return LS_OK;
     if (corpus->others == 0)
-        return ls_fail(LS_DATA, "%s: has no files *%s", source, ending_of(corpus));
-    return ls_fail(LS_DATA, "%s: has no files *%s, but %lld *%s: %s", source, ending_of(corpus),
-                   (long long)corpus->others, corpus->options->field ? ".txt" : ".jsonl",
-                   corpus->options->field ? "leave --field out" : "--field NAME reads a member of each line");
+        return ls_fail(LS_DATA, "%s: has no files %s", source, ending_of(corpus));
+    return ls_fail(LS_DATA, "%s: has no files %s, but %lld *.jsonl: --field NAME reads a member of each line", source,
+                   ending_of(corpus), (long long)corpus->others);
 }
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */

@@ -5,10 +5,12 @@
 #include "data/texts.h"
 
 typedef struct LsCorpusOptions {
-    const char *field; /* the sources are JSON lines, and this member of each object is a text of its own; NULL: text */
-    bool as_is;        /* the bytes of files as they stand: nothing is unpacked, taken away or converted */
-    bool skip_bad;     /* files and records that cannot be read are passed over and counted */
-    bool utf8;         /* among them those that are no UTF-8 */
+    /* sources that are not named *.txt are JSON lines, and this member of each object is a text of its own; NULL: all are
+     * text */
+    const char *field;
+    bool as_is;         /* the bytes of files as they stand: nothing is unpacked, taken away or converted */
+    bool skip_bad;      /* files and records that cannot be read are passed over and counted */
+    bool utf8;          /* among them those that are no UTF-8 */
     const char *folder; /* for what is unpacked and converted (ls_spool_new) */
 } LsCorpusOptions;
 
@@ -36,7 +38,7 @@ typedef struct LsCorpus {
     LsCorpusPart *part; /* the texts: documents, in order; name: of their file */
     int *file_of;       /* (parts) index of their file */
     int parts, part_room;
-    /* files: of folders and archives, that have another ending; another kind of text's ending; unpacked; that begin
+    /* files: of folders and archives, that have another ending; among them *.jsonl; unpacked; that begin
      * with a byte order mark; whose lines end in CR LF. bad: files and records */
     int64_t passed, others, packed, marks, returns, bad;
     char first_bad[256]; /* why the first of them was */
@@ -44,7 +46,7 @@ typedef struct LsCorpus {
 } LsCorpus;
 
 /* Reads the sources in their order; "-" is standard input. Of a folder all files below it, and of an archive all in it,
- * whose names end in .txt (with a field: .jsonl), compressed or not; those of a folder in order of their names. gzip, xz, zstd, bzip2,
+ * whose names end in .txt (with a field: in .jsonl too), compressed or not; those of a folder in order of their names. gzip, xz, zstd, bzip2,
  * tar and zip are unpacked. A byte order mark at a file's beginning is taken away, and CR LF becomes LF in files in
  * which every line ends so. LS_DATA with file and line. */
 LsStatus ls_corpus_read(LsCorpus *corpus, int sources, char *const *source, const LsCorpusOptions *options) LS_MUST_USE;

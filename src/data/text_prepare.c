@@ -220,6 +220,8 @@ static LsStatus divide_corpus(Preparation *p)
         p->tokenizer = choose_tokenizer(settings, &p->train, p->part, p->parts);
     LS_TRY(p->tokenizer ? LS_OK : ls_message_status());
     LS_TRY(choose_separator(p->tokenizer, settings->separator, &p->separator));
+    if (!settings->special)
+        ls_specials_warn(p->tokenizer, p->part, p->parts);
     return choose_specials(settings, p->tokenizer, &p->specials);
 }
 

@@ -75,6 +75,67 @@ void ls_specials_free(LsSpecials *specials)
     *specials = (LsSpecials){0};
 }
 
+void ls_specials_warn(const LsTokenizer *tokenizer, const LsCorpusPart *part, int parts)
+{
+    LsSpecials specials = {0};
+    const LsSpecial *found = NULL;
+    if (!ls_tokenizer_takes_special(tokenizer) && ls_specials_of(tokenizer, &specials) == LS_OK)
+        for (int i = 0; i < parts && !found && specials.count > 0; i++) {
+            ls_specials_find(&specials, part[i].text, 0, part[i].bytes, &found);
+            if (found)
+                ls_warn("%s: '%s' in it is read as text; --special makes it the token of that name",
+                        part[i].name ? part[i].name : "the text", found->text);
+        }
+    ls_specials_free(&specials);
+}
+
+/* The ids of text[from .. to) behind those that are there. */
+static LsStatus append_text(const LsTokenizer *tokenizer, const char *text, int64_t from, int64_t to, LsTokens *tokens)
+{
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    LsStatus status = to > from ? ls_tokenizer_encode(tokenizer, text + from, to - from, &ids, &count) : LS_OK;
+    if (status == LS_OK)
+        status = ls_tokens_reserve(tokens, count + 1);
+    if (status == LS_OK && count > 0)
+        memcpy(tokens->id + tokens->count, ids, (size_t)count * sizeof *ids);
+    tokens->count += status == LS_OK ? count : 0;
+    ls_free(ids);
+    return status;
+}
+
+LsStatus ls_prompt_encode(const LsTokenizer *tokenizer, bool special, const char *text, int64_t bytes, int32_t **ids,
+                          int64_t *count)
+{
+    LsSpecials specials = {0};
+    const LsSpecial *found = NULL;
+    LsTokens tokens = {0};
+    *ids = NULL;
+    *count = 0;
+    if (!special || ls_tokenizer_takes_special(tokenizer))
+        return ls_tokenizer_encode_prompt(tokenizer, text, bytes, ids, count);
+    LsStatus status = ls_specials_of(tokenizer, &specials);
+    if (status == LS_OK && specials.count == 0)
+        status = ls_fail(LS_USAGE, "--special: the tokenizer %s has no special tokens", ls_tokenizer_kind(tokenizer));
+    if (status == LS_OK) /* what stands before each text */
+        status = ls_tokenizer_encode_prompt(tokenizer, text, 0, &tokens.id, &tokens.count);
+    tokens.room = tokens.count;
+    for (int64_t at = 0; status == LS_OK && at < bytes;) {
+        int64_t end = ls_specials_find(&specials, text, at, bytes, &found);
+        status = append_text(tokenizer, text, at, end, &tokens);
+        if (status == LS_OK && found)
+            tokens.id[tokens.count++] = found->id;
+        at = found ? end + found->bytes : bytes;
+    }
+    ls_specials_free(&specials);
+    if (status == LS_OK) {
+        *ids = tokens.id;
+        *count = tokens.count;
+    } else
+        ls_free(tokens.id);
+    return status;
+}
+
 int64_t ls_token_named(const LsTokenizer *tokenizer, const char *text)
 {
     char room[8];

@@ -26,6 +26,13 @@ int64_t ls_specials_find(const LsSpecials *specials, const char *text, int64_t f
                          const LsSpecial **found);
 void ls_specials_free(LsSpecials *specials);
 
+/* Says where the name of a special token stands in texts in which it is read as text. */
+void ls_specials_warn(const LsTokenizer *tokenizer, const LsCorpusPart *part, int parts);
+
+/* As ls_tokenizer_encode_prompt; special: names of special tokens in it are these tokens. */
+LsStatus ls_prompt_encode(const LsTokenizer *tokenizer, bool special, const char *text, int64_t bytes, int32_t **ids,
+                          int64_t *count) LS_MUST_USE;
+
 /* The id of a token that is this text; -1 where the vocabulary has none. */
 int64_t ls_token_named(const LsTokenizer *tokenizer, const char *text);
 

@@ -35,6 +35,12 @@ int64_t ls_tokenizer_special(const LsTokenizer *tokenizer, const int32_t **speci
 
 bool ls_tokenizer_takes_special(const LsTokenizer *tokenizer) { return tokenizer->kind->takes_special; }
 
+int64_t ls_tokenizer_more_ends(const LsTokenizer *tokenizer, const int32_t **ends)
+{
+    *ends = tokenizer->ends;
+    return tokenizer->more_ends;
+}
+
 int64_t ls_tokenizer_before(const LsTokenizer *tokenizer, const int32_t **before)
 {
     *before = tokenizer->before;

@@ -45,6 +45,8 @@ LsTokenizer *ls_tokenizer_make(const char *kind, const LsCorpusPart *part, int p
 int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer);
 /* id of a word that the vocabulary has not, -1 if it has none */
 int64_t ls_tokenizer_unknown(const LsTokenizer *tokenizer);
+/* Ids that end a text besides ls_tokenizer_end: a model may name several; their number is returned. */
+int64_t ls_tokenizer_more_ends(const LsTokenizer *tokenizer, const int32_t **ends);
 /* Whether a sample that is a text stands between begin and end: [CLS] text [SEP]. */
 bool ls_tokenizer_frames(const LsTokenizer *tokenizer);
 /* Ids that stand for no text, ascending, the tokenizer's own; their number is returned. */

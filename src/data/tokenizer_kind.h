@@ -24,6 +24,8 @@ struct LsTokenizer {
     int64_t befores, afters;
     LsStrip strip;
     json_t *files; /* files as they were read, by name: a text, or {"base64": text}; NULL: none */
+    int32_t *ends; /* (more_ends) further ids that end a text; the kind frees them */
+    int64_t more_ends;
 };
 
 struct LsEncoder {

@@ -46,28 +46,39 @@ static LsTokenizer *read_stored(LsSealed *file, int64_t bytes)
     return tokenizer;
 }
 
-LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role)
+/* Below the key `role` of /info; NULL with LS_OK in *status where there is none. */
+static LsTokenizer *read_role(LsSealed *file, const char *role, LsStatus *status)
 {
     bool exists = false;
     LsFileType type;
     int rank = 0;
     int64_t dim[LS_SEALED_RANK] = {0};
     json_t *info = NULL;
-    if (ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim) != LS_OK)
-        return NULL;
-    if (exists && type == LS_FILE_UINT8 && rank == 1)
-        return read_stored(file, dim[0]);
-    if (ls_sealed_shape(file, "info", &exists, &type, &rank, dim) != LS_OK ||
-        (exists && ls_sealed_read_json(file, "info", &info) != LS_OK))
-        return NULL;
+    *status = ls_sealed_shape(file, "info", &exists, &type, &rank, dim);
+    if (*status == LS_OK && exists)
+        *status = ls_sealed_read_json(file, "info", &info);
     const json_t *object = json_object_get(info, role);
     LsTokenizer *tokenizer = object ? ls_tokenizer_from_object(object) : NULL;
-    if (!object)
-        ls_fail(LS_DATA, "%s: has no %s", ls_sealed_path(file), role);
-    else if (!tokenizer)
-        ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
+    if (object && !tokenizer)
+        *status = ls_fail_in(LS_DATA, "%s", ls_sealed_path(file));
     json_decref(info);
     return tokenizer;
+}
+
+LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role)
+{
+    bool exists = false;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    LsStatus status;
+    LsTokenizer *tokenizer = read_role(file, role, &status);
+    if (tokenizer || status != LS_OK || ls_sealed_shape(file, "tokenizer", &exists, &type, &rank, dim) != LS_OK)
+        return tokenizer;
+    if (exists && type == LS_FILE_UINT8 && rank == 1)
+        return read_stored(file, dim[0]);
+    ls_fail(LS_DATA, "%s: has no %s", ls_sealed_path(file), role);
+    return NULL;
 }
 
 LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,

@@ -16,7 +16,7 @@ typedef struct LsTokenizerSettings {
     char *tokenizer;  /* kind, or path of one */
     char *vocabulary; /* folder of a vocabulary; NULL: the kind's own */
     bool cased, split_special;
-    char *like; /* data set whose tokenizer is used; NULL */
+    char *like; /* data set or checkpoint whose tokenizer is used; NULL */
     int64_t words, least;
     bool lowercase;
     char *punctuation;
@@ -42,7 +42,7 @@ extern const char ls_tokenizer_choices[];
         {LS_TOKENIZER_ROW(S, member, split_special), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                \
          .help = "tokenizer wordpiece: [MASK] and the like in a text are text, not special tokens"},                   \
         {LS_TOKENIZER_ROW(S, member, like), .type = LS_SETTING_TYPE_STRING,                                            \
-         .help = "a data set (.h5) whose tokenizer is used"},                                                          \
+         .help = "a data set, a run or a checkpoint whose tokenizer is used"},                                         \
         {LS_TOKENIZER_ROW(S, member, words), .type = LS_SETTING_TYPE_INT, .fallback = "0", .high = 1 << 24,            \
          .help = "tokenizer words: as many words at most, the most frequent of the training part; 0: all"},            \
         {LS_TOKENIZER_ROW(S, member, least),                                                                           \
@@ -66,7 +66,8 @@ extern const char ls_tokenizer_choices[];
 LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
                                  int trainings, const LsCorpusPart *all, int alls, const char *role);
 
-/* The tokenizer of a data set: in the array /tokenizer, else below the key `role` of /info. NULL with a message. */
+/* The tokenizer of a data set or checkpoint: below the key `role` of /info, else in the array /tokenizer. NULL with a
+ * message. */
 LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role);
 
 /* A tokenizer as an object of JSON, and back; NULL with a message. */

@@ -231,7 +231,7 @@ static LsStatus draw(Generator *gen, const LsGraph *g, const LsTensor *output, i
             *more = false;
             return LS_OK;
         }
-        gen->ended[b] = gen->last[b] == s->stop;
+        gen->ended[b] = ls_sampling_stops(s, gen->last[b]);
         *more |= !gen->ended[b];
     }
     return LS_OK;

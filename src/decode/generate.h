@@ -26,9 +26,14 @@ typedef struct LsSampling {
     uint64_t seed;      /* token i of stream b is a function of (seed, b, i) and the logits */
     int64_t tokens, batch;
     LsGeneratePrecision precision;
-    int32_t stop;      /* id that ends a stream, -1: none */
+    int32_t stop;             /* id that ends a stream, -1: none */
+    const int32_t *more_stop; /* (more_stops) further ones */
+    int64_t more_stops;
     const bool *never; /* (V) ids that are never drawn: those a tokenizer lacks; NULL: none */
 } LsSampling;
+
+/* Whether a token ends a stream. */
+bool ls_sampling_stops(const LsSampling *sampling, int32_t token);
 
 /* Called for every new token of every stream, the stop token included; return false to end. */
 typedef bool (*LsTokenSink)(void *self, int64_t stream, int64_t index, int32_t token);

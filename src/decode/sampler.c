@@ -10,6 +10,14 @@ struct LsSampler {
     float *masked; /* (V) logits with -infinity where an id is never drawn */
 };
 
+bool ls_sampling_stops(const LsSampling *sampling, int32_t token)
+{
+    bool stops = token == sampling->stop;
+    for (int64_t i = 0; i < sampling->more_stops; i++)
+        stops = stops || token == sampling->more_stop[i];
+    return stops;
+}
+
 LsSampler *ls_sampler_new(int64_t vocabulary)
 {
     LsSampler *sampler = ls_alloc(sizeof *sampler);

@@ -39,10 +39,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const Bert *m = config;
-    if (m->width % m->heads)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
-                       (long long)m->heads);
-    return LS_OK;
+    return ls_check_multiple("model.width", m->width, "model.heads", m->heads);
 }
 
 static LsTensor *norm(LsGraph *g, const Bert *m, const char *name, LsTensor *x)

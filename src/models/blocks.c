@@ -1,7 +1,27 @@
 #include "models/blocks.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
+
+LsStatus ls_check_multiple(const char *name, int64_t value, const char *divisor_name, int64_t divisor)
+{
+    if (value % divisor == 0)
+        return LS_OK;
+    char values[64] = "", divisors[64] = "";
+    int64_t below = divisor, above = divisor;
+    while (value % below != 0)
+        below--;
+    while (above < value && value % above != 0)
+        above++;
+    if (value > divisor) {
+        snprintf(values, sizeof values, "%lld or ", (long long)(value / divisor * divisor));
+        snprintf(divisors, sizeof divisors, " or %lld", (long long)above);
+    }
+    return ls_fail(LS_USAGE, "%s %lld is not a multiple of %s %lld: %s %s%lld would fit, or %s %lld%s", name,
+                   (long long)value, divisor_name, (long long)divisor, name, values,
+                   (long long)((value / divisor + 1) * divisor), divisor_name, (long long)below, divisors);
+}
 
 LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape)
 {

@@ -8,6 +8,9 @@
  * 0. */
 LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape);
 
+/* LS_USAGE, with values that would fit, where `value` is not a multiple of `divisor`; names as messages have them. */
+LsStatus ls_check_multiple(const char *name, int64_t value, const char *divisor_name, int64_t divisor) LS_MUST_USE;
+
 /* What ls_activation knows, for settings. */
 #define LS_ACTIVATION_NAMES "relu|gelu|gelu_tanh|silu|tanh|sigmoid|none"
 LsTensor *ls_activation(LsGraph *g, const char *name, LsTensor *x);

@@ -1,6 +1,7 @@
 #include "models/decoder.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 static int64_t kv_heads_of(const LsDecoder *m) { return m->kv_heads ? m->kv_heads : m->heads; }
@@ -11,13 +12,14 @@ static bool is_rotary(const LsDecoder *m) { return strcmp(m->position, "rotary")
 
 LsStatus ls_decoder_check(const LsDecoder *m)
 {
+    char heads[64], kv_heads[64];
     const char *at = m->settings ? m->settings : "model.";
-    if (!m->head_size && m->width % m->heads)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of %sheads %lld", (long long)m->width, at,
-                       (long long)m->heads);
-    if (m->kv_heads && m->heads % m->kv_heads)
-        return ls_fail(LS_USAGE, "%sheads %lld is not a multiple of %skv_heads %lld", at, (long long)m->heads, at,
-                       (long long)m->kv_heads);
+    snprintf(heads, sizeof heads, "%sheads", at);
+    snprintf(kv_heads, sizeof kv_heads, "%skv_heads", at);
+    if (!m->head_size)
+        LS_TRY(ls_check_multiple("model.width", m->width, heads, m->heads));
+    if (m->kv_heads)
+        LS_TRY(ls_check_multiple(heads, m->heads, kv_heads, m->kv_heads));
     if (is_rotary(m) && !m->rotary.turned && size_of(m) % 2)
         return ls_fail(LS_USAGE, "%sposition rotary needs an even head size; width / heads is %lld", at,
                        (long long)size_of(m));

@@ -63,9 +63,7 @@ LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t laye
 
 LsStatus ls_rwkv_check_heads(int64_t width, int64_t head)
 {
-    return width % head == 0 ? LS_OK
-                             : ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.head %lld",
-                                       (long long)width, (long long)head);
+    return ls_check_multiple("model.width", width, "model.head", head);
 }
 
 /* By the channel's number, and a tenth more or less in turn. */

@@ -183,7 +183,7 @@ LsStatus ls_groups_check(const LsGroups *groups, const LsConfig *config, const L
 LsStatus ls_groups_check_learns(const LsGroups *groups, const LsConfig *config, const LsParams *params,
                                 const char *learns, LsStatus status)
 {
-    if (status != LS_USAGE || !groups)
+    if (status != LS_USAGE || !groups || params->count == 0) /* without parameters something else is wrong */
         return status;
     for (int j = 0; j < params->count; j++)
         if ((!learns || strncmp(params->list[j].name, learns, strlen(learns)) == 0) &&

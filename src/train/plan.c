@@ -16,6 +16,9 @@
 #define CARRY_TOKENS ((int64_t)2048)
 /* Of HDF5 and of the check that follows a save, measured. */
 #define SAVING_BYTES ((int64_t)6 << 20)
+/* Of HDF5's own code and tables, measured: where no data set was read before memory is looked at, they come with the
+ * first save. */
+#define HDF5_BYTES ((int64_t)3 << 20)
 
 /* Whose plan is made: the same through all functions below. */
 typedef struct PlanRequest {
@@ -201,7 +204,8 @@ static int64_t library_bytes(const LsConfig *config, const LsParams *params)
             for (int j = 0; j < store->list[i].rank; j++)
                 widest = store->list[i].dim[j] > widest ? store->list[i].dim[j] : widest;
     LsGemmType type = ls_train_precision(config) == LS_FLOAT32 ? LS_GEMM_FLOAT32 : LS_GEMM_BFLOAT16;
-    return ls_gemm_workspace_most(widest, type) + ls_threads() * THREAD_BYTES + SAVING_BYTES;
+    int64_t first_use = config->data_kind && !config->data_kind->prepare ? HDF5_BYTES : 0;
+    return ls_gemm_workspace_most(widest, type) + ls_threads() * THREAD_BYTES + SAVING_BYTES + first_use;
 }
 
 /* A graph that runs in the first training graph's arena: forward only, or (phase not NULL) a training graph of another
