@@ -4,12 +4,12 @@
 #
 #     jobs/claims/induction.sh        one seed, models of width 64; first at an eighth of the length, where the look-up is found sooner
 #
-# LENGTH=256 STEPS=1500 BATCH=32 LENGTHS="64 256 512 1024 4096 16384 65536 262144 1048576" ATTENDED=16384 SAMPLES=64 OUT=runs/claims/induction
+# LENGTH=256 STEPS=400 BATCH=32 LENGTHS="64 256 512 1024 4096 16384 65536 262144 1048576" ATTENDED=16384 SAMPLES=64 OUT=runs/claims/induction
 # MODELS="mamba learned rotary none" (the last three: attention with such positions, evaluated to ATTENDED steps, where its time ends)
 OUT=${OUT:-runs/claims/induction}
 # shellcheck source=jobs/claims/claims.inc
 . "$(dirname "$0")/claims.inc"
-length=${LENGTH:-256} steps=${STEPS:-1500} batch=${BATCH:-32} samples=${SAMPLES:-64} attended=${ATTENDED:-16384}
+length=${LENGTH:-256} steps=${STEPS:-400} batch=${BATCH:-32} samples=${SAMPLES:-64} attended=${ATTENDED:-16384}
 lengths=${LENGTHS:-64 256 512 1024 4096 16384 65536 262144 1048576} models=${MODELS:-mamba learned rotary none}
 
 cat > "$OUT/job.yaml" <<JOB
