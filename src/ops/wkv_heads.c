@@ -260,8 +260,9 @@ static void forward_piece(const LsNode *node, const Heads *h, int64_t index)
         store_state(h, r.s, (acc *)state->end->data + index * h->size * h->size);
 }
 
-static LsStatus forward_all(const LsNode *node)
+static LsStatus forward_all(const LsNode *node, const LsRun *run)
 {
+    (void)run;
     Heads h = heads_of(node);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(team(node, &h, false))
     for (int64_t i = 0; i < h.streams * h.heads; i++)
@@ -297,8 +298,9 @@ static void plain_step(const LsNode *node, const Heads *h, int64_t at, double *s
     }
 }
 
-static LsStatus reference_all(const LsNode *node)
+static LsStatus reference_all(const LsNode *node, const LsRun *run)
 {
+    (void)run;
     Heads h = heads_of(node);
     const LsTensor *state = node->in[STATE];
     int64_t numbers = h.size * h.size;
@@ -406,8 +408,9 @@ static void backward_piece(const LsNode *node, const Heads *h, int64_t index)
         store_state(h, r.g, (acc *)state->grad + index * h->size * h->size);
 }
 
-static LsStatus backward_all(const LsNode *node)
+static LsStatus backward_all(const LsNode *node, const LsRun *run)
 {
+    (void)run;
     Heads h = heads_of(node);
 #pragma omp parallel for schedule(dynamic, 1) num_threads(team(node, &h, true))
     for (int64_t i = 0; i < h.streams * h.heads; i++)
