@@ -134,6 +134,14 @@ says 2 'train.lr: unknown; write train.learning_rate' "${job[@]}" train.lr=1
 says 2 'train.epochs: unknown; write train.steps: an epoch' "${job[@]}" train.epochs=1
 says 2 "write train.learning_rate=1" "${job[@]}" learning_rate=1
 says 2 "write train.batch, of all ranks" "${job[@]}" batch_size=1
+says 2 'it is a setting: data.path' "${job[@]}" --data x.h5
+says 2 "bytes.h5: is no job file (YAML); a job names it: lockstep train JOB.yaml data.path=bytes.h5" train bytes.h5
+says 2 "write data.path=bytes.h5" "${job[@]}" bytes.h5
+says 2 "the first argument is the kind, and then comes text.txt; there are: text" prepare text.txt -o x.h5
+says 2 "there is no option --out; here it is --output" prepare text text.txt --out x.h5
+says 2 "there is no option --key; here it is --field" prepare text text.txt -o x.h5 --key text
+says 2 "no command 'finetune'; lockstep train with train.init does that" finetune
+says 2 "no command 'perplexity'; lockstep eval RUN --input FILE does that" perplexity
 says 2 'settings are written without dashes: train.steps=VALUE' "${job[@]}" --train.steps=3
 says 2 'it is a setting: train.steps=VALUE' "${job[@]}" --steps 3
 says 2 'it is a setting: train.learning_rate' "${job[@]}" --lr=3

@@ -24,7 +24,7 @@ plain=$(sed -n 's/^memory of a rank *\([0-9.]*\) MiB.*/\1/p' out.txt)
 activations=$(sed -n 's/^  activations *\([0-9.]*\) MiB/\1/p' out.txt)
 least() { awk "BEGIN {print int(1024 * ($plain - $activations * $1))}"; }
 expect 7 "train.micro_batch=" "$lockstep" train job.yaml train.memory="$(least 0.93)KiB" --dry-run
-grep -q "^memory of a rank  *$plain MiB; train.memory allows" out.txt || failed "what does not fit is not shown: $(cat out.txt)"
+grep -q "^memory of a rank .*MiB; train.memory allows" out.txt && grep -q "^  activations  *$activations MiB" out.txt || failed "what does not fit is not shown: $(cat out.txt)"
 expect 7 "train.micro_batch=" "$lockstep" train job.yaml train.memory="$(least 0.93)KiB" --dry-run --json
 python3 - <<'PY' || failed "--dry-run --json of what does not fit: $(cat out.txt)"
 import json

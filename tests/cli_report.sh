@@ -152,7 +152,8 @@ assert dark(960, 10, 1600, 40) == 0
 PY
 
 says 2 "did you mean 'loss'? (it has: step, loss" plot runs/a -o x.svg --metric los
-says 2 "did you mean 'validation_perplexity'?" plot runs/a -o x.svg --metric perplexity
+cp -r runs/a judged && sed -i 's/validation_loss/validation_accuracy/' judged/metrics.jsonl
+says 2 "did you mean 'validation_accuracy'?" plot judged -o x.svg --metric accuracy
 says 2 'name it FILE.svg or FILE.png' plot runs/a -o x.gif
 says 3 'no config.yaml' report . -o x.html
 mkdir -p empty && cp runs/a/config.yaml empty && : > empty/metrics.jsonl

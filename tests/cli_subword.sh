@@ -51,6 +51,13 @@ expect 0 "marked.txt: $said" "$lockstep" eval gpt2 --input marked.txt
 expect 0 '' "$lockstep" eval gpt2 --input marked.txt --special
 grep -q 'read as text' err.txt && failed "--special warns: $(cat err.txt)"
 
+# a model that ends texts with one of several tokens: all of them go out again, of a run that was not imported too
+cp -r "$subword/llama2" several && echo '{"eos_token_id": [2, 7]}' > several/config.json
+expect 0 '' "$lockstep" prepare text text.txt -o several.h5 --tokenizer several --validation 0.1
+expect 0 '' "$lockstep" train job.yaml data.path=several.h5 output.path=several-run --progress none
+expect 0 '' "$lockstep" export several-run -o several-out
+python3 -c 'import json; assert json.load(open("several-out/config.json"))["eos_token_id"] == [2, 7]' || failed "the ends: $(cat several-out/config.json)"
+
 # a prompt stands behind <s>, and so does the text that was prepared
 "$lockstep" predict imported --input <(printf 'the text') -o a.h5 > /dev/null 2> err.txt || failed "predict: $(cat err.txt)"
 expect 0 '' "$lockstep" predict imported --ids 1 -o b.h5

@@ -70,7 +70,7 @@ loss=$(field loss) bits=$(field bits_per_byte) perplexity=$(field perplexity)
 expect 0 '' "$lockstep" eval run --input test/a.txt --json
 near "$loss" "$(field loss)" && near "$bits" "$(field bits_per_byte)" && near "$perplexity" "$(field perplexity)" ||
     failed "a file and a data set of it: $loss and $(cat out.txt)"
-expect 0 '3 files, 1 unpacked, 1 byte order mark' "$lockstep" eval run --input test --json
+expect 0 '3 files, 1 unpacked, 1 byte order mark' "$lockstep" eval run --input test/ --json
 together=$(field loss) all_bits=$(field bits_per_byte)
 python3 - <<'PY' || failed "files and together: $(cat out.txt)"
 import json, math
@@ -149,4 +149,11 @@ near "$loss" "$(field loss)" || failed "a table of texts: $loss and $(cat out.tx
 expect 0 '' $mpirun -np 2 "$lockstep" eval --table run other
 says 4 'nowhere' eval --table run nowhere
 says 2 'other is a second run: --table' eval run other
+says 2 'test/a.txt is no run: texts are evaluated by --input test/a.txt' eval run test/a.txt
+says 2 'a.h5 is a data set: write data.path=a.h5' eval run a.h5
+says 2 'there is no option --file; here it is --input' eval run --file test/a.txt
+says 2 "'to be' is no setting; a text to go on with is --prompt 'to be'" generate run 'to be'
+says 2 'there is no option --max-new-tokens; here it is --tokens' generate run --prompt 'to be' --max-new-tokens 5
+says 2 'run: this is a folder, a file is needed: the job of this run is run/config.yaml' train run
+says 2 'job file (YAML) names these weights as train.init' train folder
 finish

@@ -98,15 +98,16 @@ static void test_llama(void)
     }
 }
 
-/* No limit above, in the three ways in which it is written: a word that is no JSON, an object, a number. All mean the
+/* No limit above, in the ways in which it is written: a word that is no JSON, an object, numbers that are large. All mean the
  * same. */
 static void test_infinity(void)
 {
-    static const char *const limits[] = {"[0.0, Infinity]", "[0.0, {\"__float__\": \"Infinity\"}]", "[0, 1e30]"};
-    double error[3];
-    for (int i = 0; i < 3; i++) {
+    static const char *const limits[] = {"[0.0, Infinity]", "[0.0, {\"__float__\": \"Infinity\"}]", "[0, 1e30]",
+                                         "[0, 1000000000000000019884624838656]"};
+    double error[LS_COUNT_OF(limits)];
+    for (size_t i = 0; i < LS_COUNT_OF(limits); i++) {
         char name[64], file[600], *at;
-        snprintf(name, sizeof name, "infinity-%d", i);
+        snprintf(name, sizeof name, "infinity-%zu", i);
         Path folder = with_key(MAMBA2, "time_step_limit", "\"HERE\""), run = in_tests(name);
         snprintf(file, sizeof file, "%s/config.json", folder.text);
         Bytes text = damage_read(file);

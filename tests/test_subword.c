@@ -220,7 +220,8 @@ static const char *pair_folder(const char *config, const char *map, const char *
 static void test_pair_with_added_tokens(void)
 {
     const char *folder = pair_folder(
-        "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true, \"model_max_length\": 512, "
+        "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true, \"model_max_length\": "
+        "1000000000000000019884624838656, "
         "\"bos_token\": {\"content\": \"<|im_start|>\", \"lstrip\": false}, \"eos_token\": \"<|im_start|>\"}",
         "{\"eos_token\": \"<|im_start|>\", \"additional_special_tokens\": [\"<|im_end|>\"]}",
         "{\"<|im_start|>\": 700, \"<|im_end|>\": 701, \"plain added\": 702}", "{\"eos_token_id\": [701, 700, 9999]}");

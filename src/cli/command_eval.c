@@ -2,6 +2,7 @@
 #include "cli/eval_run.h"
 #include "dist/dist.h"
 #include "io/file.h"
+#include "io/sealed.h"
 
 #include <math.h>
 #include <string.h>
@@ -172,14 +173,27 @@ static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_opt
     return LS_OK;
 }
 
-/* The mistake that people make. */
+/* What stands behind a run and is no setting: another run, a data set, texts. */
+static LsStatus refuse_operand(const char *path)
+{
+    char *checkpoints = ls_format("%s/checkpoints", path);
+    LsSealedHead head;
+    bool run = checkpoints && ls_file_exists(checkpoints), sealed = !run && ls_sealed_head(path, &head);
+    ls_free(checkpoints);
+    if (run || (sealed && strcmp(head.kind, "checkpoint") == 0))
+        return ls_fail(LS_USAGE, "eval: %s is a second run: --table prints a row for each of several", path);
+    if (sealed)
+        return ls_fail(LS_USAGE, "eval: %s is a data set: write data.path=%s", path, path);
+    return ls_fail(LS_USAGE, "eval: %s is no run: texts are evaluated by --input %s", path, path);
+}
+
+/* The mistakes that people make. */
 static LsStatus check_operands(const LsCall *call)
 {
     const LsEvalOptions *o = call->options;
     for (int i = 1; i < call->operands && !o->table; i++)
         if (!strchr(call->operand[i], '=') && ls_file_exists(call->operand[i]))
-            return ls_fail(LS_USAGE, "eval: %s is a second run: --table prints a row for each of several",
-                           call->operand[i]);
+            LS_TRY(refuse_operand(call->operand[i]));
     return LS_OK;
 }
 

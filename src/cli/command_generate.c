@@ -388,6 +388,10 @@ static LsStatus run(LsCall *call)
     LsLoaded model = {0};
     Prompts prompts = {0};
     LsStatus status = LS_OK;
+    for (int i = 1; i < call->operands; i++)
+        if (!strchr(call->operand[i], '='))
+            return ls_fail(LS_USAGE, "generate: '%s' is no setting; a text to go on with is --prompt '%s'",
+                           call->operand[i], call->operand[i]);
     if (o->input)
         return ls_generate_lines(&(LsGenerateLines){o->input, o->attention, o->beams, o->length_penalty, o->best},
                                  call);

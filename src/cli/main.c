@@ -28,8 +28,40 @@ static void keep_standard_files(void)
             exit(LS_RESOURCE);
 }
 
+/* What other programs call what is done here. */
+static const char *other_command(const char *name)
+{
+    static const char *const names[][2] = {{"finetune", "lockstep train with train.init"},
+                                           {"fine-tune", "lockstep train with train.init"},
+                                           {"resume", "the same lockstep train again"},
+                                           {"perplexity", "lockstep eval RUN --input FILE"},
+                                           {"evaluate", "lockstep eval"},
+                                           {"test", "lockstep eval --split test"},
+                                           {"score", "lockstep eval"},
+                                           {"sample", "lockstep generate"},
+                                           {"translate", "lockstep generate RUN --input FILE"},
+                                           {"infer", "lockstep predict"},
+                                           {"tokenize", "lockstep prepare"},
+                                           {"preprocess", "lockstep prepare"},
+                                           {"convert", "lockstep import and lockstep export"},
+                                           {"compare", "lockstep eval --table, lockstep report and lockstep diff"},
+                                           {"table", "lockstep eval --table"},
+                                           {"chart", "lockstep plot"},
+                                           {"show", "lockstep inspect"},
+                                           {"info", "lockstep inspect"},
+                                           {"status", "lockstep inspect RUN"},
+                                           {"benchmark", "lockstep bench"}};
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++)
+        if (strcmp(names[i][0], name) == 0)
+            return names[i][1];
+    return NULL;
+}
+
 static LsStatus unknown_command(const char *name)
 {
+    if (other_command(name))
+        return ls_fail(LS_USAGE, "there is no command '%s'; %s does that (lockstep --help lists all)", name,
+                       other_command(name));
     LsNearest near = ls_nearest_to(name);
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         ls_nearest_offer(&near, (*command)->name);

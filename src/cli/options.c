@@ -5,6 +5,7 @@
 #include "config/other_names.h"
 
 #include <string.h>
+#include <unistd.h>
 
 /* "top_k" as "top-k": how a field is written on the command line. */
 static void written(const char *field, char name[64])
@@ -63,10 +64,47 @@ static bool is_setting(const LsCall *call, const char *asked)
     return strchr(key, '.') || section || other;
 }
 
+/* Names that other programs have for options, and those here. The first that the command has is meant. */
+static const char *other_option(const LsCall *call, const char *asked)
+{
+    static const char *const names[][2] = {{"file", "input"},
+                                           {"text", "prompt"},
+                                           {"text", "input"},
+                                           {"texts", "input"},
+                                           {"out", "output"},
+                                           {"output-dir", "output"},
+                                           {"output-file", "output"},
+                                           {"max-tokens", "tokens"},
+                                           {"max-new-tokens", "tokens"},
+                                           {"length", "tokens"},
+                                           {"num-tokens", "tokens"},
+                                           {"num-samples", "batch"},
+                                           {"metrics", "metric"},
+                                           {"x", "against"},
+                                           {"column", "metric"},
+                                           {"y", "metric"},
+                                           {"key", "field"},
+                                           {"json-field", "field"},
+                                           {"val", "validation"},
+                                           {"valid", "validation"},
+                                           {"test-split", "test"},
+                                           {"vocab", "vocabulary"},
+                                           {"tokenizer-path", "tokenizer"}};
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++)
+        if (strcmp(asked + 2, names[i][0]) == 0 && (by_name(call->command, names[i][1], strlen(names[i][1])) ||
+                                                    in_kind(call, names[i][1], strlen(names[i][1]))))
+            return names[i][1];
+    return NULL;
+}
+
 static LsStatus unknown_option(const LsCall *call, const char *argument)
 {
     char names[2 * LS_MAX_OPTIONS][66], asked[128], name[64];
     snprintf(asked, sizeof asked, "%.*s", (int)strcspn(argument, "="), argument);
+    const char *other = asked[0] && asked[1] == '-' ? other_option(call, asked) : NULL;
+    if (other)
+        return ls_fail(LS_USAGE, "%s: there is no option %s; here it is --%s (lockstep %s --help)", call->command->name,
+                       asked, other, call->command->name);
     LsNearest near = ls_nearest_to(asked);
     int count = 0;
     for (const LsOption *option = call->command->options; option && option->setting.name && count < LS_MAX_OPTIONS;
@@ -189,6 +227,10 @@ static LsStatus choose_kind(LsCall *call, const char *name)
         size_t used = strlen(names);
         snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", kind.name);
     }
+    if (name && access(name, F_OK) == 0)
+        return ls_fail(LS_USAGE,
+                       "%s: the first argument is the kind, and then comes %s; there are: %s (lockstep %s --help)",
+                       call->command->name, name, names, call->command->name);
     return ls_fail(LS_USAGE, "%s: the first argument is the kind; there are: %s%s (lockstep %s --help)",
                    call->command->name, names, ls_nearest_hint(&near), call->command->name);
 }

@@ -4,6 +4,7 @@
 #include "config/pattern.h"
 #include "config/yaml.h"
 #include "io/file.h"
+#include "io/sealed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -375,9 +376,35 @@ LsConfig *ls_config_of(const char *name, int settings, char *const *setting)
 
 /* ---- From a file ------------------------------------------------------------------------------------------------- */
 
+static bool has_file(const char *folder, const char *name)
+{
+    char *path = ls_format("%s/%s", folder, name);
+    bool has = path && ls_file_exists(path);
+    ls_free(path);
+    return has;
+}
+
+/* What people name in the place of a job. */
+static LsStatus refuse_others(const char *path)
+{
+    LsSealedHead head;
+    if (has_file(path, "config.yaml"))
+        return ls_fail(LS_USAGE, "%s: this is a folder, a file is needed: the job of this run is %s/config.yaml", path,
+                       path);
+    if (has_file(path, "config.json"))
+        return ls_fail(LS_USAGE,
+                       "%s: this is a folder, a file is needed: a job file (YAML) names these weights as train.init",
+                       path);
+    if (!ls_sealed_head(path, &head))
+        return LS_OK;
+    return ls_fail(LS_USAGE, "%s: is no job file (YAML); a job names it: lockstep train JOB.yaml %s=%s", path,
+                   strcmp(head.kind, "checkpoint") == 0 ? "train.init" : "data.path", path);
+}
+
 /* *text is the caller's to free; what stands behind *bytes of it is zero. */
 static LsStatus read_file(const char *path, char **text, size_t *bytes)
 {
+    LS_TRY(refuse_others(path));
     FILE *file = ls_stream_regular(path, LS_USAGE);
     if (!file)
         return ls_message_status();

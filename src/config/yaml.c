@@ -3,6 +3,7 @@
 #include "base/names.h"
 #include "config/config.h"
 #include "config/other_names.h"
+#include "io/sealed.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -450,7 +451,11 @@ static void no_assignment(const char *text, LsMistakes *mistakes)
     snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
     const char *section = strchr(text, '=') ? ls_section_with(name) : NULL;
     const char *here = section ? NULL : ls_other_name(name);
-    if (section)
+    LsSealedHead head;
+    if (!strchr(text, '=') && ls_sealed_head(text, &head))
+        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s=%s", text,
+                        strcmp(head.kind, "checkpoint") == 0 ? "train.init" : "data.path", text);
+    else if (section)
         ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s.%s", text, section, text);
     else if (here)
         ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s", text, here);

@@ -7,6 +7,7 @@
 #include "io/json.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 /* The keys of config.json and generation_config.json that name tokens join `files` as "config.json". */
@@ -108,9 +109,14 @@ LsStatus ls_subword_parse_file(const char *path, const json_t *files, const char
     *root = NULL;
     if (!json_object_get(files, name))
         return LS_OK;
-    *root = text ? json_loads(text, JSON_REJECT_DUPLICATES, &error) : NULL;
     if (!text)
         return ls_fail(LS_DATA, "%s/%s: is no text (UTF-8 without NUL)", path, name);
+    int64_t bytes = 0;
+    char *plain = ls_json_plain(text, (int64_t)strlen(text), &bytes);
+    if (!plain)
+        return LS_RESOURCE;
+    *root = json_loadb(plain, (size_t)bytes, JSON_REJECT_DUPLICATES, &error);
+    ls_free(plain);
     return *root ? LS_OK
                  : ls_fail(LS_DATA, "%s/%s, line %d, column %d: %s", path, name, error.line, error.column, error.text);
 }

@@ -352,11 +352,14 @@ static LsStatus read_folder(LsCorpus *corpus, const char *path, int64_t *found)
 {
     struct dirent **list = NULL;
     LsStatus status = LS_OK;
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
     int count = scandir(path, &list, is_shown, by_bytes);
     if (count < 0)
         return ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
     for (int i = 0; i < count; i++) {
-        char *name = status == LS_OK ? ls_format("%s/%s", path, list[i]->d_name) : NULL;
+        char *name = status == LS_OK ? ls_format("%.*s/%s", (int)length, path, list[i]->d_name) : NULL;
         if (status == LS_OK)
             status = name ? read_entry(corpus, name, found) : LS_RESOURCE;
         ls_free(name);

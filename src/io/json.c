@@ -30,17 +30,30 @@ static size_t bare_word(const char *text)
     return 0;
 }
 
-/* A copy of the text, ended by 0, in which those words are texts: "Infinity". NULL when out of memory. */
-static char *quote_words(const char *text, int64_t bytes, int64_t *length)
+/* Digits of a whole number at text[at] that is too large for 64 bits, as tokenizers of transformers have it for "no
+ * limit"; 0: none begins here. */
+static int64_t large_number(const char *text, int64_t at, int64_t bytes)
+{
+    int64_t end = at;
+    while (end < bytes && text[end] >= '0' && text[end] <= '9')
+        end++;
+    bool fraction = end < bytes && strchr(".eE", text[end]), behind = at > 0 && strchr("0123456789.eE+", text[at - 1]);
+    bool large = end - at > 19 || (end - at == 19 && strncmp(text + at, "9223372036854775807", 19) > 0);
+    return large && !fraction && !behind ? end - at : 0;
+}
+
+char *ls_json_plain(const char *text, int64_t bytes, int64_t *length)
 {
     char *out = ls_alloc_array(2 * bytes + 1, 1);
     bool quoted = false; /* inside a text */
     *length = 0;
     for (int64_t i = 0; out && i < bytes; i++) {
         size_t word = quoted ? 0 : bare_word(text + i);
-        if (word) {
-            *length += sprintf(out + *length, "\"%.*s\"", (int)word, text + i);
-            i += (int64_t)word - 1;
+        int64_t digits = quoted ? 0 : large_number(text, i, bytes);
+        if (word || digits) {
+            *length += word ? sprintf(out + *length, "\"%.*s\"", (int)word, text + i)
+                            : sprintf(out + *length, "%.*se0", (int)digits, text + i);
+            i += (word ? (int64_t)word : digits) - 1;
             continue;
         }
         out[(*length)++] = text[i];
@@ -62,7 +75,7 @@ LsStatus ls_json_load(const char *path, LsStatus code, json_t **object)
         ls_free(text);
         return ls_fail(code, "%s: " LS_LFS_CURE, path);
     }
-    char *plain = quote_words(text, bytes, &bytes);
+    char *plain = ls_json_plain(text, bytes, &bytes);
     LsStatus status = plain ? ls_json_parse(path, code, plain, bytes, object) : LS_RESOURCE;
     ls_free(plain);
     ls_free(text);

@@ -321,6 +321,21 @@ static LsStatus write_tokenizer(const LsTokenizer *tokenizer, const char *json, 
     return status;
 }
 
+/* Where several tokens end a text, config.json lists them: the first is the tokenizer's own. */
+static LsStatus write_ends(const LsTokenizer *tokenizer, json_t *keys)
+{
+    const int32_t *more = NULL;
+    int64_t count = tokenizer ? ls_tokenizer_more_ends(tokenizer, &more) : 0;
+    if (count == 0)
+        return LS_OK;
+    json_t *ends = json_pack("[I]", (json_int_t)ls_tokenizer_end(tokenizer));
+    int failed = !ends;
+    for (int64_t i = 0; i < count; i++)
+        failed |= json_array_append_new(ends, json_integer(more[i]));
+    failed |= json_object_set_new(keys, "eos_token_id", ends);
+    return failed ? ls_fail(LS_RESOURCE, "out of memory for config.json") : LS_OK;
+}
+
 /* config.json's keys; native or form say in which layout. */
 static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokenizer, bool native, LsHfForm *form,
                           json_t **keys)
@@ -332,6 +347,8 @@ static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokeniz
         status = ls_hf_config_out(form, model->config, tokenizer ? ls_tokenizer_end(tokenizer) : -1, model->info, keys);
     if (status == LS_OK && tokenizer && ls_tokenizer_begin(tokenizer) >= 0)
         json_object_set_new(*keys, "bos_token_id", json_integer((json_int_t)ls_tokenizer_begin(tokenizer)));
+    if (status == LS_OK)
+        status = write_ends(tokenizer, *keys);
     if (status == LS_OK)
         status = ls_hf_token_ids_out(model->info, *keys);
     return status == LS_USAGE ? ls_fail(status, "%s; --native writes the layout that holds every model", ls_message())
