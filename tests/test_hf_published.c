@@ -50,8 +50,7 @@ static void test_nonsense(void)
     snprintf(path, sizeof path, "%s/generation_config.json", folder.text);
     damage_write(path, "{\"eos_token_id\": \"</s>\"}", 24);
     refused(folder, "generation_config.json: key eos_token_id: \"</s>\" is no id of a token");
-    refused(with_key(GPT2, "n_positions", "null"), "key n_positions: null where a number belongs");
-    refused(with_key(GPT2, "n_layer", "null"), "key n_layer: null where a number belongs");
+    refused(with_key(GPT2, "n_positions", "null"), "has no key n_positions");
     refused(with_key(TESTS_FOLDER "/fixtures/llama-tiny/llama", "max_position_embeddings", "null"),
             "key max_position_embeddings: null where a number belongs; leave the key out for the default");
 }

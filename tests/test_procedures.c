@@ -78,7 +78,7 @@ static void test_config(void)
 
     refuse("model: {kind: mlp}\ntrain: {procedure: superwised}\n", "did you mean 'supervised'");
     refuse("model: {kind: mlp}\ntask: {kind: classification}\ntrain: {discriminator_repeats: 3}\n",
-           "train.discriminator_repeats: unknown");
+           "train.discriminator_repeats: procedure supervised has no such setting (those that have: adversarial)");
     refuse("model: {kind: gan_mlp}\ntask: {kind: generation}\ntrain: {procedure: supervised}\n", "take adversarial");
 }
 

@@ -141,9 +141,9 @@ cleanup:
 static char *setting_text(const char *path, const LsHfKey *key, const LsSetting *setting, const json_t *value)
 {
     if (value && json_is_null(value) && (!key->words || key->element)) {
-        if (setting->type == LS_SETTING_TYPE_INT && setting->low >= 1 && !key->element) {
-            ls_fail(LS_DATA, "%s: key %s: null where a number belongs%s", path, key->key,
-                    key->absent ? "; leave the key out for the default" : "");
+        if (setting->type == LS_SETTING_TYPE_INT && setting->low >= 1 && key->absent && !key->element) {
+            ls_fail(LS_DATA, "%s: key %s: null where a number belongs; leave the key out for the default", path,
+                    key->key);
             return NULL;
         }
         value = NULL;
