@@ -61,11 +61,11 @@ LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t laye
 
 /* ---- Heads -------------------------------------------------------------------------------------------------------- */
 
-LsStatus ls_rwkv_check_heads(int64_t width, int64_t head)
+LsStatus ls_rwkv_check_heads(int64_t width, int64_t head, const char *settings)
 {
     return width % head == 0 ? LS_OK
-                             : ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.head %lld",
-                                       (long long)width, (long long)head);
+                             : ls_fail(LS_USAGE, "model.width %lld is not a multiple of %shead %lld", (long long)width,
+                                       settings, (long long)head);
 }
 
 /* By the channel's number, and a tenth more or less in turn. */
