@@ -64,7 +64,7 @@ carries mamba language 'layers: 1, width: 8, context: 12' 'path: text.h5' ', pre
 carries llama language 'layers: 2, heads: 2, kv_heads: 1, width: 8, hidden: 12, context: 12, window: 5' 'path: text.h5' '' --native
 carries gpt_neox language 'layers: 1, heads: 1, width: 8, context: 12' 'path: text.h5' '' --native
 carries mamba2 language 'layers: 1, width: 8, head_dim: 4, state: 4, context: 12' 'path: text.h5' '' --native
-carries hybrid language 'layers: m2a, width: 8, mamba2_head_dim: 4, mamba2_state: 4, attention_heads: 2, context: 12' 'path: text.h5' ''
+carries hybrid language 'layers: m2a47, width: 8, mamba2_head_dim: 4, mamba2_state: 4, attention_heads: 2, rwkv7_head: 4, context: 12' 'path: text.h5' ''
 carries rnn language 'cell: gru, layers: 1, width: 8, context: 12' 'path: text.h5' ', carry: true'
 carries mingru language 'layers: 1, width: 8, context: 12' 'path: text.h5' ''
 carries minlstm language 'layers: 1, width: 8, context: 12, conv: 0, mlp: 0' 'path: text.h5' ''
@@ -73,6 +73,8 @@ carries rwkv4 language 'layers: 1, width: 8, context: 12' 'path: text.h5' ', car
 carries rwkv5 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
 carries rwkv6 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
 carries rwkv7 language 'layers: 2, width: 8, head: 4, context: 12' 'path: text.h5' ', carry: true' --native
+carries longformer masked_language 'layers: 2, heads: 2, width: 8, context: 12, window: "4,6", dilation: 2, dilated_heads: 1' 'path: text.h5' ''
+carries linformer masked_language 'layers: 1, heads: 2, width: 8, context: 12, projected: 5, sharing: layerwise' 'path: text.h5' ''
 carries bert masked_language 'layers: 1, heads: 2, width: 8, context: 12, epsilon: 1e-7' 'path: text.h5' '' --native
 carries bert classification 'layers: 1, heads: 2, width: 8, context: 12, pool: first' 'kind: lines, path: lines.h5' '' --native
 says 0 '8 samples' predict run --input lines.h5 -o one.tsv --text

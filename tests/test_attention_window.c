@@ -246,8 +246,14 @@ static void test_refused(void)
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
     LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 12});
-    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .window = 3}));
-    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "a window (3) and ALiBi are for a causal mask");
+    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .alibi = true}));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "ALiBi is for a causal mask");
+    ls_graph_free(g);
+    g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 4});
+    LsTensor *kv = ls_input(g, "kv", LS_REAL, 3, (int64_t[]){1, 9, 8});
+    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .kv = kv, .window = 3}));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "a window (3) is for packed qkv");
     ls_graph_free(g);
     ls_params_free(params);
 }

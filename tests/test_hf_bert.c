@@ -1,5 +1,5 @@
-/* BERT in the layout of transformers, with each head: small random models are imported, say what transformers says
- * (tests/fixtures/bert_hf.py), and go out as they came in. */
+/* BERT and Longformer in the layouts of transformers, with each head: small random models are imported, say what
+ * transformers says (tests/fixtures/bert_hf.py, longformer_hf.py), and go out as they came in. */
 #include "harness.h"
 #include "config/config.h"
 #include "io/file.h"
@@ -17,10 +17,11 @@ enum { B = 2, T = 9, VOCABULARY = 30 };
 
 static const int32_t lengths[B] = {9, 5};
 
+/* Of BERT where the name has no folder. */
 static const char *fixture(const char *name)
 {
     static char path[512];
-    snprintf(path, sizeof path, "%s/fixtures/bert-tiny/%s", TESTS_FOLDER, name);
+    snprintf(path, sizeof path, "%s/fixtures/%s%s", TESTS_FOLDER, strchr(name, '/') ? "" : "bert-tiny/", name);
     return path;
 }
 
@@ -121,7 +122,7 @@ static void compare_keys(const char *name, const char *folder)
         "architectures",     "model_type",          "vocab_size",        "hidden_size",
         "num_hidden_layers", "num_attention_heads", "intermediate_size", "max_position_embeddings",
         "type_vocab_size",   "hidden_act",          "id2label",          "label2id",
-        "layer_norm_eps"};
+        "layer_norm_eps",    "attention_window"};
     char path[600];
     json_t *want = NULL, *have = NULL;
     snprintf(path, sizeof path, "%s/config.json", fixture(name));
@@ -143,10 +144,11 @@ static void compare_keys(const char *name, const char *folder)
 static void there_and_back(const char *name, const char *task, const char *fields)
 {
     char text[64];
+    static int serial;
     LsStoredModel model = {0};
-    snprintf(text, sizeof text, "run-%s", name);
+    snprintf(text, sizeof text, "run-%d", serial);
     char *run = ls_strdup(harness_path(text));
-    snprintf(text, sizeof text, "out-%s", name);
+    snprintf(text, sizeof text, "out-%d", serial++);
     char *out = ls_strdup(harness_path(text));
     ASSERT_OK(ls_model_import(fixture(name), run));
     ASSERT_OK(ls_stored_model_of_run(run, &model));
@@ -227,6 +229,20 @@ static void test_pooled(void)
     compare_keys("pooled", out);
     ls_free(run);
     ls_free(out);
+}
+
+static void test_longformer(void)
+{
+    LsStoredModel model = {0};
+    there_and_back("longformer-tiny/masked", "masked_language", "ids T of 30, length int");
+    there_and_back("longformer-tiny/classes", "classification", "ids T of 30, length int, label of 3");
+    there_and_back("longformer-tiny/tags", "tagging", "ids T of 30, length int, tags T of 5");
+    ASSERT_OK(ls_stored_model_of_folder(fixture("longformer-tiny/pooled"), NULL, &model));
+    const char *fields = "ids T of 30, length int";
+    ASSERT_AT_MOST(error_of("longformer-tiny/pooled", "pooled", &model, fields), 1e-4);
+    set_pool(&model, "none");
+    ASSERT_AT_MOST(error_of("longformer-tiny/pooled", "output", &model, fields), 1e-4);
+    ls_stored_model_free(&model);
 }
 
 /* A copy of a fixture in which a key of config.json has another value (NULL: none). */
@@ -339,6 +355,7 @@ int main(void)
                                                   {"tags", test_tags},
                                                   {"no head", test_bare},
                                                   {"no head, a vector a text", test_pooled},
+                                                  {"Longformer, with each head", test_longformer},
                                                   {"refused", test_refused},
                                                   {"a run of our own", test_own},
                                                   {0}});

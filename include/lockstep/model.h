@@ -129,6 +129,9 @@ typedef struct LsHfKey {
     const char *when;
     const char *omit; /* the value of ours for which export leaves the key out */
     int element;      /* the value is a list and the setting its element of this number, from 1; 0: it is no list */
+    /* "layers": the value is one number, or a list of so many, a setting's, and ours a text, "32,64", whose last number
+     * goes for all that follow; NULL: neither */
+    const char *each;
 } LsHfKey;
 
 /* What a file is a model for, by its name among config.json's "architectures". In texts $NAME is a setting of the model,

@@ -41,8 +41,10 @@ typedef struct LsAttention {
     LsTensor *kv;
     LsTensor *cache, *position;
     LsTensor *lengths;
-    int64_t window;
+    int64_t window, dilation, dilated_heads;
     bool alibi;
+    LsTensor *global;
+    int64_t globals;
 } LsAttention;
 
 /* What becomes of rotary frequencies in a model that reads longer sequences than it was first trained for. */

@@ -1,128 +1,26 @@
 /* BERT (Devlin et al. 2019): an encoder of post-norm Transformer blocks in which every token sees all others.
- *
- *     x = norm(E[ids] + P[t] + S[types])
- *     x = norm(x + Attention(x) W_o);  x = norm(x + act(x W_1) W_2)      for each layer
- *
- * Samples that have a field "length" hold padding from there on, which no token sees; a field "types" tells the first
- * text of a sample from the second. */
-#include "models/blocks.h"
-
-#include <string.h>
+ * The rest is in encoder.h. */
+#include "models/encoder.h"
 
 typedef struct Bert {
-    int64_t vocabulary, context, types, layers, heads, width, hidden;
-    double dropout, epsilon, init_std;
-    char *pool, *activation;
-    bool first_type;
+    LsEncoder encoder;
 } Bert;
 
-static const LsSetting settings[] = {
-    LS_SETTING_INT(Bert, vocabulary, "0", 0, 1 << 24, "number of tokens; 0: from the data set"),
-    LS_SETTING_INT(Bert, context, "512", 1, 1 << 24, "longest sequence, in tokens"),
-    LS_SETTING_INT(Bert, types, "2", 1, 1 << 20, "kinds of tokens that a field \"types\" tells apart"),
-    LS_SETTING_INT(Bert, layers, "12", 1, 1000, "blocks"),
-    LS_SETTING_INT(Bert, heads, "12", 1, 1024, "attention heads; must divide width"),
-    LS_SETTING_INT(Bert, width, "768", 1, 1 << 20, "channels of the residual stream"),
-    LS_SETTING_INT(Bert, hidden, "0", 0, 1 << 22, "channels inside the MLP; 0: 4 times width"),
-    LS_SETTING_FLOAT(Bert, dropout, "0.1", 0, 0.99,
-                     "probability of zeroing, after the embedding and in front of every residual addition"),
-    LS_SETTING_FLOAT(Bert, epsilon, "1e-12", 0, 1, "added to the variance inside the norms"),
-    LS_SETTING_FLOAT(Bert, init_std, "0.02", 0, 10, "standard deviation of initial weights"),
-    LS_SETTING_CHOICE(Bert, pool, "none", "none|first",
-                      "first: one vector a sample, tanh of a dense layer over the first token; none: one a token"),
-    LS_SETTING_CHOICE(Bert, activation, "gelu", LS_DENSE_ACTIVATION_NAMES, "inside the MLP"),
-    LS_SETTING_BOOL(Bert, first_type, "false",
-                    "tokens of samples without a field \"types\" are of the first kind, as published weights have it; "
-                    "false: of none"),
-    {0}};
+static const LsSetting settings[] = {LS_ENCODER_SETTINGS(Bert, encoder, "512"), {0}};
 
-static LsStatus check(const void *config)
-{
-    const Bert *m = config;
-    return ls_check_multiple("model.width", m->width, "model.heads", m->heads);
-}
+static LsStatus check(const void *config) { return ls_encoder_check(&((const Bert *)config)->encoder); }
 
-static LsTensor *norm(LsGraph *g, const Bert *m, const char *name, LsTensor *x)
+static LsTensor *attend(LsGraph *g, const LsEncoder *m, const void *self, int64_t layer, LsTensor *x, LsTensor *lengths)
 {
-    ls_push(g, "%s", name);
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    x = ls_layer_norm(g, x, scale, bias, m->epsilon);
-    ls_pop(g);
-    return x;
-}
-
-static LsTensor *dense(LsGraph *g, const Bert *m, const char *name, LsTensor *x, int64_t outputs, LsActivation act)
-{
-    return ls_dense(g, name, x, outputs, ls_init_normal(m->init_std), true, act);
-}
-
-static LsTensor *drop(LsGraph *g, const Bert *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
-}
-
-/* x: (B, T, C) -> (B, T, C) */
-static LsTensor *block(LsGraph *g, const Bert *m, LsTensor *x, LsTensor *lengths)
-{
+    (void)self, (void)layer;
     LsAttention how = {.heads = m->heads, .mask = LS_MASK_NONE, .lengths = lengths};
-    ls_push(g, "attention");
-    LsTensor *y = ls_attention(g, dense(g, m, "qkv", x, 3 * m->width, LS_NO_ACTIVATION), &how);
-    y = dense(g, m, "out", y, m->width, LS_NO_ACTIVATION);
-    ls_pop(g);
-    x = norm(g, m, "norm_1", ls_add(g, x, drop(g, m, y)));
-    ls_push(g, "mlp");
-    y = dense(g, m, "in", x, m->hidden ? m->hidden : 4 * m->width, ls_dense_activation(m->activation));
-    y = dense(g, m, "out", y, m->width, LS_NO_ACTIVATION);
-    ls_pop(g);
-    return norm(g, m, "norm_2", ls_add(g, x, drop(g, m, y)));
-}
-
-/* x: (B, T, C), plus the vector of its tokens' kinds. */
-static LsTensor *add_types(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor *x)
-{
-    bool given = ls_shape_field(shape, "types");
-    if (!given && !m->first_type)
-        return x;
-    LsTensor *table = ls_param(g, "type_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->types, m->width});
-    if (given)
-        return ls_add(g, x, ls_embedding(g, table, ls_shape_input(g, shape, "types")));
-    /* each token is at the first place of a sequence of its own, and gets the table's first row */
-    LsTensor *tokens = ls_reshape(g, x, 3, (int64_t[]){x->dim[0] * x->dim[1], 1, m->width});
-    return ls_reshape(g, ls_position_embedding(g, tokens, table, NULL), 3, x->dim);
-}
-
-static LsTensor *embed(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor *table)
-{
-    LsInit init = ls_init_normal(m->init_std);
-    LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
-    x = ls_position_embedding(g, x, ls_param(g, "position_embedding", init, 2, (int64_t[]){m->context, m->width}),
-                              NULL);
-    return drop(g, m, norm(g, m, "norm", add_types(g, m, shape, x)));
+    return ls_attention(g, ls_encoder_dense(g, m, "qkv", x, 3 * m->width, LS_NO_ACTIVATION), &how);
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Bert *m = config;
-    LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
-    if (shape->sequence > m->context)
-        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
-                      (long long)shape->sequence, (long long)m->context);
-    LsTensor *table =
-        ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
-    LsTensor *x = embed(g, m, shape, table); /* (B, T, C) */
-    for (int64_t layer = 0; layer < m->layers; layer++) {
-        ls_push(g, "layer.%lld", (long long)layer);
-        x = block(g, m, x, lengths);
-        ls_pop(g);
-    }
-    LsBody body = {.features = x, .table = table, .both_ways = true};
-    if (strcmp(m->pool, "first") == 0) {
-        LsTensor *first = ls_pool_global(g, x, lengths, LS_POOL_FIRST);
-        body.steps = x;
-        body.features = ls_tanh(g, dense(g, m, "pooler", first, m->width, LS_NO_ACTIVATION));
-    }
-    return body;
+    return ls_encoder(g, &m->encoder, shape, attend, m);
 }
 
 /* ---- The layout of transformers' BERT ---------------------------------------------------------------------------- */

@@ -9,8 +9,10 @@
 /* What a block knows of the model that it stands in. */
 typedef struct LsBlockPlace {
     int64_t width, layers, context;
+    int64_t layer; /* the block's number, of `layers` */
     const LsShape *shape;
     LsTensor *position;   /* as of ls_stream_position */
+    LsTensor **first;     /* what the first block of its kind leaves to the others: NULL before that */
     const char *settings; /* how its settings' names begin, for messages: "model." */
 } LsBlockPlace;
 

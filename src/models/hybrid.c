@@ -5,6 +5,7 @@
  *     x = E[ids];  x = block(x) for each letter;  logits = norm(x) W_head^T */
 #include "models/attention_block.h"
 #include "models/mamba_block.h"
+#include "models/rwkv_block.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -26,7 +27,7 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Hybrid, context, "1024", 1, 1 << 24,
                    "tokens a sequence in training by default; with attention the longest sequence"),
     LS_SETTING_STRING(Hybrid, layers, "mmmammma",
-                      "blocks in order, a letter each: m Mamba, 2 Mamba-2, a attention and MLP"),
+                      "blocks in order, a letter each: m Mamba, 2 Mamba-2, a attention and MLP, 4 and 7 RWKV"),
     LS_SETTING_INT(Hybrid, width, "768", 1, 1 << 20, "channels of the residual stream"),
     LS_SETTING_FLOAT(Hybrid, epsilon, "1e-5", 0, 1, "added to the mean square inside the last norm"),
     LS_SETTING_BOOL(Hybrid, tied, "true", "the head uses the token embedding"),
@@ -129,7 +130,7 @@ static bool counts_positions(const Hybrid *m)
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Hybrid *m = config;
-    LsTensor *ids = ls_shape_input(g, shape, "ids"), *position = NULL;
+    LsTensor *ids = ls_shape_input(g, shape, "ids"), *position = NULL, *first[LS_COUNT_OF(kinds)] = {0};
     if (counts_positions(m)) {
         position = ls_stream_position(g, shape);
         if (shape->sequence > m->context)
@@ -141,7 +142,9 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     for (const char *at = m->layers; *at; at++) {
         const Kind *kind = find_kind(*at);
         LsBlockPlace place = place_of(m, kind, shape, position);
-        ls_push(g, "layer.%lld", (long long)(at - m->layers));
+        place.layer = at - m->layers;
+        place.first = &first[kind - kinds];
+        ls_push(g, "layer.%lld", (long long)place.layer);
         ls_push(g, "%s", kind->name);
         x = kind->build(g, block_of(m, kind), &place, x);
         ls_pop(g);
@@ -155,7 +158,7 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 
 const LsModel ls_model_hybrid = {
     .name = "hybrid",
-    .summary = "blocks of several kinds in one model: Mamba, Mamba-2, attention",
+    .summary = "blocks of several kinds in one model: Mamba, Mamba-2, RWKV, attention",
     .paper = "after Lieber et al. 2024, Jamba: a hybrid Transformer-Mamba language model",
     .settings = settings,
     .config_bytes = sizeof(Hybrid),
@@ -164,7 +167,9 @@ const LsModel ls_model_hybrid = {
              "context=16 layers=2a width=8 mamba2_head_dim=4 mamba2_groups=2 mamba2_state=3 attention_heads=2 "
              "attention_kv_heads=1 attention_window=3 attention_position=rotary attention_norm=layer "
              "attention_activation=gelu attention_bias=true attention_dropout=0.2 tied=false;"
-             "context=16 layers=2m width=6 mamba_state=2 mamba2_head_dim=4 mamba2_state=3",
+             "context=16 layers=2m width=6 mamba_state=2 mamba2_head_dim=4 mamba2_state=3;"
+             "context=16 layers=a747 width=6 attention_heads=2 rwkv7_head=3 rwkv7_decay_rank=2 rwkv7_rate_rank=3 "
+             "rwkv7_value_rank=2 rwkv7_gate_rank=2 rwkv4_hidden=5",
     .check = check,
     .build = build,
     .counts = counts,

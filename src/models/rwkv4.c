@@ -9,13 +9,14 @@
  *     channel: sigmoid(W_r mix_r(x)) (W_v max(W_k mix_k(x), 0)^2)
  *
  * Initial values are those of the author's trainer, but for matrices that are zero there, which are small here, and the embedding. */
+#include "models/rwkv_block.h"
 #include "models/rwkv_parts.h"
 
 #include <math.h>
 
 typedef struct Rwkv4 {
-    int64_t vocabulary, loss_vocabulary, context, layers, width, hidden;
-    double epsilon;
+    int64_t vocabulary, loss_vocabulary, context, layers, width;
+    LsRwkv4Block block;
     bool tied;
 } Rwkv4;
 
@@ -26,8 +27,7 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Rwkv4, context, "1024", 1, 1 << 30, "tokens a sequence in training by default; no limit in use"),
     LS_SETTING_INT(Rwkv4, layers, "12", 1, 1000, "blocks"),
     LS_SETTING_INT(Rwkv4, width, "768", 1, 1 << 20, "channels of the residual stream"),
-    LS_SETTING_INT(Rwkv4, hidden, "0", 0, 1 << 24, "hidden channels of the channel mixing; 0: 4 x width"),
-    LS_SETTING_FLOAT(Rwkv4, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),
+    LS_RWKV4_BLOCK_SETTINGS(Rwkv4, block, ""),
     LS_SETTING_BOOL(Rwkv4, tied, "false", "the head uses the token embedding"),
     {0}};
 
@@ -40,10 +40,11 @@ static void fill_first(float *value, int rank, const int64_t *dim, uint64_t key,
 }
 
 /* x: (B, T, C) -> (B, T, C) */
-static LsTensor *mix_time(LsGraph *g, const Rwkv4 *m, LsTensor *x, int64_t layer)
+static LsTensor *mix_time(LsGraph *g, const LsBlockPlace *place, LsTensor *x)
 {
-    int64_t width = m->width;
-    double last = ls_rwkv_to_last(layer, m->layers), from_first = ls_rwkv_from_first(layer, m->layers);
+    int64_t width = place->width;
+    double last = ls_rwkv_to_last(place->layer, place->layers),
+           from_first = ls_rwkv_from_first(place->layer, place->layers);
     ls_push(g, "time");
     LsTensor *before = ls_rwkv_shift(g, x);
     LsTensor *xk = ls_rwkv_mix(g, "mix_key", before, x, ls_rwkv_power_init(last, 0));
@@ -55,23 +56,37 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv4 *m, LsTensor *x, int64_t layer
     LsTensor *first = ls_rwkv_vector(g, "first", width, (LsInit){fill_first, 0, 0});
     LsTensor *state = ls_carry(g, "state", LS_ACC, 3, (int64_t[]){x->dim[0], 3, width});
     LsTensor *y = ls_mul(g, r, ls_wkv(g, k, v, decay, first, state));
-    y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)m->layers));
+    y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)place->layers));
     ls_pop(g);
     return y;
+}
+
+LsStatus ls_rwkv4_block_check(const void *block, const LsBlockPlace *place)
+{
+    (void)block, (void)place;
+    return LS_OK;
+}
+
+LsTensor *ls_rwkv4_block(LsGraph *g, const void *block, const LsBlockPlace *place, LsTensor *x)
+{
+    const LsRwkv4Block *m = block;
+    int64_t hidden = m->hidden ? m->hidden : 4 * place->width;
+    x = ls_add(g, x, mix_time(g, place, ls_rwkv_norm(g, "norm_1", x, m->epsilon)));
+    return ls_add(g, x,
+                  ls_rwkv_channels(g, ls_rwkv_norm(g, "norm_2", x, m->epsilon), hidden, place->layer, place->layers));
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rwkv4 *m = config;
-    int64_t hidden = m->hidden ? m->hidden : 4 * m->width;
-    LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, m->epsilon, &table);
+    LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, m->block.epsilon, &table);
     for (int64_t layer = 0; layer < m->layers; layer++) {
+        LsBlockPlace place = {.width = m->width, .layers = m->layers, .layer = layer};
         ls_push(g, "layer.%lld", (long long)layer);
-        x = ls_add(g, x, mix_time(g, m, ls_rwkv_norm(g, "norm_1", x, m->epsilon), layer));
-        x = ls_add(g, x, ls_rwkv_channels(g, ls_rwkv_norm(g, "norm_2", x, m->epsilon), hidden, layer, m->layers));
+        x = ls_rwkv4_block(g, &m->block, &place, x);
         ls_pop(g);
     }
-    return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, m->epsilon);
+    return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, m->block.epsilon);
 }
 
 /* RwkvForCausalLM of transformers; `also`: the author's own names. */

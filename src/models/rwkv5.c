@@ -37,7 +37,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const Rwkv5 *m = config;
-    return ls_rwkv_check_heads(m->width, m->head);
+    return ls_rwkv_check_heads(m->width, m->head, "model.");
 }
 
 /* x: (B, T, C) -> (B, T, C) */

@@ -43,7 +43,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const Rwkv6 *m = config;
-    return ls_rwkv_check_heads(m->width, m->head);
+    return ls_rwkv_check_heads(m->width, m->head, "model.");
 }
 
 /* The mixed tokens of one kind; low: (B, T, 5 R), or NULL: the model's vector alone. */

@@ -11,14 +11,14 @@
  *           W_o (g (group_norm(y) + (sum_j r_j u_j k_j) v))
  *
  * Initial values are those of the author's trainer, but for matrices that are zero there, which are small here, and the embedding. */
+#include "models/rwkv_block.h"
 #include "models/rwkv_parts.h"
 
 #include <math.h>
 
 typedef struct Rwkv7 {
-    int64_t vocabulary, loss_vocabulary, context, layers, width, head, hidden;
-    int64_t decay_rank, rate_rank, value_rank, gate_rank;
-    double epsilon;
+    int64_t vocabulary, loss_vocabulary, context, layers, width;
+    LsRwkv7Block block;
     bool tied;
 } Rwkv7;
 
@@ -29,27 +29,25 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Rwkv7, context, "1024", 1, 1 << 30, "tokens a sequence in training by default; no limit in use"),
     LS_SETTING_INT(Rwkv7, layers, "12", 1, 1000, "blocks"),
     LS_SETTING_INT(Rwkv7, width, "768", 1, 1 << 20, "channels of the residual stream"),
-    LS_SETTING_INT(Rwkv7, head, "64", 1, 256, "channels of a head"),
-    LS_SETTING_INT(Rwkv7, hidden, "0", 0, 1 << 24, "hidden channels of the channel mixing; 0: 4 x width"),
-    LS_SETTING_INT(Rwkv7, decay_rank, "0", 0, 1 << 20, "rank of what makes the decay; 0: 2.5 sqrt(width), by 32"),
-    LS_SETTING_INT(Rwkv7, rate_rank, "0", 0, 1 << 20, "rank of what makes the rate a; 0: 2.5 sqrt(width), by 32"),
-    LS_SETTING_INT(Rwkv7, value_rank, "0", 0, 1 << 20,
-                   "rank of what mixes in the first layer's values; 0: 1.7 sqrt(width), by 32"),
-    LS_SETTING_INT(Rwkv7, gate_rank, "0", 0, 1 << 20, "rank of what makes the gate; 0: 5 sqrt(width), by 32"),
-    LS_SETTING_FLOAT(Rwkv7, epsilon, "1e-5", 0, 1, "added to the variance inside the layer norms; heads: 64 times it"),
+    LS_RWKV7_BLOCK_SETTINGS(Rwkv7, block, ""),
     LS_SETTING_BOOL(Rwkv7, tied, "false", "the head uses the token embedding"),
     {0}};
+
+LsStatus ls_rwkv7_block_check(const void *block, const LsBlockPlace *place)
+{
+    return ls_rwkv_check_heads(place->width, ((const LsRwkv7Block *)block)->head, place->settings);
+}
 
 static LsStatus check(const void *config)
 {
     const Rwkv7 *m = config;
-    return ls_rwkv_check_heads(m->width, m->head);
+    return ls_rwkv7_block_check(&m->block, &(LsBlockPlace){.width = m->width, .settings = "model."});
 }
 
 /* A rank that a setting names, or factor sqrt(C) to the nearest multiple of 32, at least that. */
-static int64_t rank_of(const Rwkv7 *m, int64_t setting, double factor)
+static int64_t rank_of(int64_t width, int64_t setting, double factor)
 {
-    int64_t steps = (int64_t)rint(factor * sqrt((double)m->width) / 32);
+    int64_t steps = (int64_t)rint(factor * sqrt((double)width) / 32);
     return setting ? setting : 32 * (steps > 1 ? steps : 1);
 }
 
@@ -107,21 +105,23 @@ static LsTensor *low_rank(LsGraph *g, const char *name, LsTensor *x, int64_t ran
 }
 
 /* The values, of which the first layer's come back in all others; *first: those. */
-static LsTensor *values_of(LsGraph *g, const Rwkv7 *m, LsTensor *xv, LsTensor **first)
+static LsTensor *values_of(LsGraph *g, const LsRwkv7Block *m, LsTensor *xv, LsTensor **first)
 {
-    LsTensor *v = ls_rwkv_dense(g, "value", xv, m->width, 0.5);
+    int64_t width = xv->dim[2];
+    LsTensor *v = ls_rwkv_dense(g, "value", xv, width, 0.5);
     if (!*first)
         return *first = v;
     LsInit init = {fill_line, 0.73, -0.4};
-    LsTensor *share = low_rank(g, "value_mix", xv, rank_of(m, m->value_rank, 1.7), NULL, &init);
+    LsTensor *share = low_rank(g, "value_mix", xv, rank_of(width, m->value_rank, 1.7), NULL, &init);
     return ls_lerp(g, v, *first, NULL, ls_sigmoid(g, share));
 }
 
 /* x: (B, T, C) -> (B, T, C) */
-static LsTensor *mix_time(LsGraph *g, const Rwkv7 *m, LsTensor *x, int64_t layer, LsTensor **first)
+static LsTensor *mix_time(LsGraph *g, const LsRwkv7Block *m, const LsBlockPlace *place, LsTensor *x)
 {
-    int64_t width = m->width, heads = width / m->head, batch = x->dim[0];
-    double last = ls_rwkv_to_last(layer, m->layers), power = 1 + pow(ls_rwkv_from_first(layer, m->layers), 0.3);
+    int64_t width = place->width, heads = width / m->head, batch = x->dim[0];
+    double last = ls_rwkv_to_last(place->layer, place->layers);
+    double power = 1 + pow(ls_rwkv_from_first(place->layer, place->layers), 0.3);
     LsInit decay = {fill_decay, power, (double)m->head}, rate = {fill_rate, (double)m->head, 0};
     ls_push(g, "time");
     LsTensor *before = ls_rwkv_shift(g, x);
@@ -132,11 +132,11 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv7 *m, LsTensor *x, int64_t layer
     LsTensor *a = ls_rwkv_mix(g, "mix_rate", x, before, ls_rwkv_rest_init(0.9 * last));
     LsTensor *gate = ls_rwkv_mix(g, "mix_gate", x, before, ls_rwkv_rest_init(0.2 * last));
     r = ls_rwkv_dense(g, "receptance", r, width, 0.5);
-    w = low_rank(g, "decay", w, rank_of(m, m->decay_rank, 2.5), ls_tanh, &decay);
+    w = low_rank(g, "decay", w, rank_of(width, m->decay_rank, 2.5), ls_tanh, &decay);
     k = ls_rwkv_dense(g, "key", k, width, 0.05);
-    v = values_of(g, m, v, first);
-    a = ls_sigmoid(g, low_rank(g, "rate", a, rank_of(m, m->rate_rank, 2.5), NULL, &rate));
-    gate = low_rank(g, "gate", gate, rank_of(m, m->gate_rank, 5), ls_sigmoid, NULL);
+    v = values_of(g, m, v, place->first);
+    a = ls_sigmoid(g, low_rank(g, "rate", a, rank_of(width, m->rate_rank, 2.5), NULL, &rate));
+    gate = low_rank(g, "gate", gate, rank_of(width, m->gate_rank, 5), ls_sigmoid, NULL);
     LsTensor *normal = ls_rwkv_vector(g, "key_norm", width, (LsInit){fill_line, 0.71, -0.1});
     LsTensor *share = ls_rwkv_vector(g, "key_rate", width, ls_init_constant(1.02));
     k = ls_delta_keys(g, k, a, normal, share, heads);
@@ -146,33 +146,41 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv7 *m, LsTensor *x, int64_t layer
         ls_param_flags(g, "bonus", ls_init_constant(-0.04), LS_PRECISE | LS_NO_DECAY, 2, (int64_t[]){heads, m->head});
     y = ls_add(g, ls_rwkv_head_norm(g, y, heads, m->epsilon), ls_head_bonus(g, r, k, v, u));
     y = ls_mul(g, y, gate);
-    y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)m->layers));
+    y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)place->layers));
     ls_pop(g);
     return y;
 }
 
-static LsTensor *mix_channels(LsGraph *g, const Rwkv7 *m, LsTensor *x, int64_t layer)
+static LsTensor *mix_channels(LsGraph *g, const LsRwkv7Block *m, const LsBlockPlace *place, LsTensor *x)
 {
     ls_push(g, "channel");
-    LsInit init = ls_rwkv_rest_init(pow(ls_rwkv_to_last(layer, m->layers), 4));
+    LsInit init = ls_rwkv_rest_init(pow(ls_rwkv_to_last(place->layer, place->layers), 4));
     LsTensor *h = ls_rwkv_mix(g, "mix_key", x, ls_rwkv_shift(g, x), init);
-    h = ls_rwkv_squared_relu(g, "key", h, m->hidden ? m->hidden : 4 * m->width);
-    h = ls_rwkv_dense(g, "value", h, m->width, 0.5 / sqrt(2.0 * (double)m->layers));
+    h = ls_rwkv_squared_relu(g, "key", h, m->hidden ? m->hidden : 4 * place->width);
+    h = ls_rwkv_dense(g, "value", h, place->width, 0.5 / sqrt(2.0 * (double)place->layers));
     ls_pop(g);
     return h;
+}
+
+LsTensor *ls_rwkv7_block(LsGraph *g, const void *block, const LsBlockPlace *place, LsTensor *x)
+{
+    const LsRwkv7Block *m = block;
+    x = ls_add(g, x, mix_time(g, m, place, ls_rwkv_norm(g, "norm_1", x, m->epsilon)));
+    return ls_add(g, x, mix_channels(g, m, place, ls_rwkv_norm(g, "norm_2", x, m->epsilon)));
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rwkv7 *m = config;
-    LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, m->epsilon, &table), *first = NULL;
+    double epsilon = m->block.epsilon;
+    LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, epsilon, &table), *first = NULL;
     for (int64_t layer = 0; layer < m->layers; layer++) {
+        LsBlockPlace place = {.width = m->width, .layers = m->layers, .layer = layer, .first = &first};
         ls_push(g, "layer.%lld", (long long)layer);
-        x = ls_add(g, x, mix_time(g, m, ls_rwkv_norm(g, "norm_1", x, m->epsilon), layer, &first));
-        x = ls_add(g, x, mix_channels(g, m, ls_rwkv_norm(g, "norm_2", x, m->epsilon), layer));
+        x = ls_rwkv7_block(g, &m->block, &place, x);
         ls_pop(g);
     }
-    return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, m->epsilon);
+    return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, epsilon);
 }
 
 /* The author's names and shapes, which files of weights have; there is no config.json, so settings follow from shapes.

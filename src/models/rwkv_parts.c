@@ -61,9 +61,11 @@ LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t laye
 
 /* ---- Heads -------------------------------------------------------------------------------------------------------- */
 
-LsStatus ls_rwkv_check_heads(int64_t width, int64_t head)
+LsStatus ls_rwkv_check_heads(int64_t width, int64_t head, const char *settings)
 {
-    return ls_check_multiple("model.width", width, "model.head", head);
+    char name[64];
+    snprintf(name, sizeof name, "%shead", settings);
+    return ls_check_multiple("model.width", width, name, head);
 }
 
 /* By the channel's number, and a tenth more or less in turn. */

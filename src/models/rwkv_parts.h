@@ -29,8 +29,8 @@ LsTensor *ls_rwkv_gated_channels(LsGraph *g, LsTensor *xk, LsTensor *xr, int64_t
 /* The channel mixing of versions 4 and 5, whole: xk and xr lie between each token and the one before. */
 LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t layer, int64_t layers);
 
-/* LS_USAGE where model.width is not so many heads of model.head channels. */
-LsStatus ls_rwkv_check_heads(int64_t width, int64_t head) LS_MUST_USE;
+/* LS_USAGE where model.width is not so many heads of `head` channels. settings: how its name begins: "model." */
+LsStatus ls_rwkv_check_heads(int64_t width, int64_t head, const char *settings) LS_MUST_USE;
 
 /* The recurrence of versions 5 and 6 with what a token says of itself; carries "state", has a parameter "bonus". */
 LsTensor *ls_rwkv_heads(LsGraph *g, LsTensor *r, LsTensor *w, LsTensor *k, LsTensor *v, int64_t heads);

@@ -11,50 +11,13 @@
  * No (Tq, Tk) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. Blocks
  * that the mask or the lengths hide are not computed. */
 #include "base/share.h"
-#include "ops/attention_backward.h"
-#include "ops/attention_block.h"
-#include "ops/attention_forward.h"
+#include "ops/attention_backend.h"
+#include "ops/attention_gradients.h"
 #include "ops/attention_one.h"
-#if defined(__AVX512BW__) && (defined(LS_BUILD_FLOAT32) || (defined(LS_BUILD_BFLOAT16) && defined(__AVX512BF16__)))
-#include "ops/attention_panel.h"
-#endif
-#include "ops/attention_node.h"
 #include "ops/attention_reference.h"
+#include "ops/attention_strand.h"
 
 #include <omp.h>
-
-/* ---- The order of work, compiled for each kind of products ------------------------------------------------------- */
-
-typedef struct Backend {
-    int64_t (*forward_scratch)(const Shape *s);
-    void (*forward)(const Shape *s, const ForwardTask *t);
-    int64_t (*backward_scratch)(const Shape *s);
-    void (*backward)(const Shape *s, const BackwardTask *t);
-    const BlockOps *by;
-} Backend;
-
-#define BACKEND(products)                                                                                              \
-    static int64_t products##_forward_scratch(const Shape *s) { return ls_forward_scratch(&products, s); }             \
-    static int64_t products##_backward_scratch(const Shape *s) { return ls_backward_scratch(&products, s); }           \
-    static void products##_forward(const Shape *s, const ForwardTask *t) { ls_forward_task(&products, s, t); }         \
-    static void products##_backward(const Shape *s, const BackwardTask *t) { ls_backward_task(&products, s, t); }      \
-    static const Backend products##_backend = {products##_forward_scratch, products##_forward,                         \
-                                               products##_backward_scratch, products##_backward, &products};
-
-BACKEND(by_vectors)
-#ifdef LS_OPS_ATTENTION_PANEL_H
-BACKEND(by_panels)
-#endif
-
-static const Backend *backend_of(const Shape *s)
-{
-#ifdef LS_OPS_ATTENTION_PANEL_H
-    if (s->kernel)
-        return &by_panels_backend;
-#endif
-    (void)s;
-    return &by_vectors_backend;
-}
 
 /* One query a stream while decoding: the keys are read once, as they lie. */
 static bool reads_keys_once(const LsNode *node, const Shape *s)
@@ -66,8 +29,9 @@ static LsStatus infer(LsNode *node)
 {
     LS_TRY(check_inputs(node));
     Shape s = shape_of(node);
-    node->scratch_forward = ls_threads() * backend_of(&s)->forward_scratch(&s) * (int64_t)sizeof(acc);
-    node->scratch_backward = ls_threads() * backend_of(&s)->backward_scratch(&s) * (int64_t)sizeof(acc);
+    int64_t shared = strand_count(&s) * global_sums(&s), size = (int64_t)sizeof(acc), more = globals_bytes(&s);
+    node->scratch_forward = ls_threads() * backend_of(&s)->forward_scratch(&s) * size + more;
+    node->scratch_backward = (ls_threads() * backend_of(&s)->backward_scratch(&s) + shared) * size + more;
     if (reads_keys_once(node, &s))
         node->scratch_forward = ls_one_scratch(&s, s.keys, ls_threads()) * (int64_t)sizeof(acc);
     bool made = ls_node_output(node, LS_REAL, 3, (int64_t[]){s.batch, s.queries, s.heads * s.size}) &&
@@ -120,28 +84,29 @@ static void attend_one(const LsNode *node, const Shape *s)
                                .room = node->scratch_forward / (int64_t)sizeof(acc)});
 }
 
-/* Queries first..end-1 of stream b and the heads of key head j. */
-static void forward_queries(const LsNode *node, const Shape *s, int64_t b, int64_t j, int64_t first, int64_t end,
-                            acc *scratch)
+/* Queries first..end-1 of a strand; s: of all tokens. */
+static void forward_queries(const LsNode *node, const Shape *s, const Strand *r, const Globals *globals, int64_t first,
+                            int64_t end, acc *scratch)
 {
-    Keys keys = keys_of(node, s, b, j);
-    int64_t have = queries_of(node, s, &keys), width = s->heads * s->size;
-    real *out = (real *)node->out[0]->data + b * s->queries * width + j * s->group * s->size;
-    acc *lse = (acc *)node->out[1]->data + (b * s->heads + j * s->group) * s->queries;
+    Keys keys = strand_keys(node, s, r);
+    int64_t have = queries_of(node, &r->s, &keys), head = r->j * s->group, token = r->b * s->queries + r->start;
+    real *out = (real *)node->out[0]->data + token * s->out_row + head * s->size;
+    acc *lse = (acc *)node->out[1]->data + (r->b * s->heads + head) * s->lse_row + strand_lse(r, s->queries);
     have = have < first ? first : have < end ? have : end;
     if (first < have)
-        backend_of(s)->forward(
-            s, &(ForwardTask){.keys = keys,
-                              .first = first,
-                              .end = have,
-                              .head = j * s->group,
-                              .q = (const real *)node->in[Q]->data + b * s->queries * s->row + j * s->group * s->size,
-                              .out = out,
-                              .lse = lse,
-                              .scratch = scratch});
-    zero_rows(out, have, end, width, s->group * s->size);
-    for (int64_t head = 0; have < end && head < s->group; head++)
-        ls_zero(lse + head * s->queries + have, end - have);
+        backend_of(s)->forward(&r->s,
+                               &(ForwardTask){.keys = keys,
+                                              .global = strand_globals(s, globals, r),
+                                              .first = first,
+                                              .end = have,
+                                              .head = head,
+                                              .q = (const real *)node->in[Q]->data + token * s->row + head * s->size,
+                                              .out = out,
+                                              .lse = lse,
+                                              .scratch = scratch});
+    zero_rows(out, have, end, r->s.out_row, s->group * s->size);
+    for (int64_t i = 0; have < end && i < s->group; i++)
+        ls_zero(lse + i * s->lse_row + have, end - have);
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
@@ -155,143 +120,76 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
         attend_one(node, &s);
         return LS_OK;
     }
-    int64_t each = backend_of(&s)->forward_scratch(&s), task = ls_task_queries(&s), pairs = s.batch * s.kv_heads;
-    int threads = team(node->scratch_forward, each);
+    Globals globals;
+    int64_t each = backend_of(&s)->forward_scratch(&s), task = ls_task_queries(&s), strands = strand_count(&s);
+    int64_t room = node->scratch_forward - globals_bytes(&s);
+    LS_TRY(gather_globals(node, &s, (char *)node->scratch + room, &globals));
+    int threads = team(room, each);
     /* a query's result does not depend on it */
-    while (task > COLUMNS && pairs * ((s.queries + task - 1) / task) < 4 * threads)
+    while (task > COLUMNS && strands * ((s.queries + task - 1) / task) < 4 * threads)
         task = LS_ROUND_UP(task / 2, COLUMNS);
     int64_t tasks = (s.queries + task - 1) / task;
     LsShare share;
-    ls_share_begin(&share, pairs * tasks, threads);
+    ls_share_begin(&share, strands * tasks, threads);
 #pragma omp parallel num_threads(threads)
     for (int64_t i; (i = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
         /* the longest first */
-        int64_t pair = i / tasks, first = (tasks - 1 - i % tasks) * task;
-        forward_queries(node, &s, pair / s.kv_heads, pair % s.kv_heads, first,
-                        first + task < s.queries ? first + task : s.queries,
-                        (acc *)node->scratch + omp_get_thread_num() * each);
+        int64_t first = (tasks - 1 - i % tasks) * task;
+        Strand r = strand_at(&s, i / tasks);
+        if (first < r.s.queries)
+            forward_queries(node, &s, &r, &globals, first, first + task < r.s.queries ? first + task : r.s.queries,
+                            (acc *)node->scratch + omp_get_thread_num() * each);
     }
     return LS_OK;
 }
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
-/* Keys' and values' gradients are sums over queries. A range of query blocks forms its sums together; ranges of a
- * (stream, key head) are added in order. Their number is a function of the shape only, so that bits do not depend on
- * the number of threads: one where there are enough (stream, key head) pairs to keep a processor busy. */
-static int64_t range_count(const Shape *s)
-{
-    int64_t blocks = (s->queries + ls_task_queries(s) - 1) / ls_task_queries(s), pairs = s->batch * s->kv_heads;
-    int64_t ranges = (LS_REDUCE_CHUNKS + pairs - 1) / pairs;
-    return ranges < blocks ? ranges : blocks;
-}
-
-/* First query of a range: work grows with the square of the position where the mask is causal, up to the window. */
-static int64_t range_begin(const Shape *s, int64_t ranges, int64_t range)
-{
-    int64_t task = ls_task_queries(s), blocks = (s->queries + task - 1) / task;
-    if (range == ranges)
-        return s->queries;
-    double share = (double)range / (double)ranges;
-    return task * (int64_t)((double)blocks * (s->causal && s->window >= s->queries ? sqrt(share) : share) + 0.5);
-}
-
-/* Keys first..end-1. */
-typedef struct KeyRange {
-    int64_t first, end;
-} KeyRange;
-
-/* The queries' gradient of a range of a (stream, key head) pair, and its share of dk, dv: (Tk, D), which lie at
- * scratch, of the keys that it sees. */
-static KeyRange backward_range(const LsNode *node, const Shape *s, int64_t pair, int64_t range, acc *scratch)
-{
-    const Backend *backend = backend_of(s);
-    int64_t width = backend->by->sizes(s).rows, sums = LS_ROUND_UP(s->keys, KEYS) * width, task = ls_task_queries(s);
-    int64_t b = pair / s->kv_heads, j = pair % s->kv_heads, head = j * s->group, ranges = range_count(s);
-    int64_t at = (b * s->queries * s->heads + head) * s->size, from = b * s->queries * s->row + head * s->size;
-    int64_t first = range_begin(s, ranges, range), end = range_begin(s, ranges, range + 1);
-    Keys keys = keys_of(node, s, b, j);
-    int64_t have = queries_of(node, s, &keys);
-    have = have < first ? first : have < end ? have : end;
-    KeyRange seen = {0, 0};
-    if (first < have)
-        seen = (KeyRange){ls_first_block(s, &keys, first), ls_visible_keys(&keys, have)};
-    int64_t rows = (LS_ROUND_UP(seen.end, KEYS) - seen.first) * width;
-    BackwardTask t = {.keys = keys,
-                      .head = head,
-                      .q = (const real *)node->in[Q]->data + from,
-                      .o = (const real *)node->out[0]->data + at,
-                      .d = (const real *)node->out[0]->grad + at,
-                      .lse = (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries,
-                      .dq = ls_wants(node, Q) ? (real *)node->in[Q]->grad + from : NULL,
-                      .add = ls_adds(node, Q),
-                      .dk = scratch,
-                      .dv = scratch + sums,
-                      .scratch = scratch + 2 * sums};
-    ls_zero(t.dk + seen.first * width, rows);
-    ls_zero(t.dv + seen.first * width, rows);
-    for (t.first = first; t.first < have; t.first = t.end) {
-        t.end = t.first + task < have ? t.first + task : have;
-        backend->backward(s, &t);
-    }
-    if (t.dq && !t.add)
-        zero_rows(t.dq, have, end, s->row, s->group * s->size);
-    return seen;
-}
-
-/* The sums dk, which still lack the scale, and dv of these keys of a pair into the gradients of keys and values. */
-static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *dk, KeyRange keys, bool first)
-{
-    const BlockOps *by = backend_of(s)->by;
-    int64_t width = by->sizes(s).rows, count = keys.end - keys.first;
-    const acc *dv = dk + LS_ROUND_UP(s->keys, KEYS) * width;
-    int64_t at, in = node->in[KV] ? KV : Q;
-    const LsTensor *x = keys_at(node, s, pair / s->kv_heads, pair % s->kv_heads, &at);
-    if (!ls_wants(node, (int)in))
-        return;
-    bool add = ls_adds(node, (int)in) || !first;
-    real *to_k = (real *)x->grad + at, *to_v = to_k + s->kv_heads * s->size;
-    int64_t at_row = keys.first * s->kv_row, at_sum = keys.first * width;
-    by->write_sum(s, to_k + at_row, s->kv_row, dk + at_sum, count, s->scale, add);
-    by->write_sum(s, to_v + at_row, s->kv_row, dv + at_sum, count, 1, add);
-    if (!add) {
-        zero_rows(to_k, 0, keys.first, s->kv_row, s->size);
-        zero_rows(to_v, 0, keys.first, s->kv_row, s->size);
-        zero_rows(to_k, keys.end, s->keys, s->kv_row, s->size);
-        zero_rows(to_v, keys.end, s->keys, s->kv_row, s->size);
-    }
-}
-
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
     if (!ls_wants(node, Q) && !ls_wants(node, KV))
         return LS_OK;
-    Shape s = shape_of(node);
-    int64_t each = backend_of(&s)->backward_scratch(&s), pairs = s.batch * s.kv_heads, ranges = range_count(&s);
-    int threads = team(node->scratch_backward, each);
-    if (ranges == 1) {
-        LsShare share;
-        ls_share_begin(&share, pairs, threads);
-#pragma omp parallel num_threads(threads)
-        for (int64_t pair; (pair = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
-            acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-            merge(node, &s, pair, scratch, backward_range(node, &s, pair, 0, scratch), true);
-        }
-        return LS_OK;
-    }
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-    for (int64_t n = 0; n < pairs * ranges; n++) {
-        int64_t range = ranges - 1 - n % ranges; /* the last keys first */
-        acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-        KeyRange seen = backward_range(node, &s, n / ranges, range, scratch);
-#pragma omp ordered
-        merge(node, &s, n / ranges, scratch, seen, range == ranges - 1);
-    }
+    Backward w = {.node = node, .s = shape_of(node)};
+    w.ranges = range_count(&w.s);
+    w.sums_each = global_sums(&w.s);
+    int64_t sums_bytes = strand_count(&w.s) * w.sums_each * (int64_t)sizeof(acc);
+    int64_t room = node->scratch_backward - globals_bytes(&w.s) - sums_bytes;
+    int64_t each = backend_of(&w.s)->backward_scratch(&w.s);
+    w.sums = (acc *)((char *)node->scratch + room);
+    LS_TRY(gather_globals(node, &w.s, (char *)node->scratch + room + sums_bytes, &w.globals));
+    backward_strands(&w, each, team(room, each));
+#pragma omp parallel for collapse(2) schedule(static) if (w.s.globals > 0)
+    for (int64_t b = 0; b < w.s.batch; b++)
+        for (int64_t j = 0; j < w.s.kv_heads; j++)
+            if (w.s.globals && ls_wants(node, Q))
+                add_globals(&w, b, j);
     return LS_OK;
 }
 
 /* ---- Reference --------------------------------------------------------------------------------------------------- */
+
+static void reference_query(const LsNode *node, const Shape *s, int64_t b, int64_t h, int64_t t)
+{
+    Keys keys = keys_of(node, s, b, h / s->group);
+    bool dilated = h / s->group >= s->kv_heads - s->dilated;
+    int64_t step = dilated ? s->dilation : 1;
+    PlainQuery p = {.keys = &keys,
+                    .q = (const real *)node->in[Q]->data + (b * s->queries + t) * s->row + h * s->size,
+                    .first = s->ahead >= 0 ? t - s->ahead * step : ls_oldest_key(s, &keys, t),
+                    .end = s->ahead >= 0 ? t + s->ahead * step + 1 : ls_visible_keys(&keys, t + 1),
+                    .at = keys.offset + t,
+                    .own = t,
+                    .step = step,
+                    .slope = s->alibi ? ls_alibi_slope(s, h) : 0,
+                    .globals = s->globals,
+                    .global = node->in[GLOBAL] ? (const int32_t *)node->in[GLOBAL]->data + b * s->globals : NULL};
+    if (t >= queries_of(node, s, &keys))
+        keys.count = 0;
+    real *o = (real *)node->out[0]->data + (b * s->queries + t) * s->out_row + h * s->size;
+    int64_t lse = strand_lse(&(Strand){.start = t % step, .step = step}, s->queries) + t / step;
+    ((acc *)node->out[1]->data)[(b * s->heads + h) * s->lse_row + lse] = (acc)attend_plainly(s, &p, o);
+}
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
 {
@@ -302,17 +200,8 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
         LS_TRY(append_keys(node, &s));
     for (int64_t b = 0; b < s.batch; b++)
         for (int64_t h = 0; h < s.heads; h++)
-            for (int64_t t = 0; t < s.queries; t++) {
-                Keys keys = keys_of(node, &s, b, h / s.group);
-                PlainQuery p = {.keys = &keys,
-                                .q = (const real *)node->in[Q]->data + (b * s.queries + t) * s.row + h * s.size,
-                                .first = ls_oldest_key(&s, &keys, t),
-                                .end = t < queries_of(node, &s, &keys) ? ls_visible_keys(&keys, t + 1) : 0,
-                                .at = keys.offset + t,
-                                .slope = s.alibi ? ls_alibi_slope(&s, h) : 0};
-                real *o = (real *)node->out[0]->data + ((b * s.queries + t) * s.heads + h) * s.size;
-                ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] = (acc)attend_plainly(&s, &p, o);
-            }
+            for (int64_t t = 0; t < s.queries; t++)
+                reference_query(node, &s, b, h, t);
     return LS_OK;
 }
 
@@ -325,6 +214,17 @@ static double pairs_in_sight(int64_t queries, int64_t window)
     return all * w - w * (w - 1) / 2;
 }
 
+/* Of a window to both sides, as a mean over the heads. */
+static double pairs_on_both_sides(const Shape *s)
+{
+    double pairs = 0;
+    for (int64_t n = 0; n < strands_of_stream(s); n++) {
+        int64_t tokens = strand_at(s, n).s.queries;
+        pairs += 2 * pairs_in_sight(tokens, s->ahead + 1) - (double)tokens;
+    }
+    return pairs / (double)s->kv_heads + (double)s->queries * (double)s->globals;
+}
+
 /* Scores and results: 2 products of 2 D operations for each pair of query and key in sight; backward has 5. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
@@ -335,6 +235,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
         pairs = (double)s.queries * fmin((double)(s.keys + s.queries) / 2, (double)s.window);
     else if (s.causal)
         pairs = pairs_in_sight(s.queries, s.window);
+    else if (s.ahead >= 0)
+        pairs = pairs_on_both_sides(&s);
     double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, o = (double)node->out[0]->count;
     double qkv = (double)node->in[Q]->count + (kv ? (double)kv->count : 0);
     double read = cache ? (double)cache->count * fmin(0.5, (double)s.window / (double)s.keys) : 0;
@@ -353,10 +255,15 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  *
  * how->mask: LS_MASK_CAUSAL, for self-attention only: token t sees tokens 0..t of this run. LS_MASK_NONE: all.
  *
- * how->window: token t sees itself and the window - 1 tokens before it (Beltagy et al. 2020, "Longformer", one side of
- * it, as in Mistral); 0: no limit. Blocks of keys out of sight are not computed. how->alibi: slope_h (j - t) is added to
- * the scores of head h (Press et al. 2022, "Train short, test long"): with it tokens need no positions. Both are for
- * a causal mask.
+ * how->window, for self-attention: token t sees itself and the window - 1 tokens before it, without a causal mask
+ * also as many after it (Beltagy et al. 2020, "Longformer"); 0: no limit. Blocks of keys out of sight are not computed.
+ * how->alibi, for a causal mask: slope_h (j - t) is added to the scores of head h (Press et al. 2022, "Train short,
+ * test long"): with it tokens need no positions.
+ *
+ * With a window to both sides: the last how->dilated_heads heads, whole groups of those that share keys, see every
+ * how->dilation-th token, as many to each side. how->globals: the stream's first so many tokens are seen by all,
+ * how->global: (B, G) of LS_I32: these tokens are, each once; less than 0 or behind the stream's end: none, at Tk or
+ * past it fails with LS_DATA. What global tokens see themselves is another attention's (ls_replace_rows).
  *
  * how->lengths: (B) of LS_I32 or NULL: nobody sees the keys of stream b from lengths[b] on, whose gradients are 0 and
  * which may be anything. In self-attention the queries from there on have results of 0 and no gradient either, and a
@@ -369,10 +276,14 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * run that would pass the end of the context fails with LS_USAGE. */
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
-    return ls_node(g, "attention", INPUTS, (LsTensor *[]){q, how->kv, how->cache, how->position, how->lengths},
+    return ls_node(g, "attention", INPUTS,
+                   (LsTensor *[]){q, how->kv, how->cache, how->position, how->lengths, how->global},
                    &(Attention){.heads = how->heads,
                                 .kv_heads = how->kv_heads ? how->kv_heads : how->heads,
                                 .window = how->window,
+                                .dilation = how->dilation,
+                                .dilated_heads = how->dilated_heads,
+                                .globals = how->globals,
                                 .mask = how->mask,
                                 .alibi = how->alibi},
                    sizeof(Attention));
@@ -386,6 +297,8 @@ typedef struct Case {
     bool lengths;
     int64_t window;
     bool alibi;
+    int64_t dilation, dilated, first; /* global tokens: the first */
+    int64_t global;                   /* so many, given */
 } Case;
 
 #define CAUSAL .mask = LS_MASK_CAUSAL
@@ -433,6 +346,19 @@ static const Case case_list[] = {
     {1, 140, 1, 1, 40, CAUSAL, .alibi = true},
     {2, 1, 3, 1, 16, 70, CAUSAL, .alibi = true},
     {2, 5, 3, 3, 4, 70, CAUSAL, .window = 9, .alibi = true},
+    {1, 5, 1, 1, 3, .window = 1},
+    {2, 33, 4, 2, 5, .window = 7},
+    {1, 300, 1, 1, 2, .window = 33},
+    {2, 200, 2, 2, 33, .window = 40},
+    {1, 90, 2, 1, 50, .window = 1000},
+    {3, 140, 2, 1, 6, .window = 20, .lengths = true},
+    {2, 130, 4, 2, 5, .window = 9, .dilation = 3, .dilated = 2},
+    {1, 5, 2, 2, 3, .window = 2, .dilation = 7, .dilated = 2},
+    {3, 100, 2, 2, 4, .window = 5, .dilation = 2, .dilated = 1, .lengths = true},
+    {2, 70, 2, 1, 6, .window = 8, .first = 3},
+    {1, 150, 2, 1, 17, .window = 33, .first = 70},
+    {3, 140, 2, 2, 18, .window = 20, .lengths = true, .global = 5},
+    {2, 100, 4, 2, 5, .window = 6, .dilation = 3, .dilated = 2, .lengths = true, .global = 4},
 };
 
 static bool cases(LsGraph *g, int which)
@@ -442,6 +368,9 @@ static bool cases(LsGraph *g, int which)
     const Case *c = &case_list[which];
     LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = c->mask, .window = c->window};
     how.alibi = c->alibi;
+    how.dilation = c->dilation;
+    how.dilated_heads = c->dilated;
+    how.globals = c->first;
     int64_t kv_width = 2 * c->kv_heads * c->size, width = c->heads * c->size + (c->keys ? 0 : kv_width);
     LsTensor *q = ls_case_input(g, c->keys ? "q" : "qkv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->t, width});
     if (c->keys)
@@ -452,6 +381,8 @@ static bool cases(LsGraph *g, int which)
     }
     if (c->lengths)
         how.lengths = ls_case_input(g, "lengths", LS_I32, 0, (double)(c->keys ? c->keys : c->t) + 1, 1, &c->b);
+    if (c->global)
+        how.global = ls_case_input(g, "global", LS_I32, -1, (double)c->t, 2, (int64_t[]){c->b, c->global});
     ls_attention(g, q, &how);
     return true;
 }
@@ -464,7 +395,7 @@ LS_OP(attention) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS,
+    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS | 1u << GLOBAL,
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,

@@ -18,12 +18,15 @@ LS_INLINE BackPanel ls_back_panel(const Sizes *z, acc *panels, int64_t number)
     return (BackPanel){at, at + z->queries, at + 2 * z->queries, at + 3 * z->queries, dq, lse, lse + COLUMNS};
 }
 
-/* acc of scratch that a task of backward needs: sums dk, dv: (Tk, D) and the blocks. */
+/* acc of sums dk, or dv, of the keys that all queries see: (G, D). */
+LS_INLINE int64_t ls_global_sums(const Sizes *z, const Shape *s) { return LS_ROUND_UP(s->globals, KEYS) * z->rows; }
+
+/* acc of scratch that a task of backward needs: sums dk, dv: (Tk, D) and (G, D), and the blocks. */
 LS_INLINE int64_t ls_backward_scratch(const BlockOps *by, const Shape *s)
 {
     Sizes z = by->sizes(s);
-    return 2 * LS_ROUND_UP(s->keys, KEYS) * z.rows + 3 * z.keys + 2 * KEYS * COLUMNS + 3 * z.weights +
-           ls_task_panels(s) * ls_back_panel_size(&z);
+    return 2 * LS_ROUND_UP(s->keys, KEYS) * z.rows + 2 * ls_global_sums(&z, s) + 3 * z.keys + 2 * KEYS * COLUMNS +
+           3 * z.weights + ls_task_panels(s) * ls_back_panel_size(&z);
 }
 
 /* delta_t = dO_t . O_t of LS_LANES queries, what the softmax's gradient subtracts (Dao et al. 2022, equation 4). */
@@ -41,7 +44,7 @@ LS_INLINE vacc ls_deltas(const Shape *s, const real *o, const real *d, int64_t r
 LS_INLINE void ls_backward_pack(const BlockOps *by, const Shape *s, const Sizes *z, const BackPanel *p, int64_t lanes,
                                 const real *q, const real *o, const real *d, const acc *lse)
 {
-    int64_t row = s->heads * s->size;
+    int64_t row = s->out_row;
     by->pack(s, QK_QUERIES, p->q, q, s->row, lanes);
     by->pack(s, QK_QUERIES, p->d, d, row, lanes);
     by->pack(s, PT_QUERIES, p->over_q, q, s->row, lanes);
@@ -108,6 +111,7 @@ LS_INLINE void ls_backward_tile(const BlockOps *by, const Shape *s, const BackPa
  * queries' gradient dq, which lies like q; NULL: nobody wants it. */
 typedef struct BackwardTask {
     Keys keys;
+    GlobalKeys global;
     int64_t first, end;
     int64_t head;          /* the group's first */
     const real *q, *o, *d; /* of the group's first head and query 0, as the others */
@@ -115,32 +119,43 @@ typedef struct BackwardTask {
     real *dq;
     bool add;
     acc *dk, *dv, *scratch;
+    acc *global_dk, *global_dv; /* (G, D) */
 } BackwardTask;
+
+/* A block of `have` keys, from key0 on of all the task's, or of those that all queries see. */
+LS_INLINE void ls_backward_block(const BlockOps *by, const Shape *s, const BackwardTask *t, const Queries *all,
+                                 acc *panels, bool global, int64_t key0, int64_t have)
+{
+    Sizes z = by->sizes(s);
+    acc *turned = t->scratch + 2 * z.keys, *score = turned + z.keys, *slope = score + KEYS * COLUMNS,
+        *p = slope + KEYS * COLUMNS;
+    Slopes to = by->plain ? (Slopes){score, slope, score, slope, slope}
+                          : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
+    int64_t stride = global ? t->global.stride : t->keys.stride, at = key0 * z.rows;
+    const real *k = (global ? t->global.k : t->keys.k) + key0 * stride;
+    const real *v = (global ? t->global.v : t->keys.v) + key0 * stride;
+    acc *dk = (global ? t->global_dk : t->dk) + at, *dv = (global ? t->global_dv : t->dv) + at;
+    Operand key = by->pack(s, QK_KEYS, t->scratch, k, stride, have);
+    Operand value = by->pack(s, QK_KEYS, t->scratch + z.keys, v, stride, have), over = key;
+    if (!by->plain)
+        over = by->pack(s, PV_KEYS, turned, k, stride, have);
+    for (int64_t n = 0; n < s->group * all->per_head; n++) {
+        BackPanel b = ls_back_panel(&z, panels, n);
+        Visible r = global ? ls_visible_global(all, n % all->per_head, &t->global, key0)
+                           : ls_visible(s, all, n % all->per_head, &t->keys, key0);
+        if (r.keys > 0)
+            ls_backward_tile(by, s, &b, t->head + n / all->per_head, &r, key, value, over, dk, dv, &to);
+    }
+}
 
 LS_INLINE void ls_backward_blocks(const BlockOps *by, const Shape *s, const BackwardTask *t, const Queries *all,
                                   acc *panels)
 {
-    Sizes z = by->sizes(s);
-    acc *k = t->scratch, *v = k + z.keys, *turned = v + z.keys, *score = turned + z.keys,
-        *slope = score + KEYS * COLUMNS, *p = slope + KEYS * COLUMNS;
-    Slopes to = by->plain ? (Slopes){score, slope, score, slope, slope}
-                          : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
-    const Keys *keys = &t->keys;
-    int64_t count = ls_visible_keys(keys, t->end);
-    for (int64_t key0 = ls_first_block(s, keys, t->first); key0 < count; key0 += KEYS) {
-        int64_t have = count - key0 < KEYS ? count - key0 : KEYS, at = key0 * z.rows;
-        Operand key = by->pack(s, QK_KEYS, k, keys->k + key0 * keys->stride, keys->stride, have);
-        Operand value = by->pack(s, QK_KEYS, v, keys->v + key0 * keys->stride, keys->stride, have), over = key;
-        if (!by->plain)
-            over = by->pack(s, PV_KEYS, turned, keys->k + key0 * keys->stride, keys->stride, have);
-        for (int64_t n = 0; n < s->group * all->per_head; n++) {
-            BackPanel b = ls_back_panel(&z, panels, n);
-            Visible r = ls_visible(s, all, n % all->per_head, keys, key0);
-            if (r.keys > 0)
-                ls_backward_tile(by, s, &b, t->head + n / all->per_head, &r, key, value, over, t->dk + at, t->dv + at,
-                                 &to);
-        }
-    }
+    int64_t count = ls_visible_keys(&t->keys, t->end), global = t->global.count;
+    for (int64_t key0 = ls_first_block(s, &t->keys, t->first); key0 < count; key0 += KEYS)
+        ls_backward_block(by, s, t, all, panels, false, key0, count - key0 < KEYS ? count - key0 : KEYS);
+    for (int64_t key0 = 0; key0 < global; key0 += KEYS)
+        ls_backward_block(by, s, t, all, panels, true, key0, global - key0 < KEYS ? global - key0 : KEYS);
 }
 
 LS_INLINE void ls_backward_task(const BlockOps *by, const Shape *s, const BackwardTask *t)
@@ -151,10 +166,10 @@ LS_INLINE void ls_backward_task(const BlockOps *by, const Shape *s, const Backwa
     acc *panels = t->scratch + 3 * z.keys + 2 * KEYS * COLUMNS + 3 * z.weights, scale[COLUMNS];
     for (int64_t n = 0; n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS,
-                from = (at * s->heads + head) * s->size;
+                from = at * s->out_row + head * s->size;
         BackPanel b = ls_back_panel(&z, panels, n);
         ls_backward_pack(by, s, &z, &b, ls_panel_lanes(&all, panel), t->q + at * s->row + head * s->size, t->o + from,
-                         t->d + from, t->lse + head * s->queries + at);
+                         t->d + from, t->lse + head * s->lse_row + at);
     }
     by->begin(s);
     ls_backward_blocks(by, s, t, &all, panels);

@@ -67,9 +67,10 @@ static void block_mul_pt(const Shape *s, const Visible *r, const acc *weights, c
                      over, s->padded, sums, s->padded);
 }
 
-static void block_write_sum(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t count, acc scale,
-                            bool add)
+static void block_write_sum(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t first, int64_t count,
+                            acc scale, bool add)
 {
+    sums += first * s->padded;
     for (int64_t t = 0; t < count; t++, y += stride, sums += s->padded)
         for (int64_t at = 0; at < s->size; at += LS_LANES) {
             vacc sum = ls_load_acc(sums + at) * scale;

@@ -95,40 +95,50 @@ static void forward_finish(const Shape *s, const Panel *p, int64_t lanes, real *
         ls_store_acc(inverse + i, (acc)1 / sum);
         ls_store_acc(sums + i, ls_load_acc(p->top + i) * s->scale + ls_vlog(sum));
     }
-    ls_unpack_transposed(out, s->heads * s->size, lanes, s->size, p->o, inverse, false);
+    ls_unpack_transposed(out, s->out_row, lanes, s->size, p->o, inverse, false);
     memcpy(lse, sums, (size_t)lanes * sizeof *lse);
 }
 
 /* Queries first..end-1 of the heads of one group, against all their keys. */
 typedef struct ForwardTask {
     Keys keys;
+    GlobalKeys global;
     int64_t first, end;
     int64_t head;  /* the group's first */
     const real *q; /* of the group's first head and query 0, as the others */
     real *out;
-    acc *lse; /* rows of Tq queries, head by head */
+    acc *lse; /* rows of all queries, head by head */
     acc *scratch;
 } ForwardTask;
+
+/* A block of `have` keys, from key0 on of all the task's, or of those that all queries see. */
+LS_INLINE void ls_forward_block(const BlockOps *by, const Shape *s, const ForwardTask *t, const Queries *all,
+                                acc *panels, bool global, int64_t key0, int64_t have)
+{
+    Sizes z = by->sizes(s);
+    acc *score = t->scratch + 2 * z.keys, *weights = by->plain ? score : score + KEYS * COLUMNS;
+    int64_t stride = global ? t->global.stride : t->keys.stride;
+    const real *k = (global ? t->global.k : t->keys.k) + key0 * stride;
+    const real *v = (global ? t->global.v : t->keys.v) + key0 * stride;
+    Operand key = by->pack(s, QK_KEYS, t->scratch, k, stride, have);
+    Operand value = by->pack(s, PV_KEYS, t->scratch + z.keys, v, stride, have);
+    for (int64_t n = 0; n < s->group * all->per_head; n++) {
+        Panel p = ls_panel(&z, panels, n);
+        Visible r = global ? ls_visible_global(all, n % all->per_head, &t->global, key0)
+                           : ls_visible(s, all, n % all->per_head, &t->keys, key0);
+        if (r.keys > 0)
+            ls_forward_tile(by, s, &z, &p, t->head + n / all->per_head, &r, key, value, score, weights);
+    }
+}
 
 LS_INLINE void ls_forward_blocks(const BlockOps *by, const Shape *s, const ForwardTask *t, const Queries *all,
                                  acc *panels)
 {
-    Sizes z = by->sizes(s);
-    acc *k = t->scratch, *v = k + z.keys, *score = v + z.keys;
-    acc *weights = by->plain ? score : score + KEYS * COLUMNS;
-    const Keys *keys = &t->keys;
-    int64_t count = ls_visible_keys(keys, t->end);
-    for (int64_t key0 = ls_first_block(s, keys, t->first); key0 < count; key0 += KEYS) {
-        int64_t have = count - key0 < KEYS ? count - key0 : KEYS;
-        Operand key = by->pack(s, QK_KEYS, k, keys->k + key0 * keys->stride, keys->stride, have);
-        Operand value = by->pack(s, PV_KEYS, v, keys->v + key0 * keys->stride, keys->stride, have);
-        for (int64_t n = 0; n < s->group * all->per_head; n++) {
-            Panel p = ls_panel(&z, panels, n);
-            Visible r = ls_visible(s, all, n % all->per_head, keys, key0);
-            if (r.keys > 0)
-                ls_forward_tile(by, s, &z, &p, t->head + n / all->per_head, &r, key, value, score, weights);
-        }
-    }
+    int64_t count = ls_visible_keys(&t->keys, t->end), global = t->global.count;
+    for (int64_t key0 = ls_first_block(s, &t->keys, t->first); key0 < count; key0 += KEYS)
+        ls_forward_block(by, s, t, all, panels, false, key0, count - key0 < KEYS ? count - key0 : KEYS);
+    for (int64_t key0 = 0; key0 < global; key0 += KEYS)
+        ls_forward_block(by, s, t, all, panels, true, key0, global - key0 < KEYS ? global - key0 : KEYS);
 }
 
 LS_INLINE void ls_forward_task(const BlockOps *by, const Shape *s, const ForwardTask *t)
@@ -152,8 +162,8 @@ LS_INLINE void ls_forward_task(const BlockOps *by, const Shape *s, const Forward
     for (int64_t n = 0; n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS;
         Panel p = ls_panel(&z, panels, n);
-        forward_finish(s, &p, ls_panel_lanes(&all, panel), t->out + (at * s->heads + head) * s->size,
-                       t->lse + head * s->queries + at);
+        forward_finish(s, &p, ls_panel_lanes(&all, panel), t->out + at * s->out_row + head * s->size,
+                       t->lse + head * s->lse_row + at);
     }
 }
 

@@ -4,11 +4,11 @@
 
 #include "ops/attention_shape.h"
 
-enum { Q, KV, CACHE, POSITION, LENGTHS, INPUTS };
+enum { Q, KV, CACHE, POSITION, LENGTHS, GLOBAL, INPUTS };
 
 /* The node's attribute. */
 typedef struct Attention {
-    int64_t heads, kv_heads, window;
+    int64_t heads, kv_heads, window, dilation, dilated_heads, globals;
     LsMask mask;
     bool alibi;
 } Attention;
@@ -42,11 +42,22 @@ static Shape shape_of(const LsNode *node)
                .kv_heads = a->kv_heads,
                .row = q->dim[2],
                .window = a->window ? a->window : INT32_MAX / 2,
+               .ahead = -1,
+               .dilation = a->dilation > 1 && a->dilated_heads ? a->dilation : 1,
+               .globals = node->in[GLOBAL] ? node->in[GLOBAL]->dim[1] : a->globals,
                .causal = a->mask == LS_MASK_CAUSAL,
                .alibi = a->alibi};
     s.size = s.row / (kv ? a->heads : a->heads + 2 * a->kv_heads);
     s.kv_row = cache ? cache->dim[2] : kv ? kv->dim[2] : s.row;
     s.group = a->heads / a->kv_heads;
+    s.out_row = s.heads * s.size;
+    s.lse_row = s.queries;
+    if (s.dilation > 1)
+        s.dilated = a->dilated_heads / s.group;
+    if (a->window && !s.causal) {
+        s.ahead = a->window - 1 < s.keys ? a->window - 1 : s.keys;
+        s.window = 2 * s.ahead + 1;
+    }
     s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
     s.scale = (acc)(1 / sqrt((double)s.size));
     s.kernel = kernel_for(&s);
@@ -75,6 +86,30 @@ static LsStatus check_cache(const LsNode *node, const Shape *s)
     return LS_OK;
 }
 
+/* What goes with a window to both sides alone. */
+static LsStatus check_both_sides(const LsNode *node)
+{
+    const Attention *a = node->attr;
+    const LsTensor *q = node->in[Q], *global = node->in[GLOBAL];
+    bool asked = a->dilation || a->dilated_heads || a->globals || global;
+    if (asked && (!a->window || a->mask != LS_MASK_NONE))
+        return ls_node_fail(node, "attention: dilation and global tokens are for a window without a mask");
+    if (a->dilation < 0 || a->dilated_heads < 0 || a->dilated_heads > a->heads ||
+        a->dilated_heads % (a->heads / a->kv_heads))
+        return ls_node_fail(node,
+                            "attention: %lld of %lld heads, of which %lld share keys, cannot look at every %lld-th "
+                            "token",
+                            (long long)a->dilated_heads, (long long)a->heads, (long long)(a->heads / a->kv_heads),
+                            (long long)a->dilation);
+    if (a->globals < 0 || a->globals > q->dim[1])
+        return ls_node_fail(node, "attention: %lld of %lld tokens cannot be global", (long long)a->globals,
+                            (long long)q->dim[1]);
+    if (global && (global->rank != 2 || global->dtype != LS_I32 || global->dim[0] != q->dim[0]))
+        return ls_node_fail(node, "attention: the places of global tokens %s must be (%lld, G) of LS_I32",
+                            ls_shape_text(global), (long long)q->dim[0]);
+    return LS_OK;
+}
+
 /* q and kv alone, before anything is computed from them. */
 static LsStatus check_operands(const LsNode *node)
 {
@@ -83,13 +118,16 @@ static LsStatus check_operands(const LsNode *node)
     long long heads = a->heads, kv_heads = a->kv_heads;
     if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0)
         return ls_node_fail(node, "attention: %lld heads cannot share %lld key heads evenly", heads, kv_heads);
-    if (a->window < 0 || ((a->window || a->alibi) && a->mask != LS_MASK_CAUSAL))
-        return ls_node_fail(node, "attention: a window (%lld) and ALiBi are for a causal mask", (long long)a->window);
+    if (a->alibi && a->mask != LS_MASK_CAUSAL)
+        return ls_node_fail(node, "attention: ALiBi is for a causal mask");
+    if (a->window < 0 || (a->window && kv))
+        return ls_node_fail(node, "attention: a window (%lld) is for packed qkv, and at least 1 token wide",
+                            (long long)a->window);
     if (!kv && (q->rank != 3 || q->dtype != LS_REAL || q->dim[2] % (heads + 2 * kv_heads) != 0))
         return ls_node_fail(node, "attention: qkv %s must be (B, T, (H + 2 Hkv) D) with H = %lld, Hkv = %lld",
                             ls_shape_text(q), heads, kv_heads);
     if (!kv)
-        return LS_OK;
+        return check_both_sides(node);
     if (a->mask != LS_MASK_NONE)
         return ls_node_fail(node, "attention: a causal mask is for packed qkv only");
     if (q->rank != 3 || q->dtype != LS_REAL || q->dim[2] % heads != 0 || kv->rank != 3 || kv->dtype != LS_REAL ||
@@ -98,7 +136,7 @@ static LsStatus check_operands(const LsNode *node)
                             "attention: q %s and kv %s must be (B, Tq, H D) and (B, Tk, 2 Hkv D) with H = %lld, "
                             "Hkv = %lld",
                             ls_shape_text(q), ls_shape_text(kv), heads, kv_heads);
-    return LS_OK;
+    return check_both_sides(node);
 }
 
 static LsStatus check_inputs(const LsNode *node)
@@ -131,18 +169,22 @@ static LsTensor *keys_at(const LsNode *node, const Shape *s, int64_t b, int64_t 
     return x;
 }
 
+/* Tokens that a stream has. */
+static int64_t length_of(const LsNode *node, const Shape *s, int64_t b)
+{
+    return node->in[LENGTHS] ? ((const int32_t *)node->in[LENGTHS]->data)[b] : s->keys;
+}
+
 static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
 {
     int64_t at;
     const real *k = (const real *)keys_at(node, s, b, j, &at)->data + at;
-    Keys keys = {.k = k, .v = k + s->kv_heads * s->size, .stride = s->kv_row, .count = s->keys};
-    if (node->in[LENGTHS])
-        keys.count = ((const int32_t *)node->in[LENGTHS]->data)[b];
+    Keys keys = {.k = k, .v = k + s->kv_heads * s->size, .stride = s->kv_row, .count = length_of(node, s, b)};
     if (node->in[CACHE]) {
         keys.offset = ((const int32_t *)node->in[POSITION]->data)[b];
         keys.count = keys.offset + s->queries;
     } else if (!s->causal)
-        keys.offset = keys.count;
+        keys.offset = s->ahead >= 0 ? s->ahead : keys.count;
     return keys;
 }
 

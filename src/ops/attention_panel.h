@@ -179,10 +179,10 @@ static void panel_mul_pt(const Shape *s, const Visible *r, const acc *weights, c
                         ls_tiles_of(s->size, j), true, sums + (panel * ls_depth(s) + j) * SUM);
 }
 
-static void panel_write_sum(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t count, acc scale,
-                            bool add)
+static void panel_write_sum(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t first, int64_t count,
+                            acc scale, bool add)
 {
-    for (int64_t t = 0; t < count; t++, y += stride)
+    for (int64_t t = first; t < first + count; t++, y += stride)
         for (int64_t at = 0; at < s->size; at += LS_LANES) {
             const acc *from = sums + (t / SIDE * ls_depth(s) + at / SIDE) * SUM + t % SIDE * SIDE + at % SIDE;
             vacc sum = ls_load_acc(from) * scale;

@@ -8,10 +8,21 @@
 typedef struct PlainQuery {
     const Keys *keys;
     const real *q;
-    int64_t first, end; /* keys that it sees */
-    int64_t at;         /* the key of its own position */
+    int64_t first, end; /* keys that it sees, every step-th from its own */
+    int64_t at;         /* the key of its own position, for distances */
+    int64_t own, step;
     double slope;
+    int64_t globals; /* and these, or the first so many where global is NULL */
+    const int32_t *global;
 } PlainQuery;
+
+static bool plain_sees(const PlainQuery *p, int64_t j)
+{
+    bool global = !p->global && j < p->globals;
+    for (int64_t i = 0; p->global && i < p->globals; i++)
+        global |= p->global[i] == j;
+    return global || (j >= p->first && j < p->end && (j - p->own) % p->step == 0);
+}
 
 static double score(const Shape *s, const PlainQuery *p, int64_t j)
 {
@@ -25,17 +36,21 @@ static double score(const Shape *s, const PlainQuery *p, int64_t j)
 static double attend_plainly(const Shape *s, const PlainQuery *p, real *o)
 {
     double top = -INFINITY, sum = 0;
-    for (int64_t j = p->first; j < p->end; j++)
-        top = fmax(top, score(s, p, j));
-    for (int64_t j = p->first; j < p->end; j++)
-        sum += exp(score(s, p, j) - top);
+    int64_t count = p->keys->count;
+    for (int64_t j = 0; j < count; j++)
+        if (plain_sees(p, j))
+            top = fmax(top, score(s, p, j));
+    for (int64_t j = 0; j < count; j++)
+        if (plain_sees(p, j))
+            sum += exp(score(s, p, j) - top);
     for (int64_t d = 0; d < s->size; d++) {
         double result = 0;
-        for (int64_t j = p->first; j < p->end; j++)
-            result += exp(score(s, p, j) - top) / sum * (double)ls_load1(p->keys->v + j * p->keys->stride + d);
+        for (int64_t j = 0; j < count; j++)
+            if (plain_sees(p, j))
+                result += exp(score(s, p, j) - top) / sum * (double)ls_load1(p->keys->v + j * p->keys->stride + d);
         ls_store1(o + d, (acc)result);
     }
-    return p->first < p->end ? top + log(sum) : 0;
+    return sum > 0 ? top + log(sum) : 0;
 }
 
 #endif

@@ -39,19 +39,32 @@ typedef struct Shape {
     int64_t heads, kv_heads, size; /* H, Hkv, D */
     int64_t group;                 /* H / Hkv: heads that share keys */
     int64_t padded;                /* D as rows or columns of a tile */
-    int64_t row, kv_row;           /* elements from token to token of the queries, and of the keys and values */
-    int64_t window;                /* keys that a query sees at most, the newest: itself and window - 1 before it */
+    int64_t row, kv_row, out_row;  /* elements from token to token of queries, of keys and values, of results */
+    int64_t lse_row;               /* log-sum-exps of a head */
+    int64_t window;                /* keys that a query sees at most, the newest of those up to `ahead` past it */
+    int64_t ahead;                 /* keys after its own that a query sees; -1: as far as the mask lets it */
+    int64_t dilation, dilated;     /* of the last `dilated` key heads: 1 and 0 where there are none (strands) */
+    int64_t globals;               /* keys of a stream that all queries see, at most */
     bool causal, alibi;
     acc scale;
     const LsPanelKernel *kernel; /* multiplies tiles; NULL: vectors do */
 } Shape;
 
 /* The keys and values of one stream and key head: key j at k + j * stride. Query t sees the keys j < count with
- * offset + t - window < j <= offset + t: without a causal mask, offset = count. */
+ * offset + t - window < j <= offset + t: without a causal mask offset = count, or the keys that it sees ahead. */
 typedef struct Keys {
     const real *k, *v;
     int64_t stride, count, offset;
 } Keys;
+
+/* Keys of one stream and key head that all queries see, but where their window has them already: number i, gathered
+ * at k + i * stride, is that of token at[i]; query t of the task is token start + t * dilation. */
+typedef struct GlobalKeys {
+    const real *k, *v;
+    int64_t stride, count;
+    const int32_t *at;
+    int64_t start, dilation, reach; /* reach: tokens of the strand to each side that the window has */
+} GlobalKeys;
 
 /* Keys that at least one of the queries before `end` sees. */
 LS_INLINE int64_t ls_visible_keys(const Keys *keys, int64_t end)
@@ -107,6 +120,9 @@ typedef struct Visible {
     int64_t keys;  /* keys of the block that at least one of them sees; none if <= 0 */
     int64_t seen;  /* the last key that the first query sees, were there no end of the keys */
     int64_t past;  /* the last key that is too old for it */
+    const GlobalKeys
+        *global;          /* of a block of these, all of which are seen but for each lane's window; NULL: it is none */
+    int64_t key0, query0; /* with it: the block's first, and the query of lane 0 */
 } Visible;
 
 LS_INLINE Visible ls_visible(const Shape *s, const Queries *q, int64_t panel, const Keys *keys, int64_t key0)
@@ -117,6 +133,19 @@ LS_INLINE Visible ls_visible(const Shape *s, const Queries *q, int64_t panel, co
     int64_t end = ls_visible_keys(keys, q->first + panel * COLUMNS + r.lanes) - key0;
     r.keys = r.past + 1 >= KEYS ? 0 : end < KEYS ? end : KEYS;
     return r;
+}
+
+/* The same of a block of keys that all see. */
+LS_INLINE Visible ls_visible_global(const Queries *q, int64_t panel, const GlobalKeys *global, int64_t key0)
+{
+    int64_t left = global->count - key0;
+    return (Visible){.lanes = ls_panel_lanes(q, panel),
+                     .keys = left < KEYS ? left : KEYS,
+                     .seen = KEYS,
+                     .past = -COLUMNS,
+                     .global = global,
+                     .key0 = key0,
+                     .query0 = q->first + panel * COLUMNS};
 }
 
 /* The numbers of the lanes of vector j of a panel. */
@@ -134,9 +163,27 @@ LS_INLINE vint ls_sees(const Visible *r, int j, int64_t key)
     return ls_lanes_of(j) >= (ls_int)(key - r->seen) - (vint){0};
 }
 
+/* Scores of keys that all see become LOWEST in the lanes whose window has them. */
+LS_INLINE void ls_mask_near(const Visible *r, acc *score)
+{
+    const GlobalKeys *global = r->global;
+    for (int64_t i = 0; global && i < r->keys; i++) {
+        int64_t away = global->at[r->key0 + i] - global->start, lane = away / global->dilation - r->query0;
+        int64_t first = lane - global->reach, last = lane + global->reach;
+        if (away % global->dilation || last < 0 || first >= r->lanes)
+            continue;
+        for (int j = 0; j < LS_TILE_VECTORS; j++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            vint near = (ls_lanes_of(j) >= (ls_int)first - (vint){0}) & (ls_lanes_of(j) <= (ls_int)last - (vint){0});
+            ls_store_acc(at, ls_select(near, ls_splat(LOWEST), ls_load_acc(at)));
+        }
+    }
+}
+
 /* Scores that a lane does not see become LOWEST, in rows 0..rows-1. */
 LS_INLINE void ls_mask_scores(const Visible *r, int64_t rows, acc *score)
 {
+    ls_mask_near(r, score);
     for (int64_t i = 0; i < r->keys && i < r->past + COLUMNS; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = score + i * COLUMNS + j * LS_LANES;
@@ -227,8 +274,9 @@ typedef struct BlockOps {
     void (*mul_pv)(const Shape *s, const Visible *r, Operand values, const acc *weights, acc *sum);
     /* sums: (keys, D) += p q^T */
     void (*mul_pt)(const Shape *s, const Visible *r, const acc *weights, const acc *queries, acc *sums);
-    /* y: (count, D), rows `stride` apart, = or += scale times sums that mul_pt made */
-    void (*write_sum)(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t count, acc scale, bool add);
+    /* y: (count, D), rows `stride` apart, = or += scale times sums that mul_pt made, from row `first` of these on */
+    void (*write_sum)(const Shape *s, real *y, int64_t stride, const acc *sums, int64_t first, int64_t count, acc scale,
+                      bool add);
 } BlockOps;
 
 #endif

@@ -137,6 +137,22 @@ cleanup:
     return status;
 }
 
+/* A list's members as "32,64"; NULL: they are no numbers or texts. */
+static char *joined_text(const json_t *list)
+{
+    char *text = NULL;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        char *one = ls_json_scalar_text(json_array_get(list, i));
+        char *longer = one ? ls_format("%s%s%s", text ? text : "", text ? "," : "", one) : NULL;
+        ls_free(one);
+        ls_free(text);
+        if (!longer)
+            return NULL;
+        text = longer;
+    }
+    return text;
+}
+
 /* Our text for a key: its value or what its absence says, translated. NULL with a message. */
 static char *setting_text(const char *path, const LsHfKey *key, const LsSetting *setting, const json_t *value)
 {
@@ -156,7 +172,9 @@ static char *setting_text(const char *path, const LsHfKey *key, const LsSetting 
         ls_fail(LS_DATA, "%s: has no key %s", path, key->key);
         return NULL;
     }
-    char *theirs = value ? ls_json_scalar_text(value) : ls_strdup(key->absent);
+    char *theirs = !value                              ? ls_strdup(key->absent)
+                   : key->each && json_is_array(value) ? joined_text(value)
+                                                       : ls_json_scalar_text(value);
     if (!theirs) {
         ls_fail(LS_DATA, "%s: key %s: neither a number nor a text", path, key->key);
         return NULL;
@@ -383,6 +401,22 @@ static json_t *word_value(const char *word)
                                         : json_string(word);
 }
 
+/* "32,64" as one number, or as a list of `count`; a new reference. */
+static json_t *split_value(const char *text, int64_t count)
+{
+    char *end;
+    int64_t number = strtoll(text, &end, 10);
+    if (!*end)
+        return json_integer(number);
+    json_t *list = json_array();
+    for (int64_t i = 0; i < count; i++) {
+        if (json_array_append_new(list, json_integer(number)) != 0)
+            break;
+        number = *end ? strtoll(end + 1, &end, 10) : number;
+    }
+    return list;
+}
+
 /* A setting's value as their key's; a new reference. */
 static json_t *key_value(const LsHfForm *form, const LsHfKey *key, const void *config)
 {
@@ -396,6 +430,8 @@ static json_t *key_value(const LsHfForm *form, const LsHfKey *key, const void *c
         value = json_integer(ls_hf_product(form, key->zero, config));
     else if (word)
         value = word_value(word);
+    else if (key->each && s)
+        value = split_value(*(char *const *)(const void *)field, ls_hf_product(form, key->each, config));
     else if (s && s->type == LS_SETTING_TYPE_INT)
         value = json_integer(*(const int64_t *)(const void *)field);
     else if (s && s->type == LS_SETTING_TYPE_FLOAT)
