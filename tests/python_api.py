@@ -136,6 +136,8 @@ class Models(unittest.TestCase):
             self.assertIn(value.tobytes(), data)
 
     def test_failures_are_exceptions(self):
+        with self.assertRaisesRegex(lockstep.UsageError, "no option 'tokeniser'; did you mean 'tokenizer'"):
+            lockstep.prepare("text", "text.txt", "none.h5", tokeniser="bytes")
         with self.assertRaisesRegex(lockstep.CheckpointError, "no-such-run: there is no such run") as caught:
             lockstep.load("no-such-run")
         self.assertEqual(caught.exception.status, 4)

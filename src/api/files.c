@@ -11,6 +11,13 @@
 
 /* ---- Prepared ---------------------------------------------------------------------------------------------------- */
 
+static LsStatus fail_option(const LsDataKind *kind, const char *name)
+{
+    const char *near = ls_settings_nearest(kind->settings, name);
+    return near ? ls_fail(LS_USAGE, "prepare %s has no option '%s'; did you mean '%s'?", kind->name, name, near)
+                : ls_fail(LS_USAGE, "prepare %s has no option '%s'", kind->name, name);
+}
+
 /* "name=value" each. */
 static LsStatus set_all(const LsDataKind *kind, void *base, int settings, char *const *setting)
 {
@@ -22,7 +29,7 @@ static LsStatus set_all(const LsDataKind *kind, void *base, int settings, char *
             known |= strcmp(each->name, name) == 0;
         LsStatus status = known     ? ls_settings_set(kind->settings, base, name, equals + 1)
                           : !equals ? ls_fail(LS_USAGE, "'%s' is no NAME=VALUE", setting[i])
-                                    : ls_fail(LS_USAGE, "prepare %s has no option '%s'", kind->name, name);
+                                    : fail_option(kind, name);
         ls_free(name);
         LS_TRY(status);
     }

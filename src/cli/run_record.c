@@ -15,7 +15,9 @@ static LsStatus read_settings(LsRunRecord *record)
     int64_t bytes = 0;
     LsStatus status = path ? LS_OK : LS_RESOURCE;
     if (status == LS_OK && !ls_file_exists(path))
-        status = ls_fail(LS_DATA, "%s: is no run folder: it has no config.yaml", record->path);
+        status = ls_fail(LS_DATA,
+                         "%s: is no run folder: it has no config.yaml; of several runs below it each is named: %s/*",
+                         record->path, record->path);
     if (status == LS_OK)
         status = ls_file_read(path, LS_DATA, &text, &bytes);
     if (status == LS_OK) {
