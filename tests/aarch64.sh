@@ -29,10 +29,17 @@ done
 for file in src/gemm/*.c; do
     compile '' "$file" -DLS_LEVEL=_base -DLS_LEVEL_ISA=LS_ISA_BASELINE # means nothing to those built once
 done
-for file in src/ops/*.c; do
-    compile ' in float' "$file" -DLS_OP_BUILD=_f32_base -DLS_BUILD_FLOAT32 -DLS_OP_PRIMARY
-    compile ' in bfloat16' "$file" -DLS_OP_BUILD=_bf16_base -DLS_BUILD_BFLOAT16
-    compile ' in double' "$file" -DLS_OP_BUILD=_f64_base -DLS_BUILD_FLOAT64
-done
+# compile_ops NAME FLAG...: what all ops include is read once
+compile_ops()
+{
+    local name=$1 header=ops/op_build.h
+    shift
+    mkdir -p "$folder/$name/ops"
+    "$compiler" "${flags[@]}" "$@" -x c-header src/$header -o "$folder/$name/$header.gch" || exit 1
+    for file in src/ops/*.c; do compile " in $name" "$file" -I"$folder/$name" -include $header -Winvalid-pch "$@"; done
+}
+compile_ops float -DLS_OP_BUILD=_f32_base -DLS_BUILD_FLOAT32 -DLS_OP_PRIMARY
+compile_ops bfloat16 -DLS_OP_BUILD=_bf16_base -DLS_BUILD_BFLOAT16
+compile_ops double -DLS_OP_BUILD=_f64_base -DLS_BUILD_FLOAT64
 echo "$files files, $failures failed"
 [ $failures = 0 ] && [ $files -gt 50 ]

@@ -77,6 +77,17 @@ expect 4 'there is no checkpoint' "$lockstep" generate . --prompt a
 printf '\xff' > bytes.txt # a stray byte is printed as it is
 expect 0 '' "$lockstep" generate run --prompt "$(cat bytes.txt)" --tokens 3
 
+# ---- the same model in bfloat16
+expect 0 '' "$lockstep" eval run train.precision=bfloat16 --json
+awk -v a="$logged" -v b="$(field loss)" 'BEGIN { exit !(a != b && a / b - 1 < 1 / 256 && b / a - 1 < 1 / 256) }' ||
+    failed "eval in bfloat16 says $(field loss), in float $logged"
+expect 0 '' "$lockstep" generate run train.precision=bfloat16 --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cp out.txt coarse.txt
+expect 0 '' "$lockstep" generate run train.precision=bfloat16 --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
+cmp -s out.txt coarse.txt || failed "the same seed gives another text in bfloat16"
+
+end_of_repetition
+
 # ---- prompts from files, several of them, and what ends a text
 printf 'Über \n' > prompt.txt
 same=(--tokens 80 --temperature 0.5 --seed 3)
@@ -107,17 +118,6 @@ expect 2 '--stop is a text' "$lockstep" generate run --ids 1 --stop a
 expect 3 'missing.txt' "$lockstep" generate run --prompt-file missing.txt
 : > nothing.txt
 expect 2 'nothing.txt: generate: the prompt is empty' "$lockstep" generate run --prompt-file nothing.txt
-
-# ---- the same model in bfloat16
-expect 0 '' "$lockstep" eval run train.precision=bfloat16 --json
-awk -v a="$logged" -v b="$(field loss)" 'BEGIN { exit !(a != b && a / b - 1 < 1 / 256 && b / a - 1 < 1 / 256) }' ||
-    failed "eval in bfloat16 says $(field loss), in float $logged"
-expect 0 '' "$lockstep" generate run train.precision=bfloat16 --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
-cp out.txt first.txt
-expect 0 '' "$lockstep" generate run train.precision=bfloat16 --prompt 'Über ' --tokens 80 --temperature 0.5 --seed 3
-cmp -s out.txt first.txt || failed "the same seed gives another text in bfloat16"
-expect 0 '' "$lockstep" bench job.yaml --synthetic --steps 1 --json train.precision=bfloat16
-grep -q '"precision": "bfloat16"' out.txt || failed "bench --json: not in bfloat16"
 
 # ---- bench: the fields that programs read
 expect 0 '' $mpirun -np 2 "$lockstep" bench job.yaml --synthetic --steps 3 --json
@@ -150,6 +150,9 @@ for rank in 0 1; do
 done
 expect 2 'no/such' "$lockstep" bench job.yaml --steps 1 --trace no/such/trace.json
 [ -e run/metrics.jsonl ] && [ "$(wc -l < run/metrics.jsonl)" = 120 ] || failed "bench wrote to the run folder"
+
+expect 0 '' "$lockstep" bench job.yaml --synthetic --steps 1 --json train.precision=bfloat16
+grep -q '"precision": "bfloat16"' out.txt || failed "bench --json: not in bfloat16"
 
 # ---- a bar on a terminal, with colours unless NO_COLOR
 if command -v script > /dev/null; then

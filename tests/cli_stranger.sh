@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
 # CONTRIBUTING.md's example op, model, task, kind of data set and procedure, taken from the page, put into a copy of the tree: they touch
 # one new file and one list line each, build without warnings, pass the op's checks, and train, resume and generate.
-# usage: cli_stranger.sh PROGRAM (not used: the copy's own program is)
+# The copy's own CMake project compiles the new files and those that contain a list; all other objects are those that PROGRAM was made of, whose
+# sources are the same but for declarations of more builders. cli_stranger_long.sh compiles all of the copy.
+# usage: cli_stranger.sh PROGRAM [whole]
 set -euo pipefail
 project=$(cd "$(dirname "$0")/.." && pwd)
+tested=$(cd "$(dirname "$1")" && pwd)
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 fail() { echo "FAILED: $*" >&2; exit 1; }
@@ -15,7 +18,7 @@ copy_tree()
     cp -r "$project"/{CMakeLists.txt,cmake,include,src,jobs,datasets,tests} "$1"
 }
 copy_tree "$folder/before"
-copy_tree "$folder/after"
+cp -r "$folder/before" "$folder/after"
 
 # Blocks of the page: ```c PATH is a new file, ```c PATH + lines to append.
 awk -v root="$folder/after/" '
@@ -48,26 +51,65 @@ touched=$({
 [ "$touched" = "$expected" ] || fail "touched is
 $touched"
 
-# Not optimised, and the ops for one instruction set: this is about what is there, not how fast it is.
-options=(-DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O0 -DLOCKSTEP_WERROR=ON -DLOCKSTEP_OP_LEVELS=)
-if command -v ccache >/dev/null; then
-    options+=(-DCMAKE_C_COMPILER_LAUNCHER=ccache)
-    export CCACHE_BASEDIR=$folder CCACHE_NOHASHDIR=1
-fi
-command -v ninja >/dev/null && options+=(-G Ninja)
-{ cmake -S after -B build "${options[@]}" && cmake --build build -j 2 --target lockstep_program test_ops; } > build.log 2>&1 ||
-    { tail -40 build.log; fail "the copy does not build"; }
+[ -f "$tested/CMakeCache.txt" ] || fail "$1 is in no build folder"
+command -v ninja > /dev/null || fail 'ninja is missing (cmake/packages.sh installs it)'
 
+# loudly_failing COMMAND...
+loudly_failing() { "$@" > build.log 2>&1 || { tail -40 build.log; fail "the copy does not build: $*"; }; }
+
+# configure OPTION...
+configure()
+{
+    if command -v ccache > /dev/null; then
+        set -- "$@" -DCMAKE_C_COMPILER_LAUNCHER=ccache
+        export CCACHE_BASEDIR=$folder CCACHE_NOHASHDIR=1
+    fi
+    loudly_failing cmake -S after -B build -G Ninja -DLOCKSTEP_WERROR=ON "$@"
+}
+
+# objects PATTERN: of the copy's sources whose names match
+objects() { ninja -C build -t targets all | sed -n 's/^\(.*\.c\.o\): .*/\1/p' | grep -E "/src/($1)\.c\.o$"; }
+
+# link TARGET: as the copy's project would, but that the objects made here come before the library, whose elders of them are not taken then
+link()
+{
+    loudly_failing ninja -C build "${changed[@]}"
+    ninja -C build -t commands "$1" | tail -n 1 | sed "s|liblockstep\.a|${changed[*]} &|" > link.sh
+    (cd build && sh ../link.sh) > build.log 2>&1 || { tail -40 build.log; fail "the copy does not link $1"; }
+}
+
+new='ops/squared_relu|models/conv_lm|tasks/brier|data/data_truth_table|train/procedures/repeated'
+if [ "${2:-}" = whole ]; then
+    # Not optimised, and the ops for one instruction set: this is about what is there, not how fast it is.
+    configure -DCMAKE_BUILD_TYPE=Debug -DCMAKE_C_FLAGS_DEBUG=-O0 -DLOCKSTEP_OP_LEVELS=
+    make_program() { loudly_failing cmake --build build -j 2 --target lockstep_program; }
+    make_checks() { loudly_failing cmake --build build -j 2 --target test_ops; }
+else
+    mapfile -t options < <(grep -E '^(CMAKE_BUILD_TYPE|CMAKE_C_FLAGS[A-Z_]*|CMAKE_C_COMPILER|LOCKSTEP_(SANITIZE|COVERAGE|EMULATE_AMX|OP_LEVELS)):' \
+        "$tested/CMakeCache.txt" | sed 's/^/-D/')
+    configure "${options[@]}"
+    # Sources that contain a list, by themselves or by what CMake makes of it (op_tables.h). Headers only declare builders.
+    listed=$(cd after/src && grep -lrE --include='*.c' 'lockstep/(ops|models|tasks|data_kinds|procedures)\.def|op_tables\.h' . | sed 's/^\.\///; s/\.c$//' | paste -sd '|')
+    [ "$(tr '|' '\n' <<< "$listed" | wc -l)" -ge 5 ] || fail "sources with a list: $listed"
+    mapfile -t changed < <(objects "$new|$listed")
+    [ "$(objects "$new" | wc -l)" -ge 7 ] || fail "CMake does not find the new files: $(objects "$new")"
+    ln -s "$tested/liblockstep.a" build/
+    for part in CMakeFiles/lockstep_program.dir tests/CMakeFiles/test_ops.dir tests/libharness.a; do
+        cp -r "$tested/$part" build/"$(dirname "$part")"/
+    done
+    make_program() { link lockstep; }
+    make_checks() { link tests/test_ops; }
+fi
+
+make_checks
 build/tests/test_ops squared_relu > ops.log 2>&1 || { cat ops.log; fail "the op's checks"; }
 grep -Eq 'asserts +[1-9]' ops.log || { cat ops.log; fail "the op's checks made no assertion"; }
 # The checks must be able to fail: a wrong sign in its gradient, and they say so.
+make_program
 sed -i 's/ \* 2 \* positive)/ * -2 * positive)/' after/src/ops/squared_relu.c
-cmake --build build -j 2 --target test_ops > build.log 2>&1 || { tail -40 build.log; fail "the copy does not build"; }
+make_checks
 if build/tests/test_ops squared_relu > ops.log 2>&1; then fail "a wrong gradient passes the op's checks"; fi
 grep -q squared_relu ops.log || { cat ops.log; fail "the message does not name the op"; }
-cp "$folder/after/src/ops/squared_relu.c" wrong.c
-sed 's/ \* -2 \* positive)/ * 2 * positive)/' wrong.c > after/src/ops/squared_relu.c
-cmake --build build -j 2 --target lockstep_program > build.log 2>&1 || { tail -40 build.log; fail "the copy does not build"; }
 
 # The model: known by name with its settings, trains, resumes, evaluates, generates.
 program=$folder/build/lockstep

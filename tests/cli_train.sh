@@ -81,6 +81,40 @@ OMP_NUM_THREADS=2 expect 0 '' "$lockstep" train ../job.yaml
 cd ..
 same straight threads 'two threads'
 
+# ---- ranks: a stop under mpirun, resumed by one rank; losses as of one rank to 1e-5
+fresh ranks
+$mpirun -np 2 "$lockstep" train ../job.yaml > /dev/null 2> err.txt &
+pid=$!
+wait_rows runs/x 30 $pid
+kill -USR1 $pid
+wait $pid
+code=$?
+[ $code = 75 ] || failed "SIGUSR1 to mpirun: exit $code: $(tail -3 err.txt)"
+[ "$(cat runs/x/status)" = requeue ] || failed "SIGUSR1 to mpirun: status $(cat runs/x/status)"
+[ "$(grep -c 'run me again' err.txt)" = 1 ] || failed "not one rank alone speaks: $(cat err.txt)"
+expect 0 '' "$lockstep" train ../job.yaml
+paste -d' ' <(sed 's/.*"loss": \([^,]*\),.*/\1/' runs/x/metrics.jsonl) <(sed 's/.*"loss": \([^,]*\),.*/\1/' ../straight/runs/x/metrics.jsonl) |
+    awk 'NR <= 50 { d = $1 / $2 - 1; if (!(d < 1e-5 && d > -1e-5)) bad++ } END { exit bad || NR != 200 }' || failed "two ranks give other losses"
+expect 2 'cannot be divided among 2 ranks' $mpirun -np 2 "$lockstep" train ../job.yaml train.batch=7 output.path=runs/y
+[ "$(grep -c 'cannot be divided' err.txt)" = 1 ] || failed "told more than once: $(cat err.txt)"
+[ -e runs/y ] && failed "a refused run left its folder"
+cd ..
+
+# ---- divergence: the bad tensor is named, the last good checkpoint is kept
+for ranks in 1 2; do
+    fresh diverged
+    run="$lockstep"
+    [ $ranks = 2 ] && run="$mpirun -np 2 $lockstep"
+    expect 0 '' $run train ../job.yaml train.steps=50 train.optimizer=sgd
+    expect 5 'is not finite' $run train ../job.yaml train.optimizer=sgd train.learning_rate=1e6 train.clip=0 train.warmup=0
+    grep -Eq 'step [0-9]+: .* is not finite: .*(parameter|tensor) [a-z]' err.txt || failed "no tensor is named: $(cat err.txt)"
+    [ "$(cat runs/x/status)" = diverged ] || failed "status $(cat runs/x/status)"
+    expect 0 'step-00000050.h5 after step 50' "$lockstep" train ../job.yaml train.optimizer=sgd train.steps=60
+    cd ..
+done
+
+end_of_repetition
+
 # ---- killed at random moments, and inside the file calls of saves
 fresh killed
 for attempt in 1 2 3; do
@@ -161,38 +195,6 @@ code=$?
 [ $code = 6 ] || failed "a rank that never comes: exit $code: $(tail -5 err.txt)"
 [ "$(grep -c 'rank 1 of the 3 on this node never came' err.txt)" = 1 ] || failed "a rank that never comes is not named: $(tail -5 err.txt)"
 cd ..
-
-# ---- ranks: a stop under mpirun, resumed by one rank; losses as of one rank to 1e-5
-fresh ranks
-$mpirun -np 2 "$lockstep" train ../job.yaml > /dev/null 2> err.txt &
-pid=$!
-wait_rows runs/x 30 $pid
-kill -USR1 $pid
-wait $pid
-code=$?
-[ $code = 75 ] || failed "SIGUSR1 to mpirun: exit $code: $(tail -3 err.txt)"
-[ "$(cat runs/x/status)" = requeue ] || failed "SIGUSR1 to mpirun: status $(cat runs/x/status)"
-[ "$(grep -c 'run me again' err.txt)" = 1 ] || failed "not one rank alone speaks: $(cat err.txt)"
-expect 0 '' "$lockstep" train ../job.yaml
-paste -d' ' <(sed 's/.*"loss": \([^,]*\),.*/\1/' runs/x/metrics.jsonl) <(sed 's/.*"loss": \([^,]*\),.*/\1/' ../straight/runs/x/metrics.jsonl) |
-    awk 'NR <= 50 { d = $1 / $2 - 1; if (!(d < 1e-5 && d > -1e-5)) bad++ } END { exit bad || NR != 200 }' || failed "two ranks give other losses"
-expect 2 'cannot be divided among 2 ranks' $mpirun -np 2 "$lockstep" train ../job.yaml train.batch=7 output.path=runs/y
-[ "$(grep -c 'cannot be divided' err.txt)" = 1 ] || failed "told more than once: $(cat err.txt)"
-[ -e runs/y ] && failed "a refused run left its folder"
-cd ..
-
-# ---- divergence: the bad tensor is named, the last good checkpoint is kept
-for ranks in 1 2; do
-    fresh diverged
-    run="$lockstep"
-    [ $ranks = 2 ] && run="$mpirun -np 2 $lockstep"
-    expect 0 '' $run train ../job.yaml train.steps=50 train.optimizer=sgd
-    expect 5 'is not finite' $run train ../job.yaml train.optimizer=sgd train.learning_rate=1e6 train.clip=0 train.warmup=0
-    grep -Eq 'step [0-9]+: .* is not finite: .*(parameter|tensor) [a-z]' err.txt || failed "no tensor is named: $(cat err.txt)"
-    [ "$(cat runs/x/status)" = diverged ] || failed "status $(cat runs/x/status)"
-    expect 0 'step-00000050.h5 after step 50' "$lockstep" train ../job.yaml train.optimizer=sgd train.steps=60
-    cd ..
-done
 
 # ---- a disk that fills up
 fresh full

@@ -9,12 +9,13 @@ if(NOT level_result EQUAL 0)
   message(STATUS "no tests of lower levels: ${level_program}: ${level_result} ${level_error}")
 endif()
 
-# add_level_tests(NAME SECONDS PROCESSORS ENVIRONMENT FOLDER COMMAND...)
-function(add_level_tests name seconds processors environment folder)
+# LOCKSTEP_REPEATED tells the test that it runs at the best level too: what does not depend on the level need not be said twice.
+# add_level_tests(NAME SECONDS COST PROCESSORS ENVIRONMENT FOLDER COMMAND...)
+function(add_level_tests name seconds cost processors environment folder)
   foreach(level IN LISTS levels)
-    set(environment_at_level LOCKSTEP_ISA=${level} ${environment})
+    set(environment_at_level LOCKSTEP_ISA=${level} LOCKSTEP_REPEATED=1 ${environment})
     add_test(${name}@${level} ${ARGN})
-    set_tests_properties(${name}@${level} PROPERTIES TIMEOUT ${seconds} PROCESSORS ${processors} WORKING_DIRECTORY ${folder}
+    set_tests_properties(${name}@${level} PROPERTIES TIMEOUT ${seconds} COST ${cost} PROCESSORS ${processors} WORKING_DIRECTORY ${folder}
                          ENVIRONMENT "${environment_at_level}" LABELS "level;${level}")
   endforeach()
 endfunction()

@@ -13,22 +13,24 @@ static double largest_gradient(const LsGraph *g, const LsTensor *x)
 
 /* A leaf's data must survive ls_trial_project(), which refills inputs: the perturbation is applied between filling and
  * running. */
-static LsStatus perturbed_loss(LsGraph *g, LsTensor *x, int64_t i, double value, double *loss)
+static LsStatus perturbed_loss(const Trial *trial, LsTensor *x, int64_t i, double value, double *loss)
 {
+    LsGraph *g = trial->g;
     double keep = ls_element(g, x->data, x->dtype, i);
     ls_set_element(g, x->data, x->dtype, i, value);
     LsStatus status = ls_graph_forward(g, &ls_check_run);
     *loss = 0;
     for (int t = 0; t < g->tensors; t++)
-        for (int64_t j = 0; ls_trial_is_result(g, t) && j < g->tensor[t]->count; j++)
-            *loss += ls_trial_projection(g->tensor[t], j) * ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, j);
+        for (int64_t j = 0; trial->projection[t] && j < g->tensor[t]->count; j++)
+            *loss += trial->projection[t][j] * ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, j);
     ls_set_element(g, x->data, x->dtype, i, keep);
     return status;
 }
 
-static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, const double *analytic, int samples,
-                           double size)
+static LsStatus check_leaf(const LsSubject *subject, const Trial *trial, LsTensor *x, const double *analytic,
+                           int samples, double size)
 {
+    const LsGraph *g = trial->g;
     double largest = 0;
     for (int64_t i = 0; i < x->count; i++)
         largest = fmax(largest, fabs(analytic[i]));
@@ -38,7 +40,7 @@ static LsStatus check_leaf(const LsSubject *subject, LsGraph *g, LsTensor *x, co
         double at = ls_element(g, x->data, x->dtype, i), h = 1e-5 * fmax(1, fabs(at)), loss[4];
         const double steps[4] = {2 * h, h, -h, -2 * h};
         for (int k = 0; k < 4; k++)
-            LS_TRY(perturbed_loss(g, x, i, at + steps[k], &loss[k]));
+            LS_TRY(perturbed_loss(trial, x, i, at + steps[k], &loss[k]));
         double numeric = (8 * (loss[1] - loss[2]) - (loss[0] - loss[3])) / (12 * h);
         /* Fourth-order central differences: what is left is the rounding of L, 2^-53 size / h, of which sums make a
          * few. */
@@ -123,7 +125,7 @@ LsStatus ls_check_gradient(const LsSubject *subject, int samples)
     ls_trial_fill(&t);
     for (int i = 0; i < tensors; i++)
         if (analytic[i] && t.g->tensor[i]->role != LS_ROLE_RUNNING) /* no derivative of the results */
-            LS_TRY_CLEANUP(check_leaf(subject, t.g, t.g->tensor[i], analytic[i], samples, size));
+            LS_TRY_CLEANUP(check_leaf(subject, &t, t.g->tensor[i], analytic[i], samples, size));
     LS_TRY_CLEANUP(check_adding(subject, &t, analytic, 0.75));
 cleanup:
     for (int i = 0; analytic && i < tensors; i++)

@@ -160,34 +160,50 @@ void ls_check_restore_isa(char *forced)
     ls_free(forced);
 }
 
-static LsStatus check_build_in(const LsSubject *subject, LsMode mode, LsPrecision precision, Allowance a)
+/* The build for one instruction set beside what double says. */
+static LsStatus check_build(const LsSubject *subject, TrialOptions options, const Trial *expected, Allowance a)
 {
-    Trial expected = {0}, t = {0};
+    Trial t = {0};
     LsStatus status = LS_OK;
-    TrialOptions options = {.mode = mode, .precision = LS_FLOAT64, .bf16_inputs = precision == LS_BFLOAT16};
-    LS_TRY_CLEANUP(ls_trial_new(subject, options, &expected));
-    options.precision = precision;
     LS_TRY_CLEANUP(ls_trial_new(subject, options, &t));
-    LS_TRY_CLEANUP(run_trial(&expected));
     LS_TRY_CLEANUP(check_threads(subject, &t));
-    LS_TRY_CLEANUP(compare_all(subject, &t, &expected, a, mode == LS_TRAIN));
+    LS_TRY_CLEANUP(compare_all(subject, &t, expected, a, options.mode == LS_TRAIN));
 cleanup:
-    ls_trial_free(&expected);
     ls_trial_free(&t);
     return status;
 }
 
-LsStatus ls_check_build(const LsSubject *subject, LsPrecision precision, LsIsa isa, double tolerance, double bf16_ulps)
+/* Double is built for one instruction set, and says the same at all of them. */
+static LsStatus check_builds_in(const LsSubject *subject, LsMode mode, LsPrecision precision, LsIsa most, Allowance a)
+{
+    Trial expected = {0};
+    LsStatus status = LS_OK;
+    TrialOptions options = {.mode = mode, .precision = LS_FLOAT64, .bf16_inputs = precision == LS_BFLOAT16};
+    LS_TRY_CLEANUP(ls_trial_new(subject, options, &expected));
+    LS_TRY_CLEANUP(run_trial(&expected));
+    options.precision = precision;
+    for (int isa = 0; isa <= (int)most; isa++) {
+        char *forced = ls_check_force_isa((LsIsa)isa);
+        status = check_build(subject, options, &expected, a);
+        ls_check_restore_isa(forced);
+        if (status != LS_OK) {
+            ls_fail_in(status, "%s, %s", precision == LS_BFLOAT16 ? "bfloat16" : "float", ls_isa_name((LsIsa)isa));
+            goto cleanup;
+        }
+    }
+cleanup:
+    ls_trial_free(&expected);
+    return status;
+}
+
+LsStatus ls_check_builds(const LsSubject *subject, LsPrecision precision, LsIsa most, double tolerance,
+                         double bf16_ulps)
 {
     bool rounds = precision == LS_BFLOAT16;
     Allowance a = {.own = rounds ? STORED : 0, .shared = tolerance * 0x1p-24 + (rounds ? bf16_ulps * STORED : 0)};
     TrialModes modes;
-    char *forced = ls_check_force_isa(isa);
-    LsStatus status = ls_trial_modes(subject, &modes);
-    if (status == LS_OK && modes.trains)
-        status = check_build_in(subject, LS_TRAIN, precision, a);
-    if (status == LS_OK && modes.decodes)
-        status = check_build_in(subject, LS_DECODE, precision, a);
-    ls_check_restore_isa(forced);
-    return status == LS_OK ? LS_OK : ls_fail_in(status, "%s, %s", rounds ? "bfloat16" : "float", ls_isa_name(isa));
+    LS_TRY(ls_trial_modes(subject, &modes));
+    if (modes.trains)
+        LS_TRY(check_builds_in(subject, LS_TRAIN, precision, most, a));
+    return modes.decodes ? check_builds_in(subject, LS_DECODE, precision, most, a) : LS_OK;
 }

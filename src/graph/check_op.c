@@ -22,11 +22,8 @@ LsStatus ls_check_op_builds(const LsSubject *subject, const LsOp *op)
     LsIsa best;
     LS_TRY(ls_isa_choose(&best));
     double tolerance = op->tolerance > 0 ? op->tolerance : 64;
-    for (int isa = 0; isa <= (int)best; isa++) {
-        LS_TRY(ls_check_build(subject, LS_FLOAT32, (LsIsa)isa, tolerance, 0));
-        LS_TRY(ls_check_build(subject, LS_BFLOAT16, (LsIsa)isa, tolerance, op->bf16_ulps));
-    }
-    return LS_OK;
+    LS_TRY(ls_check_builds(subject, LS_FLOAT32, best, tolerance, 0));
+    return ls_check_builds(subject, LS_BFLOAT16, best, tolerance, op->bf16_ulps);
 }
 
 LsStatus ls_op_check(const char *name)

@@ -8,6 +8,9 @@ const LsRun ls_check_run = {.seed = 5, .step = 3, .sample = 2, .training = true}
 
 void ls_trial_free(Trial *t)
 {
+    for (int i = 0; t->projection && i < t->g->tensors; i++)
+        ls_free(t->projection[i]);
+    ls_free(t->projection);
     ls_graph_free(t->g);
     ls_params_free(t->params);
     *t = (Trial){0};
@@ -103,14 +106,28 @@ void ls_trial_fill(const Trial *trial)
     }
 }
 
-double ls_trial_projection(const LsTensor *x, int64_t i)
-{
-    return 2 * (double)ls_uniform_at(ls_key(11, x->name), 1, (uint64_t)i) - 1;
-}
-
-bool ls_trial_is_result(const LsGraph *g, int t)
+/* Backward starts from it: an output, or what a carry holds after the last step. */
+static bool is_result(const LsGraph *g, int t)
 {
     return g->tensor_plan[t].seed || (g->tensor[t]->role == LS_ROLE_CARRY && !g->tensor[t]->end);
+}
+
+static LsStatus draw_projection(Trial *trial)
+{
+    const LsGraph *g = trial->g;
+    trial->projection = ls_alloc_array(g->tensors, sizeof *trial->projection);
+    if (!trial->projection)
+        return LS_RESOURCE;
+    for (int t = 0; t < g->tensors; t++) {
+        const LsTensor *x = g->tensor[t];
+        double *r = trial->projection[t] = is_result(g, t) ? ls_alloc_array(x->count, sizeof *r) : NULL;
+        if (is_result(g, t) && !r)
+            return LS_RESOURCE;
+        uint64_t key = ls_key(11, x->name);
+        for (int64_t i = 0; r && i < x->count; i++)
+            r[i] = round_input(trial, x->dtype, 2 * (double)ls_uniform_at(key, 1, (uint64_t)i) - 1);
+    }
+    return LS_OK;
 }
 
 bool ls_trial_is_leaf(const LsTensor *x)
@@ -126,9 +143,8 @@ LsStatus ls_trial_project(const Trial *trial, double *loss, double *size)
     LS_TRY(ls_graph_forward(g, &ls_check_run));
     *loss = *size = 0;
     for (int t = 0; t < g->tensors; t++)
-        for (int64_t i = 0; ls_trial_is_result(g, t) && i < g->tensor[t]->count; i++) {
-            double part = round_input(trial, g->tensor[t]->dtype, ls_trial_projection(g->tensor[t], i)) *
-                          ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
+        for (int64_t i = 0; trial->projection[t] && i < g->tensor[t]->count; i++) {
+            double part = trial->projection[t][i] * ls_element(g, g->tensor[t]->data, g->tensor[t]->dtype, i);
             *loss += part;
             *size += fabs(part);
         }
@@ -139,9 +155,8 @@ LsStatus ls_trial_backward(const Trial *trial, bool accumulate)
 {
     LsGraph *g = trial->g;
     for (int t = 0; t < g->tensors; t++)
-        for (int64_t i = 0; ls_trial_is_result(g, t) && i < g->tensor[t]->count; i++)
-            ls_set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i,
-                           round_input(trial, g->tensor[t]->dtype, ls_trial_projection(g->tensor[t], i)));
+        for (int64_t i = 0; trial->projection[t] && i < g->tensor[t]->count; i++)
+            ls_set_element(g, g->tensor[t]->grad, g->tensor[t]->dtype, i, trial->projection[t][i]);
     return ls_graph_backward_seeded(g, &ls_check_run, accumulate, NULL);
 }
 
@@ -204,6 +219,8 @@ LsStatus ls_trial_new(const LsSubject *subject, TrialOptions options, Trial *t)
         round_parameters(t, status);
         if (status == LS_OK)
             status = ls_graph_plan(t->g);
+        if (status == LS_OK)
+            status = draw_projection(t);
         if (status != LS_OK)
             ls_fail_in(status, "%s", subject->name);
     }

@@ -19,6 +19,7 @@ typedef struct Trial {
     LsParams *params;
     LsGraph *g;
     TrialOptions options;
+    double **projection; /* (tensors): r of each element of a result, see below; NULL for others */
 } Trial;
 
 /* The modes in which the subject is checked: training, unless it has a state then; decoding, where it has one. */
@@ -39,12 +40,6 @@ LsStatus ls_trial_project(const Trial *t, double *loss, double *size) LS_MUST_US
 
 /* Backward from L. */
 LsStatus ls_trial_backward(const Trial *t, bool accumulate) LS_MUST_USE;
-
-/* r of element i of a result. */
-double ls_trial_projection(const LsTensor *x, int64_t i);
-
-/* Backward starts from it: an output, or what a carry holds after the last step. */
-bool ls_trial_is_result(const LsGraph *g, int t);
 
 /* A leaf with a gradient: an input, a parameter, what a carry holds before the first step, or a running value with what
  * it is to move by. */
