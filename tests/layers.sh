@@ -2,7 +2,7 @@
 # Each folder of src/ includes headers of itself and of the layers before it only (docs/architecture.md), and mpi.h is dist's alone.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
-layers=(base machine simd gemm io plot peaks graph ops models tasks config data store dist train decode api cli)
+layers=(base machine simd fft gemm io plot peaks graph ops models tasks config data store dist train decode api cli)
 declare -A place
 for i in "${!layers[@]}"; do place[${layers[i]}]=$i; done
 failures=0 seen=0

@@ -40,6 +40,8 @@ static LsStatus infer(LsNode *node)
         return ls_node_fail(node, "diagonal_ssm: state %s must be (B, 2 N, E) for u %s and A_log %s",
                             ls_shape_text(state), ls_shape_text(u), ls_shape_text(a));
     SsmPlan p = plan_of(node);
+    if (p.points && !p.fft)
+        return LS_RESOURCE;
     node->scratch_forward = scratch_of(node, &p, false).count * (int64_t)sizeof(acc);
     node->scratch_backward = scratch_of(node, &p, true).count * (int64_t)sizeof(acc);
     if (!ls_node_output(node, LS_REAL, 3, u->dim))
@@ -168,7 +170,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     SsmPlan p = plan_of(node);
     SsmScratch s = scratch_of(node, &p, false);
-    prepare(node, &p, &s);
+    prepare_modes(node, &p, &s);
     if (p.points) {
         convolve(node, &p, &s);
         return LS_OK;
@@ -203,7 +205,7 @@ static double sum_of(const SsmPlan *p, const SsmScratch *s, int64_t row, int64_t
     return sum;
 }
 
-static void finish(const LsNode *node, const SsmPlan *p, const SsmScratch *s)
+static void store_gradients(const LsNode *node, const SsmPlan *p, const SsmScratch *s)
 {
     LsSsmRule rule = attr_of(node)->rule;
     bool complex_rate = node->in[A_IM];
@@ -233,7 +235,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     SsmPlan p = plan_of(node);
     SsmScratch s = scratch_of(node, &p, true);
-    prepare(node, &p, &s);
+    prepare_modes(node, &p, &s);
     if (p.points)
         convolve_back(node, &p, &s);
     else {
@@ -246,7 +248,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
         if (ls_wants(node, STATE)) /* dL/dx before the first step */
             store_states(&p, &s, node->in[STATE]->grad);
     }
-    finish(node, &p, &s);
+    store_gradients(node, &p, &s);
     return LS_OK;
 }
 
@@ -308,8 +310,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 /* ls_diagonal_ssm(g, u, log_delta, A_log, A_im, C, D, state, rule, form): u: (B, T, E); log_delta, D: (E); A_log, A_im:
  * (E, N), the latter NULL for real A; C: (E, N, 2), real and imaginary parts, without A_im (E, N); all of them
  * parameters with LS_PRECISE; state: (B, 2 N, E) of LS_ACC, x before the first step and after the last (ls_state,
- * ls_carry), real parts, then imaginary parts, or NULL for zero. form: how whole sequences are computed; with a state it
- * is always the scan. -> (B, T, E) */
+ * ls_carry), real parts, then imaginary parts, or NULL for zero. form: how whole sequences are computed; with a state
+ * it is always the scan. -> (B, T, E) */
 LS_BUILDER LsTensor *ls_diagonal_ssm(LsGraph *g, LsTensor *u, LsTensor *log_delta, LsTensor *A_log, LsTensor *A_im,
                                      LsTensor *C, LsTensor *D, LsTensor *state, LsSsmRule rule, LsSsmForm form)
 {
@@ -365,5 +367,6 @@ LS_OP(diagonal_ssm) = {
     .param_in = 1 << DELTA | 1 << A_LOG | 1 << A_IM | 1 << C_OUT | 1 << SKIP,
     .mixes_time = true,
     .collective = LS_COLLECTIVE_WITH_CARRY,
+    .tolerance = 128, /* a transform's rounding errors are those of its largest number, in every step alike */
     .cases = cases,
 };

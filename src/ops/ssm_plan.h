@@ -2,15 +2,23 @@
 #ifndef LS_OPS_SSM_PLAN_H
 #define LS_OPS_SSM_PLAN_H
 
-#include "ops/lane_fft.h"
 #include "ops/ssm_block.h"
 #include "ops/ssm_modes.h"
+#include "ops/scratch.h"
+
+#include "fft/fft.h"
 
 enum {
     SSM_TILE = 16, /* channels: a multiple of LS_LANES in every build; the partition is made of these */
     SSM_WANTED_PIECES =
         32 /* batches of streams x tiles: enough for 16 cores, few enough that partial sums stay small */
 };
+
+#ifdef LS_BUILD_FLOAT64
+#define SSM_FFT_TYPE LS_FFT_DOUBLE
+#else
+#define SSM_FFT_TYPE LS_FFT_FLOAT
+#endif
 
 typedef struct SsmAttr {
     LsSsmRule rule;
@@ -20,19 +28,19 @@ typedef struct SsmAttr {
 typedef struct SsmPlan {
     int64_t streams, steps, channels, modes; /* B, T, E, N */
     int64_t tiles, padded, chunks, batches;
-    int64_t points; /* of a transform: a power of two that holds two sequences; 0: computed as a scan */
+    int64_t points; /* of a transform: room for two sequences; 0: computed as a scan */
+    int64_t row;    /* numbers of memory for a signal of so many points, or its spectrum */
+    const LsFft *fft;
 } SsmPlan;
 
 /* In accs: (N, padded) each: a and w; (2 N, padded) of each stream: states, or carries; of the first step's start; with
  * a carry: what all steps make of zero, and |a|^T; (batches or 1, 4 N + 1, padded): sums for the gradients of a, w and
- * D. Transforms: roots; the kernel's, of all channels; for each thread two signals; the gradient of the kernel. */
+ * D. Transforms: the kernel's, of all channels; for each thread columns of signals (signal_numbers). */
 typedef struct SsmScratch {
     acc *ar, *ai, *wr, *wi, *x, *decay, *sum, *sums;
-    acc *roots, *kernel, *signals;
+    acc *kernel, *signals;
     int64_t count;
 } SsmScratch;
-
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 static const SsmAttr *attr_of(const LsNode *node) { return node->attr; }
 
@@ -40,45 +48,41 @@ static SsmPlan plan_of(const LsNode *node)
 {
     const LsTensor *u = node->in[U];
     SsmPlan p = {.streams = u->dim[0], .steps = u->dim[1], .channels = u->dim[2], .modes = node->in[A_LOG]->dim[1]};
-    p.tiles = divide_up(p.channels, SSM_TILE);
+    p.tiles = ls_ceil_div(p.channels, SSM_TILE);
     p.padded = p.tiles * SSM_TILE;
-    p.chunks = divide_up(p.steps, SSM_CHUNK);
-    p.batches = divide_up(SSM_WANTED_PIECES, p.tiles);
+    p.chunks = ls_ceil_div(p.steps, SSM_CHUNK);
+    p.batches = ls_ceil_div(SSM_WANTED_PIECES, p.tiles);
     p.batches = p.batches < p.streams ? p.batches : p.streams;
-    if (attr_of(node)->form == LS_SSM_CONVOLUTION && !node->in[STATE])
-        for (p.points = 1; p.points < 2 * p.steps - 1;)
-            p.points *= 2;
+    if (attr_of(node)->form == LS_SSM_CONVOLUTION && !node->in[STATE]) {
+        p.points = ls_fft_points(2 * p.steps - 1);
+        p.row = ls_fft_row(p.points);
+        p.fft = ls_fft_plan(SSM_FFT_TYPE, p.points);
+    }
     return p;
 }
 
 static bool carries_over(const LsNode *node) { return node->in[STATE] && node->in[STATE]->role == LS_ROLE_CARRY; }
 
-static acc *take(acc *base, int64_t *at, int64_t count)
-{
-    acc *block = base ? base + *at : NULL;
-    *at += divide_up(count, 16) * 16;
-    return block;
-}
-
-/* Signals of a thread: in backward also the sum of the kernel's gradient. */
-static int64_t signal_numbers(const SsmPlan *p, bool backward) { return (backward ? 3 : 1) * p->points * FFT_ELEMENT; }
+/* Numbers of a thread: a column of signals; in backward also one of their gradients, and one of the kernel's
+ * spectra. */
+static int64_t signal_numbers(const SsmPlan *p, bool backward) { return (backward ? 3 : 1) * p->row * LS_LANES; }
 
 static SsmScratch scratch_of(const LsNode *node, const SsmPlan *p, bool backward)
 {
     SsmScratch s = {0};
     acc *base = node->scratch;
     int64_t mode = p->modes * p->padded, state = p->points ? 0 : 2 * p->streams * mode;
-    s.ar = take(base, &s.count, mode);
-    s.ai = take(base, &s.count, mode);
-    s.wr = take(base, &s.count, mode);
-    s.wi = take(base, &s.count, mode);
-    s.x = take(base, &s.count, p->points ? 2 * mode : state);
-    s.decay = take(base, &s.count, carries_over(node) ? state : 0);
-    s.sum = take(base, &s.count, carries_over(node) ? state : 0);
-    s.sums = take(base, &s.count, backward ? (p->points ? 1 : p->batches) * (4 * p->modes + 1) * p->padded : 0);
-    s.roots = take(base, &s.count, p->points);
-    s.kernel = take(base, &s.count, 2 * p->points * p->padded);
-    s.signals = take(base, &s.count, ls_threads() * signal_numbers(p, backward));
+    s.ar = ls_scratch_block(base, &s.count, mode);
+    s.ai = ls_scratch_block(base, &s.count, mode);
+    s.wr = ls_scratch_block(base, &s.count, mode);
+    s.wi = ls_scratch_block(base, &s.count, mode);
+    s.x = ls_scratch_block(base, &s.count, p->points ? 2 * mode : state);
+    s.decay = ls_scratch_block(base, &s.count, carries_over(node) ? state : 0);
+    s.sum = ls_scratch_block(base, &s.count, carries_over(node) ? state : 0);
+    s.sums =
+        ls_scratch_block(base, &s.count, backward ? (p->points ? 1 : p->batches) * (4 * p->modes + 1) * p->padded : 0);
+    s.kernel = ls_scratch_block(base, &s.count, p->row * p->padded);
+    s.signals = ls_scratch_block(base, &s.count, ls_threads() * signal_numbers(p, backward));
     return s;
 }
 
@@ -112,7 +116,7 @@ static SsmColumn column_of(const SsmPlan *p, const SsmScratch *s, int64_t channe
 }
 
 /* a and w of all modes; those of channels that do not exist are zero. */
-static void prepare(const LsNode *node, const SsmPlan *p, const SsmScratch *s)
+static void prepare_modes(const LsNode *node, const SsmPlan *p, const SsmScratch *s)
 {
 #pragma omp parallel for schedule(static) if (p->padded * p->modes > 256)
     for (int64_t e = 0; e < p->padded; e++)
