@@ -64,7 +64,8 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_BOOL(Options, no_stop, "false", "go on after the tokenizer's end token")},
     {{0}}};
 
-/* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a stop. */
+/* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a
+ * stop. */
 typedef struct Stream {
     char *bytes;
     int64_t used, room;

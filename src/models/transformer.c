@@ -38,7 +38,7 @@ static LsStatus check(const void *config)
     return LS_OK;
 }
 
-/* What the parts of a layer need besides x. */
+/* Arguments that the parts of a layer take besides x. */
 typedef struct Context {
     const Transformer *m;
     LsTensor *lengths;  /* of the source */
