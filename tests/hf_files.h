@@ -1,4 +1,4 @@
-/* What the tests of the Hugging Face layout share: folders made from fixtures, and what they compute. */
+/* Shared by the tests of the Hugging Face layout: folders made from fixtures, and the outputs of their models. */
 #ifndef HF_FILES_H
 #define HF_FILES_H
 

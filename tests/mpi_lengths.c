@@ -1,6 +1,6 @@
-/* Batches of samples that are about as long as each other (train.length_step): every sample once an epoch, as a function
- * of seed and number, with little padding; graphs as long as a batch needs train as one of all steps does, on any number
- * of ranks, and go on from a checkpoint to the bit. */
+/* Batches of samples that are about as long as each other (train.length_step): every sample once an epoch, as a
+ * function of seed and number, with little padding; graphs as long as a batch needs train as one of all steps does, on
+ * any number of ranks, and go on from a checkpoint to the bit. */
 #include "harness_mpi.h"
 #include "resumed.h"
 #include "sample_files.h"

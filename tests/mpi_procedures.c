@@ -199,7 +199,7 @@ static void test_players_on_ranks(void)
     close_job(&all);
 }
 
-/* What the list of a checkpoint's content says is all there is. */
+/* A checkpoint holds everything that a resumption needs. */
 static void check_resume(const char *yaml, int steps)
 {
     Job straight = open_job(yaml, comm), resumed = open_job(yaml, comm);

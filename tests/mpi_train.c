@@ -6,7 +6,7 @@
 
 enum { MAX_STEPS = 64 };
 
-/* What the hooks of one run saw. */
+/* The values that the hooks of one run were called with. */
 typedef struct Log {
     double loss[MAX_STEPS], norm[MAX_STEPS], validation[MAX_STEPS];
     int rows, saves;
@@ -66,7 +66,7 @@ static bool same_bits(const LsTrainer *a, const LsTrainer *b)
     return same && (!a->average || memcmp(a->average, b->average, bytes) == 0);
 }
 
-/* What a checkpoint would hold of `from`, into `to`: rank 0 alone. */
+/* Copies the content of a checkpoint of `from` into `to`: rank 0 alone. */
 static void copy_saved(LsTrainer *from, LsTrainer *to)
 {
     LsSaved old[LS_MAX_SAVED], new[LS_MAX_SAVED];

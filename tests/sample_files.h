@@ -1,4 +1,4 @@
-/* What the tests of data sets of samples share: files made for them, preparing by options as on the command line, and a
+/* Shared by the tests of data sets of samples: files made for them, preparing by options as on the command line, and a
  * graph whose inputs are a source's fields. */
 #ifndef SAMPLE_FILES_H
 #define SAMPLE_FILES_H
@@ -84,7 +84,7 @@ static inline void assert_nothing_left(const char *name)
     closedir(entries);
 }
 
-/* What inspect says; the caller's to json_decref. */
+/* The object that inspect prints; the caller's to json_decref. */
 static inline json_t *described(const char *path)
 {
     json_t *object = NULL;

@@ -1,5 +1,5 @@
-/* Attention over a window of keys, and with ALiBi's distances: against PyTorch's numbers, in pieces on a cache, and without
- * a look at keys that no query sees. */
+/* Attention over a window of keys, and with ALiBi's distances: against PyTorch's numbers, in pieces on a cache, and
+ * without a look at keys that no query sees. */
 #include "harness.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"

@@ -36,7 +36,7 @@ static uint32_t bits_of(float x)
     return bits;
 }
 
-/* What rounding to the nearest must give for the float with these bits, by comparing distances in double. */
+/* The nearest bfloat16 of the float with these bits, found by comparing distances in double. */
 static uint16_t nearest(uint32_t bits)
 {
     uint32_t low = bits >> 16;

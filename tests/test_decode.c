@@ -51,7 +51,7 @@ static void run_whole(const Subject *s, const int32_t *source, int32_t length, c
 
 static const int32_t source[STEPS] = {3, 9, 4, 7, 2, 0, 0};
 
-/* What the last token looked at: shares of the five tokens of the source. */
+/* The last token's weights of attention: shares of the five tokens of the source. */
 static void check_attention(const LsDecoder *decoder)
 {
     for (int b = 0; b < 3; b++) {

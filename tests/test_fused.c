@@ -149,7 +149,7 @@ static void test_pairs(void)
     }
 }
 
-/* What is done together counts once in the profile: the sum's bytes are read once less, forward and backward. */
+/* Fused work counts once in the profile: the sum's bytes are read once less, forward and backward. */
 static void test_cost(void)
 {
     Trial t = {.dim = {2, 3, 8}, .centered = true, .bias = true, .uses = SUM_PASSED};

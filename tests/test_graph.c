@@ -101,7 +101,8 @@ static LsStatus poll(void *self)
     return LS_OK;
 }
 
-/* What was said to be final is what stands there at the end; the tied table only at its first use, the embedding. */
+/* Gradients that were announced as final do not change any more; the tied table's are final only at its first use, the
+ * embedding. */
 static void test_ready(void)
 {
     LsParams *params = ls_params_new();

@@ -1,5 +1,5 @@
-/* Groups of parameters by their names: what is frozen stays, what is scaled moves by so much, what is not decayed is not;
- * and what a frozen part saves. */
+/* Groups of parameters by their names: what is frozen stays, what is scaled moves by so much, what is not decayed is
+ * not; and what a frozen part saves. */
 #include "lockstep/train.h"
 #include "text_files.h"
 #include "train/groups.h"

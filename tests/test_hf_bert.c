@@ -38,7 +38,7 @@ static void set_inputs(LsGraph *g)
     memcpy(length->data, lengths, sizeof lengths);
 }
 
-/* What a graph of these fields gives, as floats; the caller frees them. */
+/* The output of a graph of these fields, as floats; the caller frees them. */
 static float *output_of(const LsStoredModel *model, const char *fields, LsTensor *shape)
 {
     LsFields list;
@@ -168,6 +168,42 @@ static void there_and_back(const char *name, const char *task, const char *field
     ls_free(out);
 }
 
+/* A copy of a fixture in which a key of config.json has another value (NULL: none). */
+static const char *with_key(const char *name, const char *key, const char *value)
+{
+    static char folder[512];
+    static int serial;
+    char text[64], from[600], to[600];
+    json_t *keys = NULL;
+    snprintf(text, sizeof text, "with-%d", serial++);
+    snprintf(folder, sizeof folder, "%s", harness_path(text));
+    ASSERT_OK(ls_make_folders(folder));
+    snprintf(from, sizeof from, "%s/config.json", fixture(name));
+    ASSERT_OK(ls_json_load(from, LS_DATA, &keys));
+    if (value)
+        json_object_set_new(keys, key, json_loads(value, JSON_DECODE_ANY, NULL));
+    else
+        json_object_del(keys, key);
+    snprintf(to, sizeof to, "%s/config.json", folder);
+    CU_ASSERT_EQUAL(json_dump_file(keys, to, 0), 0);
+    json_decref(keys);
+    snprintf(from, sizeof from, "%s/model.safetensors", fixture(name));
+    snprintf(to, sizeof to, "%s/model.safetensors", folder);
+    char *bytes = NULL;
+    int64_t count = 0;
+    ASSERT_OK(ls_file_read(from, LS_DATA, &bytes, &count));
+    ASSERT_OK(ls_file_replace(to, bytes, count));
+    ls_free(bytes);
+    return folder;
+}
+
+static void refused(const char *name, const char *key, const char *value, const char *message)
+{
+    const char *run = harness_path("refused");
+    ASSERT_FAILS(ls_model_import(with_key(name, key, value), run), LS_DATA, message);
+    CU_ASSERT_FALSE(ls_file_exists(run));
+}
+
 /* ---- Tests ------------------------------------------------------------------------------------------------------- */
 
 static void test_masked(void) { there_and_back("masked", "masked_language", "ids T of 30, length int, types T of 2"); }
@@ -178,10 +214,44 @@ static void test_classes(void)
     LsStoredModel model = {0};
     there_and_back("classes", "classification", "ids T of 30, length int, label of 3");
     ASSERT_OK(ls_stored_model_of_folder(fixture("classes"), NULL, &model));
-    CU_ASSERT_STRING_EQUAL(model.config->data.fields, "ids T of 30, length int, label of 3");
+    CU_ASSERT_STRING_EQUAL(model.config->data.fields, "ids T of 30, length int, types T of 2, label of 3");
     CU_ASSERT_PTR_NOT_NULL_FATAL(model.info);
     CU_ASSERT_PTR_NOT_NULL(strstr(model.info, "[\"bad\",\"fair\",\"good\"]"));
     ls_stored_model_free(&model);
+}
+
+/* A head with a table of its own: tie_word_embeddings is false. */
+static void test_untied(void)
+{
+    LsStoredModel model = {0};
+    there_and_back("untied", "masked_language", "ids T of 30, length int, types T of 2");
+    ASSERT_OK(ls_stored_model_of_folder(fixture("untied"), NULL, &model));
+    CU_ASSERT(ls_params_find(model.params, "head.table") >= 0);
+    ls_stored_model_free(&model);
+    refused("masked", "tie_word_embeddings", "false", "cls.predictions.decoder.weight (30, 8) is missing");
+    /* without that key the table would be a copy of the model's, which it is not */
+    refused("untied", "tie_word_embeddings", "true", "cls.predictions.decoder.weight");
+    ASSERT_OK(ls_stored_model_of_folder(with_key("tags", "tie_word_embeddings", "false"), NULL, &model));
+    ls_stored_model_free(&model); /* which has no such table */
+}
+
+/* One label is a number, as transformers takes it, unless problem_type says a class. */
+static void test_number(void)
+{
+    LsStoredModel model = {0};
+    there_and_back("number", "regression", "ids T of 30, length int, types T of 2, target 1");
+    ASSERT_OK(ls_stored_model_of_folder(fixture("number"), NULL, &model));
+    CU_ASSERT_STRING_EQUAL(model.config->data.fields, "ids T of 30, length int, types T of 2, target 1");
+    ls_stored_model_free(&model);
+    ASSERT_OK(
+        ls_stored_model_of_folder(with_key("number", "problem_type", "\"single_label_classification\""), NULL, &model));
+    CU_ASSERT_STRING_EQUAL(ls_config_task(model.config)->name, "classification");
+    ls_stored_model_free(&model);
+    ASSERT_OK(ls_stored_model_of_folder(with_key("classes", "problem_type", "\"regression\""), NULL, &model));
+    CU_ASSERT_STRING_EQUAL(model.config->data.fields, "ids T of 30, length int, types T of 2, target 3");
+    ls_stored_model_free(&model);
+    refused("classes", "problem_type", "\"multi_label_classification\"",
+            "key problem_type: \"multi_label_classification\" is not supported");
 }
 
 static void test_tags(void) { there_and_back("tags", "tagging", "ids T of 30, length int, types T of 2, tags T of 5"); }
@@ -245,42 +315,6 @@ static void test_longformer(void)
     ls_stored_model_free(&model);
 }
 
-/* A copy of a fixture in which a key of config.json has another value (NULL: none). */
-static const char *with_key(const char *name, const char *key, const char *value)
-{
-    static char folder[512];
-    static int serial;
-    char text[64], from[600], to[600];
-    json_t *keys = NULL;
-    snprintf(text, sizeof text, "with-%d", serial++);
-    snprintf(folder, sizeof folder, "%s", harness_path(text));
-    ASSERT_OK(ls_make_folders(folder));
-    snprintf(from, sizeof from, "%s/config.json", fixture(name));
-    ASSERT_OK(ls_json_load(from, LS_DATA, &keys));
-    if (value)
-        json_object_set_new(keys, key, json_loads(value, JSON_DECODE_ANY, NULL));
-    else
-        json_object_del(keys, key);
-    snprintf(to, sizeof to, "%s/config.json", folder);
-    CU_ASSERT_EQUAL(json_dump_file(keys, to, 0), 0);
-    json_decref(keys);
-    snprintf(from, sizeof from, "%s/model.safetensors", fixture(name));
-    snprintf(to, sizeof to, "%s/model.safetensors", folder);
-    char *bytes = NULL;
-    int64_t count = 0;
-    ASSERT_OK(ls_file_read(from, LS_DATA, &bytes, &count));
-    ASSERT_OK(ls_file_replace(to, bytes, count));
-    ls_free(bytes);
-    return folder;
-}
-
-static void refused(const char *name, const char *key, const char *value, const char *message)
-{
-    const char *run = harness_path("refused");
-    ASSERT_FAILS(ls_model_import(with_key(name, key, value), run), LS_DATA, message);
-    CU_ASSERT_FALSE(ls_file_exists(run));
-}
-
 static void test_refused(void)
 {
     refused("masked", "architectures", "[\"BertForPreTraining\"]",
@@ -292,7 +326,6 @@ static void test_refused(void)
     refused("masked", "is_decoder", "true", "key is_decoder: true is not supported");
     refused("masked", "position_embedding_type", "\"relative_key\"", "key position_embedding_type");
     refused("masked", "hidden_act", "\"quick_gelu\"", "key hidden_act: 'quick_gelu' is not supported");
-    refused("masked", "tie_word_embeddings", "false", "key tie_word_embeddings");
     refused("classes", "id2label", "{\"0\": \"a\", \"1\": \"b\"}",
             "classifier.weight has shape (3, 8), the settings ask for (2, 8)");
     refused("classes", "id2label", "{\"0\": \"a\", \"2\": \"b\"}", "key id2label: has no name for class 1");
@@ -333,7 +366,7 @@ static void test_own(void)
     export_of(OWN "}\ntask: {kind: classification}\n", LS_USAGE,
               "model.pool is none; the layout of BertForSequenceClassification holds only first; --native", out);
     export_of(OWN "}\ntask: {kind: regression}\n", LS_USAGE,
-              "task.kind is regression; the layout of bert holds only masked_language, classification", out);
+              "model.pool is none; the layout of BertForSequenceClassification holds only first; --native", out);
     CU_ASSERT_FALSE(ls_file_exists(out));
     export_of(OWN "}\ntask: {kind: masked_language}\n", LS_OK, NULL, out);
     ASSERT_OK(ls_stored_model_of_folder(out, NULL, &model));
@@ -351,7 +384,9 @@ static void test_own(void)
 int main(void)
 {
     return harness_run("hf_bert", (HarnessTest[]){{"masked language", test_masked},
+                                                  {"a head with a table of its own", test_untied},
                                                   {"classes", test_classes},
+                                                  {"numbers", test_number},
                                                   {"tags", test_tags},
                                                   {"no head", test_bare},
                                                   {"no head, a vector a text", test_pooled},

@@ -1,5 +1,6 @@
-/* config.json of the Llama family as it is published: what its keys become, which of them are refused, and that keys which
- * change nothing do not matter. Weights are those of tests/fixtures/llama-tiny, in test_hf.c and test_hf_models.c. */
+/* config.json of the Llama family as it is published: what its keys become, which of them are refused, and that keys
+ * which change nothing do not matter. Weights are those of tests/fixtures/llama-tiny, in test_hf.c and
+ * test_hf_models.c. */
 #include "harness.h"
 #include "config/config.h"
 #include "store/hf_internal.h"
@@ -217,7 +218,7 @@ static void test_refused(void)
     refused(PYTHIA_70M, "hidden_act", "\"quick_gelu\"", "key hidden_act: 'quick_gelu' is not supported");
 }
 
-/* What export says of settings that no layout has, and the layout that it picks. */
+/* Export refuses settings that no layout has, and picks the right layout for others. */
 static void test_export(void)
 {
     static const struct {

@@ -14,7 +14,7 @@
 
 enum { MAX_TOKENS = 256 };
 
-/* What tokens.txt says. */
+/* The content of tokens.txt. */
 typedef struct Tokens {
     int64_t batch, sequence, count, targets_count;
     int32_t ids[MAX_TOKENS], targets[MAX_TOKENS];

@@ -66,7 +66,8 @@ static void test_all_load(void)
     globfree(&found);
 }
 
-/* Published sizes: GPT-2 small with its tied head; Mamba's smallest with a vocabulary of 50,280, Mamba-2's with 50,288. */
+/* Published sizes: GPT-2 small with its tied head; Mamba's smallest with a vocabulary of 50,280, Mamba-2's with
+ * 50,288. */
 static void test_sizes(void)
 {
     static const struct {

@@ -1,4 +1,4 @@
-/* What holds for every kind of data set that is prepared: the same files give the same bytes, a full disk leaves
+/* Properties of every kind of data set that is prepared: the same files give the same bytes, a full disk leaves
  * what was there, and a data set whose arrays do not fit each other is refused. The test walks the list of kinds. */
 #include "sample_files.h"
 

@@ -1,6 +1,6 @@
-/* The linear recurrence and the diagonal state space: against PyTorch's numbers (tests/fixtures/linear_recurrence.py); the
- * three forms of the state space against each other; parts of the time, segments and single steps against the whole;
- * the same bits for any number of threads. */
+/* The linear recurrence and the diagonal state space: against PyTorch's numbers (tests/fixtures/linear_recurrence.py);
+ * the three forms of the state space against each other; parts of the time, segments and single steps against the
+ * whole; the same bits for any number of threads. */
 #include "harness.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"

@@ -311,7 +311,7 @@ static void test_bad_pairs(void)
                    "no pairs are left in the train part");
 }
 
-/* What is held out is not trained on, also where its source text stands in other pairs. */
+/* Samples held out are not trained on, also where their source text stands in other pairs. */
 static void test_overlap(void)
 {
     char text[8192], *output = path_of("overlap.h5");

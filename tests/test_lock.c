@@ -69,8 +69,8 @@ static void test_held(void)
     ls_lock_release(NULL);
 }
 
-/* What an owner of this boot leaves: by the system's lock, by its number and start, by an earlier boot, by a requeued
- * job. */
+/* Locks that an owner of this boot leaves are recognised: by the system's lock, by its number and start, by an earlier
+ * boot, by a requeued job. */
 static void test_stale(void)
 {
     static const struct {

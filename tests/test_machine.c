@@ -1,4 +1,4 @@
-/* What the system says of the machine, read from made-up machines. */
+/* The machine's description by the system, read from made-up machines. */
 #include "machine/caches.h"
 #include "machine/cgroup.h"
 #include "machine/threads.h"

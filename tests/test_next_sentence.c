@@ -82,8 +82,8 @@ static void test_samples(void)
     char *text = ls_fields_text(&source->fields);
     CU_ASSERT_STRING_EQUAL(text, "ids T of 125, types T of 2, length int, next of 2");
     ls_free(text);
-    /* 13 tokens: of five documents two sentences twice; of the last one's 45 tokens 13 and 13 of the long sentence, then
-     * its rest and a sentence more, then two */
+    /* 13 tokens: of five documents two sentences twice; of the last one's 45 tokens 13 and 13 of the long sentence,
+     * then its rest and a sentence more, then two */
     CU_ASSERT_EQUAL(source->samples, 2 * (DOCUMENTS - 1) + 4);
     Inputs inputs = inputs_new(source, SAMPLES, SEQUENCE);
     fill_inputs(source, &inputs, 0, SAMPLES);

@@ -47,7 +47,7 @@ static void test_threads(void)
     ls_trainer_free(trainer[1]);
 }
 
-/* What the plan says before is what the trainer has after. */
+/* The trainer has the sizes that the plan said before. */
 static void test_plan(void)
 {
     LsConfig config = toy_config();

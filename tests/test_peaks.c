@@ -123,7 +123,7 @@ static void test_no_home(void)
     CU_ASSERT(kept.gflops == measured.gflops && kept.bandwidth > 0);
 }
 
-/* What measuring touches at most, by the rise of this process's resident memory, in a process of its own. */
+/* The memory that measuring touches at most, by the rise of this process's resident memory, in a process of its own. */
 static void test_room(void)
 {
     static const int64_t rooms[] = {0, (int64_t)6 << 20, (int64_t)64 << 20};

@@ -1,4 +1,4 @@
-/* What backward has made again: the same bits as without, for every op, every model and random graphs, with NaN in
+/* Recomputation: the same bits as without, for every op, every model and random graphs, with NaN in
  * everything that must be written; limits are kept; what deep chains take. Likewise where no op does another's work. */
 #include "harness.h"
 #include "config/config.h"
@@ -77,7 +77,7 @@ static void run_trial(Trial *t)
     memcpy(t->grads, t->params->grad, sizeof *t->grads * (size_t)t->params->total);
 }
 
-/* What running values are to move by. */
+/* Compares the amounts that running values are to move by. */
 static bool same_moves(const Trial *a, const Trial *b)
 {
     const LsParams *x = a->params->running, *y = b->params->running;
@@ -212,7 +212,7 @@ static void test_single_pass(void)
 
 /* ---- Every case of every op ---- */
 
-/* What the node makes is read by an op that keeps it for backward, so that it must be made again. */
+/* The node's result is read by an op that keeps it for backward, so that it must be recomputed. */
 static bool build_case(LsGraph *g, const void *self)
 {
     const LsSubject *subject = self;

@@ -14,7 +14,7 @@ static const LsRun run = {.seed = 1, .training = true};
 enum { CELLS = 4, TANH = 0, RELU, LSTM, GRU };
 static const int64_t gates_of[CELLS] = {1, 1, 4, 3};
 
-/* What one layer in one direction is made of; NULL where it has none. */
+/* The parameters of one layer in one direction; NULL where it has none. */
 typedef struct Layer {
     LsTensor *start[2], *state[2], *lengths;
     bool reverse;

@@ -143,7 +143,7 @@ static void test_micro_batches(void)
     setup_free(&s, true);
 }
 
-/* What backward makes again moves nothing twice, and an op that speaks to other ranks is made once. */
+/* Recomputation moves no running value twice, and an op that speaks to other ranks is made once. */
 static void test_recomputed(void)
 {
     Setup plain = setup_new(NULL, (LsGraphOptions){.mode = LS_TRAIN}),

@@ -234,7 +234,7 @@ static void test_writing(void)
     CU_ASSERT_EQUAL(damage_count(folder, false), 0);
 }
 
-/* What the system cannot read is told as that, at whichever call. */
+/* A failure of the system to read is reported as such, at whichever call. */
 static void test_unreadable(void)
 {
     LsSafetensors *tensors = NULL;

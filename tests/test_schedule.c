@@ -79,7 +79,8 @@ static void test_warmup_longer_than_the_run(void)
 }
 
 /* The Transformer's rates (Vaswani et al. 2017, equation 3), C^-0.5 min(step^-0.5, step warmup^-1.5), are those of
- * inverse_sqrt with a peak of (C warmup)^-0.5. Numbers of PyTorch's LambdaLR of that function: C = 512, warm-up 4,000. */
+ * inverse_sqrt with a peak of (C warmup)^-0.5. Numbers of PyTorch's LambdaLR of that function: C = 512, warm-up
+ * 4,000. */
 static void test_transformer(void)
 {
     static const struct {

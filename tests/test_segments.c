@@ -1,6 +1,6 @@
 /* Recurrent ops on a sequence in segments, states carried forward and gradients back, against the same sequence in one:
- * convolution and scan behind each other as in Mamba, in 2, 3 and 4 segments of odd lengths. And what the graph says where
- * that cannot be. */
+ * convolution and scan behind each other as in Mamba, in 2, 3 and 4 segments of odd lengths. And what the graph says
+ * where that cannot be. */
 #include "harness.h"
 #include "graph/check.h"
 #include "lockstep/graph.h"
@@ -218,8 +218,8 @@ static void test_segments(void)
     }
 }
 
-/* Where segments are whole chunks of the scan, every channel goes through the same operations in the same order: the same
- * bits. */
+/* Where segments are whole chunks of the scan, every channel goes through the same operations in the same order: the
+ * same bits. */
 static void test_same_bits(void)
 {
     Shape shape = {1, 160, 150, 6};

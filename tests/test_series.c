@@ -216,7 +216,7 @@ static void test_seasons(void)
     ls_source_free(source);
 }
 
-/* What a model has learnt from says how the numbers of another file are scaled. */
+/* The data that a model was trained on decide how the numbers of another file are scaled. */
 static void test_like(void)
 {
     char *one = path_of("one.h5"), *other = path_of("other.h5"), *file = write_table("z.csv", 60);

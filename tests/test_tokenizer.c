@@ -50,7 +50,7 @@ static void test_characters(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "empty"));
 }
 
-/* What Unicode's table 3-7 rules out, each after "ok\n" and one good character. */
+/* The sequences that Unicode's table 3-7 rules out, each after "ok\n" and one good character. */
 static void test_malformed(void)
 {
     static const char *const bad[] = {

@@ -136,7 +136,7 @@ static void test_decayed(void)
     }
 }
 
-/* What leaves out the case of long decays has the same bits where there are none. */
+/* The variant without the case of long decays has the same bits where there are none. */
 static void test_decay_near(void)
 {
     LsIsa best;

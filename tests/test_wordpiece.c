@@ -136,7 +136,7 @@ static void test_pieces(void)
     ls_tokenizer_free(t);
 }
 
-/* What stands in tokenizer_config.json and tokenizer.json decides. */
+/* The settings in tokenizer_config.json and tokenizer.json decide. */
 static void test_settings(void)
 {
     LsTokenizer *t = make_wordpiece(

@@ -1,4 +1,4 @@
-/* What the tests of text data sets share: files, data sets and graphs made for them. */
+/* Shared by the tests of text data sets: files, data sets and graphs made for them. */
 #ifndef TEXT_FILES_H
 #define TEXT_FILES_H
 

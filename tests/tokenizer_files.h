@@ -1,4 +1,4 @@
-/* What the tests of tokenizers share: files and folders made for them, and what every tokenizer must hold to. */
+/* Shared by the tests of tokenizers: files and folders made for them, and checks that every tokenizer must pass. */
 #ifndef TOKENIZER_FILES_H
 #define TOKENIZER_FILES_H
 

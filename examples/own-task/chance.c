@@ -1,5 +1,6 @@
 /* p = (1 + x / (1 + |x|)) / 2, element by element: a probability that comes to 0 and 1 more slowly than the logistic
- * function's. dL/dx = dL/dp / (2 (1 + |x|)^2). The op of own_task.c; lockstep_add_ops compiles it for each precision. */
+ * function's. dL/dx = dL/dp / (2 (1 + |x|)^2). The op of own_task.c; lockstep_add_ops compiles it for each
+ * precision. */
 #include <lockstep/op_build.h>
 
 #include <math.h>

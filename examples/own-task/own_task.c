@@ -1,5 +1,5 @@
-/* A program that is not Lockstep's: brings data in memory, a task and an op (chance.c) of its own, and trains a model of
- * the library on them. Uses installed headers only.
+/* A program that is not Lockstep's: brings data in memory, a task and an op (chance.c) of its own, and trains a model
+ * of the library on them. Uses installed headers only.
  *
  *     own_task JOB.yaml [key=value …]        or: mpirun -np 2 own_task …
  *     own_task ops                           the list of ops, its own among them; the shapes of its own, and its checks

@@ -1,5 +1,5 @@
-/* What models say of parameters beyond their shapes: which are matrices, and low-rank adapters of dense layers
- * (Hu et al. 2021, "LoRA"): y = x (W + scale B A)^T + b, of which A and B alone learn. */
+/* Flags of parameters that are matrices of dense layers, and low-rank adapters of dense layers (Hu et al. 2021,
+ * "LoRA"): y = x (W + scale B A)^T + b, where only A and B are trained. */
 #ifndef LOCKSTEP_ADAPTERS_H
 #define LOCKSTEP_ADAPTERS_H
 
@@ -7,33 +7,37 @@
 
 /* Flags of ls_param_flags, beside LS_NO_DECAY and LS_PRECISE. */
 enum {
-    LS_MATRIX = 4, /* (outputs, inputs) of a dense layer inside the model: what Muon takes as a matrix */
-    LS_ADAPTER = 8 /* of an adapter: learns where a graph adapts a model */
+    LS_MATRIX = 4, /* (outputs, inputs) of a dense layer inside the model: Muon orthogonalises its updates */
+    LS_ADAPTER = 8 /* a factor of an adapter: it is trained where a graph adapts a model */
 };
 
 typedef struct LsAdapters {
     int64_t rank; /* of B A */
     double scale;
-    bool (*takes)(void *self, const char *name); /* the layer of this full name */
-    void *self;
-    int taken; /* layers so far */
+    /* whether the dense layer of this full name gets an adapter */
+    bool (*takes)(void *self, const char *name);
+    void *self; /* passed to takes */
+    int taken;  /* number of layers that have got one so far */
 } LsAdapters;
 
-/* Before the first parameter: those declared without LS_ADAPTER are read from the store's base (ls_params_base), and
- * never learn. adapters must live while the graph is built; NULL ends it. */
+/* Makes g a graph that adapts its model: parameters declared without LS_ADAPTER are read from the store's base
+ * (ls_params_base) and are never trained. Call it before the first parameter is declared. `adapters` must live while
+ * the graph is built; NULL ends the adapting. */
 void ls_graph_adapt(LsGraph *g, LsAdapters *adapters);
 
-/* For the builder of a dense layer, in the layer's scope: what is to be added to it, which is counted; NULL: nothing. */
+/* For the builder of a dense layer, called in the layer's scope: the adapters of the graph where this layer gets one,
+ * which is counted in `taken`; NULL where it gets none. */
 const LsAdapters *ls_graph_adapters_here(LsGraph *g);
 
-/* Parameters that graphs read and never change, of a model that is adapted: a store of its own without gradients, of
- * each rank its own, made, given memory and freed with params. NULL: there are none. */
+/* The parameters of a model that is adapted, which graphs read and never change: a second store without gradients, one
+ * a rank, which is made, allocated and freed together with params. NULL where the model is not adapted. */
 LsParams *ls_params_base(const LsParams *params);
-/* The same, which is the caller's from now on: params has none any more. */
+/* Detaches the base from params and gives it to the caller, who frees it. */
 LsParams *ls_params_base_take(LsParams *params);
 
-/* A store of names and shapes alone, for arrays beside the parameters: in the same order, each with what `shape` makes of
- * its rank and dimensions, left out where that is false. NULL when out of memory. */
+/* A store of names and shapes without values, which describes arrays that stand beside the parameters (an optimiser's
+ * moments). It has the parameters in the same order. `shape` changes the rank and dimensions of each in place; it
+ * returns false for parameters that have no such array. NULL when out of memory. */
 LsParams *ls_params_derive(const LsParams *params,
                            bool (*shape)(const void *self, const LsParam *param, int *rank, int64_t *dim),
                            const void *self);

@@ -46,7 +46,7 @@ void ls_trained_close(LsTrained *trained); /* after its LsForward; NULL is allow
  *                            steps; classes 0: any number
  *     inputs                 names of those fields that the output is made of; the others are targets
  *     parameters             list of {name, shape}
- *     info                   what the training data's numbers mean (names of classes, scaling); null: nothing
+ *     info                   the meaning of the training data's numbers (names of classes, scaling); null: none
  */
 const char *ls_trained_json(const LsTrained *trained);
 
@@ -57,7 +57,7 @@ LsStatus ls_trained_parameter(const LsTrained *trained, const char *name, float 
 typedef struct LsTokenizer LsTokenizer;
 const LsTokenizer *ls_trained_tokenizer(const LsTrained *trained);
 
-/* ---- What a model makes of samples ------------------------------------------------------------------------------- */
+/* ---- Predictions ------------------------------------------------------------------------------------------------- */
 
 /* The model planned for one shape: rows samples of `steps` steps (0 where samples have none). loss: the task's loss
  * instead of its output. Keep it for further samples of the shape. */
@@ -92,8 +92,8 @@ typedef struct LsGenerate {
     const char *precision; /* "run" (NULL), "float", "bfloat16", "int8" */
 } LsGenerate;
 
-/* Calls `token` for each new token of each stream; it returns false to end. LS_USAGE where the model does not go on with
- * a text, or the prompt is empty or too long. */
+/* Calls `token` for each new token of each stream; it returns false to end. LS_USAGE where the model does not go on
+ * with a text, or the prompt is empty or too long. */
 typedef bool (*LsTokenFunction)(void *self, int64_t stream, int64_t index, int32_t token);
 LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t count, const LsGenerate *how,
                              LsTokenFunction token, void *self) LS_MUST_USE;
@@ -121,10 +121,10 @@ LsStatus ls_tokenizer_encode(const LsTokenizer *tokenizer, const char *text, int
 LsStatus ls_tokenizer_decode(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
                              int64_t *bytes) LS_MUST_USE;
 
-/* As ls_tokenizer_encode, with the ids before a text: what a model goes on from. */
+/* As ls_tokenizer_encode, after the ids that begin a text: a prompt that a model continues. */
 LsStatus ls_tokenizer_encode_prompt(const LsTokenizer *tokenizer, const char *text, int64_t bytes, int32_t **ids,
                                     int64_t *count) LS_MUST_USE;
-/* As ls_tokenizer_decode, of ids that go on after others: a blank that they begin with stays. */
+/* As ls_tokenizer_decode, for ids that continue others: a blank at their beginning is kept. */
 LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *ids, int64_t count, char **text,
                                    int64_t *bytes) LS_MUST_USE;
 
@@ -154,8 +154,8 @@ LsStatus ls_writer_commit(LsWriter *writer) LS_MUST_USE; /* frees it, whatever h
 void ls_writer_discard(LsWriter *writer);                /* instead; NULL is allowed */
 
 /* Seals an HDF5 file that another program wrote or changed: computes the checksum of every array and the block in front
- * anew, and replaces the file, once all that a reader of its kind would refuse was looked for. kind: of a file that has
- * no block of ours in front; NULL: what the block says. On failure (LS_DATA, LS_CHECKPOINT, LS_USAGE) the file is as it
+ * anew, has the reader of its kind check the file, and only then replaces it. kind: for a file without Lockstep's block
+ * in front; NULL: the kind that the block names. On failure (LS_DATA, LS_CHECKPOINT, LS_USAGE) the file is as it
  * was. */
 LsStatus ls_seal(const char *path, const char *kind) LS_MUST_USE;
 

@@ -1,4 +1,4 @@
-/* What everything else stands on: memory, logging, counter-based random numbers, threads, instruction sets. */
+/* The foundation of all layers: memory, logging, counter-based random numbers, threads, instruction sets. */
 #ifndef LOCKSTEP_BASE_H
 #define LOCKSTEP_BASE_H
 
@@ -30,7 +30,7 @@ void ls_free(void *block);
 char *ls_strdup(const char *text);
 char *ls_format(const char *format, ...) LS_PRINTF(1, 2);
 
-/* How many blocks were ever allocated by this process: a test holds it against itself around a training step. */
+/* How many blocks were ever allocated by this process: tests compare the counts before and after a training step. */
 int64_t ls_alloc_count(void);
 
 /* Resident set of this process now, and its peak so far, in bytes (0 where the system does not tell). */
@@ -95,8 +95,8 @@ typedef enum LsIsa {
 /* The best level that processor and operating system support, or the lower one that LOCKSTEP_ISA names ("baseline",
  * "v3", "v4", "v4_bf16", "v4_amx"). A name that is unknown or above what the machine has is an error of use. */
 LsStatus ls_isa_choose(LsIsa *isa) LS_MUST_USE;
-/* What ls_isa_choose said last, or says now if nobody has asked it, for those who ask at every product; the baseline
- * after a wrong name. */
+/* The last result of ls_isa_choose, which is called where that has not happened yet; the baseline after a wrong name.
+ * Cheap enough to be asked at every product. */
 LsIsa ls_isa(void);
 const char *ls_isa_name(LsIsa isa);
 

@@ -1,5 +1,5 @@
-/* For those who add a kind of data set: what `prepare KIND` makes, `train` reads (data.kind) and `inspect` describes.
- * One file in src/data that fills in an LsDataKind, and one line in data_kinds.def. A kind without files (made-up
+/* For authors of a kind of data set, which `prepare KIND` makes, `train` reads (data.kind) and `inspect` describes. One
+ * file in src/data that fills in an LsDataKind, and one line in data_kinds.def. A kind without files (made-up
  * samples, an array of a program of your own) leaves prepare and inspect NULL.
  */
 #ifndef LOCKSTEP_DATA_H
@@ -12,7 +12,7 @@ struct LsSealed;     /* io/sealed.h: an HDF5 file with digests */
 struct LsCorpusPart; /* data/tokenizer.h: a text with the name of its file */
 struct json_t;       /* jansson.h */
 
-/* What a source is opened for. */
+/* Arguments of LsDataKind.open. */
 typedef struct LsDataOpen {
     const char *path; /* NULL: a kind without files */
     /* "train" (shuffled), "validation", or "held-out" (the validation split of a file that has one, else all of it);
@@ -31,7 +31,8 @@ typedef struct LsDataOpen {
     const struct json_t *like;
 } LsDataOpen;
 
-/* Texts that stand in no data set (`eval --input`), one after the other as `prepare` would write them. */
+/* Arguments of LsDataKind.open_texts: texts that belong to no data set (`eval --input`), one after the other as
+ * `prepare` would write them. */
 typedef struct LsDataTexts {
     const struct LsCorpusPart *text; /* (texts) */
     int texts;
@@ -54,8 +55,8 @@ typedef struct LsDataKind {
     LsStatus (*prepare)(const void *settings, int sources, char *const *source, const char *output);
     /* *opened is NULL with LS_OK where there is no such split. */
     LsStatus (*open)(const LsDataOpen *open, LsSource **opened);
-    /* A source in memory, in fixed order from the beginning; LS_DATA where there is nothing to predict. NULL: the kind's
-     * samples are no stretches of text. */
+    /* A source in memory, in fixed order from the beginning; LS_DATA where there is nothing to predict. NULL: the
+     * kind's samples are no stretches of text. */
     LsStatus (*open_texts)(const LsDataTexts *texts, LsSource **opened);
     /* Steps of every sample, where the settings of the section `data:` decide them: then train.sequence has no say, and
      * a model can be evaluated at another length. 0: samples have none. NULL: files or train.sequence decide. */

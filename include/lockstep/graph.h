@@ -78,10 +78,11 @@ LsTensor *ls_running(LsGraph *g, const char *name, LsInit init, int rank, const 
  * share states do it with ls_graph_share_states. Not in training graphs, where ls_carry hands on the gradient too. */
 LsTensor *ls_state(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
-/* What a recurrent op takes over from the part of the sequence before its own and hands on to the next: the state it
- * starts from, zero at the sequence's beginning. While decoding this is ls_state. In training and evaluation it is NULL
- * where a run sees whole sequences, and with the option `segmented` a tensor with gradient: data and grad belong to the
- * state before the first step, end->data and end->grad to that after the last. For use by one op. */
+/* The state of a recurrent op at the border between two parts of a sequence: the op starts from it and leaves the state
+ * for the next part; it is zero at the sequence's beginning. While decoding this is ls_state. In training and
+ * evaluation it is NULL where a run sees whole sequences, and with the option `segmented` a tensor with gradient: data
+ * and grad belong to the state before the first step, end->data and end->grad to that after the last. For use by one
+ * op. */
 LsTensor *ls_carry(LsGraph *g, const char *name, LsDtype dtype, int rank, const int64_t *dim);
 
 /* Prefixes the names made until the matching ls_pop: scopes nest with dots, "layer.3" + "in_w" = "layer.3.in_w". */
@@ -113,18 +114,18 @@ LsStatus ls_graph_plan(LsGraph *g) LS_MUST_USE;
 LsStatus ls_graph_plan_dry(LsGraph *g) LS_MUST_USE;
 LsMemory ls_graph_memory(const LsGraph *g);
 
-/* What the plan has backward recompute to keep to options.arena_limit. */
+/* The nodes that are computed again in backward, so that the arena keeps to options.arena_limit. */
 typedef struct LsRecomputed {
     int nodes;
     double share; /* of the time of forward, by the ops' costs */
 } LsRecomputed;
 LsRecomputed ls_graph_recomputed(const LsGraph *g);
 
-/* g computes in the arena of `from`, where that is large enough, instead of one of its own: what either of them made is
- * lost when the other runs. Call before ls_graph_plan of g; `from` is planned and lives longer. */
+/* Lets g compute in the arena of `from`, where that is large enough, instead of one of its own: the results of each are
+ * lost when the other runs. Call before ls_graph_plan of g; `from` must be planned and must outlive g. */
 LsStatus ls_graph_share_arena(LsGraph *g, const LsGraph *from) LS_MUST_USE;
 
-/* What a run depends on besides tensors. */
+/* The numbers and communicators that a run depends on besides its tensors. */
 typedef struct LsRun {
     uint64_t seed;
     int64_t step;
@@ -158,9 +159,10 @@ LsTensor *ls_graph_find(const LsGraph *g, const char *name);
 LsPrecision ls_graph_precision(const LsGraph *g);
 int64_t ls_graph_element_bytes(const LsGraph *g, LsDtype dtype);
 
-/* Copies between a tensor and floats, whatever its element type (LS_I32 excepted: use its data as int32_t). */
 /* The output number i, from 0, and its name; NULL past the last. */
 LsTensor *ls_graph_output(const LsGraph *g, int i, const char **name);
+
+/* Copies between a tensor and floats, whatever its element type (LS_I32 excepted: use its data as int32_t). */
 void ls_tensor_get(const LsGraph *g, const LsTensor *x, float *to);
 void ls_tensor_set(const LsGraph *g, LsTensor *x, const float *from);
 /* Elements first .. first + count - 1 alone. */
@@ -183,8 +185,8 @@ LsTensor *ls_graph_state(const LsGraph *g, int index);
 void ls_graph_reset_states(LsGraph *g);
 LsStatus ls_graph_share_states(LsGraph *g, LsGraph *from) LS_MUST_USE;
 
-/* Stream b of every state goes on from what was stream from[b]: (dim[0] of every state), any numbers of streams, in any
- * order, as often as wanted (beam search). In place. */
+/* Replaces stream b of every state by a copy of stream from[b], in place (beam search). from: (dim[0] of every state);
+ * a stream may be copied to several places or to none. */
 LsStatus ls_graph_reorder_states(LsGraph *g, const int32_t *from) LS_MUST_USE;
 
 /* ---- Sequences in parts ----------------------------------------------------------------------------------------
@@ -193,7 +195,10 @@ LsStatus ls_graph_reorder_states(LsGraph *g, const int32_t *from) LS_MUST_USE;
  * T tokens only:
  *
  *     ls_carries_reset(g);
- *     for (part = 0; part < parts - 1; part++) { keep(part); fill inputs; ls_graph_forward_carries(g, run); ls_carries_advance(g, run); }
+ *     for (part = 0; part < parts - 1; part++) {
+ *         keep(part); fill inputs;
+ *         ls_graph_forward_carries(g, run); ls_carries_advance(g, run);
+ *     }
  *     for (part = parts - 1; part >= 0; part--) {
  *         restore(part); fill inputs;
  *         ls_graph_forward(g, run); ls_graph_backward(g, run, 1, part < parts - 1, NULL);

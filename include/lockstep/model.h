@@ -7,20 +7,20 @@
 #include "lockstep/ops.h"
 #include "lockstep/settings.h"
 
-/* What a graph of the model is to compute. */
+/* The output that a graph of the model is built for. */
 typedef enum LsWant {
     LS_WANT_LOSS,   /* output "loss" (1): summed over targets that are not ignored */
-    LS_WANT_OUTPUT, /* output "output": everything the model says, (B, T, V) logits for language models */
+    LS_WANT_OUTPUT, /* output "output": the model's predictions, (B, T, V) logits for language models */
     LS_WANT_LAST    /* output "output" of the last position only: (B, 1, V) (generation) */
 } LsWant;
 
-/* Which part of a model that reads a source and then says a target (translation). */
+/* The parts of a model that reads a source and then writes a target (translation). */
 typedef enum LsPart {
     LS_PART_WHOLE,
     /* the source alone: outputs (B, ...) named as the decoder's inputs and states, which they are copied to */
     LS_PART_ENCODER,
-    /* the target alone, step by step; an output "attention" (B, T, shape->memory), where there is one, says how much
-     * each step looks at the steps of the source */
+    /* the target alone, step by step; an output "attention" (B, T, shape->memory), where there is one, holds the
+     * weights that each step gives to the steps of the source */
     LS_PART_DECODER
 } LsPart;
 
@@ -45,16 +45,16 @@ LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name);
 LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names);
 const LsField *ls_shape_field(const LsShape *shape, const char *name);
 
-/* What a model makes of its inputs, for a task's head. */
+/* The result of a model without a head; the task puts its head on it. */
 typedef struct LsBody {
     LsTensor *features; /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */
-    LsTensor *steps;    /* (B, T, C): of a model that makes one vector of a sample, what it is made of; NULL: nothing */
+    LsTensor *steps;    /* (B, T, C): the steps that a model of one vector a sample pools; NULL: there are none */
     /* of two players, where features are samples that the model has made: logits (B, 1) of these, and of the data's
      * samples where the phase has them; else NULL */
     LsTensor *made_logits, *real_logits;
     LsTensor *table;      /* (V, C) weight of a head over the ids of the model; NULL: it is no language model */
     LsTensor *head_bias;  /* (V), of a model with a source: added to the head's logits; NULL: none */
-    bool source;          /* it says a target of a source that it has read: has the parts LS_PART_ENCODER, _DECODER */
+    bool source;          /* reads a source and writes a target: has the parts LS_PART_ENCODER and LS_PART_DECODER */
     bool both_ways;       /* a step's features depend on later steps too: no model of the next token */
     int64_t loss_classes; /* rows of `table` that the loss normalises over; 0: all */
 } LsBody;
@@ -107,10 +107,10 @@ typedef struct LsHfTensor {
  *     {"layers", "n_layer"},
  *     {"mlp_width", "n_inner", .words = "null=0"},                              // where 0 says 4 x width with us
  *     {"activation", "activation_function", .words = "gelu_new=gelu_tanh|relu=relu", .absent = "gelu_new"},
- *     {NULL, "intermediate_size", .product = "expand*width"},                   // follows from settings: compared, not set
+ *     {NULL, "intermediate_size", .product = "expand*width"}, // follows from settings: compared, not set
  *
- * A key "rope_scaling.factor" is the member `factor` of the object `rope_scaling`; what such objects hold is held to the
- * tables as all keys are.
+ * A key "rope_scaling.factor" is the member `factor` of the object `rope_scaling`; what such objects hold is held to
+ * the tables as all keys are.
  */
 typedef struct LsHfKey {
     /* ours; several keys may carry the same one, and must agree then (dropouts); NULL with `product` */
@@ -121,8 +121,8 @@ typedef struct LsHfKey {
      * refused, numbers pass. Export takes the first entry that fits. */
     const char *words;
     const char *absent; /* their default, used where the key is missing; NULL: the key must be there */
-    /* "expand*width/head_dim": product of settings and whole numbers, some of them divided by, that the value must equal
-     * (a missing key is fine); export writes it */
+    /* "expand*width/head_dim": product of settings and whole numbers, some of them divided by, that the value must
+     * equal (a missing key is fine); export writes it */
     const char *product;
     const char *zero; /* such a product, "width/heads" too, which a 0 of ours stands for: export writes it */
     /* "scaling=linear|llama3": other values of that setting, which an entry before has set, leave the key alone */
@@ -134,25 +134,28 @@ typedef struct LsHfKey {
     const char *each;
 } LsHfKey;
 
-/* What a file is a model for, by its name among config.json's "architectures". In texts $NAME is a setting of the model,
- * $labels the number of classes. */
+/* One of the names that config.json may have under "architectures": the task that such a file is for, and its head's
+ * parameters. In texts $NAME stands for a setting of the model, $labels for the number of classes. */
 typedef struct LsHfArchitecture {
     const char *name; /* "BertForMaskedLM" */
     const char *task; /* task.kind */
     /* "task.epsilon=$epsilon": settings that follow; import sets them, export refuses another value; ended by NULL */
     const char *const *preset;
     const char *fields; /* data.fields: "ids T of $vocabulary, label of $labels"; NULL: as model and task have them */
-    const char *labels; /* the field whose classes config.json names in id2label; NULL: none */
-    const char
-        *needs; /* a tensor, by their name, that the file must have: of two entries of one name the first that fits */
-    bool bare;  /* its files leave out LsHf.prefix */
+    const char *labels; /* the field whose classes, or numbers, config.json names in id2label; NULL: none */
+    /* "tie_word_embeddings=false": a key that the file must have so; of two entries of one name the first that fits is
+     * taken. Export writes the key. A missing problem_type is "regression" where there is one label. NULL: any file */
+    const char *when;
+    const char *needs;         /* a tensor, by their name, that the file must have, likewise; NULL: none */
+    bool bare;                 /* its files leave out LsHf.prefix */
     const LsHfTensor *tensors; /* besides the model's: its head's, ended by {0}; NULL: none */
 } LsHfArchitecture;
 
-/* What a key of config.json would say of a file of weights that comes without one. */
+/* For files of weights without a config.json: the value of one of its keys, taken from the shape of a tensor. */
 typedef struct LsHfShape {
-    const char *key, *tensor; /* the dimension `axis` of theirs; a tensor that is not there says nothing */
-    int axis;                 /* LS_HF_LAYERS: how many layers have the tensor */
+    const char *key;    /* of config.json */
+    const char *tensor; /* its name in the file; where the file lacks it the key is left out */
+    int axis; /* the value is the tensor's size along this axis; LS_HF_LAYERS: the number of layers that have it */
 } LsHfShape;
 #define LS_HF_LAYERS (-1)
 
@@ -166,19 +169,19 @@ typedef struct LsHf {
     const LsHfKey *keys;       /* ended by {0} */
     /* JSON object: export writes these keys, import refuses another value where they are present */
     const char *fixed;
-    /* JSON object: import refuses another value where they are present, and in a list elements that are not in this
-     * one's; export does not write them */
+    /* JSON object: import refuses another value where they are present. Where the value here is a list theirs may be
+     * one of its elements, or a list of some of them. Export does not write them */
     const char *only;
     /* JSON object: keys that export writes so, whatever import finds in them: they matter to training elsewhere only */
     const char *written;
-    /* "use_cache|summary_*|...": keys that say nothing about what the model computes. Those of every model
-     * (bos_token_id, transformers_version, ...) need not be named. All other keys are refused, by name. */
+    /* "use_cache|summary_*|...": keys that do not change the computation. Those of every model (bos_token_id,
+     * transformers_version, ...) need not be named. All other keys are refused, by name. */
     const char *ignored;
     /* "setting=value" that the layout implies: import sets it, export refuses another value; ended by NULL */
     const char *const *preset;
     const char *const *import; /* the same, which import sets and export holds to nothing; ended by NULL */
-    /* A tensor by which files of this model are known that have no config.json, and the keys that their shapes stand
-     * for, ended by {0}. NULL: there are none. */
+    /* For files without a config.json: a tensor that only files of this model have, and the keys that follow from the
+     * tensors' shapes, ended by {0}. NULL: such files are not read. */
     const char *recognised;
     const LsHfShape *shapes;
 } LsHf;

@@ -1,4 +1,4 @@
-/* For those who add an op: one file in src/ops that fills in an LsOp, and one line in ops.def.
+/* For authors of an op: one file in src/ops that fills in an LsOp, and one line in ops.def.
  *
  * An op is a constant table entry that nodes point to. Nothing outside the op's file asks which op it is,
  * but that an op may name the one before it whose work it can do as well (fuses).
@@ -30,7 +30,7 @@ struct LsNode {
     /* bit i: others write the columns of in[i]->grad that are not this op's (LsOp.grad_columns): leave them alone */
     uint32_t partial_grad;
     uint64_t key; /* of the node's name, for counter-based random numbers */
-    /* during a call: the node whose forward, or backward, it does as well (LsOp.fuses); NULL: it does its own alone */
+    /* during a call: the node whose forward or backward is fused into this one's (LsOp.fuses); NULL: none is */
     const LsNode *fused_producer;
 };
 
@@ -57,7 +57,7 @@ struct LsOp {
      * Must be bit-identical for any number of threads. */
     LsStatus (*backward)(const LsNode *node, const LsRun *run);
 
-    /* The plain forward, written to be read; what forward is compared with. NULL where forward itself is plain. */
+    /* The plain forward, written to be read; forward is compared with it. NULL where forward itself is plain. */
     LsStatus (*reference)(const LsNode *node, const LsRun *run);
 
     void (*cost)(const LsNode *node, LsCost *forward, LsCost *backward);
@@ -88,16 +88,15 @@ struct LsOp {
      * write that input's gradient over out[0]'s: element i depends on element i only. */
     uint32_t in_place;
 
-    /* grad_alias[k] = i + 1: out[k] is what backward adds to the gradient of parameter in[i] for each unit of the
-     * upstream gradient. Where that memory is free in forward, out[k]->data is in[i]->grad
-     * (LsGraphOptions.single_pass) */
+    /* grad_alias[k] = i + 1: out[k] is the gradient of parameter in[i] for an upstream gradient of 1. Where that memory
+     * is free in forward, out[k]->data is in[i]->grad (LsGraphOptions.single_pass) */
     uint8_t grad_alias[LS_MAX_OUT];
 
     /* Fusion. Name of an op (the producer) whose work this op's calls can do along with their own, in one pass over
      * memory, where the producer is the node before and makes in[0]; NULL: none. node->fused_producer is the
      * producer during such a call and NULL during others:
      *
-     *     call      it is     node->add bit 0   what is done beside this op's own results
+     *     call      it is     node->add bit 0   done beside this op's own results
      *     forward   NULL      -                 nothing
      *     forward   producer  -                 the producer's result is written to in[0]->data
      *     backward  NULL      0, 1              in[0]->grad is written, or added to
@@ -120,7 +119,7 @@ struct LsOp {
     double tolerance;
 
     /* Error allowed in bfloat16 beside the rounding of each result and the above, as a multiple of 2^-8 of the result's
-     * largest magnitude: for what the op itself rounds on the way (a pre-activation that it keeps, say). 0 where it
+     * largest magnitude: for intermediate values that the op rounds (a pre-activation that it keeps, say). 0 where it
      * rounds results only. Say why where it is set. */
     double bf16_ulps;
 };
@@ -158,7 +157,8 @@ LsTensor *ls_case_state(LsGraph *g, const char *name, LsDtype dtype, double low,
 LsTensor *ls_case_carry(LsGraph *g, const char *name, LsDtype dtype, double low, double high, int rank,
                         const int64_t *dim);
 
-/* A running value, drawn likewise. What it is to move by is compared as gradients are, but for central differences. */
+/* A running value, drawn likewise. The amount that it is to move by is compared between builds, as gradients are, but
+ * not with central differences. */
 LsTensor *ls_case_running(LsGraph *g, const char *name, double low, double high, int rank, const int64_t *dim);
 
 /* Other ranks hold the rest of this part of the time. */

@@ -1,5 +1,5 @@
-/* The first include of every op's file, in Lockstep and in programs of others. Such a file is compiled once for each precision
- * (in Lockstep also for each instruction set), with
+/* The first include of every op's file, in Lockstep and in programs of others. Such a file is compiled once for each
+ * precision (in Lockstep also for each instruction set), with
  *
  *     LS_OP_BUILD      suffix of its symbols: _f32, _bf16, _f64
  *     LS_BUILD_...     one of LS_BUILD_FLOAT32, LS_BUILD_BFLOAT16, LS_BUILD_FLOAT64
@@ -12,8 +12,8 @@
  *     acc    of arithmetic, statistics and gradients of parameters: float or double
  *
  * A file ends with its table entry, LS_OP(name) = {...} (lockstep/op.h), and defines its builder with LS_BUILDER.
- * CONTRIBUTING.md has an op as an example, examples/own-task one of a program that is not ours: there the CMake function
- * lockstep_add_ops(TARGET FILE...) compiles the builds, and LS_OP_ADD(name) makes them known. */
+ * CONTRIBUTING.md has an op as an example, examples/own-task one of a program that is not ours: there the CMake
+ * function lockstep_add_ops(TARGET FILE...) compiles the builds, and LS_OP_ADD(name) makes them known. */
 #ifndef LOCKSTEP_OP_BUILD_H
 #define LOCKSTEP_OP_BUILD_H
 

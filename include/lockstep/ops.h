@@ -14,7 +14,7 @@ typedef enum LsActivation {
     LS_RELU
 } LsActivation;
 
-/* What pooling makes of the positions of a window, or of all of them. */
+/* How pooling reduces the positions of a window, or all of them, to one. */
 typedef enum LsPool { LS_POOL_MAX, LS_POOL_MEAN, LS_POOL_FIRST, LS_POOL_LAST } LsPool;
 
 /* The keys that a query of attention may see. */
@@ -23,18 +23,20 @@ typedef enum LsMask {
     LS_MASK_CAUSAL /* those up to its own position */
 } LsMask;
 
-/* What ls_linear_scan makes the factors and addends of its recurrence of. */
+/* The inputs of ls_linear_scan, from which the factors a and addends b of h_t = a_t h_{t-1} + b_t are computed. */
 typedef enum LsScanForm {
-    LS_SCAN_PLAIN,  /* they are given */
-    LS_SCAN_MINGRU, /* of a gate and a candidate */
-    LS_SCAN_MINLSTM /* of a forget gate, an input gate and a candidate */
+    LS_SCAN_PLAIN,  /* a and b themselves */
+    LS_SCAN_MINGRU, /* a gate and a candidate */
+    LS_SCAN_MINLSTM /* a forget gate, an input gate and a candidate */
 } LsScanForm;
 
-/* How a continuous state space becomes one of steps, and how ls_diagonal_ssm computes whole sequences. */
+/* How a continuous state space is discretised. */
 typedef enum LsSsmRule { LS_SSM_ZOH, LS_SSM_BILINEAR } LsSsmRule;
+/* How ls_diagonal_ssm computes whole sequences. */
 typedef enum LsSsmForm { LS_SSM_SCAN, LS_SSM_CONVOLUTION } LsSsmForm;
 
-/* Options of ls_attention, at which each is explained; what is left out is NULL or 0. */
+/* Options of ls_attention, explained above its builder (src/ops/attention.c). An option that is not set is NULL or
+ * 0. */
 typedef struct LsAttention {
     int64_t heads, kv_heads;
     LsMask mask;
@@ -47,15 +49,16 @@ typedef struct LsAttention {
     int64_t globals;
 } LsAttention;
 
-/* What becomes of rotary frequencies in a model that reads longer sequences than it was first trained for. */
+/* How the frequencies of rotary positions are scaled, so that a model can read longer sequences than it was first
+ * trained for. */
 typedef enum LsRotaryScaling {
-    LS_ROTARY_PLAIN,  /* nothing */
+    LS_ROTARY_PLAIN,  /* they are not */
     LS_ROTARY_LINEAR, /* all are divided by a factor */
-    LS_ROTARY_NTK,    /* the base is raised until the lowest is divided by it */
-    LS_ROTARY_LLAMA3  /* the low ones are divided by it, the high ones are not */
+    LS_ROTARY_NTK,    /* the base is raised until the lowest is divided by the factor */
+    LS_ROTARY_LLAMA3  /* low ones are divided by the factor, high ones are not */
 } LsRotaryScaling;
 
-/* Options of ls_rotary, at which each is explained; what is left out is 0. */
+/* Options of ls_rotary, explained above its builder (src/ops/rotary.c). An option that is not set is 0. */
 typedef struct LsRotary {
     int64_t heads, size, turned;
     double base;

@@ -1,4 +1,4 @@
-/* For those who add a training procedure: what one training step is. One file in src/train/procedures that fills in
+/* For authors of a training procedure, which defines one training step. One file in src/train/procedures that fills in
  * an LsProcedure, and one line in procedures.def. A job file names it as train.procedure; its settings stand in the
  * section `train:`.
  *
@@ -13,7 +13,7 @@
 #include "lockstep/task.h"
 
 typedef struct LsTrainer LsTrainer;
-struct LsConfig; /* what a job file says */
+struct LsConfig; /* config/config.h: a job file that was read */
 
 typedef struct LsPhase {
     const char *name;   /* LsShape.phase of its graph; in messages and, where there are several, in metrics.jsonl */
@@ -24,8 +24,8 @@ typedef struct LsPhase {
 } LsPhase;
 #define LS_MAX_PHASES 4
 
-/* What LsProcedure.evaluate works on: a graph of mode LS_EVAL with the outputs "loss" and "output", for `rows` samples
- * at once. Ranks share out the `samples`, and add to the sums, which are then added over the ranks. */
+/* Arguments of LsProcedure.evaluate: a graph of mode LS_EVAL with the outputs "loss" and "output" for `rows` samples at
+ * once. The ranks divide the `samples` between them and add to the sums, which are then added over the ranks. */
 typedef struct LsEvaluated {
     const LsComm *comm;
     LsGraph *g;
@@ -57,8 +57,9 @@ typedef struct LsProcedure {
     LsStatus (*after_step)(LsTrainer *trainer, void *self);
     /* Evaluation in place of samples through the graph. LS_USAGE where the source is none that it can work on. */
     LsStatus (*evaluate)(const LsEvaluated *evaluated);
-    /* What a checkpoint must hold for a resumed training to be the same to the bit; at most LS_MAX_PROCEDURE_SAVED. The
-     * arrays are the procedure's own, and the same on every rank before a save; after a load, rank 0's go to all. */
+    /* Lists the arrays that a checkpoint must hold so that a resumed training is the same to the bit, at most
+     * LS_MAX_PROCEDURE_SAVED; returns their number. The arrays belong to the procedure and are the same on every rank
+     * before a save; after a load, rank 0's are sent to all. */
     int (*saved)(LsTrainer *trainer, void *self, LsSaved *list);
     void (*close)(void *self);
 } LsProcedure;

@@ -1,12 +1,11 @@
-/* What a checkpoint holds besides the parameters, as a list. */
+/* The list of arrays that a checkpoint holds besides the parameters. */
 #ifndef LOCKSTEP_SAVED_H
 #define LOCKSTEP_SAVED_H
 
 #include "lockstep/tensor.h"
 
-/* A part of what a checkpoint holds besides the parameters: the optimiser's moments, running statistics, the states
- * that streams carry from step to step, a procedure's replay memory. Plain data; whoever owns the arrays makes the
- * list. */
+/* One entry: the optimiser's moments, running statistics, the states that streams carry from step to step, or a
+ * procedure's replay memory. Plain data; the owner of the arrays makes the list. */
 typedef struct LsSaved {
     const char *group; /* "optimizer/m" */
     /* one data set GROUP/NAME, float32, for each parameter of `layout`, from `value`, which is laid out as

@@ -1,4 +1,4 @@
-/* Where a trainer gets samples from. A kind of data set makes one; so does a program that has its data in memory.
+/* Sources of samples for training. A kind of data set makes one; so does a program that has its data in memory.
  *
  * A sample is a function of (seed, global sample counter), never of a live generator or of the number of ranks: the
  * counter runs through epochs; inside an epoch samples are shuffled by ls_permute.
@@ -24,8 +24,8 @@ struct LsSource {
     /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
     double bytes_per_token;
     const LsTokenizer *tokenizer; /* of the field "ids", the source's own; NULL where it has none */
-    /* JSON object, the source's own: what its numbers mean (names of classes, units), kept in checkpoints; may be
-     * NULL */
+    /* JSON object, owned by the source: the meaning of its numbers (names of classes, units), kept in checkpoints; may
+     * be NULL */
     const char *info;
     /* Fills those inputs of the graph that are named as its fields. Rows after `count` (the last part of an
      * evaluation), and steps past a sequence's end, get numbers that count for nothing: LS_IGNORE as targets, NAN as

@@ -1,5 +1,5 @@
-/* For those who add a task: what is predicted, its loss and its metrics. One file in src/tasks that fills in an LsTask,
- * and one line in tasks.def. A model gives a body of features; the task puts its head on it.
+/* For authors of a task: the prediction, its loss and its metrics. One file in src/tasks that fills in an LsTask, and
+ * one line in tasks.def. A model gives a body of features; the task puts its head on it.
  */
 #ifndef LOCKSTEP_TASK_H
 #define LOCKSTEP_TASK_H
@@ -14,7 +14,7 @@ struct json_t; /* jansson.h */
 #define LS_MAX_METRICS 6
 #define LS_MAX_METRIC_SUMS 16
 
-/* What a metric is made of besides its own sums. */
+/* Arguments of LsMetric.value. */
 typedef struct LsScore {
     double loss;            /* mean over the targets */
     double targets;         /* their number */
@@ -22,7 +22,7 @@ typedef struct LsScore {
     const double *sum;      /* the metric's own */
 } LsScore;
 
-/* What `add` looks at: a graph of mode LS_EVAL after its forward, of which the first `rows` samples count. */
+/* Arguments of LsMetric.add: a graph of mode LS_EVAL after its forward, of which the first `rows` samples count. */
 typedef struct LsScored {
     const LsGraph *g;
     const void *settings; /* the task's */
@@ -64,7 +64,7 @@ typedef struct LsFilled {
 
 struct LsTask {
     const char *name, *summary;
-    const char *item;          /* what the loss is a mean over and speed is counted in: "token", "image" */
+    const char *item;          /* the unit of the loss's mean and of speed: "token", "image" */
     const LsSetting *settings; /* of the section `task:`, ended by {0}; NULL: none */
     size_t settings_bytes;
     /* the targets of made-up samples, in the grammar of field.h: "label of 10"; "": none; NULL: "targets T of V" */
@@ -74,13 +74,13 @@ struct LsTask {
     bool translates;  /* says a text for a text: eval and generate decode step by step */
     bool streams_ids; /* samples are windows of a stream of ids: predict and generate take a text of any length */
     /* Declares inputs for the targets and the outputs that shape->want asks for. LS_WANT_LOSS: "loss" (1), a sum over
-     * targets, and in mode LS_EVAL what the metrics read; else "output". */
+     * targets, and in mode LS_EVAL the outputs that the metrics read; else "output". */
     void (*head)(LsGraph *g, const void *settings, const LsShape *shape, const LsBody *body);
     /* Changes the inputs of a graph with a loss before its forward, as a function of (seed, sample): hides tokens,
      * makes targets. NULL: they stay as they are. */
     LsStatus (*prepare)(const LsFilled *filled);
-    /* Targets among the first `rows` samples, from the graph's inputs: what the sum is divided by. NULL: the task has no
-     * loss, and its head fails where one is wanted. */
+    /* Targets among the first `rows` samples, from the graph's inputs: the loss is the sum divided by their number.
+     * NULL: the task has no loss, and its head fails where one is wanted. */
     int64_t (*targets)(const LsGraph *g, int64_t rows);
     /* For predict --text: a line of column names, and the lines of row b of a graph with "output", each "sample" first;
      * `sample` is its number. NULL: numbers only. */
@@ -108,11 +108,12 @@ const LsTask *ls_task_find(const char *name);
 const LsTask *const *ls_tasks(void); /* all, ended by NULL */
 
 /* The model's body with the task's head on it: every graph of a model is built by this. An error where the task does
- * not take what the model makes names the tasks that do. */
+ * not take the model's features names the tasks that do. */
 void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,
                    const void *task_config, const LsShape *shape);
 
-/* What the task draws, as bytes: free(). LS_USAGE where it draws nothing, or not such samples. */
+/* The task's drawing (LsTask.draw) in memory, which the caller frees with free(). LS_USAGE where the task draws
+ * nothing, or cannot draw samples of this shape. */
 LsStatus ls_task_draw(const LsTask *task, const LsDrawn *drawn, char **bytes, int64_t *count) LS_MUST_USE;
 
 /* The metric by its name, NULL where the task has none of that name; and how many there are. */

@@ -1,4 +1,4 @@
-/* Tensors, the parameter store and the graph's communicator: what builders, ops and trainers all name. */
+/* Tensors, the parameter store and the graph's communicator: the types that builders, ops and trainers share. */
 #ifndef LOCKSTEP_TENSOR_H
 #define LOCKSTEP_TENSOR_H
 
@@ -40,7 +40,7 @@ typedef struct LsTensor {
     void *data;
     void *grad; /* same element type as data; LS_ACC for parameters and running values */
     bool needs_grad;
-    /* of a state or carry: where the op leaves what holds after its last step. A state's is itself. */
+    /* of a state or carry: the tensor that receives its value after the last step. A state's is the state itself. */
     struct LsTensor *end;
     LsNode *producer; /* NULL unless an activation */
     int param;        /* index in the store, of a running value among those of the store; -1: neither */
@@ -64,7 +64,7 @@ enum {
     LS_PRECISE = 2   /* ops see it as LS_ACC, never as a bfloat16 shadow (Mamba's A and D, norms' scales) */
 };
 
-/* What graphs read of a parameter: its floats, those rounded to bfloat16, or 8 bits with a scale for each row. */
+/* Storage of a parameter's values that graphs read: float, bfloat16, or 8 bits with a scale for each row. */
 typedef enum LsForm { LS_FORM_FLOAT, LS_FORM_BFLOAT16, LS_FORM_INT8, LS_FORMS } LsForm;
 
 typedef struct LsParam {
@@ -132,7 +132,8 @@ int ls_params_find(const LsParams *params, const char *name);
 
 /* ---- Communicator --------------------------------------------------------------------------------------------- */
 
-/* What ops and the trainer ask of the other ranks. `dist` implements it with MPI; ls_comm_self() is the world of one.
+/* Communication with the other ranks, for ops and the trainer. `dist` implements it with MPI; ls_comm_self() is the
+ * world of one.
  * Every function is collective unless it says otherwise, and returns LS_LAUNCH with the library's text on failure. */
 typedef struct LsComm LsComm;
 struct LsComm {
@@ -144,11 +145,11 @@ struct LsComm {
     LsStatus (*broadcast)(const LsComm *comm, void *bytes, int64_t count, int root);
     LsStatus (*barrier)(const LsComm *comm);
     /* x_{r+1} = decay_r x_r + add_r over the ranks r in order (reverse: from the last to the first), element by
-     * element: x is given on the first rank of that order, every other gets what the ranks before it make of it. add is
+     * element: x is given on the first rank of that order; every other rank gets the x that it starts from. add is
      * overwritten. wide: double, else float. */
     LsStatus (*scan)(const LsComm *comm, void *x, const void *decay, void *add, int64_t count, bool wide, bool reverse);
     /* Sends bytes to the next rank (back: to the previous one) and receives as many from the other side; the last rank
-     * sends nothing, and what the first would receive into stays as it is. */
+     * sends nothing, and `receive` of the first stays as it is. */
     LsStatus (*shift)(const LsComm *comm, const void *send, void *receive, int64_t bytes, bool back);
     /* Ends the whole job at once with this exit status, after the message was printed. Not collective. */
     void (*abort)(const LsComm *comm, LsStatus status);

@@ -1,17 +1,17 @@
-/* Training from a program of your own: what `lockstep train` does, step by step, also with a model that is yours.
+/* Training from a program of your own: the steps of `lockstep train`, also with a model of your own.
  *
- *     ls_model_add(&my_model);                                  // optional: `model.kind: my_model` in the job file is then known
+ *     ls_model_add(&my_model);                   // optional: the job file may then have `model.kind: my_model`
  *     LsSession *session = NULL;
  *     LsStatus status = ls_session_open(&argc, &argv, "job.yaml", 0, NULL, &session);
  *     while (status == LS_OK && ls_session_steps(session) < 100)
  *         status = ls_session_step(session, &loss, NULL);
  *     if (status == LS_OK)
- *         status = ls_session_save(session, "model.h5");        // for `lockstep eval`, `generate`, … where the model is not yours
+ *         status = ls_session_save(session, "model.h5"); // for `lockstep eval`, `generate`, … of models of the list
  *     ls_session_close(session);
  *
- * Link with the CMake target lockstep::lockstep or with what `pkg-config --libs lockstep` says. Start it with mpirun
- * for more ranks. Functions named collective are called by every rank, and every rank returns the same status;
- * ls_message() says what went wrong.
+ * Link with the CMake target lockstep::lockstep or with the output of `pkg-config --libs lockstep`. Start it with
+ * mpirun for more ranks. Functions named collective are called by every rank, and every rank returns the same status;
+ * ls_message() gives the error's text.
  */
 #ifndef LOCKSTEP_TRAIN_H
 #define LOCKSTEP_TRAIN_H
@@ -20,10 +20,10 @@
 
 typedef struct LsSession LsSession;
 
-/* Reads a job file (override: "train.steps=500", NULL with count 0), opens its data set, builds the graphs and draws the
- * parameters from train.seed. argc and argv as main's, or NULL. Where a launcher (mpirun, srun) started the process MPI
- * starts, and there is at most one session a process; else MPI does not start, and there may be several, also at once.
- * *session is NULL after a failure, and MPI is ended. Collective. */
+/* Reads a job file (override: "train.steps=500", NULL with count 0), opens its data set, builds the graphs and draws
+ * the parameters from train.seed. argc and argv as main's, or NULL. Where a launcher (mpirun, srun) started the process
+ * MPI starts, and there is at most one session a process; else MPI does not start, and there may be several, also at
+ * once. *session is NULL after a failure, and MPI is ended. Collective. */
 LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides, char *const *override,
                          LsSession **session) LS_MUST_USE;
 

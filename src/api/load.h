@@ -1,5 +1,4 @@
-/* What everybody who uses a trained model has in common: its configuration, parameters and tokenizer from a run or
- * checkpoint. */
+/* Loading a trained model from a run or checkpoint: its configuration, parameters and tokenizer. */
 #ifndef LS_API_LOAD_H
 #define LS_API_LOAD_H
 

@@ -1,4 +1,4 @@
-/* What a reader of a file would refuse, whatever its kind. */
+/* Checks a file as the reader of its kind would. */
 #ifndef LS_API_SEAL_H
 #define LS_API_SEAL_H
 

@@ -1,4 +1,4 @@
-/* What the files behind lockstep/api.h share. */
+/* Shared by the files that implement lockstep/api.h. */
 #ifndef LS_API_TRAINED_H
 #define LS_API_TRAINED_H
 

@@ -1,11 +1,11 @@
-/* What this process did when, as a file for chrome://tracing and Perfetto (JSON array of complete events, times in
- * microseconds).
+/* Traces of this process's work over time, as a file for chrome://tracing and Perfetto (JSON array of complete events,
+ * times in microseconds).
  *
  *     LS_TRY(ls_trace_open("trace.json", rank));
  *     double begin = ls_seconds();
  *     ... work ...
  *     ls_trace_event(LS_TRACE_STEP, "forward", node->name, begin, ls_seconds());
- *     ls_trace_flush();                       // between steps: never in the middle of what is being timed
+ *     ls_trace_flush();                       // between steps: never inside a timed section
  *     LS_TRY(ls_trace_close());
  *
  * One trace a process, from the thread that opened it. Memory is taken when it is opened and does not grow; the file

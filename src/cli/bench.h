@@ -1,5 +1,5 @@
-/* What `lockstep bench` measures, between its files: command_bench.c runs the steps, bench_rows.c makes figures of a
- * step of them, bench_products.c times the step's dense products alone, bench_print.c tells it all. */
+/* The measurements of `lockstep bench`, shared by its files: command_bench.c runs the steps, bench_rows.c makes figures
+ * of a step of them, bench_products.c times the step's dense products alone, bench_print.c prints them. */
 #ifndef LS_CLI_BENCH_H
 #define LS_CLI_BENCH_H
 

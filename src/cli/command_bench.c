@@ -80,7 +80,7 @@ static LsStatus run_steps(LsBench *b, int64_t steps, double *seconds)
     return LS_OK;
 }
 
-/* What a step and its waiting for sums take where sums start after backward. */
+/* Times a step, and its waiting for sums, where the sums over ranks start only after backward. */
 static LsStatus measure_plain(LsBench *b)
 {
     double seconds[PLAIN_STEPS];

@@ -60,7 +60,7 @@ static void print_keys(const char *section, const LsSetting *setting)
         printf(" %s.%s=", section, setting->name);
 }
 
-/* What `key=value` may set: settings of sections, of every kind. */
+/* Prints all keys of `key=value`: the settings of all sections, of every kind. */
 static void print_all_keys(void)
 {
     fputs("    local keys=\" model.kind= task.kind= data.kind= train.procedure=", stdout);

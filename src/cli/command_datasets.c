@@ -25,7 +25,7 @@ static const LsOption options[] = {
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
 
-/* What the header lines "# name: ..." of a recipe say, and "recipe": its path. */
+/* The recipes as JSON objects: the header lines "# name: ..." of each, and "recipe", its path. */
 typedef struct Recipes {
     json_t *list[MOST_RECIPES];
     int count;

@@ -67,7 +67,8 @@ static const LsOption options[] = {
                                 "special tokens that stand in a prompt, as <|endoftext|>, are these tokens, not text")},
     {{0}}};
 
-/* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a stop. */
+/* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a
+ * stop. */
 typedef struct Stream {
     char *bytes;
     int64_t used, room;

@@ -71,7 +71,7 @@ static LsStatus add_progress(const LsProgress *progress, json_t *object)
                : LS_OK;
 }
 
-/* What the attributes say: progress, model, tokenizer, configuration. */
+/* Adds the checkpoint's attributes: progress, model, tokenizer, configuration. */
 static LsStatus add_summary(const LsCheckpoint *checkpoint, json_t *object)
 {
     LsStatus status = add_progress(&checkpoint->progress, object);

@@ -19,7 +19,7 @@ static const LsOption options[] = {
     {LS_SETTING_BOOL(Options, json, "false", "describe the result as one JSON object")},
     {{0}}};
 
-/* Those that stand in files. */
+/* The kinds of data sets that are made from files. */
 static bool kinds(int index, LsCommandKind *kind)
 {
     for (const LsDataKind *const *each = ls_data_kinds(); *each; each++)

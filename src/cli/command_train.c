@@ -183,7 +183,7 @@ static void tell_interrupted(const Run *run)
                 run->folder.path);
 }
 
-/* What the folder says of its training, from here on. */
+/* Starts the run folder's files: metrics, settings, events, status. */
 static LsStatus begin_writing(Run *run)
 {
     LsTrainer *t = run->trainer;

@@ -1,4 +1,4 @@
-/* What the doctor looks at: each check adds lines to a report. One file a field: doctor_machine.c, doctor_folder.c,
+/* The checks of `lockstep doctor`: each adds lines to a report. One file a field: doctor_machine.c, doctor_folder.c,
  * doctor_launch.c, doctor_leftovers.c; lines are made in doctor_report.c. */
 #ifndef LS_CLI_DOCTOR_H
 #define LS_CLI_DOCTOR_H

@@ -9,7 +9,8 @@
 #define SUM_FLOATS (4 << 20) /* 16 MiB: the size of a bucket of gradients */
 #define SUM_TRIES 5
 
-/* What launchers set. SLURM_NTASKS alone stands in a batch script too, outside of srun. */
+/* Variables that launchers set to the number of ranks. SLURM_NTASKS alone stands in a batch script too, outside of
+ * srun. */
 static const char *const launcher_sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE"};
 
 bool ls_doctor_launched(void)

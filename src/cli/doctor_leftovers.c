@@ -1,5 +1,5 @@
-/* What Open MPI leaves behind where mpirun or a rank was killed: segments of shared memory, which count as memory in
- * use, and session folders. A process that is gone holds neither. */
+/* Files that Open MPI leaves behind where mpirun or a rank was killed: segments of shared memory, which count as memory
+ * in use, and session folders. A process that is gone holds neither. */
 #include "cli/doctor.h"
 
 #include <ctype.h>
@@ -48,7 +48,7 @@ static void each(const char *folder, const char *prefix, void (*visit)(void *sel
         closedir(entries);
 }
 
-/* ---- Segments: those that no process has mapped ------------------------------------------------------------------- */
+/* ---- Segments: those that no process has mapped ------------------------------------------------------------------ */
 
 typedef struct Search {
     const char *path;
@@ -82,7 +82,7 @@ static void look_at_segment(void *self, const char *name, const char *path)
         add(self, path, 512 * (int64_t)st.st_blocks);
 }
 
-/* ---- Session folders: pid.N of an mpirun that is gone ------------------------------------------------------------- */
+/* ---- Session folders: pid.N of an mpirun that is gone ------------------------------------------------------------ */
 
 static void look_at_session(void *self, const char *name, const char *path)
 {

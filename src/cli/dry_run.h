@@ -1,4 +1,4 @@
-/* What a training will be and take, before it starts. */
+/* The plan of a training, printed before it starts: its graphs, memory and time. */
 #ifndef LS_CLI_DRY_RUN_H
 #define LS_CLI_DRY_RUN_H
 

@@ -21,7 +21,7 @@ typedef struct Record {
     size_t used;
 } Record;
 
-/* ---- Protocol buffers (their encoding's documentation: varints, wire types 0, 1, 2, 5) ---------------------------- */
+/* ---- Protocol buffers (their encoding's documentation: varints, wire types 0, 1, 2, 5) --------------------------- */
 
 static void add_byte(Record *r, unsigned char byte)
 {
@@ -79,7 +79,7 @@ static void add_scalar(Record *summary, const char *tag, float value)
     add_bytes(summary, 1, one.at, one.used);
 }
 
-/* ---- Records ------------------------------------------------------------------------------------------------------ */
+/* ---- Records ----------------------------------------------------------------------------------------------------- */
 
 /* CRC-32C (Castagnoli; RFC 3720), rotated and shifted as the format has it. */
 static uint32_t masked_crc(const unsigned char *bytes, size_t count)

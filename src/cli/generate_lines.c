@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What lines are translated with, and drawn into where there is a picture. */
+/* The state of translating lines, and of the picture of attention where one is drawn. */
 typedef struct Lines {
     LsTranslator *translator;
     LsAttentionSvg *svg; /* NULL: no picture */

@@ -4,7 +4,8 @@
 
 #include "lockstep/base.h"
 
-/* Makes RUN/metrics.csv anew by a safe replace; numbers read back to the bit. Nothing is made where there are no rows. */
+/* Makes RUN/metrics.csv anew by a safe replace; numbers read back to the bit. Nothing is made where there are no
+ * rows. */
 LsStatus ls_metrics_csv(const char *run) LS_MUST_USE;
 
 #endif

@@ -1,4 +1,4 @@
-/* What the files of predict share: command_predict.c takes windows of a text, predict_samples.c prepared samples. */
+/* Shared by the files of predict: command_predict.c takes windows of a text, predict_samples.c prepared samples. */
 #ifndef LS_CLI_PREDICT_H
 #define LS_CLI_PREDICT_H
 

@@ -56,7 +56,7 @@ const char *ls_count_text(double count, char text[32])
     return text;
 }
 
-/* What a bar and a line have in common. */
+/* The figures that the progress bar and the progress lines both show. */
 static void describe(const LsProgressBar *bar, const LsMetrics *m, char *text, size_t room)
 {
     char speed[32], elapsed[32], rest[32], peak[32] = "";

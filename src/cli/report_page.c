@@ -78,7 +78,7 @@ static bool ends_with(const char *name, const char *ending)
     return length > wanted && strcmp(name + length - wanted, ending) == 0;
 }
 
-/* Of what is counted a second: tokens_per_second, samples_per_second. */
+/* Writes the run's speed, from its column tokens_per_second or samples_per_second. */
 static void write_speed(FILE *out, const LsRunRecord *run)
 {
     static const char ending[] = "_per_second";

@@ -1,4 +1,4 @@
-/* What a run's folder tells of it without its checkpoints: settings, status, and the rows of metrics.jsonl by column. */
+/* A run read from its folder without its checkpoints: settings, status, and the rows of metrics.jsonl by column. */
 #ifndef LS_CLI_RUN_RECORD_H
 #define LS_CLI_RUN_RECORD_H
 

@@ -1,4 +1,4 @@
-/* What a configuration says of its model's numbers, of samples and of graphs. */
+/* Sizes of the model, fields of samples and graphs, as a configuration determines them. */
 #include "config/config.h"
 #include "config/pattern.h"
 
@@ -31,7 +31,7 @@ bool ls_config_set_model_int(LsConfig *config, const char *name, int64_t value)
 
 const LsTask *ls_config_task(const LsConfig *config) { return config->task ? config->task : ls_tasks()[0]; }
 
-/* What the model and the task say where no data set does. */
+/* The fields that the model and the task declare, for use where no data set declares them. */
 static LsStatus fields_of_kinds(const LsConfig *config, LsFields *fields)
 {
     const LsTask *task = ls_config_task(config);
@@ -94,7 +94,8 @@ const LsProcedure *ls_config_procedure(const LsConfig *config)
     return config->procedure ? config->procedure : of_task ? of_task : ls_procedures()[0];
 }
 
-/* The layers that lora.targets names, and those that it might have. */
+/* The adapters of the layers whose names lora.targets matches, and the other names, for a message where it matches
+ * none. */
 typedef struct Targets {
     LsAdapters adapters;
     LsNamePattern *pattern;

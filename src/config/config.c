@@ -282,7 +282,7 @@ static bool describes_adapters(const LsConfig *config)
     return told;
 }
 
-/* What no single setting can know. Told only where all settings are right by themselves. */
+/* Mistakes in how settings fit together. They are looked for only where every setting is valid by itself. */
 static void check_together(const LsConfig *config, LsMistakes *mistakes)
 {
     const LsTrainSettings *train = &config->train;

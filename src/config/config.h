@@ -1,5 +1,5 @@
-/* The configuration: sections model, task, data, train, lora, output, read from YAML, with key=value from the command line
- * over it. A section with a kind (model.kind, task.kind, data.kind, train.procedure) has that kind's settings too.
+/* The configuration: sections model, task, data, train, lora, output, read from YAML, with key=value from the command
+ * line over it. A section with a kind (model.kind, task.kind, data.kind, train.procedure) has that kind's settings too.
  *
  * Precedence: defaults, file, command line. All mistakes (unknown key, wrong type, out of range, bad choice) are listed
  * at once with line number and nearest name, LS_USAGE.
@@ -83,8 +83,8 @@ LsConfig *ls_config_load(const char *path, int overrides, char *const *override)
 /* The same file over the lines `below`, of ls_config_model_yaml: what the job leaves out is as they say. NULL: none. */
 LsConfig *ls_config_load_over(const char *path, const char *below, int overrides, char *const *override);
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override);
-/* What the file, or the command line over it, says of one setting, without reading the others: *value is the caller's
- * to free; NULL where they say nothing. Mistakes are left to ls_config_load. */
+/* Reads one setting from the file, or from the command line over it, without reading the others: *value is the caller's
+ * to free; NULL where it is not set. Mistakes are left to ls_config_load. */
 LsStatus ls_config_said(const char *path, int overrides, char *const *override, const char *section, const char *key,
                         char **value) LS_MUST_USE;
 /* From settings alone, "model.layers=2": those of a file in another format, whose name stands in messages. */
@@ -131,8 +131,8 @@ const LsTask *ls_config_task(const LsConfig *config);
 /* The training procedure: the task's, or the first of the list, where none is named. */
 const LsProcedure *ls_config_procedure(const LsConfig *config);
 
-/* What samples hold: data.fields, else what model and task say. ls_config_set_fields writes data.fields, but where
- * they say the same. */
+/* The fields of samples: data.fields, else those that model and task declare. ls_config_set_fields writes data.fields,
+ * unless model and task declare the same. */
 LsStatus ls_config_fields(const LsConfig *config, LsFields *fields) LS_MUST_USE;
 LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields) LS_MUST_USE;
 
@@ -151,7 +151,7 @@ static inline bool ls_config_adapts(const LsConfig *config) { return config->lor
 
 /* Declares the parameters of a run in a store that is new, by building its smallest graph. */
 LsStatus ls_config_declare(const LsConfig *config, LsParams *params) LS_MUST_USE;
-/* Those of the model alone, without the task's head. */
+/* The same for the model alone, without the task's head. */
 LsStatus ls_config_declare_body(const LsConfig *config, LsParams *params) LS_MUST_USE;
 
 /* Generic: fills the structure at `base` from a table with its defaults; sets one setting from text, with range and

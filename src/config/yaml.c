@@ -146,7 +146,7 @@ static void syntax_mistake(const yaml_parser_t *parser, const char *text, size_t
                         parser->context ? " " : "", parser->context ? parser->context : "");
 }
 
-/* What an event has that a configuration may not have, or NULL. */
+/* Names the feature of YAML that an event uses and a configuration may not use; NULL: none. */
 static const char *forbidden(const yaml_event_t *event, int depth, int documents)
 {
     const yaml_char_t *anchor = NULL, *tag = NULL;

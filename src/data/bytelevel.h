@@ -10,7 +10,7 @@
 uint32_t ls_bytelevel_code(unsigned char byte);
 int ls_bytelevel_byte(uint32_t code);
 
-/* What stands in a tokenizer.json besides vocabulary and merges. */
+/* The parts of a tokenizer.json besides vocabulary and merges. */
 typedef struct LsBytelevelForm {
     bool level;          /* tokens are written in the alphabet above; else as they are */
     bool words;          /* text is cut into words by GPT-2's rule first */
@@ -24,8 +24,8 @@ typedef struct LsBytelevelForm {
  * (array of "left right"). NULL when out of memory. */
 json_t *ls_bytelevel_json(json_t *vocabulary, json_t *merges, const LsBytelevelForm *form);
 
-/* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. NULL when out of
- * memory. And written; it is taken over. */
+/* tokenizer_config.json that makes transformers load the tokenizer.json beside it. special may be NULL. NULL when out
+ * of memory. And written; it is taken over. */
 json_t *ls_bytelevel_config_json(const char *class, const char *special);
 LsStatus ls_bytelevel_write_config(const char *folder, json_t *config) LS_MUST_USE;
 

@@ -1,4 +1,4 @@
-/* What tokenizers of subwords ask of single characters. */
+/* Properties of single Unicode characters, for tokenizers of subwords. */
 #ifndef LS_DATA_CHARACTERS_H
 #define LS_DATA_CHARACTERS_H
 

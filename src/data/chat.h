@@ -19,9 +19,7 @@ typedef struct LsChatSettings {
     LsTokenizerSettings tokens;
     char *messages, *system, *user, *assistant, *end;
     int64_t longest;
-    double validation;
-    int64_t seed;
-    char *validation_file, *test;
+    LsHeldOutSettings held_out;
 } LsChatSettings;
 
 enum { LS_CHAT_LEARNT = 1, LS_CHAT_MARKER = 2 }; /* a piece is part of an answer; is no message's words */

@@ -15,9 +15,7 @@
 typedef struct LsColumnsSettings {
     LsTokenizerSettings tokens;
     char *word, *tag, *classes;
-    double validation;
-    int64_t seed;
-    char *validation_file, *test;
+    LsHeldOutSettings held_out;
 } LsColumnsSettings;
 
 LsStatus ls_columns_prepare(const LsColumnsSettings *settings, int sources, char *const *source,

@@ -17,7 +17,7 @@ static const LsSetting settings[] = {
     LS_TOKENIZER_SETTINGS(LsChatSettings, tokens, "bytes", "split"),
     LS_SETTING_INT(LsChatSettings, longest, "0", 0, 1 << 30,
                    "conversations of more tokens are passed over; 0: none, what is too long is cut when it is read"),
-    LS_HELD_OUT_SETTINGS(LsChatSettings, "conversations"),
+    LS_HELD_OUT_SETTINGS(LsChatSettings, held_out, "conversations", "files", "0.1", ""),
     {0}};
 
 typedef struct Job {
@@ -33,14 +33,15 @@ typedef struct Job {
 static LsStatus read_parts(const LsChatSettings *o, int sources, char *const *source, const char *output, Job *job)
 {
     LsChats *train = &job->part[LS_SPLIT_TRAIN];
-    LS_TRY(ls_raw_files_open(&train->raw, sources, source));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_VALIDATION].raw, o->validation_file, output));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_TEST].raw, o->test, output));
+    LsRawFiles *raw[LS_SPLITS];
+    for (int split = 0; split < LS_SPLITS; split++)
+        raw[split] = &job->part[split].raw;
+    LS_TRY(ls_split_files_open(&o->held_out, sources, source, output, raw));
     for (int split = 0; split < LS_SPLITS; split++)
         LS_TRY(ls_chats_read(o, &job->part[split]));
     if (train->first.count == 0)
         return ls_fail(LS_DATA, "%s: has no conversations", source[0]);
-    return ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, train->first.count, &job->held_out);
+    return ls_held_out_new(&o->held_out, train->first.count, &job->held_out);
 }
 
 static int64_t end_of(const LsChats *part, int64_t conversation)
@@ -48,26 +49,22 @@ static int64_t end_of(const LsChats *part, int64_t conversation)
     return conversation + 1 < part->first.count ? part->first.id[conversation + 1] : part->piece.count;
 }
 
-/* The vocabulary is of the conversations that are trained on. */
 static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
 {
-    int64_t trainings = 0, alls = 0, room = 0;
+    int64_t room = 0;
     for (int split = 0; split < LS_SPLITS; split++)
         room += job->part[split].piece.count;
-    LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
-    for (int split = 0; split < LS_SPLITS && training && all; split++) {
+    LsTokenizerTexts texts;
+    LS_TRY(ls_tokenizer_texts_new(room, &texts));
+    for (int split = 0; split < LS_SPLITS; split++) {
         const LsChats *part = &job->part[split];
         for (int64_t i = 0; i < part->first.count; i++)
-            for (int64_t piece = part->first.id[i]; piece < end_of(part, i); piece++) {
-                all[alls++] = part->piece.text[piece];
-                if (split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i))
-                    training[trainings++] = part->piece.text[piece];
-            }
+            for (int64_t piece = part->first.id[i]; piece < end_of(part, i); piece++)
+                ls_tokenizer_texts_add(&texts, &part->piece.text[piece],
+                                       split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i));
     }
-    if (training && all)
-        job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
-    ls_free(training);
-    ls_free(all);
+    job->tokenizer = ls_tokenizer_choose(tokens, NULL, &texts, "tokenizer");
+    ls_tokenizer_texts_free(&texts);
     return job->tokenizer ? ls_specials_of(job->tokenizer, &job->specials) : ls_message_status();
 }
 
@@ -136,10 +133,10 @@ static LsStatus encode(const Job *job, const LsChats *part, int64_t conversation
 }
 
 static LsStatus write_conversations(const LsChatSettings *o, Job *job, Writer *writer, const LsChats *part,
-                                    const LsHeldOut *held_out, bool held)
+                                    LsSplit split)
 {
     for (int64_t i = 0; i < part->first.count; i++) {
-        if (held_out && ls_is_held_out(held_out, i) != held)
+        if (!ls_is_in_split(&job->held_out, split, i))
             continue;
         LS_TRY(encode(job, part, i, writer));
         if (o->longest > 0 && writer->id.count > o->longest) {
@@ -163,8 +160,7 @@ static LsNumbers *new_numbers(LsSealed *file, LsSplit split, const char *array, 
 
 static LsStatus write_split(const LsChatSettings *o, LsSealed *file, Job *job, LsSplit split)
 {
-    bool held = split == LS_SPLIT_VALIDATION && job->held_out.held > 0;
-    const LsChats *part = held ? &job->part[LS_SPLIT_TRAIN] : &job->part[split];
+    const LsChats *part = &job->part[ls_part_of_split(&job->held_out, split)];
     if (part->first.count == 0)
         return LS_OK;
     Writer writer = {.ids = new_numbers(file, split, "ids", ls_id_type(ls_tokenizer_vocabulary(job->tokenizer)))};
@@ -172,8 +168,7 @@ static LsStatus write_split(const LsChatSettings *o, LsSealed *file, Job *job, L
     writer.answers = writer.offsets ? new_numbers(file, split, "answers", LS_FILE_UINT8) : NULL;
     LsStatus status = writer.answers ? ls_numbers_add_one(writer.offsets, 0) : ls_message_status();
     if (status == LS_OK)
-        status =
-            write_conversations(o, job, &writer, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
+        status = write_conversations(o, job, &writer, part, split);
     if (status == LS_OK && writer.total == 0)
         status = ls_fail(LS_DATA, "no conversations are left in the %s part: all are longer than --longest %lld",
                          ls_split_names[split], (long long)o->longest);
@@ -200,15 +195,12 @@ static LsStatus write_file(const LsChatSettings *o, Job *job, int sources, char 
         json_t *info = json_pack("{s:s, s:o, s:{s:s*, s:s*, s:s*, s:s*}}", "kind", "chat", "tokenizer",
                                  ls_tokenizer_object(job->tokenizer), "template", "system", o->system, "user", o->user,
                                  "assistant", o->assistant, "end", o->end);
-        json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->validation_file, "test_file", o->test,
-                                  "skipped_empty_lines", (json_int_t)blank, "skipped_conversations_too_long",
-                                  (json_int_t)job->too_long);
+        json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
+                                  o->held_out.test, "skipped_empty_lines", (json_int_t)blank,
+                                  "skipped_conversations_too_long", (json_int_t)job->too_long);
         status = ls_sealed_write_notes(file, info, notes, sources, source);
     }
-    if (status == LS_OK)
-        return ls_sealed_commit(file);
-    ls_sealed_discard(file);
-    return status;
+    return ls_sealed_finish(file, status);
 }
 
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)

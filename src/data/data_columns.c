@@ -11,7 +11,7 @@ static const LsSetting settings[] = {
                       "tags that may occur, with commas, in the order of their numbers (default: those of the sources, "
                       "sorted)"),
     LS_TOKENIZER_SETTINGS(LsColumnsSettings, tokens, "words", "attached"),
-    LS_HELD_OUT_SETTINGS(LsColumnsSettings, "sentences"),
+    LS_HELD_OUT_SETTINGS(LsColumnsSettings, held_out, "sentences", "files", "0.1", ""),
     {0}};
 
 typedef struct Job {
@@ -24,9 +24,10 @@ typedef struct Job {
 static LsStatus read_parts(const LsColumnsSettings *o, int sources, char *const *source, const char *output, Job *job)
 {
     LsSentences *train = &job->part[LS_SPLIT_TRAIN];
-    LS_TRY(ls_raw_files_open(&train->raw, sources, source));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_VALIDATION].raw, o->validation_file, output));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_TEST].raw, o->test, output));
+    LsRawFiles *raw[LS_SPLITS];
+    for (int split = 0; split < LS_SPLITS; split++)
+        raw[split] = &job->part[split].raw;
+    LS_TRY(ls_split_files_open(&o->held_out, sources, source, output, raw));
     if (o->classes)
         LS_TRY(ls_classes_from_list(&job->tags, o->classes));
     LS_TRY(ls_sentences_read(o, &job->tags, train));
@@ -36,30 +37,26 @@ static LsStatus read_parts(const LsColumnsSettings *o, int sources, char *const 
         LS_TRY(ls_classes_sort_labels(&job->tags, train->tag.id, train->tag.count));
     LS_TRY(ls_sentences_read(o, &job->tags, &job->part[LS_SPLIT_VALIDATION]));
     LS_TRY(ls_sentences_read(o, &job->tags, &job->part[LS_SPLIT_TEST]));
-    return ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, train->length.count, &job->held_out);
+    return ls_held_out_new(&o->held_out, train->length.count, &job->held_out);
 }
 
-/* The vocabulary is of the words that are trained on. */
 static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
 {
-    int64_t trainings = 0, alls = 0, room = 0;
+    int64_t room = 0;
     for (int split = 0; split < LS_SPLITS; split++)
         room += job->part[split].words.count;
-    LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
-    for (int split = 0; split < LS_SPLITS && training && all; split++) {
+    LsTokenizerTexts texts;
+    LS_TRY(ls_tokenizer_texts_new(room, &texts));
+    for (int split = 0; split < LS_SPLITS; split++) {
         const LsSentences *part = &job->part[split];
         int64_t word = 0;
         for (int64_t i = 0; i < part->length.count; i++)
-            for (int64_t end = word + part->length.id[i]; word < end; word++) {
-                all[alls++] = part->words.text[word];
-                if (split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i))
-                    training[trainings++] = part->words.text[word];
-            }
+            for (int64_t end = word + part->length.id[i]; word < end; word++)
+                ls_tokenizer_texts_add(&texts, &part->words.text[word],
+                                       split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i));
     }
-    if (training && all)
-        job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
-    ls_free(training);
-    ls_free(all);
+    job->tokenizer = ls_tokenizer_choose(tokens, NULL, &texts, "tokenizer");
+    ls_tokenizer_texts_free(&texts);
     return job->tokenizer ? LS_OK : ls_message_status();
 }
 
@@ -79,11 +76,11 @@ static LsStatus write_sentence(LsTextWriter *writer, LsNumbers *tags, const LsSe
 }
 
 static LsStatus write_sentences(LsTextWriter *writer, LsNumbers *tags, const LsSentences *part,
-                                const LsHeldOut *held_out, bool held)
+                                const LsHeldOut *held_out, LsSplit split)
 {
     int64_t word = 0;
     for (int64_t i = 0; i < part->length.count; i++) {
-        if (!held_out || ls_is_held_out(held_out, i) == held)
+        if (ls_is_in_split(held_out, split, i))
             LS_TRY(write_sentence(writer, tags, part, word, part->length.id[i]));
         word += part->length.id[i];
     }
@@ -93,8 +90,7 @@ static LsStatus write_sentences(LsTextWriter *writer, LsNumbers *tags, const LsS
 static LsStatus write_split(LsSealed *file, Job *job, LsSplit split)
 {
     char name[64];
-    bool held = split == LS_SPLIT_VALIDATION && job->held_out.held > 0;
-    const LsSentences *part = held ? &job->part[LS_SPLIT_TRAIN] : &job->part[split];
+    const LsSentences *part = &job->part[ls_part_of_split(&job->held_out, split)];
     if (part->length.count == 0)
         return LS_OK;
     LsTextWriter writer = {0};
@@ -103,7 +99,7 @@ static LsStatus write_split(LsSealed *file, Job *job, LsSplit split)
     LsStatus status =
         tags ? ls_text_writer_open(&writer, file, ls_split_names[split], "ids", job->tokenizer) : ls_message_status();
     if (status == LS_OK)
-        status = write_sentences(&writer, tags, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
+        status = write_sentences(&writer, tags, part, &job->held_out, split);
     status = ls_numbers_end(tags, status);
     return ls_text_writer_end(&writer, status);
 }
@@ -123,15 +119,12 @@ static LsStatus write_file(const LsColumnsSettings *o, Job *job, int sources, ch
     if (status == LS_OK) {
         json_t *info = json_pack("{s:s, s:o, s:o}", "kind", "columns", "classes", ls_classes_json(&job->tags),
                                  "tokenizer", ls_tokenizer_object(job->tokenizer));
-        json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->validation_file, "test_file", o->test,
-                                  "skipped_further_empty_lines", (json_int_t)blank, "skipped_marks_of_documents",
-                                  (json_int_t)marks);
+        json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
+                                  o->held_out.test, "skipped_further_empty_lines", (json_int_t)blank,
+                                  "skipped_marks_of_documents", (json_int_t)marks);
         status = ls_sealed_write_notes(file, info, notes, sources, source);
     }
-    if (status == LS_OK)
-        return ls_sealed_commit(file);
-    ls_sealed_discard(file);
-    return status;
+    return ls_sealed_finish(file, status);
 }
 
 LsStatus ls_columns_prepare(const LsColumnsSettings *o, int sources, char *const *source, const char *output)
@@ -186,16 +179,7 @@ static LsStatus add_split(LsSealed *file, const char *split, const json_t *class
 
 static LsStatus inspect(LsSealed *file, json_t *object)
 {
-    json_t *info = NULL;
-    LS_TRY(ls_sealed_check_version(file, LS_COLUMNS_VERSION));
-    LS_TRY(ls_sealed_read_json(file, "info", &info));
-    const json_t *classes = json_object_get(info, "classes");
-    LsStatus status = ls_describe_tokenizer(file, "tokenizer", object);
-    json_object_set_new(object, "classes", json_integer((json_int_t)json_array_size(classes)));
-    for (int split = 0; split < LS_SPLITS && status == LS_OK; split++)
-        status = add_split(file, ls_split_names[split], classes, object);
-    json_decref(info);
-    return status == LS_OK ? ls_describe_preparation(file, object) : status;
+    return ls_describe_classified(file, LS_COLUMNS_VERSION, add_split, object);
 }
 
 const LsDataKind ls_data_kind_columns = {

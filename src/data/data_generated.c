@@ -185,7 +185,7 @@ static int64_t steps_of(const void *given)
     return rule->steps ? rule->steps(&s) : 0;
 }
 
-/* What checkpoints keep of it. */
+/* Makes LsSource.info, which checkpoints keep. */
 static LsStatus make_info(Generated *s)
 {
     json_t *more = s->rule->info ? s->rule->info(&s->settings) : NULL;

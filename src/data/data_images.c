@@ -17,12 +17,7 @@ static const LsSetting settings[] = {
         LsImagesSettings, format, "auto", "auto|idx|cifar10|png",
         "of the sources: idx files (pictures, then their labels; gzip or not), CIFAR-10's binary batches, "
         "folders with a folder of PNG files a class; auto: by their names"),
-    LS_SETTING_FLOAT(LsImagesSettings, validation, "0", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),
-    LS_SETTING_INT(LsImagesSettings, seed, "1", 0, 1e15, "of the choice of samples held out"),
-    LS_SETTING_STRING(LsImagesSettings, validation_file, NULL,
-                      "sources held out for validation instead, with commas between them"),
-    LS_SETTING_STRING(LsImagesSettings, test, NULL,
-                      "sources of the test part, with commas between them: test-images,test-labels"),
+    LS_HELD_OUT_SETTINGS(LsImagesSettings, held_out, "samples", "sources", "0", ""),
     LS_SETTING_STRING(LsImagesSettings, classes, NULL,
                       "names of the classes, with commas: in the order of the labels 0, 1, ... (folders: all that may "
                       "occur); default: the labels, or names of the folders"),
@@ -227,11 +222,11 @@ static LsStatus open_sources(const LsImagesSettings *o, int sources, char *const
         LS_TRY(ls_classes_from_list(&job->classes, o->classes));
     LS_TRY(open_part(o->format, sources, source, &job->classes, &job->train, &job->shape));
     job->classes.fixed = job->classes.count > 0;
-    if (o->validation_file)
-        LS_TRY(open_list(o->format, o->validation_file, &job->classes, &job->validation, &job->shape));
-    if (o->test)
-        LS_TRY(open_list(o->format, o->test, &job->classes, &job->test, &job->shape));
-    return ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, job->train.count, &job->held_out);
+    if (o->held_out.validation_file)
+        LS_TRY(open_list(o->format, o->held_out.validation_file, &job->classes, &job->validation, &job->shape));
+    if (o->held_out.test)
+        LS_TRY(open_list(o->format, o->held_out.test, &job->classes, &job->test, &job->shape));
+    return ls_held_out_new(&o->held_out, job->train.count, &job->held_out);
 }
 
 /* Class names where neither an option nor folders gave them: the labels themselves. */
@@ -286,15 +281,12 @@ static LsStatus write_file(const LsImagesSettings *o, Job *job, int sources, cha
         return ls_message_status();
     LsStatus status = end_writer(&writer, write_pictures(job, &writer));
     if (status == LS_OK) {
-        json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->validation_file, "test_file", o->test,
-                                  "skipped_files_that_are_no_pictures",
+        json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->held_out.validation_file, "test_file",
+                                  o->held_out.test, "skipped_files_that_are_no_pictures",
                                   (json_int_t)(job->train.skipped + job->validation.skipped + job->test.skipped));
         status = ls_sealed_write_notes(writer.file, describe(job, &writer), notes, sources, source);
     }
-    if (status == LS_OK)
-        return ls_sealed_commit(writer.file);
-    ls_sealed_discard(writer.file);
-    return status;
+    return ls_sealed_finish(writer.file, status);
 }
 
 LsStatus ls_images_prepare(const LsImagesSettings *o, int sources, char *const *source, const char *output)

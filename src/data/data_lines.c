@@ -21,7 +21,7 @@ static const LsSetting settings[] = {
                       "labels that may occur, with commas, in the order of their numbers; of files: the class of each "
                       "(default: all labels of the sources, sorted; of files from their names)"),
     LS_TOKENIZER_SETTINGS(LsLinesSettings, tokens, "words", "split"),
-    LS_HELD_OUT_SETTINGS(LsLinesSettings, "samples"),
+    LS_HELD_OUT_SETTINGS(LsLinesSettings, held_out, "samples", "files", "0.1", ""),
     {0}};
 
 typedef struct Job {
@@ -36,9 +36,10 @@ typedef struct Job {
 static LsStatus read_parts(const LsLinesSettings *o, int sources, char *const *source, const char *output, Job *job)
 {
     LsLabelled *train = &job->part[LS_SPLIT_TRAIN];
-    LS_TRY(ls_raw_files_open(&train->raw, sources, source));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_VALIDATION].raw, o->validation_file, output));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_TEST].raw, o->test, output));
+    LsRawFiles *raw[LS_SPLITS];
+    for (int split = 0; split < LS_SPLITS; split++)
+        raw[split] = &job->part[split].raw;
+    LS_TRY(ls_split_files_open(&o->held_out, sources, source, output, raw));
     if (o->classes)
         LS_TRY(ls_classes_from_list(&job->classes, o->classes));
     LS_TRY(ls_labelled_read(o, &job->classes, train));
@@ -49,31 +50,26 @@ static LsStatus read_parts(const LsLinesSettings *o, int sources, char *const *s
     job->classes.fixed = true;
     LS_TRY(ls_labelled_read(o, &job->classes, &job->part[LS_SPLIT_VALIDATION]));
     LS_TRY(ls_labelled_read(o, &job->classes, &job->part[LS_SPLIT_TEST]));
-    return ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, train->texts.count, &job->held_out);
+    return ls_held_out_new(&o->held_out, train->texts.count, &job->held_out);
 }
 
-/* The vocabulary is of the texts that are trained on. */
 static LsStatus choose_tokenizer(const LsTokenizerSettings *tokens, Job *job)
 {
-    int64_t trainings = 0, alls = 0, room = 0;
+    int64_t room = 0;
     for (int split = 0; split < LS_SPLITS; split++)
         room += job->part[split].texts.count + job->part[split].second.count;
-    LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
-    if (training && all) {
-        for (int split = 0; split < LS_SPLITS; split++)
-            for (int64_t i = 0; i < job->part[split].texts.count; i++) {
-                const LsLabelled *part = &job->part[split];
-                bool trained = split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i);
-                for (int text = 0; text < (part->second.count > 0 ? 2 : 1); text++) {
-                    all[alls++] = text == 0 ? part->texts.text[i] : part->second.text[i];
-                    if (trained)
-                        training[trainings++] = all[alls - 1];
-                }
-            }
-        job->tokenizer = ls_tokenizer_choose(tokens, NULL, training, (int)trainings, all, (int)alls, "tokenizer");
-    }
-    ls_free(training);
-    ls_free(all);
+    LsTokenizerTexts texts;
+    LS_TRY(ls_tokenizer_texts_new(room, &texts));
+    for (int split = 0; split < LS_SPLITS; split++)
+        for (int64_t i = 0; i < job->part[split].texts.count; i++) {
+            const LsLabelled *part = &job->part[split];
+            bool trained = split == LS_SPLIT_TRAIN && !ls_is_held_out(&job->held_out, i);
+            ls_tokenizer_texts_add(&texts, &part->texts.text[i], trained);
+            if (part->second.count > 0)
+                ls_tokenizer_texts_add(&texts, &part->second.text[i], trained);
+        }
+    job->tokenizer = ls_tokenizer_choose(tokens, NULL, &texts, "tokenizer");
+    ls_tokenizer_texts_free(&texts);
     if (!job->tokenizer)
         return ls_message_status();
     if (job->part[LS_SPLIT_TRAIN].second.count > 0 && !ls_tokenizer_frames(job->tokenizer))
@@ -96,11 +92,10 @@ static LsStatus write_text(LsTextWriter *writer, const LsTexts *texts, int64_t a
     return ls_text_writer_add(writer);
 }
 
-/* The samples of a part that are, or are not, held out; all where held_out is NULL. */
-static LsStatus write_samples(SplitWriter *writer, const LsLabelled *part, const LsHeldOut *held_out, bool held)
+static LsStatus write_samples(SplitWriter *writer, const LsLabelled *part, const LsHeldOut *held_out, LsSplit split)
 {
     for (int64_t i = 0; i < part->texts.count; i++) {
-        if (held_out && ls_is_held_out(held_out, i) != held)
+        if (!ls_is_in_split(held_out, split, i))
             continue;
         LS_TRY(write_text(&writer->texts, &part->texts, i));
         if (part->second.count > 0)
@@ -113,8 +108,7 @@ static LsStatus write_samples(SplitWriter *writer, const LsLabelled *part, const
 static LsStatus write_split(LsSealed *file, Job *job, LsSplit split)
 {
     char name[64];
-    bool held = split == LS_SPLIT_VALIDATION && job->held_out.held > 0;
-    const LsLabelled *part = held ? &job->part[LS_SPLIT_TRAIN] : &job->part[split];
+    const LsLabelled *part = &job->part[ls_part_of_split(&job->held_out, split)];
     if (part->texts.count == 0)
         return LS_OK;
     SplitWriter writer = {0};
@@ -126,7 +120,7 @@ static LsStatus write_split(LsSealed *file, Job *job, LsSplit split)
     if (status == LS_OK && part->second.count > 0)
         status = ls_text_writer_open(&writer.second, file, ls_split_names[split], "second", job->tokenizer);
     if (status == LS_OK)
-        status = write_samples(&writer, part, held || split == LS_SPLIT_TRAIN ? &job->held_out : NULL, held);
+        status = write_samples(&writer, part, &job->held_out, split);
     status = ls_numbers_end(writer.labels, status);
     status = ls_text_writer_end(&writer.second, status);
     return ls_text_writer_end(&writer.texts, status);
@@ -146,14 +140,11 @@ static LsStatus write_file(const LsLinesSettings *o, Job *job, int sources, char
     if (status == LS_OK) {
         json_t *info = json_pack("{s:s, s:o, s:o}", "kind", "lines", "classes", ls_classes_json(&job->classes),
                                  "tokenizer", ls_tokenizer_object(job->tokenizer));
-        json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->validation_file, "test_file", o->test,
-                                  "skipped_empty_lines", (json_int_t)blank);
+        json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->held_out.validation_file, "test_file",
+                                  o->held_out.test, "skipped_empty_lines", (json_int_t)blank);
         status = ls_sealed_write_notes(file, info, notes, sources, source);
     }
-    if (status == LS_OK)
-        return ls_sealed_commit(file);
-    ls_sealed_discard(file);
-    return status;
+    return ls_sealed_finish(file, status);
 }
 
 LsStatus ls_lines_prepare(const LsLinesSettings *o, int sources, char *const *source, const char *output)
@@ -204,16 +195,7 @@ static LsStatus add_split(LsSealed *file, const char *split, const json_t *class
 
 static LsStatus inspect(LsSealed *file, json_t *object)
 {
-    json_t *info = NULL;
-    LS_TRY(ls_sealed_check_version(file, LS_LINES_VERSION));
-    LS_TRY(ls_sealed_read_json(file, "info", &info));
-    const json_t *classes = json_object_get(info, "classes");
-    LsStatus status = ls_describe_tokenizer(file, "tokenizer", object);
-    json_object_set_new(object, "classes", json_integer((json_int_t)json_array_size(classes)));
-    for (int split = 0; split < LS_SPLITS && status == LS_OK; split++)
-        status = add_split(file, ls_split_names[split], classes, object);
-    json_decref(info);
-    return status == LS_OK ? ls_describe_preparation(file, object) : status;
+    return ls_describe_classified(file, LS_LINES_VERSION, add_split, object);
 }
 
 const LsDataKind ls_data_kind_lines = {

@@ -20,12 +20,8 @@ static const LsSetting settings[] = {
     LS_SETTING_BOOL(LsPairsSettings, shared_vocabulary, "false", "one vocabulary, of both sides"),
     LS_SETTING_INT(LsPairsSettings, longest, "0", 0, 1 << 24,
                    "pairs of which a side has more tokens are passed over; 0: none"),
-    LS_SETTING_FLOAT(LsPairsSettings, validation, "0.1", 0, LS_MOST_HELD_OUT,
-                     LS_HELD_OUT_HELP "; pairs to train on whose source text is held out too are passed over"),
-    LS_SETTING_INT(LsPairsSettings, seed, "1", 0, 1e15, "of the choice of pairs held out"),
-    LS_SETTING_STRING(LsPairsSettings, validation_file, NULL,
-                      "files held out for validation instead, with commas between them"),
-    LS_SETTING_STRING(LsPairsSettings, test, NULL, "files of the test part, with commas between them"),
+    LS_HELD_OUT_SETTINGS(LsPairsSettings, held_out, "pairs", "files", "0.1",
+                         "; pairs to train on whose source text is held out too are passed over"),
     {0}};
 
 static const char *const roles[LS_PAIR_SIDES] = {"source_tokenizer", "tokenizer"};
@@ -71,15 +67,16 @@ static LsStatus read_parts(const LsPairsSettings *o, int sources, char *const *s
 {
     LsPairs *train = &job->part[LS_SPLIT_TRAIN];
     LsHeldOut held_out;
-    LS_TRY(ls_raw_files_open(&train->raw, sources, source));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_VALIDATION].raw, o->validation_file, output));
-    LS_TRY(ls_raw_files_open_list(&job->part[LS_SPLIT_TEST].raw, o->test, output));
+    LsRawFiles *raw[LS_SPLITS];
+    for (int split = 0; split < LS_SPLITS; split++)
+        raw[split] = &job->part[split].raw;
+    LS_TRY(ls_split_files_open(&o->held_out, sources, source, output, raw));
     for (int split = 0; split < LS_SPLITS; split++)
         LS_TRY(ls_pairs_read(o, &job->part[split]));
     int64_t pairs = train->side[LS_PAIR_SOURCE].count;
     if (pairs == 0)
         return ls_fail(LS_DATA, "%s: has no pairs", source[0]);
-    LS_TRY(ls_held_out_new(o->validation_file ? 0 : o->validation, o->seed, pairs, &held_out));
+    LS_TRY(ls_held_out_new(&o->held_out, pairs, &held_out));
     job->split = ls_alloc((size_t)pairs);
     if (!job->split)
         return LS_RESOURCE;
@@ -90,18 +87,13 @@ static LsStatus read_parts(const LsPairsSettings *o, int sources, char *const *s
 
 /* ---- Tokenizers -------------------------------------------------------------------------------------------------- */
 
-/* Texts of the sides from..to-1; only those that are trained on, or all. */
-static int64_t gather(const Job *job, int from, int to, bool training, LsCorpusPart *list)
+static void add_side(const Job *job, int side, LsTokenizerTexts *texts)
 {
-    int64_t count = 0;
-    for (int side = from; side < to; side++)
-        for (int split = 0; split < (training ? 1 : LS_SPLITS); split++) {
-            const LsTexts *texts = &job->part[split].side[side];
-            for (int64_t i = 0; i < texts->count; i++)
-                if (!training || job->split[i] == LS_SPLIT_TRAIN)
-                    list[count++] = texts->text[i];
-        }
-    return count;
+    for (int split = 0; split < LS_SPLITS; split++) {
+        const LsTexts *list = &job->part[split].side[side];
+        for (int64_t i = 0; i < list->count; i++)
+            ls_tokenizer_texts_add(texts, &list->text[i], split == LS_SPLIT_TRAIN && job->split[i] == LS_SPLIT_TRAIN);
+    }
 }
 
 static LsStatus choose_tokenizers(const LsPairsSettings *o, Job *job)
@@ -109,19 +101,19 @@ static LsStatus choose_tokenizers(const LsPairsSettings *o, Job *job)
     int64_t room = 0;
     for (int split = 0; split < LS_SPLITS; split++)
         room += 2 * job->part[split].side[LS_PAIR_SOURCE].count;
-    LsCorpusPart *training = ls_alloc_array(room, sizeof *training), *all = ls_alloc_array(room, sizeof *all);
-    bool good = training && all;
-    for (int side = 0; side < LS_PAIR_SIDES && good; side++) {
-        int from = o->shared_vocabulary ? 0 : side, to = o->shared_vocabulary ? LS_PAIR_SIDES : side + 1;
-        bool apart = side == LS_PAIR_TARGET && !o->shared_vocabulary;
-        int trainings = (int)gather(job, from, to, true, training), alls = (int)gather(job, from, to, false, all);
-        job->tokenizer[side] = ls_tokenizer_choose(&o->tokens, apart ? o->target_tokenizer : NULL, training, trainings,
-                                                   all, alls, roles[side]);
-        good = job->tokenizer[side] != NULL;
+    for (int side = 0; side < LS_PAIR_SIDES; side++) {
+        bool own = side == LS_PAIR_TARGET && !o->shared_vocabulary;
+        LsTokenizerTexts texts;
+        LS_TRY(ls_tokenizer_texts_new(room, &texts));
+        for (int other = 0; other < LS_PAIR_SIDES; other++)
+            if (other == side || o->shared_vocabulary)
+                add_side(job, other, &texts);
+        job->tokenizer[side] = ls_tokenizer_choose(&o->tokens, own ? o->target_tokenizer : NULL, &texts, roles[side]);
+        ls_tokenizer_texts_free(&texts);
+        if (!job->tokenizer[side])
+            return ls_message_status();
     }
-    ls_free(training);
-    ls_free(all);
-    return good ? LS_OK : ls_message_status();
+    return LS_OK;
 }
 
 /* ---- Writing ----------------------------------------------------------------------------------------------------- */
@@ -146,8 +138,8 @@ static LsStatus write_pairs(const LsPairsSettings *o, Job *job, LsTextWriter *wr
 static LsStatus write_split(const LsPairsSettings *o, LsSealed *file, Job *job, int split)
 {
     const LsPairs *part = &job->part[split];
-    if (split == LS_SPLIT_VALIDATION && part->side[LS_PAIR_SOURCE].count == 0 && !o->validation_file &&
-        o->validation > 0)
+    if (split == LS_SPLIT_VALIDATION && part->side[LS_PAIR_SOURCE].count == 0 && !o->held_out.validation_file &&
+        o->held_out.validation > 0)
         part = &job->part[LS_SPLIT_TRAIN];
     if (part->side[LS_PAIR_SOURCE].count == 0)
         return LS_OK;
@@ -180,15 +172,13 @@ static LsStatus write_file(const LsPairsSettings *o, Job *job, int sources, char
         json_t *info = json_pack("{s:s, s:o, s:o}", "kind", "pairs", roles[LS_PAIR_SOURCE],
                                  ls_tokenizer_object(job->tokenizer[LS_PAIR_SOURCE]), roles[LS_PAIR_TARGET],
                                  ls_tokenizer_object(job->tokenizer[LS_PAIR_TARGET]));
-        json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I, s:I}", "validation_file", o->validation_file, "test_file",
-                                  o->test, "skipped_empty_lines", (json_int_t)blank, "skipped_pairs_too_long",
-                                  (json_int_t)job->too_long, "skipped_pairs_held_out_too", (json_int_t)job->overlap);
+        json_t *notes =
+            json_pack("{s:s*, s:s*, s:I, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
+                      o->held_out.test, "skipped_empty_lines", (json_int_t)blank, "skipped_pairs_too_long",
+                      (json_int_t)job->too_long, "skipped_pairs_held_out_too", (json_int_t)job->overlap);
         status = ls_sealed_write_notes(file, info, notes, sources, source);
     }
-    if (status == LS_OK)
-        return ls_sealed_commit(file);
-    ls_sealed_discard(file);
-    return status;
+    return ls_sealed_finish(file, status);
 }
 
 LsStatus ls_pairs_prepare(const LsPairsSettings *o, int sources, char *const *source, const char *output)

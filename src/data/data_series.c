@@ -154,10 +154,7 @@ static LsStatus write_file(const LsSeriesSettings *o, const Job *job, int source
                       "skipped_rows_of_other_series", (json_int_t)job->table.others);
         status = ls_sealed_write_notes(file, make_info(o, job), notes, sources, source);
     }
-    if (status == LS_OK)
-        return ls_sealed_commit(file);
-    ls_sealed_discard(file);
-    return status;
+    return ls_sealed_finish(file, status);
 }
 
 LsStatus ls_series_prepare(const LsSeriesSettings *o, int sources, char *const *source, const char *output)

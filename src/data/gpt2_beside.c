@@ -1,5 +1,5 @@
-/* What stands beside a vocabulary of GPT-2's form. Files that say no more than that <|endoftext|> ends a text are kept as
- * they are, for the export; with others the vocabulary is for the tokenizer subword. */
+/* Files beside a vocabulary of GPT-2's form. Where they only state that <|endoftext|> ends a text they are kept as they
+ * are, for the export; otherwise the vocabulary is read by the tokenizer subword. */
 #include "data/bytelevel.h"
 #include "data/gpt2.h"
 #include "io/file.h"

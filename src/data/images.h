@@ -16,9 +16,8 @@
 
 typedef struct LsImagesSettings {
     char *format;
-    double validation;
-    int64_t seed;
-    char *validation_file, *test, *classes;
+    LsHeldOutSettings held_out;
+    char *classes;
 } LsImagesSettings;
 
 LsStatus ls_images_prepare(const LsImagesSettings *settings, int sources, char *const *source,

@@ -16,9 +16,7 @@
 typedef struct LsLinesSettings {
     LsTokenizerSettings tokens;
     char *format, *label, *text, *second, *classes;
-    double validation;
-    int64_t seed;
-    char *validation_file, *test;
+    LsHeldOutSettings held_out;
 } LsLinesSettings;
 
 LsStatus ls_lines_prepare(const LsLinesSettings *settings, int sources, char *const *source,

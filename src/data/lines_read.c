@@ -144,7 +144,7 @@ static LsSpan base_name(const char *path)
     return (LsSpan){slash ? slash + 1 : path, (int64_t)strlen(slash ? slash + 1 : path)};
 }
 
-/* What stands behind the last dot of a name; before it where `front`. The whole name where it has none. */
+/* The part of a name behind its last dot, or with `front` before it. The whole name where it has no dot. */
 static LsSpan cut_name(LsSpan name, bool front)
 {
     int64_t dot = name.bytes - 1;

@@ -20,9 +20,7 @@ typedef struct LsPairsSettings {
     bool shared_vocabulary;
     char *format, *source, *target;
     int64_t longest;
-    double validation;
-    int64_t seed;
-    char *validation_file, *test;
+    LsHeldOutSettings held_out;
 } LsPairsSettings;
 
 LsStatus ls_pairs_prepare(const LsPairsSettings *settings, int sources, char *const *source,

@@ -1,6 +1,6 @@
-/* Associative recall with several questions (MQAR; Arora et al. 2023, "Zoology"): `items` keys with a value behind each,
- * then in any order and at any of the other steps every key once, at which its value is to be said. Ids: keys 0 ..
- * symbols - 1, as many values, and a filler. */
+/* Associative recall with several questions (MQAR; Arora et al. 2023, "Zoology"): `items` keys with a value behind
+ * each, then in any order and at any of the other steps every key once, at which its value is to be said. Ids: keys 0
+ * .. symbols - 1, as many values, and a filler. */
 #include "data/rule.h"
 
 static LsStatus check(const LsRuleSettings *s)

@@ -1,4 +1,4 @@
-/* What the sources of samples share. */
+/* Shared by the sources of samples. */
 #include "data/sample_source.h"
 
 #include "data/tokenizer_settings.h"

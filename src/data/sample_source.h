@@ -1,4 +1,4 @@
-/* What the sources of samples share: opening a split of a file, the order of samples, texts in memory. A split is
+/* Shared by the sources of samples: opening a split of a file, the order of samples, texts in memory. A split is
  * held in memory on each rank.
  */
 #ifndef LS_DATA_SAMPLE_SOURCE_H
@@ -10,8 +10,8 @@
 /* ---- Opening ----------------------------------------------------------------------------------------------------- */
 
 /* Batches of samples that are alike in steps. An epoch's order is cut into windows of whole batches, as the endless
- * stream has them; inside a window samples are sorted by their steps and cut into batches, and these come in an order of
- * their own. Where an epoch begins inside a batch, its first samples complete that one as they come. */
+ * stream has them; inside a window samples are sorted by their steps and cut into batches, and these come in an order
+ * of their own. Where an epoch begins inside a batch, its first samples complete that one as they come. */
 typedef struct LsAlike {
     int64_t batch;            /* samples; 0: the order is that of the epoch */
     int64_t first;            /* place in the endless stream of the window that is held; -1: none */
@@ -33,7 +33,7 @@ typedef struct LsSampleSource {
     const char *split;
 } LsSampleSource;
 
-/* What a kind's files are, and what it reads of them. */
+/* The format of a kind's files, and the function that reads their arrays. */
 typedef struct LsSampleFile {
     const char *kind;
     int version;       /* the newest that is known */
@@ -52,7 +52,7 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
 /* Lists of /info are those of open->like, where that has them: what numbers mean is learnt from the training data. */
 LsStatus ls_info_take(json_t *info, const LsDataOpen *open, const char *const *lists, int count) LS_MUST_USE;
 
-/* What the above has set. */
+/* Frees the members that ls_sample_source_open has set. */
 void ls_sample_source_clear(LsSampleSource *source);
 
 /* Which of the split's samples stands at place `at` of the endless stream. */

@@ -1,4 +1,4 @@
-/* What data sets of samples share: splits, numbers, JSON, descriptions. */
+/* Shared by data sets of samples: splits, numbers, JSON, descriptions. */
 #include "data/samples.h"
 
 #include "data/utf8.h"
@@ -10,10 +10,11 @@
 
 const char *const ls_split_names[LS_SPLITS] = {"train", "validation", "test"};
 
-LsStatus ls_held_out_new(double wanted, int64_t seed, int64_t samples, LsHeldOut *held_out)
+LsStatus ls_held_out_new(const LsHeldOutSettings *settings, int64_t samples, LsHeldOut *held_out)
 {
+    double wanted = settings->validation_file ? 0 : settings->validation;
     double number = wanted < 1 ? round(wanted * (double)samples) : floor(wanted);
-    *held_out = (LsHeldOut){ls_key((uint64_t)seed, "data.held_out"), samples, (int64_t)number};
+    *held_out = (LsHeldOut){ls_key((uint64_t)settings->seed, "data.held_out"), samples, (int64_t)number};
     if (number >= (double)samples || (wanted > 0 && number < 1))
         return ls_fail(LS_DATA, "%g of %lld samples cannot be held out for validation; --validation 0 holds out none",
                        wanted, (long long)samples);
@@ -23,6 +24,17 @@ LsStatus ls_held_out_new(double wanted, int64_t seed, int64_t samples, LsHeldOut
 bool ls_is_held_out(const LsHeldOut *held_out, int64_t sample)
 {
     return held_out->held > 0 && ls_permute(held_out->key, held_out->samples, sample) < held_out->held;
+}
+
+LsSplit ls_part_of_split(const LsHeldOut *held_out, LsSplit split)
+{
+    return split == LS_SPLIT_VALIDATION && held_out->held > 0 ? LS_SPLIT_TRAIN : split;
+}
+
+bool ls_is_in_split(const LsHeldOut *held_out, LsSplit split, int64_t sample)
+{
+    return ls_part_of_split(held_out, split) != LS_SPLIT_TRAIN ||
+           ls_is_held_out(held_out, sample) == (split == LS_SPLIT_VALIDATION);
 }
 
 LsStatus ls_split_exists(LsSealed *file, LsSplit split, const char *array, bool *exists)

@@ -1,8 +1,8 @@
-/* What data sets of samples (images, lines, columns, pairs, series) share. Such a file has
+/* Shared by data sets of samples (images, lines, columns, pairs, series). Such a file has
  *
  *     /train/..., /validation/..., /test/...   the arrays of each split that it has; samples in the order of the sources
- *     /info          JSON: all that is needed to know what numbers mean (class names, tokenizers, scaling); checkpoints keep it
- *     /preparation   JSON: sources, options, what was skipped
+ *     /info          JSON: the meaning of the numbers (class names, tokenizers, scaling); checkpoints keep it
+ *     /preparation   JSON: sources, options, counts of skipped samples
  */
 #ifndef LS_DATA_SAMPLES_H
 #define LS_DATA_SAMPLES_H
@@ -22,23 +22,51 @@ extern const char *const ls_split_names[LS_SPLITS];
     "of --seed and their positions (a keyed permutation), not of classes"
 #define LS_MOST_HELD_OUT 1e9
 
-/* Settings `validation`, `seed`, `validation_file` and `test` of a kind whose settings S have members of these names;
- * samples: what a sample is called, in the plural. */
-#define LS_HELD_OUT_SETTINGS(S, samples)                                                                               \
-    LS_SETTING_FLOAT(S, validation, "0.1", 0, LS_MOST_HELD_OUT, LS_HELD_OUT_HELP),                                     \
-        LS_SETTING_INT(S, seed, "1", 0, 1e15, "of the choice of " samples " held out"),                                \
-        LS_SETTING_STRING(S, validation_file, NULL,                                                                    \
-                          "files held out for validation instead, with commas between them"),                          \
-        LS_SETTING_STRING(S, test, NULL, "files of the test part, with commas between them")
+/* The options of a kind that hold samples out of the training part, or name files of the other parts. */
+typedef struct LsHeldOutSettings {
+    double validation; /* share below 1, else number */
+    int64_t seed;
+    char *validation_file, *test; /* lists of files with commas between them; NULL: none */
+} LsHeldOutSettings;
+
+/* The rows of these options in the table of a kind whose settings S have a `member` of this type. samples, sources:
+ * names of a sample and of a source, in the plural; fallback: of `validation`; more: further help on it. */
+#define LS_HELD_OUT_SETTINGS(S, member, samples, sources, number, more)                                                \
+    {.name = "validation",                                                                                             \
+     .type = LS_SETTING_TYPE_FLOAT,                                                                                    \
+     .offset = offsetof(S, member.validation),                                                                         \
+     .fallback = number,                                                                                               \
+     .high = LS_MOST_HELD_OUT,                                                                                         \
+     .help = LS_HELD_OUT_HELP more},                                                                                   \
+        {.name = "seed",                                                                                               \
+         .type = LS_SETTING_TYPE_INT,                                                                                  \
+         .offset = offsetof(S, member.seed),                                                                           \
+         .fallback = "1",                                                                                              \
+         .high = 1e15,                                                                                                 \
+         .help = "of the choice of " samples " held out"},                                                             \
+        {.name = "validation_file",                                                                                    \
+         .type = LS_SETTING_TYPE_STRING,                                                                               \
+         .offset = offsetof(S, member.validation_file),                                                                \
+         .help = sources " held out for validation instead, with commas between them"},                                \
+    {                                                                                                                  \
+        .name = "test", .type = LS_SETTING_TYPE_STRING, .offset = offsetof(S, member.test),                            \
+        .help = sources " of the test part, with commas between them"                                                  \
+    }
 
 typedef struct LsHeldOut {
     uint64_t key;
     int64_t samples, held;
 } LsHeldOut;
 
-/* wanted: a share below 1, else a number. LS_DATA where nothing would be left on either side. */
-LsStatus ls_held_out_new(double wanted, int64_t seed, int64_t samples, LsHeldOut *held_out) LS_MUST_USE;
+/* Of so many samples of the training part; none where there is a validation_file. LS_DATA where nothing would be left
+ * on either side. */
+LsStatus ls_held_out_new(const LsHeldOutSettings *settings, int64_t samples, LsHeldOut *held_out) LS_MUST_USE;
 bool ls_is_held_out(const LsHeldOut *held_out, int64_t sample);
+
+/* The part of the sources that a split's samples are read from: samples held out are read from the training part. And
+ * whether sample `sample` of that part is in the split. */
+LsSplit ls_part_of_split(const LsHeldOut *held_out, LsSplit split);
+bool ls_is_in_split(const LsHeldOut *held_out, LsSplit split, int64_t sample);
 
 /* Whether a split is there, by the array's name in it. */
 LsStatus ls_split_exists(LsSealed *file, LsSplit split, const char *array, bool *exists) LS_MUST_USE;
@@ -91,7 +119,7 @@ json_t *ls_describe_offsets(const int64_t *offset, int64_t count);
 /* Numbers of samples by class name; `names`: a JSON array. */
 json_t *ls_describe_classes(const int32_t *label, int64_t count, const json_t *names);
 
-/* Adds the sources (one line each) and what was skipped. */
+/* Adds the sources (one line each) and the counts of skipped samples. */
 LsStatus ls_describe_preparation(LsSealed *file, json_t *object) LS_MUST_USE;
 
 /* ---- Classes ----------------------------------------------------------------------------------------------------- */

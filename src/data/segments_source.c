@@ -3,10 +3,10 @@
  *
  *     ids [CLS] A [SEP] B [SEP], types, length, as frame.h has them; next: 0 where B follows A, 1 where it does not
  *
- * A document is cut into pieces of as many whole sentences as fit the sequence (a sentence that alone does not fit is cut
- * itself). A sample is a piece, cut in two at a sentence that is drawn, or anywhere where the piece is one sentence.
- * Every second time, by chance, what stands behind the cut gives way to another document from one of its sentences on.
- * A sample is a function of (seed, sample).
+ * A document is cut into pieces of as many whole sentences as fit the sequence (a sentence that alone does not fit is
+ * cut itself). A sample is a piece, cut in two at a sentence that is drawn, or anywhere where the piece is one
+ * sentence. Every second time, by chance, what stands behind the cut gives way to another document from one of its
+ * sentences on. A sample is a function of (seed, sample).
  */
 #include "data/frame.h"
 #include "data/sample_source.h"

@@ -1,5 +1,6 @@
 /* SentencePiece's tokenizer.model (Kudo and Richardson 2018): unigrams (Kudo 2018) and byte pairs. The file is read by
- * ourselves: its library is C++, and the few fields that there are (a protocol buffer) take less than a wrapper around it.
+ * ourselves: its library is C++, and the few fields that there are (a protocol buffer) take less than a wrapper around
+ * it.
  *
  *     text --rules, blanks as a sign--> normal form --unigrams or byte pairs--> pieces --> ids; unknown ones as bytes
  *
@@ -44,7 +45,7 @@ typedef struct SentencePiece {
     int32_t *piece_at; /* piece_at: (nodes used), -1: none ends here */
 } SentencePiece;
 
-/* What an encoder holds of a text. Begins as {0}. */
+/* The state of an encoder within a text. Begins as {0}. */
 typedef struct PieceMemory {
     char *text; /* normal form that is not coded yet */
     int64_t bytes, room;

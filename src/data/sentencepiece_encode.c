@@ -97,8 +97,8 @@ static void offer(PieceStep *to, double score, int32_t id, int64_t from)
         *to = (PieceStep){(float)score, id, (int32_t)from};
 }
 
-/* Paths go on from text[from] by each piece that begins there; the unknown one where no piece is its character. Sums are
- * floats, as the library's: where two paths are nearly alike, rounding decides. */
+/* Paths go on from text[from] by each piece that begins there; the unknown one where no piece is its character. Sums
+ * are floats, as the library's: where two paths are nearly alike, rounding decides. */
 static void extend_paths(const Subword *subword, PieceStep *step, const char *text, int64_t bytes, int64_t from)
 {
     const SentencePiece *piece = subword->piece;

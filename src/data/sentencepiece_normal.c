@@ -6,7 +6,7 @@
 #define BLANK_SIGN "\xE2\x96\x81"
 #define REPLACEMENT "\xEF\xBF\xBD"
 
-/* What the text's start becomes. */
+/* The replacement for a text's first bytes. */
 typedef struct Prefix {
     const char *text;
     int64_t bytes, used; /* used 0: it depends on what follows the window */

@@ -78,7 +78,7 @@ static LsStatus find_field(const Reader *r, const char *option, const char *want
     return LS_OK;
 }
 
-/* Those of --columns; without it all that are neither the dates nor what --only looks at. */
+/* Chooses the columns of --columns; without it all but the dates and the column that --only looks at. */
 static LsStatus choose_fields(Reader *r, bool *header)
 {
     r->count = 0;

@@ -1,7 +1,7 @@
 /* Windows of a series as samples: fields "values" (T, columns), the rows before, "target" (horizon), the column to
- * forecast after them, and "seasonal" (horizon), what that column was a season before each (of whole seasons the
- * fewest after which it is known when the forecast is made), NAN where that is not known; all scaled. The targets of a part lie in it; its first windows reach back into the part
- * before. */
+ * forecast after them, and "seasonal" (horizon), what that column was a season before each (of whole seasons the fewest
+ * after which it is known when the forecast is made), NAN where that is not known; all scaled. The targets of a part
+ * lie in it; its first windows reach back into the part before. */
 #include "data/sample_source.h"
 #include "data/series.h"
 

@@ -47,7 +47,8 @@ typedef struct SubwordAdded {
     bool single_word, lstrip, rstrip, normalized, special;
 } SubwordAdded;
 
-/* Those that are looked for in the text as it is, or in its normal form: of those that start at a place the longest. */
+/* Added tokens that are searched for in the text as it is, or in its normal form; of several that start at one place
+ * the longest is taken. */
 typedef struct SubwordAddedSet {
     SubwordAdded *list; /* longest first */
     int64_t count;
@@ -80,8 +81,8 @@ typedef enum SubwordSplit {
     SUBWORD_BYTELEVEL  /* words become their bytes */
 } SubwordSplit;
 
-/* What becomes of the parts that a pattern matches: out; words; one word with neighbours that match; at the end of the
- * word before; at the start of the word after. */
+/* How the parts that a pattern matches are treated: removed; words of their own; joined with matching neighbours; added
+ * to the end of the word before; added to the start of the word after. */
 typedef enum SubwordBehavior {
     SUBWORD_REMOVED,
     SUBWORD_ISOLATED,
@@ -185,8 +186,8 @@ bool ls_subword_added_cuttable(const SubwordAddedSet *set);
 
 /* ---- subword_normal.c -------------------------------------------------------------------------------------------- */
 
-/* The normal form of whole characters; *out is `text` itself, or in the memory's room. inside: the text goes on from one
- * before, so that nothing is put in front. */
+/* The normal form of whole characters; *out is `text` itself, or in the memory's room. inside: the text goes on from
+ * one before, so that nothing is put in front. */
 LsStatus ls_subword_normal(const Subword *subword, SubwordMemory *memory, const char *text, int64_t bytes, bool inside,
                            const char **out, int64_t *out_bytes) LS_MUST_USE;
 
@@ -234,7 +235,7 @@ LsStatus ls_subword_read_files(const char *path, json_t **files) LS_MUST_USE;
 /* From such files. `path` stands in messages. */
 LsStatus ls_subword_of_files(const char *path, const json_t *files, Subword **subword) LS_MUST_USE;
 
-/* What stands beside a tokenizer.json joins it: tokens that are named or added there, flags. */
+/* Merges the files beside a tokenizer.json into it: tokens that are named or added there, flags. */
 LsStatus ls_subword_join_config(const char *path, const json_t *files, json_t *root) LS_MUST_USE;
 /* Ids that begin and end texts, and whether they stand around each. */
 LsStatus ls_subword_read_ends(const char *path, const json_t *files, const json_t *root, Subword *subword) LS_MUST_USE;

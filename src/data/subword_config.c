@@ -1,4 +1,4 @@
-/* What stands beside a tokenizer.json, or a pair of vocab.json and merges.txt, as transformers writes it:
+/* Files beside a tokenizer.json, or beside a pair of vocab.json and merges.txt, as transformers writes them:
  * tokenizer_config.json, special_tokens_map.json, added_tokens.json. */
 #include "data/subword.h"
 

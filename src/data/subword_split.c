@@ -2,7 +2,7 @@
  * gives, as a text of its own. */
 #include "data/subword.h"
 
-/* What one step gives to the next. */
+/* The state of splitting a text, passed from one step to the next. */
 typedef struct Split {
     const SubwordRun *run;
     int step; /* that comes next */

@@ -219,7 +219,7 @@ LsStatus ls_subword_read_splits(const char *path, const json_t *pre_tokenizer, S
 
 typedef enum Speech { SPEECH_REPLACE, SPEECH_BYTES, SPEECHES = 8 } Speech;
 
-/* What a decoder makes of each token by itself. */
+/* The decoder's steps for single tokens. */
 typedef struct Decoder {
     struct {
         Speech kind;
@@ -300,7 +300,7 @@ static char *replaced(const char *text, const char *find, const char *with)
     return made;
 }
 
-/* What token `id` says, by the decoder's steps: one of these gives a byte that no text could hold. */
+/* Decodes one token's text by the decoder's steps. Bytes are counted, since a step may give a byte that is no text. */
 static LsStatus speak(const Decoder *decoder, char *text, char **spoken, int64_t *bytes)
 {
     for (int i = 0; i < decoder->steps; i++) {

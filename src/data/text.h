@@ -35,9 +35,9 @@ typedef struct LsTextUse {
 extern const LsSetting ls_text_use_settings[];
 
 /* Joins the sources (text_corpus.h) in their order and writes the data set. Where the tokenizer has an end token it
- * stands between texts, unless it frames them: then samples have it. Reads and writes in pieces: memory does not grow with the text. LS_DATA: a
- * source that is missing, unreadable, empty, or malformed for the tokenizer (with byte and line); output is then as
- * it was. */
+ * stands between texts, unless it frames them: then samples have it. Reads and writes in pieces: memory does not grow
+ * with the text. LS_DATA: a source that is missing, unreadable, empty, or malformed for the tokenizer (with byte and
+ * line); output is then as it was. */
 LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *const *source,
                          const char *output) LS_MUST_USE;
 

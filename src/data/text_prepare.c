@@ -49,7 +49,7 @@ static LsStatus divide_texts(const LsTextSettings *settings, const LsCorpusPart 
     double share = settings->validation;
     LsHeldOut held_out = {0};
     if (!by_hash && share > 0)
-        LS_TRY(ls_held_out_new(share, settings->seed, parts, &held_out));
+        LS_TRY(ls_held_out_new(&(LsHeldOutSettings){.validation = share, .seed = settings->seed}, parts, &held_out));
     for (int i = 0; i < parts; i++) {
         bool held = share > 0;
         if (held && by_hash)
@@ -86,28 +86,24 @@ static LsStatus divide(const LsTextSettings *settings, const LsCorpusPart *part,
 static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const LsTextSplit *train, const LsCorpusPart *part,
                                      int parts)
 {
-    int more = settings->separator && *settings->separator ? 1 : 0;
-    LsCorpusPart *training = ls_alloc_array(train->pieces + 1, sizeof *training);
-    LsCorpusPart *all = ls_alloc_array(parts + 1, sizeof *all);
-    LsTokenizer *tokenizer = NULL;
-    for (int i = 0; training && i < train->pieces; i++) {
+    LsTokenizerTexts texts;
+    if (ls_tokenizer_texts_new(train->pieces + parts + 1, &texts) != LS_OK)
+        return NULL;
+    for (int i = 0; i < train->pieces; i++) {
         const LsPiece *piece = &train->piece[i]; /* starts where its text does */
-        training[i] = (LsCorpusPart){piece->part->name, piece->part->text, piece->to};
+        texts.training[texts.trainings++] = (LsCorpusPart){piece->part->name, piece->part->text, piece->to};
     }
-    if (training && all) {
-        memcpy(all, part, sizeof *all * (size_t)parts);
-        if (more) /* its characters have tokens too */
-            training[train->pieces] = all[parts] =
-                (LsCorpusPart){"--separator", settings->separator, (int64_t)strlen(settings->separator)};
-        tokenizer = ls_tokenizer_choose(&settings->tokens, NULL, training, train->pieces + more, all, parts + more,
-                                        "tokenizer");
-    }
-    ls_free(training);
-    ls_free(all);
+    for (int i = 0; i < parts; i++)
+        ls_tokenizer_texts_add(&texts, &part[i], false);
+    const char *separator = settings->separator;
+    if (separator && *separator) /* its characters have tokens too */
+        ls_tokenizer_texts_add(&texts, &(LsCorpusPart){"--separator", separator, (int64_t)strlen(separator)}, true);
+    LsTokenizer *tokenizer = ls_tokenizer_choose(&settings->tokens, NULL, &texts, "tokenizer");
+    ls_tokenizer_texts_free(&texts);
     return tokenizer;
 }
 
-/* What stands between two texts: the token of that name, or the text's tokens; else the tokenizer's end, if it has
+/* Chooses the separator of texts: the token of that name, or the text's tokens; else the tokenizer's end, if it has
  * one. */
 static LsStatus choose_separator(const LsTokenizer *tokenizer, const char *separator, LsTokens *ids)
 {

@@ -1,10 +1,11 @@
-/* Pieces of texts as tokens: what `prepare text` writes, and what a model's own tokenizer makes of a text to evaluate. */
+/* Pieces of texts as tokens: what `prepare text` writes, and what a model's own tokenizer makes of a text to
+ * evaluate. */
 #ifndef LS_DATA_TEXT_WRITE_H
 #define LS_DATA_TEXT_WRITE_H
 
 #include "data/samples.h"
 
-/* ---- Special tokens in a text -------------------------------------------------------------------------------------- */
+/* ---- Special tokens in a text ------------------------------------------------------------------------------------ */
 
 typedef struct LsSpecial {
     char *text;
@@ -19,7 +20,8 @@ typedef struct LsSpecials {
     bool start[256]; /* whether one begins with this byte */
 } LsSpecials;
 
-/* Those of a tokenizer: of ends, beginnings, hidden and unknown words, and what else stands for no text. */
+/* Collects a tokenizer's special tokens: ends, beginnings, hidden and unknown words, and others that stand for no
+ * text. */
 LsStatus ls_specials_of(const LsTokenizer *tokenizer, LsSpecials *specials) LS_MUST_USE;
 /* Where the first one in text[from .. end) begins, and which; `end` and NULL where there is none. */
 int64_t ls_specials_find(const LsSpecials *specials, const char *text, int64_t from, int64_t end,
@@ -36,7 +38,7 @@ LsStatus ls_prompt_encode(const LsTokenizer *tokenizer, bool special, const char
 /* The id of a token that is this text; -1 where the vocabulary has none. */
 int64_t ls_token_named(const LsTokenizer *tokenizer, const char *text);
 
-/* ---- Pieces -------------------------------------------------------------------------------------------------------- */
+/* ---- Pieces ------------------------------------------------------------------------------------------------------ */
 
 /* Part of a text. */
 typedef struct LsPiece {

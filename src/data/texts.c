@@ -129,3 +129,17 @@ LsStatus ls_text_writer_end(LsTextWriter *writer, LsStatus status)
     ls_free(writer->tokens.id);
     return status;
 }
+
+LsStatus ls_describe_classified(LsSealed *file, int newest, LsDescribeSplit add_split, json_t *object)
+{
+    json_t *info = NULL;
+    LS_TRY(ls_sealed_check_version(file, newest));
+    LS_TRY(ls_sealed_read_json(file, "info", &info));
+    const json_t *classes = json_object_get(info, "classes");
+    LsStatus status = ls_describe_tokenizer(file, "tokenizer", object);
+    json_object_set_new(object, "classes", json_integer((json_int_t)json_array_size(classes)));
+    for (int split = 0; split < LS_SPLITS && status == LS_OK; split++)
+        status = add_split(file, ls_split_names[split], classes, object);
+    json_decref(info);
+    return status == LS_OK ? ls_describe_preparation(file, object) : status;
+}

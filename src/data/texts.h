@@ -1,4 +1,4 @@
-/* Texts of samples, gathered from raw files before they are tokenized: what lines and pairs share. */
+/* Texts of samples, gathered from raw files before they are tokenized: shared by lines, columns, pairs and chat. */
 #ifndef LS_DATA_TEXTS_H
 #define LS_DATA_TEXTS_H
 
@@ -39,7 +39,7 @@ LsStatus ls_text_writer_add_ids(LsTextWriter *writer) LS_MUST_USE;
 LsStatus ls_text_writer_end_text(LsTextWriter *writer) LS_MUST_USE;
 LsStatus ls_text_writer_end(LsTextWriter *writer, LsStatus status) LS_MUST_USE; /* as ls_numbers_end */
 
-/* ---- What prepare's options name --------------------------------------------------------------------------------- */
+/* ---- Options of prepare ------------------------------------------------------------------------------------------ */
 
 /* Files of a part, mapped. Begins as {0}. */
 typedef struct LsRawFiles {
@@ -52,6 +52,10 @@ LsStatus ls_raw_files_open(LsRawFiles *files, int sources, char *const *source) 
 /* From names with commas between them; NULL: none. LS_USAGE where one of them is the output. */
 LsStatus ls_raw_files_open_list(LsRawFiles *files, const char *list, const char *output) LS_MUST_USE;
 void ls_raw_files_close(LsRawFiles *files);
+
+/* Opens the files of all parts: the sources for training, those of the options for validation and test. */
+LsStatus ls_split_files_open(const LsHeldOutSettings *settings, int sources, char *const *source, const char *output,
+                             LsRawFiles *const raw[LS_SPLITS]) LS_MUST_USE;
 
 /* "auto" for format: by the name's ending. */
 bool ls_name_ends(const char *name, const char *ending);
@@ -73,5 +77,8 @@ LsStatus ls_describe_texts(LsSealed *file, const char *split, const char *name, 
                            int64_t *count) LS_MUST_USE;
 /* Adds kind and vocabulary of a tokenizer in /info, below `role`. */
 LsStatus ls_describe_tokenizer(LsSealed *file, const char *role, json_t *object) LS_MUST_USE;
+/* Describes a file whose samples have classes, named in /info, and one tokenizer. add_split: describes a split. */
+typedef LsStatus (*LsDescribeSplit)(LsSealed *file, const char *split, const json_t *classes, json_t *object);
+LsStatus ls_describe_classified(LsSealed *file, int newest, LsDescribeSplit add_split, json_t *object) LS_MUST_USE;
 
 #endif

@@ -49,6 +49,14 @@ void ls_raw_files_close(LsRawFiles *files)
     *files = (LsRawFiles){0};
 }
 
+LsStatus ls_split_files_open(const LsHeldOutSettings *settings, int sources, char *const *source, const char *output,
+                             LsRawFiles *const raw[LS_SPLITS])
+{
+    LS_TRY(ls_raw_files_open(raw[LS_SPLIT_TRAIN], sources, source));
+    LS_TRY(ls_raw_files_open_list(raw[LS_SPLIT_VALIDATION], settings->validation_file, output));
+    return ls_raw_files_open_list(raw[LS_SPLIT_TEST], settings->test, output);
+}
+
 bool ls_name_ends(const char *name, const char *ending)
 {
     size_t length = strlen(name), wanted = strlen(ending);

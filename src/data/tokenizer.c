@@ -1,4 +1,4 @@
-/* What all tokenizers share: the list, JSON, whole texts, folders. */
+/* Shared by all tokenizers: the list, JSON, whole texts, folders. */
 #include "data/tokenizer_kind.h"
 #include "data/utf8.h"
 

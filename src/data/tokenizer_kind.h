@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-/* What decoding leaves out at the start of a text, where tokens begin with a blank: nothing; one blank; all blanks of the
- * first token; one blank of each token as long as nothing is left of those before it. Of an unknown token nothing is. */
+/* Blanks that decoding strips at the start of a text, where tokens begin with a blank: none; one; all blanks of the
+ * first token; one blank of each token as long as the tokens before it are empty. None of an unknown token's. */
 typedef enum LsStrip { LS_STRIP_NONE, LS_STRIP_BLANK, LS_STRIP_FIRST, LS_STRIP_EMPTY } LsStrip;
 
 /* Each kind's structure starts with one. */
@@ -80,7 +80,7 @@ int64_t ls_count_lines(const char *text, int64_t bytes);
 
 /* Names of the files that tokenizers of published models are made of, ended by NULL: no other is kept or written. */
 extern const char *const ls_tokenizer_files[];
-/* Those of a folder that are named in `names`, ended by NULL, join the object `files`. */
+/* Adds the folder's files that are named in `names`, ended by NULL, to the object `files`. */
 LsStatus ls_tokenizer_keep_files(const char *folder, const char *const *names, json_t *files) LS_MUST_USE;
 
 /* A JSON file of a folder, written by the safe replace. */

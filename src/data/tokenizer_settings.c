@@ -81,8 +81,32 @@ LsTokenizer *ls_sealed_tokenizer(LsSealed *file, const char *role)
     return NULL;
 }
 
-LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
-                                 int trainings, const LsCorpusPart *all, int alls, const char *role)
+LsStatus ls_tokenizer_texts_new(int64_t room, LsTokenizerTexts *texts)
+{
+    *texts = (LsTokenizerTexts){.training = ls_alloc_array(room, sizeof *texts->training),
+                                .all = ls_alloc_array(room, sizeof *texts->all)};
+    if (texts->training && texts->all)
+        return LS_OK;
+    ls_tokenizer_texts_free(texts);
+    return LS_RESOURCE;
+}
+
+void ls_tokenizer_texts_add(LsTokenizerTexts *texts, const LsCorpusPart *text, bool training)
+{
+    texts->all[texts->alls++] = *text;
+    if (training)
+        texts->training[texts->trainings++] = *text;
+}
+
+void ls_tokenizer_texts_free(LsTokenizerTexts *texts)
+{
+    ls_free(texts->training);
+    ls_free(texts->all);
+    *texts = (LsTokenizerTexts){0};
+}
+
+LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsTokenizerTexts *texts,
+                                 const char *role)
 {
     kind = kind ? kind : settings->tokenizer;
     if (!settings->like && !ls_tokenizer_is_kind(kind) && access(kind, F_OK) == 0)
@@ -97,7 +121,8 @@ LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char
                                       .lowercase = settings->lowercase,
                                       .punctuation = settings->punctuation};
         bool closed = ls_tokenizer_kind_is_closed(kind);
-        return ls_tokenizer_make(kind, closed ? all : training, closed ? alls : trainings, &options);
+        return ls_tokenizer_make(kind, closed ? texts->all : texts->training, closed ? texts->alls : texts->trainings,
+                                 &options);
     }
     LsSealed *file = ls_sealed_open(settings->like, NULL, LS_DATA, NULL);
     LsTokenizer *tokenizer = file ? ls_sealed_tokenizer(file, role) : NULL;

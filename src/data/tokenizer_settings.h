@@ -60,11 +60,20 @@ extern const char ls_tokenizer_choices[];
                                                           "character, stay in words, or are left out"                  \
     }
 
-/* The tokenizer that the options ask for. kind: NULL: that of the options. training: the texts of the training part;
- * all: of every part, for a kind whose vocabulary is closed. role: the key in a data set's /info that `like` takes
- * it from. NULL with a message. */
-LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsCorpusPart *training,
-                                 int trainings, const LsCorpusPart *all, int alls, const char *role);
+/* The texts that a vocabulary is made of: those of the training part or, for a kind whose vocabulary is closed, those
+ * of every part. Texts and their bytes belong to others. */
+typedef struct LsTokenizerTexts {
+    LsCorpusPart *training, *all;
+    int trainings, alls;
+} LsTokenizerTexts;
+LsStatus ls_tokenizer_texts_new(int64_t room, LsTokenizerTexts *texts) LS_MUST_USE; /* for at most so many */
+void ls_tokenizer_texts_add(LsTokenizerTexts *texts, const LsCorpusPart *text, bool training);
+void ls_tokenizer_texts_free(LsTokenizerTexts *texts);
+
+/* The tokenizer that the options ask for. kind: NULL: that of the options. role: the key in a data set's /info that
+ * `like` takes it from. NULL with a message. */
+LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsTokenizerTexts *texts,
+                                 const char *role);
 
 /* The tokenizer of a data set or checkpoint: below the key `role` of /info, else in the array /tokenizer. NULL with a
  * message. */

@@ -212,7 +212,7 @@ static void describe_added(const SubwordAddedSet *set, json_t *list)
     }
 }
 
-/* What a tokenizer.model adds. */
+/* The contents of a tokenizer.model as hashes and flags, for comparing tokenizers. */
 static json_t *describe_piece(const SentencePiece *piece, int64_t vocabulary)
 {
     if (!piece)

@@ -6,7 +6,7 @@
  */
 #include "data/wordpiece.h"
 
-/* What an encoder remembers from window to window. */
+/* The state that an encoder carries from window to window. */
 typedef struct Memory {
     WordpieceSegment segment;
     const Wordpiece *wordpiece;

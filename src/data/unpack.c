@@ -35,7 +35,7 @@ const char *ls_packed_kind(const char *bytes, int64_t count)
     return NULL;
 }
 
-/* ---- gzip, whose check sums zlib compares -------------------------------------------------------------------------- */
+/* ---- gzip, whose check sums zlib compares ------------------------------------------------------------------------ */
 
 /* One stream after the other, as gzip itself reads them. */
 static LsStatus inflate_all(const char *name, const char *bytes, int64_t count, LsSpool *spool, char *room)
@@ -88,7 +88,7 @@ static LsStatus unpack_gzip(const char *name, const char *bytes, int64_t count, 
     return status == LS_OK ? unpack(name, text, length, depth + 1, to) : status;
 }
 
-/* ---- All others, by libarchive -------------------------------------------------------------------------------------- */
+/* ---- All others, by libarchive ----------------------------------------------------------------------------------- */
 
 static LsStatus fail_reading(const char *name, const char *kind, struct archive *a)
 {

@@ -20,7 +20,7 @@ int64_t ls_utf8_span(const char *text, int64_t bytes);
  * caller frees it. */
 char *ls_utf8_repair(const char *text);
 
-/* ---- Tables of code points: rows in ascending order of their first column ----------------------------------------- */
+/* ---- Tables of code points: rows in ascending order of their first column ---------------------------------------- */
 
 /* The last row of a table whose first column is at most `code`; -1 where there is none. */
 int ls_code_row(const int32_t *table, int rows, int columns, uint32_t code);

@@ -36,8 +36,8 @@ typedef struct Wordpiece {
     LsTokenizer base;
     WordpieceRules rules;
     char *prefix; /* "##" */
-    /* token i is text[start[i] .. start[i + 1]): a word with a space before it, what goes on in a word as it is; nothing
-     * where no token has this id */
+    /* token i is text[start[i] .. start[i + 1]): a word with a space before it, what goes on in a word as it is;
+     * nothing where no token has this id */
     char *text;
     int64_t *start;  /* start: (vocabulary + 1) */
     int64_t longest; /* bytes */
@@ -66,7 +66,7 @@ LsStatus ls_wordpiece_cut(const Wordpiece *wordpiece, const char *word, int64_t 
 
 /* ---- wordpiece_text.c -------------------------------------------------------------------------------------------- */
 
-/* What is remembered of the text between two places where words end for certain. Begins as {0}. */
+/* The encoder's memory of the text between two places where words end for certain. Begins as {0}. */
 typedef struct WordpieceSegment {
     LsMark *mark; /* its characters */
     int64_t count, room;

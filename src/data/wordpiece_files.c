@@ -139,7 +139,7 @@ static void add_special(json_t *object, const char *token)
         json_array_append_new(special, json_string(token));
 }
 
-/* What the files leave open: names of special tokens that the vocabulary has, and accents. */
+/* Fills in settings that the files do not have: names of special tokens that the vocabulary has, and accents. */
 static void complete(json_t *object, bool cased)
 {
     const json_t *list = json_object_get(object, "vocabulary");

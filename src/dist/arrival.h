@@ -5,9 +5,9 @@
 
 #include "lockstep/status.h"
 
-/* From here on the process ends with LS_LAUNCH after LOCKSTEP_TIMEOUT seconds, at least 5, with a message that names the ranks of
- * this node that have not come; until ls_arrival_end. Where no launcher started the process nothing is waited for, and
- * both do nothing. A failure to watch is a warning. */
+/* From here on the process ends with LS_LAUNCH after LOCKSTEP_TIMEOUT seconds, at least 5, with a message that names
+ * the ranks of this node that have not come; until ls_arrival_end. Where no launcher started the process nothing is
+ * waited for, and both do nothing. A failure to watch is a warning. */
 void ls_arrival_begin(void);
 void ls_arrival_end(void);
 

@@ -16,7 +16,8 @@ typedef struct LsBucket {
 } LsBucket;
 
 /* The stages of a bucket: begun (its gradients are final here), summed (its slice, in the node), sent (its slice
- * travels), done. Each stage counts the buckets of this step that have come to it, at most the count of the stage before. */
+ * travels), done. Each stage counts the buckets of this step that have come to it, at most the count of the stage
+ * before. */
 struct LsBuckets {
     const LsComm *comm;
     LsParams *params;

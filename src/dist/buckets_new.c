@@ -18,7 +18,8 @@ static int64_t round_up_to_block(int64_t x) { return (x + BLOCK - 1) / BLOCK * B
 
 /* ---- The plan ---------------------------------------------------------------------------------------------------- */
 
-/* Cuts [first, end) into buckets of about `wanted` floats, the last of the array first. With bucket NULL only counts. */
+/* Cuts [first, end) into buckets of about `wanted` floats, the last of the array first. With bucket NULL only
+ * counts. */
 static int cut_range(int64_t first, int64_t end, int64_t wanted, LsBucket *bucket)
 {
     int64_t buckets = (end - first) / wanted > 0 ? (end - first) / wanted : 1;
@@ -170,7 +171,7 @@ void ls_buckets_free(LsBuckets *b)
     ls_free(b);
 }
 
-/* ---- Arrays of the node ------------------------------------------------------------------------------------------- */
+/* ---- Arrays of the node ------------------------------------------------------------------------------------------ */
 
 int ls_buckets_sharing_ranks(const LsBuckets *b) { return b->shared ? b->shared->ranks : 1; }
 

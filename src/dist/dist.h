@@ -67,7 +67,7 @@ int ls_dist_sharing_ranks(const LsComm *comm);
 /* Sums a flat gradient array over the ranks in buckets of about bucket_bytes, cut from the end of the array:
  * backward finishes gradients from the end, so buckets can travel while it still works on the front.
  *
- *     LsBuckets *buckets = ls_buckets_new(comm, params, &(LsBucketOptions){.bytes = 4 << 20, .overlap = true}); // makes params->grad
+ *     LsBuckets *buckets = ls_buckets_new(comm, params, &(LsBucketOptions){.bytes = 4 << 20});  // makes params->grad
  *     ...
  *     LsStatus status = ls_graph_backward(g, run, 1, accumulate, ls_buckets_hooks(buckets)); // last micro-batch
  *     LsStatus summed = ls_buckets_finish(buckets); // also after a failure: other ranks wait for this one
@@ -122,8 +122,8 @@ int ls_buckets_owned_ranges(const LsBuckets *buckets, const LsRange **range);
 float *ls_buckets_floats(const LsBuckets *buckets);    /* NULL where they share nothing */
 uint16_t *ls_buckets_shadow(const LsBuckets *buckets); /* NULL where none was asked for */
 
-/* After ls_buckets_finish: params->grad is the sum from `first` on too, whoever of the node has summed it, until the next
- * backward. For what must see a whole parameter. Not collective. */
+/* After ls_buckets_finish: params->grad is the sum from `first` on too, whoever of the node has summed it, until the
+ * next backward. For what must see a whole parameter. Not collective. */
 void ls_buckets_gather(LsBuckets *buckets, int64_t first, int64_t count);
 
 /* Whether this rank is the first of its node, which fills the node's arrays. */

@@ -1,6 +1,6 @@
-/* A sum over ranks by messages (reduce-scatter, then allgather): each rank sums one slice of the array, from all others'
- * in the order of tree.h, and sends it to them. The bits depend neither on how the array is cut nor on the library's
- * algorithms. */
+/* A sum over ranks by messages (reduce-scatter, then allgather): each rank sums one slice of the array, from all
+ * others' in the order of tree.h, and sends it to them. The bits depend neither on how the array is cut nor on the
+ * library's algorithms. */
 #ifndef LS_DIST_EXCHANGE_H
 #define LS_DIST_EXCHANGE_H
 
@@ -11,7 +11,8 @@
 typedef struct LsExchange LsExchange;
 
 /* Sums of at most `capacity` floats over the ranks of `mpi`, which stays the caller's; several may be in flight.
- * bfloat16: messages are rounded, every rank's contribution and the sum, so that a sum s of x comes out within 2^-8 |s| + 2^-8 (1 + 2^-8) (|x_0| + |x_1| + ...), but for float's own roundings. NULL when out of memory. */
+ * bfloat16: messages are rounded, every rank's contribution and the sum, so that a sum s of x comes out within 2^-8 |s|
+ * + 2^-8 (1 + 2^-8) (|x_0| + |x_1| + ...), but for float's own roundings. NULL when out of memory. */
 LsExchange *ls_exchange_new(MPI_Comm mpi, int64_t capacity, bool bfloat16);
 void ls_exchange_free(LsExchange *exchange); /* NULL is allowed; messages in flight are cancelled */
 

@@ -76,7 +76,7 @@ LsStatus ls_dist_check_world(int ranks)
     return LS_OK;
 }
 
-/* What rank 0 is told of each rank's launch, for one warning instead of one a rank. */
+/* A rank's launch as it is sent to rank 0, which gives one warning instead of one a rank. */
 typedef struct Launch {
     LsCores cores;
     /* ranks: of the node; used: processors in the masks of all of them */

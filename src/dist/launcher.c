@@ -1,5 +1,5 @@
-/* What the environment tells of SLURM's srun before MPI starts: Open MPI ends a process that srun started without the
- * interface it needs (PMIx) with a page of text of its own. */
+/* Recognises a start by SLURM's srun from the environment, before MPI starts: Open MPI ends a process that srun started
+ * without the interface it needs (PMIx) with a page of text of its own. */
 #include "dist/dist.h"
 #include "dist/launch.h"
 

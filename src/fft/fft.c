@@ -1,5 +1,7 @@
 #include "fft/fft.h"
 
+#include "base/pieces.h"
+
 #include <fftw3.h>
 #include <pthread.h>
 
@@ -20,13 +22,13 @@ int64_t ls_fft_points(int64_t least)
     int64_t points = 1;
     while (points < least)
         points *= 2;
-    return points >= 4 && points / 4 * 3 >= least ? points / 4 * 3 : points;
+    return points;
 }
 
 int64_t ls_fft_row(int64_t points)
 {
     int64_t line = LS_ALIGN / (int64_t)sizeof(float);
-    return (points / 2 * 2 + 2 + line - 1) / line * line;
+    return ls_round_up(2 * points, line) + line;
 }
 
 static void free_plan(LsFft *plan)
@@ -44,31 +46,29 @@ static void free_plan(LsFft *plan)
     ls_free(plan);
 }
 
-/* FFTW_ESTIMATE: without measurements, which would choose differently from run to run. The arrays are looked at for
- * their alignment alone. */
+/* FFTW_ESTIMATE: without measurements, which would choose differently from run to run. The row is looked at for its
+ * alignment alone. */
 static LsFft *make_plan(LsFftType type, int64_t points)
 {
-    size_t bytes = type == LS_FFT_FLOAT ? sizeof(float) : sizeof(double);
     LsFft *plan = ls_alloc(sizeof *plan);
-    void *signal = ls_alloc_array(ls_fft_row(points), bytes), *spectrum = ls_alloc_array(ls_fft_row(points), bytes);
+    void *row = ls_alloc_array(ls_fft_row(points), type == LS_FFT_FLOAT ? sizeof(float) : sizeof(double));
     bool made = false;
-    if (plan && signal && spectrum) {
+    if (plan && row) {
         int n = (int)points;
         *plan = (LsFft){.type = type, .points = points};
         if (type == LS_FFT_FLOAT) {
-            plan->forward32 = fftwf_plan_dft_r2c_1d(n, signal, spectrum, FFTW_ESTIMATE);
-            plan->inverse32 = fftwf_plan_dft_c2r_1d(n, spectrum, signal, FFTW_ESTIMATE);
+            plan->forward32 = fftwf_plan_dft_1d(n, row, row, FFTW_FORWARD, FFTW_ESTIMATE);
+            plan->inverse32 = fftwf_plan_dft_1d(n, row, row, FFTW_BACKWARD, FFTW_ESTIMATE);
             made = plan->forward32 && plan->inverse32;
         } else {
-            plan->forward64 = fftw_plan_dft_r2c_1d(n, signal, spectrum, FFTW_ESTIMATE);
-            plan->inverse64 = fftw_plan_dft_c2r_1d(n, spectrum, signal, FFTW_ESTIMATE);
+            plan->forward64 = fftw_plan_dft_1d(n, row, row, FFTW_FORWARD, FFTW_ESTIMATE);
+            plan->inverse64 = fftw_plan_dft_1d(n, row, row, FFTW_BACKWARD, FFTW_ESTIMATE);
             made = plan->forward64 && plan->inverse64;
         }
         if (!made)
             ls_fail(LS_RESOURCE, "FFTW makes no plan for a transform of %lld points", (long long)points);
     }
-    ls_free(signal);
-    ls_free(spectrum);
+    ls_free(row);
     if (made)
         return plan;
     free_plan(plan);
@@ -89,19 +89,18 @@ const LsFft *ls_fft_plan(LsFftType type, int64_t points)
     return plan;
 }
 
-/* FFTW's r2c transforms leave their input as it is. */
-void ls_fft_forward(const LsFft *plan, const void *signal, void *spectrum)
+void ls_fft_forward(const LsFft *plan, void *row)
 {
     if (plan->type == LS_FFT_FLOAT)
-        fftwf_execute_dft_r2c(plan->forward32, (float *)(uintptr_t)signal, spectrum);
+        fftwf_execute_dft(plan->forward32, row, row);
     else
-        fftw_execute_dft_r2c(plan->forward64, (double *)(uintptr_t)signal, spectrum);
+        fftw_execute_dft(plan->forward64, row, row);
 }
 
-void ls_fft_inverse(const LsFft *plan, void *spectrum, void *signal)
+void ls_fft_inverse(const LsFft *plan, void *row)
 {
     if (plan->type == LS_FFT_FLOAT)
-        fftwf_execute_dft_c2r(plan->inverse32, spectrum, signal);
+        fftwf_execute_dft(plan->inverse32, row, row);
     else
-        fftw_execute_dft_c2r(plan->inverse64, spectrum, signal);
+        fftw_execute_dft(plan->inverse64, row, row);
 }

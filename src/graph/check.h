@@ -6,8 +6,8 @@
 
 #include "lockstep/op.h"
 
-/* What is checked: builds a graph that ends in the node under test (or in outputs named "loss"); false where there is
- * no such case. */
+/* The subject of a check: builds a graph that ends in the node under test (or in outputs named "loss"); false where
+ * there is no such case. */
 typedef struct LsSubject {
     bool (*build)(LsGraph *g, const void *self);
     const void *self;
@@ -46,8 +46,8 @@ LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 LsStatus ls_check_builds(const LsSubject *subject, LsPrecision precision, LsIsa most, double tolerance,
                          double bf16_ulps) LS_MUST_USE;
 
-/* The checks of one case of an op: its gradient; its fast forward against the plain one, where it has both; its builds of
- * float and bfloat16 at every instruction set of this machine, as close as the op's entry allows. ls_op_check
+/* The checks of one case of an op: its gradient; its fast forward against the plain one, where it has both; its builds
+ * of float and bfloat16 at every instruction set of this machine, as close as the op's entry allows. ls_op_check
  * (lockstep/op.h) does all three for all cases. */
 LsStatus ls_check_op_gradient(const LsSubject *subject, const LsOp *op) LS_MUST_USE;
 LsStatus ls_check_op_reference(const LsSubject *subject, const LsOp *op) LS_MUST_USE;

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What rounding to bfloat16 may change, relative: half a unit of its 8 binary digits. */
+/* Largest relative error of rounding to bfloat16: half a unit of its 8 binary digits. */
 #define STORED 0x1p-8
 
 static double largest_value(const LsGraph *g, const void *data, LsDtype dtype, int64_t count)
@@ -16,7 +16,7 @@ static double largest_value(const LsGraph *g, const void *data, LsDtype dtype, i
     return largest;
 }
 
-/* What a result may differ by: `own` times its magnitude and `shared` times the largest of its tensor. */
+/* Allowed difference of a result: `own` times its magnitude and `shared` times the largest of its tensor. */
 typedef struct Allowance {
     double own, shared;
 } Allowance;

@@ -5,7 +5,7 @@
 #include "graph/check.h"
 #include "graph/graph_internal.h"
 
-/* What every forward and backward of a check is run with. */
+/* The run of every forward and backward of a check. */
 extern const LsRun ls_check_run;
 
 typedef struct TrialOptions {

@@ -21,7 +21,7 @@ typedef struct LsNamedOutput {
     LsTensor *tensor;
 } LsNamedOutput;
 
-/* What the planner and executor know of a tensor beyond LsTensor. */
+/* A tensor as planner and executor see it, beside LsTensor. */
 typedef struct LsTensorPlan {
     bool kept;                  /* an output: lives to the end */
     bool of_base;               /* a parameter of ls_params_base */

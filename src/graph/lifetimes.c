@@ -42,8 +42,8 @@ static void demand(LsGraph *g, const LsTensor *x)
 
 static int ascending(const void *a, const void *b) { return *(const int *)a - *(const int *)b; }
 
-/* What must be recomputed before backward of node n goes to the end of g->recompute. Nodes are in an order in
- * which they can run. */
+/* Appends the nodes that must be recomputed before backward of node n to g->recompute, in an order in which they can
+ * run. */
 static void demand_for(LsGraph *g, int n)
 {
     const LsNode *node = g->node[n];

@@ -180,7 +180,7 @@ static void mark_grad_aliases(LsGraph *g)
         }
 }
 
-/* What the files that follow need of every node. */
+/* Allocates the arrays of nodes and tensors that the planner's other files fill. */
 static LsStatus make_room(LsGraph *g)
 {
     g->recompute = ls_alloc_array(g->nodes + 1, sizeof *g->recompute);

@@ -1,4 +1,4 @@
-/* What is let go of after forward and recomputed in backward, so that the arena keeps to a limit.
+/* Chooses the results that are dropped after forward and recomputed in backward, so that the arena keeps to a limit.
  *
  * A node that is dropped is recomputed at most once, just before the first backward that needs it, along with
  * whatever dropped nodes it needs itself. Two choices span the candidates. Cheap nodes go before costly ones: those

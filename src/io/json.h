@@ -14,8 +14,8 @@ char *ls_json_plain(const char *text, int64_t bytes, int64_t *length);
 /* A file, by ls_json_plain. A pointer of git-lfs in the file's place is told. */
 LsStatus ls_json_load(const char *path, LsStatus code, json_t **object) LS_MUST_USE;
 
-/* A number, text, truth or null as text, a text without quotes, {"__float__": "Infinity"} as that text; the caller frees
- * it. NULL for lists and other objects, without a message, and when out of memory. */
+/* A number, text, truth or null as text, a text without quotes, {"__float__": "Infinity"} as that text; the caller
+ * frees it. NULL for lists and other objects, without a message, and when out of memory. */
 char *ls_json_scalar_text(const json_t *value);
 
 #endif

@@ -143,6 +143,14 @@ void ls_sealed_discard(LsSealed *file)
     ls_sealed_free(file, h5_done);
 }
 
+LsStatus ls_sealed_finish(LsSealed *file, LsStatus status)
+{
+    if (status == LS_OK)
+        return ls_sealed_commit(file);
+    ls_sealed_discard(file);
+    return status;
+}
+
 /* Everything of ls_sealed_open but HDF5's side. trusted: the digest is not looked at. */
 static LsStatus verify(LsSealed *file, const char *kind, bool trusted, bool *at_fault)
 {

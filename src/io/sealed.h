@@ -33,11 +33,13 @@ LsStatus ls_sealed_commit(LsSealed *file) LS_MUST_USE;
 typedef LsStatus (*LsSealedCheck)(void *self, const char *temporary);
 LsStatus ls_sealed_commit_checked(LsSealed *file, LsSealedCheck check, void *self) LS_MUST_USE;
 void ls_sealed_discard(LsSealed *file); /* closes and removes the temporary; NULL is allowed */
+/* Commits where `status`, that of the work so far, is LS_OK, else discards. Returns the first failure. */
+LsStatus ls_sealed_finish(LsSealed *file, LsStatus status) LS_MUST_USE;
 
-/* A copy, to be committed over `path`, of an HDF5 file that another program wrote or changed: with a block in front that
- * need not fit any more, with 512 bytes of anything, or with none. The checksums of all arrays are computed anew. kind,
- * version: where no block says them; NULL: it must. LS_USAGE where it says another kind, or there is none. A failure of
- * `code` where it is no HDF5, or of a form that is never written here. */
+/* A copy, to be committed over `path`, of an HDF5 file that another program wrote or changed: with a block in front
+ * that need not fit any more, with 512 bytes of anything, or with none. The checksums of all arrays are computed anew.
+ * kind, version: where no block says them; NULL: it must. LS_USAGE where it says another kind, or there is none. A
+ * failure of `code` where it is no HDF5, or of a form that is never written here. */
 LsStatus ls_sealed_adopt(const char *path, const char *kind, int version, LsStatus code, LsSealed **file) LS_MUST_USE;
 
 /* Opens for reading: checks magic, kind (NULL: any), size and digest. `code` is the status of a failure: LS_DATA or
@@ -47,8 +49,8 @@ LsStatus ls_sealed_adopt(const char *path, const char *kind, int version, LsStat
 LsSealed *ls_sealed_open(const char *path, const char *kind, LsStatus code, bool *at_fault);
 void ls_sealed_close(LsSealed *file);
 
-/* What the block in front says, with nothing verified: to choose how a file is to be opened, and to know one again by
- * its digest. False where the file does not begin as sealed ones do, or cannot be read. */
+/* The block in front of a sealed file, read without verifying anything: to choose the reader of a file, and to
+ * recognise a file by its digest. False where the file does not begin as sealed ones do, or cannot be read. */
 typedef struct LsSealedHead {
     char kind[64];
     int version;

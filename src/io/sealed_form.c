@@ -1,7 +1,7 @@
-/* What a sealed file may consist of. Its digest tells damage, not intent: anybody can compute one. HDF5 would follow
- * links into other files, read arrays from any file of the machine, unfold a few bytes into terabytes. Nothing of that
- * kind is ever written here, so a file that has it was not written by this program, and is refused before any of its
- * content is read. */
+/* The objects that a sealed file may consist of. Its digest tells damage, not intent: anybody can compute one. HDF5
+ * would follow links into other files, read arrays from any file of the machine, unfold a few bytes into terabytes.
+ * Nothing of that kind is ever written here, so a file that has it was not written by this program, and is refused
+ * before any of its content is read. */
 #include "io/sealed_internal.h"
 
 #include <stdio.h>
@@ -16,7 +16,7 @@ typedef struct Form {
     int64_t objects; /* so far */
 } Form;
 
-/* What could not be read may look as if it were not there. */
+/* An object that could not be read may look as if it were not there. */
 static LsStatus refuse(const Form *form, const char *name, const char *why)
 {
     if (form->file->disk->unread)

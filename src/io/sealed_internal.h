@@ -1,4 +1,4 @@
-/* What sealed.c (the file), sealed_array.c and sealed_stream.c (what is in it) share: the handle, digests, arrays. */
+/* Shared by sealed.c (the file), sealed_array.c and sealed_stream.c (its content): the handle, digests, arrays. */
 #ifndef LS_IO_SEALED_INTERNAL_H
 #define LS_IO_SEALED_INTERNAL_H
 
@@ -40,8 +40,8 @@ void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT])
 /* The same of a file from `offset` to offset + count. -1 with errno where it cannot be read. */
 int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT]);
 
-/* Refuses what this program never writes: filters, external and virtual storage, links, arrays that the file has no room
- * for (sealed_form.c). Reads no array. */
+/* Refuses what this program never writes: filters, external and virtual storage, links, arrays that the file has no
+ * room for (sealed_form.c). Reads no array. */
 LsStatus ls_sealed_check_form(LsSealed *file) LS_MUST_USE;
 
 /* ---- sealed_array.c ---------------------------------------------------------------------------------------------- */

@@ -1,5 +1,5 @@
-/* A file without a name for what is made on the way and may be larger than memory: written once, then read as a mapping.
- * Nothing of it is left when the process ends, however it ends.
+/* A file without a name for what is made on the way and may be larger than memory: written once, then read as a
+ * mapping. Nothing of it is left when the process ends, however it ends.
  *
  *     LsSpool *spool = ls_spool_new(folder);
  *     int64_t at = ls_spool_size(spool);

@@ -4,7 +4,7 @@
 
 #include "lockstep/base.h"
 
-/* What one group allows, 0: no limit. folder: of the group; version: 1 or 2 of control groups. */
+/* The limit that one group sets, 0: none. folder: of the group; version: 1 or 2 of control groups. */
 typedef double (*LsGroupLimit)(const char *folder, int version);
 
 /* The least limit of the group and those above it, 0: none. membership: a file like /proc/self/cgroup; mount:

@@ -16,8 +16,8 @@ typedef struct LsMemoryLimit {
     const char *source; /* "this machine has", "the control group allows", "the SLURM job has": for messages */
 } LsMemoryLimit;
 
-/* What the processes of this job may take together on this node: the least of what the three say. held: bytes that they
- * have already, which are available to them besides what the machine calls available. */
+/* Memory that the processes of this job may take together on this node: the least of the three limits. held: bytes that
+ * they have already, which count in addition to the machine's available memory. */
 LsMemoryLimit ls_memory_limit(int64_t held);
 
 /* The least limit of a control group and those above it, in bytes; 0: none. membership: a file like /proc/self/cgroup;

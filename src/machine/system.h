@@ -18,7 +18,8 @@ void ls_cpus_add(LsCpus *cpus, int cpu); /* nothing where the number is out of r
 int ls_cpus_count(const LsCpus *cpus);
 int ls_cpus_next(const LsCpus *cpus, int after); /* the least that is above `after`, -1: none */
 
-/* What stands in for "/": "" or, for tests only, the folder that LOCKSTEP_SYSTEM names. */
+/* The root of the file system that describes the machine: "" or, for tests only, the folder that LOCKSTEP_SYSTEM
+ * names. */
 const char *ls_system_root(void);
 
 /* The first line of root/path without its end; false and "" where there is none. The path is a printf. */

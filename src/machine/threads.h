@@ -21,7 +21,7 @@ LsStatus ls_threads_alone(void) LS_MUST_USE;
  * its own, which compete for the cores. */
 int ls_threads_runtimes(const char *name[], int most);
 
-/* What works against this process's threads; a few lines at most. */
+/* Circumstances that slow this process's threads down, a few lines at most. */
 typedef struct LsFinding {
     const char *name;
     char found[192], cure[192];

@@ -66,7 +66,7 @@ static const LsHfTensor hf_masked[] = {
      .also = "cls.predictions.transform.LayerNorm.gamma"},
     {"head.norm.bias", "cls.predictions.transform.LayerNorm.bias", .also = "cls.predictions.transform.LayerNorm.beta"},
     {"head.bias", "cls.predictions.bias"},
-    {NULL, "cls.predictions.decoder.weight", .tied = "token_embedding"},
+    {"head.table", "cls.predictions.decoder.weight", .tied = "token_embedding"},
     {NULL, "cls.predictions.decoder.bias", .tied = "head.bias"},
     {NULL, "cls.seq_relationship.weight"},
     {NULL, "cls.seq_relationship.bias"},
@@ -78,34 +78,50 @@ static const LsHfTensor hf_classes[] = {{"head.weight", "classifier.weight"}, {"
 static const LsHfTensor hf_tags[] = {
     {"head.weight", "classifier.weight"}, {"head.bias", "classifier.bias"}, NO_POOLER, {0}};
 
+#define MASKED_PRESETS "model.pool=none", "task.transform=true", "task.epsilon=$epsilon", "task.activation=$activation"
+
+/* Their tokenizers give the kind of each token, of single texts too. */
+#define TEXT_FIELDS "ids T of $vocabulary, length int, types T of $types"
+
 static const LsHfArchitecture hf_architectures[] = {
     {.name = "BertForMaskedLM",
      .task = "masked_language",
-     .preset = (const char *const[]){"model.pool=none", "task.transform=true", "task.epsilon=$epsilon",
-                                     "task.activation=$activation", NULL},
+     .when = "tie_word_embeddings=false",
+     .preset = (const char *const[]){MASKED_PRESETS, "task.tied=false", NULL},
      .tensors = hf_masked},
+    {.name = "BertForMaskedLM",
+     .task = "masked_language",
+     .preset = (const char *const[]){MASKED_PRESETS, "task.tied=true", NULL},
+     .tensors = hf_masked},
+    {.name = "BertForSequenceClassification",
+     .task = "regression",
+     .when = "problem_type=regression",
+     .preset = (const char *const[]){"model.pool=first", NULL},
+     .fields = TEXT_FIELDS ", target $labels",
+     .labels = "target",
+     .tensors = hf_classes},
     {.name = "BertForSequenceClassification",
      .task = "classification",
      .preset = (const char *const[]){"model.pool=first", NULL},
-     .fields = "ids T of $vocabulary, length int, label of $labels",
+     .fields = TEXT_FIELDS ", label of $labels",
      .labels = "label",
      .tensors = hf_classes},
     {.name = "BertForTokenClassification",
      .task = "tagging",
      .preset = (const char *const[]){"model.pool=none", NULL},
-     .fields = "ids T of $vocabulary, length int, tags T of $labels",
+     .fields = TEXT_FIELDS ", tags T of $labels",
      .labels = "tags",
      .tensors = hf_tags},
     {.name = "BertModel",
      .task = "embedding",
      .preset = (const char *const[]){"model.pool=first", NULL},
-     .fields = "ids T of $vocabulary, length int",
+     .fields = TEXT_FIELDS,
      .needs = "bert.pooler.dense.weight",
      .bare = true},
     {.name = "BertModel",
      .task = "embedding",
      .preset = (const char *const[]){"model.pool=none", NULL},
-     .fields = "ids T of $vocabulary, length int",
+     .fields = TEXT_FIELDS,
      .bare = true},
     {0}};
 
@@ -132,9 +148,9 @@ static const LsHf hf = {
     .prefix = "bert.",
     .tensors = hf_tensors,
     .keys = hf_keys,
-    .fixed = "{\"position_embedding_type\": \"absolute\", \"is_decoder\": false, \"add_cross_attention\": false, "
-             "\"tie_word_embeddings\": true}",
-    .written = "{\"attention_probs_dropout_prob\": 0.0}",
+    .fixed = "{\"position_embedding_type\": \"absolute\", \"is_decoder\": false, \"add_cross_attention\": false}",
+    .only = "{\"problem_type\": [\"single_label_classification\", \"regression\"]}",
+    .written = "{\"attention_probs_dropout_prob\": 0.0, \"tie_word_embeddings\": true}",
     .ignored = "classifier_dropout|directionality|pooler_*|output_past",
     /* export may write zeros for what a model without it adds nothing of */
     .import = (const char *const[]){"first_type=true", NULL},

@@ -1,12 +1,12 @@
-/* Blocks of sequence models: a block is a function from the residual stream to the residual stream, with settings of its
- * own. A model of one kind of block has the kind's settings among its own; model hybrid takes all kinds of
+/* Blocks of sequence models: a block is a function from the residual stream to the residual stream, with settings of
+ * its own. A model of one kind of block has the kind's settings among its own; model hybrid takes all kinds of
  * block_kinds.def. */
 #ifndef LS_MODELS_BLOCK_H
 #define LS_MODELS_BLOCK_H
 
 #include "models/blocks.h"
 
-/* What a block knows of the model that it stands in. */
+/* A block's place in its model. */
 typedef struct LsBlockPlace {
     int64_t width, layers, context;
     int64_t layer; /* the block's number, of `layers` */
@@ -16,8 +16,8 @@ typedef struct LsBlockPlace {
     const char *settings; /* how its settings' names begin, for messages: "model." */
 } LsBlockPlace;
 
-/* Lines of a table of settings: field `field` of the block that is member `at` of the model's structure S; prefix: of the
- * setting's name. */
+/* Lines of a table of settings: field `field` of the block that is member `at` of the model's structure S; prefix: of
+ * the setting's name. */
 #define LS_BLOCK_INT(S, at, prefix, field, fallback, low, high, help)                                                  \
     {                                                                                                                  \
         prefix #field, LS_SETTING_TYPE_INT, offsetof(S, at.field), fallback, low, high, NULL, help                     \

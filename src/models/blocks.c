@@ -43,7 +43,8 @@ static LsTensor *activate(LsGraph *g, LsActivation activation, LsTensor *x)
     }
 }
 
-/* x (W + scale B A)^T + b, activated. B is zero at first, A as PyTorch's linear layers start, as in the paper's code. */
+/* x (W + scale B A)^T + b, activated. B is zero at first, A as PyTorch's linear layers start, as in the paper's
+ * code. */
 static LsTensor *adapted(LsGraph *g, const LsAdapters *adapters, LsTensor *x, LsTensor *w, LsTensor *b,
                          LsActivation activation)
 {

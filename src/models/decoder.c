@@ -57,7 +57,8 @@ static LsTensor *head_norm(LsGraph *g, const LsDecoder *m, const char *name, LsT
     return ls_reshape(g, x, 3, (int64_t[]){x->dim[0], tokens, width});
 }
 
-/* qkv: (B, T, (H + 2 Hkv) D): queries and keys of each head normalised (Henry et al. 2020, "Query-key normalization"). */
+/* qkv: (B, T, (H + 2 Hkv) D): queries and keys of each head normalised (Henry et al. 2020, "Query-key
+ * normalization"). */
 static LsTensor *norm_heads(LsGraph *g, const LsDecoder *m, LsTensor *qkv)
 {
     int64_t kv = kv_heads_of(m) * size_of(m);

@@ -1,4 +1,5 @@
-/* A decoder of Transformer blocks, of which models of this family are settings: GPT-2, Llama and its relatives, GPT-NeoX.
+/* A decoder of Transformer blocks, of which models of this family are settings: GPT-2, Llama and its relatives,
+ * GPT-NeoX.
  *
  *     x = E[ids] (+ P[t])
  *     x = x + Attention(norm(x)) W_o;  x = x + MLP(norm(x))        for each layer

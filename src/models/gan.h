@@ -1,4 +1,4 @@
-/* What models of two players share: a generator, whose parameters begin with "generator.", and a discriminator, whose
+/* Shared by models of two players: a generator, whose parameters begin with "generator.", and a discriminator, whose
  * begin with "discriminator.". */
 #ifndef LS_MODELS_GAN_H
 #define LS_MODELS_GAN_H

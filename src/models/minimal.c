@@ -1,5 +1,5 @@
-/* minGRU and minLSTM (Feng et al. 2024, "Were RNNs all we needed?"): recurrences whose gates see the input alone, so that
- * all steps are computed beside each other.
+/* minGRU and minLSTM (Feng et al. 2024, "Were RNNs all we needed?"): recurrences whose gates see the input alone, so
+ * that all steps are computed beside each other.
  *
  *     x = E[ids], or a dense layer of the samples' values
  *     x = x + conv(norm(x));  x = x + out(scan(in(norm(x))));  x = x + mlp(norm(x))      for each layer

@@ -1,4 +1,4 @@
-/* What minGRU and minLSTM share: everything but the recurrence. */
+/* Shared by minGRU and minLSTM: everything but the recurrence. */
 #ifndef LS_MODELS_MINIMAL_H
 #define LS_MODELS_MINIMAL_H
 

@@ -4,7 +4,7 @@
 
 #include "lockstep/model.h"
 
-/* What settings call the cells. */
+/* The cells' names in settings. */
 #define LS_CELL_NAMES "tanh|relu|lstm|gru"
 
 typedef struct LsRecurrentLayer {

@@ -82,45 +82,20 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 
 /* The author's names and shapes, as of rwkv7. */
 static const LsHfTensor hf_tensors[] = {
-    {"token_embedding", "emb.weight"},
-    {"embedding_norm.scale", "blocks.0.ln0.weight"},
-    {"embedding_norm.bias", "blocks.0.ln0.bias"},
-    {"layer.{i}.norm_1.scale", "blocks.{i}.ln1.weight"},
-    {"layer.{i}.norm_1.bias", "blocks.{i}.ln1.bias"},
+    LS_RWKV_HF_TENSORS,
     {"layer.{i}.time.mix_key", "blocks.{i}.att.time_mix_k", LS_HF_LEADING_ONES},
     {"layer.{i}.time.mix_value", "blocks.{i}.att.time_mix_v", LS_HF_LEADING_ONES},
     {"layer.{i}.time.mix_receptance", "blocks.{i}.att.time_mix_r", LS_HF_LEADING_ONES},
     {"layer.{i}.time.mix_gate", "blocks.{i}.att.time_mix_g", LS_HF_LEADING_ONES},
     {"layer.{i}.time.decay", "blocks.{i}.att.time_decay"},
-    {"layer.{i}.time.key.weight", "blocks.{i}.att.key.weight"},
-    {"layer.{i}.time.value.weight", "blocks.{i}.att.value.weight"},
-    {"layer.{i}.time.receptance.weight", "blocks.{i}.att.receptance.weight"},
     {"layer.{i}.time.gate.weight", "blocks.{i}.att.gate.weight"},
     {"layer.{i}.time.bonus", "blocks.{i}.att.time_faaaa"},
-    {"layer.{i}.time.norm.scale", "blocks.{i}.att.ln_x.weight"},
-    {"layer.{i}.time.norm.bias", "blocks.{i}.att.ln_x.bias"},
-    {"layer.{i}.time.out.weight", "blocks.{i}.att.output.weight"},
-    {"layer.{i}.norm_2.scale", "blocks.{i}.ln2.weight"},
-    {"layer.{i}.norm_2.bias", "blocks.{i}.ln2.bias"},
     {"layer.{i}.channel.mix_key", "blocks.{i}.ffn.time_mix_k", LS_HF_LEADING_ONES},
     {"layer.{i}.channel.mix_receptance", "blocks.{i}.ffn.time_mix_r", LS_HF_LEADING_ONES},
-    {"layer.{i}.channel.key.weight", "blocks.{i}.ffn.key.weight"},
-    {"layer.{i}.channel.value.weight", "blocks.{i}.ffn.value.weight"},
     {"layer.{i}.channel.receptance.weight", "blocks.{i}.ffn.receptance.weight"},
-    {"norm.scale", "ln_out.weight"},
-    {"norm.bias", "ln_out.bias"},
-    {"head", "head.weight", .tied = "token_embedding"},
     {0}};
 
-static const LsHfKey hf_keys[] = {{"vocabulary", "vocab_size"},
-                                  {"context", "context_length", .absent = "4096"},
-                                  {"width", "hidden_size"},
-                                  {"layers", "num_hidden_layers"},
-                                  {"head", "head_size"},
-                                  {"hidden", "intermediate_size"},
-                                  {"epsilon", "layer_norm_epsilon", .absent = "1e-5"},
-                                  {"tied", "tie_word_embeddings", .absent = "false"},
-                                  {0}};
+static const LsHfKey hf_keys[] = {LS_RWKV_HF_KEYS, {"hidden", "intermediate_size"}, {0}};
 
 static const LsHfArchitecture hf_architectures[] = {{.name = "RWKV_x052", .task = "language"}, {0}};
 

@@ -10,7 +10,8 @@
  *           k, -h, a h = delta_keys(k, a);  y = wkv_heads(r, w, k, v, -h, a h)
  *           W_o (g (group_norm(y) + (sum_j r_j u_j k_j) v))
  *
- * Initial values are those of the author's trainer, but for matrices that are zero there, which are small here, and the embedding. */
+ * Initial values are those of the author's trainer, but for matrices that are zero there, which are small here, and the
+ * embedding. */
 #include "models/rwkv_block.h"
 #include "models/rwkv_parts.h"
 
@@ -51,7 +52,7 @@ static int64_t rank_of(int64_t width, int64_t setting, double factor)
     return setting ? setting : 32 * (steps > 1 ? steps : 1);
 }
 
-/* ---- Initial values ----------------------------------------------------------------------------------------------- */
+/* ---- Initial values ---------------------------------------------------------------------------------------------- */
 
 /* -1 to 1 over the channels of a head, more slowly in the middle. a: channels of a head */
 static double zigzag(int64_t i, int64_t head)
@@ -85,7 +86,7 @@ static void fill_line(float *value, int rank, const int64_t *dim, uint64_t key, 
         value[i] = (float)(middle + slope * line(i, dim[0]));
 }
 
-/* ---- Blocks ------------------------------------------------------------------------------------------------------- */
+/* ---- Blocks ------------------------------------------------------------------------------------------------------ */
 
 /* f(x U^T) V^T + b, with parameters "NAME.in.weight", "NAME.out.weight", "NAME.out.bias" (where there is an init). */
 static LsTensor *low_rank(LsGraph *g, const char *name, LsTensor *x, int64_t rank,
@@ -185,23 +186,16 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 
 /* The author's names and shapes, which files of weights have; there is no config.json, so settings follow from shapes.
  * Ours has one, with keys of our own. */
-static const LsHfTensor hf_tensors[] = {{"token_embedding", "emb.weight"},
-                                        {"embedding_norm.scale", "blocks.0.ln0.weight"},
-                                        {"embedding_norm.bias", "blocks.0.ln0.bias"},
-                                        {"layer.{i}.norm_1.scale", "blocks.{i}.ln1.weight"},
-                                        {"layer.{i}.norm_1.bias", "blocks.{i}.ln1.bias"},
+static const LsHfTensor hf_tensors[] = {LS_RWKV_HF_TENSORS,
                                         {"layer.{i}.time.mix_receptance", "blocks.{i}.att.x_r", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.mix_decay", "blocks.{i}.att.x_w", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.mix_key", "blocks.{i}.att.x_k", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.mix_value", "blocks.{i}.att.x_v", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.mix_rate", "blocks.{i}.att.x_a", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.mix_gate", "blocks.{i}.att.x_g", LS_HF_LEADING_ONES},
-                                        {"layer.{i}.time.receptance.weight", "blocks.{i}.att.receptance.weight"},
                                         {"layer.{i}.time.decay.in.weight", "blocks.{i}.att.w1", LS_HF_TRANSPOSE},
                                         {"layer.{i}.time.decay.out.weight", "blocks.{i}.att.w2", LS_HF_TRANSPOSE},
                                         {"layer.{i}.time.decay.out.bias", "blocks.{i}.att.w0", LS_HF_LEADING_ONES},
-                                        {"layer.{i}.time.key.weight", "blocks.{i}.att.key.weight"},
-                                        {"layer.{i}.time.value.weight", "blocks.{i}.att.value.weight"},
                                         {"layer.{i}.time.value_mix.in.weight", "blocks.{i}.att.v1", LS_HF_TRANSPOSE},
                                         {"layer.{i}.time.value_mix.out.weight", "blocks.{i}.att.v2", LS_HF_TRANSPOSE},
                                         {"layer.{i}.time.value_mix.out.bias", "blocks.{i}.att.v0", LS_HF_LEADING_ONES},
@@ -213,34 +207,18 @@ static const LsHfTensor hf_tensors[] = {{"token_embedding", "emb.weight"},
                                         {"layer.{i}.time.key_norm", "blocks.{i}.att.k_k", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.key_rate", "blocks.{i}.att.k_a", LS_HF_LEADING_ONES},
                                         {"layer.{i}.time.bonus", "blocks.{i}.att.r_k"},
-                                        {"layer.{i}.time.norm.scale", "blocks.{i}.att.ln_x.weight"},
-                                        {"layer.{i}.time.norm.bias", "blocks.{i}.att.ln_x.bias"},
-                                        {"layer.{i}.time.out.weight", "blocks.{i}.att.output.weight"},
-                                        {"layer.{i}.norm_2.scale", "blocks.{i}.ln2.weight"},
-                                        {"layer.{i}.norm_2.bias", "blocks.{i}.ln2.bias"},
                                         {"layer.{i}.channel.mix_key", "blocks.{i}.ffn.x_k", LS_HF_LEADING_ONES},
-                                        {"layer.{i}.channel.key.weight", "blocks.{i}.ffn.key.weight"},
-                                        {"layer.{i}.channel.value.weight", "blocks.{i}.ffn.value.weight"},
-                                        {"norm.scale", "ln_out.weight"},
-                                        {"norm.bias", "ln_out.bias"},
-                                        {"head", "head.weight", .tied = "token_embedding"},
                                         {NULL, "blocks.0.att.v0"}, /* the first layer's values are its own: */
                                         {NULL, "blocks.0.att.v1"}, /* files carry these, */
                                         {NULL, "blocks.0.att.v2"}, /* and nobody reads them */
                                         {0}};
 
-static const LsHfKey hf_keys[] = {{"vocabulary", "vocab_size"},
-                                  {"context", "context_length", .absent = "4096"},
-                                  {"width", "hidden_size"},
-                                  {"layers", "num_hidden_layers"},
-                                  {"head", "head_size"},
+static const LsHfKey hf_keys[] = {LS_RWKV_HF_KEYS,
                                   {"hidden", "intermediate_size", .zero = "4*width"},
                                   {"decay_rank", "decay_rank", .absent = "0"},
                                   {"rate_rank", "rate_rank", .absent = "0"},
                                   {"value_rank", "value_rank", .absent = "0"},
                                   {"gate_rank", "gate_rank", .absent = "0"},
-                                  {"epsilon", "layer_norm_epsilon", .absent = "1e-5"},
-                                  {"tied", "tie_word_embeddings", .absent = "false"},
                                   {0}};
 
 static const LsHfArchitecture hf_architectures[] = {{.name = "RWKV_x070", .task = "language"}, {0}};

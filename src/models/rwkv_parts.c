@@ -59,7 +59,7 @@ LsTensor *ls_rwkv_channels(LsGraph *g, LsTensor *x, int64_t hidden, int64_t laye
     return y;
 }
 
-/* ---- Heads -------------------------------------------------------------------------------------------------------- */
+/* ---- Heads ------------------------------------------------------------------------------------------------------- */
 
 LsStatus ls_rwkv_check_heads(int64_t width, int64_t head, const char *settings)
 {
@@ -97,7 +97,7 @@ LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsil
     return ls_group_norm(g, y, scale, bias, heads, 64 * epsilon);
 }
 
-/* ---- Beginning and end -------------------------------------------------------------------------------------------- */
+/* ---- Beginning and end ------------------------------------------------------------------------------------------- */
 
 LsTensor *ls_rwkv_embed(LsGraph *g, const LsShape *shape, int64_t vocabulary, int64_t width, double epsilon,
                         LsTensor **table)
@@ -116,7 +116,7 @@ LsBody ls_rwkv_body(LsGraph *g, LsTensor *x, LsTensor *table, int64_t vocabulary
     return (LsBody){.features = x, .table = table, .loss_classes = classes};
 }
 
-/* ---- Initial vectors ---------------------------------------------------------------------------------------------- */
+/* ---- Initial vectors --------------------------------------------------------------------------------------------- */
 
 static void fill_power(float *value, int rank, const int64_t *dim, uint64_t key, double power, double more)
 {

@@ -1,8 +1,32 @@
-/* What the versions of RWKV have in common. */
+/* Shared by the versions of RWKV. */
 #ifndef LS_MODELS_RWKV_PARTS_H
 #define LS_MODELS_RWKV_PARTS_H
 
 #include "models/blocks.h"
+
+/* Rows of the tables of versions 5 to 7: parameters in the author's files, and keys of a config.json. */
+#define LS_RWKV_HF_TENSORS                                                                                             \
+    {"token_embedding", "emb.weight"}, {"embedding_norm.scale", "blocks.0.ln0.weight"},                                \
+        {"embedding_norm.bias", "blocks.0.ln0.bias"}, {"layer.{i}.norm_1.scale", "blocks.{i}.ln1.weight"},             \
+        {"layer.{i}.norm_1.bias", "blocks.{i}.ln1.bias"}, {"layer.{i}.time.key.weight", "blocks.{i}.att.key.weight"},  \
+        {"layer.{i}.time.value.weight", "blocks.{i}.att.value.weight"},                                                \
+        {"layer.{i}.time.receptance.weight", "blocks.{i}.att.receptance.weight"},                                      \
+        {"layer.{i}.time.norm.scale", "blocks.{i}.att.ln_x.weight"},                                                   \
+        {"layer.{i}.time.norm.bias", "blocks.{i}.att.ln_x.bias"},                                                      \
+        {"layer.{i}.time.out.weight", "blocks.{i}.att.output.weight"},                                                 \
+        {"layer.{i}.norm_2.scale", "blocks.{i}.ln2.weight"}, {"layer.{i}.norm_2.bias", "blocks.{i}.ln2.bias"},         \
+        {"layer.{i}.channel.key.weight", "blocks.{i}.ffn.key.weight"},                                                 \
+        {"layer.{i}.channel.value.weight", "blocks.{i}.ffn.value.weight"}, {"norm.scale", "ln_out.weight"},            \
+        {"norm.bias", "ln_out.bias"},                                                                                  \
+    {                                                                                                                  \
+        "head", "head.weight", .tied = "token_embedding"                                                               \
+    }
+#define LS_RWKV_HF_KEYS                                                                                                \
+    {"vocabulary", "vocab_size"}, {"context", "context_length", .absent = "4096"}, {"width", "hidden_size"},           \
+        {"layers", "num_hidden_layers"}, {"head", "head_size"}, {"epsilon", "layer_norm_epsilon", .absent = "1e-5"},   \
+    {                                                                                                                  \
+        "tied", "tie_word_embeddings", .absent = "false"                                                               \
+    }
 
 /* Layer norm with parameters "NAME.scale" and "NAME.bias". */
 LsTensor *ls_rwkv_norm(LsGraph *g, const char *name, LsTensor *x, double epsilon);

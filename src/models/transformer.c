@@ -35,7 +35,7 @@ static LsStatus check(const void *config)
     return ls_check_multiple("model.width", m->width, "model.heads", m->heads);
 }
 
-/* What the parts of a layer need besides x. */
+/* Arguments that the parts of a layer take besides x. */
 typedef struct Context {
     const Transformer *m;
     LsTensor *lengths;  /* of the source */

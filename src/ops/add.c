@@ -45,8 +45,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){count, 3 * count * sizeof(real)};
 }
 
-/* ls_add(g, a, b): a, b: any one shape, or two losses (1) LS_ACC -> the same. May take over the memory of either. A norm that follows does both
- * in one pass. */
+/* ls_add(g, a, b): a, b: any one shape, or two losses (1) LS_ACC -> the same. May take over the memory of either. A
+ * norm that follows does both in one pass. */
 LS_BUILDER LsTensor *ls_add(LsGraph *g, LsTensor *a, LsTensor *b)
 {
     return ls_node(g, "add", 2, (LsTensor *[]){a, b}, NULL, 0);

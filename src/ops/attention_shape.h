@@ -113,8 +113,8 @@ LS_INLINE int64_t ls_task_panels(const Shape *s)
 
 /* ---- Mask -------------------------------------------------------------------------------------------------------- */
 
-/* The part of a block of keys that a panel sees. Lane i sees key j of the block where j < keys and past + i < j <= seen +
- * i. */
+/* The part of a block of keys that a panel sees. Lane i sees key j of the block where j < keys and past + i < j <= seen
+ * + i. */
 typedef struct Visible {
     int64_t lanes; /* queries of the panel */
     int64_t keys;  /* keys of the block that at least one of them sees; none if <= 0 */

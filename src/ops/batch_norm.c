@@ -104,7 +104,7 @@ static LsStatus batch_statistics(const LsNode *node, const LsRun *run, const Bat
     return LS_OK;
 }
 
-/* What maps x to y. */
+/* Fills the centers, factors and shifts that map x to y. */
 static void fill_tables(const LsNode *node, const BatchShape *s, const Room *r)
 {
     const acc *scale = node->in[SCALE] ? node->in[SCALE]->data : NULL,
@@ -175,7 +175,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* What the running values are to move by: `now` (times factor) is what the batch has. */
+/* Leaves the amount by which the running values move towards the batch's, `now` times factor, in their gradient. */
 static void leave_move(const LsNode *node, int input, const acc *now, double factor)
 {
     const LsTensor *running = node->in[input];

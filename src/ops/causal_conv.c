@@ -289,7 +289,7 @@ static LsStatus give_rows(const LsNode *node, const LsRun *run, const ConvShape 
                               : LS_OK;
 }
 
-/* What the steps after the last one say about the last K - 1 rows. */
+/* Adds the gradients of the last K - 1 rows that come from the steps after the last one. */
 static void add_rows(const LsNode *node, const ConvShape *s)
 {
     if (!carries_over(node) || !ls_wants(node, 0))

@@ -108,7 +108,8 @@ NARROW_TILES(NARROW_SUM)
 static void (*const narrow_summers[][NARROW_VECTORS])(const NarrowSums *) = {NARROW_TILES(NARROW_ENTRY)};
 #undef NARROW_ENTRY
 
-/* All rows of the window. s: of its first number, at row `first` of y. Rows that lie outside the picture add nothing. */
+/* All rows of the window. s: of its first number, at row `first` of y. Rows that lie outside the picture add
+ * nothing. */
 static void narrow_add_windows(const ConvNarrow *n, NarrowSums s, int64_t first, acc *to)
 {
     const int64_t most = ls_least(NARROW_COLUMNS, NARROW_SUMS / n->vectors), each = ls_even_piece(n->run, most, 1);

@@ -21,7 +21,7 @@ static int64_t conv_class_pixels(const LsConv2d *c)
     return ((c->height + c->stride - 1) / c->stride) * ((c->width + c->stride - 1) / c->stride);
 }
 
-/* What the products address by 32 bits. */
+/* Whether the sizes fit into the 32 bits with which the products address them. */
 static bool conv_fits(const LsConv2d *c)
 {
     int64_t tall = c->height + 2 * c->padding, wide = c->width + 2 * c->padding;

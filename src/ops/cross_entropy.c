@@ -168,9 +168,9 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){.flops = 14 * z, .bytes = 2 * z * sizeof(real)};
 }
 
-/* ls_cross_entropy(g, z, targets, smoothing): z: (…, K) logits, targets: (…), or (…, n) with n for each row, LS_I32 in 0..K-1
- * or LS_IGNORE, smoothing 0 to 1 -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails with LS_DATA on any other
- * target. */
+/* ls_cross_entropy(g, z, targets, smoothing): z: (…, K) logits, targets: (…), or (…, n) with n for each row, LS_I32 in
+ * 0..K-1 or LS_IGNORE, smoothing 0 to 1 -> (1) LS_ACC: the sum over all targets that are not ignored. Forward fails
+ * with LS_DATA on any other target. */
 LS_BUILDER LsTensor *ls_cross_entropy(LsGraph *g, LsTensor *z, LsTensor *targets, double smoothing)
 {
     return ls_node(g, "cross_entropy", 2, (LsTensor *[]){z, targets}, &(Smoothing){smoothing}, sizeof(Smoothing));

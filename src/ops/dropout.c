@@ -25,7 +25,7 @@ static LsStatus infer(LsNode *node)
     return ls_node_output(node, LS_REAL, x->rank, x->dim) ? LS_OK : LS_RESOURCE;
 }
 
-/* What the words of a node are drawn with. */
+/* A node's key of random words, threshold and scale. */
 typedef struct Draw {
     uint64_t key;
     ls_int threshold; /* a word whose half is below it drops */

@@ -1,5 +1,5 @@
-/* The gated norm of Mamba-2 (Dao and Gu 2024, section 7): v = x silu(z), y = v / sqrt(mean(v^2) + eps) scale over each of G
- * equal ranges of the columns. out[1] keeps 1 / sqrt(mean(v^2) + eps).
+/* The gated norm of Mamba-2 (Dao and Gu 2024, section 7): v = x silu(z), y = v / sqrt(mean(v^2) + eps) scale over each
+ * of G equal ranges of the columns. out[1] keeps 1 / sqrt(mean(v^2) + eps).
  *
  * With r that root's inverse, h = v r, g = dy scale and averages over a range:
  *
@@ -208,9 +208,9 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){40 * count, 5 * count * sizeof(real)};
 }
 
-/* ls_gated_rms_norm(g, x, z, scale, groups, eps): x: (..., C); z: (..., at least C), of which the last C columns are the
- * gate, so that it may be a packed result of one linear layer (the gradient of the others is zero); scale: (C), a parameter
- * with LS_PRECISE; each of `groups` equal ranges of the columns has a mean square of its own. -> (..., C) */
+/* ls_gated_rms_norm(g, x, z, scale, groups, eps): x: (..., C); z: (..., at least C), of which the last C columns are
+ * the gate, so that it may be a packed result of one linear layer (the gradient of the others is zero); scale: (C), a
+ * parameter with LS_PRECISE; each of `groups` equal ranges of the columns has a mean square of its own. -> (..., C) */
 LS_BUILDER LsTensor *ls_gated_rms_norm(LsGraph *g, LsTensor *x, LsTensor *z, LsTensor *scale, int64_t groups,
                                        double eps)
 {

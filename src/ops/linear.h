@@ -1,4 +1,4 @@
-/* What dense layers have in common, whatever their weights are stored in: shapes and the product. */
+/* Shared by dense layers of all storages of weights: shapes and the product. */
 #ifndef LS_OPS_LINEAR_H
 #define LS_OPS_LINEAR_H
 

@@ -1,4 +1,5 @@
-/* What the linear recurrence's a_t and b_t are made of, for a vector of channels, and their gradients. */
+/* The gates from which the linear recurrence's a_t and b_t are computed, for a vector of channels, and their
+ * gradients. */
 #ifndef LS_OPS_LINEAR_SCAN_GATES_H
 #define LS_OPS_LINEAR_SCAN_GATES_H
 

@@ -1,4 +1,4 @@
-/* What layer_norm.c and rms_norm.c share: rows of x: (R, C) brought to unit size, forward and backward; also of x =
+/* Shared by layer_norm.c and rms_norm.c: rows of x: (R, C) brought to unit size, forward and backward; also of x =
  * a + b, the residual connection, which a norm makes along the way where it follows it (LsOp.fuses).
  *
  *     h = (x - mean) rstd       y = h scale + bias

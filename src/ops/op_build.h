@@ -1,4 +1,4 @@
-/* What every op's file of Lockstep includes first: lockstep/op_build.h, and vectors and products.
+/* Included first by every op's file of Lockstep: lockstep/op_build.h, vectors and products.
  *
  *   vacc   a vector of LS_LANES acc; loads and stores convert from and to real
  *

@@ -1,4 +1,4 @@
-/* What ops on two tensors of activations of one shape share. */
+/* Shared by ops on two tensors of activations of one shape. */
 #ifndef LS_OPS_PAIR_H
 #define LS_OPS_PAIR_H
 

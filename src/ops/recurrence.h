@@ -1,4 +1,4 @@
-/* What recurrent layers have in common, whatever their cell: at step s
+/* Shared by recurrent layers of all cells: at step s
  *
  *     (h_s, c_s) = cell(x_t, h_{s-1} w^T, c_{s-1}),   y_t = h_s
  *

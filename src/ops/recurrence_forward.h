@@ -39,7 +39,7 @@ static void write_first_left(const Recurrence *r)
         }
 }
 
-/* What the cell needs of stream b at a row of (B, T, ...) in a step, from a unit on, without the product. */
+/* The cell's arguments for stream b at a row of (B, T, ...) in a step, from a unit on, without the product. */
 static CellRow cell_row(const Recurrence *r, int64_t b, int64_t row, int64_t step, int64_t unit)
 {
     const LsNode *node = r->node;

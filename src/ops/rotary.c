@@ -195,12 +195,12 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = *fwd;
 }
 
-/* ls_rotary(g, x, position, how): x: (B, T, W) -> (B, T, W). position: (B) LS_I32 input, the tokens each stream has seen
- * before, or NULL (none). May take over x's memory.
+/* ls_rotary(g, x, position, how): x: (B, T, W) -> (B, T, W). position: (B) LS_I32 input, the tokens each stream has
+ * seen before, or NULL (none). May take over x's memory.
  *
- * how->heads, how->size: turns the first heads of so many numbers of each token, and passes the rest on: with the packed
- * qkv of ls_attention, heads = H + Hkv turns queries and keys. how->turned: the first n numbers of a head turn, in
- * pairs (i, i + n/2); 0: all. how->base: 10000 in most models.
+ * how->heads, how->size: turns the first heads of so many numbers of each token, and passes the rest on: with the
+ * packed qkv of ls_attention, heads = H + Hkv turns queries and keys. how->turned: the first n numbers of a head turn,
+ * in pairs (i, i + n/2); 0: all. how->base: 10000 in most models.
  *
  * how->scaling, for sequences `factor` times as long as those that a model was trained for, with a_i = t f_i:
  * LS_ROTARY_LINEAR f_i / factor; LS_ROTARY_NTK a base of base factor^(n/(n-2)); LS_ROTARY_LLAMA3 f_i / factor where

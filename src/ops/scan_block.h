@@ -41,10 +41,10 @@ typedef struct ScanBlock {
     int64_t lines[SCAN_LINES], gate_lines[SCAN_LINES];
 } ScanBlock;
 
-/* What of a vector of channels does not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z); dd and
- * dx collect the gradients with respect to delta' (through the decay, over ln 2) and x. What the recurrences read
- * together lies together, so that with trace and pairs it just fits the first cache level, whose sets repeat every 4
- * KiB: a cache line more than the steps, and a step of all columns is spread over the sets. */
+/* The values of a vector of channels that do not depend on the state, by step. x = delta' u; slope = dL/dout silu'(z);
+ * dd and dx collect the gradients with respect to delta' (through the decay, over ln 2) and x. Values that the
+ * recurrences read together lie together, so that with trace and pairs it just fits the first cache level, whose sets
+ * repeat every 4 KiB: a cache line more than the steps, and a step of all columns is spread over the sets. */
 typedef vacc ScanColumn[SCAN_CHUNK + 64 / LS_VEC_BYTES];
 typedef struct ScanStage {
     ScanColumn d, x, y; /* d[SCAN_CHUNK]: the longest of d */

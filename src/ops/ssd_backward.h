@@ -1,7 +1,7 @@
 /* The gradients of one chunk of the state-space dual scan, some heads of it; a part of src/ops/ssd_scan.c.
  *
- * With L_tj the decay from step j to step t, h the state before the chunk, g = dL/dh after it, K_tj = L_tj (C_t . B_j) (x_j .
- * dy_t) for t >= j:
+ * With L_tj the decay from step j to step t, h the state before the chunk, g = dL/dh after it, K_tj = L_tj (C_t . B_j)
+ * (x_j . dy_t) for t >= j:
  *
  *     u_j = sum_t L_tj (C_t . B_j) dy_t + L_end,j g' B_j         dL/dx_j = delta_j u_j + D dy_j
  *     dL/dC_t = sum_j L_tj delta_j (x_j . dy_t) B_j + L_t h dy_t    dL/dB_j = sum_t L_tj delta_j (x_j . dy_t) C_t

@@ -82,7 +82,7 @@ static void scale_rows(const Work *w, const real *from, int64_t stride, void (*w
     }
 }
 
-/* What the chunk makes of a state of zero: sum_j B_j (decay after j) delta_j x_j', to `to`: (N, width). */
+/* The chunk's end state from a start of zero: sum_j B_j (decay after j) delta_j x_j', to `to`: (N, width). */
 static LsStatus make_state(const Work *w, acc *to)
 {
     scale_rows(w, w->x, w->s->row, weights_to_end);

@@ -158,8 +158,8 @@ static LsStatus chain_ranks(const LsRun *run, const Shape *s, const Scratch *k, 
                                reverse);
 }
 
-/* states: (B, chunks, N, E), what each chunk makes of zero: h at its end, or in reverse dL/dh at its start. Becomes what
- * the chunks start from (end with); to: what is left after the last, or NULL. */
+/* states: (B, chunks, N, E), what each chunk makes of zero: h at its end, or in reverse dL/dh at its start. Becomes
+ * what the chunks start from (end with); to: what is left after the last, or NULL. */
 static LsStatus chain_chunks(const LsNode *node, const LsRun *run, const Shape *s, const Scratch *k, acc *states,
                              bool reverse, acc *to)
 {

@@ -1,5 +1,5 @@
-/* The diagonal state space's kernels on a vector of channels of one stream. Sums over the modes are made a few modes at a
- * time with their states in registers, and time runs inside. */
+/* The diagonal state space's kernels on a vector of channels of one stream. Sums over the modes are made a few modes at
+ * a time with their states in registers, and time runs inside. */
 #ifndef LS_OPS_SSM_BLOCK_H
 #define LS_OPS_SSM_BLOCK_H
 

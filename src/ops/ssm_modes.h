@@ -7,7 +7,8 @@
  *     w = 2 C b; of real A, which has no conjugate beside it, w = C b
  *
  * so that x_t = a x_{t-1} + u_t and y_t = Re(sum w x_t) + D u_t: the input's own factor B is 1, since only its product
- * with C counts. Gradients of complex numbers are dL/dRe + i dL/dIm; that of z in f(z) is conj(f'(z)) times that of f. */
+ * with C counts. Gradients of complex numbers are dL/dRe + i dL/dIm; that of z in f(z) is conj(f'(z)) times that of
+ * f. */
 #ifndef LS_OPS_SSM_MODES_H
 #define LS_OPS_SSM_MODES_H
 

@@ -63,12 +63,9 @@ static SsmPlan plan_of(const LsNode *node)
 
 static bool carries_over(const LsNode *node) { return node->in[STATE] && node->in[STATE]->role == LS_ROLE_CARRY; }
 
-/* Numbers of a thread: a column of signals and one spectrum; in backward also columns of the signals' gradients and of
- * the kernel's spectra of gradients, and another spectrum. */
-static int64_t signal_numbers(const SsmPlan *p, bool backward)
-{
-    return backward ? (3 * LS_LANES + 2) * p->row : (LS_LANES + 1) * p->row;
-}
+/* Numbers of a thread: a column of signals; in backward also one of their gradients, and one of the kernel's
+ * spectra. */
+static int64_t signal_numbers(const SsmPlan *p, bool backward) { return (backward ? 3 : 1) * p->row * LS_LANES; }
 
 static SsmScratch scratch_of(const LsNode *node, const SsmPlan *p, bool backward)
 {

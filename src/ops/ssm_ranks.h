@@ -1,6 +1,6 @@
-/* The states at the borders between ranks that share a sequence. LsComm.scan chains x_{r+1} = decay_r x_r + add_r number
- * by number, but a rank's decay a^T is complex. So the chain runs in a frame that turns with each mode: with a = |a|
- * e^(i theta), the numbers x e^(-i theta t) decay by |a|^T, which is real. */
+/* The states at the borders between ranks that share a sequence. LsComm.scan chains x_{r+1} = decay_r x_r + add_r
+ * number by number, but a rank's decay a^T is complex. So the chain runs in a frame that turns with each mode: with a =
+ * |a| e^(i theta), the numbers x e^(-i theta t) decay by |a|^T, which is real. */
 #ifndef LS_OPS_SSM_RANKS_H
 #define LS_OPS_SSM_RANKS_H
 

@@ -16,7 +16,8 @@
 #define LS_TILE_VECTORS 2
 #define LS_TILE_COLUMNS (LS_TILE_VECTORS * LS_LANES)
 
-/* What the last dimension of a block is padded to, so that it can serve as rows or as columns of a product. */
+/* The last dimension of a block is padded to a multiple of this, so that it can serve as rows or as columns of a
+ * product. */
 #define LS_TILE_UNIT (LS_LANES > LS_TILE_ROWS ? LS_LANES : LS_TILE_ROWS)
 
 #define LS_ROUND_UP(x, unit) (((x) + (unit)-1) / (unit) * (unit))

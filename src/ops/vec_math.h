@@ -122,7 +122,7 @@ LS_INLINE vacc ls_log1p_reduced(vacc m)
     return m - t * (m * m);
 }
 
-/* What is taken from the bits of a positive u so that u 2^-k lies in [3/4, 3/2): k in the exponent's place. */
+/* The number to subtract from the bits of a positive u so that u 2^-k lies in [3/4, 3/2): k in the exponent's place. */
 LS_INLINE vint ls_exponent(vacc u) { return (vint)((vbits)u - 0x3f400000) & (vint)(ls_splat(-INFINITY)); }
 
 /* k ln 2, for k in the exponent's place. */

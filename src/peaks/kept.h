@@ -1,4 +1,4 @@
-/* What was measured of this machine and is kept: $XDG_CACHE_HOME/lockstep/machine.json, else
+/* The file that keeps this machine's measured peaks: $XDG_CACHE_HOME/lockstep/machine.json, else
  * ~/.cache/lockstep/machine.json. A home that cannot be written to only means measuring again.
  */
 #ifndef LS_PEAKS_KEPT_H
@@ -9,7 +9,7 @@
 /* The file's path, NULL where there is no home. The library's. */
 const char *ls_machine_path(void);
 
-/* What a figure depends on: "PROCESSOR, ISA, N threads". LS_USAGE where LOCKSTEP_ISA is wrong. */
+/* The key of a figure: "PROCESSOR, ISA, N threads". LS_USAGE where LOCKSTEP_ISA is wrong. */
 LsStatus ls_machine_key(char *key, size_t room) LS_MUST_USE;
 
 /* The numbers of these names under this key; false, and zeros, where the file lacks one of them. */

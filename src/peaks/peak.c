@@ -191,7 +191,7 @@ static LsStatus measure_memory(int64_t room, double *bandwidth, double *reading)
 
 /* ---- Kept -------------------------------------------------------------------------------------------------------- */
 
-/* What the file has of a machine. */
+/* A machine's entry in the file. */
 typedef struct Entry {
     LsPeak peak;
     double when;        /* seconds since 1970 of the last measuring */

@@ -1,4 +1,4 @@
-/* What this machine can do at best, to hold measured speeds against: dense products in float and bfloat16,
+/* This machine's peak speeds, with which measured speeds are compared: dense products in float and bfloat16,
  * multiply-adds without memory, and memory.
  *
  * Measured once (products in half a second, all in a little more than one) and kept in the machine's file

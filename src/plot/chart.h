@@ -1,5 +1,5 @@
-/* Charts of curves as SVG. A curve of more points than the chart is wide is drawn by columns: the mean of each as a line,
- * least to largest as a band behind it. */
+/* Charts of curves as SVG. A curve of more points than the chart is wide is drawn by columns: the mean of each as a
+ * line, least to largest as a band behind it. */
 #ifndef LS_PLOT_CHART_H
 #define LS_PLOT_CHART_H
 

@@ -135,10 +135,7 @@ LsStatus ls_checkpoint_save(const char *path, const LsParams *params, int count,
     if (!file)
         return ls_message_status();
     LsStatus status = write_content(file, params, count, saved, progress, texts);
-    if (status == LS_OK)
-        return ls_sealed_commit(file);
-    ls_sealed_discard(file);
-    return status;
+    return ls_sealed_finish(file, status);
 }
 
 /* ---- Reading ---------------------------------------------------------------------------------------------------- */

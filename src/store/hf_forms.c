@@ -7,7 +7,7 @@
 
 /* ---- Texts with settings in them --------------------------------------------------------------------------------- */
 
-/* What stands for `name` in a text; the caller frees it, NULL with a message. */
+/* The text that replaces `name` in a template; the caller frees it, NULL with a message. */
 static char *value_of(const LsModel *model, const void *config, int64_t labels, const char *name)
 {
     if (strcmp(name, "labels") == 0)
@@ -78,6 +78,32 @@ static bool is_named(const json_t *keys, const char *name)
     return false;
 }
 
+/* Of id2label, else num_labels; 2 where the file has neither. */
+static int64_t count_labels(const json_t *keys)
+{
+    const json_t *names = json_object_get(keys, "id2label"), *count = json_object_get(keys, "num_labels");
+    return json_is_object(names)    ? (int64_t)json_object_size(names)
+           : json_is_integer(count) ? json_integer_value(count)
+                                    : 2;
+}
+
+/* Whether the file's keys are as `when`, "key=value", says. */
+static bool has_value(const json_t *keys, const char *when)
+{
+    size_t length = strcspn(when, "=");
+    const char *name, *text = NULL;
+    json_t *value;
+    if (strncmp(when, "problem_type", length) == 0 && count_labels(keys) == 1)
+        text = "regression"; /* as transformers takes one label */
+    json_object_foreach((json_t *)keys, name, value)
+    {
+        if (strlen(name) != length || strncmp(name, when, length) != 0 || json_is_null(value))
+            continue;
+        text = json_is_true(value) ? "true" : json_is_false(value) ? "false" : json_string_value(value);
+    }
+    return text && strcmp(text, when + length + 1) == 0;
+}
+
 LsStatus ls_hf_find(const char *path, const json_t *keys, const LsSafetensors *tensors, LsHfForm *form)
 {
     char known[512] = "";
@@ -86,7 +112,8 @@ LsStatus ls_hf_find(const char *path, const json_t *keys, const LsSafetensors *t
     for (const LsHfArchitecture *a = hf->architectures; a->name; a++) {
         bool alone = a == hf->architectures && !a[1].name;
         form->architecture = a;
-        if ((alone || is_named(keys, a->name)) && (!a->needs || ls_hf_has(hf, tensors, a->needs)))
+        if ((alone || is_named(keys, a->name)) && (!a->needs || ls_hf_has(hf, tensors, a->needs)) &&
+            (!a->when || has_value(keys, a->when)))
             return LS_OK;
         add_name(known, sizeof known, a->name);
     }
@@ -191,11 +218,9 @@ static const char *label_of(const json_t *names, int64_t k)
 
 LsStatus ls_hf_labels_in(const char *path, const json_t *keys, int64_t *labels, char **info)
 {
-    const json_t *names = json_object_get(keys, "id2label"), *count = json_object_get(keys, "num_labels");
+    const json_t *names = json_object_get(keys, "id2label");
     bool named = false;
-    *labels = json_is_object(names)    ? (int64_t)json_object_size(names)
-              : json_is_integer(count) ? json_integer_value(count)
-                                       : 2;
+    *labels = count_labels(keys);
     if (*labels < 1 || *labels > 1 << 24)
         return ls_fail(LS_DATA, "%s: key num_labels: a head of %lld classes", path, (long long)*labels);
     json_t *list = json_array();
@@ -222,9 +247,17 @@ LsStatus ls_hf_labels_out(const LsConfig *config, const char *field, const char 
     LsFields fields;
     LS_TRY(ls_config_fields(config, &fields));
     const LsField *labels = ls_field_find(&fields, field);
+    int64_t count = labels ? labels->classes : 0;
+    if (labels && labels->dtype == LS_REAL) { /* numbers, not classes */
+        count = 1;
+        for (int i = 0; i < labels->rank; i++)
+            count *= labels->dim[i];
+    }
+    if (count < 1)
+        return ls_fail(LS_USAGE, "data.fields: the field %s has no fixed number of values for id2label", field);
     json_t *object = info ? json_loads(info, 0, NULL) : NULL, *to = json_object(), *from = json_object();
     int failed = 0;
-    for (int64_t k = 0; labels && k < labels->classes; k++) {
+    for (int64_t k = 0; k < count; k++) {
         char number[24], common[40];
         const char *name = json_string_value(json_array_get(json_object_get(object, "classes"), (size_t)k));
         snprintf(number, sizeof number, "%lld", (long long)k);

@@ -19,8 +19,8 @@ typedef struct LsHfForm {
  * lists those there are. */
 LsStatus ls_hf_find(const char *path, const json_t *keys, const LsSafetensors *tensors, LsHfForm *form) LS_MUST_USE;
 
-/* What config.json would say of tensors that come without one: of the model that they are known as. LS_DATA where there
- * is none. The caller calls json_decref. */
+/* Makes a config.json for tensors that come without one, from the model that their names belong to. LS_DATA where no
+ * model has such tensors. The caller calls json_decref. */
 LsStatus ls_hf_recognise(const char *path, const LsSafetensors *tensors, json_t **keys) LS_MUST_USE;
 
 /* The one that can hold what the configuration says; LS_USAGE with what cannot be held. */
@@ -35,8 +35,8 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
 LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info,
                           json_t **keys) LS_MUST_USE;
 
-/* What "expand*width", or "width/heads", is for these settings of the model; -1 where the table is wrong. A setting of 0
- * counts as what its key's `zero` says. */
+/* The value of "expand*width", or "width/heads", for these settings of the model; -1 where the table is wrong. A
+ * setting of 0 counts as the product in its key's `zero`. */
 int64_t ls_hf_product(const LsHfForm *form, const char *product, const void *config);
 
 /* Member `name`, "object.member" too; NULL: there is none. And set to a new reference, which is taken over. */

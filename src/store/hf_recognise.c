@@ -24,7 +24,7 @@ static const LsHf *find_table(const LsSafetensors *tensors)
     return NULL;
 }
 
-/* What a shape says, -1: nothing. */
+/* The value that a tensor's shape gives to a key, -1: none. */
 static int64_t shape_value(const LsSafetensors *tensors, const LsHfShape *shape)
 {
     const LsSafeTensor *t = find_tensor(tensors, shape->tensor, 0);

@@ -67,7 +67,7 @@ static char *translate(const char *words, const char *word, int side)
 
 /* ---- In ---------------------------------------------------------------------------------------------------------- */
 
-/* What no table knows and is off, or empty: a model that does not know it has not got it. */
+/* Whether an unknown key's value is off or empty: such a key changes nothing in a model that does not have it. */
 static bool says_nothing(const json_t *value)
 {
     return json_is_null(value) || json_is_false(value) || (json_is_object(value) && json_object_size(value) == 0) ||
@@ -81,18 +81,24 @@ static LsStatus parse_table(const LsHf *hf, const char *text, json_t **object)
     return ls_json_parse(hf->model_type, LS_ERROR, text, (int64_t)strlen(text), object);
 }
 
-/* Whether a value is the one wanted, or a list whose elements are all in the list wanted. */
+static bool is_element(const json_t *list, const json_t *value)
+{
+    for (size_t i = 0; i < json_array_size(list); i++)
+        if (json_equal(json_array_get(list, i), value))
+            return true;
+    return false;
+}
+
+/* Whether a value is the one wanted, or in the list wanted, or a list whose elements are all in it. */
 static bool is_only(const json_t *only, const json_t *value)
 {
-    if (!json_is_array(only) || !json_is_array(value))
+    if (!json_is_array(only))
         return json_equal(only, value);
-    for (size_t i = 0; i < json_array_size(value); i++) {
-        size_t j = 0;
-        while (j < json_array_size(only) && !json_equal(json_array_get(only, j), json_array_get(value, i)))
-            j++;
-        if (j == json_array_size(only))
+    if (!json_is_array(value))
+        return is_element(only, value);
+    for (size_t i = 0; i < json_array_size(value); i++)
+        if (!is_element(only, json_array_get(value, i)))
             return false;
-    }
     return true;
 }
 
@@ -488,6 +494,12 @@ LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t 
         json_t *value = key_value(form, key, config->model_config);
         status = value ? LS_OK : ls_message_status();
         failed |= value && !set_value(all, key, value);
+    }
+    if (form->architecture->when) {
+        const char *when = form->architecture->when, *equals = strchr(when, '=');
+        char *name = ls_format("%.*s", (int)(equals - when), when);
+        failed |= !name || json_object_set_new(all, name, word_value(equals + 1));
+        ls_free(name);
     }
     if (status == LS_OK && form->architecture->labels)
         status = ls_hf_labels_out(config, form->architecture->labels, info, all);

@@ -1,4 +1,4 @@
-/* What a folder of the Hugging Face layout says about tokens besides its tokenizer: ids in config.json, and
+/* Tokens in a folder of the Hugging Face layout besides its tokenizer: ids in config.json, and in
  * generation_config.json. A run keeps them in its info, and the export writes them as they were. */
 #include "store/hf_internal.h"
 

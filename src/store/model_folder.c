@@ -65,7 +65,7 @@ static void warn_not_finite(const char *path, const LsParams *params)
 /* A file in a folder; the caller frees it. */
 static char *in_folder(const char *folder, const char *name) { return ls_format("%s/%s", folder, name); }
 
-/* ---- A folder read ------------------------------------------------------------------------------------------------------ */
+/* ---- A folder read ----------------------------------------------------------------------------------------------- */
 
 static bool has_file(const char *folder, const char *name)
 {
@@ -355,7 +355,7 @@ static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokeniz
                               : status;
 }
 
-/* What cannot be expressed is found before the folder is made. */
+/* Settings that the layout cannot express are found before the folder is made. */
 static LsStatus write_folder(const char *folder, const LsStoredModel *model, bool native, const char **written)
 {
     char *path = in_folder(folder, "model.safetensors");

@@ -1,4 +1,4 @@
-/* What a model makes of a sample, without a head: vectors for a search, or for somebody else's head. There is no loss;
+/* A model's features without a head: vectors for a search, or for somebody else's head. There is no loss;
  * a model is trained with another task. */
 #include "tasks/targets.h"
 

@@ -1,11 +1,12 @@
 /* The tokens hidden in a text (Devlin et al. 2019): of each sample a share of the tokens is chosen, of these 80 %
  * become the mask's id, 10 % any id, 10 % stay; L = sum over the chosen of -log softmax(h E^T + b)[token], with h =
- * norm(act(x W)) and E the model's table of ids. Which are chosen is a function of (seed, sample): every epoch has
- * others. Special tokens of the tokenizer are neither chosen nor drawn.
+ * norm(act(x W)) and E the model's table of ids, or one of the head's own. Which are chosen is a function of (seed,
+ * sample): every epoch has others. Special tokens of the tokenizer are neither chosen nor drawn.
  *
- * Samples with a field "next" (two segments, of which the second follows, 0, or does not, 1) have a second loss: that of
- * two classes, from tanh of a dense layer over the first token's features. It counts once for each hidden token of the
- * sample, so that the loss a token is the mean of the one, plus the mean of the other by samples as long as they are. */
+ * Samples with a field "next" (two segments, of which the second follows, 0, or does not, 1) have a second loss: that
+ * of two classes, from tanh of a dense layer over the first token's features. It counts once for each hidden token of
+ * the sample, so that the loss a token is the mean of the one, plus the mean of the other by samples as long as they
+ * are. */
 #include "tasks/targets.h"
 
 #include "models/blocks.h"
@@ -15,7 +16,7 @@
 typedef struct Settings {
     double rate;
     int64_t mask;
-    bool transform;
+    bool transform, tied;
     double epsilon;
     char *activation;
 } Settings;
@@ -26,6 +27,7 @@ static const LsSetting settings[] = {
                    "id that stands in the place of a hidden token; -1: the tokenizer's own, 0 where it has none"),
     LS_SETTING_BOOL(Settings, transform, "true",
                     "a dense layer with an activation and a norm in front of the table of ids"),
+    LS_SETTING_BOOL(Settings, tied, "true", "the head uses the token embedding; false: a table of its own"),
     LS_SETTING_CHOICE(Settings, activation, "gelu", LS_DENSE_ACTIVATION_NAMES, "of that layer"),
     LS_SETTING_FLOAT(Settings, epsilon, "1e-12", 0, 1, "added to the variance inside that norm"),
     {0}};
@@ -74,8 +76,9 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
     const Settings *s = config;
     if (s->transform)
         x = transform(g, s, x);
+    LsTensor *table = s->tied ? body->table : ls_param(g, "table", ls_init_normal(0.02), 2, body->table->dim);
     LsTensor *bias = ls_param(g, "bias", ls_init_constant(0), 1, body->table->dim);
-    LsTensor *z = ls_linear(g, x, body->table, bias, LS_NO_ACTIVATION); /* (B, T, V) */
+    LsTensor *z = ls_linear(g, x, table, bias, LS_NO_ACTIVATION); /* (B, T, V) */
     ls_pop(g);
     if (shape->want == LS_WANT_LOSS) {
         LsTensor *loss = ls_cross_entropy(g, z, targets_input(g, shape, x), 0);
@@ -91,7 +94,7 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
 
 /* ---- Hiding tokens ----------------------------------------------------------------------------------------------- */
 
-/* What may stand in a hidden token's place. */
+/* The random key of hiding, and the tokens that may replace a hidden one. */
 typedef struct Hiding {
     const Settings *settings;
     uint64_t key;

@@ -1,4 +1,4 @@
-/* What tasks with classes as targets share. */
+/* Shared by tasks with classes as targets. */
 #ifndef LS_TASKS_TARGETS_H
 #define LS_TASKS_TARGETS_H
 

@@ -4,8 +4,8 @@
 
 #include "base/trace.h"
 
-/* Adds the seconds since *clock to *total (NULL: to none), sets *clock to now, and writes a trace event where there is a
- * name. */
+/* Adds the seconds since *clock to *total (NULL: to none), sets *clock to now, and writes a trace event where there is
+ * a name. */
 static inline void ls_charge_time(double *clock, double *total, const char *category, const char *name)
 {
     double now = ls_seconds();

@@ -13,7 +13,7 @@
 
 /* ---- The job, over the settings of another model ----------------------------------------------------------------- */
 
-/* What a job says of the things that are looked at before it can be read; NULL: nothing. */
+/* Settings of a job that are read before the whole of it can be; NULL: not set. */
 typedef struct Said {
     char *init, *output, *kind, *match;
 } Said;

@@ -55,8 +55,8 @@ static void measure_speed(const LsTrainer *t, const LsTrainClock *clock, LsMetri
     row->share_of_peak = t->options.peak_gflops > 0 ? gflops / t->options.peak_gflops : NAN;
 }
 
-/* Rank 0 writes texts, of the average where there is one, as `generate` would; the others wait, since the parameters must
- * stay as they are. */
+/* Rank 0 writes texts, of the average where there is one, as `generate` would; the others wait, since the parameters
+ * must stay as they are. */
 static LsStatus draw_samples(LsTrainer *t, LsMetrics *row)
 {
     double begin = ls_seconds();

@@ -8,7 +8,7 @@
 
 #define LS_MAX_MOMENTS 3
 
-/* What one rank updates of the flat arrays, where the ranks of a node share the work. NULL stands for everything. */
+/* The ranges of the flat arrays that one rank updates, where the ranks of a node share the work. NULL: everything. */
 typedef struct LsShard {
     int ranges;
     const LsRange *range; /* in any order, without overlap; parameters taken as a whole are in one range each */
@@ -26,7 +26,8 @@ typedef struct LsMoment {
     float *value;           /* (layout->total) */
 } LsMoment;
 
-/* One step: params->value, and params->shadow, from params->grad times `scale` (clipping, and the mean over targets). */
+/* One step: params->value, and params->shadow, from params->grad times `scale` (clipping, and the mean over
+ * targets). */
 typedef struct LsUpdate {
     const LsTrainSettings *settings;
     LsParams *params;

@@ -226,7 +226,7 @@ static LsStatus plan_other_graph(const LsConfig *config, LsParams *params, const
     return LS_OK;
 }
 
-/* What is kept of each parameter from step to step besides its value. */
+/* Plans the optimiser's moments, which are kept from step to step. */
 static LsStatus plan_optimizer(const LsConfig *config, const LsParams *params, LsTrainPlan *plan)
 {
     const LsOptimizer *optimizer = ls_optimizer_find(config->train.optimizer);
@@ -285,7 +285,7 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
 
 #define SAMPLE_TOKENS ((int64_t)512) /* of a prompt that are read at once, at most */
 
-/* What generating a text beside the training graphs takes: graphs of a prompt and of single tokens. */
+/* Bytes for generating a text during training: graphs of a prompt and of single tokens. */
 static LsStatus plan_samples(const LsConfig *config, LsParams *params, int64_t *bytes)
 {
     int64_t context = 0, longest = SAMPLE_TOKENS;

@@ -14,7 +14,7 @@ LsStatus ls_players_plan(LsTrainer *t) LS_MUST_USE;
 /* Before a pass: the graph that is long enough for the micro-batch of samples from `first` on becomes player->graph. */
 void ls_player_choose(LsTrainer *t, LsPlayer *player, int64_t first);
 
-/* What this rank updates of the player's parameters; NULL: everything. */
+/* The part of the player's parameters that this rank updates; NULL: everything. */
 const LsShard *ls_player_shard(const LsTrainer *t, const LsPlayer *player);
 
 /* After sums: the gradients of parameters that this rank takes as a whole are whole. */

@@ -1,4 +1,5 @@
-/* What the optimizer updates of a player's parameters at each factor of the learning rate (train.scale, train.freeze). */
+/* The ranges of a player's parameters that the optimizer updates at each factor of the learning rate (train.scale,
+ * train.freeze). */
 #ifndef LS_TRAIN_RATES_H
 #define LS_TRAIN_RATES_H
 

@@ -1,4 +1,4 @@
-/* What a checkpoint says of its training, and whether another one may go on from it. Rank 0 alone. */
+/* The training that a checkpoint comes from, and whether another one may go on from it. Rank 0 alone. */
 #ifndef LS_TRAIN_RESUME_H
 #define LS_TRAIN_RESUME_H
 

@@ -34,8 +34,8 @@ LsStatus ls_train_open_synthetic(LsConfig *config, int64_t vocabulary, LsSource 
 
 /* ---- Plan -------------------------------------------------------------------------------------------------------- */
 
-/* What a run will be and take, known before anything is allocated. Bytes are one rank's: of what the ranks of a node
- * share, its share. */
+/* The plan of a run, known before anything is allocated. Bytes are one rank's, with its share of the memory that the
+ * ranks of a node have in common. */
 typedef struct LsTrainPlan {
     int64_t sequence; /* train.sequence, or model.context where that is 0 */
     /* ranks that share each sequence; such groups of consecutive ranks */
@@ -68,12 +68,12 @@ typedef struct LsTrainPlan {
 
 /* The shapes only. LS_USAGE where train.sequence_ranks does not divide the ranks, or the groups do not divide
  * train.batch, with the numbers that do. A sequence is cut into segments, each of one range of T tokens a rank: in
- * segment s the rank at place r has the tokens from (s train.sequence_ranks + r) T on; those past the sequence's end are
- * ignored. train.micro_batch is the most that is done at once: the largest divisor of the rank's share
- * that does not exceed it is taken. Not collective. */
+ * segment s the rank at place r has the tokens from (s train.sequence_ranks + r) T on; those past the sequence's end
+ * are ignored. train.micro_batch is the most that is done at once: the largest divisor of the rank's share that does
+ * not exceed it is taken. Not collective. */
 LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan) LS_MUST_USE;
 
-/* What a rank may take: train.memory, or its share of what the node has. */
+/* The memory that a rank may take: train.memory, or its share of the node's. */
 typedef struct LsTrainLimit {
     int64_t bytes;      /* 0: no limit */
     int64_t base;       /* of them it holds already: the program, its libraries, data in memory */
@@ -86,9 +86,9 @@ typedef struct LsTrainLimit {
 LsStatus ls_train_limit(const LsConfig *config, const LsComm *comm, LsTrainLimit *limit) LS_MUST_USE;
 
 /* All of it, from graphs that are planned but not allocated. limit may be NULL: none, and nothing shared. LS_RESOURCE,
- * with the train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward recomputes
- * all it can. Where train.segment is 0, sequences of recurrent models that would not fit are cut into segments.
- * Not collective. */
+ * with the train.micro_batch that would do where there is one, where the limit cannot be kept to even if backward
+ * recomputes all it can. Where train.segment is 0, sequences of recurrent models that would not fit are cut into
+ * segments. Not collective. */
 LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const LsTrainLimit *limit,
                        LsTrainPlan *plan) LS_MUST_USE;
 
@@ -128,7 +128,8 @@ LsPrecision ls_train_precision(const LsConfig *config);
 
 /* ---- Loop -------------------------------------------------------------------------------------------------------- */
 
-/* A row of metrics.jsonl. Everything but the five numbers of time depends on configuration and data only, not on time. */
+/* A row of metrics.jsonl. Everything but the five numbers of time depends on configuration and data only, not on
+ * time. */
 typedef struct LsMetrics {
     const LsTask *task;
     int64_t step;
@@ -148,8 +149,8 @@ typedef struct LsMetrics {
     const char *samples; /* of text, a JSON array; NULL: none */
 } LsMetrics;
 
-/* What the loop asks of the outside. NULL entries are skipped. save and row are called on rank 0 only; their outcome is
- * agreed on by all ranks. */
+/* Calls of the training loop to the program around it. NULL entries are skipped. save and row are called on rank 0
+ * only; their outcome is agreed on by all ranks. */
 typedef struct LsTrainHooks {
     void *self;
     /* everything of trainer->progress, params and moments */
@@ -254,8 +255,8 @@ void ls_trainer_free(LsTrainer *trainer);
  * Collective. */
 LsStatus ls_trainer_broadcast(LsTrainer *trainer) LS_MUST_USE;
 
-/* What a checkpoint holds of the trainer besides its parameters and progress; returns the number of entries. The arrays
- * are the trainer's own. */
+/* Lists the trainer's arrays that a checkpoint holds besides parameters and progress; returns their number. The arrays
+ * belong to the trainer. */
 int ls_trainer_saved(const LsTrainer *trainer, LsSaved list[LS_MAX_SAVED]);
 
 /* Runs from progress.step to train.steps. Collective; every rank returns the same status: LS_OK, LS_STOPPED (saved
@@ -302,8 +303,8 @@ typedef struct LsPass {
     LsTrainTimes *times;       /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
-/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last backward. Collective
- * over run.sequence. */
+/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last backward.
+ * Collective over run.sequence. */
 LsStatus ls_pass_forward(LsPass *pass) LS_MUST_USE;
 LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
 

@@ -71,7 +71,7 @@ static LsStatus share_arrays(LsTrainer *t, int64_t bucket_bytes)
     return t->comm->barrier(t->comm); /* a graph rounds parameters when it is planned */
 }
 
-/* What the node's memory does not hold. */
+/* Allocates the arrays that are not in the node's shared memory. */
 static LsStatus allocate_arrays(LsTrainer *t)
 {
     int64_t total = t->params->total, work = t->optimizer->work ? t->optimizer->work(t->params) : 0;

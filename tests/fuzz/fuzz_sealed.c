@@ -1,5 +1,6 @@
-/* Sealed files whose digest is right whatever their content: the input is what follows the block in front, which is made
- * anew over it. Read as a file of any kind, as a checkpoint, and as a data set of the kind that the last byte says. */
+/* Sealed files whose digest is right whatever their content: the input is what follows the block in front, which is
+ * made anew over it. Read as a file of any kind, as a checkpoint, and as a data set of the kind that the last byte
+ * says. */
 #include "shared.h"
 
 #include "data/data.h"

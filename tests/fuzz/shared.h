@@ -1,6 +1,6 @@
-/* What the fuzzing targets share. Each defines LLVMFuzzerTestOneInput and has the reader of one kind of file read the
- * input. A reader may refuse it, with a message, or take it; anything else stops the target: a fault of memory, undefined
- * behaviour, ten seconds, two gigabytes, a refusal without a message. */
+/* Shared by the fuzzing targets. Each defines LLVMFuzzerTestOneInput and has the reader of one kind of file read the
+ * input. A reader may refuse it, with a message, or take it; anything else stops the target: a fault of memory,
+ * undefined behaviour, ten seconds, two gigabytes, a refusal without a message. */
 #ifndef FUZZ_SHARED_H
 #define FUZZ_SHARED_H
 
@@ -28,8 +28,8 @@ typedef struct FuzzParts {
 } FuzzParts;
 char *fuzz_part(FuzzParts *parts);
 
-/* As `lockstep prepare KIND SOURCE... --option value ...` (options: "name=value;name=value", sources ended by NULL), into
- * the file "out.h5"; then reads that as fuzz_read_data does. What was prepared must be readable. */
+/* As `lockstep prepare KIND SOURCE... --option value ...` (options: "name=value;name=value", sources ended by NULL),
+ * into the file "out.h5"; then reads that as fuzz_read_data does. What was prepared must be readable. */
 void fuzz_prepare(const char *kind, const char *options, const char *const *source);
 
 /* Describes a data set, and reads samples of each of its splits. False where it was refused. */

@@ -28,13 +28,13 @@ static const LsPhase phases[] = {
     {.name = "generator", .learns = "generator."},
     {0}};
 
-/* What draws; on rank 0 alone. */
+/* The graph and buffers for drawing pictures during training; on rank 0 alone. */
 typedef struct Drawer {
     LsGraph *graph; /* of the generator's samples, for evaluation; NULL: nothing is drawn */
     LsTensor *output;
     int64_t rows; /* at once */
     float *value; /* (DRAWN, ...) */
-    json_t *info; /* what the samples' numbers mean; NULL: not said */
+    json_t *info; /* the meaning of the samples' numbers (LsSource.info); NULL: unknown */
 } Drawer;
 
 static LsDrawn drawn_of(const Drawer *d)

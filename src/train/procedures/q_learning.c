@@ -3,11 +3,11 @@
  *
  *     y = r + gamma Q'(s', argmax_a Q(s', a))      r alone where the episode ended by the rules
  *
- * Q' being a copy of Q of some steps ago; with double_q the action is Q's choice (van Hasselt, Guez, Silver 2016),
- * else Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is
- * learned does not depend on their number but for rounding. With error_clip c, y is taken no farther than c from
- * Q(s, a): the gradient is that of Huber's loss (the clipped error of the paper). All draws are functions of (seed, counter). On data that
- * are no environment it learns the samples' own targets. */
+ * Q' being a copy of Q of some steps ago; with double_q the action is Q's choice (van Hasselt, Guez, Silver 2016), else
+ * Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is learned does
+ * not depend on their number but for rounding. With error_clip c, y is taken no farther than c from Q(s, a): the
+ * gradient is that of Huber's loss (the clipped error of the paper). All draws are functions of (seed, counter). On
+ * data that are no environment it learns the samples' own targets. */
 #include "data/environment.h"
 #include "train/train.h"
 
