@@ -53,9 +53,10 @@ const LsCommand ls_command_report = {
     .operands = "RUN... -o FILE.html",
     .least = 1,
     .most = -1,
-    .description = "The page holds its pictures and needs no network. Runs are read beside a training, too. Where a run "
-                   "folder holds bench.json, what 'lockstep bench --json' printed, the page shows that step op by op, "
-                   "with its share of the roofline.",
+    .description =
+        "The page holds its pictures and needs no network. Runs are read beside a training, too. Where a run "
+        "folder holds bench.json, what 'lockstep bench --json' printed, the page shows that step op by op, "
+        "with its share of the roofline.",
     .example = "lockstep report runs/shakespeare-gpt runs/shakespeare-mamba -o report.html\n"
                "lockstep bench runs/shakespeare-gpt/config.yaml --json > runs/shakespeare-gpt/bench.json",
     .options = options,
