@@ -132,6 +132,8 @@ output: {path: chat}
 JOB
 expect 0 '' "$lockstep" train job.yaml
 expect 0 '' "$lockstep" train job.yaml model.kind=gpt model.heads=2 output.path=chat-gpt
+echo 'plain text, not a talk' > plain.txt # a model of conversations says what any text is worth to it
+says 0 'perplexity' eval chat-gpt --input plain.txt
 expect 2 'do not follow one another' "$lockstep" train job.yaml train.length_step=0 train.carry=true output.path=chat-carry
 refuses chat 'talk.jsonl: line 1: a message holds the marker' talk.jsonl --user 'ein'
 printf '{"messages": [{"role": "tool", "content": "x"}]}\n' > role.jsonl

@@ -113,6 +113,7 @@ same_tokens() { "$lockstep" inspect "$1" --json | grep -E '"(vocabulary|train_to
     failed "--like a run: $(same_tokens of-run.h5)"
 expect 0 '' "$lockstep" prepare lines films.tsv -o more.h5 --like films --validation 10
 expect 0 '' "$lockstep" eval films data.path=more.h5 --json
+says 2 '--tokenizer run: this is a run: --like run' prepare text test/a.txt -o x.h5 --tokenizer run
 says 2 'test: there is no checkpoint in it; a data set, a run or a checkpoint' prepare text test/a.txt -o x.h5 --like test
 says 3 "test/a.txt: is no data set: make one by 'lockstep prepare text test/a.txt -o test/a.h5', and set data.path=test/a.h5" \
     train job.yaml data.path=test/a.txt output.path=x

@@ -168,10 +168,24 @@ int ls_eval_add_metrics(json_t *object, const LsEvaluation *evaluation)
     return failed;
 }
 
+/* The kind of data that makes samples of texts: the model's own, or for a model that goes on with texts, whatever it
+ * was trained on (conversations), the first that does. NULL: none. *settings: of its own kind. */
+static const LsDataKind *kind_of_texts(const LsConfig *config, const void **settings)
+{
+    *settings = config->data_kind->open_texts ? config->data_config : NULL;
+    if (config->data_kind->open_texts)
+        return config->data_kind;
+    for (const LsDataKind *const *kind = ls_data_kinds(); *kind && ls_config_task(config)->streams_ids; kind++)
+        if ((*kind)->open_texts)
+            return *kind;
+    return NULL;
+}
+
 static LsStatus check_texts(const LsEval *e)
 {
     const LsConfig *config = e->model.config;
-    if (!config->data_kind->open_texts || ls_config_task(config)->procedure)
+    const void *settings;
+    if (!kind_of_texts(config, &settings) || ls_config_task(config)->procedure)
         return ls_fail(
             LS_USAGE,
             "eval --input: %s is not evaluated on plain text (data.kind %s, task.kind %s): prepare the data, "
@@ -189,15 +203,17 @@ static LsStatus open_texts(LsEval *e, const LsCorpusPart *part, int count)
 {
     const LsConfig *config = e->model.config;
     LsFields fields;
+    const void *settings;
+    const LsDataKind *kind = kind_of_texts(config, &settings);
     ls_source_free(e->source);
     e->source = NULL;
-    LS_TRY(config->data_kind->open_texts(&(LsDataTexts){.text = part,
-                                                        .texts = count,
-                                                        .tokenizer = e->model.tokenizer,
-                                                        .special = e->options->special,
-                                                        .sequence = ls_config_sequence(config),
-                                                        .settings = config->data_config},
-                                         &e->source));
+    LS_TRY(kind->open_texts(&(LsDataTexts){.text = part,
+                                           .texts = count,
+                                           .tokenizer = e->model.tokenizer,
+                                           .special = e->options->special,
+                                           .sequence = ls_config_sequence(config),
+                                           .settings = settings},
+                            &e->source));
     LS_TRY(ls_config_fields(config, &fields));
     return ls_data_check_fields(part->name, e->source, e->model.path, &fields);
 }

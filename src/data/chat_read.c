@@ -59,7 +59,10 @@ static LsStatus add_conversation(const LsChatSettings *o, LsChats *part, const j
     const json_t *messages = json_object_get(object, o->messages);
     int64_t answers = 0;
     if (!json_is_array(messages) || json_array_size(messages) == 0)
-        return ls_lines_fail(lines, "has no \"%s\" that is a list; --messages names the member", o->messages);
+        return ls_lines_fail(lines,
+                             "has no \"%s\" that is a list of {\"role\": \"user\", \"content\": \"...\"}; --messages "
+                             "names the member",
+                             o->messages);
     LS_TRY(ls_tokens_reserve(&part->first, 1));
     part->first.id[part->first.count++] = (int32_t)part->piece.count;
     for (size_t i = 0; i < json_array_size(messages); i++)

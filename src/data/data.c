@@ -110,10 +110,10 @@ LsStatus ls_data_check_model(const char *path, const LsSource *source, const cha
         return ls_fail(LS_DATA, "%s has %lld tokens, but %s was made for %lld; prepare it with the model's tokenizer",
                        path, (long long)ls_source_classes(source, "ids"), model, (long long)vocabulary);
     if (source->tokenizer && tokenizer)
-        return ls_tokenizer_check_same(
-            path, source->tokenizer, model, tokenizer,
-            "prepare the data with the model's tokenizer: --like the data set it was trained on, or "
-            "--vocabulary the folder it was imported from");
+        return ls_tokenizer_check_same(path, source->tokenizer, model, tokenizer,
+                                       "prepare the data with the model's tokenizer: --like a run of it or its data "
+                                       "set, or --tokenizer the folder "
+                                       "that it comes from");
     if (source->tokenizer)
         ls_warn("%s has no tokenizer: whether the ids of %s mean the same to it cannot be checked", model, path);
     return LS_OK;

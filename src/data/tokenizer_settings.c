@@ -105,12 +105,24 @@ void ls_tokenizer_texts_free(LsTokenizerTexts *texts)
     *texts = (LsTokenizerTexts){0};
 }
 
+/* Runs are named by another option. */
+static LsTokenizer *from_path(const char *path)
+{
+    char *checkpoints = ls_format("%s/checkpoints", path);
+    bool run = checkpoints && access(checkpoints, F_OK) == 0;
+    ls_free(checkpoints);
+    if (!run)
+        return ls_tokenizer_from_path(path);
+    ls_fail(LS_USAGE, "--tokenizer %s: this is a run: --like %s takes its tokenizer", path, path);
+    return NULL;
+}
+
 LsTokenizer *ls_tokenizer_choose(const LsTokenizerSettings *settings, const char *kind, const LsTokenizerTexts *texts,
                                  const char *role)
 {
     kind = kind ? kind : settings->tokenizer;
     if (!settings->like && !ls_tokenizer_is_kind(kind) && access(kind, F_OK) == 0)
-        return ls_tokenizer_from_path(kind);
+        return from_path(kind);
     if (!settings->like) {
         LsTokenizerOptions options = {.folder =
                                           settings->vocabulary ? settings->vocabulary : ls_tokenizer_kind_folder(kind),
