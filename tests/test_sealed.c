@@ -234,7 +234,7 @@ static void test_places_not_writable(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "/proc/none/file.h5"));
     ASSERT_FAILS(ls_file_replace("/proc/none/file", "x", 1), LS_ERROR, "/proc/none/file");
     ASSERT_OK(ls_file_replace(harness_path("plain"), "content", 7));
-    ASSERT_FAILS(ls_make_folders(harness_path("plain/inner")), LS_ERROR, "stands where a folder is needed");
+    ASSERT_FAILS(ls_make_folders(harness_path("plain/inner")), LS_USAGE, "stands where a folder is needed");
     ASSERT_OK(ls_make_folders(harness_path("a/b//c/")));
     CU_ASSERT(ls_file_exists(harness_path("a/b/c")));
     CU_ASSERT(ls_free_bytes(harness_path("not/there/yet")) > 0);
