@@ -83,6 +83,12 @@ for ranks in 1 2; do
     [ "$(cat killed/status)" = done ] && [ ! -e killed/lockstep.lock ] || failed 'the killed run did not come through'
     says 0 'done' inspect killed
     grep -q 'ended without a word' out.txt && failed 'a run that is done is called interrupted'
+    # killed between its last word and its end: nothing to go on with, and the lock goes with the next training
+    printf 'LOCKSTEP lock 1\ncommand train\nhost %s\npid 1\nstarted 1\nboot %s\nnamespace %s\nrestart 0\n' "$(hostname)" \
+        "$(cat /proc/sys/kernel/random/boot_id)" "$(readlink /proc/self/ns/pid)" > killed/lockstep.lock
+    says 0 'the next command that writes there removes its lock' inspect killed
+    expect 0 'nothing to do' "$lockstep" train job.yaml output.path=killed
+    [ ! -e killed/lockstep.lock ] || failed 'a stale lock of a run that is done stays'
     rm -r killed
 done
 

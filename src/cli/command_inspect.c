@@ -175,7 +175,8 @@ static char *owner_words(LsLockState state, const LsLockOwner *owner, bool runni
     if (state == LS_LOCK_UNKNOWN)
         return ls_format("%s, if it still runs: that cannot be seen from here", who);
     if (state == LS_LOCK_STALE)
-        return ls_format("none: it ended without a word (%s); " GOES_ON, who);
+        return ls_format("none: it ended without a word (%s); %s", who,
+                         running ? GOES_ON : "the next command that writes there removes its lock");
     return running ? ls_strdup("none: it ended without a word; " GOES_ON) : NULL;
 }
 

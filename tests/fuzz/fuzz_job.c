@@ -3,6 +3,7 @@
 #include "shared.h"
 
 #include "config/config.h"
+#include "train/optimizer.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
     LsConfig *config = ls_config_parse("job.yaml", text, overrides, override);
     fuzz_is_ok(config ? LS_OK : ls_message_status());
     if (config) {
+        ls_warn_unused(config);
         char *yaml = ls_config_yaml(config);
         LsConfig *again = yaml ? ls_config_parse("config.yaml", yaml, 0, NULL) : NULL;
         FUZZ_ASSERT(again);
