@@ -28,7 +28,8 @@ expect 0 'table.csv: looks like CSV' "$lockstep" prepare text table.csv -o x.h5 
 expect 0 'looks like gzip' "$lockstep" prepare text many/inner/007.txt.gz -o x.h5 --as-is --validation 0
 expect 3 'has no files *.txt, but 1 *.jsonl: --field NAME' "$lockstep" prepare text "$(mkdir -p j && cp lines.jsonl j && echo j)" -o x.h5
 { cat lines.jsonl; echo '{"x": 1}'; echo 'no JSON'; } > mixed.jsonl
-says 3 'line 3: has no "text"' prepare text mixed.jsonl -o x.h5 --field text
+says 3 'line 3: has no "text" that is a text; --field names the member' prepare text mixed.jsonl -o x.h5 --field text
+says 3 'line 1: has no "body" that is a text, but has text; --field names the member' prepare text mixed.jsonl -o x.h5 --field body
 expect 0 '2 texts, 2 bad passed over (the first: mixed.jsonl: line 3' "$lockstep" prepare text mixed.jsonl -o x.h5 --field text --skip-bad --validation 0
 says 3 'missing.txt: No such file' prepare text missing.txt many -o x.h5 --skip-bad
 says 3 'standard input: is empty' prepare text - -o x.h5

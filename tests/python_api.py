@@ -227,6 +227,8 @@ class Training(unittest.TestCase):
 class Data(unittest.TestCase):
     def test_text_from_memory_and_by_tokens(self):
         """Three ways to the same data set, as far as a training can see."""
+        made = lockstep.prepare("text", TEXT.encode(), "like.h5", like="run", validation=0)
+        self.assertEqual(made["vocabulary"], lockstep.load("run").tokenizer.vocabulary)
         made = lockstep.prepare("text", TEXT.encode(), "memory.h5", tokenizer="characters", validation=0.1)
         self.assertEqual(made["train_tokens"], lockstep.describe("text.h5")["train_tokens"])
         tokenizer = lockstep.load("run").tokenizer

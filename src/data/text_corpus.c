@@ -95,6 +95,21 @@ static LsStatus note_bad(LsCorpus *corpus, LsStatus status)
 
 /* ---- JSON lines -------------------------------------------------------------------------------------------------- */
 
+static LsStatus fail_member(const LsLines *lines, const json_t *object, const char *field)
+{
+    char names[160] = "";
+    const char *key;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        size_t used = strlen(names);
+        if (json_is_string(value))
+            snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", key);
+    }
+    return ls_lines_fail(lines, "has no \"%s\" that is a text%s%s; --field names the member", field,
+                         names[0] ? ", but has " : "", names);
+}
+
 static LsStatus read_document(LsCorpus *corpus, const LsLines *lines, LsSpool *spool)
 {
     json_t *object = NULL;
@@ -106,7 +121,7 @@ static LsStatus read_document(LsCorpus *corpus, const LsLines *lines, LsSpool *s
     int64_t bytes = (int64_t)json_string_length(value);
     LsStatus status = LS_OK;
     if (!text)
-        status = ls_lines_fail(lines, "has no \"%s\" that is a text; --field names the member", field);
+        status = fail_member(lines, object, field);
     else if (bytes == 0)
         status = ls_lines_fail(lines, "the text is empty");
     else {
