@@ -97,6 +97,8 @@ for path in file/deep /sys/lockstep-run; do
     expect 2 "${path%/deep}" "$lockstep" import exported -o $path
     expect 2 "${path%/deep}" "$lockstep" export run -o $path
     expect 2 "${path%/deep}" "$lockstep" prepare text text.txt -o $path/out.h5
+    expect 2 "${path%/deep}" "$lockstep" report run -o $path.html
+    expect 2 "${path%/deep}" "$lockstep" plot run -o $path.svg
 done
 expect 2 file "$lockstep" predict run --ids 1,2 -o file/out.h5
 

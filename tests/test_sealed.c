@@ -232,7 +232,7 @@ static void test_places_not_writable(void)
 {
     CU_ASSERT_PTR_NULL(ls_sealed_create("/proc/none/file.h5", "sample", 1, LS_CHECKPOINT));
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "/proc/none/file.h5"));
-    ASSERT_FAILS(ls_file_replace("/proc/none/file", "x", 1), LS_ERROR, "/proc/none/file");
+    ASSERT_FAILS(ls_file_replace("/proc/none/file", "x", 1), LS_USAGE, "/proc/none/file");
     ASSERT_OK(ls_file_replace(harness_path("plain"), "content", 7));
     ASSERT_FAILS(ls_make_folders(harness_path("plain/inner")), LS_USAGE, "stands where a folder is needed");
     ASSERT_OK(ls_make_folders(harness_path("a/b//c/")));

@@ -207,7 +207,7 @@ LsStatus ls_file_replace_by(const char *path, LsStatus (*write)(void *self, int 
     LsStatus status = LS_OK;
     int fd = ls_temporary_create(temporary);
     if (fd < 0) {
-        status = ls_fail_errno(LS_ERROR, errno, path, "create a file in its folder");
+        status = ls_fail_place(errno, path, "create a file in its folder");
     } else {
         status = write(self, fd, path);
         if (ls_sys_close(fd) != 0 && status == LS_OK)
