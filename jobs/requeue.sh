@@ -48,10 +48,15 @@ fi
 # The run folder, as the program itself reads file and command line: a text of JSON that holds a value of YAML, in quotes where it
 # needs them. This script is no rank, so what SLURM says of its ranks is kept from the program here.
 unescape() { sed 's/\\\(["\\/]\)/\1/g'; }
-run=$(env -u SLURM_NTASKS -u SLURM_STEP_ID -u SLURM_PROCID "$program" train "${train[@]}" --explain --json 2> /dev/null |
+errors=$(mktemp) || errors=/dev/null
+run=$(env -u SLURM_NTASKS -u SLURM_STEP_ID -u SLURM_PROCID OMP_NUM_THREADS=1 "$program" train "${train[@]}" --explain --json 2> "$errors" |
     sed -n '/"setting": "output.path"/,/}/s/^ *"value": "\(.*\)",\{0,1\}$/\1/p' | unescape)
 case $run in '"'*'"') run=${run#?} run=$(unescape <<< "${run%?}") ;; esac
-[ -n "$run" ] || say "$program does not say what output.path is: only exit status 75 will requeue the job"
+if [ -z "$run" ]; then
+    cat "$errors" # why: a misspelled job file, a wrong setting, no such program
+    say "$program does not say what output.path is: only exit status 75 will requeue the job"
+fi
+[ "$errors" = /dev/null ] || rm -f "$errors"
 
 # A word that an earlier start left must not requeue a start that failed before it wrote its own.
 written=$(stat -c %y "$run/status" 2>/dev/null || true)

@@ -29,7 +29,8 @@ case $1 in
     *) printf '%s\n' "$*" > "$FAKE_FOLDER/scontrol.called" ;;
 esac
 FAKE
-chmod +x bin/mpirun bin/scontrol
+printf '#!/bin/sh\necho "Thread(s) per core:  2"\n' > bin/lscpu
+chmod +x bin/mpirun bin/scontrol bin/lscpu
 ln bin/mpirun bin/srun
 printf 'model:\n  kind: gpt\ndata:\n  path: elsewhere\noutput:\n  path: run\n' > job.yaml
 ln -s "$lockstep" bin/lockstep-of-the-test
@@ -84,6 +85,22 @@ for script in one-node.sbatch many-nodes.sbatch srun.sbatch; do
     grep -q "$mask\$" mpirun.mask || failed "$script: signals that the launcher has blocked: $(cat mpirun.mask)" # TERM, INT, HUP
 done
 
+# Without --cpus-per-task: the node's cores among its ranks, with a word; one where nothing is known.
+for script in one-node.sbatch many-nodes.sbatch srun.sbatch; do
+    for known in '64 4' '16 1' ' 1'; do
+        cpus=${known% *} each=${known#* }
+        (
+            unset SLURM_CPUS_PER_TASK SLURM_NTASKS_PER_NODE SLURM_CPUS_ON_NODE
+            [ -z "$cpus" ] || export SLURM_CPUS_ON_NODE=$cpus
+            export SLURM_TASKS_PER_NODE='8(x2)'
+            FAKE_WORD=done FAKE_CODE=0 check "$script without --cpus-per-task" $script 0 no
+            exit $failures
+        ) || failures=$((failures + 1))
+        grep -q "^$script: no --cpus-per-task: $each for each of 8 ranks a node" log.txt && grep -q "^threads=$each " mpirun.called ||
+            failed "$script without --cpus-per-task, of $cpus: $(cat log.txt mpirun.called)"
+    done
+done
+
 # Without a folder `jobs`: requeue.sh is found beside the program that is installed.
 mkdir -p prefix/bin prefix/share/lockstep
 mv jobs prefix/share/lockstep/jobs
@@ -111,4 +128,5 @@ check 'quotes and a comment' srun.sbatch 1 yes
 echo 'no: [job' > job.yaml
 FAKE_CODE=2 check 'no job file' one-node.sbatch 2 no
 grep -q 'does not say what output.path is' log.txt || failed "no job file: $(cat log.txt)"
+head -1 log.txt | grep -q '^lockstep: error: job.yaml:' || failed "the reason does not come first: $(cat log.txt)"
 finish

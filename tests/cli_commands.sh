@@ -169,6 +169,8 @@ completes 'bytes' lockstep prepare text --tokenizer b
 completes 'train.steps=' lockstep train job.yaml train.st
 completes 'text.txt' lockstep inspect text.t
 says 0 '.SH SYNOPSIS' manual train
+head -1 out.txt | grep -q '^\.TH LOCKSTEP-TRAIN 1 ' || failed "a page's title in capitals: $(head -1 out.txt)"
+says 0 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 doctor --help
 says 2 "no command 'trian'" manual trian
 expect 0 '' "$lockstep" manual --folder pages
 for name in $("$lockstep" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p'); do

@@ -144,6 +144,15 @@ printf '{"messages": [{"role": "user"}]}\n' > empty.jsonl
 refuses chat 'empty.jsonl: line 1: a message of role user has no "content" that is a text' empty.jsonl
 printf '{"turns": []}\n' > turns.jsonl
 refuses chat 'turns.jsonl: line 1: has no "messages" that is a list' turns.jsonl
+printf '{"messages": [{"content": "x"}]}\n' > nobody.jsonl
+refuses chat 'nobody.jsonl: line 1: a message has no "role" that is a text: system, user or assistant' nobody.jsonl
+refuses chat '--validation 0 holds out none, and '"'lockstep eval --split train'" talk.jsonl --validation 0.99
+makes chat 'marker end              <|im_end|>\n' talk.jsonl --validation 1 --end '<|im_end|>\n'
+expect 0 "out.h5: its marker --end is '<|im_end|>\n', but the model learnt '.': prepare it with --end '.'" "$lockstep" eval chat train.sequence=60
+expect 0 '' "$lockstep" prepare chat talk.jsonl -o escaped.h5 --validation 1 --end $'<|im_end|>\n'
+[ "$("$lockstep" inspect escaped.h5 | grep tokens)" = "$("$lockstep" inspect out.h5 | grep tokens)" ] || failed 'a new line is not read as one'
+expect 2 "--end: '\d' in 'x\d'" "$lockstep" prepare chat talk.jsonl -o bad.h5 --end 'x\d'
+expect 0 'talk.jsonl: is given twice' "$lockstep" prepare chat talk.jsonl talk.jsonl -o escaped.h5
 refuses chat 'all are longer than --longest 3' talk.jsonl --longest 3 --validation 0
 
 # ---- series

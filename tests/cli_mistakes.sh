@@ -90,6 +90,16 @@ expect 5 'not finite' "$lockstep" generate bad --prompt the
 expect 0 'are not finite' "$lockstep" export bad -o again
 cmp -s poisoned/model.safetensors again/model.safetensors || failed 'an export changes weights that are not finite'
 
+# ---- an export replaces an earlier one, and nobody else's files
+expect 0 '' "$lockstep" export run -o again
+cmp -s exported/model.safetensors again/model.safetensors || failed 'an export does not replace an earlier one'
+mkdir published notes
+echo '{}' > published/config.json
+expect 2 'published: has config.json, and is no folder that an export made' "$lockstep" export run -o published
+[ "$(ls -A published)" = config.json ] && [ "$(cat published/config.json)" = '{}' ] || failed "a published model: $(ls -A published)"
+touch notes/README.md
+expect 0 '' "$lockstep" export run -o notes
+
 # ---- places that cannot be written: the configuration's mistake, or the command line's
 touch file
 for path in file/deep /sys/lockstep-run; do

@@ -71,7 +71,7 @@ expect 0 '' "$lockstep" bench runs/a/config.yaml --steps 2 --json
 cp out.txt runs/a/bench.json
 says 0 '2 runs' report runs/a/ 'runs/b & <c>' -o page.html --title 'A & B'
 says 0 '4 curves of 2 runs' plot runs/a 'runs/b & <c>' -o plot.svg --metric loss,validation_loss --logarithmic
-says 0 '1 curves of 1 runs' plot runs/a -o time.svg --metric grad_norm --against seconds
+says 0 '1 curve of 1 run' plot runs/a -o time.svg --metric grad_norm --against seconds
 python3 - <<'PY' || failed "the page or a picture is not as it should be"
 import html.parser, re, xml.etree.ElementTree as tree
 page = open("page.html").read()

@@ -39,6 +39,28 @@ says 2 'no special tokens' prepare text many -o x.h5 --special
 LOCKSTEP_FAULT=full:2 expect 7 'the disk is full' "$lockstep" prepare text many -o y.h5
 [ ! -e y.h5 ] || failed "a data set from a full disk"
 
+# ---- what stands between texts, what is held out of several sources, and files that are read twice are said
+mkdir between
+printf AAAA > between/a.txt
+printf BBBB > between/b.txt
+expect 0 '2 files; nothing stands between the 2 files: --separator TEXT puts something there' "$lockstep" prepare text between -o x.h5 --validation 0
+grep -q '^read  *2 files; nothing stands between' out.txt || failed "inspect does not say it: $(cat out.txt)"
+expect 0 'between the 2 texts but a new line behind each record' "$lockstep" prepare text lines.jsonl -o x.h5 --field text --validation 0
+expect 0 '' "$lockstep" prepare text between -o x.h5 --validation 0 --separator '\n'
+[ "$(sed -n 's/^train tokens  *//p' out.txt)" = 9 ] && ! grep -q 'nothing stands' err.txt || failed "a new line between texts: $(cat out.txt err.txt)"
+says 2 "--separator: '\x' in 'a\x' is none of \n (a new line), \t (a tab) and \\\\ (a backslash)" prepare text between -o x.h5 --separator 'a\x'
+expect 0 'from between/b.txt on (1 of 2 texts): --hold-out documents draws whole texts from all 2 sources' \
+    "$lockstep" prepare text between/a.txt between/b.txt -o x.h5 --validation 0.4
+grep -A1 '^sources  *between/a.txt$' out.txt | grep -q '^ \{24\}between/b.txt$' || failed "sources below one another: $(cat out.txt)"
+for all in '--hold-out documents --validation 0.5' '--validation 0'; do
+    expect 0 '' "$lockstep" prepare text between/a.txt between/b.txt -o x.h5 $all
+    grep -q 'hold-out end' err.txt && failed "$all: $(cat err.txt)"
+done
+expect 0 'between/b.txt: is given twice: all of it is read twice' "$lockstep" prepare text between between/b.txt -o x.h5 --validation 0
+ln between/a.txt other-name.txt
+expect 0 'other-name.txt: is the same file as between/a.txt, and 1 more' "$lockstep" prepare text between other-name.txt between/b.txt -o x.h5 --validation 0
+rm other-name.txt
+
 # ---- texts and JSON lines in one call
 mkdir -p mixed/deep
 for i in $(seq 20); do echo "plain text number $i" > "mixed/$i.txt"; done
@@ -100,7 +122,7 @@ says 3 'missing' eval run --input missing.txt
 says 2 'give --input' eval run --field body
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
 printf 't' > one.txt
-says 3 'one.txt: has 1 tokens' eval run --input one.txt
+says 3 'one.txt: has 1 token:' eval run --input one.txt
 for i in $(seq 30); do printf 'good\ta fine film %d\nbad\ta dull film %d\n' "$i" "$i"; done > films.tsv
 expect 0 '' "$lockstep" prepare lines films.tsv -o films.h5 --validation 10
 expect 0 '' "$lockstep" train job.yaml model.kind=bert task.kind=classification data.kind=lines data.path=films.h5 train.steps=2 output.path=films --progress none

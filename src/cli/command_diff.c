@@ -231,7 +231,7 @@ static void report(Diff *d, const char *what, Difference *list, int count, int t
     if (d->options->json)
         return;
     if (count == 0) {
-        printf("%s: all %d tensors are equal%s\n", what, tensors,
+        printf("%s: all %d tensor%s equal%s\n", what, tensors, tensors == 1 ? " is" : "s are",
                d->options->tolerance > 0 ? " within the tolerance" : "");
         return;
     }

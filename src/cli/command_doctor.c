@@ -46,7 +46,7 @@ static LsStatus finish(LsCall *call, LsReport *report, bool json)
                report->failures == 1 ? "" : "s");
     if (status == LS_OK && report->failures > 0) {
         call->told = true; /* in its lines */
-        status = ls_fail(LS_ERROR, "the doctor found %d failures", report->failures);
+        status = ls_fail(LS_ERROR, "the doctor found %d failure%s", report->failures, report->failures == 1 ? "" : "s");
     }
     return status;
 }
@@ -95,7 +95,9 @@ const LsCommand ls_command_doctor = {
     .description =
         "FOLDER is where runs are to be written (default: here). Takes a few seconds; the speeds measured are kept, "
         "and train and bench "
-        "show their share of them. Under mpirun it also checks the ranks. Exit status 1 where a line says FAIL.",
+        "show their share of them. Under mpirun it also checks the ranks (as root Open MPI asks for "
+        "OMPI_ALLOW_RUN_AS_ROOT=1 and OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 in the environment). Exit status 1 where a line "
+        "says FAIL.",
     .example = "lockstep doctor runs\nmpirun -np 2 lockstep doctor runs",
     .computes = true,
     .options = options,

@@ -30,9 +30,11 @@ const LsCommand ls_command_export = {
     .operands = "RUN -o DIR",
     .least = 1,
     .most = 1,
-    .description = "RUN is a run folder (its best checkpoint is taken) or a checkpoint. DIR gets config.json, "
-                   "model.safetensors and the tokenizer's files: in the Hugging Face layout, which from_pretrained of "
-                   "transformers reads, where the model has one, else in the native layout.",
+    .description =
+        "RUN is a run folder (its best checkpoint is taken) or a checkpoint. DIR gets config.json, "
+        "model.safetensors and the tokenizer's files: in the Hugging Face layout, which from_pretrained of "
+        "transformers reads, where the model has one, else in the native layout. Files of an earlier export are "
+        "replaced; a folder with a model of others is refused.",
     .example = "lockstep export runs/shakespeare-gpt -o exported\n"
                "lockstep export runs/fashion-lenet -o lenet",
     .options = options,

@@ -375,9 +375,10 @@ static LsStatus sample_all(const Options *o, const LsLoaded *model, const Prompt
         tokens += prompts->list[i].count;
         LS_TRY(sample(o, model, &prompts->list[i], i * o->batch + 1, several, &speed));
     }
-    ls_log("prompt%s: %lld tokens in %.3f s; %lld tokens in %.3f s: %.1f tokens per second",
-           prompts->count > 1 ? "s" : "", (long long)tokens, speed.prompt_seconds, (long long)speed.tokens,
-           speed.token_seconds, (double)speed.tokens / speed.token_seconds);
+    ls_log("prompt%s: %lld token%s in %.3f s; %lld token%s in %.3f s: %.1f tokens per second",
+           prompts->count > 1 ? "s" : "", (long long)tokens, tokens == 1 ? "" : "s", speed.prompt_seconds,
+           (long long)speed.tokens, speed.tokens == 1 ? "" : "s", speed.token_seconds,
+           (double)speed.tokens / speed.token_seconds);
     ls_log("memory: parameters %.1f MiB, states %.1f MiB", (double)speed.parameter_bytes / 1048576,
            (double)speed.state_bytes / 1048576);
     return LS_OK;

@@ -2,6 +2,7 @@
 #include "cli/cli.h"
 #include "io/file.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -67,8 +68,10 @@ static void roff_option(FILE *out, const LsSetting *setting, const char *argumen
 static void write_page(FILE *out, const LsCommand *command)
 {
     LsCommandKind kind;
-    fprintf(out, ".TH LOCKSTEP-%s 1 \"\" \"lockstep " LOCKSTEP_VERSION "\"\n.SH NAME\nlockstep\\-%s \\- ",
-            command->name, command->name);
+    fputs(".TH LOCKSTEP-", out); /* man pages' titles are in capitals */
+    for (const char *each = command->name; *each; each++)
+        fputc(toupper((unsigned char)*each), out);
+    fprintf(out, " 1 \"\" \"lockstep " LOCKSTEP_VERSION "\"\n.SH NAME\nlockstep\\-%s \\- ", command->name);
     roff_text(out, command->summary);
     fprintf(out, "\n.SH SYNOPSIS\n.B lockstep %s\n", command->name);
     roff_text(out, command->operands ? command->operands : "");

@@ -142,7 +142,8 @@ static LsStatus run(LsCall *call)
     if (status == LS_OK)
         status = write_chart(&plot);
     if (status == LS_OK)
-        printf("%s: %d curves of %d runs\n", output, plot.curves, plot.runs);
+        printf("%s: %d curve%s of %d run%s\n", output, plot.curves, plot.curves == 1 ? "" : "s", plot.runs,
+               plot.runs == 1 ? "" : "s");
     for (int i = 0; plot.run && i < call->operands; i++)
         ls_run_record_free(&plot.run[i]);
     for (int i = 0; i < plot.curves; i++)

@@ -40,7 +40,7 @@ static LsStatus run(LsCall *call)
     if (status == LS_OK)
         status = write_page(o, call->operands, record);
     if (status == LS_OK)
-        printf("%s: %d runs\n", o->output, call->operands);
+        printf("%s: %d run%s\n", o->output, call->operands, call->operands == 1 ? "" : "s");
     for (int i = 0; record && i < call->operands; i++)
         ls_run_record_free(&record[i]);
     ls_free(record);

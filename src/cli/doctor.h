@@ -15,7 +15,7 @@ typedef struct LsReport {
     int warnings, failures;
 } LsReport;
 
-/* One line. cure: what to do about it, NULL for a line that is fine. */
+/* One line. cure: what to do about it, NULL for a line that is fine; "$ rm FILE": a command, which is not wrapped. */
 void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char *cure, const char *found, ...)
     LS_PRINTF(5, 6);
 

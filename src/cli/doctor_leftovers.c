@@ -17,18 +17,13 @@
 typedef struct Leftovers {
     int count;
     int64_t bytes;
-    char names[512]; /* of the first ones, as a shell takes them */
-    size_t used;
+    char *first;
 } Leftovers;
 
 static void add(Leftovers *all, const char *path, int64_t bytes)
 {
-    int room = (int)(sizeof all->names - all->used);
-    int used = snprintf(all->names + all->used, (size_t)room, " %s", path);
-    if (used < room)
-        all->used += (size_t)used;
-    else
-        all->names[all->used] = '\0';
+    if (!all->first)
+        all->first = ls_strdup(path);
     all->count++;
     all->bytes += bytes;
 }
@@ -105,6 +100,34 @@ static const char *temporary_folder(void)
     return "/tmp";
 }
 
+/* ---- Cures: commands that look again, at each one by itself, whether it is this user's and nobody has it ------------ */
+
+static void tell_segments(LsReport *report, const Leftovers *all)
+{
+    if (all->count == 0)
+        return;
+    char *cure =
+        ls_format("$ find " SEGMENTS " -maxdepth 1 -name 'vader_segment.*' -uid %u -mmin +1 | while read -r f; do "
+                  "grep -qsF \"$f\" /proc/[0-9]*/maps || rm \"$f\"; done",
+                  getuid());
+    ls_report(report, LS_WARNING, "left by killed jobs", cure ? cure : "remove them",
+              "%d segment%s of shared memory of yours that no process has mapped (%.0f MB): %s%s", all->count,
+              all->count == 1 ? "" : "s", 1e-6 * (double)all->bytes, all->first ? all->first : "",
+              all->count == 1 ? "" : " and others");
+    ls_free(cure);
+}
+
+static void tell_sessions(LsReport *report, const Leftovers *all, const char *folder)
+{
+    if (all->count == 0 || !folder)
+        return;
+    char *cure = ls_format("$ for d in '%s'/pid.[0-9]*; do [ -e \"/proc/${d##*.}\" ] || rm -r \"$d\"; done", folder);
+    ls_report(report, LS_WARNING, "left by killed jobs", cure ? cure : "remove them",
+              "%d session folder%s of Open MPI, of processes of yours that are gone: %s%s", all->count,
+              all->count == 1 ? "" : "s", all->first ? all->first : "", all->count == 1 ? "" : " and others");
+    ls_free(cure);
+}
+
 void ls_doctor_leftovers(LsReport *report)
 {
     Leftovers segments = {0}, sessions = {0};
@@ -115,12 +138,9 @@ void ls_doctor_leftovers(LsReport *report)
     folder = ls_format("%s/ompi.%s.%u", temporary_folder(), host, getuid());
     if (folder)
         each(folder, "pid.", look_at_session, &sessions);
+    tell_segments(report, &segments);
+    tell_sessions(report, &sessions, folder);
     ls_free(folder);
-    if (segments.count + sessions.count == 0)
-        return;
-    char *cure = ls_format("rm -r%s%s", segments.names, sessions.names);
-    ls_report(report, LS_WARNING, "left by killed jobs", cure ? cure : "remove them",
-              "%d segments of shared memory that no process has mapped (%.0f MB), %d session folders of Open MPI",
-              segments.count, 1e-6 * (double)segments.bytes, sessions.count);
-    ls_free(cure);
+    ls_free(segments.first);
+    ls_free(sessions.first);
 }

@@ -15,6 +15,8 @@ void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char
     report->warnings += verdict == LS_WARNING;
     report->failures += verdict == LS_FAILURE;
     cure = verdict == LS_FINE ? NULL : cure;
+    bool command = cure && cure[0] == '$' && cure[1] == ' ';
+    cure += command ? 2 : 0;
     json_array_append_new(report->lines, json_pack("{s:s, s:s, s:s, s:s?}", "name", name, "verdict", words[verdict],
                                                    "found", text, "cure", cure));
     if (!report->prints)
@@ -23,7 +25,10 @@ void ls_report(LsReport *report, LsVerdict verdict, const char *name, const char
     ls_print_wrapped(stdout, text, 25, 25);
     if (cure) {
         printf("%25s-> ", "");
-        ls_print_wrapped(stdout, cure, 28, 28);
+        if (command)
+            puts(cure);
+        else
+            ls_print_wrapped(stdout, cure, 28, 28);
     }
     fflush(stdout);
 }

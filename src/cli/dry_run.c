@@ -67,9 +67,10 @@ const char *ls_bytes_text(int64_t bytes, char text[32])
 const char *ls_batch_text(const LsConfig *config, const LsTrainPlan *plan, char text[64])
 {
     if (plan->sequence > 1)
-        snprintf(text, 64, "%lld sequences of %lld tokens", (long long)config->train.batch, (long long)plan->sequence);
+        snprintf(text, 64, "%lld sequence%s of %lld tokens", (long long)config->train.batch,
+                 config->train.batch == 1 ? "" : "s", (long long)plan->sequence);
     else
-        snprintf(text, 64, "%lld samples", (long long)config->train.batch);
+        snprintf(text, 64, "%lld sample%s", (long long)config->train.batch, config->train.batch == 1 ? "" : "s");
     return text;
 }
 
@@ -94,8 +95,8 @@ static void print_disk(const LsConfig *config, const LsTrainPlan *plan)
     char one[32], all[32], left[32];
     int64_t bytes = ls_dry_run_checkpoint_bytes(plan), files = ls_dry_run_checkpoints(config);
     int64_t free_bytes = ls_free_bytes(config->output.path);
-    printf("disk             %9s in %s: up to %lld checkpoints of %s%s%s\n", ls_bytes_text(bytes * files, all),
-           config->output.path, (long long)files, ls_bytes_text(bytes, one),
+    printf("disk             %9s in %s: up to %lld checkpoint%s of %s%s%s\n", ls_bytes_text(bytes * files, all),
+           config->output.path, (long long)files, files == 1 ? "" : "s", ls_bytes_text(bytes, one),
            free_bytes < 0 ? "" : "; free: ", free_bytes < 0 ? "" : ls_bytes_text(free_bytes, left));
 }
 
@@ -125,7 +126,7 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
            ls_count_text((double)plan->parameters, count));
     if (plan->base_parameters > 0)
         printf("                 adapters of %lld that do not learn\n", (long long)plan->base_parameters);
-    printf("ranks            %d with %d threads each\n", comm->size, ls_threads());
+    printf("ranks            %d with %d thread%s each\n", comm->size, ls_threads(), ls_threads() == 1 ? "" : "s");
     printf("step             %s: %lld a rank, in %lld pass%s of %lld\n", ls_batch_text(config, plan, batch),
            (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
            (long long)plan->micro_batch);
@@ -137,8 +138,9 @@ static void print_plan(const LsConfig *config, const LsComm *comm, const LsSourc
     if (training->samples == INT64_MAX)
         printf("data             samples made as they are needed, none twice; %lld to validate on\n", held_out);
     else
-        printf("data             %lld samples to train on: %lld steps are %.3g epochs; %lld to validate on\n",
-               (long long)training->samples, (long long)config->train.steps, epochs_of(config, training), held_out);
+        printf("data             %lld sample%s to train on: %lld step%s %.3g epochs; %lld to validate on\n",
+               (long long)training->samples, training->samples == 1 ? "" : "s", (long long)config->train.steps,
+               config->train.steps == 1 ? " is" : "s are", epochs_of(config, training), held_out);
     print_memory(plan, limit);
     print_disk(config, plan);
 }

@@ -51,14 +51,23 @@ json_t *ls_json_text(const char *text)
 
 json_t *ls_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 
-/* A key of an object as people read it: underscores as spaces. */
-static void print_key(const char *key, int indent)
+/* A key of an object as people read it: underscores as spaces. The column behind it. */
+static int print_key(const char *key, int indent)
 {
     printf("%*s", indent, "");
     int used = indent;
     for (; *key; key++, used++)
         putchar(*key == '_' ? ' ' : *key);
     printf("%*s", used < 24 ? 24 - used : 1, "");
+    return used < 24 ? 24 : used + 1;
+}
+
+/* Further lines of a text stand below its first. */
+static void print_lines(const char *text, int column)
+{
+    for (const char *end; (end = strchr(text, '\n')); text = end + 1)
+        printf("%.*s\n%*s", (int)(end - text), text, column, "");
+    puts(text);
 }
 
 void ls_print_fields(json_t *object, int indent)
@@ -75,9 +84,9 @@ void ls_print_fields(json_t *object, int indent)
         }
         if (json_is_array(value))
             continue; /* tables are printed by those who know their columns */
-        print_key(key, indent);
+        int column = print_key(key, indent);
         if (json_is_string(value))
-            printf("%s\n", json_string_value(value));
+            print_lines(json_string_value(value), column);
         else if (json_is_integer(value))
             printf("%lld\n", (long long)json_integer_value(value));
         else if (json_is_real(value))

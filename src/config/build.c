@@ -129,6 +129,17 @@ static bool begin_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
     return true;
 }
 
+/* Whoever knows models with a matrix for each of queries, keys and values looks for these. */
+static const char *hint_of_targets(const char *wanted, const char *others)
+{
+    static const char *const apart[] = {"q_proj", "k_proj", "v_proj", "q_lin", "k_lin",
+                                        "v_lin",  "query",  "key",    "value"};
+    for (size_t i = 0; i < LS_COUNT_OF(apart); i++)
+        if (wanted && strstr(wanted, apart[i]) && strstr(others, "qkv"))
+            return "; queries, keys and values are one matrix here: lora.targets=qkv";
+    return "";
+}
+
 static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
 {
     if (!ls_config_adapts(config))
@@ -139,8 +150,9 @@ static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
         return;
     LsMistakes mistakes = {.name = ls_config_name(config)};
     ls_mistakes_add(&mistakes, ls_config_line(config, "lora", "targets"),
-                    "lora.targets: '%s' matches no dense layer of model %s%s%s", config->lora.targets,
-                    config->model->name, targets->others[0] ? ", which has " : "", targets->others);
+                    "lora.targets: '%s' matches no dense layer of model %s%s%s%s", config->lora.targets,
+                    config->model->name, targets->others[0] ? ", which has " : "", targets->others,
+                    hint_of_targets(config->lora.targets, targets->others));
     LsStatus status = ls_mistakes_status(&mistakes);
     ls_graph_fail(g, status, "%s", ls_message());
 }

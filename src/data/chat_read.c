@@ -40,9 +40,10 @@ static LsStatus add_message(const LsChatSettings *o, LsChats *part, const json_t
     size_t which = 0;
     while (role && which < LS_COUNT_OF(names) && strcmp(role, names[which]) != 0)
         which++;
-    if (!role || which == LS_COUNT_OF(names))
-        return ls_lines_fail(lines, "a message's role is '%s': system, user and assistant are known",
-                             role ? role : "not there");
+    if (!role)
+        return ls_lines_fail(lines, "a message has no \"role\" that is a text: system, user or assistant");
+    if (which == LS_COUNT_OF(names))
+        return ls_lines_fail(lines, "a message's role is '%s': system, user and assistant are known", role);
     if (!json_is_string(said))
         return ls_lines_fail(lines, "a message of role %s has no \"content\" that is a text", role);
     bool answer = which == 2;

@@ -7,11 +7,13 @@
  * answer in what is left of them teach nothing and are no samples.
  */
 #include "data/chat.h"
+#include "data/escapes.h"
 #include "data/sample_source.h"
 
 #include "lockstep/model.h"
 
 #include <stdio.h>
+#include <string.h>
 
 typedef struct ChatSource {
     LsSampleSource base;
@@ -87,10 +89,34 @@ static LsStatus keep_taught(ChatSource *s, const LsDataOpen *open)
     return LS_OK;
 }
 
+/* A model that learnt other markers has never seen these, and says what it does not know. */
+static LsStatus warn_of_markers(const LsDataOpen *open, const json_t *info)
+{
+    const json_t *learnt = json_object_get(open->like, "template"), *value;
+    const char *role;
+    json_object_foreach((json_t *)learnt, role, value)
+    {
+        const char *there = json_string_value(json_object_get(json_object_get(info, "template"), role));
+        const char *wanted = json_string_value(value);
+        if (!there || !wanted || strcmp(there, wanted) == 0)
+            continue;
+        char *here = ls_escapes_write(there), *asked = ls_escapes_write(wanted);
+        if (here && asked)
+            ls_warn("%s: its marker --%s is '%s', but the model learnt '%s': prepare it with --%s '%s'", open->path,
+                    role, here, asked, role, asked);
+        bool lost = !here || !asked;
+        ls_free(here);
+        ls_free(asked);
+        if (lost)
+            return LS_RESOURCE;
+    }
+    return LS_OK;
+}
+
 static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSealed *file, json_t *info)
 {
     ChatSource *s = (ChatSource *)source;
-    (void)info;
+    LS_TRY(warn_of_markers(open, info));
     char name[64];
     int64_t classes = ls_tokenizer_vocabulary(s->base.tokenizer), longest = 0, answers = 0;
     LS_TRY(ls_text_array_read(file, s->base.split, "ids", 0, classes, &s->texts));

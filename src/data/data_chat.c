@@ -1,5 +1,6 @@
 /* Conversations as a kind of data set: preparing and describing. */
 #include "data/chat.h"
+#include "data/escapes.h"
 #include "data/text_write.h"
 
 #include <stdio.h>
@@ -7,9 +8,12 @@
 
 static const LsSetting settings[] = {
     LS_SETTING_STRING(LsChatSettings, messages, "messages",
-                      "the member of each JSON line that is the list of messages, each with role (system, user, "
-                      "assistant) and content"),
-    LS_SETTING_STRING(LsChatSettings, system, "<|system|>\n", "what stands before a message of the role system"),
+                      "the member of each JSON line that is the list of messages, each with a role (system, user or "
+                      "assistant) and a content that is a text"),
+    LS_SETTING_STRING(
+        LsChatSettings, system, "<|system|>\n",
+        "what stands before a message of the role system, with \\n, \\t and \\\\ for a new line, a tab and "
+        "a backslash; a chat template of the model's own (chat_template, *.jinja) is not read"),
     LS_SETTING_STRING(LsChatSettings, user, "<|user|>\n", "the same of the role user"),
     LS_SETTING_STRING(LsChatSettings, assistant, "<|assistant|>\n", "the same of the role assistant"),
     LS_SETTING_STRING(LsChatSettings, end, "<|end|>\n",
@@ -203,13 +207,50 @@ static LsStatus write_file(const LsChatSettings *o, Job *job, int sources, char 
     return ls_sealed_finish(file, status);
 }
 
+#define MARKERS 4
+static const char *const marker_options[MARKERS] = {"--system", "--user", "--assistant", "--end"};
+
+/* Those of the settings, in the order of their options. */
+static void find_markers(LsChatSettings *o, char **marker[MARKERS])
+{
+    marker[0] = &o->system;
+    marker[1] = &o->user;
+    marker[2] = &o->assistant;
+    marker[3] = &o->end;
+}
+
+/* The settings with their markers as they are meant; free_markers frees these. */
+static LsStatus read_markers(LsChatSettings *o)
+{
+    LsStatus status = LS_OK;
+    char **marker[MARKERS];
+    find_markers(o, marker);
+    for (int i = 0; i < MARKERS; i++) {
+        char *read = NULL;
+        if (status == LS_OK)
+            status = ls_escapes_read(marker_options[i], *marker[i], &read);
+        *marker[i] = read;
+    }
+    return status;
+}
+
+static void free_markers(LsChatSettings *o)
+{
+    char **marker[MARKERS];
+    find_markers(o, marker);
+    for (int i = 0; i < MARKERS; i++)
+        ls_free(*marker[i]);
+}
+
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
 {
-    const LsChatSettings *o = table;
+    LsChatSettings own = *(const LsChatSettings *)table, *o = &own;
     Job job = {0};
     if (sources < 1)
         return ls_fail(LS_USAGE, "prepare chat needs at least one file");
-    LsStatus status = read_parts(o, sources, source, output, &job);
+    LsStatus status = read_markers(o);
+    if (status == LS_OK)
+        status = read_parts(o, sources, source, output, &job);
     if (status == LS_OK)
         status = choose_tokenizer(&o->tokens, &job);
     if (status == LS_OK)
@@ -218,6 +259,7 @@ static LsStatus prepare(const void *table, int sources, char *const *source, con
         ls_chats_free(&job.part[split]);
     ls_specials_free(&job.specials);
     ls_tokenizer_free(job.tokenizer);
+    free_markers(o);
     return status;
 }
 
@@ -246,10 +288,33 @@ static LsStatus add_split(LsSealed *file, const char *split, json_t *object)
     return LS_OK;
 }
 
+/* The markers as the options take them. */
+static LsStatus add_markers(LsSealed *file, json_t *object)
+{
+    json_t *info = NULL, *value;
+    const char *role;
+    LsStatus status = LS_OK;
+    LS_TRY(ls_sealed_read_json(file, "info", &info));
+    json_object_foreach(json_object_get(info, "template"), role, value)
+    {
+        char *key = ls_format("marker_%s", role);
+        char *text = json_is_string(value) ? ls_escapes_write(json_string_value(value)) : NULL;
+        if (!key || (json_is_string(value) && !text))
+            status = LS_RESOURCE;
+        else if (text)
+            json_object_set_new(object, key, json_string(text));
+        ls_free(key);
+        ls_free(text);
+    }
+    json_decref(info);
+    return status;
+}
+
 static LsStatus inspect(LsSealed *file, json_t *object)
 {
     LS_TRY(ls_sealed_check_version(file, LS_CHAT_VERSION));
     LS_TRY(ls_describe_tokenizer(file, "tokenizer", object));
+    LS_TRY(add_markers(file, object));
     for (int split = 0; split < LS_SPLITS; split++)
         LS_TRY(add_split(file, ls_split_names[split], object));
     return ls_describe_preparation(file, object);
@@ -258,7 +323,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
 const LsDataKind ls_data_kind_chat = {
     .name = "chat",
     .summary = "conversations as JSON lines, of which the answers are learnt",
-    .example = "lockstep prepare chat talks.jsonl -o talks.h5 --like runs/base --validation 0.05",
+    .example = "lockstep prepare chat talks.jsonl -o talks.h5 --like runs/base --validation 0.05\n"
+               "lockstep prepare chat talks.jsonl -o talks.h5 --tokenizer published/ --system '<|im_start|>system\\n' "
+               "--user '<|im_start|>user\\n' --assistant '<|im_start|>assistant\\n' --end '<|im_end|>\\n'",
     .settings = settings,
     .settings_bytes = sizeof(LsChatSettings),
     .prepare = prepare,

@@ -16,9 +16,11 @@ static const LsSetting settings[] = {
     LS_SETTING_STRING(LsTextSettings, validation_file, NULL, "a text file, or a folder of them, held out instead"),
     LS_SETTING_STRING(LsTextSettings, field, NULL,
                       "sources that are not named *.txt are JSON lines: the member of each object that is a text"),
-    LS_SETTING_STRING(LsTextSettings, separator, NULL,
-                      "what stands between two texts (files, records): a token by its name, as <|endoftext|>, else a "
-                      "text (default: the tokenizer's end token where it has one)"),
+    LS_SETTING_STRING(
+        LsTextSettings, separator, NULL,
+        "what stands between two texts (files, records): a token by its name, as <|endoftext|>, else a "
+        "text, in which \\n, \\t and \\\\ are read (default: the tokenizer's end token; where it has none, "
+        "nothing)"),
     LS_SETTING_BOOL(LsTextSettings, special, "false",
                     "special tokens that stand in a text, as <|endoftext|>, are these tokens, not text"),
     LS_SETTING_BOOL(LsTextSettings, skip_bad, "false",

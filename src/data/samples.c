@@ -16,8 +16,11 @@ LsStatus ls_held_out_new(const LsHeldOutSettings *settings, int64_t samples, LsH
     double number = wanted < 1 ? round(wanted * (double)samples) : floor(wanted);
     *held_out = (LsHeldOut){ls_key((uint64_t)settings->seed, "data.held_out"), samples, (int64_t)number};
     if (number >= (double)samples || (wanted > 0 && number < 1))
-        return ls_fail(LS_DATA, "%g of %lld samples cannot be held out for validation; --validation 0 holds out none",
-                       wanted, (long long)samples);
+        return ls_fail(
+            LS_DATA,
+            "%g of %lld samples cannot be held out for validation: some must be on either side; --validation "
+            "0 holds out none, and 'lockstep eval --split train' evaluates what was trained on",
+            wanted, (long long)samples);
     return LS_OK;
 }
 

@@ -310,6 +310,7 @@ static LsStatus read_path(LsCorpus *corpus, const char *path)
 {
     LsCorpusPart file;
     LS_TRY(ls_raw_map(path, &file));
+    LS_TRY(ls_seen_add(&corpus->seen, path));
     LsStatus status = add_region(corpus, file.text, file.bytes, false);
     if (status != LS_OK)
         ls_raw_unmap(&file);
@@ -428,6 +429,7 @@ void ls_corpus_free(LsCorpus *corpus)
             ls_raw_unmap(&(LsCorpusPart){.text = corpus->region[i].text, .bytes = corpus->region[i].bytes});
     for (int i = 0; i < corpus->files; i++)
         ls_free(corpus->file[i]);
+    ls_seen_free(&corpus->seen);
     ls_free(corpus->region);
     ls_free(corpus->file);
     ls_free(corpus->part);
@@ -465,8 +467,9 @@ char *ls_corpus_report(const LsCorpus *corpus)
     return text;
 }
 
-void ls_corpus_warn(const LsCorpus *corpus)
+void ls_corpus_warn(LsCorpus *corpus)
 {
+    ls_seen_warn(&corpus->seen);
     for (int i = 0; i < LS_LOOKS && corpus->looks[i].kind; i++) {
         const LsLooksLike *look = &corpus->looks[i];
         char more[48] = "";

@@ -2,6 +2,7 @@
 #ifndef LS_DATA_TEXT_CORPUS_H
 #define LS_DATA_TEXT_CORPUS_H
 
+#include "data/seen.h"
 #include "data/texts.h"
 
 typedef struct LsCorpusOptions {
@@ -43,6 +44,7 @@ typedef struct LsCorpus {
     int64_t passed, others, packed, marks, returns, bad;
     char first_bad[256]; /* why the first of them was */
     LsLooksLike looks[LS_LOOKS];
+    LsSeen seen; /* files of folders too, not those in archives */
 } LsCorpus;
 
 /* Reads the sources in their order; "-" is standard input. Of a folder all files below it, and of an archive all in it,
@@ -53,9 +55,9 @@ LsStatus ls_corpus_read(LsCorpus *corpus, int sources, char *const *source, cons
 void ls_corpus_free(LsCorpus *corpus);
 
 /* What was read, on one line: "312 files (3 unpacked), 2 with a byte order mark, ..."; the caller frees it. And warnings
- * of files that look like something else. */
+ * of files that look like something else, and of those that are read twice. */
 char *ls_corpus_report(const LsCorpus *corpus);
-void ls_corpus_warn(const LsCorpus *corpus);
+void ls_corpus_warn(LsCorpus *corpus);
 
 /* What a text that is to be read as it stands looks like by its beginning, and what to do; NULL: like a text. */
 const char *ls_looks_like(const char *text, int64_t bytes, const char **cure);

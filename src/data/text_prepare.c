@@ -1,6 +1,7 @@
 /* Preparing text: what is read, what is held out, and the file. */
 #include "data/text.h"
 
+#include "data/escapes.h"
 #include "data/text_corpus.h"
 #include "data/text_write.h"
 #include "data/tokenizer_kind.h"
@@ -83,8 +84,8 @@ static LsStatus divide(const LsTextSettings *settings, const LsCorpusPart *part,
 
 /* ---- The coding -------------------------------------------------------------------------------------------------- */
 
-static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const LsTextSplit *train, const LsCorpusPart *part,
-                                     int parts)
+static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const char *separator, const LsTextSplit *train,
+                                     const LsCorpusPart *part, int parts)
 {
     LsTokenizerTexts texts;
     if (ls_tokenizer_texts_new(train->pieces + parts + 1, &texts) != LS_OK)
@@ -95,7 +96,6 @@ static LsTokenizer *choose_tokenizer(const LsTextSettings *settings, const LsTex
     }
     for (int i = 0; i < parts; i++)
         ls_tokenizer_texts_add(&texts, &part[i], false);
-    const char *separator = settings->separator;
     if (separator && *separator) /* its characters have tokens too */
         ls_tokenizer_texts_add(&texts, &(LsCorpusPart){"--separator", separator, (int64_t)strlen(separator)}, true);
     LsTokenizer *tokenizer = ls_tokenizer_choose(&settings->tokens, NULL, &texts, "tokenizer");
@@ -177,6 +177,7 @@ typedef struct Preparation {
     LsTextSplit train, validation;
     LsTokenizer *tokenizer;
     LsSpecials specials;
+    char *between; /* --separator */
     LsTokens separator;
     char *report;
 } Preparation;
@@ -200,12 +201,40 @@ static LsStatus write_file(Preparation *p)
     return ls_sealed_commit(file);
 }
 
+/* Adds to the report what is easily overlooked: that texts run into one another. */
+static LsStatus say_between(Preparation *p)
+{
+    const int32_t *after;
+    if (p->parts < 2 || p->separator.count > 0 || ls_tokenizer_frames(p->tokenizer) ||
+        ls_tokenizer_after(p->tokenizer, &after) > 0)
+        return LS_OK;
+    char *longer = ls_format("%s; nothing stands between the %d %s%s", p->report, p->parts,
+                             p->settings->field ? "texts but a new line behind each record" : "files",
+                             p->settings->separator ? "" : ": --separator TEXT puts something there");
+    ls_free(p->report);
+    p->report = longer;
+    return longer ? LS_OK : LS_RESOURCE;
+}
+
+/* The end of all is of the last sources alone, which may be of another kind than the others. */
+static void warn_of_end(const Preparation *p, int own)
+{
+    const LsTextSettings *s = p->settings;
+    if (p->sources < 2 || p->validation.pieces == 0 || s->validation_file ||
+        strcmp(s->hold_out ? s->hold_out : "end", "end") != 0)
+        return;
+    const char *first = p->validation.piece[0].part->name;
+    ls_warn("--hold-out end: what is held out is the end of all, from %s on (%d of %d texts): --hold-out documents "
+            "draws whole texts from all %d sources",
+            first, p->validation.pieces, own, p->sources);
+}
+
 /* The vocabulary and the splits of the texts that were read; those of the corpus held out come last. */
 static LsStatus divide_corpus(Preparation *p)
 {
     const LsTextSettings *settings = p->settings;
     int apart = p->held_out.parts, own = p->parts - apart;
-    if (settings->tokens.like && !(p->tokenizer = choose_tokenizer(settings, &p->train, p->part, p->parts)))
+    if (settings->tokens.like && !(p->tokenizer = choose_tokenizer(settings, p->between, &p->train, p->part, p->parts)))
         return ls_message_status();
     const char *kind = p->tokenizer ? ls_tokenizer_kind(p->tokenizer) : settings->tokens.tokenizer;
     LS_TRY(divide(settings, p->part, own, apart ? 0 : settings->validation, strcmp(kind, "bytes") != 0, &p->train,
@@ -213,9 +242,11 @@ static LsStatus divide_corpus(Preparation *p)
     for (int i = own; i < p->parts; i++)
         add_piece(&p->validation, &p->part[i], 0, p->part[i].bytes);
     if (!p->tokenizer)
-        p->tokenizer = choose_tokenizer(settings, &p->train, p->part, p->parts);
+        p->tokenizer = choose_tokenizer(settings, p->between, &p->train, p->part, p->parts);
     LS_TRY(p->tokenizer ? LS_OK : ls_message_status());
-    LS_TRY(choose_separator(p->tokenizer, settings->separator, &p->separator));
+    LS_TRY(choose_separator(p->tokenizer, p->between, &p->separator));
+    LS_TRY(say_between(p));
+    warn_of_end(p, own);
     if (!settings->special)
         ls_specials_warn(p->tokenizer, p->part, p->parts);
     return choose_specials(settings, p->tokenizer, &p->specials);
@@ -260,6 +291,7 @@ static void free_preparation(Preparation *p)
     ls_specials_free(&p->specials);
     ls_corpus_free(&p->corpus);
     ls_corpus_free(&p->held_out);
+    ls_free(p->between);
     ls_free(p->separator.id);
     ls_free(p->part);
     ls_free(p->train.piece);
@@ -280,7 +312,9 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
                                .skip_bad = settings->skip_bad,
                                .utf8 = settings->tokens.like || strcmp(settings->tokens.tokenizer, "bytes") != 0,
                                .folder = folder};
-    LsStatus status = folder ? read_texts(&p, &options) : LS_RESOURCE;
+    LsStatus status = folder ? ls_escapes_read("--separator", settings->separator, &p.between) : LS_RESOURCE;
+    if (status == LS_OK)
+        status = read_texts(&p, &options);
     if (status == LS_OK) {
         ls_corpus_warn(&p.corpus);
         ls_corpus_warn(&p.held_out);

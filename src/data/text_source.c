@@ -318,8 +318,8 @@ LsStatus ls_text_open_texts(const LsDataTexts *texts, LsSource **opened)
     TextSource *text = ls_alloc(sizeof *text);
     LsStatus status = text ? encode_texts(texts, &tokens, &bytes) : LS_RESOURCE;
     if (status == LS_OK && tokens.count < 2)
-        status = ls_fail(LS_DATA, "%s: has %lld tokens: there is nothing to predict", texts->text[0].name,
-                         (long long)tokens.count);
+        status = ls_fail(LS_DATA, "%s: has %lld token%s: there is nothing to predict", texts->text[0].name,
+                         (long long)tokens.count, tokens.count == 1 ? "" : "s");
     if (status != LS_OK) {
         ls_free(tokens.id);
         ls_free(text);

@@ -2,6 +2,7 @@
 #include "data/texts.h"
 
 #include "config/number.h"
+#include "data/seen.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -11,9 +12,17 @@ LsStatus ls_raw_files_open(LsRawFiles *files, int sources, char *const *source)
     files->file = ls_alloc_array(sources, sizeof *files->file);
     if (!files->file)
         return LS_RESOURCE;
-    for (; files->files < sources; files->files++)
-        LS_TRY(ls_raw_map(source[files->files], &files->file[files->files]));
-    return LS_OK;
+    LsSeen seen = {0};
+    LsStatus status = LS_OK;
+    for (; files->files < sources && status == LS_OK; files->files++) {
+        status = ls_raw_map(source[files->files], &files->file[files->files]);
+        if (status != LS_OK)
+            break;
+        status = ls_seen_add(&seen, source[files->files]);
+    }
+    ls_seen_warn(&seen);
+    ls_seen_free(&seen);
+    return status;
 }
 
 LsStatus ls_raw_files_open_list(LsRawFiles *files, const char *list, const char *output)

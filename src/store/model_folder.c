@@ -9,6 +9,8 @@
 #include "store/lora.h"
 #include "store/native.h"
 
+#include <dirent.h>
+#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -355,6 +357,36 @@ static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokeniz
                               : status;
 }
 
+/* Names that an export writes; for a folder that others made, what it must not replace. */
+static const char *const exported[] = {"*.safetensors", "*.json",     "*.model", "*.jinja",
+                                       "vocab.txt",     "merges.txt", NULL};
+
+static bool is_exported_name(const char *name)
+{
+    for (const char *const *pattern = exported; *pattern; pattern++)
+        if (fnmatch(*pattern, name, FNM_PERIOD) == 0)
+            return true;
+    return false;
+}
+
+/* Files of an earlier export are replaced; those of anybody else never are, a published model least of all. */
+static LsStatus check_folder(const char *folder)
+{
+    char *weights = in_folder(folder, "model.safetensors");
+    LsStatus status = weights ? LS_OK : LS_RESOURCE;
+    DIR *entries = weights && !ls_safetensors_is_ours(weights) ? opendir(folder) : NULL;
+    ls_free(weights);
+    for (struct dirent *e = entries ? readdir(entries) : NULL; e && status == LS_OK; e = readdir(entries))
+        if (is_exported_name(e->d_name))
+            status = ls_fail(LS_USAGE,
+                             "%s: has %s, and is no folder that an export made: nothing in it is replaced; export to a "
+                             "new folder",
+                             folder, e->d_name);
+    if (entries)
+        closedir(entries);
+    return status;
+}
+
 /* Settings that the layout cannot express are found before the folder is made. */
 static LsStatus write_folder(const char *folder, const LsStoredModel *model, bool native, const char **written)
 {
@@ -370,6 +402,7 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
     LS_TRY_CLEANUP(ls_output_folder(
         folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", NULL},
         &output));
+    LS_TRY_CLEANUP(check_folder(folder));
     LS_TRY_CLEANUP(native ? ls_native_tensors_out(model->params, path)
                           : ls_hf_tensors_out(&form, model->config->model_config, model->params, path));
     if (tokenizer)

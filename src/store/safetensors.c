@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define WRITER "lockstep"        /* in the header of what this program writes */
 #define LONGEST_HEADER 100000000 /* bytes; as other readers of the format have it */
 
 static const struct {
@@ -367,7 +368,7 @@ static LsStatus make_header(int count, const LsSafeOut *list, char **bytes, int6
 {
     json_t *header = json_object();
     int64_t offset = 0;
-    int failed = json_object_set_new(header, "__metadata__", json_pack("{s:s}", "format", "pt"));
+    int failed = json_object_set_new(header, "__metadata__", json_pack("{s:s, s:s}", "format", "pt", "writer", WRITER));
     for (int i = 0; i < count; i++) {
         json_t *shape = json_array();
         int64_t size = 4;
@@ -395,6 +396,17 @@ static LsStatus make_header(int count, const LsSafeOut *list, char **bytes, int6
     }
     free(text);
     return *bytes ? LS_OK : LS_RESOURCE;
+}
+
+bool ls_safetensors_is_ours(const char *path)
+{
+    static const char begin[] = "{\"__metadata__\":{\"format\":\"pt\",\"writer\":\"" WRITER "\"}";
+    char text[8 + sizeof begin - 1];
+    FILE *file = fopen(path, "rbe");
+    bool whole = file && fread(text, 1, sizeof text, file) == sizeof text;
+    if (file)
+        fclose(file);
+    return whole && memcmp(text + 8, begin, sizeof begin - 1) == 0;
 }
 
 typedef struct Writing {

@@ -1,6 +1,6 @@
 /* The safetensors format: 8 bytes with the header's length (little-endian), a JSON header, the elements.
  *
- *     {"__metadata__": {"format": "pt"}, "wte.weight": {"dtype": "F32", "shape": [37, 20], "data_offsets": [0, 2960]}, ...}
+ *     {"__metadata__": {"format": "pt", "writer": "lockstep"}, "wte.weight": {"dtype": "F32", "shape": [37, 20], "data_offsets": [0, 2960]}, ...}
  *
  * Everything in a header is checked before it is used: lengths, shapes, types, offsets in range, no overlaps, no
  * duplicates.
@@ -59,5 +59,8 @@ typedef struct LsSafeOut {
  * with a message where it fails. Of each other file in the folder nothing is touched. */
 LsStatus ls_safetensors_write(const char *path, int count, const LsSafeOut *list,
                               const float *(*get)(void *self, int i), void *self) LS_MUST_USE;
+
+/* Whether ls_safetensors_write wrote it: its header says so. */
+bool ls_safetensors_is_ours(const char *path);
 
 #endif
