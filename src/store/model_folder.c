@@ -399,9 +399,7 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
     if (!path || (model->tokenizer && !tokenizer))
         LS_TRY_CLEANUP(ls_message_status());
     LS_TRY_CLEANUP(make_keys(model, tokenizer, native, &form, &keys));
-    LS_TRY_CLEANUP(ls_output_folder(
-        folder, "export", (const char *const[]){"*.safetensors", "*.json", "*.txt", "*.model", "*.jinja", NULL},
-        &output));
+    LS_TRY_CLEANUP(ls_output_folder(folder, "export", exported, &output));
     LS_TRY_CLEANUP(check_folder(folder));
     LS_TRY_CLEANUP(native ? ls_native_tensors_out(model->params, path)
                           : ls_hf_tensors_out(&form, model->config->model_config, model->params, path));
