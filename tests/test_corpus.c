@@ -394,7 +394,7 @@ static void test_open_texts(void)
     ls_source_free(file);
     part[0].bytes = 1;
     ASSERT_FAILS(ls_text_open_texts(&(LsDataTexts){.text = part, .texts = 1, .tokenizer = gpt2, .sequence = T}, &texts),
-                 LS_DATA, "one.txt: has 1 tokens: there is nothing to predict");
+                 LS_DATA, "one.txt: has 1 token: there is nothing to predict");
     ls_tokenizer_free(gpt2);
 }
 
