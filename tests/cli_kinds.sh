@@ -132,6 +132,24 @@ output: {path: chat}
 JOB
 expect 0 '' "$lockstep" train job.yaml
 expect 0 '' "$lockstep" train job.yaml model.kind=gpt model.heads=2 output.path=chat-gpt
+# what was asked for stays, whatever the longest of the data was: longer conversations are evaluated whole, or it is said
+grep -q '^  sequence: 0$' chat-gpt/config.yaml || failed "train.sequence is not what was asked for: $(grep sequence chat-gpt/config.yaml)"
+{ said one eins; said 'a longer one' 'a longer answer'; } > long.jsonl
+says 0 'train answer tokens     21' prepare chat long.jsonl -o long.h5 --like chat-gpt --validation 0 --end '.'
+expect 0 '' "$lockstep" eval chat-gpt data.path=long.h5 --split train
+grep -q '(21 tokens' out.txt && ! grep -q 'are cut' err.txt || failed "longer conversations are cut: $(cat out.txt err.txt)"
+expect 0 'long.h5: 1 of the 2 samples of train have more than 40 steps and are cut there; a larger train.sequence' \
+    "$lockstep" eval chat-gpt data.path=long.h5 --split train train.sequence=40
+expect 0 'samples of train have more than 40 steps and are cut there' \
+    "$lockstep" train job.yaml data.path=long.h5 train.sequence=40 train.length_step=0 output.path=chat-cut
+says 0 'sequences of' train job.yaml --dry-run
+longest=$(sed -n 's/.* sequences of \([0-9]*\) tokens.*/\1/p' out.txt | head -1)
+sed "s/^  sequence: 0$/  sequence: $longest/" chat-gpt/config.yaml > before.yaml # of a run folder of before: what the data's longest was
+expect 0 '' "$lockstep" train before.yaml output.path=chat-before
+expect 0 '' "$lockstep" train job.yaml model.kind=gpt model.heads=2 output.path=chat-before train.steps=4
+expect 2 'prepare chat long.jsonl -o held.h5 --like chat-gpt --validation 0, and then lockstep eval chat-gpt data.path=held.h5 --split train' \
+    "$lockstep" eval chat-gpt --input long.jsonl
+! grep -q -- '--field' err.txt || failed "conversations are no member of an object: $(cat err.txt)"
 echo 'plain text, not a talk' > plain.txt # a model of conversations says what any text is worth to it
 says 0 'perplexity' eval chat-gpt --input plain.txt
 expect 2 'do not follow one another' "$lockstep" train job.yaml train.length_step=0 train.carry=true output.path=chat-carry

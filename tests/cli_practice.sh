@@ -107,6 +107,26 @@ expect 2 'lora: adapters alone learn, so that all else must be in train.init' "$
 expect 2 'lora.rank is 0, which is no adapters' "$lockstep" train job.yaml train.init=runs/adamw lora.alpha=4 output.path=runs/no-lora
 expect 2 'train.init_match: partial is of train.init' "$lockstep" train job.yaml train.init_match=partial output.path=runs/no-init
 expect 2 'lora.rank: 2 in the checkpoint, 0 now' "$lockstep" train job.yaml train.init=runs/adamw output.path=runs/lora-whole train.steps=9 train.average=0
+# a run is used from other folders too: by where the training found train.init, or where the command line says it is
+grep -q "^  base: .*/runs/adamw" runs/lora-whole/config.yaml || failed "where train.init was: $(grep -A5 ^lora runs/lora-whole/config.yaml)"
+expect 0 '' "$lockstep" eval runs/lora-whole
+here=$(sed 's/.*: loss \([0-9.]*\).*/\1/' out.txt)
+mkdir elsewhere
+cd elsewhere
+expect 0 '' "$lockstep" eval ../runs/lora-whole data.path=../text.h5
+[ "$(sed 's/.*: loss \([0-9.]*\).*/\1/' out.txt)" = "$here" ] || failed "from another folder: $here, $(cat out.txt)"
+expect 0 '' "$lockstep" export ../runs/lora-whole -o exported --native
+mv ../runs/adamw moved
+expect 2 "train.init, which lora adapts: runs/adamw: there is no such run, checkpoint or folder, looked for from the current folder and as /" \
+    "$lockstep" export ../runs/lora-whole -o exported-too --native
+expect 2 'give train.init=PATH' "$lockstep" eval ../runs/lora-whole data.path=../text.h5 train.init=runs/adamw
+for command in "eval ../runs/lora-whole data.path=../text.h5" 'export ../runs/lora-whole -o exported-too --native' \
+    'generate ../runs/lora-whole --ids 1,2 --tokens 2' 'predict ../runs/lora-whole --ids 1,2 -o out.h5'; do
+    expect 0 '' "$lockstep" $command train.init=moved
+done
+cmp exported/model.safetensors exported-too/model.safetensors || failed "exports of one run differ"
+mv moved ../runs/adamw
+cd ..
 cp -r runs/adamw runs/kept
 expect 0 '' "$lockstep" train job.yaml train.steps=9 output.path=runs/adamw train.optimizer=adamw --progress none
 rm -f runs/adamw/checkpoints/step-00000008.h5

@@ -154,6 +154,24 @@ PY
 says 2 "did you mean 'loss'? (it has: step, loss" plot runs/a -o x.svg --metric los
 cp -r runs/a judged && sed -i 's/validation_loss/validation_accuracy/' judged/metrics.jsonl
 says 2 "did you mean 'validation_accuracy'?" plot judged -o x.svg --metric accuracy
+says 2 'there is no run validation_loss; several columns are separated by commas: --metric loss,validation_loss' plot runs/a -o x.svg --metric loss validation_loss
+
+# ---- diff --config
+cp -r runs/a later
+sed -i 's/^  steps: .*/  steps: 77/' later/config.yaml
+says 1 'train.steps ' diff --config runs/a 'runs/b & <c>' later
+grep -Eq '^setting +runs/a +runs/b & <c> +later$' out.txt && grep -Eq '^train.steps .* 77$' out.txt || failed "settings that differ: $(cat out.txt)"
+! grep -q '^output.path' out.txt || failed "the names of the runs are listed: $(cat out.txt)"
+expect 1 '' "$lockstep" diff --config runs/a later --json
+python3 - <<'PY' || failed "settings that differ, as JSON: $(cat out.txt)"
+import json
+all = json.load(open("out.txt"))
+assert all["runs"] == ["runs/a", "later"] and not all["equal"]
+assert [(row["setting"], row["values"][1]) for row in all["settings"]] == [("train.steps", "77")], all
+PY
+says 0 'equal' diff --config runs/a "$(ls runs/a/checkpoints/*.h5 | tail -1)"
+says 2 'two runs are compared, not 3; --config' diff runs/a later runs/a
+says 4 'nowhere' diff --config runs/a nowhere
 says 2 'name it FILE.svg or FILE.png' plot runs/a -o x.gif
 says 3 'no config.yaml' report . -o x.html
 mkdir -p empty && cp runs/a/config.yaml empty && : > empty/metrics.jsonl

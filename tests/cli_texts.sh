@@ -117,10 +117,23 @@ done
 printf '{"body": "to be or not"}\n{"body": "Text of many"}\n' > test.jsonl
 expect 0 '1 file, 2 texts' "$lockstep" eval run --input test.jsonl --field body
 "$lockstep" eval run --input - < test/a.txt > out.txt 2> err.txt && grep -q 'loss' out.txt || failed "eval of standard input: $(cat err.txt)"
-says 3 'is not one of the 36 of the vocabulary' eval run --input job.yaml
+says 3 'is not one of the 36 of the vocabulary; a model of data prepared with --tokenizer bytes reads every text' eval run --input job.yaml
 says 3 'missing' eval run --input missing.txt
 says 2 'give --input' eval run --field body
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
+expect 0 '2 inputs: 2 files' "$lockstep" eval run --input test/a.txt --input test/b.txt --json # several, by file and together
+python3 - <<'PY' || failed "two inputs: $(cat out.txt)"
+import json
+all = json.load(open("out.txt"))
+assert all["input"] == ["test/a.txt", "test/b.txt"] == [f["file"] for f in all["files"]], all
+assert abs(all["loss"] - sum(f["loss"] * f["tokens"] for f in all["files"]) / all["tokens"]) < 1e-6
+PY
+expect 0 '' "$lockstep" eval run --input test/a.txt --input test/b.txt
+grep -q 'checkpoints/.*, test/a.txt and test/b.txt: loss' out.txt || failed "two inputs: $(cat out.txt)"
+says 2 'standard input is read once' eval run --input - --input -
+says 2 'eval: --batches is given twice, 1 and 2, and takes one: leave one out' eval run --batches 1 --batches=2
+says 2 'prepare: --tokenizer is given twice' prepare text test/a.txt -o twice.h5 --tokenizer bytes --tokenizer words
+expect 0 '' "$lockstep" eval run --batches 1 --batches 1 # nothing is lost
 printf 't' > one.txt
 says 3 'one.txt: has 1 token:' eval run --input one.txt
 for i in $(seq 30); do printf 'good\ta fine film %d\nbad\ta dull film %d\n' "$i" "$i"; done > films.tsv
@@ -171,6 +184,13 @@ near "$loss" "$(field loss)" && failed "the last row is of the other run: $(cat 
 expect 0 '' "$lockstep" eval --table other run --input test/a.txt --json
 near "$loss" "$(field loss)" || failed "a table of texts: $loss and $(cat out.txt)"
 expect 0 '' $mpirun -np 2 "$lockstep" eval --table run other
+expect 0 '' "$lockstep" eval --table run other --csv
+python3 - <<'PY' || failed "a table as CSV: $(cat out.txt)"
+import csv
+rows = list(csv.DictReader(open("out.txt", newline="")))
+assert [row["run"] for row in rows] == ["run", "other"] and all(float(row["loss"]) > 0 for row in rows), rows
+PY
+says 2 'give --table RUN ... --csv' eval run --csv
 says 4 'nowhere' eval --table run nowhere
 says 2 'other is a second run: --table' eval run other
 says 2 'test/a.txt is no run: texts are evaluated by --input test/a.txt' eval run test/a.txt

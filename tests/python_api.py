@@ -67,6 +67,8 @@ class Models(unittest.TestCase):
     def test_logits_are_those_of_predict(self):
         ids = self.model.tokenizer.encode("A model is a short builder")
         program("predict", "run", "--ids", ",".join(map(str, ids)), "-o", "logits.h5")
+        with self.assertRaisesRegex(lockstep.UsageError, r"ids, not a text: model.logits\(model.tokenizer.encode"):
+            self.model.logits("a text")
         logits = self.model.logits(ids)
         self.assertEqual(logits.shape, (1, len(ids), self.model.tokenizer.vocabulary))
         self.assertEqual(logits.dtype, np.float32)

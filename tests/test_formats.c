@@ -130,7 +130,7 @@ static void there_and_back(const Listed *listed, int number)
     snprintf(name, sizeof name, "folder-%d", number);
     char *folder = ls_strdup(harness_path(name));
     save(listed->config, params, run);
-    ASSERT_OK(ls_model_export(run, folder, LS_LAYOUT_NATIVE, NULL));
+    ASSERT_OK(ls_model_export(run, 0, NULL, folder, LS_LAYOUT_NATIVE, NULL));
     ASSERT_OK(ls_stored_model_of_folder(folder, "elsewhere", &back));
     CU_ASSERT_STRING_EQUAL(back.config->model->name, model);
     CU_ASSERT_STRING_EQUAL(back.info, "{\"note\":  0.10000000000000001}");

@@ -69,7 +69,7 @@ static void there_and_back(const char *fixture, const char *name)
     out = in_tests(again);
     ASSERT_OK(ls_model_import(fixture, run.text));
     ASSERT_AT_MOST(logits_error(run.text, fixture), 1e-5); /* about 100 roundings of 6e-8 */
-    ASSERT_OK(ls_model_export(run.text, out.text, LS_LAYOUT_OF_MODEL, NULL));
+    ASSERT_OK(ls_model_export(run.text, 0, NULL, out.text, LS_LAYOUT_OF_MODEL, NULL));
     compare_tensors(fixture, out.text);
     compare_keys(fixture, out.text);
     CU_ASSERT_EQUAL(damage_count(out.text, false), 2);
@@ -246,7 +246,7 @@ static void test_files(void)
     ls_free(bytes.at);
     refused(folder, "truncated");
 
-    ASSERT_FAILS(ls_model_export(empty.text, in_tests("none").text, LS_LAYOUT_OF_MODEL, NULL), LS_CHECKPOINT,
+    ASSERT_FAILS(ls_model_export(empty.text, 0, NULL, in_tests("none").text, LS_LAYOUT_OF_MODEL, NULL), LS_CHECKPOINT,
                  "has no checkpoint");
     CU_ASSERT_FALSE(ls_file_exists(in_tests("none").text));
 }
@@ -272,7 +272,7 @@ static void test_export_refused(void)
         char *yaml = ls_config_yaml(config);
         LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
         ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = yaml}));
-        ASSERT_FAILS(ls_model_export(path, out.text, LS_LAYOUT_OF_MODEL, NULL), LS_USAGE, cases[i].message);
+        ASSERT_FAILS(ls_model_export(path, 0, NULL, out.text, LS_LAYOUT_OF_MODEL, NULL), LS_USAGE, cases[i].message);
         CU_ASSERT_FALSE(ls_file_exists(out.text));
         ls_free(yaml);
         ls_free(path);
@@ -297,7 +297,7 @@ static void test_tokenizer(void)
     char *yaml = ls_config_yaml(config);
     LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
     ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = yaml, .tokenizer = json}));
-    ASSERT_OK(ls_model_export(run.text, out.text, LS_LAYOUT_OF_MODEL, NULL));
+    ASSERT_OK(ls_model_export(run.text, 0, NULL, out.text, LS_LAYOUT_OF_MODEL, NULL));
     ASSERT_OK(ls_model_import(out.text, again.text));
     LsCheckpoint *checkpoint = NULL;
     ASSERT_OK(ls_checkpoint_newest(again.text, &checkpoint));

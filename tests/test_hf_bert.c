@@ -151,14 +151,14 @@ static void there_and_back(const char *name, const char *task, const char *field
     snprintf(text, sizeof text, "out-%d", serial++);
     char *out = ls_strdup(harness_path(text));
     ASSERT_OK(ls_model_import(fixture(name), run));
-    ASSERT_OK(ls_stored_model_of_run(run, &model));
+    ASSERT_OK(ls_stored_model_of_run(run, 0, NULL, &model));
     CU_ASSERT_STRING_EQUAL(ls_config_task(model.config)->name, task);
     ASSERT_AT_MOST(error_of(name, "output", &model, fields), 1e-4);
     setenv("LOCKSTEP_ISA", "baseline", 1);
     ASSERT_AT_MOST(error_of(name, "output", &model, fields), 1e-4);
     unsetenv("LOCKSTEP_ISA");
     ls_stored_model_free(&model);
-    ASSERT_OK(ls_model_export(run, out, LS_LAYOUT_OF_MODEL, NULL));
+    ASSERT_OK(ls_model_export(run, 0, NULL, out, LS_LAYOUT_OF_MODEL, NULL));
     compare_tensors(name, out);
     compare_keys(name, out);
     ASSERT_OK(ls_stored_model_of_folder(out, NULL, &model));
@@ -294,7 +294,7 @@ static void test_pooled(void)
 {
     char *run = ls_strdup(harness_path("pooled")), *out = ls_strdup(harness_path("pooled-out"));
     ASSERT_OK(ls_model_import(fixture("pooled"), run));
-    ASSERT_OK(ls_model_export(run, out, LS_LAYOUT_OF_MODEL, NULL));
+    ASSERT_OK(ls_model_export(run, 0, NULL, out, LS_LAYOUT_OF_MODEL, NULL));
     compare_tensors("pooled", out);
     compare_keys("pooled", out);
     ls_free(run);
@@ -344,7 +344,7 @@ static void export_of(const char *yaml, LsStatus expected, const char *message, 
     char *text = ls_config_yaml(config), *path = ls_strdup(harness_path("own.h5"));
     LsProgress progress = {.step = 1, .best_score = HUGE_VAL, .best_step = -1};
     ASSERT_OK(ls_checkpoint_save(path, params, 0, NULL, &progress, &(LsSavedTexts){.config = text}));
-    LsStatus status = ls_model_export(path, out, LS_LAYOUT_OF_MODEL, NULL);
+    LsStatus status = ls_model_export(path, 0, NULL, out, LS_LAYOUT_OF_MODEL, NULL);
     CU_ASSERT_EQUAL(status, expected);
     CU_ASSERT(status == LS_OK || strstr(ls_message(), message));
     if (status != expected || (status != LS_OK && !strstr(ls_message(), message)))

@@ -150,7 +150,7 @@ static void tokens_there_and_back(Path folder, const char *name, const char *con
         CU_ASSERT_EQUAL(tokenizer ? ls_tokenizer_end(tokenizer) : -1, end);
         ls_tokenizer_free(tokenizer);
         ls_checkpoint_close(checkpoint);
-        ASSERT_OK(ls_model_export(run.text, out.text, LS_LAYOUT_OF_MODEL, NULL));
+        ASSERT_OK(ls_model_export(run.text, 0, NULL, out.text, LS_LAYOUT_OF_MODEL, NULL));
         for (const char *const *file = files; *file; file++)
             same_file(folder, out, *file);
         CU_ASSERT_EQUAL(key_of(out, "eos_token_id"), key_of(folder, "eos_token_id"));

@@ -129,6 +129,8 @@ class Model:
     def logits(self, ids: Array) -> np.ndarray:
         """Of a model with one input (a language model's ids): ``predict`` without its name. (T) or (B, T) ids give
         (B, T, V)."""
+        if isinstance(ids, (str, bytes)):
+            raise UsageError("logits takes ids, not a text: model.logits(model.tokenizer.encode(text))", 2)
         if len(self.info["inputs"]) != 1:
             raise UsageError(f"this model has the inputs {', '.join(self.info['inputs'])}: use predict", 2)
         return self.predict(**{self.info["inputs"][0]: ids})

@@ -123,6 +123,9 @@ void ls_print_fields(json_t *object, int indent);
 /* Prints an array of objects to stdout as a table: a row each, a column for each key, texts to the left. */
 LsStatus ls_print_table(json_t *rows) LS_MUST_USE;
 
+/* The same as CSV (RFC 4180): a line of names, a line a row; numbers read back to the bit. */
+LsStatus ls_print_csv(json_t *rows) LS_MUST_USE;
+
 /* A text as JSON; bytes that are no UTF-8 (in names of files) become U+FFFD. */
 json_t *ls_json_text(const char *text);
 

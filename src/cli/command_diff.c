@@ -2,6 +2,7 @@
 #include "base/text.h"
 #include "cli/cli.h"
 #include "cli/checkpoint_arrays.h"
+#include "cli/diff_settings.h"
 #include "io/file.h"
 #include "store/checkpoint.h"
 
@@ -13,7 +14,7 @@
 
 typedef struct Options {
     double tolerance;
-    bool all, json;
+    bool all, config, json;
 } Options;
 
 static const LsOption options[] = {
@@ -21,6 +22,8 @@ static const LsOption options[] = {
                       "relative difference that counts as equal; 0: every bit (losses: every digit)"),
      "X"},
     {LS_SETTING_BOOL(Options, all, "false", "every tensor that differs, not only the ten that differ most")},
+    {LS_SETTING_BOOL(Options, config, "false",
+                     "the settings in which two or more runs differ, a column each, and nothing else")},
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
 
@@ -331,8 +334,23 @@ static LsStatus compare(Diff *d)
     return LS_OK;
 }
 
+static LsStatus run_settings(LsCall *call)
+{
+    const Options *o = call->options;
+    bool different = false;
+    LS_TRY(ls_diff_settings(call->operands, call->operand, o->json, &different));
+    call->told = different;
+    return different ? ls_fail(LS_ERROR, "the settings differ") : LS_OK;
+}
+
 static LsStatus run(LsCall *call)
 {
+    const Options *o = call->options;
+    if (o->config)
+        return run_settings(call);
+    if (call->operands > 2)
+        return ls_fail(LS_USAGE, "diff: two runs are compared, not %d; --config lists the settings of any number",
+                       call->operands);
     Diff d = {.options = call->options, .run = {call->operand[0], call->operand[1]}};
     d.result = json_pack("{s:[o, o], s:[]}", "runs", ls_json_text(d.run[0]), ls_json_text(d.run[1]), "checkpoints");
     if (!d.result)
@@ -356,15 +374,16 @@ static LsStatus run(LsCall *call)
 const LsCommand ls_command_diff = {
     .name = "diff",
     .summary = "finds the first step at which two runs differ, and which tensors by how much",
-    .operands = "RUN RUN",
+    .operands = "RUN RUN [RUN ...]",
     .least = 2,
-    .most = 2,
+    .most = -1,
     .description = "Compares the metrics of common steps and the checkpoints of equal steps, parameters and moments, "
                    "to the bit; or two checkpoint "
                    "files. Exit status 0: equal, 1: different. \"relative\" is the largest difference of a tensor's "
                    "elements over its largest "
-                   "value.",
-    .example = "lockstep diff runs/one-rank runs/two-ranks --tolerance 1e-5",
+                   "value. --config lists the settings that differ instead, output.path left out.",
+    .example = "lockstep diff runs/one-rank runs/two-ranks --tolerance 1e-5\n"
+               "lockstep diff --config runs/warmup-0 runs/warmup-100 runs/warmup-200",
     .options = options,
     .options_bytes = sizeof(Options),
     .run = run,

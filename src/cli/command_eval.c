@@ -15,8 +15,10 @@ static const LsOption options[] = {
      .argument = "SPLIT"},
     {.setting = LS_SETTING_STRING(Options, input, NULL,
                                   "texts instead of a data set, read by the run's own tokenizer: a file, compressed or "
-                                  "not, a folder, an archive, or - for standard input; by file, and all together"),
-     .argument = "FILE"},
+                                  "not, a folder, an archive, or - for standard input; by file, and all together. "
+                                  "May be given several times"),
+     .argument = "FILE",
+     .repeats = true},
     {.setting = LS_SETTING_STRING(
          Options, field, NULL,
          "--input is JSON lines, but for files *.txt in it: the member of each object that is a text"),
@@ -36,10 +38,22 @@ static const LsOption options[] = {
      .argument = "A"},
     {.setting =
          LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
+    {.setting = LS_SETTING_BOOL(Options, csv, "false", "--table as CSV on stdout, numbers to the last digit")},
     {.setting = LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
 
 /* ---- What is printed --------------------------------------------------------------------------------------------- */
+
+/* A text, as it was given; several: a list of them. */
+static json_t *input_json(const LsTextList *input)
+{
+    if (input->count == 1)
+        return ls_json_text(input->text[0]);
+    json_t *list = json_array();
+    for (int i = 0; i < input->count; i++)
+        json_array_append_new(list, ls_json_text(input->text[i]));
+    return list;
+}
 
 static json_t *describe(const LsEval *e)
 {
@@ -49,8 +63,8 @@ static json_t *describe(const LsEval *e)
     snprintf(rate, sizeof rate, "%ss_per_second", task->item);
     json_t *object =
         json_pack("{s:o, s:I}", "checkpoint", ls_json_text(e->model.path), "step", (json_int_t)e->evaluation.step);
-    if (e->options->input)
-        json_object_set_new(object, "input", ls_json_text(e->options->input));
+    if (e->options->input.count > 0)
+        json_object_set_new(object, "input", input_json(&e->options->input));
     else
         json_object_set_new(object, "split", json_string(e->options->split));
     ls_eval_add_metrics(object, &e->evaluation);
@@ -67,8 +81,12 @@ static json_t *describe(const LsEval *e)
 static void print_sentence(const LsEval *e)
 {
     const LsTask *task = ls_config_task(e->model.config);
-    printf("%s after step %lld, %s: loss %.5f", e->model.path, (long long)e->evaluation.step,
-           e->options->input ? e->options->input : e->options->split, e->evaluation.loss);
+    const LsTextList *input = &e->options->input;
+    printf("%s after step %lld, %s", e->model.path, (long long)e->evaluation.step,
+           input->count > 0 ? input->text[0] : e->options->split);
+    for (int i = 1; i < input->count; i++)
+        printf(" and %s", input->text[i]);
+    printf(": loss %.5f", e->evaluation.loss);
     for (int i = 0; i < ls_task_metrics(task); i++) {
         char name[64];
         snprintf(name, sizeof name, "%s", task->metrics[i].name);
@@ -98,7 +116,7 @@ static LsStatus report(const LsEval *e)
 static LsStatus evaluate(LsEval *e, const char *run, int overrides, char *const *override, const LsCorpus *corpus)
 {
     LS_TRY(ls_dist_agree(e->comm, ls_eval_open(e, run, overrides, override)));
-    return e->options->input ? ls_eval_texts(e, corpus) : ls_eval_split(e);
+    return e->options->input.count > 0 ? ls_eval_texts(e, corpus) : ls_eval_split(e);
 }
 
 static LsStatus evaluate_one(const LsCall *call, const LsCorpus *corpus)
@@ -148,7 +166,7 @@ static LsStatus evaluate_table(const LsCall *call, const LsCorpus *corpus)
         ls_eval_close(&e);
     }
     if (status == LS_OK && call->comm->rank == 0)
-        status = o->json ? ls_print_json(json_incref(rows)) : ls_print_table(rows);
+        status = o->json ? ls_print_json(json_incref(rows)) : o->csv ? ls_print_csv(rows) : ls_print_table(rows);
     json_decref(rows);
     ls_free(override);
     return status == LS_OK ? ls_dist_agree(call->comm, LS_OK) : status;
@@ -157,18 +175,25 @@ static LsStatus evaluate_table(const LsCall *call, const LsCorpus *corpus)
 static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_options, LsCorpus *corpus)
 {
     const LsEvalOptions *o = call->options;
-    if (!o->input && (o->field || o->special))
+    const LsTextList *input = &o->input;
+    int from_stdin = 0;
+    if (input->count == 0 && (o->field || o->special))
         return ls_fail(LS_USAGE, "eval: --%s says how --input is read: give --input FILE",
                        o->field ? "field" : "special");
-    if (!o->input)
-        return LS_OK;
-    if (strcmp(o->input, "-") == 0 && call->comm->size > 1)
+    for (int i = 0; i < input->count; i++)
+        from_stdin += strcmp(input->text[i], "-") == 0;
+    if (from_stdin > 1)
+        return ls_fail(LS_USAGE, "eval: --input - is given twice, and standard input is read once");
+    if (from_stdin > 0 && call->comm->size > 1)
         return ls_fail(LS_USAGE, "eval --input -: one rank alone has standard input: name a file");
-    LS_TRY(ls_corpus_read(corpus, 1, &o->input, corpus_options));
-    ls_corpus_warn(corpus);
+    if (input->count == 0)
+        return LS_OK;
+    LS_TRY(ls_corpus_read(corpus, input->count, input->text, corpus_options));
     char *text = ls_corpus_report(corpus);
-    if (text)
-        ls_log("%s: %s", o->input, text);
+    if (text && input->count == 1)
+        ls_log("%s: %s", input->text[0], text);
+    else if (text)
+        ls_log("%d inputs: %s", input->count, text);
     ls_free(text);
     return LS_OK;
 }
@@ -191,6 +216,8 @@ static LsStatus refuse_operand(const char *path)
 static LsStatus check_operands(const LsCall *call)
 {
     const LsEvalOptions *o = call->options;
+    if (o->csv && (!o->table || o->json))
+        return ls_fail(LS_USAGE, "eval: --csv writes the rows of --table: give --table RUN ... --csv, without --json");
     for (int i = 1; i < call->operands && !o->table; i++)
         if (!strchr(call->operand[i], '=') && ls_file_exists(call->operand[i]))
             LS_TRY(refuse_operand(call->operand[i]));

@@ -68,6 +68,20 @@ static LsStatus add_curve(Plot *plot, const LsRunRecord *run, const char *name, 
     return label ? LS_OK : LS_RESOURCE;
 }
 
+/* Reads the next run. A column's name in the place of one is what follows a blank instead of a comma. */
+static LsStatus read_run(Plot *plot, const char *path)
+{
+    LsStatus status = ls_run_record_read(path, &plot->run[plot->runs]);
+    if (status == LS_OK || ls_file_exists(path))
+        return status;
+    for (int i = 0; i < plot->runs; i++)
+        if (ls_run_record_column(&plot->run[i], path))
+            return ls_fail(LS_USAGE,
+                           "plot: there is no run %s; several columns are separated by commas: --metric %s,%s", path,
+                           plot->options->metric, path);
+    return status;
+}
+
 static LsStatus gather(Plot *plot, const LsCall *call)
 {
     const Options *o = plot->options;
@@ -81,7 +95,7 @@ static LsStatus gather(Plot *plot, const LsCall *call)
     if (!plot->names || !plot->run || !plot->curve || !plot->name)
         return LS_RESOURCE;
     for (; plot->runs < call->operands; plot->runs++)
-        LS_TRY(ls_run_record_read(call->operand[plot->runs], &plot->run[plot->runs]));
+        LS_TRY(read_run(plot, call->operand[plot->runs]));
     char *rest = plot->names;
     for (const char *name; (name = strsep(&rest, ","));)
         for (int i = 0; i < plot->runs; i++)

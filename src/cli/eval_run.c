@@ -64,6 +64,8 @@ static LsStatus open_source(const LsLoaded *model, const char *split, LsSource *
     if (!config->data.validation_path || strcmp(split, "validation") != 0)
         return ls_data_open_split(config, split, ls_config_sequence(config), 0, model->info, source);
     LsStatus status = ls_data_open(config, ls_config_sequence(config), 0, model->info, &training, source);
+    if (status == LS_OK && training->longest) /* the graph is as long as the training's own */
+        model->config->longest = training->sequence;
     ls_source_free(training);
     return status;
 }
@@ -107,6 +109,11 @@ static LsStatus prepare_split(LsEval *e)
     LS_TRY(ls_data_check_classes(path, e->source, e->model.path, e->model.info));
     LS_TRY(ls_data_check_loss(config, e->source));
     e->evaluation.samples = e->options->batches * config->train.batch;
+    if (e->source->longest) { /* the graph is as short as these samples allow, or as long as they need */
+        if (config->longest < e->source->sequence)
+            e->model.config->longest = e->source->sequence;
+        LS_TRY(ls_train_eval_shapes(config, &e->plan));
+    }
     return build_graph(e);
 }
 
@@ -181,16 +188,46 @@ static const LsDataKind *kind_of_texts(const LsConfig *config, const void **sett
     return NULL;
 }
 
-static LsStatus check_texts(const LsEval *e)
+/* The samples of a run's own kind are evaluated as a data set of that kind. */
+static LsStatus fail_prepare(const LsEval *e, const char *path, const char *why)
+{
+    const char *kind = e->model.config->data_kind->name;
+    return ls_fail(LS_USAGE,
+                   "eval --input: %s; prepare the samples, and evaluate them: lockstep prepare %s %s -o held.h5 --like "
+                   "%s --validation 0, and then lockstep eval %s data.path=held.h5 --split train",
+                   why, kind, path, e->run, e->run);
+}
+
+/* A model that learnt from records of its own (conversations) is not asked how likely their JSON is as it stands. */
+static LsStatus check_records(const LsEval *e, const LsCorpus *corpus)
+{
+    const LsDataKind *kind = e->model.config->data_kind;
+    if (kind->open_texts || !kind->prepare || e->options->field)
+        return LS_OK;
+    for (int i = 0; i < LS_LOOKS && corpus->looks[i].kind; i++)
+        if (strcmp(corpus->looks[i].kind, "JSON lines") == 0) {
+            char why[512];
+            snprintf(why, sizeof why, "%.200s holds JSON lines, and %.200s learnt from data.kind %s",
+                     corpus->looks[i].first, e->run, kind->name);
+            return fail_prepare(e, corpus->looks[i].first, why);
+        }
+    return LS_OK;
+}
+
+static LsStatus check_texts(const LsEval *e, const LsCorpus *corpus)
 {
     const LsConfig *config = e->model.config;
     const void *settings;
-    if (!kind_of_texts(config, &settings) || ls_config_task(config)->procedure)
-        return ls_fail(
-            LS_USAGE,
-            "eval --input: %s is not evaluated on plain text (data.kind %s, task.kind %s): prepare the data, "
-            "and set data.path or data.validation_path",
-            e->run, config->data_kind->name, ls_config_task(config)->name);
+    if (!kind_of_texts(config, &settings) || ls_config_task(config)->procedure) {
+        char why[400];
+        snprintf(why, sizeof why, "%.200s is not evaluated on plain text (data.kind %s, task.kind %s)", e->run,
+                 config->data_kind->name, ls_config_task(config)->name);
+        return e->model.tokenizer && config->data_kind->prepare
+                   ? fail_prepare(e, e->options->input.text[0], why)
+                   : ls_fail(LS_USAGE, "eval --input: %s: prepare the data, and set data.path or data.validation_path",
+                             why);
+    }
+    LS_TRY(check_records(e, corpus));
     if (!e->model.tokenizer)
         return ls_fail(LS_USAGE, "eval --input: %s has no tokenizer, so it cannot read text", e->run);
     if (ls_config_sequence(config) < 1)
@@ -239,7 +276,9 @@ static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, Ls
 LsStatus ls_eval_texts(LsEval *e, const LsCorpus *corpus)
 {
     LsEvaluation all = e->evaluation;
-    LsStatus status = check_texts(e);
+    LsStatus status = check_texts(e, corpus);
+    if (status == LS_OK)
+        ls_corpus_warn(corpus);
     if (status == LS_OK && !e->options->special)
         ls_specials_warn(e->model.tokenizer, corpus->part, corpus->parts);
     if (status == LS_OK)

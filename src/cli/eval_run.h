@@ -8,10 +8,11 @@
 #include "train/train.h"
 
 typedef struct LsEvalOptions {
-    char *split, *input, *field;
+    char *split, *field;
+    LsTextList input;
     int64_t batches, translations, beams;
     double length_penalty;
-    bool special, table, best, json;
+    bool special, table, best, csv, json;
 } LsEvalOptions;
 
 typedef struct LsEval {

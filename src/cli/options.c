@@ -153,8 +153,42 @@ static LsStatus set_option(const LsCall *call, const LsSetting *setting, const v
     return ls_fail(LS_USAGE, "%s: --%s%s", call->command->name, name, what ? what : "");
 }
 
+/* An option that was read, and the text of its value. */
+typedef struct Given {
+    const LsSetting *setting;
+    const char *value;
+} Given;
+
+/* What was given: of no more than the command line has arguments. */
+typedef struct GivenList {
+    Given *list;
+    int count;
+} GivenList;
+
+/* Of an option that is no list one value counts: two that differ are a mistake, whichever was meant. */
+static LsStatus note_given(const LsCall *call, GivenList *given, const LsSetting *setting, const char *value)
+{
+    for (int i = 0; i < given->count; i++)
+        if (given->list[i].setting == setting && strcmp(given->list[i].value, value) != 0) {
+            char name[64];
+            written(setting->name, name);
+            return ls_fail(LS_USAGE, "%s: --%s is given twice, %s and %s, and takes one: leave one out",
+                           call->command->name, name, given->list[i].value, value);
+        }
+    given->list[given->count++] = (Given){setting, value};
+    return LS_OK;
+}
+
+static bool was_given(const GivenList *given, const LsSetting *setting)
+{
+    for (int i = 0; i < given->count; i++)
+        if (given->list[i].setting == setting)
+            return true;
+    return false;
+}
+
 /* Reads the option at argv[*at]; *at is left on the last argument it used. */
-static LsStatus read_option(const LsCall *call, int argc, char *const *argv, int *at, bool *given)
+static LsStatus read_option(const LsCall *call, int argc, char *const *argv, int *at, GivenList *given)
 {
     const char *argument = argv[*at], *value = NULL;
     const LsOption *option = NULL;
@@ -172,8 +206,6 @@ static LsStatus read_option(const LsCall *call, int argc, char *const *argv, int
     }
     if (!setting || (argument[1] != '-' && value && setting->type == LS_SETTING_TYPE_BOOL))
         return unknown_option(call, argument);
-    if (option)
-        given[option - call->command->options] = true;
     if (!value && setting->type == LS_SETTING_TYPE_BOOL)
         value = "true";
     else if (!value && ++*at < argc)
@@ -181,8 +213,11 @@ static LsStatus read_option(const LsCall *call, int argc, char *const *argv, int
     if (!value)
         return ls_fail(LS_USAGE, "%s: %s needs a value (%s)", call->command->name, argument,
                        option && option->argument ? option->argument : "VALUE");
-    if (option && option->repeats)
+    if (option && option->repeats) {
+        given->list[given->count++] = (Given){setting, value};
         return append_text((LsTextList *)(void *)((char *)(uintptr_t)call->options + setting->offset), value);
+    }
+    LS_TRY(note_given(call, given, setting, value));
     return set_option(call, setting, option ? call->options : call->settings, value);
 }
 
@@ -235,7 +270,7 @@ static LsStatus choose_kind(LsCall *call, const char *name)
                    call->command->name, names, ls_nearest_hint(&near), call->command->name);
 }
 
-static LsStatus check_complete(const LsCommand *command, int operands, const bool *given)
+static LsStatus check_complete(const LsCommand *command, int operands, const GivenList *given)
 {
     const char *usage = command->operands ? command->operands : "";
     if (operands < command->least)
@@ -245,7 +280,7 @@ static LsStatus check_complete(const LsCommand *command, int operands, const boo
         return ls_fail(LS_USAGE, "%s: too many arguments; usage: lockstep %s %s (lockstep %s --help)", command->name,
                        command->name, usage, command->name);
     for (const LsOption *option = command->options; option && option->setting.name; option++)
-        if (option->required && !given[option - command->options]) {
+        if (option->required && !was_given(given, &option->setting)) {
             char name[64];
             written(option->setting.name, name);
             return ls_fail(LS_USAGE, "%s: --%s %s is missing: %s (lockstep %s --help)", command->name, name,
@@ -263,9 +298,25 @@ static LsStatus defaults(const LsCommand *command, void *options)
     return LS_OK;
 }
 
+/* All but argv[kind]; kind -1: none. */
+static LsStatus read_arguments(LsCall *call, int argc, char *const *argv, int kind, char **operand, GivenList *given)
+{
+    bool ended = false;
+    for (int i = 0; i < argc; i++) {
+        if (i == kind)
+            continue;
+        if (!ended && strcmp(argv[i], "--") == 0)
+            ended = true;
+        else if (!ended && argv[i][0] == '-' && argv[i][1])
+            LS_TRY(read_option(call, argc, argv, &i, given));
+        else
+            operand[call->operands++] = argv[i];
+    }
+    return LS_OK;
+}
+
 LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsCall *call, bool *help)
 {
-    bool given[LS_MAX_OPTIONS] = {false}, ended = false;
     void *options = ls_alloc(command->options_bytes);
     char **operand = ls_alloc_array(argc + 1, sizeof *operand);
     call->options = options;
@@ -283,17 +334,12 @@ LsStatus ls_cli_parse(const LsCommand *command, int argc, char *const *argv, LsC
     LS_TRY(defaults(command, options));
     if (command->kinds)
         LS_TRY(choose_kind(call, kind < 0 ? NULL : argv[kind]));
-    for (int i = 0; i < argc; i++) {
-        if (i == kind)
-            continue;
-        if (!ended && strcmp(argv[i], "--") == 0)
-            ended = true;
-        else if (!ended && argv[i][0] == '-' && argv[i][1])
-            LS_TRY(read_option(call, argc, argv, &i, given));
-        else
-            operand[call->operands++] = argv[i];
-    }
-    return check_complete(command, call->operands, given);
+    GivenList given = {.list = ls_alloc_array(argc + 1, sizeof *given.list)};
+    LsStatus status = given.list ? read_arguments(call, argc, argv, kind, operand, &given) : LS_RESOURCE;
+    if (status == LS_OK)
+        status = check_complete(command, call->operands, &given);
+    ls_free(given.list);
+    return status;
 }
 
 void ls_cli_release(LsCall *call)

@@ -179,3 +179,37 @@ LsStatus ls_print_table(json_t *rows)
     }
     return ls_check_stdout();
 }
+
+static void print_csv_text(const char *text)
+{
+    bool quoted = strpbrk(text, ",\"\r\n") != NULL;
+    printf("%s", quoted ? "\"" : "");
+    for (; *text; text++)
+        printf("%s%c", *text == '"' ? "\"" : "", *text);
+    printf("%s", quoted ? "\"" : "");
+}
+
+LsStatus ls_print_csv(json_t *rows)
+{
+    Column column[MOST_COLUMNS];
+    int columns = find_columns(rows, column);
+    char room[48];
+    size_t i;
+    json_t *row;
+    for (int j = 0; j < columns; j++) {
+        print_csv_text(column[j].key);
+        printf("%s", j + 1 < columns ? "," : "\r\n");
+    }
+    json_array_foreach(rows, i, row)
+    {
+        for (int j = 0; j < columns; j++) {
+            const json_t *value = json_object_get(row, column[j].key);
+            if (json_is_real(value))
+                printf("%.17g", json_real_value(value));
+            else
+                print_csv_text(cell_text(value, room));
+            printf("%s", j + 1 < columns ? "," : "\r\n");
+        }
+    }
+    return ls_check_stdout();
+}

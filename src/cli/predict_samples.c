@@ -75,7 +75,9 @@ static LsStatus open_source(Samples *s)
 
 static LsStatus open_graph(Samples *s)
 {
-    const LsConfig *config = s->model->config;
+    LsConfig *config = s->model->config;
+    if (s->source && s->source->longest)
+        config->longest = s->source->sequence;
     int64_t sequence = ls_config_sequence(config);
     s->g = ls_graph_new(s->model->params, &(LsGraphOptions){.mode = LS_EVAL, .precision = ls_train_precision(config)});
     if (!s->g)

@@ -75,7 +75,7 @@ LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields)
     return status;
 }
 
-int64_t ls_config_sequence(const LsConfig *config)
+int64_t ls_config_most_steps(const LsConfig *config)
 {
     int64_t sequence = config->train.sequence, fixed = 0;
     if (config->data_kind && config->data_kind->steps)
@@ -85,6 +85,12 @@ int64_t ls_config_sequence(const LsConfig *config)
     if (sequence == 0 && config->model->settings)
         ls_config_model_int(config, "context", &sequence);
     return sequence;
+}
+
+int64_t ls_config_sequence(const LsConfig *config)
+{
+    int64_t most = ls_config_most_steps(config);
+    return config->longest > 0 && (most == 0 || config->longest < most) ? config->longest : most;
 }
 
 const LsProcedure *ls_config_procedure(const LsConfig *config)

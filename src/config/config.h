@@ -51,6 +51,7 @@ typedef struct LsLoraSettings {
     double alpha;
     char *targets; /* regular expression over the names of dense layers */
     char *digest;  /* of the model in train.init, once it was read */
+    char *base;    /* where it was read, as an absolute path: train.init may be relative to another folder */
 } LsLoraSettings;
 
 typedef struct LsOutputSettings {
@@ -74,6 +75,9 @@ typedef struct LsConfig {
     LsDataSettings data;
     LsTrainSettings train;
     LsOutputSettings output;
+    /* steps of the longest sample that is read, once data were opened: graphs are no longer, whatever train.sequence
+     * allows. 0: not known. No setting */
+    int64_t longest;
     struct LsYamlEntries *said; /* what was said, in order, the last of a setting counts (config/yaml.h) */
 } LsConfig;
 
@@ -137,7 +141,9 @@ LsStatus ls_config_fields(const LsConfig *config, LsFields *fields) LS_MUST_USE;
 LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields) LS_MUST_USE;
 
 /* The most steps of a sequence: what the settings of the data decide (LsDataKind.steps), else train.sequence, else the
- * model's context; 0: none of them says. */
+ * model's context; 0: none of them says. Samples that are longer are cut. */
+int64_t ls_config_most_steps(const LsConfig *config);
+/* And no more than config->longest: what graphs are built for. */
 int64_t ls_config_sequence(const LsConfig *config);
 
 /* Builds the graph of the configuration's model and task: every graph of a run is built by this. Errors are the

@@ -31,6 +31,9 @@ const LsSetting ls_lora_settings[] = {
                       "their names, 'attention|mlp\\.in$'"),
     LS_SETTING_STRING(LsLoraSettings, digest, NULL,
                       "of the parameters of train.init, as the training found them; filled in by the program"),
+    LS_SETTING_STRING(LsLoraSettings, base, NULL,
+                      "where the training found train.init, as an absolute path: looked at where train.init is not "
+                      "found from the current folder; filled in by the program"),
     {0}};
 
 const LsSetting ls_data_settings[] = {

@@ -48,8 +48,8 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 static int64_t steps_of(const LsSampleSource *source, int64_t sample)
 {
     const ChatSource *s = (const ChatSource *)source;
-    int64_t at = s->kept[sample], steps = s->texts.offset[at + 1] - s->texts.offset[at] - 1;
-    return steps < source->base.sequence ? steps : source->base.sequence;
+    int64_t at = s->kept[sample];
+    return s->texts.offset[at + 1] - s->texts.offset[at] - 1;
 }
 
 static void free_source(LsSource *source)

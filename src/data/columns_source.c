@@ -69,8 +69,7 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 static int64_t steps_of(const LsSampleSource *source, int64_t sample)
 {
     const ColumnsSource *s = (const ColumnsSource *)source;
-    int64_t steps = s->texts.offset[sample + 1] - s->texts.offset[sample] + (s->frames ? LS_FRAME_IDS(1) : 0);
-    return steps < source->base.sequence ? steps : source->base.sequence;
+    return s->texts.offset[sample + 1] - s->texts.offset[sample] + (s->frames ? LS_FRAME_IDS(1) : 0);
 }
 
 static void free_source(LsSource *source)

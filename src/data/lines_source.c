@@ -70,7 +70,7 @@ static int64_t steps_of(const LsSampleSource *source, int64_t sample)
     int64_t steps = text_at(&s->texts, sample).count;
     if (s->frames)
         steps += LS_FRAME_IDS(s->second.id ? 2 : 1) + (s->second.id ? text_at(&s->second, sample).count : 0);
-    return steps < source->base.sequence ? steps : source->base.sequence;
+    return steps;
 }
 
 static void free_source(LsSource *source)

@@ -84,7 +84,7 @@ static int64_t steps_of(const LsSampleSource *source, int64_t sample)
         int64_t steps = 1 + s->side[side].offset[sample + 1] - s->side[side].offset[sample];
         most = steps > most ? steps : most;
     }
-    return most < source->base.sequence ? most : source->base.sequence;
+    return most;
 }
 
 static void free_source(LsSource *source)

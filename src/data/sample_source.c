@@ -71,12 +71,32 @@ static LsStatus open_file(LsSampleSource *source, const LsDataOpen *open, const 
     return status;
 }
 
+/* What is left of a sample. */
+static int64_t steps_of(const LsSampleSource *source, int64_t sample)
+{
+    int64_t steps = source->steps(source, sample);
+    return steps < source->base.sequence ? steps : source->base.sequence;
+}
+
+/* Nothing is lost without a word. */
+static void warn_cut(const LsSampleSource *source, const LsDataOpen *open)
+{
+    int64_t cut = 0;
+    for (int64_t i = 0; source->steps && i < source->base.samples; i++)
+        cut += source->steps(source, i) > source->base.sequence;
+    if (cut > 0)
+        ls_warn("%s: %lld of the %lld samples of %s have more than %lld steps and are cut there; a larger "
+                "train.sequence, up to the model's context, takes them whole",
+                open->path, (long long)cut, (long long)source->base.samples, source->split,
+                (long long)source->base.sequence);
+}
+
 static int64_t longest(LsSource *source, const LsBatch *batch)
 {
     LsSampleSource *s = (LsSampleSource *)source;
     int64_t most = 0;
     for (int64_t i = 0; i < batch->count; i++) {
-        int64_t steps = s->steps(s, ls_sample_at(s, batch->first + i));
+        int64_t steps = steps_of(s, ls_sample_at(s, batch->first + i));
         most = steps > most ? steps : most;
     }
     return most;
@@ -111,6 +131,8 @@ LsStatus ls_sample_source_open(LsSampleSource *source, const LsDataOpen *open, c
     if (status == LS_OK && file)
         status = kind->read(source, open, file, info);
     if (status == LS_OK && file)
+        warn_cut(source, open);
+    if (status == LS_OK && file)
         status = open_alike(source, open);
     if (status == LS_OK && file)
         status = keep_info(source, file, info);
@@ -140,11 +162,11 @@ static void sort_window(LsSampleSource *source, int64_t count)
     LsAlike *a = &source->alike;
     memset(a->place, 0, (size_t)(source->base.sequence + 2) * sizeof *a->place);
     for (int64_t i = 0; i < count; i++)
-        a->place[1 + source->steps(source, a->sample[i])]++;
+        a->place[1 + steps_of(source, a->sample[i])]++;
     for (int64_t steps = 0; steps <= source->base.sequence; steps++)
         a->place[1 + steps] += a->place[steps];
     for (int64_t i = 0; i < count; i++)
-        a->sorted[a->place[source->steps(source, a->sample[i])]++] = a->sample[i];
+        a->sorted[a->place[steps_of(source, a->sample[i])]++] = a->sample[i];
 }
 
 /* Place `at` of the endless stream, which is number p of its epoch. */

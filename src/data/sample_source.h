@@ -24,8 +24,8 @@ typedef struct LsSampleSource {
     LsSource base;
     uint64_t key;
     bool shuffled;
-    /* of a kind whose samples differ in steps: those of sample number `sample` of the split, 0 .. base.sequence; set
-     * before opening. NULL: all have as many */
+    /* of a kind whose samples differ in steps: those of sample number `sample` of the split, though it be cut at
+     * base.sequence; set before opening. NULL: all have as many */
     int64_t (*steps)(const struct LsSampleSource *source, int64_t sample);
     LsAlike alike;
     LsTokenizer *tokenizer; /* NULL: none */

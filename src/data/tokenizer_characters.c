@@ -145,10 +145,12 @@ static LsStatus feed(LsEncoder *encoder, const char *text, int64_t bytes, bool l
             return ls_encoder_fail_malformed(encoder, text, bytes, at);
         int32_t found = code < characters->codes ? characters->id[code] : -1;
         if (found < 0)
-            return ls_encoder_fail(encoder, text, at,
-                                   "the character U+%04X%s%.*s is not one of the %lld of the vocabulary", code,
-                                   is_shown(code) ? " " : "", is_shown(code) ? length : 0, text + at,
-                                   (long long)characters->base.vocabulary);
+            return ls_encoder_fail(
+                encoder, text, at,
+                "the character U+%04X%s%.*s is not one of the %lld of the vocabulary; a model of data "
+                "prepared with --tokenizer bytes reads every text",
+                code, is_shown(code) ? " " : "", is_shown(code) ? length : 0, text + at,
+                (long long)characters->base.vocabulary);
         id[count++] = found;
         at += length;
     }

@@ -2,6 +2,7 @@
 
 #include "base/text.h"
 #include "gemm/gemm.h"
+#include "io/file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -31,10 +32,31 @@ static LsStatus make_digest(const LsParams *layout, const LsParams *params, char
     return LS_OK;
 }
 
+/* A run is used from other folders than the one it was trained in: what train.init names is looked for from the current
+ * folder, and then where the training found it; a path of the command line is meant as it is. */
+static LsStatus find_base(const LsConfig *config, const char **path)
+{
+    const char *found = config->lora.base;
+    bool said_now = ls_config_line(config, "train", "init") == 0;
+    *path = config->train.init;
+    if (ls_file_exists(*path))
+        return LS_OK;
+    if (found && !said_now && ls_file_exists(found)) {
+        *path = found;
+        return LS_OK;
+    }
+    return ls_fail(LS_USAGE,
+                   "train.init, which lora adapts: %s: there is no such run, checkpoint or folder, looked for from the "
+                   "current folder%s%s; give train.init=PATH",
+                   *path, found && !said_now ? " and as " : "", found && !said_now ? found : "");
+}
+
 LsStatus ls_lora_base(const LsConfig *config, const LsParams *layout, LsStoredModel *base, char digest[LS_DIGEST_TEXT])
 {
+    const char *path = NULL;
+    LS_TRY(find_base(config, &path));
     LsNotes *lacking = ls_alloc(sizeof *lacking);
-    LsStatus status = lacking ? ls_stored_model(config->train.init, base) : LS_RESOURCE;
+    LsStatus status = lacking ? ls_stored_model(path, base) : LS_RESOURCE;
     if (status != LS_OK) {
         ls_free(lacking);
         return ls_fail_in(status, "train.init, which lora adapts");

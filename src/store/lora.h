@@ -5,8 +5,9 @@
 #include "store/checkpoint.h"
 #include "store/model_folder.h"
 
-/* The model of config.train.init, which must have all parameters of `layout`, with their shapes: LS_USAGE with the
- * names of those that it has not. digest: of their names and values, hexadecimal. Release base, after a failure too. */
+/* The model of config.train.init, found from the current folder or else at config.lora.base, which must have all
+ * parameters of `layout`, with their shapes: LS_USAGE with the names of those that it has not. digest: of their names
+ * and values, hexadecimal. Release base, after a failure too. */
 #define LS_DIGEST_TEXT 33
 LsStatus ls_lora_base(const LsConfig *config, const LsParams *layout, LsStoredModel *base,
                       char digest[LS_DIGEST_TEXT]) LS_MUST_USE;

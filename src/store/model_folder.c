@@ -423,7 +423,7 @@ static LsStatus copy_text(const char *text, char **copy)
     return text && !*copy ? LS_RESOURCE : LS_OK;
 }
 
-LsStatus ls_stored_model_of_run(const char *run, LsStoredModel *model)
+LsStatus ls_stored_model_of_run(const char *run, int overrides, char *const *override, LsStoredModel *model)
 {
     LsCheckpoint *checkpoint = NULL;
     LsStatus status = LS_OK;
@@ -431,7 +431,7 @@ LsStatus ls_stored_model_of_run(const char *run, LsStoredModel *model)
     LS_TRY_CLEANUP(ls_checkpoint_best(run, &checkpoint));
     if (!checkpoint)
         LS_TRY_CLEANUP(ls_fail(LS_CHECKPOINT, "%s: has no checkpoint", run));
-    model->config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
+    model->config = ls_config_parse(checkpoint->path, checkpoint->config, overrides, override);
     if (!model->config)
         LS_TRY_CLEANUP(ls_message_status());
     LS_TRY_CLEANUP(copy_text(checkpoint->path, &model->path));
@@ -448,7 +448,7 @@ cleanup:
 LsStatus ls_stored_model(const char *path, LsStoredModel *model)
 {
     return ls_is_model_folder(path) ? ls_stored_model_of_folder(path, NULL, model)
-                                    : ls_stored_model_of_run(path, model);
+                                    : ls_stored_model_of_run(path, 0, NULL, model);
 }
 
 LsStatus ls_stored_config(const char *path, LsConfig **config)
@@ -473,13 +473,14 @@ LsStatus ls_stored_config(const char *path, LsConfig **config)
     return *config ? LS_OK : ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
 }
 
-LsStatus ls_model_export(const char *run, const char *folder, LsLayout layout, const char **written)
+LsStatus ls_model_export(const char *run, int overrides, char *const *override, const char *folder, LsLayout layout,
+                         const char **written)
 {
     LsStoredModel model = {0};
     LsStatus status = LS_OK;
     if (has_file(folder, "config.yaml")) /* train.init and others would take the weights for the run's */
         return ls_fail(LS_USAGE, "%s: is a run; export to a folder of its own", folder);
-    LS_TRY_CLEANUP(ls_stored_model_of_run(run, &model));
+    LS_TRY_CLEANUP(ls_stored_model_of_run(run, overrides, override, &model));
     warn_not_finite(run, model.params);
     bool native = layout == LS_LAYOUT_NATIVE || !model.config->model->hf;
     LS_TRY_CLEANUP(write_folder(folder, &model, native, written));

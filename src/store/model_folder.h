@@ -28,7 +28,8 @@ LsStatus ls_model_import(const char *folder, const char *run) LS_MUST_USE;
 /* Writes `folder` (made where it is not there) from a run folder (its best checkpoint) or a checkpoint file. LS_USAGE
  * where the model or one of its settings has no place in the layout. Elements are F32. *written, where it is not NULL:
  * the layout's model_type. */
-LsStatus ls_model_export(const char *run, const char *folder, LsLayout layout, const char **written) LS_MUST_USE;
+LsStatus ls_model_export(const char *run, int overrides, char *const *override, const char *folder, LsLayout layout,
+                         const char **written) LS_MUST_USE;
 
 /* A model in memory, wherever it came from. */
 typedef struct LsStoredModel {
@@ -38,10 +39,11 @@ typedef struct LsStoredModel {
     char *tokenizer, *info; /* JSON; NULL: none */
 } LsStoredModel;
 
-/* The best checkpoint of a run folder, or a checkpoint file. And a folder in one of the layouts above; its
+/* The best checkpoint of a run folder, or a checkpoint file, with settings over its own. And a folder in one of the layouts above; its
  * configuration's output.path becomes `run`, where that is not NULL. Release with ls_stored_model_free, after a failure
  * too. */
-LsStatus ls_stored_model_of_run(const char *run, LsStoredModel *model) LS_MUST_USE;
+LsStatus ls_stored_model_of_run(const char *run, int overrides, char *const *override,
+                                LsStoredModel *model) LS_MUST_USE;
 LsStatus ls_stored_model_of_folder(const char *folder, const char *run, LsStoredModel *model) LS_MUST_USE;
 /* Either, by what `path` is; and its configuration alone. */
 LsStatus ls_stored_model(const char *path, LsStoredModel *model) LS_MUST_USE;

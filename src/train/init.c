@@ -225,6 +225,18 @@ static LsStatus declare_bodies(Init *init, const LsTrainer *t)
     return ls_config_declare_body(init->from.config, init->from_body);
 }
 
+/* Where train.init was found, for whoever uses the run from another folder; where it was not, base says it already. */
+static LsStatus note_base(LsConfig *config)
+{
+    char *whole = realpath(config->train.init, NULL);
+    if (!whole)
+        return LS_OK;
+    ls_free(config->lora.base);
+    config->lora.base = ls_strdup(whole);
+    free(whole);
+    return config->lora.base ? LS_OK : LS_RESOURCE;
+}
+
 LsStatus ls_train_base(LsTrainer *t, LsConfig *config, const LsSource *training)
 {
     LsParams *base = ls_params_base(t->params), *running = t->params->running;
@@ -243,7 +255,7 @@ LsStatus ls_train_base(LsTrainer *t, LsConfig *config, const LsSource *training)
                from.path);
         ls_free(config->lora.digest);
         config->lora.digest = ls_strdup(digest);
-        status = config->lora.digest ? LS_OK : LS_RESOURCE;
+        status = config->lora.digest ? note_base(config) : LS_RESOURCE;
     }
     ls_stored_model_free(&from);
     return status;

@@ -38,6 +38,10 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
     LS_TRY(ls_train_shapes(config, ranks, &plan)); /* a batch that cannot be divided is refused before data is read */
     LS_TRY(ls_data_open(config, ls_config_sequence(config), config->train.carry ? config->train.batch : 0, NULL,
                         training, validation));
+    /* no sample is longer; that of a validation set of its own may be longer than those of the training */
+    int64_t most = (*training)->sequence;
+    if (most > 0 && *validation && (*validation)->sequence > most)
+        most = (*validation)->sequence;
     if (config->train.length_step > 0 && !(*training)->longest)
         return ls_fail(LS_USAGE, "train.length_step: all samples of %s have as many steps; leave it out",
                        config->data.path ? config->data.path : config->data_kind->name);
@@ -47,10 +51,12 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
         config->train.sequence != (*training)->sequence)
         return ls_fail(LS_USAGE, "train.sequence: samples of data.kind %s have %lld steps: leave it out",
                        config->data_kind->name, (long long)(*training)->sequence);
-    /* no sample is longer */
-    int64_t sequence = ls_config_sequence(config), most = (*training)->sequence;
-    if (most > 0 && (sequence == 0 || most < sequence))
+    /* where samples differ in steps, and longer ones may come, what was asked for stays in the configuration */
+    int64_t asked = ls_config_most_steps(config);
+    if (most > 0 && (asked == 0 || (!(*training)->longest && most < asked)))
         config->train.sequence = most;
+    if ((*training)->longest)
+        config->longest = most;
     return ls_data_check_loss(config, *training);
 }
 

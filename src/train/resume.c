@@ -81,6 +81,10 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
     LsConfig *old = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     if (!old)
         return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;
+    /* both read whole samples, or cut them alike: the same training, whatever limit is written */
+    old->longest = config->longest;
+    if (ls_config_sequence(old) == ls_config_sequence(config))
+        old->train.sequence = config->train.sequence;
     LsNotes refused = {0}, changed = {0};
     compare_kinds(old, config, trained ? "model task data train" : "model", &refused, &changed);
     bool known = find_digests(checkpoint->config)[0] && find_digests(text)[0];
@@ -89,7 +93,8 @@ LsStatus ls_resume_check(const LsCheckpoint *checkpoint, const LsConfig *config,
                          &changed);
     if (trained && known && strcmp(find_digests(checkpoint->config), find_digests(text)) != 0)
         ls_note(&refused, "data: the content is another one (its digest differs)");
-    compare_settings("lora", ls_lora_settings, &old->lora, &config->lora, NULL, &refused, &changed);
+    compare_settings("lora", ls_lora_settings, &old->lora, &config->lora, "rank alpha targets digest", &refused,
+                     &changed);
     if (trained)
         compare_settings("train", ls_train_settings, &old->train, &config->train,
                          (old->train.average > 0) == (config->train.average > 0) ? STRICT : STRICT " average", &refused,
