@@ -73,6 +73,7 @@ carries rwkv4 language 'layers: 1, width: 8, context: 12' 'path: text.h5' ', car
 carries rwkv5 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
 carries rwkv6 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
 carries rwkv7 language 'layers: 2, width: 8, head: 4, context: 12' 'path: text.h5' ', carry: true' --native
+carries transformer_xl language 'layers: 1, heads: 2, width: 8, context: 12, memory: 7' 'path: text.h5' ', carry: true'
 carries bert masked_language 'layers: 1, heads: 2, width: 8, context: 12, epsilon: 1e-7' 'path: text.h5' '' --native
 carries bert classification 'layers: 1, heads: 2, width: 8, context: 12, pool: first' 'kind: lines, path: lines.h5' '' --native
 says 0 '8 samples' predict run --input lines.h5 -o one.tsv --text

@@ -1,18 +1,18 @@
 /* BERT (Devlin et al. 2019): an encoder of post-norm Transformer blocks in which every token sees all others.
  *
- *     x = norm(E[ids] + P[t] + S[types])
+ *     x = norm(E[ids] + P[t] + S[types])                                   P or other positions: positions.h
  *     x = norm(x + Attention(x) W_o);  x = norm(x + act(x W_1) W_2)      for each layer
  *
  * Samples that have a field "length" hold padding from there on, which no token sees; a field "types" tells the first
  * text of a sample from the second. */
-#include "models/blocks.h"
+#include "models/positions.h"
 
 #include <string.h>
 
 typedef struct Bert {
-    int64_t vocabulary, context, types, layers, heads, width, hidden;
-    double dropout, epsilon, init_std;
-    char *pool, *activation;
+    int64_t vocabulary, context, types, layers, heads, width, hidden, max_distance;
+    double dropout, epsilon, init_std, rotary_base;
+    char *pool, *activation, *position;
     bool first_type;
 } Bert;
 
@@ -28,6 +28,9 @@ static const LsSetting settings[] = {
                      "probability of zeroing, after the embedding and in front of every residual addition"),
     LS_SETTING_FLOAT(Bert, epsilon, "1e-12", 0, 1, "added to the variance inside the norms"),
     LS_SETTING_FLOAT(Bert, init_std, "0.02", 0, 10, "standard deviation of initial weights"),
+    LS_SETTING_CHOICE(Bert, position, "learned", LS_POSITION_KINDS_BOTH_WAYS, "how tokens know their position"),
+    LS_SETTING_INT(Bert, max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),
+    LS_SETTING_FLOAT(Bert, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
     LS_SETTING_CHOICE(Bert, pool, "none", "none|first",
                       "first: one vector a sample, tanh of a dense layer over the first token; none: one a token"),
     LS_SETTING_CHOICE(Bert, activation, "gelu", LS_DENSE_ACTIVATION_NAMES, "inside the MLP"),
@@ -36,13 +39,20 @@ static const LsSetting settings[] = {
                     "false: of none"),
     {0}};
 
+static LsPositions positions_of(const Bert *m)
+{
+    return (LsPositions){
+        .kind = m->position, .max_distance = m->max_distance, .rotary.base = m->rotary_base, .init_std = m->init_std};
+}
+
 static LsStatus check(const void *config)
 {
     const Bert *m = config;
     if (m->width % m->heads)
         return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
                        (long long)m->heads);
-    return LS_OK;
+    LsPositions positions = positions_of(m);
+    return ls_positions_check(&positions, "model.", m->width, m->width / m->heads);
 }
 
 static LsTensor *norm(LsGraph *g, const Bert *m, const char *name, LsTensor *x)
@@ -70,7 +80,9 @@ static LsTensor *block(LsGraph *g, const Bert *m, LsTensor *x, LsTensor *lengths
 {
     LsAttention how = {.heads = m->heads, .mask = LS_MASK_NONE, .lengths = lengths};
     ls_push(g, "attention");
-    LsTensor *y = ls_attention(g, dense(g, m, "qkv", x, 3 * m->width, LS_NO_ACTIVATION), &how);
+    LsPositions positions = positions_of(m);
+    LsTensor *y = dense(g, m, "qkv", x, 3 * m->width, LS_NO_ACTIVATION);
+    y = ls_positions_attention(g, &positions, y, &how);
     y = dense(g, m, "out", y, m->width, LS_NO_ACTIVATION);
     ls_pop(g);
     x = norm(g, m, "norm_1", ls_add(g, x, drop(g, m, y)));
@@ -97,10 +109,9 @@ static LsTensor *add_types(LsGraph *g, const Bert *m, const LsShape *shape, LsTe
 
 static LsTensor *embed(LsGraph *g, const Bert *m, const LsShape *shape, LsTensor *table)
 {
-    LsInit init = ls_init_normal(m->init_std);
+    LsPositions positions = positions_of(m);
     LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
-    x = ls_position_embedding(g, x, ls_param(g, "position_embedding", init, 2, (int64_t[]){m->context, m->width}),
-                              NULL);
+    x = ls_positions_embed(g, &positions, x, "position_embedding", ls_init_normal(m->init_std), m->context, NULL);
     return drop(g, m, norm(g, m, "norm", add_types(g, m, shape, x)));
 }
 
@@ -108,9 +119,8 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Bert *m = config;
     LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
-    if (shape->sequence > m->context)
-        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
-                      (long long)shape->sequence, (long long)m->context);
+    LsPositions positions = positions_of(m);
+    ls_positions_fit(g, &positions, shape->sequence, m->context);
     LsTensor *table =
         ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = embed(g, m, shape, table); /* (B, T, C) */
@@ -242,6 +252,7 @@ static const LsHf hf = {
     .written = "{\"attention_probs_dropout_prob\": 0.0}",
     .ignored = "classifier_dropout|directionality|pooler_*|output_past",
     /* export may write zeros for what a model without it adds nothing of */
+    .preset = (const char *const[]){"position=learned", NULL},
     .import = (const char *const[]){"first_type=true", NULL},
 };
 
@@ -253,7 +264,7 @@ const LsModel ls_model_bert = {
     .config_bytes = sizeof(Bert),
     .small = "context=16 layers=2 width=12 heads=3 dropout=0 epsilon=1e-5;"
              "context=7 layers=1 width=8 heads=2 hidden=5 pool=first dropout=0.2 epsilon=1e-5 activation=gelu_tanh "
-             "first_type=true",
+             "first_type=true position=nezha max_distance=2",
     .check = check,
     .build = build,
     .hf = &hf,

@@ -8,6 +8,9 @@
  *     dv_j = sum_t p_tj do_t      ds_tj = p_tj (do_t . v_j - delta_t)
  *     dq_t = sum_j ds_tj k_j / sqrt(D)            dk_j = sum_t ds_tj q_t / sqrt(D)
  *
+ * With relative positions r of a table, a_t their queries (attention_relative.h), a_t . r_{t-j} is added to q_t . k_j, and
+ * r_{t-j} to v_j where values have them too.
+ *
  * No (Tq, Tk) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. Blocks
  * that the mask or the lengths hide are not computed. */
 #include "base/share.h"
@@ -59,7 +62,19 @@ static const Backend *backend_of(const Shape *s)
 /* One query a stream while decoding: the keys are read once, as they lie. */
 static bool reads_keys_once(const LsNode *node, const Shape *s)
 {
-    return s->queries == 1 && (node->in[CACHE] || node->in[KV]) && ls_graph_mode(node->graph) == LS_DECODE;
+    bool plain = !s->relative.count && (node->in[CACHE] || !s->causal);
+    return s->queries == 1 && plain && (node->in[CACHE] || node->in[KV]) && ls_graph_mode(node->graph) == LS_DECODE;
+}
+
+/* acc that a thread needs in backward: the sums of the table's gradient of its group come last. The sums of all heads
+ * stand before all threads' (table_room). */
+static int64_t table_room(const LsNode *node, const Shape *s)
+{
+    return node->in[RELATIVE] && node->in[RELATIVE]->needs_grad ? ls_table_sums(s, s->heads) : 0;
+}
+static int64_t backward_room(const LsNode *node, const Shape *s)
+{
+    return backend_of(s)->backward_scratch(s) + (table_room(node, s) ? ls_table_sums(s, s->group) : 0);
 }
 
 static LsStatus infer(LsNode *node)
@@ -67,7 +82,7 @@ static LsStatus infer(LsNode *node)
     LS_TRY(check_inputs(node));
     Shape s = shape_of(node);
     node->scratch_forward = ls_threads() * backend_of(&s)->forward_scratch(&s) * (int64_t)sizeof(acc);
-    node->scratch_backward = ls_threads() * backend_of(&s)->backward_scratch(&s) * (int64_t)sizeof(acc);
+    node->scratch_backward = (table_room(node, &s) + ls_threads() * backward_room(node, &s)) * (int64_t)sizeof(acc);
     if (reads_keys_once(node, &s))
         node->scratch_forward = ls_one_scratch(&s, s.keys, ls_threads()) * (int64_t)sizeof(acc);
     bool made = ls_node_output(node, LS_REAL, 3, (int64_t[]){s.batch, s.queries, s.heads * s.size}) &&
@@ -120,6 +135,12 @@ static void attend_one(const LsNode *node, const Shape *s)
                                .room = node->scratch_forward / (int64_t)sizeof(acc)});
 }
 
+/* Queries of relative positions from this element on; NULL: they have none of their own. */
+static const real *own_queries(const LsNode *node, int64_t at)
+{
+    return node->in[RELATIVE_Q] ? (const real *)node->in[RELATIVE_Q]->data + at : NULL;
+}
+
 /* Queries first..end-1 of stream b and the heads of key head j. */
 static void forward_queries(const LsNode *node, const Shape *s, int64_t b, int64_t j, int64_t first, int64_t end,
                             acc *scratch)
@@ -136,6 +157,7 @@ static void forward_queries(const LsNode *node, const Shape *s, int64_t b, int64
                               .end = have,
                               .head = j * s->group,
                               .q = (const real *)node->in[Q]->data + b * s->queries * s->row + j * s->group * s->size,
+                              .a = own_queries(node, b * s->queries * width + j * s->group * s->size),
                               .out = out,
                               .lse = lse,
                               .scratch = scratch});
@@ -171,6 +193,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
                         first + task < s.queries ? first + task : s.queries,
                         (acc *)node->scratch + omp_get_thread_num() * each);
     }
+    count_seen(node, &s);
     return LS_OK;
 }
 
@@ -202,8 +225,9 @@ typedef struct KeyRange {
 } KeyRange;
 
 /* The queries' gradient of a range of a (stream, key head) pair, and its share of dk, dv: (Tk, D), which lie at
- * scratch, of the keys that it sees. */
-static KeyRange backward_range(const LsNode *node, const Shape *s, int64_t pair, int64_t range, acc *scratch)
+ * scratch, of the keys that it sees, and of the gradient of the table, where table is not NULL. */
+static KeyRange backward_range(const LsNode *node, const Shape *s, int64_t pair, int64_t range, acc *scratch,
+                               acc *table)
 {
     const Backend *backend = backend_of(s);
     int64_t width = backend->by->sizes(s).rows, sums = LS_ROUND_UP(s->keys, KEYS) * width, task = ls_task_queries(s);
@@ -225,17 +249,25 @@ static KeyRange backward_range(const LsNode *node, const Shape *s, int64_t pair,
                       .lse = (const acc *)node->out[1]->data + (b * s->heads + head) * s->queries,
                       .dq = ls_wants(node, Q) ? (real *)node->in[Q]->grad + from : NULL,
                       .add = ls_adds(node, Q),
+                      .a = own_queries(node, at),
+                      .da = ls_wants(node, RELATIVE_Q) ? (real *)node->in[RELATIVE_Q]->grad + at : NULL,
+                      .add_a = ls_adds(node, RELATIVE_Q),
+                      .table = table,
                       .dk = scratch,
                       .dv = scratch + sums,
                       .scratch = scratch + 2 * sums};
     ls_zero(t.dk + seen.first * width, rows);
     ls_zero(t.dv + seen.first * width, rows);
+    if (table)
+        ls_zero(table, ls_table_sums(s, s->group));
     for (t.first = first; t.first < have; t.first = t.end) {
         t.end = t.first + task < have ? t.first + task : have;
         backend->backward(s, &t);
     }
     if (t.dq && !t.add)
         zero_rows(t.dq, have, end, s->row, s->group * s->size);
+    if (t.da && !t.add_a)
+        zero_rows(t.da, have, end, s->heads * s->size, s->group * s->size);
     return seen;
 }
 
@@ -245,13 +277,15 @@ static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *d
     const BlockOps *by = backend_of(s)->by;
     int64_t width = by->sizes(s).rows, count = keys.end - keys.first;
     const acc *dv = dk + LS_ROUND_UP(s->keys, KEYS) * width;
-    int64_t at, in = node->in[KV] ? KV : Q;
+    int64_t at, in = node->in[KV] ? KV : Q, missing = missing_keys(node, s, pair / s->kv_heads);
     const LsTensor *x = keys_at(node, s, pair / s->kv_heads, pair % s->kv_heads, &at);
     if (!ls_wants(node, (int)in))
         return;
     bool add = ls_adds(node, (int)in) || !first;
     real *to_k = (real *)x->grad + at, *to_v = to_k + s->kv_heads * s->size;
-    int64_t at_row = keys.first * s->kv_row, at_sum = keys.first * width;
+    keys.first += missing;
+    keys.end += missing;
+    int64_t at_row = keys.first * s->kv_row, at_sum = (keys.first - missing) * width;
     by->write_sum(s, to_k + at_row, s->kv_row, dk + at_sum, count, s->scale, add);
     by->write_sum(s, to_v + at_row, s->kv_row, dv + at_sum, count, 1, add);
     if (!add) {
@@ -262,32 +296,52 @@ static void merge(const LsNode *node, const Shape *s, int64_t pair, const acc *d
     }
 }
 
+/* Ranges of (stream, key head) pairs, each in a thread's scratch; their sums are added in order, those of the table, where
+ * it is not NULL, to it: (H, rows, padded D). */
+static void backward_in_order(const LsNode *node, const Shape *s, int64_t ranges, int threads, acc *scratch, acc *table)
+{
+    int64_t each = backward_room(node, s), sums_at = backend_of(s)->backward_scratch(s);
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
+    for (int64_t n = 0; n < s->batch * s->kv_heads * ranges; n++) {
+        int64_t range = ranges - 1 - n % ranges, pair = n / ranges; /* the last keys first */
+        acc *own = scratch + omp_get_thread_num() * each, *sums = table ? own + sums_at : NULL;
+        KeyRange seen = backward_range(node, s, pair, range, own, sums);
+#pragma omp ordered
+        {
+            merge(node, s, pair, own, seen, range == ranges - 1);
+            if (table)
+                add_table_sums(s, table, pair % s->kv_heads * s->group, sums);
+        }
+    }
+}
+
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    if (!ls_wants(node, Q) && !ls_wants(node, KV))
+    if (ls_wants(node, SEEN)) /* a number of tokens */
+        ls_zero(node->in[SEEN]->grad, node->in[SEEN]->count);
+    if (!ls_wants(node, Q) && !ls_wants(node, KV) && !ls_wants(node, RELATIVE) && !ls_wants(node, RELATIVE_Q))
         return LS_OK;
     Shape s = shape_of(node);
-    int64_t each = backend_of(&s)->backward_scratch(&s), pairs = s.batch * s.kv_heads, ranges = range_count(&s);
-    int threads = team(node->scratch_backward, each);
-    if (ranges == 1) {
+    int64_t each = backward_room(node, &s), pairs = s.batch * s.kv_heads, ranges = range_count(&s);
+    int64_t before = table_room(node, &s);
+    int threads = team(node->scratch_backward - before * (int64_t)sizeof(acc), each);
+    acc *table = ls_wants(node, RELATIVE) ? node->scratch : NULL, *scratch = (acc *)node->scratch + before;
+    if (ranges == 1 && !table) {
         LsShare share;
         ls_share_begin(&share, pairs, threads);
 #pragma omp parallel num_threads(threads)
         for (int64_t pair; (pair = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
-            acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-            merge(node, &s, pair, scratch, backward_range(node, &s, pair, 0, scratch), true);
+            acc *own = scratch + omp_get_thread_num() * each;
+            merge(node, &s, pair, own, backward_range(node, &s, pair, 0, own, NULL), true);
         }
         return LS_OK;
     }
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-    for (int64_t n = 0; n < pairs * ranges; n++) {
-        int64_t range = ranges - 1 - n % ranges; /* the last keys first */
-        acc *scratch = (acc *)node->scratch + omp_get_thread_num() * each;
-        KeyRange seen = backward_range(node, &s, n / ranges, range, scratch);
-#pragma omp ordered
-        merge(node, &s, n / ranges, scratch, seen, range == ranges - 1);
-    }
+    if (table)
+        ls_zero(table, before);
+    backward_in_order(node, &s, ranges, threads, scratch, table);
+    if (table)
+        write_table(&s, node->in[RELATIVE]->grad, table, ls_adds(node, RELATIVE));
     return LS_OK;
 }
 
@@ -309,10 +363,15 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
                                 .first = ls_oldest_key(&s, &keys, t),
                                 .end = t < queries_of(node, &s, &keys) ? ls_visible_keys(&keys, t + 1) : 0,
                                 .at = keys.offset + t,
-                                .slope = s.alibi ? ls_alibi_slope(&s, h) : 0};
+                                .slope = s.alibi ? ls_alibi_slope(&s, h) : 0,
+                                .place = (s.causal ? keys.offset : 0) + t};
+                if (s.relative.count)
+                    p.table = s.relative.rows + h * s.relative.head;
+                p.a = node->in[RELATIVE_Q] ? own_queries(node, ((b * s.queries + t) * s.heads + h) * s.size) : p.q;
                 real *o = (real *)node->out[0]->data + ((b * s.queries + t) * s.heads + h) * s.size;
                 ((acc *)node->out[1]->data)[(b * s.heads + h) * s.queries + t] = (acc)attend_plainly(&s, &p, o);
             }
+    count_seen(node, &s);
     return LS_OK;
 }
 
@@ -334,12 +393,33 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     if (cache) /* half full, on average */
         pairs = (double)s.queries * fmin((double)(s.keys + s.queries) / 2, (double)s.window);
     else if (s.causal)
-        pairs = pairs_in_sight(s.queries, s.window);
+        pairs = pairs_in_sight(s.queries, s.window) + (double)s.queries * (double)(s.keys - s.queries);
+    double band = s.relative.count ? (double)(COLUMNS + KEYS) / (double)KEYS : 0; /* products with a table */
+    double more = s.relative.values ? 2 * band : band, back = more + band + (s.relative.count ? more : 0);
     double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, o = (double)node->out[0]->count;
     double qkv = (double)node->in[Q]->count + (kv ? (double)kv->count : 0);
     double read = cache ? (double)cache->count * fmin(0.5, (double)s.window / (double)s.keys) : 0;
-    *fwd = (LsCost){.flops = 2 * product, .bytes = (qkv + o + read) * sizeof(real), .products = 2 * product};
-    *bwd = (LsCost){.flops = 5 * product, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = 5 * product};
+    double once = (2 + more) * product, twice = (5 + back) * product;
+    *fwd = (LsCost){.flops = once, .bytes = (qkv + o + read) * sizeof(real), .products = once};
+    *bwd = (LsCost){.flops = twice, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = twice};
+}
+
+static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, const LsAttention *how,
+                                                   const LsRelative *relative)
+{
+    LsTensor *in[INPUTS] = {q, how->kv, how->cache, how->position, how->lengths};
+    in[RELATIVE] = relative->table;
+    in[RELATIVE_Q] = relative->queries;
+    in[SEEN] = relative->seen;
+    return ls_node(g, "attention", INPUTS, in,
+                   &(Attention){.heads = how->heads,
+                                .kv_heads = how->kv_heads ? how->kv_heads : how->heads,
+                                .window = how->window,
+                                .mask = how->mask,
+                                .alibi = how->alibi,
+                                .relative_first = relative->first,
+                                .relative_values = relative->values},
+                   sizeof(Attention));
 }
 
 /* ls_attention(g, q, how) -> (B, Tq, H D). H = how->heads must be a multiple of Hkv = how->kv_heads (0: H); query head
@@ -351,7 +431,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * - Cross-attention: q: (B, Tq, H D), kv: (B, Tk, 2 Hkv D), a row's keys and then its values: an activation, an input,
  *   or a state.
  *
- * how->mask: LS_MASK_CAUSAL, for self-attention only: token t sees tokens 0..t of this run. LS_MASK_NONE: all.
+ * how->mask: LS_MASK_CAUSAL: token t sees tokens 0..t of this run. LS_MASK_NONE: all. A causal mask over kv: the queries
+ * are the newest Tq of its Tk tokens, as after ls_segment_memory.
  *
  * how->window: token t sees itself and the window - 1 tokens before it (Beltagy et al. 2020, "Longformer", one side of
  * it, as in Mistral); 0: no limit. Blocks of keys out of sight are not computed. how->alibi: slope_h (j - t) is added to
@@ -369,92 +450,27 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * run that would pass the end of the context fails with LS_USAGE. */
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
-    return ls_node(g, "attention", INPUTS, (LsTensor *[]){q, how->kv, how->cache, how->position, how->lengths},
-                   &(Attention){.heads = how->heads,
-                                .kv_heads = how->kv_heads ? how->kv_heads : how->heads,
-                                .window = how->window,
-                                .mask = how->mask,
-                                .alibi = how->alibi},
-                   sizeof(Attention));
+    return attention(g, q, how, &(LsRelative){0});
 }
 
-typedef struct Case {
-    int64_t b, t, heads, kv_heads, size;
-    int64_t context; /* of a cache; 0: none */
-    int64_t keys;    /* of cross-attention; 0: self-attention */
-    LsMask mask;
-    bool lengths;
-    int64_t window;
-    bool alibi;
-} Case;
-
-#define CAUSAL .mask = LS_MASK_CAUSAL
-static const Case case_list[] = {
-    {1, 1, 1, 1, 1, CAUSAL},
-    {2, 5, 2, 2, 3, CAUSAL},
-    {2, 33, 4, 2, 5, CAUSAL},
-    {1, 70, 1, 1, 16, CAUSAL},
-    {1, 37, 6, 1, 8, CAUSAL},
-    {2, 130, 1, 1, 4, CAUSAL},
-    {1, 300, 1, 1, 2, CAUSAL},
-    {2, 1, 4, 2, 5, 9, CAUSAL},
-    {3, 1, 2, 2, 16, 140, CAUSAL},
-    {2, 7, 2, 1, 3, 11, CAUSAL},
-    {1, 40, 1, 1, 20, 90, CAUSAL},
-    {1, 100, 2, 1, 36, CAUSAL},
-    {1, 70, 1, 1, 50, 100, CAUSAL},
-    {1, 150, 2, 1, 17, CAUSAL},
-    {2, 129, 1, 1, 50, CAUSAL},
-    {1, 131, 2, 1, 40, 200, CAUSAL},
-    {2, 72, 4, 2, 32, CAUSAL},
-    {1, 24, 2, 1, 16, 64, CAUSAL},
-    {2, 33, 4, 2, 5},
-    {1, 150, 2, 2, 17},
-    {1, 300, 1, 1, 2},
-    {5, 33, 2, 1, 5, .lengths = true},
-    {3, 140, 2, 2, 18, .lengths = true},
-    {4, 75, 2, 1, 6, CAUSAL, .lengths = true},
-    {2, 9, 2, 2, 3, .keys = 70},
-    {2, 70, 4, 2, 8, .keys = 13},
-    {2, 130, 1, 1, 17, .keys = 129},
-    {3, 20, 2, 1, 16, .keys = 33, .lengths = true},
-    {3, 1, 2, 1, 20, .keys = 100, .lengths = true},
-    {2, 1, 2, 2, 3, .keys = 5},
-    {1, 5, 1, 1, 3, CAUSAL, .window = 1},
-    {2, 33, 4, 2, 5, CAUSAL, .window = 7},
-    {1, 150, 2, 1, 17, CAUSAL, .window = 64},
-    {1, 300, 1, 1, 2, CAUSAL, .window = 65},
-    {2, 200, 2, 2, 33, CAUSAL, .window = 40},
-    {1, 90, 2, 1, 50, CAUSAL, .window = 1000},
-    {3, 140, 2, 1, 6, CAUSAL, .window = 20, .lengths = true},
-    {3, 1, 4, 2, 16, 140, CAUSAL, .window = 33},
-    {1, 70, 1, 1, 20, 230, CAUSAL, .window = 50},
-    {2, 40, 6, 3, 5, CAUSAL, .alibi = true},
-    {1, 140, 1, 1, 40, CAUSAL, .alibi = true},
-    {2, 1, 3, 1, 16, 70, CAUSAL, .alibi = true},
-    {2, 5, 3, 3, 4, 70, CAUSAL, .window = 9, .alibi = true},
-};
-
-static bool cases(LsGraph *g, int which)
+/* ls_relative_attention(g, q, how, relative): the same with relative positions, of self-attention and of kv with a causal
+ * mask.
+ *
+ * relative->table: (N, D), or (N, H D) by head, or NULL: row n is for keys that stand relative->first + n tokens before the
+ * query (less than 0: after it); keys farther away than the table reaches get its nearest row. The query meets the sum of
+ * key and row. relative->values: the row is added to the value too (Wei et al. 2019, "NEZHA"; Shaw et al. 2018).
+ * relative->queries: (B, Tq, H D): they meet the rows in the place of the queries (Dai et al. 2019, "Transformer-XL": q + v,
+ * where the keys meet q + u); NULL: the queries do.
+ *
+ * relative->seen: a carry or a state (B) of LS_ACC, for kv with a causal mask: of the Tk - Tq tokens before the queries those
+ * are seen, the newest, that it counts; all where it is NULL. At the end it counts those that there will be for the next
+ * segment: at most Tk - Tq. */
+LS_BUILDER LsTensor *ls_relative_attention(LsGraph *g, LsTensor *q, const LsAttention *how, const LsRelative *relative)
 {
-    if (which >= (int)LS_COUNT_OF(case_list))
-        return false;
-    const Case *c = &case_list[which];
-    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = c->mask, .window = c->window};
-    how.alibi = c->alibi;
-    int64_t kv_width = 2 * c->kv_heads * c->size, width = c->heads * c->size + (c->keys ? 0 : kv_width);
-    LsTensor *q = ls_case_input(g, c->keys ? "q" : "qkv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->t, width});
-    if (c->keys)
-        how.kv = ls_case_input(g, "kv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->keys, kv_width});
-    if (c->context) {
-        how.cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->context, kv_width});
-        how.position = ls_case_input(g, "position", LS_I32, 0, (double)(c->context - c->t + 1), 1, &c->b);
-    }
-    if (c->lengths)
-        how.lengths = ls_case_input(g, "lengths", LS_I32, 0, (double)(c->keys ? c->keys : c->t) + 1, 1, &c->b);
-    ls_attention(g, q, &how);
-    return true;
+    return attention(g, q, how, relative);
 }
+
+#include "ops/attention_cases.h"
 
 LS_OP(attention) = {
     .name = "attention",
@@ -464,7 +480,7 @@ LS_OP(attention) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS,
+    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS | 1u << RELATIVE | 1u << RELATIVE_Q | 1u << SEEN,
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,
