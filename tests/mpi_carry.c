@@ -34,13 +34,17 @@ static LsSource source_of(int64_t windows)
     return (LsSource){.samples = windows * STREAMS, .fields = ls_language_fields(VOCABULARY), .fill = fill};
 }
 
-static LsConfig *job(int sequence, int micro_batch, const char *precision, const char *more)
+/* One that is recurrent, and one that remembers what its layers were given. */
+static const char *const models[] = {"kind: mamba, state: 4", "kind: transformer_xl, memory: 40, heads: 2, dropout: 0"};
+enum { MODELS = 2 };
+
+static LsConfig *job(int model, int sequence, int micro_batch, const char *precision, const char *more)
 {
     char text[1024];
     snprintf(text, sizeof text,
-             "model: {kind: mamba, vocabulary: %d, layers: 2, width: 12, state: 4}\n"
+             "model: {%s, vocabulary: %d, layers: 2, width: 12}\n"
              "train: {steps: 100, batch: %d, micro_batch: %d, sequence: %d, warmup: 0, precision: %s, %s}\n",
-             VOCABULARY, STREAMS, micro_batch, sequence, precision, more);
+             models[model], VOCABULARY, STREAMS, micro_batch, sequence, precision, more);
     LsConfig *config = ls_config_parse("job", text, 0, NULL);
     if (!config)
         fprintf(stderr, "%s\n", ls_message());
@@ -59,23 +63,24 @@ static LsTrainer *begin(const LsConfig *config, const LsComm *world, LsSource *s
 static void test_whole(void)
 {
     const char *precisions[] = {"float", "bfloat16"};
-    for (int p = 0; p < 2; p++) {
-        LsConfig *config = job(WINDOW, 1, precisions[p], "carry: true, learning_rate: 1e-30"),
-                 *whole = job(WINDOW * WINDOWS, 0, precisions[p], "learning_rate: 1e-30");
+    for (int i = 0; i < 2 * MODELS; i++) {
+        int p = i % 2, model = i / 2;
+        LsConfig *config = job(model, WINDOW, 1, precisions[p], "carry: true, learning_rate: 1e-30"),
+                 *whole = job(model, WINDOW * WINDOWS, 0, precisions[p], "learning_rate: 1e-30");
         LsSource windows = source_of(WINDOWS), sequences = source_of(1);
         LsTrainer *trainer = begin(config, comm, &windows), *reference = begin(whole, ls_comm_self(), &sequences);
         LsStepResult result, all;
         double sum = 0, first = 0;
         ASSERT_OK(ls_trainer_step(reference, false, &all));
-        for (int i = 0; i < 2 * WINDOWS; i++) { /* the second epoch begins with zero again */
+        for (int n = 0; n < 2 * WINDOWS; n++) { /* the second epoch begins with zero again */
             ASSERT_OK(ls_trainer_step(trainer, false, &result));
             sum += result.loss / WINDOWS;
-            first = i == 0 ? result.loss : first;
-            if (i == WINDOWS - 1 || i == 2 * WINDOWS - 1) {
+            first = n == 0 ? result.loss : first;
+            if (n == WINDOWS - 1 || n == 2 * WINDOWS - 1) {
                 ASSERT_AT_MOST(fabs(sum - all.loss), p ? 2e-3 * all.loss : 2e-6 * all.loss);
                 sum = 0;
             }
-            if (i == WINDOWS)
+            if (n == WINDOWS)
                 CU_ASSERT_EQUAL(result.loss, first);
         }
         ls_trainer_free(trainer);
@@ -87,10 +92,10 @@ static void test_whole(void)
 
 /* Saved in the middle of an epoch by its list, and gone on from: the same bits; other ranks and micro-batches: the same
  * to rounding. */
-static void test_resume(void)
+static void resume(int model)
 {
-    LsConfig *config = job(WINDOW, 0, "float", "carry: true, learning_rate: 1e-2"),
-             *small = job(WINDOW, 1, "float", "carry: true, learning_rate: 1e-2");
+    LsConfig *config = job(model, WINDOW, 0, "float", "carry: true, learning_rate: 1e-2"),
+             *small = job(model, WINDOW, 1, "float", "carry: true, learning_rate: 1e-2");
     LsSource source = source_of(WINDOWS);
     LsTrainer *straight = begin(config, comm, &source), *resumed = begin(config, comm, &source),
               *alone = begin(small, ls_comm_self(), &source);
@@ -117,11 +122,17 @@ static void test_resume(void)
     ls_config_free(small);
 }
 
+static void test_resume(void)
+{
+    for (int model = 0; model < MODELS; model++)
+        resume(model);
+}
+
 static void test_refusals(void)
 {
     LsTrainer *trainer = NULL;
     LsSource source = source_of(WINDOWS);
-    LsConfig *config = job(WINDOW, 0, "float", "carry: true, segment: 2");
+    LsConfig *config = job(0, WINDOW, 0, "float", "carry: true, segment: 2");
     ASSERT_FAILS(ls_trainer_new(config, comm, &source, NULL, NULL, &trainer), LS_USAGE, "train.carry goes with whole");
     ls_config_free(config);
     config = ls_config_parse("job",

@@ -424,7 +424,9 @@ static void test_combinations(void)
 {
     LsAttention self = {.heads = 4, .kv_heads = 1, .mask = LS_MASK_NONE}, causal = self;
     causal.mask = LS_MASK_CAUSAL;
-    refuse_how(LS_TRAIN, causal, (int64_t[]){2, 5, 12}, NULL, false, "a causal mask is for packed qkv only");
+    LsAttention all = {.heads = 2, .kv_heads = 1, .mask = LS_MASK_CAUSAL};
+    refuse_how(LS_TRAIN, all, (int64_t[]){2, 2, 24}, NULL, false, "are the newest of the tokens of kv (2, 2, 24)");
+    refuse_how(LS_TRAIN, all, (int64_t[]){2, 5, 24}, (int64_t[]){2}, false, "without lengths");
     refuse_how(LS_TRAIN, self, (int64_t[]){2, 5, 13}, NULL, false, "q (2, 3, 24) and kv (2, 5, 13) must be");
     refuse_how(LS_TRAIN, self, (int64_t[]){3, 5, 12}, NULL, false, "q (2, 3, 24) and kv (3, 5, 12) must be");
     refuse_how(LS_TRAIN, self, NULL, (int64_t[]){3}, false, "lengths (3) must be (2) of LS_I32");

@@ -2,6 +2,7 @@
  * as the sequence; and that its memory grows with the length alone. */
 #include "encoder_fixture.h"
 #include "linear_memory.h"
+#include "lockstep/relative.h"
 
 enum { B = 3, T = 14, MOST_GLOBAL = 3 };
 
@@ -177,8 +178,23 @@ static void test_memory(void)
     check_linear_memory("kind: longformer, window: 64, dilation: 3, dilated_heads: 1, global_tokens: 8");
 }
 
+/* A table of distances counts tokens one by one, and has no row for what lies anywhere. */
+static void refuse_relative(LsAttention how)
+{
+    LsParams *params = ls_params_new();
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    LsRelative relative = {.table = ls_input(g, "table", LS_REAL, 2, (int64_t[]){3, 2}), .first = -1};
+    LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 12});
+    ls_output(g, "y", ls_relative_attention(g, x, &how, &relative));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "relative positions do not go with dilation or global tokens");
+    ls_graph_free(g);
+    ls_params_free(params);
+}
+
 static void test_refused(void)
 {
+    refuse_relative((LsAttention){.heads = 2, .window = 2, .dilation = 2, .dilated_heads = 1});
+    refuse_relative((LsAttention){.heads = 2, .window = 2, .globals = 1});
     static const struct {
         LsAttention how;
         const char *message;
@@ -195,12 +211,12 @@ static void test_refused(void)
         ls_graph_free(g);
         ls_params_free(params);
     }
-    static const char *const settings[][2] = {
-        {"window: 5", "model.window 5: even numbers"},
-        {"window: '4,x'", "model.window 4,x"},
-        {"window: '4,,4'", "model.window 4,,4"},
-        {"dilation: 0", "model.dilation 0"},
-        {"dilated_heads: 3", "model.dilated_heads 3 are more than model.heads 2"}};
+    static const char *const settings[][2] = {{"window: 5", "model.window 5: even numbers"},
+                                              {"window: '4,x'", "model.window 4,x"},
+                                              {"window: '4,,4'", "model.window 4,,4"},
+                                              {"dilation: 0", "model.dilation 0"},
+                                              {"dilated_heads: 3", "model.dilated_heads 3 are more than model.heads 2"},
+                                              {"position: nezha", "'nezha' is none of learned|sinusoidal|none"}};
     for (size_t i = 0; i < LS_COUNT_OF(settings); i++) {
         char yaml[160];
         snprintf(yaml, sizeof yaml, "model: {kind: longformer, layers: 3, width: 8, heads: 2, %s}", settings[i][0]);

@@ -16,6 +16,7 @@ static LsDecoder decoder_of(const LsAttentionBlock *m, const LsBlockPlace *place
                        .norm = m->norm,
                        .activation = m->activation,
                        .position = m->position,
+                       .max_distance = m->max_distance,
                        .rotary.base = m->rotary_base,
                        .norm_bias = m->bias,
                        .qkv_bias = m->bias,

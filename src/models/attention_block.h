@@ -4,9 +4,10 @@
 #define LS_MODELS_ATTENTION_BLOCK_H
 
 #include "models/block.h"
+#include "models/positions.h"
 
 typedef struct LsAttentionBlock {
-    int64_t heads, kv_heads, hidden, window;
+    int64_t heads, kv_heads, hidden, window, max_distance;
     double dropout, epsilon, rotary_base, init_std;
     char *norm, *activation, *position;
     bool bias;
@@ -24,8 +25,9 @@ typedef struct LsAttentionBlock {
         LS_BLOCK_FLOAT(S, at, prefix, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),                \
         LS_BLOCK_CHOICE(S, at, prefix, activation, "swiglu", "gelu_tanh|gelu|relu|silu|swiglu",                        \
                         "inside the MLP; swiglu has a gate of its own"),                                               \
-        LS_BLOCK_CHOICE(S, at, prefix, position, "none", "rotary|alibi|none",                                          \
+        LS_BLOCK_CHOICE(S, at, prefix, position, "none", LS_POSITION_KINDS_INSIDE,                                     \
                         "how tokens know their position; blocks before that go on in order of time tell it too"),      \
+        LS_BLOCK_INT(S, at, prefix, max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),                             \
         LS_BLOCK_FLOAT(S, at, prefix, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),                \
         LS_BLOCK_BOOL(S, at, prefix, bias, "false", "biases in linear layers and layer norms"),                        \
         LS_BLOCK_FLOAT(S, at, prefix, init_std, "0.02", 0, 10,                                                         \

@@ -6,7 +6,11 @@ typedef struct Bert {
     LsEncoder encoder;
 } Bert;
 
-static const LsSetting settings[] = {LS_ENCODER_SETTINGS(Bert, encoder, "512"), {0}};
+static const LsSetting settings[] = {
+    LS_ENCODER_SETTINGS(Bert, encoder, "512", LS_POSITION_KINDS_BOTH_WAYS),
+    LS_BLOCK_INT(Bert, encoder, "", max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),
+    LS_BLOCK_FLOAT(Bert, encoder, "", rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
+    {0}};
 
 static LsStatus check(const void *config) { return ls_encoder_check(&((const Bert *)config)->encoder); }
 
@@ -14,7 +18,9 @@ static LsTensor *attend(LsGraph *g, const LsEncoder *m, const void *self, int64_
 {
     (void)self, (void)layer;
     LsAttention how = {.heads = m->heads, .mask = LS_MASK_NONE, .lengths = lengths};
-    return ls_attention(g, ls_encoder_dense(g, m, "qkv", x, 3 * m->width, LS_NO_ACTIVATION), &how);
+    LsPositions positions = ls_encoder_positions(m);
+    LsTensor *qkv = ls_encoder_dense(g, m, "qkv", x, 3 * m->width, LS_NO_ACTIVATION);
+    return ls_positions_attention(g, &positions, qkv, &how);
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
@@ -153,6 +159,7 @@ static const LsHf hf = {
     .written = "{\"attention_probs_dropout_prob\": 0.0, \"tie_word_embeddings\": true}",
     .ignored = "classifier_dropout|directionality|pooler_*|output_past",
     /* export may write zeros for what a model without it adds nothing of */
+    .preset = (const char *const[]){"position=learned", NULL},
     .import = (const char *const[]){"first_type=true", NULL},
 };
 
@@ -164,7 +171,7 @@ const LsModel ls_model_bert = {
     .config_bytes = sizeof(Bert),
     .small = "context=16 layers=2 width=12 heads=3 dropout=0 epsilon=1e-5;"
              "context=7 layers=1 width=8 heads=2 hidden=5 pool=first dropout=0.2 epsilon=1e-5 activation=gelu_tanh "
-             "first_type=true",
+             "first_type=true position=nezha max_distance=2",
     .check = check,
     .build = build,
     .hf = &hf,

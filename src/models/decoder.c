@@ -8,7 +8,11 @@ static int64_t kv_heads_of(const LsDecoder *m) { return m->kv_heads ? m->kv_head
 
 static int64_t size_of(const LsDecoder *m) { return m->head_size ? m->head_size : m->width / m->heads; }
 
-static bool is_rotary(const LsDecoder *m) { return strcmp(m->position, "rotary") == 0; }
+static LsPositions positions_of(const LsDecoder *m)
+{
+    return (LsPositions){
+        .kind = m->position, .max_distance = m->max_distance, .rotary = m->rotary, .init_std = m->init_std};
+}
 
 LsStatus ls_decoder_check(const LsDecoder *m)
 {
@@ -20,10 +24,8 @@ LsStatus ls_decoder_check(const LsDecoder *m)
         LS_TRY(ls_check_multiple("model.width", m->width, heads, m->heads));
     if (m->kv_heads)
         LS_TRY(ls_check_multiple(heads, m->heads, kv_heads, m->kv_heads));
-    if (is_rotary(m) && !m->rotary.turned && size_of(m) % 2)
-        return ls_fail(LS_USAGE, "%sposition rotary needs an even head size; width / heads is %lld", at,
-                       (long long)size_of(m));
-    return LS_OK;
+    LsPositions positions = positions_of(m);
+    return ls_positions_check(&positions, at, m->heads * size_of(m), size_of(m));
 }
 
 static LsTensor *norm(LsGraph *g, const LsDecoder *m, const char *name, LsTensor *x)
@@ -80,21 +82,12 @@ static LsTensor *attention(LsGraph *g, const LsDecoder *m, const LsShape *shape,
                              LS_NO_ACTIVATION);
     if (m->qk_norm)
         qkv = norm_heads(g, m, qkv);
-    if (is_rotary(m)) {
-        LsRotary rotary = m->rotary;
-        rotary.heads = m->heads + kv_heads;
-        rotary.size = size;
-        qkv = ls_rotary(g, qkv, position, &rotary);
-    }
-    LsAttention how = {.heads = m->heads,
-                       .kv_heads = kv_heads,
-                       .mask = LS_MASK_CAUSAL,
-                       .position = position,
-                       .window = m->window,
-                       .alibi = strcmp(m->position, "alibi") == 0};
+    LsAttention how = {
+        .heads = m->heads, .kv_heads = kv_heads, .mask = LS_MASK_CAUSAL, .position = position, .window = m->window};
+    LsPositions positions = positions_of(m);
     if (ls_graph_mode(g) == LS_DECODE)
         how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], room, 2 * kv_heads * size});
-    LsTensor *y = ls_attention(g, qkv, &how);
+    LsTensor *y = ls_positions_attention(g, &positions, qkv, &how);
     y = ls_dense(g, "out", y, m->width, residual_init(m), m->out_bias, LS_NO_ACTIVATION);
     ls_pop(g);
     return y;
@@ -129,16 +122,12 @@ LsBody ls_decoder(LsGraph *g, const LsDecoder *m, const LsShape *shape)
 {
     LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsTensor *position = ls_stream_position(g, shape);
-    if (shape->sequence > m->context)
-        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
-                      (long long)shape->sequence, (long long)m->context);
+    LsPositions positions = positions_of(m);
+    ls_positions_fit(g, &positions, shape->sequence, m->context);
     LsTensor *table =
         ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
-    if (strcmp(m->position, "learned") == 0)
-        x = ls_position_embedding(
-            g, x, ls_param(g, "position_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->context, m->width}),
-            position);
+    x = ls_positions_embed(g, &positions, x, "position_embedding", ls_init_normal(m->init_std), m->context, position);
     x = drop(g, m, x);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);

@@ -9,7 +9,7 @@
 #ifndef LS_MODELS_DECODER_H
 #define LS_MODELS_DECODER_H
 
-#include "models/blocks.h"
+#include "models/positions.h"
 
 typedef struct LsDecoder {
     int64_t vocabulary, loss_vocabulary, context, layers, width;
@@ -19,8 +19,9 @@ typedef struct LsDecoder {
     double dropout, epsilon, init_std;
     const char *norm;       /* layer, rms */
     const char *activation; /* swiglu, or one of LS_DENSE_ACTIVATION_NAMES */
-    const char *position;   /* learned, rotary, alibi, none */
-    LsRotary rotary;        /* its frequencies: heads and size are left out; turned 0: all of a head */
+    const char *position;   /* with the next two as in LsPositions */
+    int64_t max_distance;
+    LsRotary rotary;
     bool norm_bias, qkv_bias, out_bias, mlp_bias;
     bool qk_norm;         /* RMS norms of each head's queries and keys */
     bool parallel;        /* attention and MLP of a block read the same x */

@@ -2,9 +2,17 @@
 
 #include <string.h>
 
+LsPositions ls_encoder_positions(const LsEncoder *m)
+{
+    return (LsPositions){
+        .kind = m->position, .max_distance = m->max_distance, .rotary.base = m->rotary_base, .init_std = m->init_std};
+}
+
 LsStatus ls_encoder_check(const LsEncoder *m)
 {
-    return ls_check_multiple("model.width", m->width, "model.heads", m->heads);
+    LS_TRY(ls_check_multiple("model.width", m->width, "model.heads", m->heads));
+    LsPositions positions = ls_encoder_positions(m);
+    return ls_positions_check(&positions, "model.", m->width, m->width / m->heads);
 }
 
 static LsTensor *norm(LsGraph *g, const LsEncoder *m, const char *name, LsTensor *x)
@@ -58,19 +66,17 @@ static LsTensor *add_types(LsGraph *g, const LsEncoder *m, const LsShape *shape,
 
 static LsTensor *embed(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsTensor *table)
 {
-    LsInit init = ls_init_normal(m->init_std);
+    LsPositions positions = ls_encoder_positions(m);
     LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
-    x = ls_position_embedding(g, x, ls_param(g, "position_embedding", init, 2, (int64_t[]){m->context, m->width}),
-                              NULL);
+    x = ls_positions_embed(g, &positions, x, "position_embedding", ls_init_normal(m->init_std), m->context, NULL);
     return drop(g, m, norm(g, m, "norm", add_types(g, m, shape, x)));
 }
 
 LsBody ls_encoder(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsAttend attend, const void *self)
 {
     LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
-    if (shape->sequence > m->context)
-        ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
-                      (long long)shape->sequence, (long long)m->context);
+    LsPositions positions = ls_encoder_positions(m);
+    ls_positions_fit(g, &positions, shape->sequence, m->context);
     LsTensor *table =
         ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = embed(g, m, shape, table); /* (B, T, C) */

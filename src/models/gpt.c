@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct Gpt {
-    int64_t vocabulary, loss_vocabulary, context, layers, heads, kv_heads, width, hidden;
+    int64_t vocabulary, loss_vocabulary, context, layers, heads, kv_heads, width, hidden, max_distance;
     double dropout, epsilon, rotary_base, init_std;
     char *norm, *activation, *position;
     bool bias, tied;
@@ -28,8 +28,8 @@ static const LsSetting settings[] = {
     LS_SETTING_FLOAT(Gpt, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),
     LS_SETTING_CHOICE(Gpt, activation, "gelu_tanh", "gelu_tanh|gelu|relu|silu|swiglu",
                       "inside the MLP; swiglu has a gate of its own"),
-    LS_SETTING_CHOICE(Gpt, position, "learned", "learned|rotary|alibi|none",
-                      "how tokens know their position; alibi: by distances in attention (Press et al. 2022)"),
+    LS_SETTING_CHOICE(Gpt, position, "learned", LS_POSITION_KINDS, "how tokens know their position"),
+    LS_SETTING_INT(Gpt, max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),
     LS_SETTING_FLOAT(Gpt, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
     LS_SETTING_BOOL(Gpt, bias, "true", "biases in linear layers and layer norms"),
     LS_SETTING_BOOL(Gpt, tied, "true", "the head uses the token embedding"),
@@ -53,6 +53,7 @@ static LsDecoder decoder_of(const Gpt *m)
                        .norm = m->norm,
                        .activation = m->activation,
                        .position = m->position,
+                       .max_distance = m->max_distance,
                        .rotary.base = m->rotary_base,
                        .norm_bias = m->bias,
                        .qkv_bias = m->bias,
@@ -143,8 +144,10 @@ const LsModel ls_model_gpt = {
     .small = "context=16 layers=2 width=12 heads=3;"
              "context=16 layers=2 width=12 heads=3 norm=rms activation=swiglu position=rotary kv_heads=1 bias=false "
              "tied=false;"
-             "context=16 layers=1 width=8 heads=2 activation=relu position=none hidden=5 dropout=0.2;"
-             "context=16 layers=1 width=6 heads=3 position=alibi",
+             "context=16 layers=1 width=8 heads=2 activation=relu position=sinusoidal hidden=5 dropout=0.2;"
+             "context=16 layers=1 width=6 heads=3 position=alibi;"
+             "context=16 layers=1 width=6 heads=2 position=nezha max_distance=3;"
+             "context=16 layers=2 width=8 heads=2 position=xl kv_heads=1",
     .check = check,
     .build = build,
     .hf = &hf,

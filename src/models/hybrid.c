@@ -133,7 +133,7 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     LsTensor *ids = ls_shape_input(g, shape, "ids"), *position = NULL, *first[LS_COUNT_OF(kinds)] = {0};
     if (counts_positions(m)) {
         position = ls_stream_position(g, shape);
-        if (shape->sequence > m->context)
+        if (shape->sequence > m->context && ls_graph_mode(g) != LS_EVAL)
             ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld",
                           (long long)shape->sequence, (long long)m->context);
     }

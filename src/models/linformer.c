@@ -17,7 +17,7 @@ typedef struct Linformer {
 } Linformer;
 
 static const LsSetting settings[] = {
-    LS_ENCODER_SETTINGS(Linformer, encoder, "512"),
+    LS_ENCODER_SETTINGS(Linformer, encoder, "512", LS_POSITION_KINDS_ADDED),
     LS_SETTING_INT(Linformer, projected, "128", 1, 1 << 20, "K, the sums of keys and of values that a token sees"),
     LS_SETTING_CHOICE(
         Linformer, sharing, "headwise", "none|headwise|key_value|layerwise",
@@ -66,10 +66,11 @@ const LsModel ls_model_linformer = {
     .paper = "Wang et al. 2020, Linformer: self-attention with linear complexity",
     .settings = settings,
     .config_bytes = sizeof(Linformer),
-    .small = "context=16 layers=2 width=12 heads=3 projected=4 sharing=none dropout=0 epsilon=1e-5;"
-             "context=7 layers=2 width=8 heads=2 projected=3 hidden=5 pool=first dropout=0.2 epsilon=1e-5;"
-             "context=9 layers=1 width=8 heads=2 projected=5 sharing=key_value dropout=0 epsilon=1e-5;"
-             "context=16 layers=2 width=6 heads=2 projected=3 sharing=layerwise dropout=0 epsilon=1e-5",
+    .small =
+        "context=16 layers=2 width=12 heads=3 projected=4 sharing=none dropout=0 epsilon=1e-5;"
+        "context=7 layers=2 width=8 heads=2 projected=3 hidden=5 pool=first dropout=0.2 epsilon=1e-5;"
+        "context=9 layers=1 width=8 heads=2 projected=5 sharing=key_value dropout=0 epsilon=1e-5 position=sinusoidal;"
+        "context=16 layers=2 width=6 heads=2 projected=3 sharing=layerwise dropout=0 epsilon=1e-5",
     .check = check,
     .build = build,
 };

@@ -18,7 +18,7 @@ typedef struct Longformer {
 } Longformer;
 
 static const LsSetting settings[] = {
-    LS_ENCODER_SETTINGS(Longformer, encoder, "4096"),
+    LS_ENCODER_SETTINGS(Longformer, encoder, "4096", LS_POSITION_KINDS_ADDED),
     LS_SETTING_STRING(Longformer, window, "512",
                       "tokens that a token sees around it, half of them on each side; several numbers, 32,64: of the "
                       "layers in turn, the last of all further ones"),
@@ -238,7 +238,7 @@ static const LsHf hf = {
     .written = "{\"attention_probs_dropout_prob\": 0.0}",
     .ignored = "attention_mode|classifier_dropout|gradient_checkpointing|ignore_attention_mask|onnx_export|"
                "position_embedding_type|sep_token_id",
-    .preset = (const char *const[]){"dilated_heads=0", NULL},
+    .preset = (const char *const[]){"dilated_heads=0", "position=learned", NULL},
     /* which tokens are global is said there with each text; the first is what its classifiers take */
     .import = (const char *const[]){"first_type=true", "global_tokens=1", NULL},
 };
@@ -252,7 +252,7 @@ const LsModel ls_model_longformer = {
     .small =
         "context=16 layers=2 width=12 heads=3 window=4,2 dilation=1,2 dilated_heads=1 dropout=0 epsilon=1e-5;"
         "context=7 layers=1 width=8 heads=2 hidden=5 pool=first window=2 global_tokens=2 dropout=0.2 epsilon=1e-5;"
-        "context=16 layers=1 width=8 heads=2 window=4 global_tokens=0 dropout=0 epsilon=1e-5;"
+        "context=16 layers=1 width=8 heads=2 window=4 global_tokens=0 dropout=0 epsilon=1e-5 position=sinusoidal;"
         "context=16 layers=1 width=6 heads=2 window=2 dropout=0 epsilon=1e-5 | ids T of 11, length int, global 2 of 4",
     .check = check,
     .build = build,

@@ -1,19 +1,19 @@
-/* The Transformer, encoder and decoder (Vaswani et al. 2017), with learned positions.
+/* The Transformer, encoder and decoder (Vaswani et al. 2017), by default with learned positions P (positions.h).
  *
  *     h = E_s[source] + P;  h = norm(h + Attention(h));  h = norm(h + MLP(h))                  for each layer
  *     x = E_t[ids] + P;  x = norm(x + Attention(x));  x = norm(x + Attention(x, h));  x = norm(x + MLP(x))
  *     logits = x E_t^T
  *
  * norm: post, as in the paper; or pre: in front of each part instead, and after the last layer (Xiong et al. 2020). */
-#include "models/blocks.h"
+#include "models/positions.h"
 
 #include <math.h>
 #include <string.h>
 
 typedef struct Transformer {
-    int64_t context, layers, heads, width, hidden;
-    double dropout, epsilon;
-    char *norm;
+    int64_t context, layers, heads, width, hidden, max_distance;
+    double dropout, epsilon, rotary_base;
+    char *norm, *position;
 } Transformer;
 
 static const LsSetting settings[] = {
@@ -27,12 +27,24 @@ static const LsSetting settings[] = {
     LS_SETTING_FLOAT(Transformer, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),
     LS_SETTING_CHOICE(Transformer, norm, "post", "post|pre",
                       "norms after each part, as in the paper, or in front of it"),
+    LS_SETTING_CHOICE(Transformer, position, "learned", LS_POSITION_KINDS_BOTH_WAYS,
+                      "how tokens know their position, in source and target each; sinusoidal: as in the paper"),
+    LS_SETTING_INT(Transformer, max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),
+    LS_SETTING_FLOAT(Transformer, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
     {0}};
+
+static LsPositions positions_of(const Transformer *m)
+{
+    return (LsPositions){
+        .kind = m->position, .max_distance = m->max_distance, .rotary.base = m->rotary_base, .init_std = 0.02};
+}
 
 static LsStatus check(const void *config)
 {
     const Transformer *m = config;
-    return ls_check_multiple("model.width", m->width, "model.heads", m->heads);
+    LS_TRY(ls_check_multiple("model.width", m->width, "model.heads", m->heads));
+    LsPositions positions = positions_of(m);
+    return ls_positions_check(&positions, "model.", m->width, m->width / m->heads);
 }
 
 /* Arguments that the parts of a layer take besides x. */
@@ -75,7 +87,8 @@ static LsTensor *self_attention(LsGraph *g, const Context *c, LsTensor *x)
         how.position = c->position;
         how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], c->m->context, 2 * c->m->width});
     }
-    return dense(g, "out", ls_attention(g, qkv, &how), c->m->width, LS_NO_ACTIVATION);
+    LsPositions positions = positions_of(c->m);
+    return dense(g, "out", ls_positions_attention(g, &positions, qkv, &how), c->m->width, LS_NO_ACTIVATION);
 }
 
 static LsTensor *cross_attention(LsGraph *g, const Context *c, LsTensor *x)
@@ -123,18 +136,18 @@ static LsTensor *layers_of(LsGraph *g, const Context *context, LsTensor *x)
 }
 
 /* Tokens and positions: (B, T, C). The table is drawn from N(0, 1 / C), as suits the head, which uses it as it
- * stands; the paper's factor sqrt(C) in front of the sum is left out. */
+ * stands; the paper's factor sqrt(C) in front of the sum comes with sinusoids alone. */
 static LsTensor *embed(LsGraph *g, const Context *c, const LsShape *shape, const char *field, LsTensor **table)
 {
     const LsField *ids = ls_shape_field(shape, field);
     int64_t classes = ids && ids->classes > 0 ? ids->classes : 1, width = c->m->width;
     LsTensor *input = ls_shape_input(g, shape, field);
-    if (input->dim[1] > c->m->context)
-        ls_graph_fail(g, LS_USAGE, "texts of %lld tokens are longer than model.context %lld", (long long)input->dim[1],
-                      (long long)c->m->context);
+    LsPositions positions = positions_of(c->m);
+    ls_positions_fit(g, &positions, input->dim[1], c->m->context);
     *table = ls_param(g, "embedding", ls_init_normal(1 / sqrt((double)width)), 2, (int64_t[]){classes, width});
-    LsTensor *position = ls_param(g, "position", ls_init_normal(0.02), 2, (int64_t[]){c->m->context, width});
-    return drop(g, c->m, ls_position_embedding(g, ls_embedding(g, *table, input), position, c->position));
+    return drop(g, c->m,
+                ls_positions_embed(g, &positions, ls_embedding(g, *table, input), "position", ls_init_normal(0.02),
+                                   c->m->context, c->position));
 }
 
 static LsTensor *encode(LsGraph *g, const Transformer *m, const LsShape *shape, LsTensor *lengths)
@@ -177,7 +190,7 @@ const LsModel ls_model_transformer = {
     .config_bytes = sizeof(Transformer),
     .fields = "source T of 11, source_length int, ids T of 11, length int",
     .small = "context=16 layers=2 width=8 heads=2 dropout=0; context=16 layers=1 width=6 heads=3 norm=pre dropout=0.1 "
-             "hidden=5",
+             "hidden=5 position=sinusoidal; context=16 layers=1 width=8 heads=2 position=xl dropout=0",
     .check = check,
     .build = build,
 };

@@ -8,6 +8,9 @@
  *     dv_j = sum_t p_tj do_t      ds_tj = p_tj (do_t . v_j - delta_t)
  *     dq_t = sum_j ds_tj k_j / sqrt(D)            dk_j = sum_t ds_tj q_t / sqrt(D)
  *
+ * With relative positions r of a table, a_t their queries (attention_relative.h), a_t . r_{t-j} is added to q_t . k_j, and
+ * r_{t-j} to v_j where values have them too.
+ *
  * No (Tq, Tk) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. Blocks
  * that the mask or the lengths hide are not computed. */
 #include "base/share.h"
@@ -22,16 +25,18 @@
 /* One query a stream while decoding: the keys are read once, as they lie. */
 static bool reads_keys_once(const LsNode *node, const Shape *s)
 {
-    return s->queries == 1 && (node->in[CACHE] || node->in[KV]) && ls_graph_mode(node->graph) == LS_DECODE;
+    bool plain = !s->relative.count && (node->in[CACHE] || !s->causal);
+    return s->queries == 1 && plain && (node->in[CACHE] || node->in[KV]) && ls_graph_mode(node->graph) == LS_DECODE;
 }
 
 static LsStatus infer(LsNode *node)
 {
     LS_TRY(check_inputs(node));
     Shape s = shape_of(node);
-    int64_t shared = strand_count(&s) * global_sums(&s), size = (int64_t)sizeof(acc), more = globals_bytes(&s);
+    int64_t shared = strand_count(&s) * global_sums(&s) + table_room(node, &s), size = (int64_t)sizeof(acc);
+    int64_t more = globals_bytes(&s);
     node->scratch_forward = ls_threads() * backend_of(&s)->forward_scratch(&s) * size + more;
-    node->scratch_backward = (ls_threads() * backend_of(&s)->backward_scratch(&s) + shared) * size + more;
+    node->scratch_backward = (ls_threads() * backward_room(node, &s) + shared) * size + more;
     if (reads_keys_once(node, &s))
         node->scratch_forward = ls_one_scratch(&s, s.keys, ls_threads()) * (int64_t)sizeof(acc);
     bool made = ls_node_output(node, LS_REAL, 3, (int64_t[]){s.batch, s.queries, s.heads * s.size}) &&
@@ -101,6 +106,7 @@ static void forward_queries(const LsNode *node, const Shape *s, const Strand *r,
                                               .end = have,
                                               .head = head,
                                               .q = (const real *)node->in[Q]->data + token * s->row + head * s->size,
+                                              .a = own_queries(node, token * s->out_row + head * s->size),
                                               .out = out,
                                               .lse = lse,
                                               .scratch = scratch});
@@ -140,6 +146,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
             forward_queries(node, &s, &r, &globals, first, first + task < r.s.queries ? first + task : r.s.queries,
                             (acc *)node->scratch + omp_get_thread_num() * each);
     }
+    count_seen(node, &s);
     return LS_OK;
 }
 
@@ -148,17 +155,25 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    if (!ls_wants(node, Q) && !ls_wants(node, KV))
+    if (ls_wants(node, SEEN)) /* a number of tokens */
+        ls_zero(node->in[SEEN]->grad, node->in[SEEN]->count);
+    if (!ls_wants(node, Q) && !ls_wants(node, KV) && !ls_wants(node, RELATIVE) && !ls_wants(node, RELATIVE_Q))
         return LS_OK;
     Backward w = {.node = node, .s = shape_of(node)};
     w.ranges = range_count(&w.s);
+    w.each = backward_room(node, &w.s);
     w.sums_each = global_sums(&w.s);
-    int64_t sums_bytes = strand_count(&w.s) * w.sums_each * (int64_t)sizeof(acc);
+    int64_t sums_bytes = strand_count(&w.s) * w.sums_each * (int64_t)sizeof(acc), before = table_room(node, &w.s);
     int64_t room = node->scratch_backward - globals_bytes(&w.s) - sums_bytes;
-    int64_t each = backend_of(&w.s)->backward_scratch(&w.s);
+    w.table = ls_wants(node, RELATIVE) ? node->scratch : NULL;
+    w.scratch = (acc *)node->scratch + before;
     w.sums = (acc *)((char *)node->scratch + room);
     LS_TRY(gather_globals(node, &w.s, (char *)node->scratch + room + sums_bytes, &w.globals));
-    backward_strands(&w, each, team(room, each));
+    if (w.table)
+        ls_zero(w.table, before);
+    backward_strands(&w, team(room - before * (int64_t)sizeof(acc), w.each));
+    if (w.table)
+        write_table(&w.s, node->in[RELATIVE]->grad, w.table, ls_adds(node, RELATIVE));
 #pragma omp parallel for collapse(2) schedule(static) if (w.s.globals > 0)
     for (int64_t b = 0; b < w.s.batch; b++)
         for (int64_t j = 0; j < w.s.kv_heads; j++)
@@ -179,11 +194,15 @@ static void reference_query(const LsNode *node, const Shape *s, int64_t b, int64
                     .first = s->ahead >= 0 ? t - s->ahead * step : ls_oldest_key(s, &keys, t),
                     .end = s->ahead >= 0 ? t + s->ahead * step + 1 : ls_visible_keys(&keys, t + 1),
                     .at = keys.offset + t,
+                    .place = (s->causal ? keys.offset : 0) + t,
                     .own = t,
                     .step = step,
                     .slope = s->alibi ? ls_alibi_slope(s, h) : 0,
                     .globals = s->globals,
                     .global = node->in[GLOBAL] ? (const int32_t *)node->in[GLOBAL]->data + b * s->globals : NULL};
+    if (s->relative.count)
+        p.table = s->relative.rows + h * s->relative.head;
+    p.a = node->in[RELATIVE_Q] ? own_queries(node, (b * s->queries + t) * s->out_row + h * s->size) : p.q;
     if (t >= queries_of(node, s, &keys))
         keys.count = 0;
     real *o = (real *)node->out[0]->data + (b * s->queries + t) * s->out_row + h * s->size;
@@ -202,6 +221,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
         for (int64_t h = 0; h < s.heads; h++)
             for (int64_t t = 0; t < s.queries; t++)
                 reference_query(node, &s, b, h, t);
+    count_seen(node, &s);
     return LS_OK;
 }
 
@@ -234,14 +254,38 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     if (cache) /* half full, on average */
         pairs = (double)s.queries * fmin((double)(s.keys + s.queries) / 2, (double)s.window);
     else if (s.causal)
-        pairs = pairs_in_sight(s.queries, s.window);
+        pairs = pairs_in_sight(s.queries, s.window) + (double)s.queries * (double)(s.keys - s.queries);
     else if (s.ahead >= 0)
         pairs = pairs_on_both_sides(&s);
+    double band = s.relative.count ? (double)(COLUMNS + KEYS) / (double)KEYS : 0; /* products with a table */
+    double more = s.relative.values ? 2 * band : band, back = more + band + (s.relative.count ? more : 0);
     double product = 2 * (double)(s.batch * s.heads * s.size) * pairs, o = (double)node->out[0]->count;
     double qkv = (double)node->in[Q]->count + (kv ? (double)kv->count : 0);
     double read = cache ? (double)cache->count * fmin(0.5, (double)s.window / (double)s.keys) : 0;
-    *fwd = (LsCost){.flops = 2 * product, .bytes = (qkv + o + read) * sizeof(real), .products = 2 * product};
-    *bwd = (LsCost){.flops = 5 * product, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = 5 * product};
+    double once = (2 + more) * product, twice = (5 + back) * product;
+    *fwd = (LsCost){.flops = once, .bytes = (qkv + o + read) * sizeof(real), .products = once};
+    *bwd = (LsCost){.flops = twice, .bytes = (2 * qkv + 2 * o) * sizeof(real), .products = twice};
+}
+
+static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, const LsAttention *how,
+                                                   const LsRelative *relative)
+{
+    LsTensor *in[INPUTS] = {q, how->kv, how->cache, how->position, how->lengths, how->global};
+    in[RELATIVE] = relative->table;
+    in[RELATIVE_Q] = relative->queries;
+    in[SEEN] = relative->seen;
+    return ls_node(g, "attention", INPUTS, in,
+                   &(Attention){.heads = how->heads,
+                                .kv_heads = how->kv_heads ? how->kv_heads : how->heads,
+                                .window = how->window,
+                                .dilation = how->dilation,
+                                .dilated_heads = how->dilated_heads,
+                                .globals = how->globals,
+                                .mask = how->mask,
+                                .alibi = how->alibi,
+                                .relative_first = relative->first,
+                                .relative_values = relative->values},
+                   sizeof(Attention));
 }
 
 /* ls_attention(g, q, how) -> (B, Tq, H D). H = how->heads must be a multiple of Hkv = how->kv_heads (0: H); query head
@@ -253,7 +297,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * - Cross-attention: q: (B, Tq, H D), kv: (B, Tk, 2 Hkv D), a row's keys and then its values: an activation, an input,
  *   or a state.
  *
- * how->mask: LS_MASK_CAUSAL, for self-attention only: token t sees tokens 0..t of this run. LS_MASK_NONE: all.
+ * how->mask: LS_MASK_CAUSAL: token t sees tokens 0..t of this run. LS_MASK_NONE: all. A causal mask over kv: the queries
+ * are the newest Tq of its Tk tokens, as after ls_segment_memory.
  *
  * how->window, for self-attention: token t sees itself and the window - 1 tokens before it, without a causal mask
  * also as many after it (Beltagy et al. 2020, "Longformer"); 0: no limit. Blocks of keys out of sight are not computed.
@@ -276,116 +321,29 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
  * run that would pass the end of the context fails with LS_USAGE. */
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
-    return ls_node(g, "attention", INPUTS,
-                   (LsTensor *[]){q, how->kv, how->cache, how->position, how->lengths, how->global},
-                   &(Attention){.heads = how->heads,
-                                .kv_heads = how->kv_heads ? how->kv_heads : how->heads,
-                                .window = how->window,
-                                .dilation = how->dilation,
-                                .dilated_heads = how->dilated_heads,
-                                .globals = how->globals,
-                                .mask = how->mask,
-                                .alibi = how->alibi},
-                   sizeof(Attention));
+    return attention(g, q, how, &(LsRelative){0});
 }
 
-typedef struct Case {
-    int64_t b, t, heads, kv_heads, size;
-    int64_t context; /* of a cache; 0: none */
-    int64_t keys;    /* of cross-attention; 0: self-attention */
-    LsMask mask;
-    bool lengths;
-    int64_t window;
-    bool alibi;
-    int64_t dilation, dilated, first; /* global tokens: the first */
-    int64_t global;                   /* so many, given */
-} Case;
-
-#define CAUSAL .mask = LS_MASK_CAUSAL
-static const Case case_list[] = {
-    {1, 1, 1, 1, 1, CAUSAL},
-    {2, 5, 2, 2, 3, CAUSAL},
-    {2, 33, 4, 2, 5, CAUSAL},
-    {1, 70, 1, 1, 16, CAUSAL},
-    {1, 37, 6, 1, 8, CAUSAL},
-    {2, 130, 1, 1, 4, CAUSAL},
-    {1, 300, 1, 1, 2, CAUSAL},
-    {2, 1, 4, 2, 5, 9, CAUSAL},
-    {3, 1, 2, 2, 16, 140, CAUSAL},
-    {2, 7, 2, 1, 3, 11, CAUSAL},
-    {1, 40, 1, 1, 20, 90, CAUSAL},
-    {1, 100, 2, 1, 36, CAUSAL},
-    {1, 70, 1, 1, 50, 100, CAUSAL},
-    {1, 150, 2, 1, 17, CAUSAL},
-    {2, 129, 1, 1, 50, CAUSAL},
-    {1, 131, 2, 1, 40, 200, CAUSAL},
-    {2, 72, 4, 2, 32, CAUSAL},
-    {1, 24, 2, 1, 16, 64, CAUSAL},
-    {2, 33, 4, 2, 5},
-    {1, 150, 2, 2, 17},
-    {1, 300, 1, 1, 2},
-    {5, 33, 2, 1, 5, .lengths = true},
-    {3, 140, 2, 2, 18, .lengths = true},
-    {4, 75, 2, 1, 6, CAUSAL, .lengths = true},
-    {2, 9, 2, 2, 3, .keys = 70},
-    {2, 70, 4, 2, 8, .keys = 13},
-    {2, 130, 1, 1, 17, .keys = 129},
-    {3, 20, 2, 1, 16, .keys = 33, .lengths = true},
-    {3, 1, 2, 1, 20, .keys = 100, .lengths = true},
-    {2, 1, 2, 2, 3, .keys = 5},
-    {1, 5, 1, 1, 3, CAUSAL, .window = 1},
-    {2, 33, 4, 2, 5, CAUSAL, .window = 7},
-    {1, 150, 2, 1, 17, CAUSAL, .window = 64},
-    {1, 300, 1, 1, 2, CAUSAL, .window = 65},
-    {2, 200, 2, 2, 33, CAUSAL, .window = 40},
-    {1, 90, 2, 1, 50, CAUSAL, .window = 1000},
-    {3, 140, 2, 1, 6, CAUSAL, .window = 20, .lengths = true},
-    {3, 1, 4, 2, 16, 140, CAUSAL, .window = 33},
-    {1, 70, 1, 1, 20, 230, CAUSAL, .window = 50},
-    {2, 40, 6, 3, 5, CAUSAL, .alibi = true},
-    {1, 140, 1, 1, 40, CAUSAL, .alibi = true},
-    {2, 1, 3, 1, 16, 70, CAUSAL, .alibi = true},
-    {2, 5, 3, 3, 4, 70, CAUSAL, .window = 9, .alibi = true},
-    {1, 5, 1, 1, 3, .window = 1},
-    {2, 33, 4, 2, 5, .window = 7},
-    {1, 300, 1, 1, 2, .window = 33},
-    {2, 200, 2, 2, 33, .window = 40},
-    {1, 90, 2, 1, 50, .window = 1000},
-    {3, 140, 2, 1, 6, .window = 20, .lengths = true},
-    {2, 130, 4, 2, 5, .window = 9, .dilation = 3, .dilated = 2},
-    {1, 5, 2, 2, 3, .window = 2, .dilation = 7, .dilated = 2},
-    {3, 100, 2, 2, 4, .window = 5, .dilation = 2, .dilated = 1, .lengths = true},
-    {2, 70, 2, 1, 6, .window = 8, .first = 3},
-    {1, 150, 2, 1, 17, .window = 33, .first = 70},
-    {3, 140, 2, 2, 18, .window = 20, .lengths = true, .global = 5},
-    {2, 100, 4, 2, 5, .window = 6, .dilation = 3, .dilated = 2, .lengths = true, .global = 4},
-};
-
-static bool cases(LsGraph *g, int which)
+/* ls_relative_attention(g, q, how, relative): the same with relative positions, of self-attention and of kv with a causal
+ * mask.
+ *
+ * relative->table: (N, D), or (N, H D) by head, or NULL: row n is for keys that stand relative->first + n tokens before the
+ * query (less than 0: after it); keys farther away than the table reaches get its nearest row. The query meets the sum of
+ * key and row. relative->values: the row is added to the value too (Wei et al. 2019, "NEZHA"; Shaw et al. 2018).
+ * relative->queries: (B, Tq, H D): they meet the rows in the place of the queries (Dai et al. 2019, "Transformer-XL": q + v,
+ * where the keys meet q + u); NULL: the queries do.
+ *
+ * relative->seen: a carry or a state (B) of LS_ACC, for kv with a causal mask: of the Tk - Tq tokens before the queries those
+ * are seen, the newest, that it counts; all where it is NULL. At the end it counts those that there will be for the next
+ * segment: at most Tk - Tq.
+ *
+ * A table goes neither with dilation nor with global tokens. */
+LS_BUILDER LsTensor *ls_relative_attention(LsGraph *g, LsTensor *q, const LsAttention *how, const LsRelative *relative)
 {
-    if (which >= (int)LS_COUNT_OF(case_list))
-        return false;
-    const Case *c = &case_list[which];
-    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = c->mask, .window = c->window};
-    how.alibi = c->alibi;
-    how.dilation = c->dilation;
-    how.dilated_heads = c->dilated;
-    how.globals = c->first;
-    int64_t kv_width = 2 * c->kv_heads * c->size, width = c->heads * c->size + (c->keys ? 0 : kv_width);
-    LsTensor *q = ls_case_input(g, c->keys ? "q" : "qkv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->t, width});
-    if (c->keys)
-        how.kv = ls_case_input(g, "kv", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->keys, kv_width});
-    if (c->context) {
-        how.cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->context, kv_width});
-        how.position = ls_case_input(g, "position", LS_I32, 0, (double)(c->context - c->t + 1), 1, &c->b);
-    }
-    if (c->lengths)
-        how.lengths = ls_case_input(g, "lengths", LS_I32, 0, (double)(c->keys ? c->keys : c->t) + 1, 1, &c->b);
-    if (c->global)
-        how.global = ls_case_input(g, "global", LS_I32, -1, (double)c->t, 2, (int64_t[]){c->b, c->global});
-    ls_attention(g, q, &how);
-    return true;
+    return attention(g, q, how, relative);
 }
+
+#include "ops/attention_cases.h"
 
 LS_OP(attention) = {
     .name = "attention",
@@ -395,7 +353,7 @@ LS_OP(attention) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS | 1u << GLOBAL,
+    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS | 1u << GLOBAL | 1u << RELATIVE | 1u << RELATIVE_Q | 1u << SEEN,
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,

@@ -2,20 +2,28 @@
 #ifndef LS_OPS_ATTENTION_BACKWARD_H
 #define LS_OPS_ATTENTION_BACKWARD_H
 
-#include "ops/attention_shape.h"
+#include "ops/attention_relative.h"
 
 /* What backward reads of a panel, and the gradient of its queries. Queries and upstream gradients as operands of sums
- * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns) */
+ * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns). Of relative
+ * positions a, over_a and da; where these have no queries of their own, q, over_q and dq. */
 typedef struct BackPanel {
-    acc *q, *d, *over_q, *over_d, *dq, *lse, *delta;
+    acc *q, *d, *over_q, *over_d, *dq, *lse, *delta, *a, *over_a, *da;
 } BackPanel;
 
-LS_INLINE int64_t ls_back_panel_size(const Sizes *z) { return 4 * z->queries + (z->rows + 2) * COLUMNS; }
+LS_INLINE int64_t ls_back_panel_size(const Sizes *z)
+{
+    return 4 * z->queries + (z->rows + 2) * COLUMNS + 3 * z->relative;
+}
 
 LS_INLINE BackPanel ls_back_panel(const Sizes *z, acc *panels, int64_t number)
 {
     acc *at = panels + number * ls_back_panel_size(z), *dq = at + 4 * z->queries, *lse = dq + z->rows * COLUMNS;
-    return (BackPanel){at, at + z->queries, at + 2 * z->queries, at + 3 * z->queries, dq, lse, lse + COLUMNS};
+    BackPanel b = {at, at + z->queries, at + 2 * z->queries, at + 3 * z->queries, dq, lse, lse + COLUMNS};
+    b.a = z->relative ? lse + 2 * COLUMNS : b.q;
+    b.over_a = z->relative ? b.a + z->relative : b.over_q;
+    b.da = z->relative ? b.over_a + z->relative : b.dq;
+    return b;
 }
 
 /* acc of sums dk, or dv, of the keys that all queries see: (G, D). */
@@ -26,7 +34,7 @@ LS_INLINE int64_t ls_backward_scratch(const BlockOps *by, const Shape *s)
 {
     Sizes z = by->sizes(s);
     return 2 * LS_ROUND_UP(s->keys, KEYS) * z.rows + 2 * ls_global_sums(&z, s) + 3 * z.keys + 2 * KEYS * COLUMNS +
-           3 * z.weights + ls_task_panels(s) * ls_back_panel_size(&z);
+           3 * z.weights + ls_band_size(s, true) + ls_task_panels(s) * ls_back_panel_size(&z);
 }
 
 /* delta_t = dO_t . O_t of LS_LANES queries, what the softmax's gradient subtracts (Dao et al. 2022, equation 4). */
@@ -89,6 +97,21 @@ LS_INLINE void ls_slopes(const BlockOps *by, acc c, const BackPanel *b, const Vi
     }
 }
 
+/* The share of relative positions, of which band->rows are packed: table is their gradient's, or NULL. */
+static void backward_band(const Shape *s, const BackPanel *b, const Visible *r, const Band *band, const Slopes *to,
+                          acc *table)
+{
+    band_of_scores(r, to->ds, band);
+    band_to_queries(s, band, b->da);
+    if (!table)
+        return;
+    band_to_table(s, r, band, b->over_a, s->scale, table);
+    if (s->relative.values) {
+        band_of_scores(r, to->p, band);
+        band_to_table(s, r, band, b->over_d, 1, table);
+    }
+}
+
 /* One block of keys and one panel of a head:
  *
  *     p = exp(K q / sqrt(D) - lse)      dp = V dO      ds = p (dp - delta)
@@ -96,15 +119,24 @@ LS_INLINE void ls_slopes(const BlockOps *by, acc c, const BackPanel *b, const Vi
  *
  * The scale of dK and dq is applied where they are written out. */
 LS_INLINE void ls_backward_tile(const BlockOps *by, const Shape *s, const BackPanel *b, int64_t head, const Visible *r,
-                                Operand k, Operand v, Operand turned, acc *dk, acc *dv, const Slopes *to)
+                                Operand k, Operand v, Operand turned, const Band *band, acc *table, acc *dk, acc *dv,
+                                const Slopes *to)
 {
     by->mul_qk(s, r, k, b->q, to->score);
     ls_add_distances(s, head, r, to->score);
     by->mul_qk(s, r, v, b->d, to->slope);
+    if (s->relative.count) {
+        band_pack(s, head, r, band->rows);
+        band_to_scores(s, r, band, b->a, to->score);
+    }
+    if (s->relative.values)
+        band_to_scores(s, r, band, b->d, to->slope);
     ls_slopes(by, s->scale * LOG2_E, b, r, LS_ROUND_UP(r->keys, by->unit), to);
     by->mul_pt(s, r, to->p, b->over_d, dv);
     by->mul_pt(s, r, to->ds, b->over_q, dk);
     by->mul_pv(s, r, turned, to->ds_right, b->dq);
+    if (s->relative.count)
+        backward_band(s, b, r, band, to, table);
 }
 
 /* Queries first..end-1 of a group's heads against all their keys: adds to dk, dv: (Tk, D), and writes (or adds to) the
@@ -118,6 +150,10 @@ typedef struct BackwardTask {
     const acc *lse;
     real *dq;
     bool add;
+    const real *a; /* (B, Tq, H D): queries of relative positions, where these are others; da like dq */
+    real *da;
+    bool add_a;
+    acc *table; /* sums of the gradient of relative positions; NULL: nobody wants it */
     acc *dk, *dv, *scratch;
     acc *global_dk, *global_dv; /* (G, D) */
 } BackwardTask;
@@ -129,6 +165,7 @@ LS_INLINE void ls_backward_block(const BlockOps *by, const Shape *s, const Backw
     Sizes z = by->sizes(s);
     acc *turned = t->scratch + 2 * z.keys, *score = turned + z.keys, *slope = score + KEYS * COLUMNS,
         *p = slope + KEYS * COLUMNS;
+    Band band = ls_band(s, p + 3 * z.weights);
     Slopes to = by->plain ? (Slopes){score, slope, score, slope, slope}
                           : (Slopes){score, slope, p, p + z.weights, p + 2 * z.weights};
     int64_t stride = global ? t->global.stride : t->keys.stride, at = key0 * z.rows;
@@ -144,7 +181,8 @@ LS_INLINE void ls_backward_block(const BlockOps *by, const Shape *s, const Backw
         Visible r = global ? ls_visible_global(all, n % all->per_head, &t->global, key0)
                            : ls_visible(s, all, n % all->per_head, &t->keys, key0);
         if (r.keys > 0)
-            ls_backward_tile(by, s, &b, t->head + n / all->per_head, &r, key, value, over, dk, dv, &to);
+            ls_backward_tile(by, s, &b, t->head + n / all->per_head, &r, key, value, over, &band,
+                             ls_table_sum(s, t->table, n / all->per_head), dk, dv, &to);
     }
 }
 
@@ -163,24 +201,33 @@ LS_INLINE void ls_backward_task(const BlockOps *by, const Shape *s, const Backwa
     Queries all = ls_queries(t->first, t->end);
     Sizes z = by->sizes(s);
     int64_t count = s->group * all.per_head;
-    acc *panels = t->scratch + 3 * z.keys + 2 * KEYS * COLUMNS + 3 * z.weights, scale[COLUMNS];
+    acc *panels = t->scratch + 3 * z.keys + 2 * KEYS * COLUMNS + 3 * z.weights + ls_band_size(s, true), scale[COLUMNS];
     for (int64_t n = 0; n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS,
                 from = at * s->out_row + head * s->size;
         BackPanel b = ls_back_panel(&z, panels, n);
         ls_backward_pack(by, s, &z, &b, ls_panel_lanes(&all, panel), t->q + at * s->row + head * s->size, t->o + from,
                          t->d + from, t->lse + head * s->lse_row + at);
+        if (z.relative) {
+            by->pack(s, QK_QUERIES, b.a, t->a + from, s->heads * s->size, ls_panel_lanes(&all, panel));
+            by->pack(s, PT_QUERIES, b.over_a, t->a + from, s->heads * s->size, ls_panel_lanes(&all, panel));
+            ls_zero(b.da, z.relative);
+        }
     }
     by->begin(s);
     ls_backward_blocks(by, s, t, &all, panels);
     by->end(s);
     for (int64_t i = 0; i < COLUMNS; i++)
         scale[i] = s->scale;
-    for (int64_t n = 0; t->dq && n < count; n++) {
+    for (int64_t n = 0; (t->dq || t->da) && n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS;
         BackPanel b = ls_back_panel(&z, panels, n);
-        ls_unpack_transposed(t->dq + at * s->row + head * s->size, s->row, ls_panel_lanes(&all, panel), s->size, b.dq,
-                             scale, t->add);
+        if (t->dq)
+            ls_unpack_transposed(t->dq + at * s->row + head * s->size, s->row, ls_panel_lanes(&all, panel), s->size,
+                                 b.dq, scale, t->add);
+        if (t->da)
+            ls_unpack_transposed(t->da + (at * s->heads + head) * s->size, s->heads * s->size,
+                                 ls_panel_lanes(&all, panel), s->size, b.da, scale, t->add_a);
     }
 }
 

@@ -7,7 +7,11 @@
 
 static Sizes block_sizes(const Shape *s)
 {
-    return (Sizes){.rows = s->padded, .queries = s->padded * COLUMNS, .keys = KEYS * s->padded};
+    int64_t queries = s->padded * COLUMNS;
+    return (Sizes){.rows = s->padded,
+                   .queries = queries,
+                   .keys = KEYS * s->padded,
+                   .relative = s->relative.own_queries ? queries : 0};
 }
 
 static void block_border(const Shape *s) { (void)s; }

@@ -2,27 +2,27 @@
 #ifndef LS_OPS_ATTENTION_FORWARD_H
 #define LS_OPS_ATTENTION_FORWARD_H
 
-#include "ops/attention_shape.h"
+#include "ops/attention_relative.h"
 
-/* What a panel carries from key block to key block. q: operand; o: (D, columns); top: largest score so far, sum:
- * (columns) */
+/* What a panel carries from key block to key block. q, and a for relative positions: operands; o: (D, columns); top: largest
+ * score so far, sum: (columns) */
 typedef struct Panel {
-    acc *q, *o, *top, *sum;
+    acc *q, *a, *o, *top, *sum;
 } Panel;
 
-LS_INLINE int64_t ls_panel_size(const Sizes *z) { return z->queries + (z->rows + 2) * COLUMNS; }
+LS_INLINE int64_t ls_panel_size(const Sizes *z) { return z->queries + z->relative + (z->rows + 2) * COLUMNS; }
 
 LS_INLINE Panel ls_panel(const Sizes *z, acc *panels, int64_t number)
 {
-    acc *q = panels + number * ls_panel_size(z), *o = q + z->queries;
-    return (Panel){q, o, o + z->rows * COLUMNS, o + (z->rows + 1) * COLUMNS};
+    acc *q = panels + number * ls_panel_size(z), *o = q + z->queries + z->relative;
+    return (Panel){q, z->relative ? q + z->queries : q, o, o + z->rows * COLUMNS, o + (z->rows + 1) * COLUMNS};
 }
 
 /* acc of scratch that a task of forward needs. */
 LS_INLINE int64_t ls_forward_scratch(const BlockOps *by, const Shape *s)
 {
     Sizes z = by->sizes(s);
-    return 2 * z.keys + KEYS * COLUMNS + z.weights + ls_task_panels(s) * ls_panel_size(&z);
+    return 2 * z.keys + KEYS * COLUMNS + z.weights + ls_band_size(s, false) + ls_task_panels(s) * ls_panel_size(&z);
 }
 
 /* The online softmax of a block of keys.
@@ -71,11 +71,15 @@ LS_INLINE bool ls_online_softmax(const BlockOps *by, acc c, const Panel *p, cons
 
 /* One block of keys for one panel of a head: s = K q, online softmax, o' = o 2^(c (m - m')) + V^T p. */
 LS_INLINE void ls_forward_tile(const BlockOps *by, const Shape *s, const Sizes *z, const Panel *p, int64_t head,
-                               const Visible *r, Operand k, Operand v, acc *score, acc *weights)
+                               const Visible *r, Operand k, Operand v, const Band *band, acc *score, acc *weights)
 {
     vacc rescale[LS_TILE_VECTORS];
     by->mul_qk(s, r, k, p->q, score);
     ls_add_distances(s, head, r, score);
+    if (s->relative.count) {
+        band_pack(s, head, r, band->rows);
+        band_to_scores(s, r, band, p->a, score);
+    }
     bool moved =
         ls_online_softmax(by, s->scale * LOG2_E, p, r, LS_ROUND_UP(r->keys, by->unit), score, weights, rescale);
     for (int64_t d = 0; moved && d < z->rows; d++)
@@ -84,6 +88,10 @@ LS_INLINE void ls_forward_tile(const BlockOps *by, const Shape *s, const Sizes *
             ls_store_acc(at, ls_load_acc(at) * rescale[j]);
         }
     by->mul_pv(s, r, v, weights, p->o);
+    if (s->relative.values) {
+        band_of_scores(r, weights, band);
+        band_to_queries(s, band, p->o);
+    }
 }
 
 /* Result o / l and log-sum-exp m + log l of a panel. */
@@ -106,6 +114,7 @@ typedef struct ForwardTask {
     int64_t first, end;
     int64_t head;  /* the group's first */
     const real *q; /* of the group's first head and query 0, as the others */
+    const real *a; /* (B, Tq, H D): queries of relative positions, where these are others */
     real *out;
     acc *lse; /* rows of all queries, head by head */
     acc *scratch;
@@ -117,6 +126,7 @@ LS_INLINE void ls_forward_block(const BlockOps *by, const Shape *s, const Forwar
 {
     Sizes z = by->sizes(s);
     acc *score = t->scratch + 2 * z.keys, *weights = by->plain ? score : score + KEYS * COLUMNS;
+    Band band = ls_band(s, score + KEYS * COLUMNS + z.weights);
     int64_t stride = global ? t->global.stride : t->keys.stride;
     const real *k = (global ? t->global.k : t->keys.k) + key0 * stride;
     const real *v = (global ? t->global.v : t->keys.v) + key0 * stride;
@@ -127,7 +137,7 @@ LS_INLINE void ls_forward_block(const BlockOps *by, const Shape *s, const Forwar
         Visible r = global ? ls_visible_global(all, n % all->per_head, &t->global, key0)
                            : ls_visible(s, all, n % all->per_head, &t->keys, key0);
         if (r.keys > 0)
-            ls_forward_tile(by, s, &z, &p, t->head + n / all->per_head, &r, key, value, score, weights);
+            ls_forward_tile(by, s, &z, &p, t->head + n / all->per_head, &r, key, value, &band, score, weights);
     }
 }
 
@@ -146,11 +156,14 @@ LS_INLINE void ls_forward_task(const BlockOps *by, const Shape *s, const Forward
     Queries all = ls_queries(t->first, t->end);
     Sizes z = by->sizes(s);
     int64_t count = s->group * all.per_head;
-    acc *panels = t->scratch + 2 * z.keys + KEYS * COLUMNS + z.weights;
+    acc *panels = t->scratch + 2 * z.keys + KEYS * COLUMNS + z.weights + ls_band_size(s, false);
     for (int64_t n = 0; n < count; n++) {
         int64_t head = n / all.per_head, panel = n % all.per_head, at = t->first + panel * COLUMNS;
         Panel p = ls_panel(&z, panels, n);
         by->pack(s, QK_QUERIES, p.q, t->q + at * s->row + head * s->size, s->row, ls_panel_lanes(&all, panel));
+        if (z.relative)
+            by->pack(s, QK_QUERIES, p.a, t->a + (at * s->heads + head) * s->size, s->heads * s->size,
+                     ls_panel_lanes(&all, panel));
         ls_zero(p.o, z.rows * COLUMNS);
         ls_zero(p.sum, COLUMNS);
         for (int64_t i = 0; i < COLUMNS; i++)

@@ -9,6 +9,23 @@
 
 #include <omp.h>
 
+/* Queries of relative positions from this element on; NULL: they have none of their own. */
+static const real *own_queries(const LsNode *node, int64_t at)
+{
+    return node->in[RELATIVE_Q] ? (const real *)node->in[RELATIVE_Q]->data + at : NULL;
+}
+
+/* acc that a thread needs in backward: the sums of the table's gradient of its group come last. The sums of all heads
+ * stand before all threads' (table_room). */
+static int64_t table_room(const LsNode *node, const Shape *s)
+{
+    return node->in[RELATIVE] && node->in[RELATIVE]->needs_grad ? ls_table_sums(s, s->heads) : 0;
+}
+static int64_t backward_room(const LsNode *node, const Shape *s)
+{
+    return backend_of(s)->backward_scratch(s) + (table_room(node, s) ? ls_table_sums(s, s->group) : 0);
+}
+
 /* Keys' and values' gradients are sums over queries. A range of query blocks forms its sums together; ranges of a
  * strand are added in order. Their number is a function of the shape only, so that bits do not depend on the number of
  * threads: one where there are enough strands to keep a processor busy. */
@@ -36,18 +53,19 @@ typedef struct KeyRange {
     int64_t first, end;
 } KeyRange;
 
-/* What backward knows of all strands. sums: (strands, dk and dv, G, D) of the keys that all queries see */
+/* What backward knows of all strands. sums: (strands, dk and dv, G, D) of the keys that all queries see; table: sums of
+ * the gradient of relative positions, (H, rows, padded D), or NULL; scratch: of all threads, `each` acc apart */
 typedef struct Backward {
     const LsNode *node;
     Shape s;
     Globals globals;
-    acc *sums;
-    int64_t ranges, sums_each;
+    acc *sums, *table, *scratch;
+    int64_t ranges, sums_each, each;
 } Backward;
 
 /* The queries' gradient of a range of a strand, and its share of dk, dv: (Tk, D) and (G, D), which lie at scratch, of
- * the keys that it sees. */
-static KeyRange backward_range(const Backward *w, const Strand *r, int64_t range, acc *scratch)
+ * the keys that it sees, and of the gradient of the table, where table is not NULL. */
+static KeyRange backward_range(const Backward *w, const Strand *r, int64_t range, acc *scratch, acc *table)
 {
     const LsNode *node = w->node;
     const Shape *s = &r->s;
@@ -73,6 +91,10 @@ static KeyRange backward_range(const Backward *w, const Strand *r, int64_t range
                              strand_lse(r, w->s.queries),
                       .dq = ls_wants(node, Q) ? (real *)node->in[Q]->grad + from : NULL,
                       .add = ls_adds(node, Q),
+                      .a = own_queries(node, at),
+                      .da = ls_wants(node, RELATIVE_Q) ? (real *)node->in[RELATIVE_Q]->grad + at : NULL,
+                      .add_a = ls_adds(node, RELATIVE_Q),
+                      .table = table,
                       .dk = scratch,
                       .dv = scratch + sums,
                       .global_dk = scratch + 2 * sums,
@@ -81,12 +103,16 @@ static KeyRange backward_range(const Backward *w, const Strand *r, int64_t range
     ls_zero(t.dk + seen.first * width, rows);
     ls_zero(t.dv + seen.first * width, rows);
     ls_zero(t.global_dk, w->sums_each);
+    if (table)
+        ls_zero(table, ls_table_sums(s, s->group));
     for (t.first = first; t.first < have; t.first = t.end) {
         t.end = t.first + task < have ? t.first + task : have;
         backend->backward(s, &t);
     }
     if (t.dq && !t.add)
         zero_rows(t.dq, have, end, s->row, s->group * s->size);
+    if (t.da && !t.add_a)
+        zero_rows(t.da, have, end, s->out_row, s->group * s->size);
     return seen;
 }
 
@@ -99,13 +125,15 @@ static void merge(const Backward *w, int64_t number, const Strand *r, const acc 
     const BlockOps *by = backend_of(s)->by;
     int64_t width = by->sizes(s).rows, count = keys.end - keys.first, all = LS_ROUND_UP(w->s.keys, KEYS) * width;
     const acc *dv = dk + all, *global = dv + all;
-    int64_t at, in = node->in[KV] ? KV : Q;
+    int64_t at, in = node->in[KV] ? KV : Q, missing = missing_keys(node, &w->s, r->b), at_sum = keys.first * width;
     const LsTensor *x = keys_at(node, &w->s, r->b, r->j, &at);
     if (!ls_wants(node, (int)in))
         return;
     bool add = ls_adds(node, (int)in) || !first;
     real *to_k = (real *)x->grad + at + r->start * w->s.kv_row, *to_v = to_k + s->kv_heads * s->size;
-    int64_t at_row = keys.first * s->kv_row, at_sum = keys.first * width;
+    keys.first += missing;
+    keys.end += missing;
+    int64_t at_row = keys.first * s->kv_row;
     by->write_sum(s, to_k + at_row, s->kv_row, dk + at_sum, 0, count, s->scale, add);
     by->write_sum(s, to_v + at_row, s->kv_row, dv + at_sum, 0, count, 1, add);
     if (!add) {
@@ -138,28 +166,38 @@ static void add_globals(const Backward *w, int64_t b, int64_t j)
     }
 }
 
-static void backward_strands(const Backward *w, int64_t each, int threads)
+/* Ranges of strands, each in a thread's scratch; their sums are added in order, those of the table to w->table. */
+static void backward_in_order(const Backward *w, int threads)
 {
-    int64_t strands = strand_count(&w->s), ranges = w->ranges;
-    if (ranges == 1) {
-        LsShare share;
-        ls_share_begin(&share, strands, threads);
-#pragma omp parallel num_threads(threads)
-        for (int64_t n; (n = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
-            acc *scratch = (acc *)w->node->scratch + omp_get_thread_num() * each;
-            Strand r = strand_at(&w->s, n);
-            merge(w, n, &r, scratch, backward_range(w, &r, 0, scratch), true);
+    int64_t ranges = w->ranges, sums_at = backend_of(&w->s)->backward_scratch(&w->s);
+#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
+    for (int64_t n = 0; n < strand_count(&w->s) * ranges; n++) {
+        int64_t range = ranges - 1 - n % ranges; /* the last keys first */
+        acc *own = w->scratch + omp_get_thread_num() * w->each, *table = w->table ? own + sums_at : NULL;
+        Strand r = strand_at(&w->s, n / ranges);
+        KeyRange seen = backward_range(w, &r, range, own, table);
+#pragma omp ordered
+        {
+            merge(w, n / ranges, &r, own, seen, range == ranges - 1);
+            if (table)
+                add_table_sums(&w->s, w->table, r.j * w->s.group, table);
         }
+    }
+}
+
+static void backward_strands(const Backward *w, int threads)
+{
+    if (w->ranges > 1 || w->table) {
+        backward_in_order(w, threads);
         return;
     }
-#pragma omp parallel for ordered schedule(dynamic, 1) num_threads(threads)
-    for (int64_t n = 0; n < strands * ranges; n++) {
-        int64_t range = ranges - 1 - n % ranges; /* the last keys first */
-        acc *scratch = (acc *)w->node->scratch + omp_get_thread_num() * each;
-        Strand r = strand_at(&w->s, n / ranges);
-        KeyRange seen = backward_range(w, &r, range, scratch);
-#pragma omp ordered
-        merge(w, n / ranges, &r, scratch, seen, range == ranges - 1);
+    LsShare share;
+    ls_share_begin(&share, strand_count(&w->s), threads);
+#pragma omp parallel num_threads(threads)
+    for (int64_t n; (n = ls_share_next(&share, omp_get_thread_num())) >= 0;) {
+        acc *own = w->scratch + omp_get_thread_num() * w->each;
+        Strand r = strand_at(&w->s, n);
+        merge(w, n, &r, own, backward_range(w, &r, 0, own, NULL), true);
     }
 }
 

@@ -2,15 +2,17 @@
 #ifndef LS_OPS_ATTENTION_NODE_H
 #define LS_OPS_ATTENTION_NODE_H
 
+#include "lockstep/relative.h"
 #include "ops/attention_shape.h"
 
-enum { Q, KV, CACHE, POSITION, LENGTHS, GLOBAL, INPUTS };
+enum { Q, KV, CACHE, POSITION, LENGTHS, GLOBAL, RELATIVE, RELATIVE_Q, SEEN, INPUTS };
 
 /* The node's attribute. */
 typedef struct Attention {
     int64_t heads, kv_heads, window, dilation, dilated_heads, globals;
     LsMask mask;
-    bool alibi;
+    bool alibi, relative_values;
+    int64_t relative_first;
 } Attention;
 
 /* The kernel of tiles for operands of this build; NULL where vectors are faster. */
@@ -27,6 +29,22 @@ static const LsPanelKernel *kernel_for(const Shape *s)
     int64_t meets = s->queries < s->keys ? s->queries : s->keys;
     return meets >= WORTH_SPLITTING && s->size > LS_TILE ? ls_panel_tiles() : NULL;
 #endif
+}
+
+/* The table of relative positions, whose data may not be there yet. */
+static Relative relative_of(const LsNode *node, int64_t size)
+{
+    const Attention *a = node->attr;
+    const LsTensor *table = node->in[RELATIVE];
+    if (!table)
+        return (Relative){0};
+    return (Relative){.rows = table->data,
+                      .count = table->dim[0],
+                      .first = a->relative_first,
+                      .row = table->dim[1],
+                      .head = table->dim[1] > size ? size : 0,
+                      .values = a->relative_values,
+                      .own_queries = node->in[RELATIVE_Q]};
 }
 
 static Shape shape_of(const LsNode *node)
@@ -60,7 +78,8 @@ static Shape shape_of(const LsNode *node)
     }
     s.padded = LS_ROUND_UP(s.size, LS_TILE_UNIT);
     s.scale = (acc)(1 / sqrt((double)s.size));
-    s.kernel = kernel_for(&s);
+    s.relative = relative_of(node, s.size);
+    s.kernel = s.relative.count ? NULL : kernel_for(&s); /* bands are vectors' */
     return s;
 }
 
@@ -110,6 +129,31 @@ static LsStatus check_both_sides(const LsNode *node)
     return LS_OK;
 }
 
+/* Relative positions, and how much of a memory is there. */
+static LsStatus check_relative(const LsNode *node, const Shape *s)
+{
+    const LsTensor *table = node->in[RELATIVE], *own = node->in[RELATIVE_Q], *seen = node->in[SEEN];
+    int64_t width = s->heads * s->size;
+    if (table && node->in[KV] && !s->causal)
+        return ls_node_fail(node, "attention: queries of another sequence have no distance from the keys");
+    if (table && (table->rank != 2 || table->dtype != LS_REAL || (table->dim[1] != s->size && table->dim[1] != width)))
+        return ls_node_fail(node, "attention: relative positions %s must be (N, %lld), or (N, %lld) by head",
+                            ls_shape_text(table), (long long)s->size, (long long)width);
+    if (table && (s->dilated || s->globals))
+        return ls_node_fail(node, "attention: relative positions do not go with dilation or global tokens");
+    if (own && (!table || own->rank != 3 || own->dtype != LS_REAL || own->dim[0] != s->batch ||
+                own->dim[1] != s->queries || own->dim[2] != width))
+        return ls_node_fail(node, "attention: queries %s of relative positions must be (%lld, %lld, %lld)",
+                            ls_shape_text(own), (long long)s->batch, (long long)s->queries, (long long)width);
+    if (seen && (!node->in[KV] || !s->causal || !seen->end || seen->rank != 1 || seen->dtype != LS_ACC ||
+                 seen->dim[0] != s->batch))
+        return ls_node_fail(node,
+                            "attention: what a memory has seen, %s, must be a carry or a state (%lld) of LS_ACC, "
+                            "beside kv and a causal mask",
+                            ls_shape_text(seen), (long long)s->batch);
+    return LS_OK;
+}
+
 /* q and kv alone, before anything is computed from them. */
 static LsStatus check_operands(const LsNode *node)
 {
@@ -128,14 +172,18 @@ static LsStatus check_operands(const LsNode *node)
                             ls_shape_text(q), heads, kv_heads);
     if (!kv)
         return check_both_sides(node);
-    if (a->mask != LS_MASK_NONE)
-        return ls_node_fail(node, "attention: a causal mask is for packed qkv only");
     if (q->rank != 3 || q->dtype != LS_REAL || q->dim[2] % heads != 0 || kv->rank != 3 || kv->dtype != LS_REAL ||
         kv->dim[0] != q->dim[0] || kv->dim[2] != 2 * kv_heads * (q->dim[2] / heads))
         return ls_node_fail(node,
                             "attention: q %s and kv %s must be (B, Tq, H D) and (B, Tk, 2 Hkv D) with H = %lld, "
                             "Hkv = %lld",
                             ls_shape_text(q), ls_shape_text(kv), heads, kv_heads);
+    if (a->mask == LS_MASK_CAUSAL && (node->in[LENGTHS] || kv->dim[1] < q->dim[1]))
+        return ls_node_fail(
+            node,
+            "attention: with a causal mask the queries %s are the newest of the tokens of kv %s, without "
+            "lengths",
+            ls_shape_text(q), ls_shape_text(kv));
     return check_both_sides(node);
 }
 
@@ -145,6 +193,7 @@ static LsStatus check_inputs(const LsNode *node)
     Shape s = shape_of(node);
     const LsTensor *lengths = node->in[LENGTHS];
     LS_TRY(check_cache(node, &s));
+    LS_TRY(check_relative(node, &s));
     if (lengths && (lengths->rank != 1 || lengths->dtype != LS_I32 || lengths->dim[0] != s.batch))
         return ls_node_fail(node, "attention: lengths %s must be (%lld) of LS_I32", ls_shape_text(lengths),
                             (long long)s.batch);
@@ -175,16 +224,40 @@ static int64_t length_of(const LsNode *node, const Shape *s, int64_t b)
     return node->in[LENGTHS] ? ((const int32_t *)node->in[LENGTHS]->data)[b] : s->keys;
 }
 
+/* Rows of keys before the first that stream b has: of a memory that is not full yet. */
+static int64_t missing_keys(const LsNode *node, const Shape *s, int64_t b)
+{
+    int64_t memory = s->keys - s->queries;
+    if (!node->in[SEEN])
+        return 0;
+    acc seen = ((const acc *)node->in[SEEN]->data)[b];
+    return !(seen > 0) ? memory : seen < (acc)memory ? memory - (int64_t)(seen + (acc)0.5) : 0;
+}
+
+/* After a run: the tokens that a memory of so many rows holds then. */
+static void count_seen(const LsNode *node, const Shape *s)
+{
+    const LsTensor *seen = node->in[SEEN];
+    for (int64_t b = 0; seen && b < s->batch; b++) {
+        int64_t have = s->keys - missing_keys(node, s, b), memory = s->keys - s->queries;
+        ((acc *)seen->end->data)[b] = (acc)(have < memory ? have : memory);
+    }
+}
+
 static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
 {
     int64_t at;
     const real *k = (const real *)keys_at(node, s, b, j, &at)->data + at;
-    Keys keys = {.k = k, .v = k + s->kv_heads * s->size, .stride = s->kv_row, .count = length_of(node, s, b)};
+    int64_t missing = missing_keys(node, s, b);
+    Keys keys = {.k = k + missing * s->kv_row, .stride = s->kv_row, .count = length_of(node, s, b) - missing};
+    keys.v = keys.k + s->kv_heads * s->size;
     if (node->in[CACHE]) {
         keys.offset = ((const int32_t *)node->in[POSITION]->data)[b];
         keys.count = keys.offset + s->queries;
     } else if (!s->causal)
         keys.offset = s->ahead >= 0 ? s->ahead : keys.count;
+    else if (node->in[KV])
+        keys.offset = keys.count - s->queries;
     return keys;
 }
 

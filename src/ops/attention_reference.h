@@ -14,6 +14,8 @@ typedef struct PlainQuery {
     double slope;
     int64_t globals; /* and these, or the first so many where global is NULL */
     const int32_t *global;
+    const real *a, *table; /* of relative positions: the query, and the table's rows; NULL: none */
+    int64_t place;         /* the query's position, counted as the keys' */
 } PlainQuery;
 
 static bool plain_sees(const PlainQuery *p, int64_t j)
@@ -24,11 +26,19 @@ static bool plain_sees(const PlainQuery *p, int64_t j)
     return global || (j >= p->first && j < p->end && (j - p->own) % p->step == 0);
 }
 
+static const real *relative_row(const Shape *s, const PlainQuery *p, int64_t j)
+{
+    int64_t row = p->place - j - s->relative.first, last = s->relative.count - 1;
+    return p->table + (row < 0 ? 0 : row < last ? row : last) * s->relative.row;
+}
+
 static double score(const Shape *s, const PlainQuery *p, int64_t j)
 {
     double sum = 0;
     for (int64_t d = 0; d < s->size; d++)
         sum += (double)ls_load1(p->q + d) * (double)ls_load1(p->keys->k + j * p->keys->stride + d);
+    for (int64_t d = 0; p->table && d < s->size; d++)
+        sum += (double)ls_load1(p->a + d) * (double)ls_load1(relative_row(s, p, j) + d);
     return sum / sqrt((double)s->size) + p->slope * (double)(j - p->at);
 }
 
@@ -45,9 +55,13 @@ static double attend_plainly(const Shape *s, const PlainQuery *p, real *o)
             sum += exp(score(s, p, j) - top);
     for (int64_t d = 0; d < s->size; d++) {
         double result = 0;
-        for (int64_t j = 0; j < count; j++)
-            if (plain_sees(p, j))
-                result += exp(score(s, p, j) - top) / sum * (double)ls_load1(p->keys->v + j * p->keys->stride + d);
+        for (int64_t j = 0; j < count; j++) {
+            if (!plain_sees(p, j))
+                continue;
+            double value = (double)ls_load1(p->keys->v + j * p->keys->stride + d);
+            value += s->relative.values ? (double)ls_load1(relative_row(s, p, j) + d) : 0;
+            result += exp(score(s, p, j) - top) / sum * value;
+        }
         ls_store1(o + d, (acc)result);
     }
     return sum > 0 ? top + log(sum) : 0;

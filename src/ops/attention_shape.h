@@ -34,6 +34,16 @@
 #define LOG2_E ((acc)1.44269504088896340736)
 #define LN_2 ((acc)0.69314718055994530942)
 
+/* A table of relative positions: row n is for queries that are first + n positions after their key; those beyond it are
+ * as the nearest. */
+typedef struct Relative {
+    const real *rows;     /* of head 0 */
+    int64_t count, first; /* count 0: there is none */
+    int64_t row, head;    /* elements from row to row, and from head to head; 0: all heads share it */
+    bool values;          /* it is added to values too */
+    bool own_queries;     /* its queries are not those of the keys */
+} Relative;
+
 typedef struct Shape {
     int64_t batch, queries, keys;  /* B, Tq, Tk: rows of keys of a stream, all of a cache */
     int64_t heads, kv_heads, size; /* H, Hkv, D */
@@ -46,6 +56,7 @@ typedef struct Shape {
     int64_t dilation, dilated;     /* of the last `dilated` key heads: 1 and 0 where there are none (strands) */
     int64_t globals;               /* keys of a stream that all queries see, at most */
     bool causal, alibi;
+    Relative relative;
     acc scale;
     const LsPanelKernel *kernel; /* multiplies tiles; NULL: vectors do */
 } Shape;
@@ -120,6 +131,7 @@ typedef struct Visible {
     int64_t keys;  /* keys of the block that at least one of them sees; none if <= 0 */
     int64_t seen;  /* the last key that the first query sees, were there no end of the keys */
     int64_t past;  /* the last key that is too old for it */
+    int64_t ahead; /* positions of the first query after the first key of the block */
     const GlobalKeys
         *global;          /* of a block of these, all of which are seen but for each lane's window; NULL: it is none */
     int64_t key0, query0; /* with it: the block's first, and the query of lane 0 */
@@ -130,6 +142,7 @@ LS_INLINE Visible ls_visible(const Shape *s, const Queries *q, int64_t panel, co
     Visible r = {.lanes = ls_panel_lanes(q, panel)};
     r.seen = keys->offset + q->first + panel * COLUMNS - key0;
     r.past = r.seen - s->window;
+    r.ahead = s->causal ? r.seen : q->first + panel * COLUMNS - key0;
     int64_t end = ls_visible_keys(keys, q->first + panel * COLUMNS + r.lanes) - key0;
     r.keys = r.past + 1 >= KEYS ? 0 : end < KEYS ? end : KEYS;
     return r;
@@ -233,10 +246,11 @@ LS_INLINE void ls_zero(acc *x, int64_t count) { memset(x, 0, (size_t)count * siz
 
 /* acc of an operand in a backend's own layout. */
 typedef struct Sizes {
-    int64_t rows;    /* D as rows of sums, (D, columns) */
-    int64_t queries; /* a panel: (D, columns) for sums over D, or (columns, D) for sums over the queries */
-    int64_t keys;    /* a block: (keys, D) for sums over D, or (D, keys) for sums over the keys */
-    int64_t weights; /* (keys, columns) */
+    int64_t rows;     /* D as rows of sums, (D, columns) */
+    int64_t queries;  /* a panel: (D, columns) for sums over D, or (columns, D) for sums over the queries */
+    int64_t keys;     /* a block: (keys, D) for sums over D, or (D, keys) for sums over the keys */
+    int64_t weights;  /* (keys, columns) */
+    int64_t relative; /* the panel's queries of relative positions, where these are others; else 0 */
 } Sizes;
 
 /* Two rows of a panel: of keys i and i + 1, i even. */

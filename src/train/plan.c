@@ -71,11 +71,21 @@ static void cut_sequence(LsTrainPlan *plan, int64_t ranks, int64_t longest)
     plan->segments = ls_ceil_div(plan->sequence, ranks * plan->segment);
 }
 
+/* A model with a setting `memory` remembers so many tokens of the segments before: what it computes depends on where they
+ * end. */
+static bool depends_on_segments(const LsConfig *config)
+{
+    int64_t memory;
+    return ls_config_model_int(config, "memory", &memory);
+}
+
 /* Where states are only carried forward, few tokens at once: a divisor of the segment, of whole chunks of the scan so
  * that states come out the same. Ranks that share the segment go through it together: it cannot be divided for each. */
-static void cut_segment(LsTrainPlan *plan)
+static void cut_segment(const LsConfig *config, LsTrainPlan *plan)
 {
     plan->carry_steps = plan->segment;
+    if (depends_on_segments(config))
+        return;
     for (int64_t steps = CARRY_TOKENS / plan->micro_batch / 32 * 32;
          steps * plan->micro_batch >= CARRY_TOKENS / 4 && plan->sequence_ranks == 1; steps -= 32)
         if (steps < plan->segment && plan->segment % steps == 0) {
@@ -144,7 +154,7 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
             plan->micro_batch--;
     }
     plan->micro_batches = plan->rank_batch / plan->micro_batch;
-    cut_segment(plan);
+    cut_segment(config, plan);
     return LS_OK;
 }
 
@@ -353,7 +363,7 @@ static int64_t find_micro_batch(const PlanRequest *request, const LsTrainPlan *p
         LsTrainPlan other = *plan;
         other.micro_batch = rows;
         other.micro_batches = plan->rank_batch / rows;
-        cut_segment(&other);
+        cut_segment(request->config, &other);
         if (plan->rank_batch % rows == 0 && plan_shape(request, &other) == LS_OK)
             return rows;
     }
@@ -377,7 +387,7 @@ static bool choose_segments(const PlanRequest *request, LsTrainPlan *plan)
         LsTrainPlan other = *plan;
         int64_t tokens = ls_ceil_div(plan->sequence, segments * plan->sequence_ranks);
         cut_sequence(&other, plan->sequence_ranks, ls_ceil_div(tokens, MIN_SEGMENT) * MIN_SEGMENT);
-        cut_segment(&other);
+        cut_segment(request->config, &other);
         LsStatus status = plan_shape(request, &other);
         if (status != LS_OK && status != LS_RESOURCE)
             return false;
@@ -404,7 +414,8 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
         cure[128] =
             "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
-    if (config->train.segment == 0 && !plan->carries && plan->lengths == 1 && choose_segments(&request, plan))
+    bool may_cut = config->train.segment == 0 && !plan->carries && plan->lengths == 1 && !depends_on_segments(config);
+    if (may_cut && choose_segments(&request, plan))
         return LS_OK;
     int64_t rows = find_micro_batch(&request, plan);
     if (rows > 0)
