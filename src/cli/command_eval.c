@@ -113,13 +113,13 @@ static LsStatus report(const LsEval *e)
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
-static LsStatus evaluate(LsEval *e, const char *run, int overrides, char *const *override, const LsCorpus *corpus)
+static LsStatus evaluate(LsEval *e, const char *run, int overrides, char *const *override, LsCorpus *corpus)
 {
     LS_TRY(ls_dist_agree(e->comm, ls_eval_open(e, run, overrides, override)));
     return e->options->input.count > 0 ? ls_eval_texts(e, corpus) : ls_eval_split(e);
 }
 
-static LsStatus evaluate_one(const LsCall *call, const LsCorpus *corpus)
+static LsStatus evaluate_one(const LsCall *call, LsCorpus *corpus)
 {
     LsEval e = {.options = call->options, .comm = call->comm};
     LsStatus status = evaluate(&e, call->operand[0], call->operands - 1, call->operand + 1, corpus);
@@ -146,7 +146,7 @@ static LsStatus add_row(const LsEval *e, json_t *rows)
 /* Operands are runs but for "section.name=value", unless there is a file of that name. */
 static bool is_run(const char *operand) { return !strchr(operand, '=') || ls_file_exists(operand); }
 
-static LsStatus evaluate_table(const LsCall *call, const LsCorpus *corpus)
+static LsStatus evaluate_table(const LsCall *call, LsCorpus *corpus)
 {
     const LsEvalOptions *o = call->options;
     char **override = ls_alloc_array(call->operands, sizeof *override);

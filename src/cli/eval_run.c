@@ -273,7 +273,7 @@ static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, Ls
     return json_array_append_new(e->files, row) || failed ? LS_RESOURCE : LS_OK;
 }
 
-LsStatus ls_eval_texts(LsEval *e, const LsCorpus *corpus)
+LsStatus ls_eval_texts(LsEval *e, LsCorpus *corpus)
 {
     LsEvaluation all = e->evaluation;
     LsStatus status = check_texts(e, corpus);

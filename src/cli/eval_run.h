@@ -35,7 +35,7 @@ void ls_eval_close(LsEval *e);
 
 /* On a part of its data, and on texts that were read. Collective. */
 LsStatus ls_eval_split(LsEval *e) LS_MUST_USE;
-LsStatus ls_eval_texts(LsEval *e, const LsCorpus *corpus) LS_MUST_USE;
+LsStatus ls_eval_texts(LsEval *e, LsCorpus *corpus) LS_MUST_USE;
 
 /* Loss and metrics as JSON: names as `eval --json` has them. */
 int ls_eval_add_metrics(json_t *object, const LsEvaluation *evaluation);
