@@ -7,7 +7,7 @@
 
 static int64_t *model_int(const LsConfig *config, const char *name)
 {
-    for (const LsSetting *setting = config->model->settings; setting->name; setting++)
+    for (const LsSetting *setting = config->model->settings; setting && setting->name; setting++)
         if (setting->type == LS_SETTING_TYPE_INT && strcmp(setting->name, name) == 0)
             return (int64_t *)((char *)config->model_config + setting->offset);
     return NULL;
@@ -36,8 +36,7 @@ static LsStatus fields_of_kinds(const LsConfig *config, LsFields *fields)
 {
     const LsTask *task = ls_config_task(config);
     int64_t vocabulary = 0;
-    if (config->model->settings)
-        ls_config_model_int(config, "vocabulary", &vocabulary);
+    ls_config_model_int(config, "vocabulary", &vocabulary);
     LsFields language = ls_language_fields(vocabulary), targets = {.count = 1, .list = {language.list[1]}};
     *fields = (LsFields){.count = 1, .list = {language.list[0]}};
     if (config->model->fields)
