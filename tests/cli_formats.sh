@@ -73,7 +73,7 @@ carries rwkv4 language 'layers: 1, width: 8, context: 12' 'path: text.h5' ', car
 carries rwkv5 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
 carries rwkv6 language 'layers: 1, width: 8, head: 4, hidden: 12, context: 12' 'path: text.h5' ', carry: true' --native
 carries rwkv7 language 'layers: 2, width: 8, head: 4, context: 12' 'path: text.h5' ', carry: true' --native
-carries longformer masked_language 'layers: 2, heads: 2, width: 8, context: 12, window: "4,6", dilation: 2, dilated_heads: 1' 'path: text.h5' ''
+carries longformer masked_language 'layers: 2, heads: 2, width: 8, context: 12, window: "4,6", dilation: 2, dilated_heads: 1' 'path: text.h5' '' --native
 carries linformer masked_language 'layers: 1, heads: 2, width: 8, context: 12, projected: 5, sharing: layerwise' 'path: text.h5' ''
 carries transformer_xl language 'layers: 1, heads: 2, width: 8, context: 12, memory: 7' 'path: text.h5' ', carry: true'
 carries bert masked_language 'layers: 1, heads: 2, width: 8, context: 12, epsilon: 1e-7' 'path: text.h5' '' --native

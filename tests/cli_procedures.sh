@@ -91,7 +91,7 @@ says 2 'no pictures of 1 or 3 channels' train rings.yaml train.pictures_every=10
 rm -rf runs
 
 # ---- mistakes
-says 2 'train.discriminator_repeats: unknown' train rings.yaml train.procedure=supervised
+says 2 'procedure supervised has no such setting (those that have: adversarial)' train rings.yaml train.procedure=supervised
 says 2 'there is no procedure' train rings.yaml train.procedure=adversary
 says 2 'whole samples' train rings.yaml train.carry=true
 says 0 'adversarial' models gan_mlp

@@ -172,6 +172,28 @@ static void test_hidden_blocks(void)
     }
 }
 
+/* Gaps, global tokens, several ranges of queries: sums are added in one order. */
+static void test_threads(void)
+{
+    static const Case cases[] = {{1, 700, 2, 8, 20, 1, 0, 0},
+                                 {1, 1500, 2, 8, 20, 3, 1, 70},
+                                 {2, 300, 3, 5, 7, 2, 2, 3, true, {250, -1, 7, 31, 31, 299}}};
+    int keep = ls_threads();
+    for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
+        ls_set_threads(1);
+        Setup one = setup_new(&cases[i]);
+        for (int threads = 2; threads <= 5; threads += 3) {
+            ls_set_threads(threads);
+            Setup s = setup_new(&cases[i]);
+            CU_ASSERT_EQUAL(memcmp(s.y->data, one.y->data, (size_t)s.y->count * sizeof(float)), 0);
+            CU_ASSERT_EQUAL(memcmp(s.x->grad, one.x->grad, (size_t)s.x->count * sizeof(float)), 0);
+            setup_free(&s);
+        }
+        setup_free(&one);
+    }
+    ls_set_threads(keep);
+}
+
 static void test_memory(void)
 {
     check_linear_memory("kind: longformer, window: 128");
@@ -243,6 +265,7 @@ int main(void)
                                                      {"padding is not seen", test_padding},
                                                      {"a window as wide as the sequence", test_wide_window},
                                                      {"keys out of sight", test_hidden_blocks},
+                                                     {"the same bits for any number of threads", test_threads},
                                                      {"memory grows with the length", test_memory},
                                                      {"settings that do not go together", test_refused},
                                                      {"a global token that is not there", test_no_such_token},

@@ -110,7 +110,7 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     return ls_encoder(g, &m->encoder, shape, attend, &place);
 }
 
-/* ---- The layout of transformers' Longformer ----------------------------------------------------------------------- */
+/* ---- The layout of transformers' Longformer ---------------------------------------------------------------------- */
 
 #define LAYER "longformer.encoder.layer.{i}."
 #define THIRD(number, name)                                                                                            \
