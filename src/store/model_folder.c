@@ -244,6 +244,8 @@ static LsStatus write_run(const char *run, const LsStoredModel *model)
         status =
             ls_checkpoint_save(checkpoint, model->params, model->params->running != NULL, &running, &progress,
                                &(LsSavedTexts){.config = yaml, .tokenizer = model->tokenizer, .info = model->info});
+        if (status != LS_OK) /* it may be in its place, where only the folder could not be synchronised */
+            unlink(checkpoint);
         if (status != LS_OK && !ours)
             unlink(path);
     }
