@@ -6,6 +6,8 @@ asking that library about every character.
 import tokenizers
 from tokenizers import AddedToken, Tokenizer, models
 
+from code_tables import add_range, table
+
 judge = Tokenizer(models.WordLevel({"?": 0}, unk_token="?"))
 judge.add_tokens([AddedToken("X", single_word=True, normalized=False)])
 rows = []
@@ -14,18 +16,7 @@ for code in range(0x110000):
         continue
     if judge.encode("X" + chr(code)).ids[0] == 1:  # it stands alone
         continue
-    if rows and rows[-1][1] == code - 1:
-        rows[-1][1] = code
-    else:
-        rows.append([code, code])
+    add_range(rows, code)
 
 print(f"/* Made by characters_tables.py from tokenizers {tokenizers.__version__}: from, to. */")
-print("static const int32_t words[][2] = {")
-line = "   "
-for row in rows:
-    entry = f" {{{row[0]},{row[1]}}},"
-    if len(line) + len(entry) > 118:
-        print(line)
-        line = "   "
-    line += entry
-print(line + "\n};")
+table("words", None, rows)

@@ -5,6 +5,8 @@
 import sys
 import unicodedata
 
+from code_tables import add_range, table
+
 decompositions, compositions, classes = [], [], []
 for code in range(sys.maxunicode + 1):
     if 0xD800 <= code < 0xE000 or 0xAC00 <= code <= 0xD7A3:  # surrogates; Hangul syllables are computed
@@ -18,25 +20,10 @@ for code in range(sys.maxunicode + 1):
             compositions.append((*pair, code))
     combining = unicodedata.combining(character)
     if combining:
-        if classes and classes[-1][1] == code - 1 and classes[-1][2] == combining:
-            classes[-1][1] = code
-        else:
-            classes.append([code, code, combining])
+        add_range(classes, code, combining)
 
-
-def table(name, what, rows):
-    print(f"/* {what} */\nstatic const uint32_t {name}[][3] = {{")
-    line = "   "
-    for row in rows:
-        entry = " {" + ",".join(f"0x{v:X}" for v in row) + "},"
-        if len(line) + len(entry) > 140:
-            print(line)
-            line = "   "
-        line += entry
-    print(line + "\n};")
-
-
+UNSIGNED = dict(type="uint32_t", number=lambda v: f"0x{v:X}", width=140)
 print(f"/* Made by nfc_tables.py from Unicode {unicodedata.unidata_version}. */")
-table("decompositions", "code, first, second (0: none): canonical decompositions, by code", decompositions)
-table("compositions", "first, second, code: primary composites, by first and second", sorted(compositions))
-table("classes", "from, to, canonical combining class where it is not 0, by code", classes)
+table("decompositions", "code, first, second (0: none): canonical decompositions, by code", decompositions, **UNSIGNED)
+table("compositions", "first, second, code: primary composites, by first and second", sorted(compositions), **UNSIGNED)
+table("classes", "from, to, canonical combining class where it is not 0, by code", classes, **UNSIGNED)

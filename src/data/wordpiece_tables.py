@@ -6,6 +6,8 @@ import tokenizers
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
+from code_tables import add_lower, add_range, table
+
 
 def only(step):
     steps = dict(clean_text=False, handle_chinese_chars=False, strip_accents=False, lowercase=False)
@@ -24,32 +26,10 @@ for code in range(0x110000):
     bits = (1 if clean(between) == "ab" else 0) | (2 if clean(between) == "a b" else 0) | (4 if pieces == 2 else 0)
     bits |= (8 if pieces == 3 else 0) | (16 if strip(between) == "ab" else 0) | (32 if ideograph(between) != between else 0)
     if bits:
-        if traits and traits[-1][1] == code - 1 and traits[-1][2] == bits:
-            traits[-1][1] = code
-        else:
-            traits.append([code, code, bits])
+        add_range(traits, code, bits)
     lowered = small(character)
     if lowered != character and len(lowered) == 1:
-        delta = ord(lowered) - code
-        last = lower[-1] if lower else None
-        if last and last[3] == delta and code - last[1] in (1, 2) and last[2] in (0, code - last[1]):
-            last[2] = code - last[1]
-            last[1] = code
-        else:
-            lower.append([code, code, 0, delta])
-
-
-def table(name, what, rows):
-    print(f"/* {what} */\nstatic const int32_t {name}[][{len(rows[0])}] = {{")
-    line = "   "
-    for row in rows:
-        entry = " {" + ",".join(str(v) for v in row) + "},"
-        if len(line) + len(entry) > 118:
-            print(line)
-            line = "   "
-        line += entry
-    print(line + "\n};")
-
+        add_lower(lower, code, lowered)
 
 print(f"/* Made by wordpiece_tables.py from tokenizers {tokenizers.__version__}. */")
 table("traits", "from, to, traits (1 cleaned away, 2 cleaned to a space, 4 white space, 8 punctuation, 16 accent, 32 ideograph)", traits)

@@ -17,6 +17,7 @@
  * ranks that share a sequence the summaries go on in the same way (LsComm.scan). The cut is a function of the shape.
  * Training keeps what each part starts from; the h in between are the result itself. */
 #include "ops/linear_scan_gates.h"
+#include "ops/scratch.h"
 
 enum { X, ADDEND, STATE };
 
@@ -49,8 +50,6 @@ typedef struct Piece {
     int64_t stream, part, channel, width, first, end; /* channels from `channel`; steps from first to before end */
 } Piece;
 
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 static LsScanForm form_of(const LsNode *node) { return ((const Attr *)node->attr)->form; }
 
 /* Numbers of a row of x for one channel. */
@@ -60,35 +59,28 @@ static Cut cut_of(const LsNode *node)
 {
     const LsTensor *x = node->in[X];
     Cut c = {.streams = x->dim[0], .steps = x->dim[1], .channels = x->dim[2] / packed(form_of(node))};
-    c.width = c.streams * divide_up(c.channels, SCAN_WIDE) >= FEW_PIECES ? SCAN_WIDE : SCAN_NARROW;
-    c.groups = divide_up(c.channels, c.width);
-    int64_t parts = c.streams * c.groups >= FEW_PIECES ? 1 : divide_up(WANTED_PIECES, c.streams * c.groups);
+    c.width = c.streams * ls_ceil_div(c.channels, SCAN_WIDE) >= FEW_PIECES ? SCAN_WIDE : SCAN_NARROW;
+    c.groups = ls_ceil_div(c.channels, c.width);
+    int64_t parts = c.streams * c.groups >= FEW_PIECES ? 1 : ls_ceil_div(WANTED_PIECES, c.streams * c.groups);
     if (parts > c.steps / LEAST_PART)
         parts = c.steps / LEAST_PART;
-    c.part_steps = divide_up(c.steps, parts < 1 ? 1 : parts);
-    c.parts = divide_up(c.steps, c.part_steps);
+    c.part_steps = ls_ceil_div(c.steps, parts < 1 ? 1 : parts);
+    c.parts = ls_ceil_div(c.steps, c.part_steps);
     return c;
 }
 
 static bool carries_over(const LsNode *node) { return node->in[STATE] && node->in[STATE]->role == LS_ROLE_CARRY; }
-
-static acc *take(acc *base, int64_t *at, int64_t count)
-{
-    acc *block = base ? base + *at : NULL;
-    *at += divide_up(count, 16) * 16;
-    return block;
-}
 
 static Scratch scratch_of(const LsNode *node, const Cut *c)
 {
     Scratch s = {0};
     acc *base = node->scratch;
     int64_t state = c->streams * c->channels, over = carries_over(node) ? state : 0;
-    s.h = take(base, &s.count, c->parts * state);
-    s.decay = take(base, &s.count, c->parts > 1 || over ? c->parts * state : 0);
-    s.start = take(base, &s.count, state);
-    s.all = take(base, &s.count, over);
-    s.sum = take(base, &s.count, over);
+    s.h = ls_scratch_block(base, &s.count, c->parts * state);
+    s.decay = ls_scratch_block(base, &s.count, c->parts > 1 || over ? c->parts * state : 0);
+    s.start = ls_scratch_block(base, &s.count, state);
+    s.all = ls_scratch_block(base, &s.count, over);
+    s.sum = ls_scratch_block(base, &s.count, over);
     return s;
 }
 
@@ -176,7 +168,8 @@ LS_INLINE void fetch_row(const ScanRows *r, int64_t t, int64_t at, int64_t parts
             call(LS_SCAN_MINLSTM);                                                                                     \
     } while (0)
 
-/* The piece's end from zero, into h, and its product of a; in reverse what dL/dh of its steps make of a carry of zero. */
+/* The piece's end from zero, into h, and its product of a; in reverse what dL/dh of its steps make of a carry of
+ * zero. */
 LS_INLINE void summarise_form(LsScanForm form, const LsNode *node, const Cut *c, const Scratch *s, const Piece *p,
                               bool reverse)
 {
@@ -228,7 +221,7 @@ static LsStatus chain_ranks(const LsRun *run, const Cut *c, const Scratch *s, bo
                                reverse);
 }
 
-/* What every part starts from, into its h. */
+/* Fills the state that every part starts from into its h. */
 static LsStatus start_parts(const LsNode *node, const LsRun *run, const Cut *c, const Scratch *s, bool reverse)
 {
     const LsTensor *state = node->in[STATE];

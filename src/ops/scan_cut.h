@@ -5,6 +5,8 @@
 
 #include "ops/scan_block.h"
 
+#include "base/pieces.h"
+
 enum {
     FEW_PIECES = 8, /* where streams x tiles are not more, time is cut into parts */
     /* streams x parts then: for 16 cores; a part's summary costs a third of its work, whatever their number */
@@ -24,28 +26,26 @@ typedef struct Cut {
     int64_t batches, parts, part_chunks, groups, group_tiles;
 } Cut;
 
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /* u: (B, T, E), states: N */
 static Cut cut_of(const LsTensor *u, int64_t states)
 {
     Cut c = {.streams = u->dim[0], .steps = u->dim[1], .channels = u->dim[2], .states = states};
-    c.tiles = divide_up(c.channels, SCAN_TILE);
+    c.tiles = ls_ceil_div(c.channels, SCAN_TILE);
     c.padded = c.tiles * SCAN_TILE;
-    c.chunks = divide_up(c.steps, SCAN_CHUNK);
+    c.chunks = ls_ceil_div(c.steps, SCAN_CHUNK);
     c.batches = c.streams < MOST_BATCHES ? c.streams : MOST_BATCHES;
     bool few = c.streams < FEW_PIECES && c.streams * c.tiles <= FEW_PIECES;
-    int64_t parts = few ? divide_up(WANTED_PARTS, c.streams) : 1;
+    int64_t parts = few ? ls_ceil_div(WANTED_PARTS, c.streams) : 1;
     if (parts > c.chunks / LEAST_PART_CHUNKS)
         parts = c.chunks / LEAST_PART_CHUNKS;
-    c.part_chunks = divide_up(c.chunks, parts < 1 ? 1 : parts);
-    c.parts = divide_up(c.chunks, c.part_chunks);
+    c.part_chunks = ls_ceil_div(c.chunks, parts < 1 ? 1 : parts);
+    c.parts = ls_ceil_div(c.chunks, c.part_chunks);
     /* tiles cost less side by side: only where parts are no pieces enough, or rows are long, are they cut too */
-    int64_t groups = divide_up(c.parts > 1 ? FEW_PIECES : WANTED_PIECES, c.batches * c.parts),
-            least = divide_up(c.streams * c.tiles, LEAST_PIECES);
-    int64_t most = divide_up(c.tiles, least < WIDE_TILES ? least : WIDE_TILES);
-    c.group_tiles = divide_up(c.tiles, groups < most ? groups : most);
-    c.groups = divide_up(c.tiles, c.group_tiles);
+    int64_t groups = ls_ceil_div(c.parts > 1 ? FEW_PIECES : WANTED_PIECES, c.batches * c.parts),
+            least = ls_ceil_div(c.streams * c.tiles, LEAST_PIECES);
+    int64_t most = ls_ceil_div(c.tiles, least < WIDE_TILES ? least : WIDE_TILES);
+    c.group_tiles = ls_ceil_div(c.tiles, groups < most ? groups : most);
+    c.groups = ls_ceil_div(c.tiles, c.group_tiles);
     return c;
 }
 

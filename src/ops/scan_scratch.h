@@ -4,6 +4,7 @@
 
 #include "ops/op_build.h"
 #include "ops/scan_cut.h"
+#include "ops/scratch.h"
 
 enum { U, DELTA, BIAS, A_LOG, BC, SKIP, GATE, STATE };
 
@@ -20,13 +21,6 @@ typedef struct Scratch {
     int64_t count;
 } Scratch;
 
-static acc *take(acc *base, int64_t *at, int64_t count)
-{
-    acc *block = base ? base + *at : NULL;
-    *at += divide_up(count, 16) * 16;
-    return block;
-}
-
 /* The state is a carry: other parts of the time, maybe of other ranks, come before and after this one. */
 static bool carries_over(const LsNode *node) { return node->in[STATE] && node->in[STATE]->role == LS_ROLE_CARRY; }
 
@@ -35,18 +29,18 @@ static Scratch scratch_of(const LsNode *node, const Cut *c, bool backward)
     Scratch s = {0};
     acc *base = node->scratch;
     int64_t state = c->states * c->padded;
-    s.rate = take(base, &s.count, state);
-    s.bias = take(base, &s.count, c->padded);
-    s.skip = take(base, &s.count, c->padded);
-    s.h = take(base, &s.count, c->streams * c->parts * state);
+    s.rate = ls_scratch_block(base, &s.count, state);
+    s.bias = ls_scratch_block(base, &s.count, c->padded);
+    s.skip = ls_scratch_block(base, &s.count, c->padded);
+    s.h = ls_scratch_block(base, &s.count, c->streams * c->parts * state);
     bool carries = carries_over(node);
-    s.delta_sum = take(base, &s.count, c->parts > 1 || carries ? c->streams * c->parts * c->padded : 0);
-    s.start = take(base, &s.count, c->streams * state);
-    s.decay = take(base, &s.count, carries ? c->streams * state : 0);
-    s.sum = take(base, &s.count, carries ? c->streams * state : 0);
+    s.delta_sum = ls_scratch_block(base, &s.count, c->parts > 1 || carries ? c->streams * c->parts * c->padded : 0);
+    s.start = ls_scratch_block(base, &s.count, c->streams * state);
+    s.decay = ls_scratch_block(base, &s.count, carries ? c->streams * state : 0);
+    s.sum = ls_scratch_block(base, &s.count, carries ? c->streams * state : 0);
     if (backward) {
-        s.sums = take(base, &s.count, c->batches * c->parts * (state + 2 * c->padded));
-        s.dbc = take(base, &s.count, c->groups * c->streams * c->steps * 2 * c->states);
+        s.sums = ls_scratch_block(base, &s.count, c->batches * c->parts * (state + 2 * c->padded));
+        s.dbc = ls_scratch_block(base, &s.count, c->groups * c->streams * c->steps * 2 * c->states);
     }
     return s;
 }

@@ -11,7 +11,7 @@
  * Work is cut by stream and group of channels; where those are few, also into parts of the time: each part's end state
  * from zero and its decay product first, then the states at the parts' starts by the recurrence over parts, then all
  * parts. The cut is a function of the shape. Sums over channels and streams go over its pieces in order. */
-#include "ops/op_build.h"
+#include "ops/has_shape.h"
 #include "ops/scan_one.h"
 #include "ops/scan_chain.h"
 #include "ops/scan_scratch.h"
@@ -19,12 +19,6 @@
 #include "ops/vec_stream.h"
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
-
-static bool is(const LsTensor *x, LsDtype dtype, int rank, int64_t a, int64_t b, int64_t c)
-{
-    return x->dtype == dtype && x->rank == rank && x->dim[0] == a && (rank < 2 || x->dim[1] == b) &&
-           (rank < 3 || x->dim[2] == c);
-}
 
 static LsStatus infer(LsNode *node)
 {
@@ -35,20 +29,20 @@ static LsStatus infer(LsNode *node)
                             "selective_scan: u %s does not fit A_log %s: u must be (B, T, E), A_log (E, N), precise",
                             ls_shape_text(u), ls_shape_text(a));
     int64_t b = u->dim[0], t = u->dim[1], e = u->dim[2], n = a->dim[1];
-    if (!is(in[DELTA], LS_REAL, 3, b, t, e))
+    if (!ls_has_shape(in[DELTA], LS_REAL, 3, b, t, e))
         return ls_node_fail(node, "selective_scan: delta %s must have the shape of u %s", ls_shape_text(in[DELTA]),
                             ls_shape_text(u));
-    if (!is(in[BIAS], LS_ACC, 1, e, 0, 0) || !is(in[SKIP], LS_ACC, 1, e, 0, 0))
+    if (!ls_has_shape(in[BIAS], LS_ACC, 1, e, 0, 0) || !ls_has_shape(in[SKIP], LS_ACC, 1, e, 0, 0))
         return ls_node_fail(node, "selective_scan: delta_bias %s and D %s must be (E), precise, for u %s",
                             ls_shape_text(in[BIAS]), ls_shape_text(in[SKIP]), ls_shape_text(u));
-    if (!is(in[BC], LS_REAL, 3, b, t, 2 * n))
+    if (!ls_has_shape(in[BC], LS_REAL, 3, b, t, 2 * n))
         return ls_node_fail(node, "selective_scan: bc %s must be (B, T, 2 N) for u %s and A_log %s",
                             ls_shape_text(in[BC]), ls_shape_text(u), ls_shape_text(a));
     if (gate &&
         (gate->rank != 3 || gate->dtype != LS_REAL || gate->dim[0] != b || gate->dim[1] != t || gate->dim[2] < e))
         return ls_node_fail(node, "selective_scan: z %s must be (B, T, at least E) for u %s", ls_shape_text(gate),
                             ls_shape_text(u));
-    if (state && !is(state, LS_ACC, 3, b, n, e))
+    if (state && !ls_has_shape(state, LS_ACC, 3, b, n, e))
         return ls_node_fail(node, "selective_scan: state %s must be (B, N, E) for u %s and A_log %s",
                             ls_shape_text(state), ls_shape_text(u), ls_shape_text(a));
     Cut c = cut_of(node->in[U], node->in[A_LOG]->dim[1]);
@@ -141,8 +135,8 @@ static acc *border_of(const LsNode *node, const Cut *c, int64_t b, int64_t chunk
     return node->outputs > 1 ? (acc *)node->out[1]->data + (b * c->chunks + chunk) * c->states * c->padded : NULL;
 }
 
-/* What the first part starts from, into s->start: (B, N, padded): h before the first step or, in reverse, dL/dh after
- * the last one. */
+/* Fills the state that the first part starts from into s->start: (B, N, padded): h before the first step or, in
+ * reverse, dL/dh after the last one. */
 static void load_starts(const LsNode *node, const Cut *c, const Scratch *s, bool reverse)
 {
     const LsTensor *state = node->in[STATE];
@@ -216,7 +210,7 @@ static void summarise_piece(const LsNode *node, const Cut *c, const Scratch *s, 
             }
 }
 
-/* What every part starts from, into its h. */
+/* Fills the state that every part starts from into its h. */
 static LsStatus start_parts(const LsNode *node, const LsRun *run, const Cut *c, const Scratch *s, bool reverse)
 {
     bool over_ranks = carries_over(node) && ls_over_ranks(run);

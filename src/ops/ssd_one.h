@@ -1,5 +1,6 @@
 /* One step of the state-space dual scan for every stream: what a generated token costs. The states change where they
- * lie. Channels do not meet, so a result does not depend on how many threads share them. A part of src/ops/ssd_scan.c. */
+ * lie. Channels do not meet, so a result does not depend on how many threads share them. A part of
+ * src/ops/ssd_scan.c. */
 #ifndef LS_OPS_SSD_ONE_H
 #define LS_OPS_SSD_ONE_H
 
@@ -26,7 +27,7 @@ LS_INLINE void store_acc_upto(acc *x, vacc v, int64_t n)
         ls_store_acc_part(x, v, n);
 }
 
-/* What of a step is the same for all channels of a head. */
+/* The values of a step that all channels of a head share. */
 typedef struct Step {
     acc decay, delta, skip;
 } Step;
@@ -38,7 +39,7 @@ LS_INLINE void one_columns(const Shape *s, acc *h, Step step, const real *x, con
                            real *out, int64_t left)
 {
     vacc put[ONE_VECTORS], y[ONE_VECTORS];
-    const int64_t vectors = left < ONE_VECTORS * LS_LANES ? divide_up(left, LS_LANES) : ONE_VECTORS;
+    const int64_t vectors = left < ONE_VECTORS * LS_LANES ? ls_ceil_div(left, LS_LANES) : ONE_VECTORS;
     for (int64_t v = 0; v < vectors; v++) {
         vacc u = ls_load_upto(x + v * LS_LANES, left - v * LS_LANES);
         put[v] = u * step.delta;

@@ -4,28 +4,23 @@
  *     delta = clamp(softplus(raw + bias)),  A = -exp(A_log)
  *     h_t = exp(delta_t A) h_{t-1} + delta_t B_t x_t',   y_t = h_t' C_t + D x_t
  *
- * each head of P channels with its own A, D, delta and state h: (N, P), B and C shared by the heads of a group. Inside a
- * chunk of SSD_CHUNK steps the recurrence is multiplied out, to products of matrices (ssd_chunk.h; gradients in
+ * each head of P channels with its own A, D, delta and state h: (N, P), B and C shared by the heads of a group. Inside
+ * a chunk of SSD_CHUNK steps the recurrence is multiplied out, to products of matrices (ssd_chunk.h; gradients in
  * ssd_backward.h):
  *
  *     y_t = L_t h' C_t + sum_{j <= t} L_tj (C_t . B_j) delta_j x_j + D x_t,   L_tj the decay from step j to step t
  *
- * First every chunk's state from zero, then the recurrence over chunks, which is all that goes on in order of time, then
- * all chunks. Nothing of size T E N exists: out[1] keeps h at the start of every chunk. Work is cut by stream, chunk,
- * group and heads: a function of the shape. */
+ * First every chunk's state from zero, then the recurrence over chunks, which is all that goes on in order of time,
+ * then all chunks. Nothing of size T E N exists: out[1] keeps h at the start of every chunk. Work is cut by stream,
+ * chunk, group and heads: a function of the shape. */
 #include "base/share.h"
+#include "ops/has_shape.h"
 #include "ops/ssd_backward.h"
 #include "ops/ssd_one.h"
 
 #include <omp.h>
 
 /* ---- Shapes ------------------------------------------------------------------------------------------------------ */
-
-static bool is(const LsTensor *x, LsDtype dtype, int rank, int64_t a, int64_t b, int64_t c)
-{
-    return x->dtype == dtype && x->rank == rank && x->dim[0] == a && (rank < 2 || x->dim[1] == b) &&
-           (rank < 3 || x->dim[2] == c);
-}
 
 static LsStatus check(const LsNode *node)
 {
@@ -46,10 +41,10 @@ static LsStatus check(const LsNode *node)
         delta->dim[2] < ssd->first + h)
         return ls_node_fail(node, "ssd_scan: delta %s must be (B, T, at least %lld) for xbc %s and A_log %s",
                             ls_shape_text(delta), (long long)(ssd->first + h), ls_shape_text(xbc), ls_shape_text(a));
-    if (!is(in[BIAS], LS_ACC, 1, h, 0, 0) || !is(in[SKIP], LS_ACC, 1, h, 0, 0))
+    if (!ls_has_shape(in[BIAS], LS_ACC, 1, h, 0, 0) || !ls_has_shape(in[SKIP], LS_ACC, 1, h, 0, 0))
         return ls_node_fail(node, "ssd_scan: delta_bias %s and D %s must be (H), precise, as A_log %s",
                             ls_shape_text(in[BIAS]), ls_shape_text(in[SKIP]), ls_shape_text(a));
-    if (state && !is(state, LS_ACC, 3, b, ssd->states, channels))
+    if (state && !ls_has_shape(state, LS_ACC, 3, b, ssd->states, channels))
         return ls_node_fail(node, "ssd_scan: state %s must be (B, N, E) for xbc %s", ls_shape_text(state),
                             ls_shape_text(xbc));
     return LS_OK;
@@ -270,11 +265,11 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     bwd->products = 5 * by_states + 2 * by_chunk;
 }
 
-/* ls_ssd_scan(g, xbc, delta, delta_bias, A_log, D, state, groups, states, first, low, high): xbc: (B, T, E + 2 G N), in each
- * row x, all groups' B, all groups' C; delta: (B, T, at least first + H), of which the columns from `first` on are the
- * heads' raw step sizes, so that it may be a packed result of one linear layer (the gradient of the others is zero);
- * delta_bias, A_log, D: (H), parameters with LS_PRECISE; state: (B, N, E) of LS_ACC, h before the first step and after the
- * last (ls_state, ls_carry), or NULL for zero; step sizes are kept between low and high. -> (B, T, E) */
+/* ls_ssd_scan(g, xbc, delta, delta_bias, A_log, D, state, groups, states, first, low, high): xbc: (B, T, E + 2 G N), in
+ * each row x, all groups' B, all groups' C; delta: (B, T, at least first + H), of which the columns from `first` on are
+ * the heads' raw step sizes, so that it may be a packed result of one linear layer (the gradient of the others is
+ * zero); delta_bias, A_log, D: (H), parameters with LS_PRECISE; state: (B, N, E) of LS_ACC, h before the first step and
+ * after the last (ls_state, ls_carry), or NULL for zero; step sizes are kept between low and high. -> (B, T, E) */
 LS_BUILDER LsTensor *ls_ssd_scan(LsGraph *g, LsTensor *xbc, LsTensor *delta, LsTensor *delta_bias, LsTensor *A_log,
                                  LsTensor *D, LsTensor *state, int64_t groups, int64_t states, int64_t first,
                                  double low, double high)

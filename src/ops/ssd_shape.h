@@ -4,6 +4,7 @@
 #define LS_OPS_SSD_SHAPE_H
 
 #include "ops/op_build.h"
+#include "ops/scratch.h"
 #include "ops/tile.h"
 
 enum { XBC, DELTA, BIAS, A_LOG, SKIP, STATE };
@@ -32,8 +33,6 @@ typedef struct Shape {
     bool carries; /* the state is a carry: other parts of the time come before and after this one */
 } Shape;
 
-static int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
 /* Streams, chunks and groups are pieces; where these are few, a group's heads are cut too. A function of the shape. */
 static Shape shape_of(const LsNode *node)
 {
@@ -47,13 +46,13 @@ static Shape shape_of(const LsNode *node)
     s.size = s.channels / s.heads;
     s.delta_row = delta->dim[2];
     s.first = ssd->first;
-    s.chunks = divide_up(s.steps, SSD_CHUNK);
+    s.chunks = ls_ceil_div(s.steps, SSD_CHUNK);
     s.padded_steps = s.chunks * SSD_CHUNK;
-    int64_t heads = s.heads / s.groups, most = divide_up(heads * s.size, SSD_COLUMNS);
-    s.blocks = divide_up(SSD_PIECES, s.streams * s.chunks * s.groups);
+    int64_t heads = s.heads / s.groups, most = ls_ceil_div(heads * s.size, SSD_COLUMNS);
+    s.blocks = ls_ceil_div(SSD_PIECES, s.streams * s.chunks * s.groups);
     s.blocks = s.blocks < most ? s.blocks : most;
-    s.block_heads = divide_up(heads, s.blocks);
-    s.blocks = divide_up(heads, s.block_heads);
+    s.block_heads = ls_ceil_div(heads, s.blocks);
+    s.blocks = ls_ceil_div(heads, s.block_heads);
     s.padded_size = LS_ROUND_UP(s.size, LS_LANES);
     s.padded_states = LS_ROUND_UP(s.states, LS_LANES);
     s.low = (acc)ssd->low;
@@ -110,7 +109,7 @@ static int64_t state_at(const Shape *s, const Piece *p)
 
 /* ---- Scratch ----------------------------------------------------------------------------------------------------- */
 
-/* What a thread has for itself. Blocks of a head have rows of whole vectors. */
+/* A thread's own scratch memory. Blocks of a head have rows of whole vectors. */
 typedef struct Room {
     real *scaled;                     /* (chunk, width): rows times what belongs to their head and step */
     real *left, *right;               /* bfloat16: states at the chunk's start, gradients at its end: (N, width) */
@@ -140,16 +139,9 @@ typedef struct Scratch {
 
 enum { SUM_A, SUM_SKIP, SUM_BIAS, SUMS };
 
-static acc *take(acc *base, int64_t *at, int64_t count)
-{
-    acc *block = base ? base + *at : NULL;
-    *at += LS_ROUND_UP(count, 16);
-    return block;
-}
-
 static real *take_real(acc *base, int64_t *at, int64_t count)
 {
-    return (real *)take(base, at, divide_up(count * (int64_t)sizeof(real), (int64_t)sizeof(acc)));
+    return (real *)ls_scratch_block(base, at, ls_ceil_div(count * (int64_t)sizeof(real), (int64_t)sizeof(acc)));
 }
 
 static Room room_of(const Shape *s, acc *base, bool backward, int64_t *count)
@@ -162,23 +154,23 @@ static Room room_of(const Shape *s, acc *base, bool backward, int64_t *count)
         r.left = take_real(base, count, s->states * width);
         r.right = take_real(base, count, backward ? s->states * width : 0);
     }
-    r.off = take(base, count, chunk * width);
-    r.products = take(base, count, square);
-    r.weights = take(base, count, square);
-    r.x = take(base, count, chunk * s->padded_size);
-    r.y = take(base, count, chunk * s->padded_size);
-    r.line = take(base, count, LINES * chunk);
+    r.off = ls_scratch_block(base, count, chunk * width);
+    r.products = ls_scratch_block(base, count, square);
+    r.weights = ls_scratch_block(base, count, square);
+    r.x = ls_scratch_block(base, count, chunk * s->padded_size);
+    r.y = ls_scratch_block(base, count, chunk * s->padded_size);
+    r.line = ls_scratch_block(base, count, LINES * chunk);
     if (!backward)
         return r;
-    r.off_end = take(base, count, chunk * width);
-    r.scores = take(base, count, square);
-    r.all = take(base, count, square);
-    r.dy = take(base, count, chunk * s->padded_size);
-    r.turned = take(base, count, chunk * s->padded_size);
-    r.b = take(base, count, chunk * s->padded_states);
-    r.c = take(base, count, chunk * s->padded_states);
-    r.db = take(base, count, chunk * s->padded_states);
-    r.dc = take(base, count, chunk * s->padded_states);
+    r.off_end = ls_scratch_block(base, count, chunk * width);
+    r.scores = ls_scratch_block(base, count, square);
+    r.all = ls_scratch_block(base, count, square);
+    r.dy = ls_scratch_block(base, count, chunk * s->padded_size);
+    r.turned = ls_scratch_block(base, count, chunk * s->padded_size);
+    r.b = ls_scratch_block(base, count, chunk * s->padded_states);
+    r.c = ls_scratch_block(base, count, chunk * s->padded_states);
+    r.db = ls_scratch_block(base, count, chunk * s->padded_states);
+    r.dc = ls_scratch_block(base, count, chunk * s->padded_states);
     return r;
 }
 
@@ -188,18 +180,19 @@ static Scratch scratch_of(const LsNode *node, const Shape *s, bool keeps, bool b
     Scratch k = {0};
     acc *base = node->scratch;
     int64_t lines = s->streams * s->heads * s->padded_steps, state = s->streams * s->states * s->channels;
-    k.delta = take(base, &k.count, lines);
-    k.coarse = take(base, &k.count, lines);
-    k.fine = take(base, &k.count, lines);
-    k.whole = take(base, &k.count, lines / SSD_CHUNK);
-    k.states = take(base, &k.count, backward || !keeps ? s->chunks * state : 0);
-    k.start = take(base, &k.count, state);
-    k.sum = take(base, &k.count, s->carries ? state : 0);
-    k.decay = take(base, &k.count, s->carries ? state : 0);
+    k.delta = ls_scratch_block(base, &k.count, lines);
+    k.coarse = ls_scratch_block(base, &k.count, lines);
+    k.fine = ls_scratch_block(base, &k.count, lines);
+    k.whole = ls_scratch_block(base, &k.count, lines / SSD_CHUNK);
+    k.states = ls_scratch_block(base, &k.count, backward || !keeps ? s->chunks * state : 0);
+    k.start = ls_scratch_block(base, &k.count, state);
+    k.sum = ls_scratch_block(base, &k.count, s->carries ? state : 0);
+    k.decay = ls_scratch_block(base, &k.count, s->carries ? state : 0);
     if (backward) {
-        k.slope = take(base, &k.count, lines);
-        k.sums = take(base, &k.count, s->streams * s->chunks * s->heads * SUMS);
-        k.dbc = take(base, &k.count, s->blocks > 1 ? s->blocks * s->streams * s->steps * 2 * s->groups * s->states : 0);
+        k.slope = ls_scratch_block(base, &k.count, lines);
+        k.sums = ls_scratch_block(base, &k.count, s->streams * s->chunks * s->heads * SUMS);
+        k.dbc = ls_scratch_block(base, &k.count,
+                                 s->blocks > 1 ? s->blocks * s->streams * s->steps * 2 * s->groups * s->states : 0);
     }
     room_of(s, NULL, backward, &k.room);
     k.rooms = base ? base + k.count : NULL;

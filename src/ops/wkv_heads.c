@@ -11,6 +11,7 @@
  * HEAD_CHUNK steps; backward recomputes inside. Arithmetic of a step: wkv_heads_block.h. */
 #include "ops/op_build.h"
 #include "ops/ranks_in_turn.h"
+#include "ops/scratch.h"
 #include "ops/wkv_heads_block.h"
 
 #include "base/pieces.h"
@@ -57,13 +58,6 @@ typedef struct Room {
     int64_t count;
 } Room;
 
-static acc *take(acc *base, int64_t *at, int64_t count)
-{
-    acc *block = base ? base + *at : NULL;
-    *at += ls_round_up(count, 16);
-    return block;
-}
-
 static Room room_of(const LsNode *node, const Heads *h, bool backward, int thread)
 {
     Room r = {0};
@@ -72,19 +66,19 @@ static Room room_of(const LsNode *node, const Heads *h, bool backward, int threa
         acc *base = pass ? (acc *)node->scratch + thread * r.count : NULL;
         int64_t at = 0;
         for (int q = 0; q < SUMS; q++)
-            r.key[q] = take(base, &at, by_key);
-        r.v = take(base, &at, by_value);
-        r.y = take(base, &at, by_value);
-        r.sa = take(base, &at, by_value);
-        r.s = take(base, &at, state);
+            r.key[q] = ls_scratch_block(base, &at, by_key);
+        r.v = ls_scratch_block(base, &at, by_value);
+        r.y = ls_scratch_block(base, &at, by_value);
+        r.sa = ls_scratch_block(base, &at, by_value);
+        r.s = ls_scratch_block(base, &at, state);
         if (backward) {
             for (int q = 0; q < SUMS; q++)
-                r.grad[q] = take(base, &at, by_key);
-            r.dy = take(base, &at, by_value);
-            r.dv = take(base, &at, by_value);
-            r.g = take(base, &at, state);
-            r.steps = take(base, &at, (HEAD_CHUNK + 1) * h->size * HEAD_WIDTH);
-            r.sums = (vacc *)(void *)take(base, &at, SUMS * h->keys * LS_LANES);
+                r.grad[q] = ls_scratch_block(base, &at, by_key);
+            r.dy = ls_scratch_block(base, &at, by_value);
+            r.dv = ls_scratch_block(base, &at, by_value);
+            r.g = ls_scratch_block(base, &at, state);
+            r.steps = ls_scratch_block(base, &at, (HEAD_CHUNK + 1) * h->size * HEAD_WIDTH);
+            r.sums = (vacc *)(void *)ls_scratch_block(base, &at, SUMS * h->keys * LS_LANES);
         }
         r.count = at;
         if (!node->scratch)
@@ -132,7 +126,7 @@ static int team(const LsNode *node, const Heads *h, bool backward)
     return (int)ls_least(ls_threads(), h->streams * h->steps * h->channels * h->size < 65536 ? 1 : pieces);
 }
 
-/* ---- A chunk's inputs --------------------------------------------------------------------------------------------- */
+/* ---- A chunk's inputs -------------------------------------------------------------------------------------------- */
 
 /* One head of one stream. */
 typedef struct Piece {
@@ -195,7 +189,7 @@ LS_INLINE HeadStep step_of(const Heads *h, const Room *r, int64_t t, int64_t blo
     return x;
 }
 
-/* ---- States -------------------------------------------------------------------------------------------------------- */
+/* ---- States ------------------------------------------------------------------------------------------------------ */
 
 /* (N, N) of one head, keys by values, to blocks; NULL: zero. */
 static void load_state(const Heads *h, const acc *from, acc *to)
@@ -223,7 +217,7 @@ static acc *border_of(const LsNode *node, const Heads *h, const Piece *p)
     return (acc *)node->out[1]->data + (head * h->chunks + p->chunk) * h->size * h->values;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 LS_INLINE void forward_chunk(const Heads *h, const Piece *p, const Room *r, bool delta)
 {
@@ -324,7 +318,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return ls_ranks_in_turn(node, run, node->in[STATE], false, reference_all);
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------------ */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 /* One block: forward again, all states kept, then back; sums over values are added to r->grad. */
 LS_INLINE void backward_block(const Heads *h, const Piece *p, const Room *r, const acc *border, int64_t block,
