@@ -3,7 +3,7 @@
 # usage: cli_batch.sh PROGRAM (asked for the run folder alone: else the stand-in for mpirun plays its part)
 . "$(dirname "$0")/cli.inc"
 mkdir -p bin jobs run
-cp "$project/jobs/requeue.sh" jobs/
+cp "$project/jobs/requeue.sh" "$project/jobs/batch.inc" jobs/
 
 # Plays `mpirun … lockstep train …`: waits for USR1 where told to, leaves a word in the run folder, exits as told.
 cat > bin/mpirun <<'FAKE'

@@ -3,7 +3,7 @@
 #ifndef ENCODER_FIXTURE_H
 #define ENCODER_FIXTURE_H
 
-#include "harness.h"
+#include "fixture_numbers.h"
 #include "config/config.h"
 
 #include <math.h>
@@ -25,28 +25,6 @@ typedef struct Encoder {
 typedef struct EncoderNames {
     const char *const *first, *const *each; /* ended by NULL */
 } EncoderNames;
-
-/* The values that the fixtures' scripts make. */
-static inline void encoder_fill(float *x, int64_t count, int64_t seed)
-{
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (float)((double)((17 * i + 29 * seed + (i % 1009) * (i % 1009)) % 101) / 50 - 1);
-}
-
-static inline void encoder_expect(FILE *file, const float *x, int64_t count, double bound, const char *name)
-{
-    double largest = 1e-30, worst = 0;
-    for (int64_t i = 0; i < count; i++) {
-        float expected;
-        CU_ASSERT_EQUAL_FATAL(fread(&expected, sizeof expected, 1, file), 1);
-        double d = fabs((double)x[i] - (double)expected);
-        largest = fmax(largest, fabs((double)expected));
-        worst = d <= worst ? worst : d; /* NaN is taken over */
-    }
-    if (!(worst <= bound * largest))
-        fprintf(stderr, "%s is off by %g of its largest\n", name, worst / largest);
-    CU_ASSERT(worst <= bound * largest);
-}
 
 /* The parameter number `i` of the file. */
 static inline void encoder_name(const EncoderNames *names, int i, char name[64])
@@ -98,7 +76,7 @@ static inline void encoder_inputs(Encoder *e, int32_t padding)
     int32_t *ids = ls_graph_find(e->g, "ids")->data;
     LsTensor *types = ls_graph_find(e->g, "types"), *length = ls_graph_find(e->g, "length");
     float *r = ls_graph_find(e->g, "r")->data;
-    encoder_fill(r, e->batch * e->steps * e->width, 90);
+    fixture_fill(r, e->batch * e->steps * e->width, 90);
     memcpy(length->data, e->lengths, sizeof *e->lengths * (size_t)e->batch);
     for (int64_t i = 0; i < e->batch * e->steps; i++) {
         bool there = i % e->steps < e->lengths[i / e->steps];
@@ -131,17 +109,17 @@ static inline void encoder_compare(Encoder *e, const EncoderNames *names, FILE *
         if (at < 0)
             fprintf(stderr, "there is no %s\n", name);
         CU_ASSERT_FATAL(at >= 0);
-        encoder_fill(e->params->value + e->params->list[at].offset, e->params->list[at].count, i);
+        fixture_fill(e->params->value + e->params->list[at].offset, e->params->list[at].count, i);
     }
     ls_graph_refresh(e->g);
     encoder_inputs(e, 0);
     encoder_run(e);
-    encoder_expect(file, ls_graph_find(e->g, "features")->data, e->batch * e->steps * e->width, bound / 10,
+    fixture_expect(file, ls_graph_find(e->g, "features")->data, e->batch * e->steps * e->width, bound / 10,
                    "the features");
     for (int i = 0; i < e->params->count; i++) {
         encoder_name(names, i, name);
         const LsParam *p = &e->params->list[ls_params_find(e->params, name)];
-        encoder_expect(file, e->params->grad + p->offset, p->count, bound, name);
+        fixture_expect(file, e->params->grad + p->offset, p->count, bound, name);
     }
 }
 

@@ -21,8 +21,8 @@ typedef struct HarnessTest {
 /* Runs all, prints CUnit's summary, returns 0 only if every assertion held and at least one was made. */
 int harness_run(const char *suite, const HarnessTest *tests);
 
-/* Whether this is a repetition at a lower level of the machine (tests/levels.cmake): the same test runs at the best level
- * too, so that what does not depend on the level is left to that one. */
+/* Whether this is a repetition at a lower level of the machine (tests/levels.cmake): the same test runs at the best
+ * level too, so that what does not depend on the level is left to that one. */
 static inline bool harness_repeats(void) { return getenv("LOCKSTEP_REPEATED") != NULL; }
 
 /* A fresh folder under the system's temporary folder, removed at exit. The same on every call of a process. */

@@ -1,6 +1,6 @@
 /* Attention, rotary positions and norms as models use them: against PyTorch's numbers, with a key-value cache in one
  * piece, in several and token by token, over long sequences, and for any number of threads. */
-#include "harness.h"
+#include "fixture_numbers.h"
 #include "graph/check.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BOUND 5e-6 /* rounding in float, and of transformers' float angles */
 
 static const LsRun run = {.seed = 1, .training = true};
 
@@ -53,13 +55,6 @@ static void setup_free(Setup *s)
     ls_params_free(s->params);
 }
 
-/* The values that fixtures/attention.py makes. */
-static void fill(float *x, int64_t count, int64_t seed)
-{
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (float)((double)((17 * i + 29 * seed + (i % 1009) * (i % 1009)) % 101) / 50 - 1);
-}
-
 static LsTensor *named(const Setup *s, const char *name)
 {
     LsTensor *x = ls_graph_find(s->g, name);
@@ -70,42 +65,22 @@ static LsTensor *named(const Setup *s, const char *name)
 static void forward_backward(Setup *s)
 {
     LsTensor *r = named(s, "r");
-    fill(r->data, r->count, 2);
+    fixture_fill(r->data, r->count, 2);
     ASSERT_OK(ls_graph_forward(s->g, &run));
     ASSERT_OK(ls_graph_backward(s->g, &run, 1, false, NULL));
 }
 
-/* Greatest difference, relative to the greatest expected value. */
-static double difference(const float *x, const float *expected, int64_t count)
-{
-    double largest = 1e-30, worst = 0;
-    for (int64_t i = 0; i < count; i++) {
-        double d = fabs((double)x[i] - (double)expected[i]);
-        largest = fmax(largest, fabs((double)expected[i]));
-        worst = d <= worst ? worst : d; /* NaN is taken over */
-    }
-    return worst / largest;
-}
-
 /* ---- PyTorch ----------------------------------------------------------------------------------------------------- */
-
-static void expect(FILE *file, const float *x, int64_t count)
-{
-    float *expected = malloc((size_t)count * sizeof *expected);
-    CU_ASSERT_EQUAL_FATAL(fread(expected, sizeof *expected, (size_t)count, file), (size_t)count);
-    ASSERT_AT_MOST(difference(x, expected, count), 5e-6); /* rounding in float, and of transformers' float angles */
-    free(expected);
-}
 
 static void pytorch_attention(FILE *file, int64_t b, int64_t t, int64_t heads, int64_t kv, int64_t size, bool rotary)
 {
     Setup s = setup_new(LS_TRAIN, false, 3, (int64_t[]){b, t, (heads + 2 * kv) * size});
     LsTensor *qkv = rotary ? ls_rotary(s.g, s.x, NULL, &(LsRotary){heads + kv, size, .base = 10000}) : s.x;
     setup_plan(&s, causal(s.g, qkv, NULL, NULL, heads, kv));
-    fill(s.x->data, s.x->count, 1);
+    fixture_fill(s.x->data, s.x->count, 1);
     forward_backward(&s);
-    expect(file, named(&s, "y")->data, named(&s, "y")->count);
-    expect(file, s.x->grad, s.x->count);
+    fixture_expect(file, named(&s, "y")->data, named(&s, "y")->count, BOUND, "y");
+    fixture_expect(file, s.x->grad, s.x->count, BOUND, "dx");
     setup_free(&s);
 }
 
@@ -116,15 +91,15 @@ static void pytorch_norm(FILE *file, int64_t columns, int64_t rows, bool centere
     if (centered)
         bias = ls_param_flags(s.g, "bias", ls_init_constant(0), LS_PRECISE, 1, &columns);
     setup_plan(&s, centered ? ls_layer_norm(s.g, s.x, scale, bias, 1e-5) : ls_rms_norm(s.g, s.x, scale, 1e-5));
-    fill(s.x->data, s.x->count, 3);
+    fixture_fill(s.x->data, s.x->count, 3);
     for (int i = 0; i < s.params->count; i++)
-        fill(s.params->value + s.params->list[i].offset, columns, 4 + i);
+        fixture_fill(s.params->value + s.params->list[i].offset, columns, 4 + i);
     ls_graph_refresh(s.g);
     forward_backward(&s);
-    expect(file, named(&s, "y")->data, rows * columns);
-    expect(file, s.x->grad, rows * columns);
+    fixture_expect(file, named(&s, "y")->data, rows * columns, BOUND, "y");
+    fixture_expect(file, s.x->grad, rows * columns, BOUND, "dx");
     for (int i = 0; i < s.params->count; i++)
-        expect(file, s.params->grad + s.params->list[i].offset, columns);
+        fixture_expect(file, s.params->grad + s.params->list[i].offset, columns, BOUND, s.params->list[i].name);
     setup_free(&s);
 }
 
@@ -159,9 +134,9 @@ static Setup masked_setup(LsMode mode, const Masked *m)
     if (m->lengths)
         how.lengths = ls_input(s.g, "lengths", LS_I32, 1, &m->b);
     setup_plan(&s, ls_attention(s.g, s.x, &how));
-    fill(s.x->data, s.x->count, 1);
+    fixture_fill(s.x->data, s.x->count, 1);
     if (m->keys)
-        fill(how.kv->data, how.kv->count, 3);
+        fixture_fill(how.kv->data, how.kv->count, 3);
     if (m->lengths)
         memcpy(how.lengths->data, m->lengths, (size_t)m->b * sizeof(int32_t));
     return s;
@@ -180,10 +155,10 @@ static void test_masks_pytorch(void)
     for (size_t i = 0; i < LS_COUNT_OF(list); i++) {
         Setup s = masked_setup(LS_TRAIN, &list[i]);
         forward_backward(&s);
-        expect(file, named(&s, "y")->data, named(&s, "y")->count);
-        expect(file, s.x->grad, s.x->count);
+        fixture_expect(file, named(&s, "y")->data, named(&s, "y")->count, BOUND, "y");
+        fixture_expect(file, s.x->grad, s.x->count, BOUND, "dx");
         if (list[i].keys)
-            expect(file, named(&s, "kv")->grad, named(&s, "kv")->count);
+            fixture_expect(file, named(&s, "kv")->grad, named(&s, "kv")->count, BOUND, "dkv");
         setup_free(&s);
     }
     CU_ASSERT_EQUAL(fgetc(file), EOF);
@@ -226,7 +201,7 @@ static void test_padding_is_unread(void)
                 for (int64_t b = 0; b < m.b; b++)
                     if (!cross || k == 2 || lengths[b] == 0)
                         expect_zero_rows(here, z->dim, b, lengths[b]);
-                CU_ASSERT(difference(here, here, a->count) == 0); /* finite */
+                CU_ASSERT(fixture_difference(here, here, a->count) == 0); /* finite */
             }
             setup_free(&clean);
             setup_free(&dirty);
@@ -283,8 +258,8 @@ static void test_cross_decoding(void)
                        (size_t)width * sizeof(float));
             ASSERT_OK(ls_graph_forward(one.g, &run));
             for (int64_t b = 0; b < m.b; b++)
-                ASSERT_AT_MOST(difference((float *)named(&one, "y")->data + b * width,
-                                          (float *)named(&whole, "y")->data + (b * 5 + t) * width, width),
+                ASSERT_AT_MOST(fixture_difference((float *)named(&one, "y")->data + b * width,
+                                                  (float *)named(&whole, "y")->data + (b * 5 + t) * width, width),
                                3e-6);
         }
         setup_free(&one);
@@ -340,8 +315,8 @@ static void check_pieces(const float *all, const float *expected, const int *pie
     }
     CU_ASSERT_EQUAL(start[0], LENGTH);
     for (int64_t b = 0; b < STREAMS; b++)
-        ASSERT_AT_MOST(difference(y + b * LENGTH * HEADS * SIZE, expected + b * LENGTH * HEADS * SIZE,
-                                  (LENGTH - b) * HEADS * SIZE),
+        ASSERT_AT_MOST(fixture_difference(y + b * LENGTH * HEADS * SIZE, expected + b * LENGTH * HEADS * SIZE,
+                                          (LENGTH - b) * HEADS * SIZE),
                        3e-6);
     setup_free(&first);
     free(y);
@@ -352,7 +327,7 @@ static void test_cache(void)
     Setup whole = setup_new(LS_EVAL, false, 3, (int64_t[]){STREAMS, LENGTH, WIDTH});
     setup_plan(&whole, causal(whole.g, ls_rotary(whole.g, whole.x, NULL, &(LsRotary){HEADS + KV, SIZE, .base = 10000}),
                               NULL, NULL, HEADS, KV));
-    fill(whole.x->data, whole.x->count, 6);
+    fixture_fill(whole.x->data, whole.x->count, 6);
     ASSERT_OK(ls_graph_forward(whole.g, &run));
     int singly[LENGTH] = {0};
     for (int i = 0; i < LENGTH - 1; i++)
@@ -450,7 +425,7 @@ static void test_long(void)
     Setup fast = plain_attention(false, 1, 2048, 1, 1, 8), plain = plain_attention(true, 1, 2048, 1, 1, 8);
     forward_backward(&fast);
     forward_backward(&plain);
-    ASSERT_AT_MOST(difference(named(&fast, "y")->data, named(&plain, "y")->data, 2048 * 8), 2e-6);
+    ASSERT_AT_MOST(fixture_difference(named(&fast, "y")->data, named(&plain, "y")->data, 2048 * 8), 2e-6);
     setup_free(&fast);
     setup_free(&plain);
 }
@@ -466,7 +441,7 @@ static void test_extreme(void)
         forward_backward(both[i]);
     }
     /* scores of 1e3 have errors of 1e-4 */
-    ASSERT_AT_MOST(difference(named(&fast, "y")->data, named(&plain, "y")->data, 300 * 8), 1e-4);
+    ASSERT_AT_MOST(fixture_difference(named(&fast, "y")->data, named(&plain, "y")->data, 300 * 8), 1e-4);
     for (int64_t i = 0; i < fast.x->count; i++)
         CU_ASSERT(isfinite(((float *)fast.x->grad)[i]));
     setup_free(&fast);

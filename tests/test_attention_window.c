@@ -1,6 +1,6 @@
 /* Attention over a window of keys, and with ALiBi's distances: against PyTorch's numbers, in pieces on a cache, and
  * without a look at keys that no query sees. */
-#include "harness.h"
+#include "fixture_numbers.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
 
@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#define BOUND 5e-6
 
 static const LsRun run = {.seed = 1, .training = true};
 
@@ -52,33 +54,6 @@ static void setup_free(Setup *s)
     ls_params_free(s->params);
 }
 
-/* The values that fixtures/attention_window.py makes. */
-static void fill(float *x, int64_t count, int64_t seed)
-{
-    for (int64_t i = 0; i < count; i++)
-        x[i] = (float)((double)((17 * i + 29 * seed + (i % 1009) * (i % 1009)) % 101) / 50 - 1);
-}
-
-/* Greatest difference, relative to the greatest expected value. */
-static double difference(const float *x, const float *expected, int64_t count)
-{
-    double largest = 1e-30, worst = 0;
-    for (int64_t i = 0; i < count; i++) {
-        double d = fabs((double)x[i] - (double)expected[i]);
-        largest = fmax(largest, fabs((double)expected[i]));
-        worst = d <= worst ? worst : d; /* NaN is taken over */
-    }
-    return worst / largest;
-}
-
-static void expect(FILE *file, const float *x, int64_t count)
-{
-    float *expected = malloc((size_t)count * sizeof *expected);
-    CU_ASSERT_EQUAL_FATAL(fread(expected, sizeof *expected, (size_t)count, file), (size_t)count);
-    ASSERT_AT_MOST(difference(x, expected, count), 5e-6);
-    free(expected);
-}
-
 static void test_pytorch(void)
 {
     static const Case cases[] = {{2, 70, 4, 2, 6, 9, false},    {1, 150, 2, 1, 17, 64, false},
@@ -89,12 +64,12 @@ static void test_pytorch(void)
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
         Setup s = setup_new(&cases[i], LS_TRAIN, 0, NULL);
         LsTensor *r = ls_graph_find(s.g, "r");
-        fill(s.x->data, s.x->count, 1);
-        fill(r->data, r->count, 2);
+        fixture_fill(s.x->data, s.x->count, 1);
+        fixture_fill(r->data, r->count, 2);
         ASSERT_OK(ls_graph_forward(s.g, &run));
         ASSERT_OK(ls_graph_backward(s.g, &run, 1, false, NULL));
-        expect(file, s.y->data, s.y->count);
-        expect(file, s.x->grad, s.x->count);
+        fixture_expect(file, s.y->data, s.y->count, BOUND, "y");
+        fixture_expect(file, s.x->grad, s.x->count, BOUND, "dx");
         setup_free(&s);
     }
     CU_ASSERT_EQUAL(fgetc(file), EOF);
@@ -110,8 +85,8 @@ static void test_wide_window(void)
     for (int i = 0; i < 2; i++) {
         Setup *s = i ? &b : &a;
         LsTensor *r = ls_graph_find(s->g, "r");
-        fill(s->x->data, s->x->count, 1);
-        fill(r->data, r->count, 2);
+        fixture_fill(s->x->data, s->x->count, 1);
+        fixture_fill(r->data, r->count, 2);
         ASSERT_OK(ls_graph_forward(s->g, &run));
         ASSERT_OK(ls_graph_backward(s->g, &run, 1, false, NULL));
     }
@@ -138,7 +113,7 @@ static void decode(Setup *s, const float *all, int64_t start, float *to)
 static void check_cache(const Case *c, const int *pieces)
 {
     Setup whole = setup_new(c, LS_EVAL, 0, NULL);
-    fill(whole.x->data, whole.x->count, 5);
+    fixture_fill(whole.x->data, whole.x->count, 5);
     ASSERT_OK(ls_graph_forward(whole.g, &run));
     Case one = *c;
     one.t = 1;
@@ -158,7 +133,7 @@ static void check_cache(const Case *c, const int *pieces)
             setup_free(&s);
     }
     CU_ASSERT_EQUAL(start, LENGTH);
-    ASSERT_AT_MOST(difference(y, whole.y->data, whole.y->count), 3e-6);
+    ASSERT_AT_MOST(fixture_difference(y, whole.y->data, whole.y->count), 3e-6);
     free(y);
     setup_free(&first);
     setup_free(&whole);
@@ -188,8 +163,8 @@ static void test_hidden_blocks(void)
     LsTensor *r = ls_graph_find(s.g, "r");
     float *x = s.x->data, *y = s.y->data, *grad = s.x->grad;
     int64_t row = s.x->dim[2], out = s.y->dim[2], queries = c.heads * c.size;
-    fill(x, s.x->count, 1);
-    fill(r->data, r->count, 2);
+    fixture_fill(x, s.x->count, 1);
+    fixture_fill(r->data, r->count, 2);
     for (int64_t t = 0; t < 64; t++)
         for (int64_t i = queries; i < row; i++)
             x[t * row + i] = NAN;

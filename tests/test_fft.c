@@ -1,5 +1,5 @@
-/* Fourier transforms of complex signals: against sums in double, there and back; the same bits in any thread and after any
- * other plan. */
+/* Fourier transforms of complex signals: against sums in double, there and back; the same bits in any thread and after
+ * any other plan. */
 #include "harness.h"
 #include "fft/fft.h"
 

@@ -98,8 +98,8 @@ static void test_llama(void)
     }
 }
 
-/* No limit above, in the ways in which it is written: a word that is no JSON, an object, numbers that are large. All mean the
- * same. */
+/* No limit above, in the ways in which it is written: a word that is no JSON, an object, numbers that are large. All
+ * mean the same. */
 static void test_infinity(void)
 {
     static const char *const limits[] = {"[0.0, Infinity]", "[0.0, {\"__float__\": \"Infinity\"}]", "[0, 1e30]",

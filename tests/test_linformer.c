@@ -1,5 +1,5 @@
-/* Linformer against the paper's equations in PyTorch (tests/fixtures/linformer.py), for each way to share projections and
- * samples of different lengths; and that its memory grows with the length alone. */
+/* Linformer against the paper's equations in PyTorch (tests/fixtures/linformer.py), for each way to share projections
+ * and samples of different lengths; and that its memory grows with the length alone. */
 #include "encoder_fixture.h"
 #include "linear_memory.h"
 

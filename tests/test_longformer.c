@@ -40,8 +40,8 @@ static Setup setup_new(const Case *c)
     ASSERT_OK(ls_params_allocate(s.params, 3, true));
     ASSERT_OK(ls_graph_plan(s.g));
     LsTensor *r = ls_graph_find(s.g, "r");
-    encoder_fill(s.x->data, s.x->count, 1);
-    encoder_fill(r->data, r->count, 2);
+    fixture_fill(s.x->data, s.x->count, 1);
+    fixture_fill(r->data, r->count, 2);
     if (c->given)
         memcpy(how.global->data, c->global, sizeof(int32_t) * (size_t)(c->b * c->globals));
     ASSERT_OK(ls_graph_forward(s.g, &run));
@@ -101,8 +101,8 @@ static void test_others(void)
         char name[32];
         snprintf(name, sizeof name, "case %zu", i);
         Setup s = setup_new(&cases[i]);
-        encoder_expect(file, s.y->data, s.y->count, 5e-6, name);
-        encoder_expect(file, s.x->grad, s.x->count, 5e-6, name);
+        fixture_expect(file, s.y->data, s.y->count, 5e-6, name);
+        fixture_expect(file, s.x->grad, s.x->count, 5e-6, name);
         setup_free(&s);
     }
     Encoder e = longformer_new("ids T of 11, length int, types T of 2, global 2 of 14");

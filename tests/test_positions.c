@@ -1,6 +1,6 @@
 /* Every kind of positions in the models that have it, and Transformer-XL with its memory, against PyTorch
- * (tests/fixtures/positions.py): features and the gradients of all parameters. Lengths beyond those of training; pieces on
- * a cache; the memory as a carry. */
+ * (tests/fixtures/positions.py): features and the gradients of all parameters. Lengths beyond those of training; pieces
+ * on a cache; the memory as a carry. */
 #include "harness.h"
 #include "config/config.h"
 #include "graph/check.h"
@@ -193,7 +193,7 @@ static void test_pytorch(void)
     fclose(file);
 }
 
-/* ---- Lengths ------------------------------------------------------------------------------------------------------ */
+/* ---- Lengths ----------------------------------------------------------------------------------------------------- */
 
 /* Features of `tokens` tokens of an evaluation in pieces of so many, (B, tokens, width) at *features. */
 static LsStatus evaluate(const char *settings, LsParams *params, LsMode mode, int64_t piece, int64_t tokens,
@@ -263,12 +263,12 @@ static void test_lengths(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(ls_message(), "position xl needs an even model.width"));
 }
 
-/* ---- Memory ------------------------------------------------------------------------------------------------------- */
+/* ---- Memory ------------------------------------------------------------------------------------------------------ */
 
 #define XL "kind=transformer_xl layers=2 width=8 heads=2 dropout=0 "
 
-/* Segments with a memory of all that was before say what the whole sequence says; a shorter memory does not. The parameters
- * do not depend on the memory's length. */
+/* Segments with a memory of all that was before say what the whole sequence says; a shorter memory does not. The
+ * parameters do not depend on the memory's length. */
 static void test_memory(void)
 {
     enum { ALL = 24 };

@@ -138,11 +138,11 @@ static void test_nearest(void)
     CU_ASSERT_EQUAL(ls_edit_distance("lyaers", "layers"), 1);
     CU_ASSERT_EQUAL(ls_edit_distance("", "abc"), 3);
     CU_ASSERT_EQUAL(ls_edit_distance("kitten", "sitting"), 3);
-    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(thing_settings, "layer"), "layers");
-    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(thing_settings, "nrom"), "norm");
-    CU_ASSERT_PTR_NULL(ls_settings_nearest(thing_settings, "zzzzzz"));
-    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(ls_train_settings, "learn"), "learning_rate");
-    CU_ASSERT_STRING_EQUAL(ls_settings_nearest(ls_train_settings, "batchsize"), "batch");
+    CU_ASSERT_STRING_EQUAL(ls_nearest_setting(thing_settings, "layer").best, "layers");
+    CU_ASSERT_STRING_EQUAL(ls_nearest_setting(thing_settings, "nrom").best, "norm");
+    CU_ASSERT_PTR_NULL(ls_nearest_setting(thing_settings, "zzzzzz").best);
+    CU_ASSERT_STRING_EQUAL(ls_nearest_setting(ls_train_settings, "learn").best, "learning_rate");
+    CU_ASSERT_STRING_EQUAL(ls_nearest_setting(ls_train_settings, "batchsize").best, "batch");
 }
 
 static void test_settings(void)

@@ -207,6 +207,9 @@ typedef struct LsModel {
     /* Whether a setting counts beside the values of the others; a job that sets one that does not is warned. NULL: all
      * do. */
     bool (*counts)(const void *config, const char *setting);
+    /* What it computes depends on where segments end, as a memory of the segment before does: nobody else may cut
+     * them. */
+    bool keeps_segments;
 } LsModel;
 
 /* Makes a model known that is in no list: of a program that is not ours. Call it before any configuration is read;

@@ -4,7 +4,8 @@
 
 #include "lockstep/ops.h"
 
-/* What ls_relative_attention takes besides LsAttention, explained there; what is left out is NULL or 0. */
+/* Options of ls_relative_attention beside those of LsAttention, explained above its builder (src/ops/attention.c). An
+ * option that is not set is NULL or 0. */
 typedef struct LsRelative {
     LsTensor *table, *queries;
     int64_t first;

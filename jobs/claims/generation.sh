@@ -26,23 +26,18 @@ declare -A model=(
     [rwkv7]="model.kind=rwkv7 model.layers=${LAYERS:-12} model.context=65536"
 )
 
-# measured MODEL CONTEXT STREAMS: the file of what `bench --generate` said; measured once and kept
-measured()
+# generated MODEL CONTEXT STREAMS: the file of what `bench --generate` said
+generated()
 {
-    local kept=$OUT/measured/$1-$2-$3.json
-    mkdir -p "$OUT/measured"
     # shellcheck disable=SC2086
-    [ -s "$kept" ] || { echo "measuring $1, $2 tokens before, $3 streams" >&2; "$lockstep" bench "$OUT/job.yaml" --generate --json \
-        --steps "$tokens" --warmup 1 --prompt "$2" --streams "$3" ${model[$1]} > "$kept.part" 2>> "$OUT/log.txt" && mv "$kept.part" "$kept"; }
-    echo "$kept"
+    measured "$1-$2-$3" "$1, $2 tokens before, $3 streams" --generate --steps "$tokens" --prompt "$2" --streams "$3" ${model[$1]}
 }
-value() { sed -nE "s/.*\"$2\": ([0-9.eE+-]+).*/\1/p" "$1"; }
 
 # fitting MODEL: streams whose states and the parameters fit MEMORY, by what one takes
 fitting()
 {
     local one
-    one=$(measured "$1" "$context" 1)
+    one=$(generated "$1" "$context" 1)
     awk -v memory="$memory" -v parameters="$(value "$one" parameter_bytes)" -v state="$(value "$one" state_bytes)" \
         'BEGIN {n = int((memory * 2^30 - parameters) / state); print (n < 1 ? 1 : (n > 256 ? 256 : n))}'
 }
@@ -56,16 +51,15 @@ fitting()
         for n in $streams; do
             curve "$name-$n"
             for c in $contexts; do
-                rate=$(value "$(measured "$name" "$c" "$n")" items_per_second)
+                rate=$(value "$(generated "$name" "$c" "$n")" items_per_second)
                 point "$name-$n" context "$c" tokens_per_second "$rate"
                 printf '%12.1f' "$rate"
             done
         done
         most=$(fitting "$name")
-        printf '%12.1f (%s)\n' "$(value "$(measured "$name" "$context" "$most")" items_per_second)" "$most"
+        printf '%12.1f (%s)\n' "$(value "$(generated "$name" "$context" "$most")" items_per_second)" "$most"
     done
 } | tee "$OUT/table.txt"
 curves=$(for name in $models; do for n in $streams; do echo "$name-$n"; done; done)
 # shellcheck disable=SC2086
-(cd "$OUT" && "$lockstep" plot $curves -o generation.svg --against context --metric tokens_per_second --logarithmic \
-    --title "Tokens a second by context and streams")
+draw generation.svg context tokens_per_second "Tokens a second by context and streams" $curves --logarithmic

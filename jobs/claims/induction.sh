@@ -50,7 +50,7 @@ exact()
         curve "by-length-$name"
         for steps_read in $lengths; do
             value=$(exact "$name" "$steps_read")
-            [ "$value" = - ] || point "by-length-$name" log2_length "$(awk -v n="$steps_read" 'BEGIN {print log(n) / log(2)}')" exact_match "$value"
+            [ "$value" = - ] || point "by-length-$name" log2_length "$(log2 "$steps_read")" exact_match "$value"
             if [ "$value" = - ]; then printf '%9s' -; else printf '%9.3f' "$value"; fi
         done
         echo

@@ -28,15 +28,14 @@ declare -A model=(
     [attention]="model.kind=gpt model.heads=4 model.context=65536 model.position=rotary"
 )
 
-# took MODEL LENGTH THREADS: milliseconds of a step; measured once and kept
+# took MODEL LENGTH THREADS: milliseconds of a step
 took()
 {
-    local kept=$OUT/measured/$1-$2-$3.json
-    mkdir -p "$OUT/measured"
+    local file
     # shellcheck disable=SC2086
-    [ -s "$kept" ] || { echo "measuring $1, $2 steps, $3 threads" >&2; OMP_NUM_THREADS=$3 "$lockstep" bench "$OUT/job.yaml" --synthetic --json \
-        --steps "$steps" --warmup 1 train.sequence="$2" train.batch=$((tokens / $2)) ${model[$1]} > "$kept.part" 2>> "$OUT/log.txt" && mv "$kept.part" "$kept"; }
-    sed -nE 's/.*"step_seconds_median": ([0-9.eE+-]+).*/\1/p' "$kept" | awk '{print 1000 * $1}'
+    file=$(OMP_NUM_THREADS=$3 measured "$1-$2-$3" "$1, $2 steps, $3 threads" --synthetic --steps "$steps" train.sequence="$2" \
+        train.batch=$((tokens / $2)) ${model[$1]})
+    value "$file" step_seconds_median | awk '{print 1000 * $1}'
 }
 
 {
@@ -50,7 +49,7 @@ took()
             curve "$name-$threads"
             for length in $lengths; do
                 value=$(took "$name" "$length" "$threads")
-                point "$name-$threads" log2_length "$(awk -v n="$length" 'BEGIN {print log(n) / log(2)}')" milliseconds "$value"
+                point "$name-$threads" log2_length "$(log2 "$length")" milliseconds "$value"
                 printf '%9.1f' "$value"
             done
             echo
@@ -59,5 +58,4 @@ took()
 } | tee "$OUT/table.txt"
 curves=$(for name in $models; do for threads in $THREADS; do echo "$name-$threads"; done; done)
 # shellcheck disable=SC2086
-(cd "$OUT" && "$lockstep" plot $curves -o parallel-in-time.svg --against log2_length --metric milliseconds --logarithmic \
-    --title "A training step of $tokens tokens, by length and threads")
+draw parallel-in-time.svg log2_length milliseconds "A training step of $tokens tokens, by length and threads" $curves --logarithmic

@@ -1,6 +1,8 @@
 /* Data sets for programs in other languages: prepared from raw files, or written array by array. */
 #include "api/like.h"
 #include "api/seal.h"
+#include "config/config.h"
+#include "config/nearest.h"
 #include "data/data.h"
 #include "io/mapped.h"
 #include "io/output.h"
@@ -13,9 +15,8 @@
 
 static LsStatus fail_option(const LsDataKind *kind, const char *name)
 {
-    const char *near = ls_settings_nearest(kind->settings, name);
-    return near ? ls_fail(LS_USAGE, "prepare %s has no option '%s'; did you mean '%s'?", kind->name, name, near)
-                : ls_fail(LS_USAGE, "prepare %s has no option '%s'", kind->name, name);
+    LsNearest near = ls_nearest_setting(kind->settings, name);
+    return ls_fail(LS_USAGE, "prepare %s has no option '%s'%s", kind->name, name, ls_nearest_hint(&near));
 }
 
 /* "name=value" each. */
@@ -24,9 +25,7 @@ static LsStatus set_all(const LsDataKind *kind, void *base, int settings, char *
     for (int i = 0; i < settings; i++) {
         const char *equals = strchr(setting[i], '=');
         char *name = equals ? ls_format("%.*s", (int)(equals - setting[i]), setting[i]) : NULL;
-        bool known = false;
-        for (const LsSetting *each = kind->settings; name && each && each->name; each++)
-            known |= strcmp(each->name, name) == 0;
+        bool known = name && ls_settings_find(kind->settings, name);
         LsStatus status = known     ? ls_settings_set(kind->settings, base, name, equals + 1)
                           : !equals ? ls_fail(LS_USAGE, "'%s' is no NAME=VALUE", setting[i])
                                     : fail_option(kind, name);

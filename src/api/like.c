@@ -1,17 +1,15 @@
 #include "api/like.h"
 
+#include "config/config.h"
 #include "store/checkpoint.h"
 #include "store/model_folder.h"
 
-#include <string.h>
 #include <sys/stat.h>
 
 const char *ls_like_of(const LsDataKind *kind, const void *settings)
 {
-    for (const LsSetting *each = kind->settings; each && each->name; each++)
-        if (strcmp(each->name, "like") == 0 && each->type == LS_SETTING_TYPE_STRING)
-            return *(char *const *)((const char *)settings + each->offset);
-    return NULL;
+    const LsSetting *like = ls_settings_find(kind->settings, "like");
+    return like ? *(char *const *)((const char *)settings + like->offset) : NULL;
 }
 
 LsStatus ls_like_resolve(const LsDataKind *kind, void *settings)

@@ -1,4 +1,4 @@
-/* What `prepare --like` may name. */
+/* The option --like of `prepare`, which names a data set, a checkpoint or a run. */
 #ifndef LS_API_LIKE_H
 #define LS_API_LIKE_H
 

@@ -19,7 +19,7 @@ static LsStatus declare(LsLoaded *loaded, const LsGeneratePrecision *precision)
                      : ls_params_allocate(loaded->params, 0, false);
 }
 
-/* What other programs wrote is imported first. */
+/* Weights of other programs must be imported before they can be loaded. */
 static LsStatus refuse_weights(const char *path)
 {
     int64_t *steps = NULL;

@@ -46,6 +46,9 @@ typedef struct LsTextList {
     int count;
 } LsTextList;
 
+/* Whether "-", standard input, is in the list; LS_USAGE where it is there twice. option: "generate: --prompt-file" */
+LsStatus ls_text_list_stdin(const LsTextList *list, const char *option, bool *there) LS_MUST_USE;
+
 /* One of the kinds that a command's first argument chooses among (prepare KIND), with settings that are options too. */
 typedef struct LsCommandKind {
     const char *name, *summary, *example; /* example: lines; NULL: none of its own */

@@ -1,8 +1,8 @@
 /* lockstep eval: the loss of a trained model, and the metrics of its task, on held-out data or on texts. */
 #include "cli/eval_run.h"
+#include "config/other_names.h"
 #include "dist/dist.h"
 #include "io/file.h"
-#include "io/sealed.h"
 
 #include <math.h>
 #include <string.h>
@@ -176,15 +176,12 @@ static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_opt
 {
     const LsEvalOptions *o = call->options;
     const LsTextList *input = &o->input;
-    int from_stdin = 0;
+    bool from_stdin = false;
     if (input->count == 0 && (o->field || o->special))
         return ls_fail(LS_USAGE, "eval: --%s says how --input is read: give --input FILE",
                        o->field ? "field" : "special");
-    for (int i = 0; i < input->count; i++)
-        from_stdin += strcmp(input->text[i], "-") == 0;
-    if (from_stdin > 1)
-        return ls_fail(LS_USAGE, "eval: --input - is given twice, and standard input is read once");
-    if (from_stdin > 0 && call->comm->size > 1)
+    LS_TRY(ls_text_list_stdin(input, "eval: --input", &from_stdin));
+    if (from_stdin && call->comm->size > 1)
         return ls_fail(LS_USAGE, "eval --input -: one rank alone has standard input: name a file");
     if (input->count == 0)
         return LS_OK;
@@ -198,17 +195,14 @@ static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_opt
     return LS_OK;
 }
 
-/* What stands behind a run and is no setting: another run, a data set, texts. */
+/* An operand behind the run that is no setting but a path: names the option for another run, a data set or texts. */
 static LsStatus refuse_operand(const char *path)
 {
-    char *checkpoints = ls_format("%s/checkpoints", path);
-    LsSealedHead head;
-    bool run = checkpoints && ls_file_exists(checkpoints), sealed = !run && ls_sealed_head(path, &head);
-    ls_free(checkpoints);
-    if (run || (sealed && strcmp(head.kind, "checkpoint") == 0))
+    const char *setting = ls_setting_of_file(path);
+    if (ls_file_exists_in(path, "checkpoints") || (setting && strcmp(setting, "train.init") == 0))
         return ls_fail(LS_USAGE, "eval: %s is a second run: --table prints a row for each of several", path);
-    if (sealed)
-        return ls_fail(LS_USAGE, "eval: %s is a data set: write data.path=%s", path, path);
+    if (setting)
+        return ls_fail(LS_USAGE, "eval: %s is a data set: write %s=%s", path, setting, path);
     return ls_fail(LS_USAGE, "eval: %s is no run: texts are evaluated by --input %s", path, path);
 }
 

@@ -286,11 +286,8 @@ static LsStatus read_prompts(const Options *o, const LsTokenizer *tokenizer, Pro
         return ls_fail(LS_USAGE, "generate: --prompt and --ids say two things; give one of them");
     if (o->ids && o->stop.count > 0)
         return ls_fail(LS_USAGE, "generate: --stop is a text, and --ids are continued by ids; give one of them");
-    int from_stdin = 0;
-    for (int i = 0; i < o->prompt_file.count; i++)
-        from_stdin += strcmp(o->prompt_file.text[i], "-") == 0;
-    if (from_stdin > 1)
-        return ls_fail(LS_USAGE, "generate: --prompt-file - is given twice, and standard input is read once");
+    bool from_stdin;
+    LS_TRY(ls_text_list_stdin(&o->prompt_file, "generate: --prompt-file", &from_stdin));
     for (int i = 0; i < o->stop.count; i++)
         if (!o->stop.text[i][0])
             return ls_fail(LS_USAGE, "generate: --stop is empty");

@@ -100,7 +100,7 @@ static const char *temporary_folder(void)
     return "/tmp";
 }
 
-/* ---- Cures: commands that look again, at each one by itself, whether it is this user's and nobody has it ------------ */
+/* ---- Cures: commands that look again, at each one by itself, whether it is this user's and nobody has it --------- */
 
 static void tell_segments(LsReport *report, const Leftovers *all)
 {

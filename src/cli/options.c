@@ -126,6 +126,15 @@ static LsStatus unknown_option(const LsCall *call, const char *argument)
                    ls_nearest_hint(&near), call->command->name, kind[0] ? " " : "", kind);
 }
 
+LsStatus ls_text_list_stdin(const LsTextList *list, const char *option, bool *there)
+{
+    int times = 0;
+    for (int i = 0; i < list->count; i++)
+        times += strcmp(list->text[i], "-") == 0;
+    *there = times > 0;
+    return times > 1 ? ls_fail(LS_USAGE, "%s - is given twice, and standard input is read once", option) : LS_OK;
+}
+
 static LsStatus append_text(LsTextList *list, const char *text)
 {
     char **grown = ls_alloc_array((int64_t)list->count + 1, sizeof *grown), *copy = grown ? ls_strdup(text) : NULL;

@@ -131,14 +131,13 @@ static LsStatus compute(Samples *s)
             LS_TRY(s->source->fill(s->source, s->g, &(LsBatch){first, scored.rows, 0}));
         LS_TRY(ls_graph_forward(s->g,
                                 &(LsRun){.seed = (uint64_t)s->options->seed, .sample = first, .comm = ls_comm_self()}));
-        ls_tensor_get_part(s->g, s->output, 0, scored.rows * width, s->part);
-        LS_TRY(ls_predict_check(s->g, s->part, scored.rows, width, "sample", first));
+        float *numbers = s->text ? s->part : s->value + first * width;
+        ls_tensor_get_part(s->g, s->output, 0, scored.rows * width, numbers);
+        LS_TRY(ls_predict_check(s->g, numbers, scored.rows, width, "sample", first));
         if (s->text && first == 0)
             task->text_head(&scored, s->text);
         for (int64_t b = 0; s->text && b < scored.rows; b++)
             LS_TRY(task->text_row(&scored, b, first + b, s->text));
-        if (!s->text)
-            memcpy(s->value + first * width, s->part, sizeof *s->part * (size_t)(scored.rows * width));
         if (s->true_value) {
             int64_t row = s->truth->count / ROWS;
             ls_tensor_get_part(s->g, s->truth, 0, scored.rows * row, s->true_value + first * row);

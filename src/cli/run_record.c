@@ -141,8 +141,7 @@ LsStatus ls_run_record_read(const char *path, LsRunRecord *record)
     *record = (LsRunRecord){.path = ls_strdup(path)};
     if (!record->path)
         return LS_RESOURCE;
-    for (size_t length = strlen(path); length > 1 && record->path[length - 1] == '/'; length--)
-        record->path[length - 1] = '\0';
+    record->path[ls_path_length(path)] = '\0';
     record->status = ls_run_folder_read_status(record->path, record->word);
     LS_TRY(read_settings(record));
     LS_TRY(read_bench(record));

@@ -7,10 +7,9 @@
 
 static int64_t *model_int(const LsConfig *config, const char *name)
 {
-    for (const LsSetting *setting = config->model->settings; setting && setting->name; setting++)
-        if (setting->type == LS_SETTING_TYPE_INT && strcmp(setting->name, name) == 0)
-            return (int64_t *)((char *)config->model_config + setting->offset);
-    return NULL;
+    const LsSetting *setting = ls_settings_find(config->model->settings, name);
+    return setting && setting->type == LS_SETTING_TYPE_INT ? (int64_t *)((char *)config->model_config + setting->offset)
+                                                           : NULL;
 }
 
 bool ls_config_model_int(const LsConfig *config, const char *name, int64_t *value)

@@ -4,7 +4,6 @@
 #include "config/pattern.h"
 #include "config/yaml.h"
 #include "io/file.h"
-#include "io/sealed.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -177,9 +176,8 @@ static void unknown_section(const LsYamlEntry *entry, const LsSection section[LS
 static int table_with(const LsSection *section, const char *name)
 {
     for (int j = 0; j < 2; j++)
-        for (const LsSetting *setting = section->table[j]; setting && setting->name; setting++)
-            if (strcmp(setting->name, name) == 0)
-                return j;
+        if (ls_settings_find(section->table[j], name))
+            return j;
     return -1;
 }
 
@@ -275,11 +273,8 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
 /* Adapters are described, whether or not there are any. */
 static bool describes_adapters(const LsConfig *config)
 {
-    LsLoraSettings standard = {0};
-    bool told = ls_settings_defaults(ls_lora_settings, &standard) == LS_OK &&
-                (config->lora.alpha != standard.alpha || strcmp(config->lora.targets, standard.targets) != 0);
-    ls_settings_free(ls_lora_settings, &standard);
-    return told;
+    return !ls_setting_is_default(ls_settings_find(ls_lora_settings, "alpha"), &config->lora) ||
+           !ls_setting_is_default(ls_settings_find(ls_lora_settings, "targets"), &config->lora);
 }
 
 /* Mistakes in how settings fit together. They are looked for only where every setting is valid by itself. */
@@ -376,29 +371,20 @@ LsConfig *ls_config_of(const char *name, int settings, char *const *setting)
 
 /* ---- From a file ------------------------------------------------------------------------------------------------- */
 
-static bool has_file(const char *folder, const char *name)
-{
-    char *path = ls_format("%s/%s", folder, name);
-    bool has = path && ls_file_exists(path);
-    ls_free(path);
-    return has;
-}
-
 /* What people name in the place of a job. */
 static LsStatus refuse_others(const char *path)
 {
-    LsSealedHead head;
-    if (has_file(path, "config.yaml"))
+    const char *setting = ls_setting_of_file(path);
+    if (ls_file_exists_in(path, "config.yaml"))
         return ls_fail(LS_USAGE, "%s: this is a folder, a file is needed: the job of this run is %s/config.yaml", path,
                        path);
-    if (has_file(path, "config.json"))
+    if (ls_file_exists_in(path, "config.json"))
         return ls_fail(LS_USAGE,
                        "%s: this is a folder, a file is needed: a job file (YAML) names these weights as train.init",
                        path);
-    if (!ls_sealed_head(path, &head))
-        return LS_OK;
-    return ls_fail(LS_USAGE, "%s: is no job file (YAML); a job names it: lockstep train JOB.yaml %s=%s", path,
-                   strcmp(head.kind, "checkpoint") == 0 ? "train.init" : "data.path", path);
+    return setting ? ls_fail(LS_USAGE, "%s: is no job file (YAML); a job names it: lockstep train JOB.yaml %s=%s", path,
+                             setting, path)
+                   : LS_OK;
 }
 
 /* *text is the caller's to free; what stands behind *bytes of it is zero. */

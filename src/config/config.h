@@ -184,8 +184,10 @@ LsStatus ls_list_append(char **list, const char *text) LS_MUST_USE;
 /* As YAML on one line, which reads back to the same. The caller frees it. */
 char *ls_members_yaml(const char *setting);
 
-/* The nearest name by edit distance, NULL if none is near. */
-const char *ls_settings_nearest(const LsSetting *table, const char *name);
+/* The setting of this name; NULL: the table, which may be NULL, has none. */
+const LsSetting *ls_settings_find(const LsSetting *table, const char *name);
+/* Whether the setting of the structure at `base` has the value that its table gives it first. */
+bool ls_setting_is_default(const LsSetting *setting, const void *base);
 
 /* Tables of the sections' own settings, ended by {0}. */
 extern const LsSetting ls_lora_settings[], ls_data_settings[], ls_train_settings[], ls_output_settings[];

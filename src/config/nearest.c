@@ -56,6 +56,14 @@ void ls_nearest_offer(LsNearest *near, const char *candidate)
         near->other[near->others++] = candidate;
 }
 
+LsNearest ls_nearest_setting(const LsSetting *table, const char *name)
+{
+    LsNearest near = ls_nearest_to(name);
+    for (; table && table->name; table++)
+        ls_nearest_offer(&near, table->name);
+    return near;
+}
+
 const char *ls_nearest_hint(const LsNearest *near)
 {
     static _Thread_local char buffer[4][192];

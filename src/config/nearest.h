@@ -24,6 +24,9 @@ LsNearest ls_nearest_to(const char *name);
 /* Keeps `candidate` (not copied) if it is nearer than all before it. */
 void ls_nearest_offer(LsNearest *near, const char *candidate);
 
+/* The nearest of a table's names. */
+LsNearest ls_nearest_setting(const LsSetting *table, const char *name);
+
 /* Letters inserted, removed, replaced or swapped with their neighbour to make one text of the other, counted to 64. */
 int ls_edit_distance(const char *a, const char *b);
 

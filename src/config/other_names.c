@@ -1,6 +1,7 @@
 #include "config/other_names.h"
 
 #include "config/config.h"
+#include "io/sealed.h"
 
 #include <string.h>
 
@@ -17,14 +18,21 @@ const char *ls_other_name(const char *name)
     return NULL;
 }
 
+const char *ls_setting_of_file(const char *path)
+{
+    LsSealedHead head;
+    if (!ls_sealed_head(path, &head))
+        return NULL;
+    return strcmp(head.kind, "checkpoint") == 0 ? "train.init" : "data.path";
+}
+
 const char *ls_section_with(const char *name)
 {
     static const LsConfig none;
     LsSection section[LS_SECTIONS];
     ls_config_sections(&none, section);
     for (int i = 0; i < LS_SECTIONS; i++)
-        for (const LsSetting *setting = section[i].table[0]; setting && setting->name; setting++)
-            if (strcmp(setting->name, name) == 0)
-                return section[i].name;
+        if (ls_settings_find(section[i].table[0], name))
+            return section[i].name;
     return NULL;
 }

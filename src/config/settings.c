@@ -16,27 +16,17 @@ static const void *const_field(const LsSetting *setting, const void *base)
     return (const char *)base + setting->offset;
 }
 
-static const LsSetting *find(const LsSetting *table, const char *name)
+const LsSetting *ls_settings_find(const LsSetting *table, const char *name)
 {
-    for (; table->name; table++)
+    for (; table && table->name; table++)
         if (strcmp(table->name, name) == 0)
             return table;
     return NULL;
 }
 
-static LsNearest nearest_of(const LsSetting *table, const char *name)
-{
-    LsNearest near = ls_nearest_to(name);
-    for (; table->name; table++)
-        ls_nearest_offer(&near, table->name);
-    return near;
-}
-
-const char *ls_settings_nearest(const LsSetting *table, const char *name) { return nearest_of(table, name).best; }
-
 static LsStatus fail_unknown(const LsSetting *table, const char *name)
 {
-    LsNearest near = nearest_of(table, name);
+    LsNearest near = ls_nearest_setting(table, name);
     return ls_fail(LS_USAGE, "%s: unknown%s", name, ls_nearest_hint(&near));
 }
 
@@ -180,7 +170,7 @@ LsStatus ls_settings_defaults(const LsSetting *table, void *base)
 
 LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, const char *text)
 {
-    const LsSetting *setting = find(table, name);
+    const LsSetting *setting = ls_settings_find(table, name);
     if (!setting)
         return fail_unknown(table, name);
     LsStatus status = LS_OK;
@@ -195,7 +185,7 @@ LsStatus ls_settings_set(const LsSetting *table, void *base, const char *name, c
 
 LsStatus ls_settings_set_members(const LsSetting *table, void *base, const char *name, bool list, const char *json)
 {
-    const LsSetting *setting = find(table, name);
+    const LsSetting *setting = ls_settings_find(table, name);
     if (!setting)
         return fail_unknown(table, name);
     if (setting->type == (list ? LS_SETTING_TYPE_LIST : LS_SETTING_TYPE_MAP))
@@ -304,4 +294,24 @@ char *ls_setting_text(const LsSetting *setting, const void *base)
     }
     ls_fail(LS_ERROR, "setting %s has no type %d", setting->name, (int)setting->type);
     return NULL;
+}
+
+/* As texts: a fallback is written as a file has it, which may be another way. */
+bool ls_setting_is_default(const LsSetting *setting, const void *base)
+{
+    union {
+        int64_t whole;
+        double real;
+        bool flag;
+        char *text;
+    } standard = {0};
+    LsSetting alone[] = {*setting, {0}};
+    alone[0].offset = 0;
+    bool made = ls_settings_defaults(alone, &standard) == LS_OK;
+    char *now = ls_setting_text(setting, base), *before = made ? ls_setting_text(alone, &standard) : NULL;
+    bool same = now && before && strcmp(now, before) == 0;
+    ls_free(now);
+    ls_free(before);
+    ls_settings_free(alone, &standard);
+    return same;
 }

@@ -3,7 +3,6 @@
 #include "base/names.h"
 #include "config/config.h"
 #include "config/other_names.h"
-#include "io/sealed.h"
 
 #include <jansson.h>
 #include <stdarg.h>
@@ -451,10 +450,9 @@ static void no_assignment(const char *text, LsMistakes *mistakes)
     snprintf(name, sizeof name, "%.*s", (int)strcspn(text, "="), text);
     const char *section = strchr(text, '=') ? ls_section_with(name) : NULL;
     const char *here = section ? NULL : ls_other_name(name);
-    LsSealedHead head;
-    if (!strchr(text, '=') && ls_sealed_head(text, &head))
-        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s=%s", text,
-                        strcmp(head.kind, "checkpoint") == 0 ? "train.init" : "data.path", text);
+    const char *names_it = strchr(text, '=') ? NULL : ls_setting_of_file(text);
+    if (names_it)
+        ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s=%s", text, names_it, text);
     else if (section)
         ls_mistakes_add(mistakes, 0, "'%s' is not of the form section.name=value; write %s.%s", text, section, text);
     else if (here)

@@ -1,6 +1,7 @@
 /* Opening what a configuration asks for. */
 #include "data/data.h"
 #include "data/utf8.h"
+#include "io/file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -133,7 +134,7 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
                    (long long)normalised, (long long)ls_source_classes(source, "ids"), (long long)vocabulary);
 }
 
-/* ---- Paths that name no data set ---------------------------------------------------------------------------------- */
+/* ---- Paths that name no data set --------------------------------------------------------------------------------- */
 
 bool ls_data_is_raw(const char *path)
 {
@@ -173,9 +174,7 @@ static char *shell_word(const char *text)
 /* With the command that makes a data set of it. */
 static LsStatus fail_raw(const LsDataKind *kind, const char *path)
 {
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        length--;
+    size_t length = ls_path_length(path);
     const char *slash = memrchr(path, '/', length), *name = slash ? slash + 1 : path;
     const char *dot = memrchr(name, '.', length - (size_t)(name - path)),
                *end = dot && dot > name ? dot : path + length;

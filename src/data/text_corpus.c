@@ -368,9 +368,7 @@ static LsStatus read_folder(LsCorpus *corpus, const char *path, int64_t *found)
 {
     struct dirent **list = NULL;
     LsStatus status = LS_OK;
-    size_t length = strlen(path);
-    while (length > 1 && path[length - 1] == '/')
-        length--;
+    size_t length = ls_path_length(path);
     int count = scandir(path, &list, is_shown, by_bytes);
     if (count < 0)
         return ls_fail(LS_DATA, "%s: %s", path, strerror(errno));

@@ -6,8 +6,8 @@
 #include "data/texts.h"
 
 typedef struct LsCorpusOptions {
-    /* sources that are not named *.txt are JSON lines, and this member of each object is a text of its own; NULL: all are
-     * text */
+    /* sources that are not named *.txt are JSON lines, and this member of each object is a text of its own; NULL: all
+     * are text */
     const char *field;
     bool as_is;         /* the bytes of files as they stand: nothing is unpacked, taken away or converted */
     bool skip_bad;      /* files and records that cannot be read are passed over and counted */
@@ -48,14 +48,14 @@ typedef struct LsCorpus {
 } LsCorpus;
 
 /* Reads the sources in their order; "-" is standard input. Of a folder all files below it, and of an archive all in it,
- * whose names end in .txt (with a field: in .jsonl too), compressed or not; those of a folder in order of their names. gzip, xz, zstd, bzip2,
- * tar and zip are unpacked. A byte order mark at a file's beginning is taken away, and CR LF becomes LF in files in
- * which every line ends so. LS_DATA with file and line. */
+ * whose names end in .txt (with a field: in .jsonl too), compressed or not; those of a folder in order of their names.
+ * gzip, xz, zstd, bzip2, tar and zip are unpacked. A byte order mark at a file's beginning is taken away, and CR LF
+ * becomes LF in files in which every line ends so. LS_DATA with file and line. */
 LsStatus ls_corpus_read(LsCorpus *corpus, int sources, char *const *source, const LsCorpusOptions *options) LS_MUST_USE;
 void ls_corpus_free(LsCorpus *corpus);
 
-/* What was read, on one line: "312 files (3 unpacked), 2 with a byte order mark, ..."; the caller frees it. And warnings
- * of files that look like something else, and of those that are read twice. */
+/* What was read, on one line: "312 files (3 unpacked), 2 with a byte order mark, ..."; the caller frees it. And
+ * warnings of files that look like something else, and of those that are read twice. */
 char *ls_corpus_report(const LsCorpus *corpus);
 void ls_corpus_warn(LsCorpus *corpus);
 

@@ -2,6 +2,7 @@
 #include "data/tokenizer_settings.h"
 
 #include "data/samples.h"
+#include "io/file.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -108,10 +109,7 @@ void ls_tokenizer_texts_free(LsTokenizerTexts *texts)
 /* Runs are named by another option. */
 static LsTokenizer *from_path(const char *path)
 {
-    char *checkpoints = ls_format("%s/checkpoints", path);
-    bool run = checkpoints && access(checkpoints, F_OK) == 0;
-    ls_free(checkpoints);
-    if (!run)
+    if (!ls_file_exists_in(path, "checkpoints"))
         return ls_tokenizer_from_path(path);
     ls_fail(LS_USAGE, "--tokenizer %s: this is a run: --like %s takes its tokenizer", path, path);
     return NULL;

@@ -40,9 +40,10 @@ LsStatus ls_check_gradient(const LsSubject *subject, int samples) LS_MUST_USE;
 LsStatus ls_check_reference(const LsSubject *subject) LS_MUST_USE;
 
 /* Results and gradients of the builds (float or bfloat16, at each instruction set up to this one) against double, which
- * gets the same inputs, parameters and upstream gradients, rounded to bfloat16 first for that build. Allowed is tolerance * 2^-24 of
- * the largest magnitude of each tensor; in bfloat16 also 2^-8 of the result itself where it is stored so, and bf16_ulps
- * * 2^-8 of the largest magnitude (LsOp.bf16_ulps says for what). And the same bits with 1, 2 and 3 threads. */
+ * gets the same inputs, parameters and upstream gradients, rounded to bfloat16 first for that build. Allowed is
+ * tolerance * 2^-24 of the largest magnitude of each tensor; in bfloat16 also 2^-8 of the result itself where it is
+ * stored so, and bf16_ulps * 2^-8 of the largest magnitude (LsOp.bf16_ulps says for what). And the same bits with 1, 2
+ * and 3 threads. */
 LsStatus ls_check_builds(const LsSubject *subject, LsPrecision precision, LsIsa most, double tolerance,
                          double bf16_ulps) LS_MUST_USE;
 

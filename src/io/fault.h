@@ -56,8 +56,8 @@ int ls_sys_read_all(int fd, void *bytes, int64_t count, int64_t offset);
  * everything else. */
 LsStatus ls_fail_errno(LsStatus code, int error, const char *path, const char *doing);
 
-/* The same of a place that is to be written to: LS_USAGE where what is wrong is the name that was given, or that this user
- * may not write there. */
+/* The same of a place that is to be written to: LS_USAGE where what is wrong is the name that was given, or that this
+ * user may not write there. */
 LsStatus ls_fail_place(int error, const char *path, const char *doing);
 
 #endif

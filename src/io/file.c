@@ -266,6 +266,22 @@ LsStatus ls_make_folders(const char *path)
 
 bool ls_file_exists(const char *path) { return access(path, F_OK) == 0; }
 
+size_t ls_path_length(const char *path)
+{
+    size_t length = strlen(path);
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length;
+}
+
+bool ls_file_exists_in(const char *folder, const char *name)
+{
+    char *path = ls_format("%s/%s", folder, name);
+    bool exists = path && ls_file_exists(path);
+    ls_free(path);
+    return exists;
+}
+
 int64_t ls_free_bytes(const char *path)
 {
     char *at = ls_strdup(path); /* the nearest folder above that exists */

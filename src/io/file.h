@@ -49,6 +49,9 @@ LsStatus ls_replace_finish(const char *temporary, const char *path) LS_MUST_USE;
 
 LsStatus ls_make_folders(const char *path) LS_MUST_USE; /* like mkdir -p */
 bool ls_file_exists(const char *path);
+/* Bytes of a path without slashes at its end. */
+size_t ls_path_length(const char *path);
+bool ls_file_exists_in(const char *folder, const char *name);
 int64_t ls_free_bytes(const char *path); /* free to this user on the file system that holds path; -1 unknown */
 
 #endif

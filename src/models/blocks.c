@@ -133,6 +133,21 @@ LsTensor *ls_conv_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t map
     return y;
 }
 
+LsTensor *ls_layer_norm_block(LsGraph *g, const char *name, LsTensor *x, double epsilon)
+{
+    int64_t channels = x->dim[x->rank - 1];
+    ls_push(g, "%s", name);
+    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &channels);
+    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &channels);
+    ls_pop(g);
+    return ls_layer_norm(g, x, scale, bias, epsilon);
+}
+
+LsTensor *ls_drop(LsGraph *g, LsTensor *x, double probability)
+{
+    return probability > 0 ? ls_dropout(g, x, probability) : x;
+}
+
 LsTensor *ls_batch_norm_block(LsGraph *g, const char *name, LsTensor *x)
 {
     int64_t channels = x->dim[x->rank - 1];

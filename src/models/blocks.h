@@ -27,6 +27,12 @@ LsTensor *ls_flat(LsGraph *g, LsTensor *x);
 LsTensor *ls_conv_uniform(LsGraph *g, const char *name, LsTensor *x, int64_t maps, int64_t size, int64_t stride,
                           int64_t padding, LsActivation activation);
 
+/* Layer norm of x: (..., C) with parameters "NAME.scale" and "NAME.bias". */
+LsTensor *ls_layer_norm_block(LsGraph *g, const char *name, LsTensor *x, double epsilon);
+
+/* Dropout where the probability is not 0. */
+LsTensor *ls_drop(LsGraph *g, LsTensor *x, double probability);
+
 /* Batch norm of x: (..., C) with parameters "NAME.scale", "NAME.bias" and running values "NAME.mean",
  * "NAME.variance". */
 LsTensor *ls_batch_norm_block(LsGraph *g, const char *name, LsTensor *x);

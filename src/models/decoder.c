@@ -107,15 +107,10 @@ static LsTensor *mlp(LsGraph *g, const LsDecoder *m, LsTensor *x)
     return h;
 }
 
-static LsTensor *drop(LsGraph *g, const LsDecoder *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
-}
-
 LsTensor *ls_decoder_block(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position)
 {
-    LsTensor *y = ls_add(g, x, drop(g, m, attention(g, m, shape, norm(g, m, "norm_1", x), position)));
-    return ls_add(g, y, drop(g, m, mlp(g, m, norm(g, m, "norm_2", m->parallel ? x : y))));
+    LsTensor *y = ls_add(g, x, ls_drop(g, attention(g, m, shape, norm(g, m, "norm_1", x), position), m->dropout));
+    return ls_add(g, y, ls_drop(g, mlp(g, m, norm(g, m, "norm_2", m->parallel ? x : y)), m->dropout));
 }
 
 LsBody ls_decoder(LsGraph *g, const LsDecoder *m, const LsShape *shape)
@@ -128,7 +123,7 @@ LsBody ls_decoder(LsGraph *g, const LsDecoder *m, const LsShape *shape)
         ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
     LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
     x = ls_positions_embed(g, &positions, x, "position_embedding", ls_init_normal(m->init_std), m->context, position);
-    x = drop(g, m, x);
+    x = ls_drop(g, x, m->dropout);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = ls_decoder_block(g, m, shape, x, position);

@@ -15,25 +15,10 @@ LsStatus ls_encoder_check(const LsEncoder *m)
     return ls_positions_check(&positions, "model.", m->width, m->width / m->heads);
 }
 
-static LsTensor *norm(LsGraph *g, const LsEncoder *m, const char *name, LsTensor *x)
-{
-    ls_push(g, "%s", name);
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    x = ls_layer_norm(g, x, scale, bias, m->epsilon);
-    ls_pop(g);
-    return x;
-}
-
 LsTensor *ls_encoder_dense(LsGraph *g, const LsEncoder *m, const char *name, LsTensor *x, int64_t outputs,
                            LsActivation act)
 {
     return ls_dense(g, name, x, outputs, ls_init_normal(m->init_std), true, act);
-}
-
-static LsTensor *drop(LsGraph *g, const LsEncoder *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
 }
 
 /* x, attended: (B, T, C) -> (B, T, C) */
@@ -42,12 +27,12 @@ static LsTensor *block(LsGraph *g, const LsEncoder *m, LsTensor *x, LsTensor *at
     ls_push(g, "attention");
     LsTensor *y = ls_encoder_dense(g, m, "out", attended, m->width, LS_NO_ACTIVATION);
     ls_pop(g);
-    x = norm(g, m, "norm_1", ls_add(g, x, drop(g, m, y)));
+    x = ls_layer_norm_block(g, "norm_1", ls_add(g, x, ls_drop(g, y, m->dropout)), m->epsilon);
     ls_push(g, "mlp");
     y = ls_encoder_dense(g, m, "in", x, m->hidden ? m->hidden : 4 * m->width, ls_dense_activation(m->activation));
     y = ls_encoder_dense(g, m, "out", y, m->width, LS_NO_ACTIVATION);
     ls_pop(g);
-    return norm(g, m, "norm_2", ls_add(g, x, drop(g, m, y)));
+    return ls_layer_norm_block(g, "norm_2", ls_add(g, x, ls_drop(g, y, m->dropout)), m->epsilon);
 }
 
 /* x: (B, T, C), plus the vector of its tokens' kinds. */
@@ -69,7 +54,7 @@ static LsTensor *embed(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsT
     LsPositions positions = ls_encoder_positions(m);
     LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
     x = ls_positions_embed(g, &positions, x, "position_embedding", ls_init_normal(m->init_std), m->context, NULL);
-    return drop(g, m, norm(g, m, "norm", add_types(g, m, shape, x)));
+    return ls_drop(g, ls_layer_norm_block(g, "norm", add_types(g, m, shape, x), m->epsilon), m->dropout);
 }
 
 LsBody ls_encoder(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsAttend attend, const void *self)

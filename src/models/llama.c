@@ -1,5 +1,6 @@
-/* Llama and its relatives: the decoder of decoder.h with RMS norm, SwiGLU, rotary positions and grouped queries. What Mistral
- * (a window), Qwen 2 (biases of queries, keys and values) and Qwen 3 (norms of queries and keys) add are settings. */
+/* Llama and its relatives: the decoder of decoder.h with RMS norm, SwiGLU, rotary positions and grouped queries. What
+ * Mistral (a window), Qwen 2 (biases of queries, keys and values) and Qwen 3 (norms of queries and keys) add are
+ * settings. */
 #include "base/text.h"
 #include "models/decoder.h"
 

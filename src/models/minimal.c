@@ -38,7 +38,7 @@ static LsTensor *norm(LsGraph *g, const LsMinimal *m, const char *name, LsTensor
 
 static LsTensor *add(LsGraph *g, const LsMinimal *m, LsTensor *x, LsTensor *y)
 {
-    return ls_add(g, x, m->dropout > 0 ? ls_dropout(g, y, m->dropout) : y);
+    return ls_add(g, x, ls_drop(g, y, m->dropout));
 }
 
 static LsTensor *conv(LsGraph *g, const LsMinimal *m, LsTensor *x)

@@ -24,7 +24,7 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = ls_activation(g, m->activation, ls_dense_uniform(g, "dense", x, m->width, LS_NO_ACTIVATION));
-        x = m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
+        x = ls_drop(g, x, m->dropout);
         ls_pop(g);
     }
     return (LsBody){.features = x};

@@ -8,7 +8,8 @@
  *     time:    k, v, r = W_k mix_k(x), W_v mix_v(x), W_r mix_r(x);   W_o (sigmoid(r) wkv(k, v))
  *     channel: sigmoid(W_r mix_r(x)) (W_v max(W_k mix_k(x), 0)^2)
  *
- * Initial values are those of the author's trainer, but for matrices that are zero there, which are small here, and the embedding. */
+ * Initial values are those of the author's trainer, but for matrices that are zero there, which are small here, and the
+ * embedding. */
 #include "models/rwkv_block.h"
 #include "models/rwkv_parts.h"
 
@@ -71,9 +72,10 @@ LsTensor *ls_rwkv4_block(LsGraph *g, const void *block, const LsBlockPlace *plac
 {
     const LsRwkv4Block *m = block;
     int64_t hidden = m->hidden ? m->hidden : 4 * place->width;
-    x = ls_add(g, x, mix_time(g, place, ls_rwkv_norm(g, "norm_1", x, m->epsilon)));
-    return ls_add(g, x,
-                  ls_rwkv_channels(g, ls_rwkv_norm(g, "norm_2", x, m->epsilon), hidden, place->layer, place->layers));
+    x = ls_add(g, x, mix_time(g, place, ls_layer_norm_block(g, "norm_1", x, m->epsilon)));
+    return ls_add(
+        g, x,
+        ls_rwkv_channels(g, ls_layer_norm_block(g, "norm_2", x, m->epsilon), hidden, place->layer, place->layers));
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)

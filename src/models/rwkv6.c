@@ -118,8 +118,8 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     LsTensor *table, *x = ls_rwkv_embed(g, shape, m->vocabulary, m->width, m->epsilon, &table);
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
-        x = ls_add(g, x, mix_time(g, m, ls_rwkv_norm(g, "norm_1", x, m->epsilon), layer));
-        x = ls_add(g, x, mix_channels(g, m, ls_rwkv_norm(g, "norm_2", x, m->epsilon), layer));
+        x = ls_add(g, x, mix_time(g, m, ls_layer_norm_block(g, "norm_1", x, m->epsilon), layer));
+        x = ls_add(g, x, mix_channels(g, m, ls_layer_norm_block(g, "norm_2", x, m->epsilon), layer));
         ls_pop(g);
     }
     return ls_rwkv_body(g, x, m->tied ? table : NULL, m->vocabulary, m->loss_vocabulary, m->epsilon);

@@ -166,8 +166,8 @@ static LsTensor *mix_channels(LsGraph *g, const LsRwkv7Block *m, const LsBlockPl
 LsTensor *ls_rwkv7_block(LsGraph *g, const void *block, const LsBlockPlace *place, LsTensor *x)
 {
     const LsRwkv7Block *m = block;
-    x = ls_add(g, x, mix_time(g, m, place, ls_rwkv_norm(g, "norm_1", x, m->epsilon)));
-    return ls_add(g, x, mix_channels(g, m, place, ls_rwkv_norm(g, "norm_2", x, m->epsilon)));
+    x = ls_add(g, x, mix_time(g, m, place, ls_layer_norm_block(g, "norm_1", x, m->epsilon)));
+    return ls_add(g, x, mix_channels(g, m, place, ls_layer_norm_block(g, "norm_2", x, m->epsilon)));
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)

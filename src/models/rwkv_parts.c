@@ -7,16 +7,6 @@ LsTensor *ls_rwkv_vector(LsGraph *g, const char *name, int64_t channels, LsInit 
     return ls_param_flags(g, name, init, LS_PRECISE | LS_NO_DECAY, 1, &channels);
 }
 
-LsTensor *ls_rwkv_norm(LsGraph *g, const char *name, LsTensor *x, double epsilon)
-{
-    int64_t channels = x->dim[x->rank - 1];
-    ls_push(g, "%s", name);
-    LsTensor *scale = ls_rwkv_vector(g, "scale", channels, ls_init_constant(1));
-    LsTensor *bias = ls_rwkv_vector(g, "bias", channels, ls_init_constant(0));
-    ls_pop(g);
-    return ls_layer_norm(g, x, scale, bias, epsilon);
-}
-
 LsTensor *ls_rwkv_shift(LsGraph *g, LsTensor *x)
 {
     return ls_token_shift(g, x, ls_carry(g, "shift", LS_REAL, 2, (int64_t[]){x->dim[0], x->dim[2]}));
@@ -103,13 +93,13 @@ LsTensor *ls_rwkv_embed(LsGraph *g, const LsShape *shape, int64_t vocabulary, in
                         LsTensor **table)
 {
     *table = ls_param(g, "token_embedding", ls_init_normal(0.02), 2, (int64_t[]){vocabulary, width});
-    return ls_rwkv_norm(g, "embedding_norm", ls_embedding(g, *table, ls_shape_input(g, shape, "ids")), epsilon);
+    return ls_layer_norm_block(g, "embedding_norm", ls_embedding(g, *table, ls_shape_input(g, shape, "ids")), epsilon);
 }
 
 LsBody ls_rwkv_body(LsGraph *g, LsTensor *x, LsTensor *table, int64_t vocabulary, int64_t classes, double epsilon)
 {
     int64_t width = x->dim[2];
-    x = ls_rwkv_norm(g, "norm", x, epsilon);
+    x = ls_layer_norm_block(g, "norm", x, epsilon);
     double bound = 0.5 / sqrt((double)width);
     if (!table)
         table = ls_param(g, "head", ls_init_uniform(-bound, bound), 2, (int64_t[]){vocabulary, width});

@@ -28,9 +28,6 @@
         "tied", "tie_word_embeddings", .absent = "false"                                                               \
     }
 
-/* Layer norm with parameters "NAME.scale" and "NAME.bias". */
-LsTensor *ls_rwkv_norm(LsGraph *g, const char *name, LsTensor *x, double epsilon);
-
 /* The token before each: (B, T, C) of x: (B, T, C); what comes before the first is carried as "shift". */
 LsTensor *ls_rwkv_shift(LsGraph *g, LsTensor *x);
 

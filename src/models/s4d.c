@@ -81,15 +81,6 @@ static void fill_inv(float *value, int rank, const int64_t *dim, uint64_t key, d
         value[i] = (float)(states / M_PI * (states / (double)(2 * (i % dim[1]) + 1) - 1));
 }
 
-static LsTensor *norm(LsGraph *g, const S4d *m, LsTensor *x)
-{
-    ls_push(g, "norm");
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    ls_pop(g);
-    return ls_layer_norm(g, x, scale, bias, m->epsilon);
-}
-
 /* x: (B, T, E) -> (B, T, E) */
 static LsTensor *ssm(LsGraph *g, const S4d *m, LsTensor *x)
 {
@@ -113,12 +104,12 @@ static LsTensor *ssm(LsGraph *g, const S4d *m, LsTensor *x)
 static LsTensor *block(LsGraph *g, const S4d *m, LsTensor *x)
 {
     bool before = strcmp(m->norm, "before") == 0;
-    LsTensor *y = ls_gelu(g, ssm(g, m, before ? norm(g, m, x) : x), false);
+    LsTensor *y = ls_gelu(g, ssm(g, m, before ? ls_layer_norm_block(g, "norm", x, m->epsilon) : x), false);
     y = ls_dense_uniform(g, "out", y, 2 * m->width, LS_NO_ACTIVATION);
     y = ls_split(g, y, 2, (int64_t[]){m->width, m->width});
     y = ls_mul(g, y, ls_sigmoid(g, ls_tensor_sibling(y, 1)));
-    x = ls_add(g, x, m->dropout > 0 ? ls_dropout(g, y, m->dropout) : y);
-    return before ? x : norm(g, m, x);
+    x = ls_add(g, x, ls_drop(g, y, m->dropout));
+    return before ? x : ls_layer_norm_block(g, "norm", x, m->epsilon);
 }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
@@ -133,7 +124,7 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
         ls_pop(g);
     }
     if (strcmp(m->norm, "before") == 0)
-        x = norm(g, m, x);
+        x = ls_layer_norm_block(g, "norm", x, m->epsilon);
     if (!table || !ls_shape_field(shape, "targets"))
         return (LsBody){.features = x};
     if (!m->tied)

@@ -55,11 +55,6 @@ static const LsSetting settings[] = {
     LS_SETTING_BOOL(Seq2seq, head_bias, "false", "a bias for each token of the target's vocabulary"),
     {0}};
 
-static LsTensor *drop(LsGraph *g, const Seq2seq *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
-}
-
 static bool attends(const Seq2seq *m) { return strcmp(m->attention, "none") != 0; }
 
 static bool is_additive(const Seq2seq *m) { return strcmp(m->attention, "additive") == 0; }
@@ -76,7 +71,7 @@ static LsTensor *embed(LsGraph *g, const Seq2seq *m, const LsShape *shape, const
 {
     LsTensor *table = ls_param(g, "embedding", ls_init_normal(1), 2,
                                (int64_t[]){classes_of(shape, field), m->embedding ? m->embedding : m->width});
-    return drop(g, m, ls_embedding(g, table, ls_shape_input(g, shape, field)));
+    return ls_drop(g, ls_embedding(g, table, ls_shape_input(g, shape, field)), m->dropout);
 }
 
 static LsTensor *project(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, bool bias)
@@ -95,7 +90,7 @@ static LsTensor *encode(LsGraph *g, const Seq2seq *m, const LsShape *shape, LsTe
         ls_push(g, "layer.%lld", (long long)i);
         x = ls_recurrent_layer(g, x, &(LsRecurrentLayer){.cell = m->cell, .width = m->width, .lengths = lengths},
                                end[i]);
-        x = i + 1 < m->layers ? drop(g, m, x) : x;
+        x = i + 1 < m->layers ? ls_drop(g, x, m->dropout) : x;
         ls_pop(g);
     }
     ls_pop(g);
@@ -155,7 +150,7 @@ static LsBody decode(LsGraph *g, const Seq2seq *m, const LsShape *shape, LsTenso
         if (start)
             memcpy(layer.start, start[i], sizeof layer.start);
         ls_push(g, "layer.%lld", (long long)i);
-        x = drop(g, m, ls_recurrent_layer(g, x, &layer, NULL));
+        x = ls_drop(g, ls_recurrent_layer(g, x, &layer, NULL), m->dropout);
         ls_pop(g);
     }
     int64_t classes = classes_of(shape, "ids");

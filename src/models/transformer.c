@@ -56,20 +56,6 @@ typedef struct Context {
     bool shows;         /* this layer's cross attention is the output "attention" */
 } Context;
 
-static LsTensor *norm(LsGraph *g, const Transformer *m, const char *name, LsTensor *x)
-{
-    ls_push(g, "%s", name);
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    ls_pop(g);
-    return ls_layer_norm(g, x, scale, bias, m->epsilon);
-}
-
-static LsTensor *drop(LsGraph *g, const Transformer *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
-}
-
 /* N(0, 2 / (inputs + outputs)): Glorot and Bengio 2010. */
 static LsTensor *dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsActivation activation)
 {
@@ -113,9 +99,9 @@ static LsTensor *residual(LsGraph *g, const Context *c, const char *name, LsTens
 {
     bool before = strcmp(c->m->norm, "pre") == 0;
     ls_push(g, "%s", name);
-    LsTensor *y = part(g, c, before ? norm(g, c->m, "norm", x) : x);
-    y = ls_add(g, x, drop(g, c->m, y));
-    y = before ? y : norm(g, c->m, "norm", y);
+    LsTensor *y = part(g, c, before ? ls_layer_norm_block(g, "norm", x, c->m->epsilon) : x);
+    y = ls_add(g, x, ls_drop(g, y, c->m->dropout));
+    y = before ? y : ls_layer_norm_block(g, "norm", y, c->m->epsilon);
     ls_pop(g);
     return y;
 }
@@ -132,7 +118,7 @@ static LsTensor *layers_of(LsGraph *g, const Context *context, LsTensor *x)
         x = residual(g, &c, "mlp", x, mlp);
         ls_pop(g);
     }
-    return strcmp(c.m->norm, "pre") == 0 ? norm(g, c.m, "norm", x) : x;
+    return strcmp(c.m->norm, "pre") == 0 ? ls_layer_norm_block(g, "norm", x, c.m->epsilon) : x;
 }
 
 /* Tokens and positions: (B, T, C). The table is drawn from N(0, 1 / C), as suits the head, which uses it as it
@@ -145,9 +131,10 @@ static LsTensor *embed(LsGraph *g, const Context *c, const LsShape *shape, const
     LsPositions positions = positions_of(c->m);
     ls_positions_fit(g, &positions, input->dim[1], c->m->context);
     *table = ls_param(g, "embedding", ls_init_normal(1 / sqrt((double)width)), 2, (int64_t[]){classes, width});
-    return drop(g, c->m,
-                ls_positions_embed(g, &positions, ls_embedding(g, *table, input), "position", ls_init_normal(0.02),
-                                   c->m->context, c->position));
+    return ls_drop(g,
+                   ls_positions_embed(g, &positions, ls_embedding(g, *table, input), "position", ls_init_normal(0.02),
+                                      c->m->context, c->position),
+                   c->m->dropout);
 }
 
 static LsTensor *encode(LsGraph *g, const Transformer *m, const LsShape *shape, LsTensor *lengths)

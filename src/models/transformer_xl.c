@@ -1,5 +1,5 @@
-/* Transformer-XL (Dai et al. 2019): segments follow one another, and each layer remembers what it was given for the last
- * `memory` tokens before a segment.
+/* Transformer-XL (Dai et al. 2019): segments follow one another, and each layer remembers what it was given for the
+ * last `memory` tokens before a segment.
  *
  *     x = sqrt(C) E[ids]
  *     m = (what the layer was given before, x)      k, v = m W_kv      q = x W_q
@@ -10,8 +10,8 @@
  * The memory goes from segment to segment as a carry: with train.carry from step to step, without a gradient, as in the
  * paper; with train.segment inside a sequence, with one. A stream that begins remembers nothing.
  *
- * Decoding keeps keys and values in the place of what they are made of, which comes to the same, of as many tokens as the
- * last one of a segment sees: memory and context. It goes on for ever in the same memory. */
+ * Decoding keeps keys and values in the place of what they are made of, which comes to the same, of as many tokens as
+ * the last one of a segment sees: memory and context. It goes on for ever in the same memory. */
 #include "models/positions.h"
 
 #include <math.h>
@@ -49,9 +49,7 @@ static const LsSetting settings[] = {
 static LsStatus check(const void *config)
 {
     const TransformerXl *m = config;
-    if (m->width % m->heads)
-        return ls_fail(LS_USAGE, "model.width %lld is not a multiple of model.heads %lld", (long long)m->width,
-                       (long long)m->heads);
+    LS_TRY(ls_check_multiple("model.width", m->width, "model.heads", m->heads));
     if (m->width % 2)
         return ls_fail(LS_USAGE, "model.width %lld is odd: distances have as many sines as cosines",
                        (long long)m->width);
@@ -65,21 +63,7 @@ typedef struct Context {
     LsTensor *distances; /* (keys, C): R, the same for all layers; NULL: not made yet */
 } Context;
 
-static LsTensor *norm(LsGraph *g, const TransformerXl *m, LsTensor *x)
-{
-    ls_push(g, "norm");
-    LsTensor *scale = ls_param_flags(g, "scale", ls_init_constant(1), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    LsTensor *bias = ls_param_flags(g, "bias", ls_init_constant(0), LS_PRECISE | LS_NO_DECAY, 1, &m->width);
-    ls_pop(g);
-    return ls_layer_norm(g, x, scale, bias, m->epsilon);
-}
-
 static bool norms_first(const TransformerXl *m) { return strcmp(m->norm, "pre") == 0; }
-
-static LsTensor *drop(LsGraph *g, const TransformerXl *m, LsTensor *x)
-{
-    return m->dropout > 0 ? ls_dropout(g, x, m->dropout) : x;
-}
 
 static LsTensor *dense(LsGraph *g, const TransformerXl *m, const char *name, LsTensor *x, int64_t outputs)
 {
@@ -94,7 +78,7 @@ static LsTensor *attention(LsGraph *g, Context *c, LsTensor *x)
     bool decodes = ls_graph_mode(g) == LS_DECODE;
     LsAttention how = {.heads = m->heads, .mask = LS_MASK_CAUSAL};
     LsRelative relative = {0};
-    LsTensor *memory = NULL, *from = norms_first(m) ? norm(g, m, x) : x;
+    LsTensor *memory = NULL, *from = norms_first(m) ? ls_layer_norm_block(g, "norm", x, m->epsilon) : x;
     if (c->memory > 0) {
         memory = ls_carry(g, "memory", LS_REAL, 3, (int64_t[]){batch, c->memory, decodes ? 2 * width : width});
         relative.seen = ls_carry(g, "seen", LS_ACC, 1, &batch);
@@ -102,7 +86,7 @@ static LsTensor *attention(LsGraph *g, Context *c, LsTensor *x)
     LsTensor *q = ls_xl_queries(g, dense(g, m, "query", from, width), m->init_std, &relative);
     if (memory && !decodes) {
         from = ls_segment_memory(g, x, memory);
-        from = norms_first(m) ? norm(g, m, from) : from;
+        from = norms_first(m) ? ls_layer_norm_block(g, "norm", from, m->epsilon) : from;
     }
     how.kv = dense(g, m, "key_value", from, 2 * width);
     if (memory && decodes)
@@ -117,7 +101,7 @@ static LsTensor *mlp(LsGraph *g, Context *c, LsTensor *x)
 {
     const TransformerXl *m = c->m;
     LsInit init = ls_init_normal(m->init_std);
-    x = norms_first(m) ? norm(g, m, x) : x;
+    x = norms_first(m) ? ls_layer_norm_block(g, "norm", x, m->epsilon) : x;
     x = ls_dense(g, "in", x, m->hidden ? m->hidden : 4 * m->width, init, true, LS_RELU);
     return ls_dense(g, "out", x, m->width, init, true, LS_NO_ACTIVATION);
 }
@@ -127,8 +111,8 @@ static LsTensor *residual(LsGraph *g, Context *c, const char *name, LsTensor *x,
                           LsTensor *(*part)(LsGraph *g, Context *c, LsTensor *x))
 {
     ls_push(g, "%s", name);
-    LsTensor *y = ls_add(g, x, drop(g, c->m, part(g, c, x)));
-    y = norms_first(c->m) ? y : norm(g, c->m, y);
+    LsTensor *y = ls_add(g, x, ls_drop(g, part(g, c, x), c->m->dropout));
+    y = norms_first(c->m) ? y : ls_layer_norm_block(g, "norm", y, c->m->epsilon);
     ls_pop(g);
     return y;
 }
@@ -149,14 +133,15 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     LsInit init = ls_init_normal(m->init_std);
     LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsTensor *table = ls_param(g, "token_embedding", init, 2, (int64_t[]){m->vocabulary, m->width});
-    LsTensor *x = drop(g, m, ls_scale(g, ls_embedding(g, table, ids), sqrt((double)m->width))); /* (B, T, C) */
+    LsTensor *x =
+        ls_drop(g, ls_scale(g, ls_embedding(g, table, ids), sqrt((double)m->width)), m->dropout); /* (B, T, C) */
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = residual(g, &c, "attention", x, attention);
         x = residual(g, &c, "mlp", x, mlp);
         ls_pop(g);
     }
-    x = drop(g, m, norms_first(m) ? norm(g, m, x) : x);
+    x = ls_drop(g, norms_first(m) ? ls_layer_norm_block(g, "norm", x, m->epsilon) : x, m->dropout);
     LsTensor *head = m->tied ? table : ls_param(g, "head", init, 2, (int64_t[]){m->vocabulary, m->width});
     return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};
 }
@@ -172,4 +157,5 @@ const LsModel ls_model_transformer_xl = {
         "hidden=5 dropout=0.2 tied=false",
     .check = check,
     .build = build,
+    .keeps_segments = true,
 };

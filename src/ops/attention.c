@@ -8,8 +8,8 @@
  *     dv_j = sum_t p_tj do_t      ds_tj = p_tj (do_t . v_j - delta_t)
  *     dq_t = sum_j ds_tj k_j / sqrt(D)            dk_j = sum_t ds_tj q_t / sqrt(D)
  *
- * With relative positions r of a table, a_t their queries (attention_relative.h), a_t . r_{t-j} is added to q_t . k_j, and
- * r_{t-j} to v_j where values have them too.
+ * With relative positions r of a table, a_t their queries (attention_relative.h), a_t . r_{t-j} is added to q_t . k_j,
+ * and r_{t-j} to v_j where values have them too.
  *
  * No (Tq, Tk) array exists: out[1] keeps log sum_j exp(s_tj), from which backward makes p again, block by block. Blocks
  * that the mask or the lengths hide are not computed. */
@@ -297,8 +297,8 @@ static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, cons
  * - Cross-attention: q: (B, Tq, H D), kv: (B, Tk, 2 Hkv D), a row's keys and then its values: an activation, an input,
  *   or a state.
  *
- * how->mask: LS_MASK_CAUSAL: token t sees tokens 0..t of this run. LS_MASK_NONE: all. A causal mask over kv: the queries
- * are the newest Tq of its Tk tokens, as after ls_segment_memory.
+ * how->mask: LS_MASK_CAUSAL: token t sees tokens 0..t of this run. LS_MASK_NONE: all. A causal mask over kv: the
+ * queries are the newest Tq of its Tk tokens, as after ls_segment_memory.
  *
  * how->window, for self-attention: token t sees itself and the window - 1 tokens before it, without a causal mask
  * also as many after it (Beltagy et al. 2020, "Longformer"); 0: no limit. Blocks of keys out of sight are not computed.
@@ -324,18 +324,18 @@ LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *ho
     return attention(g, q, how, &(LsRelative){0});
 }
 
-/* ls_relative_attention(g, q, how, relative): the same with relative positions, of self-attention and of kv with a causal
- * mask.
+/* ls_relative_attention(g, q, how, relative): the same with relative positions, of self-attention and of kv with a
+ * causal mask.
  *
- * relative->table: (N, D), or (N, H D) by head, or NULL: row n is for keys that stand relative->first + n tokens before the
- * query (less than 0: after it); keys farther away than the table reaches get its nearest row. The query meets the sum of
- * key and row. relative->values: the row is added to the value too (Wei et al. 2019, "NEZHA"; Shaw et al. 2018).
- * relative->queries: (B, Tq, H D): they meet the rows in the place of the queries (Dai et al. 2019, "Transformer-XL": q + v,
- * where the keys meet q + u); NULL: the queries do.
+ * relative->table: (N, D), or (N, H D) by head, or NULL: row n is for keys that stand relative->first + n tokens before
+ * the query (less than 0: after it); keys farther away than the table reaches get its nearest row. The query meets the
+ * sum of key and row. relative->values: the row is added to the value too (Wei et al. 2019, "NEZHA"; Shaw et al. 2018).
+ * relative->queries: (B, Tq, H D): they meet the rows in the place of the queries (Dai et al. 2019, "Transformer-XL": q
+ * + v, where the keys meet q + u); NULL: the queries do.
  *
- * relative->seen: a carry or a state (B) of LS_ACC, for kv with a causal mask: of the Tk - Tq tokens before the queries those
- * are seen, the newest, that it counts; all where it is NULL. At the end it counts those that there will be for the next
- * segment: at most Tk - Tq.
+ * relative->seen: a carry or a state (B) of LS_ACC, for kv with a causal mask: of the Tk - Tq tokens before the queries
+ * those are seen, the newest, that it counts; all where it is NULL. At the end it counts those that there will be for
+ * the next segment: at most Tk - Tq.
  *
  * A table goes neither with dilation nor with global tokens. */
 LS_BUILDER LsTensor *ls_relative_attention(LsGraph *g, LsTensor *q, const LsAttention *how, const LsRelative *relative)

@@ -5,8 +5,8 @@
 #include "ops/attention_relative.h"
 
 /* What backward reads of a panel, and the gradient of its queries. Queries and upstream gradients as operands of sums
- * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns). Of relative
- * positions a, over_a and da; where these have no queries of their own, q, over_q and dq. */
+ * over D (q, d) and over the queries (over_q, over_d); dq: (D, columns); lse (times log2 e), delta: (columns). Of
+ * relative positions a, over_a and da; where these have no queries of their own, q, over_q and dq. */
 typedef struct BackPanel {
     acc *q, *d, *over_q, *over_d, *dq, *lse, *delta, *a, *over_a, *da;
 } BackPanel;

@@ -4,8 +4,8 @@
 
 #include "ops/attention_relative.h"
 
-/* What a panel carries from key block to key block. q, and a for relative positions: operands; o: (D, columns); top: largest
- * score so far, sum: (columns) */
+/* What a panel carries from key block to key block. q, and a for relative positions: operands; o: (D, columns); top:
+ * largest score so far, sum: (columns) */
 typedef struct Panel {
     acc *q, *a, *o, *top, *sum;
 } Panel;

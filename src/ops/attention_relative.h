@@ -2,11 +2,11 @@
  *
  *     s_tj += a_t . r_{t-j} / sqrt(D)         o_t += sum_j p_tj r_{t-j}  where the table is added to values too
  *
- * The queries of a panel and the keys of a block are at most COLUMNS + KEYS - 1 distances apart. The table's rows for these,
- * the band, times the queries give (band, columns), of which the score of key j and lane i is row i - j + KEYS - 1 in column i: the
- * "relative shift" of Dai et al. 2019, by block. Weights and slopes go back the same way. So nothing of size (Tq, Tk) exists
- * and nothing of size (Tq, Tk, D); a thread needs a band, and each product with it takes (COLUMNS + KEYS) / KEYS, one and
- * a half times, as long as that with the keys. */
+ * The queries of a panel and the keys of a block are at most COLUMNS + KEYS - 1 distances apart. The table's rows for
+ * these, the band, times the queries give (band, columns). The score of key j and lane i is there in column i, in row
+ * i - j + KEYS - 1: the "relative shift" of Dai et al. 2019, by block. Weights and slopes go back the same way. So
+ * nothing of size (Tq, Tk) exists and nothing of size (Tq, Tk, D); a thread needs a band, and each product with it
+ * takes (COLUMNS + KEYS) / KEYS, one and a half times, as long as that with the keys. */
 #ifndef LS_OPS_ATTENTION_RELATIVE_H
 #define LS_OPS_ATTENTION_RELATIVE_H
 

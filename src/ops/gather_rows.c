@@ -37,16 +37,6 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     return LS_OK;
 }
 
-/* A place that i has, and none before it; -1: another has it already, or there is none. */
-static int64_t first_at(const LsTensor *at, int64_t b, int64_t i)
-{
-    int64_t place = ls_place(at, b, i);
-    for (int64_t before = 0; at && before < i; before++)
-        if (ls_place(at, b, before) == place)
-            return -1;
-    return place;
-}
-
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
@@ -56,7 +46,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
         memset(x->grad, 0, (size_t)x->count * sizeof(real));
     for (int64_t b = 0; b < x->dim[0]; b++)
         for (int64_t i = 0; i < count; i++) {
-            int64_t to = first_at(at, b, i);
+            int64_t to = ls_place_first(at, b, i);
             const real *dy = (const real *)node->out[0]->grad + b * count * width;
             real *dx = (real *)x->grad + (b * x->dim[1] + to) * width;
             for (int64_t c = 0; to >= 0 && c < width; c++) {

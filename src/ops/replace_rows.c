@@ -18,16 +18,6 @@ static LsStatus infer(LsNode *node)
     return ls_node_output(node, LS_REAL, 3, x->dim) ? LS_OK : LS_RESOURCE;
 }
 
-/* Where row i of sample b goes; -1: nowhere. */
-static int64_t place_of(const LsNode *node, int64_t b, int64_t i)
-{
-    int64_t place = ls_place(node->in[AT], b, i);
-    for (int64_t before = 0; node->in[AT] && before < i; before++)
-        if (ls_place(node->in[AT], b, before) == place)
-            return -1;
-    return place;
-}
-
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
@@ -38,7 +28,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
         memcpy(node->out[0]->data, x->data, (size_t)x->count * sizeof(real));
     for (int64_t b = 0; b < x->dim[0]; b++)
         for (int64_t i = 0; i < count; i++) {
-            int64_t to = place_of(node, b, i);
+            int64_t to = ls_place_first(node->in[AT], b, i);
             if (to >= 0)
                 memcpy((real *)node->out[0]->data + (b * x->dim[1] + to) * width,
                        (const real *)rows->data + (b * count + i) * width, (size_t)width * sizeof(real));
@@ -63,7 +53,7 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     real *dy = node->out[0]->grad, *drows = ls_wants(node, ROWS) ? rows->grad : NULL;
     for (int64_t b = 0; b < x->dim[0]; b++)
         for (int64_t i = 0; i < count; i++) {
-            int64_t from = place_of(node, b, i);
+            int64_t from = ls_place_first(node->in[AT], b, i);
             real *row = dy + (b * x->dim[1] + from) * width, *to = drows ? drows + (b * count + i) * width : NULL;
             if (from >= 0 && to)
                 put_gradient(to, row, width, ls_adds(node, ROWS));

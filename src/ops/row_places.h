@@ -10,6 +10,16 @@ static inline int64_t ls_place(const LsTensor *at, int64_t b, int64_t i)
     return at ? ((const int32_t *)at->data)[b * at->dim[1] + i] : i;
 }
 
+/* Likewise where no earlier number of the sample is the same; -1: one is, or the number is less than 0. */
+static inline int64_t ls_place_first(const LsTensor *at, int64_t b, int64_t i)
+{
+    int64_t place = ls_place(at, b, i);
+    for (int64_t before = 0; at && before < i; before++)
+        if (ls_place(at, b, before) == place)
+            return -1;
+    return place;
+}
+
 static LsStatus ls_check_places(const LsNode *node, const LsTensor *x, const LsTensor *at)
 {
     if (at && (at->dtype != LS_I32 || at->rank != 2 || at->dim[0] != x->dim[0]))

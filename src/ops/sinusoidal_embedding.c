@@ -1,5 +1,5 @@
-/* y_bt = c x_bt + P(t + position_b): fixed sinusoids in the place of learned positions (Vaswani et al. 2017, sections 3.4
- * and 3.5, with c = sqrt(C)), at any position.
+/* y_bt = c x_bt + P(t + position_b): fixed sinusoids in the place of learned positions (Vaswani et al. 2017, sections
+ * 3.4 and 3.5, with c = sqrt(C)), at any position.
  *
  *     P_2i(t) = sin(t f_i)   P_2i+1(t) = cos(t f_i)   f_i = 10000^(-2i/C)          dL/dx = c dL/dy */
 #include "ops/sinusoid.h"

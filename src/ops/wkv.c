@@ -16,9 +16,9 @@
  *
  * Channels and streams are computed at once. Where those are few, parts of the time are too: a part's end (m_c, s_c)
  * without a past is made first, and what it makes of a past (m, s) is the step above with d = s + w L for its L steps.
- * Backward goes over parts likewise: with f of that step, a part hands dm (1 - f) and (ds - dm (m' - m)) (1 - f) to what
- * is before it, beside what its own results make. The cut is a function of the shape. Over ranks that share a sequence
- * only the step from part to part is done one after the other.
+ * Backward goes over parts likewise: with f of that step, a part hands dm (1 - f) and (ds - dm (m' - m)) (1 - f) to
+ * what is before it, beside what its own results make. The cut is a function of the shape. Over ranks that share a
+ * sequence only the step from part to part is done one after the other.
  *
  * out[1] keeps the state at the start of every chunk of WKV_CHUNK steps, and backward recomputes inside. */
 #include "ops/ranks_in_turn.h"
@@ -49,7 +49,7 @@ static LsStatus infer(LsNode *node)
     return ls_node_output(node, LS_ACC, 4, (int64_t[]){s.streams, s.chunks, 2, s.padded}) ? LS_OK : LS_RESOURCE;
 }
 
-/* ---- Forward ------------------------------------------------------------------------------------------------------- */
+/* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
 LS_INLINE void forward_steps(const LsNode *node, const Wkv *s, Tile *t, int64_t first, int64_t end, int64_t vectors)
 {
@@ -195,7 +195,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     return ls_ranks_in_turn(node, run, node->in[STATE], false, reference_all);
 }
 
-/* ---- Backward ------------------------------------------------------------------------------------------------------ */
+/* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
 typedef struct Back {
     vacc m[WKV_CHUNK], s[WKV_CHUNK]; /* before each step of a chunk */
@@ -203,7 +203,8 @@ typedef struct Back {
     bool carry_only; /* no gradients but dm and ds */
 } Back;
 
-/* One chunk of vector i of the tile, from its last step to its first. Leaves the state at the chunk's end in the tile. */
+/* One chunk of vector i of the tile, from its last step to its first. Leaves the state at the chunk's end in the
+ * tile. */
 static void backward_chunk(const LsNode *node, const Wkv *s, Tile *t, Back *back, int64_t i, int64_t chunk)
 {
     int64_t first = chunk * WKV_CHUNK, end = ls_least(s->steps, first + WKV_CHUNK), column = t->first + i * LS_LANES;

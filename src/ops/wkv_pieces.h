@@ -43,7 +43,7 @@ static inline Wkv wkv_of(const LsNode *node)
     return s;
 }
 
-/* ---- Pieces of the work ------------------------------------------------------------------------------------------- */
+/* ---- Pieces of the work ------------------------------------------------------------------------------------------ */
 
 /* One tile of channels of a stream over one part of the time. */
 typedef struct Tile {
@@ -128,7 +128,7 @@ static inline acc *border_of(const LsNode *node, const Wkv *s, int64_t stream, i
     return (acc *)node->out[1]->data + ((stream * s->chunks + chunk) * 2 + row) * s->padded;
 }
 
-/* ---- One step ------------------------------------------------------------------------------------------------------ */
+/* ---- One step ---------------------------------------------------------------------------------------------------- */
 
 /* log(e^a + e^b), and in *f sigmoid(b - a), of one exponential. */
 LS_INLINE vacc log_sum(vacc a, vacc b, vacc *f)

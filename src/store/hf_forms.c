@@ -12,9 +12,9 @@ static char *value_of(const LsModel *model, const void *config, int64_t labels, 
 {
     if (strcmp(name, "labels") == 0)
         return ls_format("%lld", (long long)labels);
-    for (const LsSetting *s = model->settings; s->name; s++)
-        if (strcmp(s->name, name) == 0)
-            return ls_setting_text(s, config);
+    const LsSetting *setting = ls_settings_find(model->settings, name);
+    if (setting)
+        return ls_setting_text(setting, config);
     ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name, name);
     return NULL;
 }

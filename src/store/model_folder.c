@@ -69,14 +69,6 @@ static char *in_folder(const char *folder, const char *name) { return ls_format(
 
 /* ---- A folder read ----------------------------------------------------------------------------------------------- */
 
-static bool has_file(const char *folder, const char *name)
-{
-    char *path = in_folder(folder, name);
-    bool there = path && ls_file_exists(path);
-    ls_free(path);
-    return there;
-}
-
 /* A file of weights in the place of a folder. */
 static bool is_weights_file(const char *path)
 {
@@ -131,7 +123,8 @@ static LsStatus read_tokenizer(const char *folder, const LsConfig *config, char 
 
 bool ls_is_model_folder(const char *path)
 {
-    return has_file(path, "config.json") || has_file(path, "model.safetensors") || is_weights_file(path);
+    return ls_file_exists_in(path, "config.json") || ls_file_exists_in(path, "model.safetensors") ||
+           is_weights_file(path);
 }
 
 /* A folder as it is read. */
@@ -155,7 +148,8 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
 {
     json_t *keys = NULL;
     LsStatus status = LS_OK;
-    bool bare = is_weights_file(name) || (!has_file(name, "config.json") && has_file(name, "model.safetensors"));
+    bool bare = is_weights_file(name) ||
+                (!ls_file_exists_in(name, "config.json") && ls_file_exists_in(name, "model.safetensors"));
     char *path = bare ? ls_strdup(name) : in_folder(name, "config.json");
     if (!path)
         LS_TRY_CLEANUP(LS_RESOURCE);
@@ -480,7 +474,7 @@ LsStatus ls_model_export(const char *run, int overrides, char *const *override, 
 {
     LsStoredModel model = {0};
     LsStatus status = LS_OK;
-    if (has_file(folder, "config.yaml")) /* train.init and others would take the weights for the run's */
+    if (ls_file_exists_in(folder, "config.yaml")) /* train.init and others would take the weights for the run's */
         return ls_fail(LS_USAGE, "%s: is a run; export to a folder of its own", folder);
     LS_TRY_CLEANUP(ls_stored_model_of_run(run, overrides, override, &model));
     warn_not_finite(run, model.params);

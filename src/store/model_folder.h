@@ -39,9 +39,9 @@ typedef struct LsStoredModel {
     char *tokenizer, *info; /* JSON; NULL: none */
 } LsStoredModel;
 
-/* The best checkpoint of a run folder, or a checkpoint file, with settings over its own. And a folder in one of the layouts above; its
- * configuration's output.path becomes `run`, where that is not NULL. Release with ls_stored_model_free, after a failure
- * too. */
+/* The best checkpoint of a run folder, or a checkpoint file, with settings over its own. And a folder in one of the
+ * layouts above; its configuration's output.path becomes `run`, where that is not NULL. Release with
+ * ls_stored_model_free, after a failure too. */
 LsStatus ls_stored_model_of_run(const char *run, int overrides, char *const *override,
                                 LsStoredModel *model) LS_MUST_USE;
 LsStatus ls_stored_model_of_folder(const char *folder, const char *run, LsStoredModel *model) LS_MUST_USE;

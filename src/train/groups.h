@@ -13,8 +13,8 @@ void ls_groups_free(LsGroups *groups); /* NULL is allowed */
 
 /* LS_USAGE where patterns match no parameter: all of them, with their lines and the nearest names. */
 LsStatus ls_groups_check(const LsGroups *groups, const LsConfig *config, const LsParams *params) LS_MUST_USE;
-/* A better reason than `status`, of a graph that could not be planned, where all of its parameters that would learn, those
- * whose names begin with `learns` (NULL: all), are frozen. */
+/* A better reason than `status`, of a graph that could not be planned, where all of its parameters that would learn,
+ * those whose names begin with `learns` (NULL: all), are frozen. */
 LsStatus ls_groups_check_learns(const LsGroups *groups, const LsConfig *config, const LsParams *params,
                                 const char *learns, LsStatus status) LS_MUST_USE;
 

@@ -71,20 +71,12 @@ static void cut_sequence(LsTrainPlan *plan, int64_t ranks, int64_t longest)
     plan->segments = ls_ceil_div(plan->sequence, ranks * plan->segment);
 }
 
-/* A model with a setting `memory` remembers so many tokens of the segments before: what it computes depends on where they
- * end. */
-static bool depends_on_segments(const LsConfig *config)
-{
-    int64_t memory;
-    return ls_config_model_int(config, "memory", &memory);
-}
-
 /* Where states are only carried forward, few tokens at once: a divisor of the segment, of whole chunks of the scan so
  * that states come out the same. Ranks that share the segment go through it together: it cannot be divided for each. */
 static void cut_segment(const LsConfig *config, LsTrainPlan *plan)
 {
     plan->carry_steps = plan->segment;
-    if (depends_on_segments(config))
+    if (config->model->keeps_segments)
         return;
     for (int64_t steps = CARRY_TOKENS / plan->micro_batch / 32 * 32;
          steps * plan->micro_batch >= CARRY_TOKENS / 4 && plan->sequence_ranks == 1; steps -= 32)
@@ -414,7 +406,7 @@ LsStatus ls_train_plan(const LsConfig *config, int ranks, bool evaluation, const
         cure[128] =
             "a smaller model, train.sequence or optimizer takes less, and so does train.segment (recurrent models)";
     snprintf(reason, sizeof reason, "%s", ls_message());
-    bool may_cut = config->train.segment == 0 && !plan->carries && plan->lengths == 1 && !depends_on_segments(config);
+    bool may_cut = config->train.segment == 0 && !plan->carries && plan->lengths == 1 && !config->model->keeps_segments;
     if (may_cut && choose_segments(&request, plan))
         return LS_OK;
     int64_t rows = find_micro_batch(&request, plan);

@@ -14,34 +14,6 @@ static const struct {
             {"sample_tokens", "sample_every"},
             {"sample_temperature", "sample_every"}};
 
-static const LsSetting *find_setting(const char *name)
-{
-    const LsSetting *s = ls_train_settings;
-    while (s->name && strcmp(s->name, name) != 0)
-        s++;
-    return s->name ? s : NULL;
-}
-
-/* A setting's value as text is that of its default: its fallback is written as a file has it, which may be another way. */
-static bool is_default(const LsSetting *s, const void *base)
-{
-    union {
-        int64_t whole;
-        double real;
-        bool flag;
-        char *text;
-    } standard = {0};
-    LsSetting alone[] = {*s, {0}};
-    alone[0].offset = 0;
-    bool made = ls_settings_defaults(alone, &standard) == LS_OK;
-    char *now = ls_setting_text(s, base), *before = made ? ls_setting_text(alone, &standard) : NULL;
-    bool same = now && before && strcmp(now, before) == 0;
-    ls_free(now);
-    ls_free(before);
-    ls_settings_free(alone, &standard);
-    return same;
-}
-
 /* Whether the job itself says it, and what stands before a warning of it: "job.yaml line 4". */
 static bool is_said(const LsConfig *config, const char *section, const char *key, char *where, size_t room)
 {
@@ -66,12 +38,13 @@ static void warn_of_others(const LsConfig *config, const char *choice, const cha
     for (const LsSetting *s = ls_train_settings; s->name; s++) {
         size_t used = 0;
         others[0] = '\0';
-        for (const char *at = find_setting(choice)->choices; *at; at += strcspn(at, "|"), at += *at == '|') {
+        for (const char *at = ls_settings_find(ls_train_settings, choice)->choices; *at;
+             at += strcspn(at, "|"), at += *at == '|') {
             snprintf(name, sizeof name, "%.*s", (int)strcspn(at, "|"), at);
             if (ls_text_lists(takes(name), s->name) && used < sizeof others)
                 used += (size_t)snprintf(others + used, sizeof others - used, "%s%s", used ? ", " : "", name);
         }
-        if (used > 0 && !ls_text_lists(takes(chosen), s->name) && !is_default(s, &config->train) &&
+        if (used > 0 && !ls_text_lists(takes(chosen), s->name) && !ls_setting_is_default(s, &config->train) &&
             is_said(config, "train", s->name, where, sizeof where))
             ls_warn("%s: train.%s changes nothing: train.%s %s does not take it (%s)", where, s->name, choice, chosen,
                     others);
@@ -84,7 +57,7 @@ static void warn_of_kind(const LsConfig *config, const LsSection *section,
 {
     char where[512];
     for (const LsSetting *s = section->table[1]; counts && s && s->name; s++)
-        if (!counts(section->base[1], s->name) && !is_default(s, section->base[1]) &&
+        if (!counts(section->base[1], s->name) && !ls_setting_is_default(s, section->base[1]) &&
             is_said(config, section->name, s->name, where, sizeof where))
             ls_warn("%s: %s.%s changes nothing beside the other settings of %s.%s %s", where, section->name, s->name,
                     section->name, section->kind_key, section->kind);
@@ -100,8 +73,9 @@ void ls_warn_unused(const LsConfig *config)
     warn_of_others(config, "optimizer", config->train.optimizer, optimizer_takes);
     warn_of_others(config, "schedule", config->train.schedule, schedule_takes);
     for (size_t i = 0; i < LS_COUNT_OF(uses); i++) {
-        const LsSetting *s = find_setting(uses[i].setting), *with = find_setting(uses[i].with);
-        if (is_default(with, &config->train) && !is_default(s, &config->train) &&
+        const LsSetting *s = ls_settings_find(ls_train_settings, uses[i].setting),
+                        *with = ls_settings_find(ls_train_settings, uses[i].with);
+        if (ls_setting_is_default(with, &config->train) && !ls_setting_is_default(s, &config->train) &&
             is_said(config, "train", s->name, where, sizeof where))
             ls_warn("%s: train.%s changes nothing without train.%s", where, s->name, with->name);
     }

@@ -1,5 +1,6 @@
 /* Folders of models in Hugging Face's layout: config.json, and where more parts follow NULs, tokenizer_config.json,
- * tokenizer.json and generation_config.json. The weights are one tensor, so that nothing is imported that has layers. */
+ * tokenizer.json and generation_config.json. The weights are one tensor, so that nothing is imported that has
+ * layers. */
 #include "shared.h"
 
 #include "store/model_folder.h"

@@ -1,5 +1,5 @@
-/* SentencePiece's tokenizer.model, protocol buffers that we read ourselves; tokenizer_config.json stands beside it where
- * the first byte is odd. What is taken goes through JSON and back as the same, and reads a text. */
+/* SentencePiece's tokenizer.model, protocol buffers that we read ourselves; tokenizer_config.json stands beside it
+ * where the first byte is odd. What is taken goes through JSON and back as the same, and reads a text. */
 #include "shared.h"
 
 #include "data/tokenizer.h"

@@ -1,6 +1,6 @@
 /* Tokenizers in files: tokenizer.json, tokenizer_config.json, vocab.json, merges.txt, added_tokens.json,
- * special_tokens_map.json and vocab.txt, with NULs between them; an empty part is a file that is not there. What is taken is written
- * into a folder, and read from there as the same. */
+ * special_tokens_map.json and vocab.txt, with NULs between them; an empty part is a file that is not there. What is
+ * taken is written into a folder, and read from there as the same. */
 #include "shared.h"
 
 #include "data/tokenizer.h"
