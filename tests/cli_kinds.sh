@@ -142,6 +142,11 @@ expect 0 'long.h5: 1 of the 2 samples of train have more than 40 steps and are c
     "$lockstep" eval chat-gpt data.path=long.h5 --split train train.sequence=40
 expect 0 'samples of train have more than 40 steps and are cut there' \
     "$lockstep" train job.yaml data.path=long.h5 train.sequence=40 train.length_step=0 output.path=chat-cut
+# a data set that is named to be evaluated, of which a part alone is held out
+says 0 '' prepare chat long.jsonl -o parted.h5 --like chat-gpt --validation 0.5 --end '.'
+expect 0 'parted.h5 holds out 1 of its 2 samples, which alone are evaluated' "$lockstep" eval chat-gpt data.path=parted.h5
+expect 0 '' "$lockstep" eval chat-gpt data.path=parted.h5 --split train
+! grep -q 'holds out' err.txt || failed "the train part was asked for: $(cat err.txt)"
 says 0 'sequences of' train job.yaml --dry-run
 longest=$(sed -n 's/.* sequences of \([0-9]*\) tokens.*/\1/p' out.txt | head -1)
 sed "s/^  sequence: 0$/  sequence: $longest/" chat-gpt/config.yaml > before.yaml # of a run folder of before: what the data's longest was

@@ -44,6 +44,12 @@ expect 0 '' "$lockstep" train imported/config.yaml data.path=text.h5 train.seque
 [ -e 'out #2/checkpoints/step-00000001.h5' ] && [ ! -e out ] || failed "'out #2' was cut: $(ls)"
 rm -r imported 'out #2'
 
+# ---- Over an older export: the tokenizer of a model that has none is not that of the one before ----
+says 0 'imported' import "$fixtures/gpt2-tiny" -o ids
+for run in tuned tuned; do says 0 'exported' export $run -o over && ! grep -q 'older export' err.txt || failed "the same files: $(cat err.txt)"; done
+expect 0 "over: what an older export left there .* tokenizer: .*lockstep_tokenizer.json" "$lockstep" export ids -o over
+rm -r over ids
+
 # ---- Bad input ----
 cp -r "$fixtures/gpt2-tiny" changed
 sed -i 's/"scale_attn_by_inverse_layer_idx": false/"scale_attn_by_inverse_layer_idx": true/' changed/config.json

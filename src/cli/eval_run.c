@@ -23,6 +23,8 @@ LsStatus ls_eval_open(LsEval *e, const char *run, int overrides, char *const *ov
 {
     e->run = run;
     e->bleu = NAN;
+    for (int i = 0; i < overrides; i++)
+        e->other_data |= strncmp(override[i], "data.path=", strlen("data.path=")) == 0;
     LS_TRY(ls_load(run, e->options->best, overrides, override, &e->model));
     const LsConfig *config = e->model.config;
     LS_TRY(ls_train_eval_shapes(config, &e->plan));
@@ -91,6 +93,22 @@ static LsStatus check_data(const LsEval *e)
     return LS_OK;
 }
 
+/* A data set that was named to be evaluated is mostly meant whole. */
+static LsStatus warn_of_rest(const LsEval *e)
+{
+    const LsConfig *config = e->model.config;
+    LsSource *rest = NULL;
+    if (!e->other_data || config->data.validation_path || strcmp(e->options->split, "validation") != 0)
+        return LS_OK;
+    LS_TRY(ls_data_open_split(config, "train", ls_config_sequence(config), 0, e->model.info, &rest));
+    if (rest && rest->samples > 0 && e->comm->rank == 0)
+        ls_warn("%s holds out %lld of its %lld samples, which alone are evaluated: --split train takes the others, "
+                "and all of them once it is prepared with --validation 0",
+                config->data.path, (long long)e->source->samples, (long long)(e->source->samples + rest->samples));
+    ls_source_free(rest);
+    return LS_OK;
+}
+
 static LsStatus prepare_split(LsEval *e)
 {
     const LsConfig *config = e->model.config;
@@ -99,6 +117,7 @@ static LsStatus prepare_split(LsEval *e)
     if (!e->source)
         return ls_fail(LS_DATA, "%s has no %s part: set data.validation_path, or use --split train", config->data.path,
                        e->options->split);
+    LS_TRY(warn_of_rest(e));
     int64_t vocabulary = 0;
     ls_config_model_int(config, "vocabulary", &vocabulary);
     const char *path = config->data.path ? config->data.path : config->data_kind->name;

@@ -19,6 +19,7 @@ typedef struct LsEval {
     const LsEvalOptions *options;
     const LsComm *comm;
     const char *run; /* as the user wrote it */
+    bool other_data; /* a data set that is not the run's own */
     LsLoaded model;
     LsTrainPlan plan;
     LsSource *source;

@@ -5,12 +5,12 @@
 #include "io/file.h"
 #include "io/output.h"
 #include "store/checkpoint.h"
+#include "store/export_files.h"
 #include "store/hf_internal.h"
 #include "store/lora.h"
 #include "store/native.h"
 
 #include <dirent.h>
-#include <fnmatch.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -353,50 +353,22 @@ static LsStatus make_keys(const LsStoredModel *model, const LsTokenizer *tokeniz
                               : status;
 }
 
-/* Names that an export writes; for a folder that others made, what it must not replace. */
-static const char *const exported[] = {"*.safetensors", "*.json",     "*.model", "*.jinja",
-                                       "vocab.txt",     "merges.txt", NULL};
-
-static bool is_exported_name(const char *name)
-{
-    for (const char *const *pattern = exported; *pattern; pattern++)
-        if (fnmatch(*pattern, name, FNM_PERIOD) == 0)
-            return true;
-    return false;
-}
-
-/* Files of an earlier export are replaced; those of anybody else never are, a published model least of all. */
-static LsStatus check_folder(const char *folder)
-{
-    char *weights = in_folder(folder, "model.safetensors");
-    LsStatus status = weights ? LS_OK : LS_RESOURCE;
-    DIR *entries = weights && !ls_safetensors_is_ours(weights) ? opendir(folder) : NULL;
-    ls_free(weights);
-    for (struct dirent *e = entries ? readdir(entries) : NULL; e && status == LS_OK; e = readdir(entries))
-        if (is_exported_name(e->d_name))
-            status = ls_fail(LS_USAGE,
-                             "%s: has %s, and is no folder that an export made: nothing in it is replaced; export to a "
-                             "new folder",
-                             folder, e->d_name);
-    if (entries)
-        closedir(entries);
-    return status;
-}
-
 /* Settings that the layout cannot express are found before the folder is made. */
 static LsStatus write_folder(const char *folder, const LsStoredModel *model, bool native, const char **written)
 {
     char *path = in_folder(folder, "model.safetensors");
     json_t *keys = NULL;
     LsOutput *output = NULL;
+    LsOlderFiles older = {0};
     LsTokenizer *tokenizer = model->tokenizer ? ls_tokenizer_from_json(model->tokenizer) : NULL;
     LsHfForm form = {0};
     LsStatus status = LS_OK;
     if (!path || (model->tokenizer && !tokenizer))
         LS_TRY_CLEANUP(ls_message_status());
     LS_TRY_CLEANUP(make_keys(model, tokenizer, native, &form, &keys));
-    LS_TRY_CLEANUP(ls_output_folder(folder, "export", exported, &output));
-    LS_TRY_CLEANUP(check_folder(folder));
+    LS_TRY_CLEANUP(ls_output_folder(folder, "export", ls_export_names, &output));
+    LS_TRY_CLEANUP(ls_export_check_folder(folder));
+    ls_older_files_find(&older, folder);
     LS_TRY_CLEANUP(native ? ls_native_tensors_out(model->params, path)
                           : ls_hf_tensors_out(&form, model->config->model_config, model->params, path));
     if (tokenizer)
@@ -404,7 +376,8 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
     LS_TRY_CLEANUP(native ? ls_native_info_out(folder, model->info) : ls_hf_generation_out(folder, model->info));
     if (written)
         *written = native ? LS_NATIVE_TYPE : form.hf->model_type;
-    status = write_config(folder, keys); /* last: with it the folder is a model */
+    LS_TRY_CLEANUP(write_config(folder, keys)); /* last: with it the folder is a model */
+    ls_older_files_warn(&older, folder);
 cleanup:
     ls_output_release(output, status == LS_OK);
     ls_tokenizer_free(tokenizer);
