@@ -190,6 +190,22 @@ import csv
 rows = list(csv.DictReader(open("out.txt", newline="")))
 assert [row["run"] for row in rows] == ["run", "other"] and all(float(row["loss"]) > 0 for row in rows), rows
 PY
+for seed in 2 3; do expect 0 '' "$lockstep" train job.yaml output.path=other-$seed train.seed=$seed train.steps=5 --progress none; done
+expect 0 '' "$lockstep" eval --table other other-2 run other-3 --json
+cp out.txt single.json
+expect 0 '' $mpirun -np 2 "$lockstep" eval --table other other-2 run other-3 --json --seeds # runs of other seeds are one row
+python3 - <<'PY' || failed "means over seeds: $(cat single.json out.txt)"
+import json, statistics
+single = {row["run"]: row for row in json.load(open("single.json"))}
+rows = json.load(open("out.txt"))
+assert [(row["run"], row["runs"]) for row in rows] == [("other", 3), ("run", 1)], rows
+loss = [single[name]["loss"] for name in ("other", "other-2", "other-3")]
+assert abs(rows[0]["loss"] - statistics.mean(loss)) < 1e-6 and abs(rows[0]["loss_sd"] - statistics.stdev(loss)) < 1e-6, (rows, loss)
+assert len(set(loss)) == 3 and rows[0]["step"] == 5 and rows[1]["loss_sd"] is None, rows
+PY
+expect 0 '' "$lockstep" eval --table other other-2 run --seeds
+grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
+says 2 'give --table RUN ... --seeds' eval run --seeds
 says 2 'give --table RUN ... --csv' eval run --csv
 says 4 'nowhere' eval --table run nowhere
 says 2 'other is a second run: --table' eval run other

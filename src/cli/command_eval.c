@@ -1,5 +1,6 @@
 /* lockstep eval: the loss of a trained model, and the metrics of its task, on held-out data or on texts. */
 #include "cli/eval_run.h"
+#include "cli/eval_table.h"
 #include "config/other_names.h"
 #include "dist/dist.h"
 #include "io/file.h"
@@ -27,6 +28,10 @@ static const LsOption options[] = {
                                 "special tokens that stand in the texts of --input are these tokens, not text")},
     {.setting = LS_SETTING_BOOL(Options, table, "false", "several runs: RUN RUN ..., a row each")},
     {.setting =
+         LS_SETTING_BOOL(Options, seeds, "false",
+                         "--table with one row for all runs that differ in train.seed alone: how many, means, and "
+                         "standard deviations (..._sd)")},
+    {.setting =
          LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"),
      .argument = "N"},
     {.setting = LS_SETTING_INT(Options, translations, "1000", 0, 1e9,
@@ -43,40 +48,6 @@ static const LsOption options[] = {
     {{0}}};
 
 /* ---- What is printed --------------------------------------------------------------------------------------------- */
-
-/* A text, as it was given; several: a list of them. */
-static json_t *input_json(const LsTextList *input)
-{
-    if (input->count == 1)
-        return ls_json_text(input->text[0]);
-    json_t *list = json_array();
-    for (int i = 0; i < input->count; i++)
-        json_array_append_new(list, ls_json_text(input->text[i]));
-    return list;
-}
-
-static json_t *describe(const LsEval *e)
-{
-    char count[32], rate[64];
-    const LsTask *task = ls_config_task(e->model.config);
-    snprintf(count, sizeof count, "%ss", task->item);
-    snprintf(rate, sizeof rate, "%ss_per_second", task->item);
-    json_t *object =
-        json_pack("{s:o, s:I}", "checkpoint", ls_json_text(e->model.path), "step", (json_int_t)e->evaluation.step);
-    if (e->options->input.count > 0)
-        json_object_set_new(object, "input", input_json(&e->options->input));
-    else
-        json_object_set_new(object, "split", json_string(e->options->split));
-    ls_eval_add_metrics(object, &e->evaluation);
-    if (!isnan(e->bleu))
-        json_object_set_new(object, "bleu", json_real(e->bleu));
-    json_object_set_new(object, count, json_integer(e->evaluation.targets));
-    json_object_set_new(object, "seconds", json_real(e->seconds));
-    json_object_set_new(object, rate, json_real((double)e->evaluation.targets / e->seconds));
-    if (e->files)
-        json_object_set(object, "files", e->files);
-    return object;
-}
 
 static void print_sentence(const LsEval *e)
 {
@@ -104,7 +75,7 @@ static void print_sentence(const LsEval *e)
 static LsStatus report(const LsEval *e)
 {
     if (e->options->json)
-        return ls_print_json(describe(e));
+        return ls_print_json(ls_eval_describe(e));
     if (e->files && json_array_size(e->files) > 1)
         LS_TRY(ls_print_table(e->files));
     print_sentence(e);
@@ -113,63 +84,14 @@ static LsStatus report(const LsEval *e)
 
 /* ---- Runs -------------------------------------------------------------------------------------------------------- */
 
-static LsStatus evaluate(LsEval *e, const char *run, int overrides, char *const *override, LsCorpus *corpus)
-{
-    LS_TRY(ls_dist_agree(e->comm, ls_eval_open(e, run, overrides, override)));
-    return e->options->input.count > 0 ? ls_eval_texts(e, corpus) : ls_eval_split(e);
-}
-
 static LsStatus evaluate_one(const LsCall *call, LsCorpus *corpus)
 {
     LsEval e = {.options = call->options, .comm = call->comm};
-    LsStatus status = evaluate(&e, call->operand[0], call->operands - 1, call->operand + 1, corpus);
+    LsStatus status = ls_eval(&e, call->operand[0], call->operands - 1, call->operand + 1, corpus);
     if (status == LS_OK)
         status = ls_dist_agree(e.comm, e.comm->rank == 0 ? report(&e) : LS_OK);
     ls_eval_close(&e);
     return status;
-}
-
-/* A run's row: its name as it was written, and what stands in a table. */
-static LsStatus add_row(const LsEval *e, json_t *rows)
-{
-    json_t *row = json_pack("{s:o}", "run", ls_json_text(e->run)), *all = describe(e), *value;
-    const char *key;
-    json_object_foreach(all, key, value)
-    {
-        if (json_is_number(value) && strstr(key, "second") == NULL)
-            json_object_set(row, key, value);
-    }
-    json_decref(all);
-    return row && json_array_append_new(rows, row) == 0 ? LS_OK : LS_RESOURCE;
-}
-
-/* Operands are runs but for "section.name=value", unless there is a file of that name. */
-static bool is_run(const char *operand) { return !strchr(operand, '=') || ls_file_exists(operand); }
-
-static LsStatus evaluate_table(const LsCall *call, LsCorpus *corpus)
-{
-    const LsEvalOptions *o = call->options;
-    char **override = ls_alloc_array(call->operands, sizeof *override);
-    int overrides = 0;
-    json_t *rows = json_array();
-    LsStatus status = ls_dist_agree(call->comm, override && rows ? LS_OK : LS_RESOURCE);
-    for (int i = 0; status == LS_OK && i < call->operands; i++)
-        if (!is_run(call->operand[i]))
-            override[overrides++] = call->operand[i];
-    for (int i = 0; status == LS_OK && i < call->operands; i++) {
-        if (!is_run(call->operand[i]))
-            continue;
-        LsEval e = {.options = o, .comm = call->comm};
-        status = evaluate(&e, call->operand[i], overrides, override, corpus);
-        if (status == LS_OK)
-            status = ls_dist_agree(call->comm, add_row(&e, rows));
-        ls_eval_close(&e);
-    }
-    if (status == LS_OK && call->comm->rank == 0)
-        status = o->json ? ls_print_json(json_incref(rows)) : o->csv ? ls_print_csv(rows) : ls_print_table(rows);
-    json_decref(rows);
-    ls_free(override);
-    return status == LS_OK ? ls_dist_agree(call->comm, LS_OK) : status;
 }
 
 static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_options, LsCorpus *corpus)
@@ -210,6 +132,8 @@ static LsStatus refuse_operand(const char *path)
 static LsStatus check_operands(const LsCall *call)
 {
     const LsEvalOptions *o = call->options;
+    if (o->seeds && !o->table)
+        return ls_fail(LS_USAGE, "eval: --seeds puts the rows of --table together: give --table RUN ... --seeds");
     if (o->csv && (!o->table || o->json))
         return ls_fail(LS_USAGE, "eval: --csv writes the rows of --table: give --table RUN ... --csv, without --json");
     for (int i = 1; i < call->operands && !o->table; i++)
@@ -227,7 +151,7 @@ static LsStatus run(LsCall *call)
     if (status == LS_OK)
         status = ls_dist_agree(call->comm, read_input(call, &corpus_options, &corpus));
     if (status == LS_OK)
-        status = o->table ? evaluate_table(call, &corpus) : evaluate_one(call, &corpus);
+        status = o->table ? ls_eval_table(call, &corpus) : evaluate_one(call, &corpus);
     ls_corpus_free(&corpus);
     return status;
 }

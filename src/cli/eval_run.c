@@ -19,7 +19,7 @@ static void choose_rows(LsEval *e)
     e->evaluation.rows = rows;
 }
 
-LsStatus ls_eval_open(LsEval *e, const char *run, int overrides, char *const *override)
+static LsStatus open_run(LsEval *e, const char *run, int overrides, char *const *override)
 {
     e->run = run;
     e->bleu = NAN;
@@ -173,7 +173,7 @@ static LsStatus score_translations(LsEval *e)
     return LS_OK;
 }
 
-LsStatus ls_eval_split(LsEval *e)
+static LsStatus evaluate_split(LsEval *e)
 {
     LS_TRY(ls_dist_agree(e->comm, prepare_split(e)));
     e->seconds = -ls_seconds();
@@ -184,7 +184,7 @@ LsStatus ls_eval_split(LsEval *e)
 
 /* ---- Texts ------------------------------------------------------------------------------------------------------- */
 
-int ls_eval_add_metrics(json_t *object, const LsEvaluation *evaluation)
+static int add_metrics(json_t *object, const LsEvaluation *evaluation)
 {
     const LsTask *task = ls_config_task(evaluation->config);
     int failed = json_object_set_new(object, "loss", ls_json_number(evaluation->loss));
@@ -287,12 +287,12 @@ static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, Ls
     char item[40];
     snprintf(item, sizeof item, "%ss", ls_config_task(e->model.config)->item);
     json_t *row = json_pack("{s:o}", "file", ls_json_text(part->name));
-    int failed = row ? ls_eval_add_metrics(row, &one) : 1;
+    int failed = row ? add_metrics(row, &one) : 1;
     failed |= json_object_set_new(row, item, json_integer(one.targets));
     return json_array_append_new(e->files, row) || failed ? LS_RESOURCE : LS_OK;
 }
 
-LsStatus ls_eval_texts(LsEval *e, LsCorpus *corpus)
+static LsStatus evaluate_texts(LsEval *e, LsCorpus *corpus)
 {
     LsEvaluation all = e->evaluation;
     LsStatus status = check_texts(e, corpus);
@@ -314,4 +314,46 @@ LsStatus ls_eval_texts(LsEval *e, LsCorpus *corpus)
     e->seconds += ls_seconds();
     e->evaluation = all;
     return LS_OK;
+}
+
+LsStatus ls_eval(LsEval *e, const char *run, int overrides, char *const *override, LsCorpus *corpus)
+{
+    LS_TRY(ls_dist_agree(e->comm, open_run(e, run, overrides, override)));
+    return e->options->input.count > 0 ? evaluate_texts(e, corpus) : evaluate_split(e);
+}
+
+/* ---- As JSON ----------------------------------------------------------------------------------------------------- */
+
+/* A text, as it was given; several: a list of them. */
+static json_t *input_json(const LsTextList *input)
+{
+    if (input->count == 1)
+        return ls_json_text(input->text[0]);
+    json_t *list = json_array();
+    for (int i = 0; i < input->count; i++)
+        json_array_append_new(list, ls_json_text(input->text[i]));
+    return list;
+}
+
+json_t *ls_eval_describe(const LsEval *e)
+{
+    char count[32], rate[64];
+    const LsTask *task = ls_config_task(e->model.config);
+    snprintf(count, sizeof count, "%ss", task->item);
+    snprintf(rate, sizeof rate, "%ss_per_second", task->item);
+    json_t *object =
+        json_pack("{s:o, s:I}", "checkpoint", ls_json_text(e->model.path), "step", (json_int_t)e->evaluation.step);
+    if (e->options->input.count > 0)
+        json_object_set_new(object, "input", input_json(&e->options->input));
+    else
+        json_object_set_new(object, "split", json_string(e->options->split));
+    add_metrics(object, &e->evaluation);
+    if (!isnan(e->bleu))
+        json_object_set_new(object, "bleu", json_real(e->bleu));
+    json_object_set_new(object, count, json_integer(e->evaluation.targets));
+    json_object_set_new(object, "seconds", json_real(e->seconds));
+    json_object_set_new(object, rate, json_real((double)e->evaluation.targets / e->seconds));
+    if (e->files)
+        json_object_set(object, "files", e->files);
+    return object;
 }

@@ -12,7 +12,7 @@ typedef struct LsEvalOptions {
     LsTextList input;
     int64_t batches, translations, beams;
     double length_penalty;
-    bool special, table, best, csv, json;
+    bool special, table, seeds, best, csv, json;
 } LsEvalOptions;
 
 typedef struct LsEval {
@@ -30,15 +30,13 @@ typedef struct LsEval {
     json_t *files; /* of --input: an object each */
 } LsEval;
 
-/* Loads the run; its graph is for the configuration that `override` makes of it. Not collective. */
-LsStatus ls_eval_open(LsEval *e, const char *run, int overrides, char *const *override) LS_MUST_USE;
+/* Loads the run and evaluates it, under the configuration that `override` makes of its own: on the texts of --input,
+ * where there are any (they are in *corpus then), else on a part of its data. e->options and e->comm are set; released
+ * with ls_eval_close, after a failure too. Collective. */
+LsStatus ls_eval(LsEval *e, const char *run, int overrides, char *const *override, LsCorpus *corpus) LS_MUST_USE;
 void ls_eval_close(LsEval *e);
 
-/* On a part of its data, and on texts that were read. Collective. */
-LsStatus ls_eval_split(LsEval *e) LS_MUST_USE;
-LsStatus ls_eval_texts(LsEval *e, LsCorpus *corpus) LS_MUST_USE;
-
-/* Loss and metrics as JSON: names as `eval --json` has them. */
-int ls_eval_add_metrics(json_t *object, const LsEvaluation *evaluation);
+/* What `eval --json` prints of it. NULL: out of memory. */
+json_t *ls_eval_describe(const LsEval *e);
 
 #endif

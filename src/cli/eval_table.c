@@ -1,0 +1,167 @@
+#include "cli/eval_table.h"
+
+#include "base/text.h"
+#include "cli/eval_run.h"
+#include "dist/dist.h"
+#include "io/file.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Runs that are one row of the table. */
+typedef struct Group {
+    char *settings; /* NULL: a run alone */
+    json_t *rows;   /* of its runs */
+} Group;
+
+typedef struct Table {
+    int groups;
+    Group *group;
+} Table;
+
+/* A run's row: its name as it was written, and what stands in a table. */
+static json_t *row_of(const LsEval *e)
+{
+    json_t *row = json_pack("{s:o}", "run", ls_json_text(e->run)), *all = ls_eval_describe(e), *value;
+    const char *key;
+    json_object_foreach(all, key, value)
+    {
+        if (json_is_number(value) && strstr(key, "second") == NULL)
+            json_object_set(row, key, value);
+    }
+    json_decref(all);
+    return row;
+}
+
+/* The settings but for those that tell repetitions of one training apart. */
+static char *settings_of(const LsEval *e)
+{
+    LsConfig *config = e->model.config;
+    int64_t seed = config->train.seed;
+    char *path = config->output.path;
+    config->train.seed = 0;
+    config->output.path = NULL;
+    char *text = ls_config_yaml(config);
+    config->train.seed = seed;
+    config->output.path = path;
+    return text;
+}
+
+static LsStatus add_run(const LsEval *e, Table *table)
+{
+    char *settings = e->options->seeds ? settings_of(e) : NULL;
+    json_t *row = row_of(e);
+    if (!row || (e->options->seeds && !settings)) {
+        json_decref(row);
+        ls_free(settings);
+        return LS_RESOURCE;
+    }
+    int i = 0;
+    while (i < table->groups && (!settings || strcmp(table->group[i].settings, settings) != 0))
+        i++;
+    Group *group = &table->group[i];
+    if (i < table->groups) {
+        ls_free(settings);
+    } else {
+        *group = (Group){settings, json_array()};
+        table->groups++;
+    }
+    return json_array_append_new(group->rows, row) == 0 ? LS_OK : LS_RESOURCE;
+}
+
+/* ---- Means ------------------------------------------------------------------------------------------------------- */
+
+/* *deviation: of the sample; NAN where there is one value. Values that are null or missing (not finite) make both so. */
+static double mean_of(const json_t *rows, const char *key, double *deviation)
+{
+    double sum = 0, squares = 0, count = (double)json_array_size(rows);
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        const json_t *value = json_object_get(row, key);
+        sum += json_is_number(value) ? json_number_value(value) : NAN;
+    }
+    json_array_foreach(rows, i, row)
+    {
+        double from_mean = json_number_value(json_object_get(row, key)) - sum / count;
+        squares += from_mean * from_mean;
+    }
+    *deviation = count > 1 ? sqrt(squares / (count - 1)) : NAN;
+    return sum / count;
+}
+
+/* The first run's name, how many there are, and a mean for each number; whole numbers that are the same stay so. */
+static json_t *mean_row(const json_t *rows)
+{
+    json_t *first = json_array_get(rows, 0), *value;
+    json_t *row =
+        json_pack("{s:O, s:I}", "run", json_object_get(first, "run"), "runs", (json_int_t)json_array_size(rows));
+    const char *key;
+    int failed = !row;
+    json_object_foreach(first, key, value)
+    {
+        double deviation, mean = mean_of(rows, key, &deviation);
+        char name[80];
+        snprintf(name, sizeof name, "%s_sd", key);
+        if (json_is_string(value))
+            continue;
+        if (json_is_integer(value) && !(deviation > 0))
+            failed |= json_object_set(row, key, value);
+        else
+            failed |= json_object_set_new(row, key, ls_json_number(mean)) |
+                      json_object_set_new(row, name, ls_json_number(deviation));
+    }
+    if (failed)
+        json_decref(row);
+    return failed ? NULL : row;
+}
+
+static LsStatus print(const Table *table, const LsEvalOptions *o)
+{
+    json_t *rows = json_array();
+    LsStatus status = rows ? LS_OK : LS_RESOURCE;
+    for (int i = 0; status == LS_OK && i < table->groups; i++) {
+        json_t *row = o->seeds ? mean_row(table->group[i].rows) : json_incref(json_array_get(table->group[i].rows, 0));
+        status = json_array_append_new(rows, row) == 0 ? LS_OK : LS_RESOURCE;
+    }
+    if (status == LS_OK)
+        status = o->json ? ls_print_json(json_incref(rows)) : o->csv ? ls_print_csv(rows) : ls_print_table(rows);
+    json_decref(rows);
+    return status;
+}
+
+/* ---- The command ------------------------------------------------------------------------------------------------- */
+
+/* Operands are runs but for "section.name=value", unless there is a file of that name. */
+static bool is_run(const char *operand) { return !strchr(operand, '=') || ls_file_exists(operand); }
+
+LsStatus ls_eval_table(const LsCall *call, LsCorpus *corpus)
+{
+    char **override = ls_alloc_array(call->operands, sizeof *override);
+    int overrides = 0;
+    Table table = {0, ls_alloc_array(call->operands, sizeof *table.group)};
+    LsStatus status = ls_dist_agree(call->comm, override && table.group ? LS_OK : LS_RESOURCE);
+    for (int i = 0; status == LS_OK && i < call->operands; i++)
+        if (!is_run(call->operand[i]))
+            override[overrides++] = call->operand[i];
+    for (int i = 0; status == LS_OK && i < call->operands; i++) {
+        if (!is_run(call->operand[i]))
+            continue;
+        LsEval e = {.options = call->options, .comm = call->comm};
+        status = ls_eval(&e, call->operand[i], overrides, override, corpus);
+        if (status == LS_OK)
+            status = ls_dist_agree(call->comm, add_run(&e, &table));
+        ls_eval_close(&e);
+    }
+    if (status == LS_OK)
+        status = ls_dist_agree(call->comm, call->comm->rank == 0 ? print(&table, call->options) : LS_OK);
+    for (int i = 0; i < table.groups; i++) {
+        ls_free(table.group[i].settings);
+        json_decref(table.group[i].rows);
+    }
+    ls_free(table.group);
+    ls_free(override);
+    return status;
+}
