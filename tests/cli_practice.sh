@@ -98,6 +98,8 @@ awk "BEGIN {d = $(last runs/lora-whole) - $(last runs/lora-ranks); exit !(d < 1e
 expect 0 '' "$lockstep" train job.yaml "${lora[@]}" train.precision=bfloat16 output.path=runs/lora-bfloat16 --progress none
 says 0 'adapters of 7664 that do not learn' train job.yaml "${lora[@]}" output.path=runs/dry --dry-run
 expect 2 "lora.targets: 'nothing' matches no dense layer of model gpt, which has layer.0.attention.qkv" "$lockstep" train job.yaml "${lora[@]}" lora.targets=nothing output.path=runs/none
+expect 2 "lora.targets: 'q_proj', one of its alternatives, matches no dense layer of model gpt, which has layer.0.attention.qkv" \
+    "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=mlp|q_proj' output.path=runs/none
 expect 2 'queries, keys and values are one matrix here: lora.targets=qkv' "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=q_proj|v_proj' output.path=runs/none
 expect 2 "lora.targets: 'nothing' matches no dense layer" "$lockstep" train job.yaml "${lora[@]}" lora.targets=nothing train.freeze=embedding output.path=runs/none
 expect 2 'is no regular expression' "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=(' output.path=runs/none

@@ -98,6 +98,7 @@ for op in bench["ops"]:
     assert int(row[1]) == op["calls"] and abs(float(row[2]) - 1e3 * op["seconds"]) <= 1e-3 * float(row[2])
     share = op["forward"]["roofline_share"]
     assert row[6] == "" if share is None else abs(float(row[6][:-2]) - 100 * share) <= 1e-3 * 100 * share, row
+assert "output.path" not in check.text.split("All settings")[0] # the run's name heads its column
 assert "train.batch" in check.text.split("All settings")[1] and "train.batch" not in check.text.split("All settings")[0]
 charts = re.findall(r"<svg.*?</svg>", page, re.S)
 assert len(charts) >= 5, len(charts)

@@ -2,7 +2,6 @@
 
 #include "base/text.h"
 #include "cli/cli.h"
-#include "config/yaml.h"
 #include "io/file.h"
 #include "store/model_folder.h"
 
@@ -60,13 +59,18 @@ static bool is_same(const LsYamlEntry *a, const LsYamlEntry *b)
     return a->value && b->value ? strcmp(a->value, b->value) == 0 : a->value == b->value;
 }
 
+bool ls_diff_is_compared(const LsYamlEntry *entry)
+{
+    return strcmp(entry->section, "output") != 0 || strcmp(entry->key, "path") != 0;
+}
+
 /* One setting's row, where the runs have not all the same. */
 static LsStatus compare(int runs, const LsYamlEntries *settings, const LsYamlEntry *entry, json_t *rows)
 {
     bool same = true;
     for (int i = 1; i < runs; i++)
         same = same && is_same(find(&settings[0], entry), find(&settings[i], entry));
-    if (same || (strcmp(entry->section, "output") == 0 && strcmp(entry->key, "path") == 0))
+    if (same || !ls_diff_is_compared(entry))
         return LS_OK;
     json_t *values = json_array();
     char *name = ls_format("%s.%s", entry->section, entry->key);

@@ -1,5 +1,6 @@
 #include "cli/report_page.h"
 
+#include "cli/diff_settings.h"
 #include "plot/chart.h"
 #include "plot/svg.h"
 
@@ -132,7 +133,7 @@ static int write_difference(FILE *out, int runs, const LsRunRecord *run, int fir
                 return 0;
     for (int i = 0; i < runs; i++)
         differs = differs || !same_text(entry->value, ls_run_record_setting(&run[i], entry->section, entry->key));
-    if (!differs)
+    if (!differs || !ls_diff_is_compared(entry))
         return 0;
     fputs("<tr><td>", out);
     ls_xml_text(out, entry->section);

@@ -98,22 +98,74 @@ const LsProcedure *ls_config_procedure(const LsConfig *config)
     return config->procedure ? config->procedure : of_task ? of_task : ls_procedures()[0];
 }
 
-/* The adapters of the layers whose names lora.targets matches, and the other names, for a message where it matches
- * none. */
+enum { MOST_TARGETS = 16 };
+
+/* The adapters of the layers whose names lora.targets matches, and the other names, for a message where it, or one of
+ * its alternatives ("qkv|mlp" has two), matches none. */
 typedef struct Targets {
     LsAdapters adapters;
-    LsNamePattern *pattern;
+    int count;
+    struct {
+        char *text;
+        LsNamePattern *pattern;
+        bool taken;
+    } one[MOST_TARGETS];
     char others[256];
 } Targets;
 
 static bool is_target(void *self, const char *name)
 {
     Targets *targets = self;
-    if (ls_name_pattern_matches(targets->pattern, name))
+    bool taken = false;
+    for (int i = 0; i < targets->count; i++)
+        if (ls_name_pattern_matches(targets->one[i].pattern, name))
+            taken = targets->one[i].taken = true;
+    if (taken)
         return true;
     size_t used = strlen(targets->others);
     snprintf(targets->others + used, sizeof targets->others - used, "%s%s", used ? ", " : "", name);
     return false;
+}
+
+/* The end of the first alternative of a regular expression: a '|' that stands in no bracket, or the expression's end. */
+static const char *end_of_alternative(const char *at)
+{
+    int open = 0;
+    for (; *at && (*at != '|' || open > 0); at++) {
+        if (*at == '\\' && at[1])
+            at++;
+        else
+            open += (*at == '(' || *at == '[') - (*at == ')' || *at == ']');
+    }
+    return at;
+}
+
+static LsStatus add_target(Targets *targets, const char *text, size_t length)
+{
+    char *copy = ls_format("%.*s", (int)length, text);
+    targets->one[targets->count].text = copy;
+    targets->one[targets->count].pattern = copy ? ls_name_pattern_new(copy) : NULL;
+    return targets->one[targets->count++].pattern ? LS_OK : copy ? ls_message_status() : LS_RESOURCE;
+}
+
+static LsStatus read_targets(Targets *targets, const char *text)
+{
+    for (const char *at = text; targets->count < MOST_TARGETS; at++) {
+        const char *end = targets->count + 1 < MOST_TARGETS ? end_of_alternative(at) : at + strlen(at);
+        LS_TRY(add_target(targets, at, (size_t)(end - at)));
+        at = end;
+        if (!*at)
+            break;
+    }
+    return LS_OK;
+}
+
+static void free_targets(Targets *targets)
+{
+    for (int i = 0; i < targets->count; i++) {
+        ls_name_pattern_free(targets->one[i].pattern);
+        ls_free(targets->one[i].text);
+    }
 }
 
 /* False, with the graph's error, where lora.targets is no regular expression. */
@@ -122,9 +174,10 @@ static bool begin_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
     if (!ls_config_adapts(config))
         return true;
     const LsLoraSettings *lora = &config->lora;
-    targets->pattern = ls_name_pattern_new(lora->targets ? lora->targets : "");
-    if (!targets->pattern) {
-        ls_graph_fail(g, ls_message_status(), "lora.targets: %s", ls_message());
+    LsStatus status = read_targets(targets, lora->targets ? lora->targets : "");
+    if (status != LS_OK) {
+        ls_graph_fail(g, status, "lora.targets: %s", ls_message());
+        free_targets(targets);
         return false;
     }
     targets->adapters = (LsAdapters){
@@ -144,26 +197,30 @@ static const char *hint_of_targets(const char *wanted, const char *others)
     return "";
 }
 
-static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets)
+static LsStatus fail_target(const LsConfig *config, const Targets *targets, const char *alone)
+{
+    LsMistakes mistakes = {.name = ls_config_name(config)};
+    ls_mistakes_add(&mistakes, ls_config_line(config, "lora", "targets"),
+                    "lora.targets: '%s'%s matches no dense layer of model %s%s%s%s", alone,
+                    targets->count > 1 ? ", one of its alternatives," : "", config->model->name,
+                    targets->others[0] ? ", which has " : "", targets->others, hint_of_targets(alone, targets->others));
+    return ls_mistakes_status(&mistakes);
+}
+
+/* A loss takes all layers of the model, but where one player's phase is built. */
+static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets, const LsShape *shape)
 {
     if (!ls_config_adapts(config))
         return;
+    bool whole = shape->want == LS_WANT_LOSS && !shape->phase;
     ls_graph_adapt(g, NULL);
-    ls_name_pattern_free(targets->pattern);
-    if (targets->adapters.taken > 0)
-        return;
-    LsMistakes mistakes = {.name = ls_config_name(config)};
-    ls_mistakes_add(&mistakes, ls_config_line(config, "lora", "targets"),
-                    "lora.targets: '%s' matches no dense layer of model %s%s%s%s", config->lora.targets,
-                    config->model->name, targets->others[0] ? ", which has " : "", targets->others,
-                    hint_of_targets(config->lora.targets, targets->others));
-    LsStatus status = ls_mistakes_status(&mistakes);
-    ls_graph_fail(g, status, "%s", ls_message());
-}
-
-void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)
-{
-    ls_config_build_shape(config, g, &(LsShape){.batch = batch, .sequence = sequence, .want = want});
+    for (int i = 0; whole && i < targets->count; i++)
+        if (!targets->one[i].taken) {
+            LsStatus status = fail_target(config, targets, targets->one[i].text);
+            ls_graph_fail(g, status, "%s", ls_message());
+            break;
+        }
+    free_targets(targets);
 }
 
 void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *wanted)
@@ -179,7 +236,12 @@ void ls_config_build_shape(const LsConfig *config, LsGraph *g, const LsShape *wa
     if (!begin_adapting(config, g, &targets))
         return;
     ls_task_build(g, config->model, config->model_config, ls_config_task(config), config->task_config, &shape);
-    end_adapting(config, g, &targets);
+    end_adapting(config, g, &targets, &shape);
+}
+
+void ls_config_build(const LsConfig *config, LsGraph *g, int64_t batch, int64_t sequence, LsWant want)
+{
+    ls_config_build_shape(config, g, &(LsShape){.batch = batch, .sequence = sequence, .want = want});
 }
 
 /* Declares what a graph of the configuration has. body: without the task's head. */
