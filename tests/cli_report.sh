@@ -71,6 +71,8 @@ expect 0 '' "$lockstep" bench runs/a/config.yaml --steps 2 --json
 cp out.txt runs/a/bench.json
 says 0 '2 runs' report runs/a/ 'runs/b & <c>' -o page.html --title 'A & B'
 says 0 '4 curves of 2 runs' plot runs/a 'runs/b & <c>' -o plot.svg --metric loss,validation_loss --logarithmic
+says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o smooth.svg --smooth 7 --names 'small rate,large <rate>' --logarithmic
+says 2 '--names has 1 name for 2 runs' plot runs/a 'runs/b & <c>' -o x.svg --names one
 says 0 '1 curve of 1 run' plot runs/a -o time.svg --metric grad_norm --against seconds
 python3 - <<'PY' || failed "the page or a picture is not as it should be"
 import html.parser, re, xml.etree.ElementTree as tree
@@ -112,6 +114,20 @@ assert points(charts[0]) == [30, 40], points(charts[0]) # the loss of every step
 assert points(charts[1]) == [3, 4], points(charts[1])   # of every validation
 assert points(open("plot.svg").read()) == [30, 40, 3, 4]
 assert points(open("time.svg").read()) == [30]
+smooth = open("smooth.svg").read()
+def labels(svg): return ["".join(e.itertext()) for e in tree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+assert points(smooth) == [30, 40] and "small rate" in labels(smooth) and "large <rate>" in labels(smooth), labels(smooth)
+def heights(svg): # of the first curve, in pixels
+    d = next(e.get("d") for e in tree.fromstring(svg).iter("{http://www.w3.org/2000/svg}path") if e.get("stroke-width"))
+    return [float(y) for y in re.findall(r"[ML][0-9.]+ ([0-9.]+)", d)]
+import math
+loss = [json.loads(line)["loss"] for line in open("runs/a/metrics.jsonl")]
+mean = [math.log(sum(loss[max(0, i - 6):i + 1]) / min(i + 1, 7)) for i in range(30)]
+at = heights(smooth)
+slope = (at[29] - at[0]) / (mean[29] - mean[0]) # pixels are linear in the logarithm of the mean
+assert all(abs(at[0] + slope * (mean[i] - mean[0]) - at[i]) < 0.2 for i in range(30)), (at, mean)
+marks = [float(t) for t in labels(smooth) if re.fullmatch(r"[0-9.]+", t)]
+assert sum(mark < 10 for mark in marks) >= 3, marks # of less than a decade: losses have marks too
 PY
 
 # ---- a PNG is the same picture: the curves' pixels lie where the SVG has their points

@@ -6,13 +6,14 @@
 #include "plot/chart.h"
 #include "plot/raster.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 typedef struct Options {
-    char *output, *metric, *against, *title;
+    char *output, *metric, *against, *title, *names;
     bool logarithmic;
-    int64_t width, height;
+    int64_t smooth, width, height;
 } Options;
 
 static const LsOption options[] = {
@@ -23,6 +24,12 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_STRING(Options, against, "step", "the column along the x axis: step, seconds, tokens, ..."),
      .argument = "NAME"},
     {.setting = LS_SETTING_BOOL(Options, logarithmic, "false", "a logarithmic y axis")},
+    {.setting =
+         LS_SETTING_INT(Options, smooth, "1", 1, 1e9, "each point is the mean of so many, the last of which it is"),
+     .argument = "N"},
+    {.setting = LS_SETTING_STRING(Options, names, NULL,
+                                  "the runs' names in the legend, separated by commas (default: as they are given)"),
+     .argument = "NAME,..."},
     {.setting = LS_SETTING_STRING(Options, title, NULL, "a line above the picture"), .argument = "TEXT"},
     {.setting = LS_SETTING_INT(Options, width, "800", 200, 10000, "pixels"), .argument = "N"},
     {.setting = LS_SETTING_INT(Options, height, "420", 150, 10000, "pixels, without the legend"), .argument = "N"},
@@ -32,9 +39,12 @@ typedef struct Plot {
     const Options *options;
     int runs, curves;
     LsRunRecord *run;
-    LsCurve *curve; /* (runs * names) */
-    char **name;    /* of each curve */
-    char *names;    /* of the columns, cut at the commas */
+    LsCurve *curve;  /* (runs * metrics) */
+    char **name;     /* of each curve */
+    double **smooth; /* of each curve: its means; NULL: as it is */
+    char *metrics;   /* the columns' names, cut at the commas */
+    char *names;     /* of the runs, where they are given, the same */
+    char **run_name;
     bool png;
 } Plot;
 
@@ -56,16 +66,41 @@ static LsStatus fail_column(const LsRunRecord *run, const char *name)
                    ls_nearest_hint(&near), known);
 }
 
-static LsStatus add_curve(Plot *plot, const LsRunRecord *run, const char *name, bool several)
+/* The mean of the last `window` points that are numbers, at each that is one. NULL: out of memory. */
+static double *smoothed(const double *y, int64_t points, int64_t window)
 {
+    double *mean = ls_alloc_array(points, sizeof *mean), sum = 0;
+    int64_t first = 0, count = 0; /* the window: count numbers from `first` on */
+    for (int64_t i = 0; mean && i < points; i++) {
+        mean[i] = NAN;
+        if (!isfinite(y[i]))
+            continue;
+        sum += y[i];
+        for (count++; count > window; first++)
+            if (isfinite(y[first])) {
+                sum -= y[first];
+                count--;
+            }
+        mean[i] = sum / (double)count;
+    }
+    return mean;
+}
+
+static LsStatus add_curve(Plot *plot, int which, const char *name, bool several)
+{
+    const LsRunRecord *run = &plot->run[which];
+    const char *run_name = plot->names ? plot->run_name[which] : run->path;
     const double *x = ls_run_record_column(run, plot->options->against), *y = ls_run_record_column(run, name);
     if (!x || !y)
         return fail_column(run, x ? name : plot->options->against);
-    char *label = several ? ls_format("%s, %s", run->path, name) : ls_strdup(run->path);
+    char *label = several ? ls_format("%s, %s", run_name, name) : ls_strdup(run_name);
+    double *mean = plot->options->smooth > 1 ? smoothed(y, run->rows, plot->options->smooth) : NULL;
     plot->name[plot->curves] = label;
-    plot->curve[plot->curves] = (LsCurve){.name = label, .points = run->rows, .x = x, .y = y, .colour = plot->curves};
+    plot->smooth[plot->curves] = mean;
+    plot->curve[plot->curves] =
+        (LsCurve){.name = label, .points = run->rows, .x = x, .y = mean ? mean : y, .colour = plot->curves};
     plot->curves++;
-    return label ? LS_OK : LS_RESOURCE;
+    return label && (mean || plot->options->smooth <= 1) ? LS_OK : LS_RESOURCE;
 }
 
 /* Reads the next run. A column's name in the place of one is what follows a blank instead of a comma. */
@@ -82,24 +117,47 @@ static LsStatus read_run(Plot *plot, const char *path)
     return status;
 }
 
+/* The parts of a text between commas. */
+static int count_parts(const char *text)
+{
+    int parts = 1;
+    for (; (text = strchr(text, ',')); text++)
+        parts++;
+    return parts;
+}
+
+static LsStatus name_runs(Plot *plot, int runs)
+{
+    const char *given = plot->options->names;
+    if (!given)
+        return LS_OK;
+    if (count_parts(given) != runs)
+        return ls_fail(LS_USAGE, "plot: --names has %d name%s for %d run%s", count_parts(given),
+                       count_parts(given) == 1 ? "" : "s", runs, runs == 1 ? "" : "s");
+    char *rest = plot->names = ls_strdup(given);
+    plot->run_name = ls_alloc_array(runs, sizeof *plot->run_name);
+    for (int i = 0; plot->names && plot->run_name && i < runs; i++)
+        plot->run_name[i] = strsep(&rest, ",");
+    return plot->names && plot->run_name ? LS_OK : LS_RESOURCE;
+}
+
 static LsStatus gather(Plot *plot, const LsCall *call)
 {
-    const Options *o = plot->options;
-    int names = 1;
-    for (const char *at = o->metric; (at = strchr(at, ',')); at++)
-        names++;
-    plot->names = ls_strdup(o->metric);
+    int names = count_parts(plot->options->metric);
+    LS_TRY(name_runs(plot, call->operands));
+    plot->metrics = ls_strdup(plot->options->metric);
     plot->run = ls_alloc_array(call->operands, sizeof *plot->run);
     plot->curve = ls_alloc_array((int64_t)call->operands * names, sizeof *plot->curve);
     plot->name = ls_alloc_array((int64_t)call->operands * names, sizeof *plot->name);
-    if (!plot->names || !plot->run || !plot->curve || !plot->name)
+    plot->smooth = ls_alloc_array((int64_t)call->operands * names, sizeof *plot->smooth);
+    if (!plot->metrics || !plot->run || !plot->curve || !plot->name || !plot->smooth)
         return LS_RESOURCE;
     for (; plot->runs < call->operands; plot->runs++)
         LS_TRY(read_run(plot, call->operand[plot->runs]));
-    char *rest = plot->names;
+    char *rest = plot->metrics;
     for (const char *name; (name = strsep(&rest, ","));)
         for (int i = 0; i < plot->runs; i++)
-            LS_TRY(add_curve(plot, &plot->run[i], name, names > 1));
+            LS_TRY(add_curve(plot, i, name, names > 1));
     return LS_OK;
 }
 
@@ -143,6 +201,23 @@ static LsStatus write_chart(const Plot *plot)
     return status;
 }
 
+static void release(Plot *plot, int operands)
+{
+    for (int i = 0; plot->run && i < operands; i++)
+        ls_run_record_free(&plot->run[i]);
+    for (int i = 0; i < plot->curves; i++) {
+        ls_free(plot->name[i]);
+        ls_free(plot->smooth[i]);
+    }
+    ls_free(plot->metrics);
+    ls_free(plot->names);
+    ls_free(plot->run_name);
+    ls_free(plot->run);
+    ls_free(plot->curve);
+    ls_free(plot->name);
+    ls_free(plot->smooth);
+}
+
 static LsStatus run(LsCall *call)
 {
     Plot plot = {.options = call->options};
@@ -158,14 +233,7 @@ static LsStatus run(LsCall *call)
     if (status == LS_OK)
         printf("%s: %d curve%s of %d run%s\n", output, plot.curves, plot.curves == 1 ? "" : "s", plot.runs,
                plot.runs == 1 ? "" : "s");
-    for (int i = 0; plot.run && i < call->operands; i++)
-        ls_run_record_free(&plot.run[i]);
-    for (int i = 0; i < plot.curves; i++)
-        ls_free(plot.name[i]);
-    ls_free(plot.names);
-    ls_free(plot.run);
-    ls_free(plot.curve);
-    ls_free(plot.name);
+    release(&plot, call->operands);
     return status;
 }
 

@@ -27,20 +27,28 @@ static double y_at(const Frame *f, double y)
 
 /* ---- Axes -------------------------------------------------------------------------------------------------------- */
 
+/* At powers of ten, and at 2 and 5 times these where there are few. */
+static int mark_decades(double low, double high, int room, double *mark)
+{
+    static const double steps[] = {1, 2, 5};
+    double decades = log10(high / low);
+    int count = 0;
+    for (double power = floor(log10(low)); power <= log10(high) && count < room; power += ceil(decades / room))
+        for (int i = 0; i < (decades < 4 ? 3 : 1) && count < room; i++) {
+            double value = steps[i] * pow(10, power);
+            if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9))
+                mark[count++] = value;
+        }
+    return count;
+}
+
 int ls_chart_marks(double low, double high, bool logarithmic, int room, double *mark)
 {
     static const double steps[] = {1, 2, 5};
-    int count = 0;
-    if (logarithmic) {
-        double decades = log10(high / low);
-        for (double power = floor(log10(low)); power <= log10(high) && count < room; power += ceil(decades / room))
-            for (int i = 0; i < (decades < 4 ? 3 : 1) && count < room; i++) {
-                double value = steps[i] * pow(10, power);
-                if (value >= low * (1 - 1e-9) && value <= high * (1 + 1e-9))
-                    mark[count++] = value;
-            }
+    int count = logarithmic ? mark_decades(low, high, room, mark) : 0;
+    if (count > 2)
         return count;
-    }
+    count = 0;
     double power = pow(10, floor(log10((high - low) / room))), step = 10 * power;
     for (int i = 2; i >= 0; i--)
         if ((high - low) / (steps[i] * power) <= room - 1)

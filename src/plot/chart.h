@@ -25,8 +25,9 @@ typedef struct LsChart {
 /* Writes <svg>...</svg>. LS_USAGE where no curve has a point. */
 LsStatus ls_chart_write(FILE *out, const LsChart *chart) LS_MUST_USE;
 
-/* Marks of an axis from low to high: at most `room`, at 1, 2 or 5 times a power of ten; logarithmic: of the numbers,
- * at 1, 2, 5 times powers of ten, or powers alone where these are many. Returns how many. */
+/* Marks of an axis from low to high: at most `room`, at 1, 2 or 5 times a power of ten that many times over; logarithmic,
+ * where the range has three of them: at 1, 2, 5 times powers of ten, or powers alone where these are many. Returns how
+ * many. */
 int ls_chart_marks(double low, double high, bool logarithmic, int room, double *mark);
 
 #endif
