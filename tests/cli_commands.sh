@@ -181,6 +181,12 @@ for name in $("$lockstep" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1
         grep -qF -- "${option//-/\\-}" "pages/lockstep-$name.1" || failed "the page of lockstep $name lacks $option"
     done
 done
+# every variable that the program reads is on a page, but for those of tests (docs/architecture.md) and of launchers
+for variable in $(grep -rhoE 'getenv\("(LOCKSTEP_[A-Z_]+|OMP_[A-Z_]+|NO_COLOR)"\)' "$project/src" | grep -oE '[A-Z_]{3,}' | sort -u); do
+    case $variable in LOCKSTEP_FAULT | LOCKSTEP_SYSTEM | LOCKSTEP_NODE_RANKS | OMP_PLACES | OMP_PROC_BIND) continue ;; esac
+    grep -qx "\.B $variable" pages/lockstep.1 || failed "no page tells of $variable"
+    grep -q "\`$variable\`" "$project/docs/cluster.md" || failed "docs/cluster.md does not tell of $variable"
+done
 grep -hoE '^\.[A-Za-z]+' pages/*.1 | sort -u | grep -vxE '\.(TH|SH|SS|TP|B|BR|EX|EE)' && failed "a page has a request that it should not have"
 
 finish

@@ -112,7 +112,7 @@ waiting()
 waiting 'spin [1-9][0-9]* times, then sleep' LC_ALL=C
 waiting 'spin 7 times, then sleep' GOMP_SPINCOUNT=7
 waiting 'OMP_WAIT_POLICY passive' OMP_WAIT_POLICY=passive
-waiting 'spin as often as the OpenMP runtime likes' OMP_NUM_THREADS=1
+waiting 'spin and then sleep as the OpenMP runtime does by default' OMP_NUM_THREADS=1
 
 # ---- what killed jobs of Open MPI leave: named with its cure; what a process still has mapped, or is of a living one, is not
 unset LOCKSTEP_SYSTEM

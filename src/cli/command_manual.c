@@ -16,6 +16,14 @@ static const LsOption options[] = {
      .argument = "DIR"},
     {{0}}};
 
+static const struct {
+    const char *name, *help;
+} variables[] = {
+#define VARIABLE(name, help) {name, help},
+#include "cli/environment.def"
+#undef VARIABLE
+};
+
 /* ---- roff -------------------------------------------------------------------------------------------------------- */
 
 /* A text with what roff would take for its own written so that it prints. */
@@ -106,6 +114,12 @@ static void write_overview(FILE *out)
     for (const LsCommand *const *command = ls_commands(); *command; command++) {
         fprintf(out, ".TP\n.BR lockstep\\-%s (1)\n", (*command)->name);
         roff_text(out, (*command)->summary);
+        fputc('\n', out);
+    }
+    fputs(".SH ENVIRONMENT\n", out);
+    for (size_t i = 0; i < LS_COUNT_OF(variables); i++) {
+        fprintf(out, ".TP\n.B %s\n", variables[i].name);
+        roff_text(out, variables[i].help);
         fputc('\n', out);
     }
     fputs(".SH EXIT STATUS\n0 done, 2 usage or configuration, 3 data, 4 checkpoint, 5 diverged, 6 MPI or launch, 7 out "

@@ -62,7 +62,9 @@ static LsStatus check_share(LsReport *report, const LsComm *comm)
                   "give every rank the same OMP_NUM_THREADS: all wait for the slowest", "%lld to %lld threads",
                   (long long)threads[0], (long long)threads[1]);
     else
-        ls_report(report, LS_FINE, "cores of a rank", NULL, "%lld threads; may use %lld to %lld cores",
+        ls_report(report, LS_FINE, "cores of a rank", NULL,
+                  cores[0] == cores[1] ? "threads: %lld, cores it may use: %lld"
+                                       : "threads: %lld, cores it may use: %lld to %lld",
                   (long long)threads[0], (long long)cores[0], (long long)cores[1]);
     return LS_OK;
 }

@@ -108,9 +108,11 @@ static void check_waiting(LsReport *report)
                   "let other processes have the core");
     else if (policy)
         ls_report(report, LS_FINE, "waiting threads", NULL, "OMP_WAIT_POLICY %s", policy);
+    else if (spins)
+        ls_report(report, LS_FINE, "waiting threads", NULL, "spin %s times, then sleep (GOMP_SPINCOUNT)", spins);
     else
-        ls_report(report, LS_FINE, "waiting threads", NULL, "spin %s times, then sleep (GOMP_SPINCOUNT)",
-                  spins ? spins : "as often as the OpenMP runtime likes");
+        ls_report(report, LS_FINE, "waiting threads", NULL,
+                  "spin and then sleep as the OpenMP runtime does by default");
 }
 
 static void check_load(LsReport *report)

@@ -131,7 +131,11 @@ static void warn_threads(const Launch *shown, int rank)
 {
     LsFindings findings;
     const LsCores *cores = &shown->cores;
-    if (shown->threads * shown->sharing > cores->processors)
+    if (shown->threads == 1 && shown->sharing > cores->processors)
+        ls_warn("%d ranks share %d core%s, and wait for each other: start fewer, or give them more cores with 'mpirun "
+                "--bind-to none' (Open MPI binds a rank to one core where there are at most 2)",
+                shown->sharing, cores->cores, cores->cores == 1 ? "" : "s");
+    else if (shown->threads * shown->sharing > cores->processors)
         ls_warn("rank %d has %d threads, and %d ranks share its %d cores: set OMP_NUM_THREADS=%d, or give it more "
                 "cores with "
                 "'mpirun --bind-to none' or '--map-by ppr:N:socket:PE=%d --bind-to core' (Open MPI binds a rank to one "
