@@ -6,6 +6,7 @@
 #include "cli/progress.h"
 #include "cli/resume.h"
 #include "cli/run_folder.h"
+#include "cli/run_record.h"
 #include "cli/samples.h"
 #include "cli/signals.h"
 #include "cli/trace_file.h"
@@ -272,8 +273,13 @@ static LsStatus train(Run *run)
     ls_progress_end(&run->bar);
     char planned[32], peak[32];
     if (run->comm->rank == 0 && status == LS_OK)
-        ls_log("memory of this rank: %s at most, %s planned", ls_bytes_text(ls_peak_resident_bytes(), peak),
+        ls_log(LS_MEMORY_LINE, ls_bytes_text(ls_peak_resident_bytes(), peak),
                ls_bytes_text(t->plan.total_bytes, planned));
+    const LsTrainSettings *settings = &run->config->train;
+    if (run->comm->rank == 0 && status == LS_DIVERGED)
+        ls_log("a lower train.learning_rate (now %g), train.clip=1 (now %g) or a longer train.warmup (now %lld) mostly "
+               "helps",
+               settings->learning_rate, settings->clip, (long long)settings->warmup);
     return status;
 }
 

@@ -132,6 +132,16 @@ static LsStatus print(const Table *table, const LsEvalOptions *o)
     return status;
 }
 
+/* What the rows are of, which the table does not say. */
+static void say_data(const LsEvalOptions *o)
+{
+    if (o->input.count == 0)
+        ls_log("the %s part of each run's data, the %s checkpoint", o->split, o->best ? "best" : "newest");
+    else
+        ls_log("%s%s, the %s checkpoint", o->input.text[0], o->input.count > 1 ? " and others" : "",
+               o->best ? "best" : "newest");
+}
+
 /* ---- The command ------------------------------------------------------------------------------------------------- */
 
 /* Operands are runs but for "section.name=value", unless there is a file of that name. */
@@ -155,6 +165,8 @@ LsStatus ls_eval_table(const LsCall *call, LsCorpus *corpus)
             status = ls_dist_agree(call->comm, add_run(&e, &table));
         ls_eval_close(&e);
     }
+    if (status == LS_OK && call->comm->rank == 0)
+        say_data(call->options);
     if (status == LS_OK)
         status = ls_dist_agree(call->comm, call->comm->rank == 0 ? print(&table, call->options) : LS_OK);
     for (int i = 0; i < table.groups; i++) {

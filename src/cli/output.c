@@ -104,6 +104,7 @@ typedef struct Column {
     const char *key;
     bool text;
     int width;
+    int decimals; /* of real numbers, so that they stand below each other; below 0: five digits of each */
 } Column;
 
 /* Characters rather than bytes. */
@@ -115,16 +116,34 @@ static int width_of(const char *text)
     return width;
 }
 
-static const char *cell_text(const json_t *value, char room[48])
+static const char *cell_text(const Column *column, const json_t *value, char room[48])
 {
     if (json_is_string(value))
         return json_string_value(value);
     room[0] = '\0';
     if (json_is_integer(value))
         snprintf(room, 48, "%lld", (long long)json_integer_value(value));
+    else if (json_is_real(value) && column->decimals >= 0)
+        snprintf(room, 48, "%.*f", column->decimals, json_real_value(value));
     else if (json_is_real(value))
         snprintf(room, 48, "%.5g", json_real_value(value));
     return room;
+}
+
+/* Five digits for the largest of the column; where they would leave less than two of the smallest, each has its own. */
+static int decimals_of(const json_t *rows, const char *key)
+{
+    double most = 0, least = HUGE_VAL;
+    size_t i;
+    json_t *row;
+    json_array_foreach(rows, i, row)
+    {
+        double size = fabs(json_real_value(json_object_get(row, key)));
+        most = fmax(most, size);
+        least = size > 0 ? fmin(least, size) : least;
+    }
+    int decimals = most > 0 ? 4 - (int)floor(log10(most)) : 0;
+    return most == 0 ? 0 : decimals >= 0 && decimals < 10 && least * pow(10, decimals) >= 10 ? decimals : -1;
 }
 
 static int find_columns(json_t *rows, Column *column)
@@ -144,8 +163,8 @@ static int find_columns(json_t *rows, Column *column)
             if (j == MOST_COLUMNS)
                 continue;
             if (j == columns)
-                column[columns++] = (Column){key, json_is_string(value), width_of(key)};
-            int width = width_of(cell_text(value, room));
+                column[columns++] = (Column){key, json_is_string(value), width_of(key), decimals_of(rows, key)};
+            int width = width_of(cell_text(&column[j], value, room));
             column[j].width = width > column[j].width ? width : column[j].width;
         }
     }
@@ -174,7 +193,8 @@ LsStatus ls_print_table(json_t *rows)
     json_array_foreach(rows, i, row)
     {
         for (int j = 0; j < columns; j++)
-            print_cell(&column[j], cell_text(json_object_get(row, column[j].key), room), false, j + 1 == columns);
+            print_cell(&column[j], cell_text(&column[j], json_object_get(row, column[j].key), room), false,
+                       j + 1 == columns);
         putchar('\n');
     }
     return ls_check_stdout();
@@ -207,7 +227,7 @@ LsStatus ls_print_csv(json_t *rows)
             if (json_is_real(value))
                 printf("%.17g", json_real_value(value));
             else
-                print_csv_text(cell_text(value, room));
+                print_csv_text(cell_text(&column[j], value, room));
             printf("%s", j + 1 < columns ? "," : "\r\n");
         }
     }

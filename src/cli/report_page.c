@@ -88,7 +88,8 @@ static void write_speed(FILE *out, const LsRunRecord *run)
         double middle = ends_with(name, ending) ? median(run, run->column[i].value) : NAN;
         if (!isfinite(middle))
             continue;
-        fprintf(out, "<td class=\"n\">%.6g %.*s/s</td>", middle, (int)(strlen(name) - strlen(ending)), name);
+        fprintf(out, "<td class=\"n\">%.*f %.*s/s</td>", middle < 100 ? 2 : 0, middle,
+                (int)(strlen(name) - strlen(ending)), name);
         return;
     }
     fputs("<td></td>", out);
@@ -117,7 +118,9 @@ static void write_runs(FILE *out, int runs, const LsRunRecord *run)
         if (r->unread > 0)
             ls_warn("%s/metrics.jsonl: %lld lines are no rows; they are left out", r->path, (long long)r->unread);
     }
-    fputs("</table></div>\n", out);
+    fputs("</table></div>\n<p>Validation losses are of train.evaluate_batches batches; lockstep eval takes the whole "
+          "part.</p>\n",
+          out);
 }
 
 static bool same_text(const char *a, const char *b) { return a == b || (a && b && strcmp(a, b) == 0); }

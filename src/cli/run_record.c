@@ -128,7 +128,7 @@ static void read_memory(LsRunRecord *record)
     if (path && ls_file_exists(path) && ls_file_read(path, LS_DATA, &text, &bytes) == LS_OK)
         for (const char *at = text; (at = strstr(at, "memory of this rank: ")); at++) {
             char most[24], planned[24];
-            if (sscanf(at, "memory of this rank: %23[^a] at most, %23[^p]planned", most, planned) == 2)
+            if (sscanf(at, LS_MEMORY_LINE_READ, most, planned) == 2)
                 snprintf(record->memory, sizeof record->memory, "%.*s (%.*s planned)", (int)strlen(most) - 1, most,
                          (int)strlen(planned) - 1, planned);
         }

@@ -4,6 +4,10 @@
 
 #include "config/yaml.h"
 
+/* The last line of a training's log about its memory, as printf and scanf have it; reports read it from log.txt. */
+#define LS_MEMORY_LINE "memory of this rank: %s at most, %s planned"
+#define LS_MEMORY_LINE_READ "memory of this rank: %23[^a] at most, %23[^p]planned"
+
 typedef struct LsRecordColumn {
     char *name;
     double *value; /* (rows); NAN where a row has no number of this name */
