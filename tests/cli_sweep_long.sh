@@ -34,6 +34,15 @@ gone()
     done
 }
 
+# ours: the processes of trainings here, whoever started them; a rank may begin when its mpirun is gone already
+ours()
+{
+    local process
+    for process in /proc/[0-9]*; do
+        [ "$(readlink "$process/exe")" = "$lockstep" ] && [ "$(readlink "$process/cwd")" = "$folder" ] && echo "${process#/proc/}"
+    done
+}
+
 # seconds: of an undisturbed training; the moments of kills are drawn from them
 declare -A seconds
 for ranks in 1 2; do
@@ -54,7 +63,7 @@ victim()
 {
     local all
     [ "$2" = 1 ] && echo "$1" && return
-    read -ra all <<< "$1 $(pgrep -P "$1" -x lockstep | xargs)"
+    read -ra all <<< "$1 $(ours | xargs)"
     echo "${all[RANDOM % ${#all[@]}]}"
 }
 
@@ -82,9 +91,8 @@ for ranks in 1 2; do
         "${run[@]}" train job.yaml  > /dev/null 2> err.txt &
         pid=$!
         sleep "$(awk "BEGIN { print ${seconds[$ranks]} / 1000 * $RANDOM / 32768 * 1.1 }")"
-        ranks_pids=$(pgrep -P $pid -x lockstep | xargs)
         if kill -KILL "$(victim $pid $ranks)" 2> /dev/null; then landed=$((landed + 1)); else late=$((late + 1)); fi
-        for process in $pid $ranks_pids; do # nobody goes on alone: within 30 s the others have ended as well
+        for process in $pid $(ours); do # nobody goes on alone: within 30 s the others have ended as well
             gone "$process" 30 && continue
             hung=$((hung + 1))
             echo "still there 30 s after a kill: process $process: $(tr '\0' ' ' < "/proc/$process/cmdline" | cut -c1-80)"
