@@ -133,6 +133,15 @@ static void test_pieces(void)
     CU_ASSERT_STRING_EQUAL(text, " abcd [MASK] . b");
     ls_free(text);
     ASSERT_FAILS(ls_tokenizer_decode(t, (int32_t[]){15}, 1, &text, &bytes), LS_DATA, "token 15 is not in the");
+    LsTokenizer *blank = make_wordpiece(folder_of(LINES "\n\n", NULL, NULL), false, false), *again; /* ends in blanks */
+    ASSERT_OK(ls_tokenizer_check_same("a", blank, "b", t, ""));
+    const char *folder = new_folder();
+    ASSERT_OK(ls_tokenizer_write_folder(blank, folder));
+    again = ls_tokenizer_from_folder(folder);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(again);
+    ASSERT_OK(ls_tokenizer_check_same("a", blank, "b", again, ""));
+    ls_tokenizer_free(again);
+    ls_tokenizer_free(blank);
     ls_tokenizer_free(t);
 }
 

@@ -45,6 +45,8 @@ static LsStatus read_lines(const char *path, json_t **list)
         status = add_line(*list, seen, text + at, (size_t)length, path);
         at = next;
     }
+    while (json_is_null(json_array_get(*list, json_array_size(*list) - 1))) /* blank lines at the end number nothing */
+        json_array_remove(*list, json_array_size(*list) - 1);
     json_decref(seen);
     ls_free(text);
     return status;

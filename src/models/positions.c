@@ -24,7 +24,7 @@ void ls_positions_fit(LsGraph *g, const LsPositions *p, int64_t sequence, int64_
         ls_graph_fail(
             g, LS_USAGE,
             "a sequence of %lld tokens is longer than model.context %lld, for which model.position learned has "
-            "vectors; sinusoidal, relative, rotary and ALiBi's positions can be evaluated at any length",
+            "vectors; model.position=sinusoidal, nezha, xl, rotary, alibi and none can be evaluated at any length",
             (long long)sequence, (long long)context);
     else
         ls_graph_fail(g, LS_USAGE, "a sequence of %lld tokens is longer than model.context %lld", (long long)sequence,
