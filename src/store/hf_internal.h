@@ -35,6 +35,14 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
 LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info,
                           json_t **keys) LS_MUST_USE;
 
+/* LS_DATA, naming the key, where config.json has one that no table knows and that may change what the model computes, or
+ * one with another value than the only one that is supported. */
+LsStatus ls_hf_check_keys(const char *path, const LsHf *hf, const json_t *keys) LS_MUST_USE;
+/* Whether `name` is matched by one of "a|b_*|c". */
+bool ls_hf_is_listed(const char *list, const char *name);
+/* The JSON object of one of a table's texts, {} where it is NULL. The caller calls json_decref. */
+LsStatus ls_hf_parse_table(const LsHf *hf, const char *text, json_t **object) LS_MUST_USE;
+
 /* The value of "expand*width", or "width/heads", for these settings of the model; -1 where the table is wrong. A
  * setting of 0 counts as the product in its key's `zero`. */
 int64_t ls_hf_product(const LsHfForm *form, const char *product, const void *config);
