@@ -108,6 +108,34 @@ class Models(unittest.TestCase):
             said = program("generate", "run", "--prompt", "The", *options, "--precision", precision).decode()
             self.assertEqual(self.model.generate("The", precision=precision, **settings) + "\n", said)
 
+    def test_generation_stops_as_the_program(self):
+        options = ["--tokens", "60", "--seed", "4", "--temperature", "0.9", "--top-k", "20"]
+        settings = dict(tokens=60, seed=4, temperature=0.9, top_k=20)
+        whole = self.model.generate("The graph", **settings)
+        stop = whole[-20:-17]
+        for stops in ([stop], ["not there", whole[15:17], stop], [stop + " and more that never comes"]):
+            given = [word for text in stops for word in ("--stop", text)]
+            said = program("generate", "run", "--prompt", "The graph", *given, *options).decode()
+            self.assertEqual(self.model.generate("The graph", stop=stops, **settings) + "\n", said)
+            self.assertEqual(said[:-1] == whole, len(stops[0]) > 10)
+        cut = self.model.generate("The graph", stop=stop, **settings)
+        self.assertEqual(cut, "The graph" + whole[len("The graph") :].split(stop)[0])
+        both = self.model.generate("The graph", stop=(stop,), batch=2, **settings)
+        self.assertEqual(both[0], cut)
+        self.assertEqual(len(self.model.generate("The graph", stop=[], no_stop=True, **settings)), len("The graph") + 60)
+        for wrong in (True, False, 3, b"x", ["a", 1], {"a": 1}):
+            with self.assertRaisesRegex(TypeError, "stop is a text, or a list of them.*no_stop=True"):
+                self.model.generate("The", stop=wrong)
+        for wrong in ("false", 1, None):
+            with self.assertRaisesRegex(TypeError, "no_stop is True or False"):
+                self.model.generate("The", no_stop=wrong)
+            with self.assertRaisesRegex(TypeError, "best is True or False"):
+                lockstep.load("run", best=wrong)
+        with self.assertRaisesRegex(lockstep.UsageError, "a stop is empty"):
+            self.model.generate("The", stop="")
+        with self.assertRaisesRegex(lockstep.UsageError, "stop is a text, and ids are continued by ids"):
+            self.model.generate([1, 2], stop="a")
+
     def test_generation_calls_back(self):
         seen = []
         self.model.generate([1, 2], tokens=9, callback=lambda stream, index, token: seen.append(token) or index < 4)
@@ -287,6 +315,19 @@ class Data(unittest.TestCase):
         self.assertAlmostEqual(loss, -np.log(chances[0, labels[0]]), delta=1e-5)
         with self.assertRaisesRegex(lockstep.UsageError, "goes? on with a text|does not go on"):
             model.generate([1])
+
+    def test_arrays_of_text_are_its_bytes(self):
+        data = np.frombuffer(TEXT.encode()[:2000], np.uint8)
+        made = lockstep.prepare("text", [data], "array.h5", tokenizer="bytes", validation=0)
+        self.assertEqual((made["train_tokens"], made["train_bytes"]), (2000, 2000))
+        self.assertIn(data.tobytes(), read("array.h5"))
+        table = np.frombuffer(b"good\tit works\nbad\tit does not\n", np.uint8)
+        self.assertEqual(lockstep.prepare("lines", table, "array.h5", validation=0)["train_samples"], 2)
+        for array in (data.astype(np.int64), data.reshape(2, -1), np.array(3, np.uint8)):
+            for kind in ("text", "lines"):
+                with self.assertRaisesRegex(lockstep.UsageError, f"prepare {kind} reads text: .*not {array.dtype} of .*write_dataset"):
+                    lockstep.prepare(kind, [array], "refused.h5", tokenizer="bytes")
+        self.assertFalse(os.path.exists("refused.h5"))
 
     def test_lines_from_memory(self):
         lines = b"".join(b"%s\t%s words of it\n" % (label, label) for label in [b"good", b"bad"] * 10)

@@ -48,6 +48,7 @@ typedef struct LsDataKind {
     /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
     const LsSetting *settings;
     size_t settings_bytes;
+    bool arrays; /* raw files are arrays of numbers (idx files), not text */
     /* of the section `data:` when training, ended by {0}; NULL: none */
     const LsSetting *use_settings;
     size_t use_settings_bytes;

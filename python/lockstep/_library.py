@@ -80,6 +80,10 @@ _FUNCTIONS = {
     "ls_trained_parameter": (c_int, [c_void_p, c_char_p, c_void_p, c_int64]),
     "ls_trained_tokenizer": (c_void_p, [c_void_p]),
     "ls_trained_generate": (c_int, [c_void_p, c_void_p, c_int64, POINTER(Generate), TOKEN_FUNCTION, c_void_p]),
+    "ls_trained_continue": (
+        c_int,
+        [c_void_p, c_char_p, c_int64, POINTER(Generate), c_int, _texts, TOKEN_FUNCTION, c_void_p, _handle, _dims],
+    ),
     "ls_forward_new": (c_int, [c_void_p, c_bool, c_int64, c_int64, _handle]),
     "ls_forward_free": (None, [c_void_p]),
     "ls_forward_ints": (c_int, [c_void_p, c_char_p, c_void_p, c_int64]),
@@ -100,6 +104,7 @@ _FUNCTIONS = {
     "ls_tokenizer_decode_after": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),
     "ls_tokenizer_decode": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),
     "ls_data_prepare": (c_int, [c_char_p, c_int, _texts, c_int, _texts, c_char_p]),
+    "ls_data_reads_arrays": (c_int, [c_char_p, POINTER(c_bool)]),
     "ls_data_describe": (c_int, [c_char_p, _handle]),
     "ls_writer_new": (c_int, [c_char_p, c_char_p, c_int, _handle]),
     "ls_writer_array": (c_int, [c_void_p, c_char_p, c_char_p, c_int, _dims, c_void_p]),
@@ -161,6 +166,13 @@ def call(name: str, *arguments: Any) -> Any:
 def texts(values: Sequence[str]) -> Any:
     """A list of str as char *[]."""
     return (c_char_p * max(1, len(values)))(*[os.fsencode(value) for value in values])
+
+
+def flag(name: str, value: Any) -> bool:
+    """A bool, and nothing that merely counts as one: TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is True or False, not {value!r}")
+    return value
 
 
 def take_text(address: Any) -> bytes:

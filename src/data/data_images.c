@@ -369,6 +369,7 @@ const LsDataKind ls_data_kind_images = {
         "lockstep prepare images pictures/ -o pictures.h5 --validation 0.1",
     .settings = settings,
     .settings_bytes = sizeof(LsImagesSettings),
+    .arrays = true,
     .use_settings = ls_images_use_settings,
     .use_settings_bytes = sizeof(LsImagesUse),
     .prepare = prepare,
