@@ -285,6 +285,39 @@ class Data(unittest.TestCase):
         with self.assertRaisesRegex(lockstep.DataError, "train_bytes"):
             lockstep.write_dataset("bad.h5", "text", arrays, {"tokenizer": "x", "vocabulary": tokenizer.vocabulary})
 
+    def test_what_a_writer_forgot_is_said_at_once(self):
+        for kind, parts in (
+            ("text", "attributes: tokenizer, vocabulary, train_bytes, validation_bytes, sources; arrays: tokenizer, train/tokens"),
+            ("images", "arrays: info, preparation, train/pixels, train/labels; members of the JSON in /info: height, width, channels, classes"),
+            ("lines", "train/ids, train/ids_offsets, train/labels; members of the JSON in /info: classes, tokenizer"),
+            ("columns", "train/ids, train/ids_offsets, train/tags; members of the JSON in /info: classes, tokenizer"),
+            ("pairs", "train/source, train/source_offsets, train/target, train/target_offsets; .*: source_tokenizer, tokenizer"),
+            ("chat", "train/ids, train/ids_offsets, train/answers; members of the JSON in /info: tokenizer"),
+            ("series", "arrays: info, preparation, values; members of the JSON in /info: columns, target, window, horizon, train_rows"),
+        ):
+            with self.assertRaisesRegex(lockstep.DataError, f"kind {kind} has more in it .docs/data.md.*missing are .*{parts}"):
+                lockstep.write_dataset("bad.h5", kind, {})
+        # what is there is not asked for, and a split that begins is to be whole
+        arrays = {"info": {"classes": ["a"], "tokenizer": {"kind": "bytes"}}, "preparation": {}, "test/ids": np.zeros(3, np.uint8)}
+        with self.assertRaisesRegex(lockstep.DataError, "missing are arrays: test/ids_offsets, test/labels$"):
+            lockstep.write_dataset("bad.h5", "lines", arrays)
+        arrays = {name: value for name, value in arrays.items() if name != "test/ids"}
+        arrays.update({"train/ids": np.arange(3, dtype=np.uint8), "train/ids_offsets": np.array([0, 1, 3]), "train/labels": np.zeros(2, np.uint8)})
+        lockstep.write_dataset("whole.h5", "lines", arrays)
+        self.assertEqual(lockstep.describe("whole.h5")["train_samples"], 2)
+        attributes = {"tokenizer": "bytes", "vocabulary": 256, "train_bytes": 9, "validation_bytes": 0, "sources": "mine"}
+        with self.assertRaisesRegex(lockstep.DataError, r"the tokenizer is 'bytes', but is to be its JSON, an object: {\"kind\": \"bytes\"}"):
+            lockstep.write_dataset("bad.h5", "text", {"train/tokens": np.zeros(9, np.uint8), "tokenizer": "bytes"}, attributes)
+
+    def test_the_example_of_the_docs(self):
+        docs = read(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "python.md")).decode()
+        block = [block for block in docs.split("```") if block.startswith("python") and "train/tokens" in block and "import" in block]
+        self.assertEqual(len(block), 1)
+        exec(block[0][len("python") :], {})
+        self.assertEqual(lockstep.describe("tokens.h5")["validation_tokens"], 200)
+        with lockstep.Trainer("job.yaml", {"data.path": "tokens.h5", "train.steps": 1}) as trainer:
+            trainer.run()
+
     def test_pictures_and_predictions(self):
         draw = np.random.default_rng(1)
         labels = draw.integers(0, 3, 60).astype(np.uint8)

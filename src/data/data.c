@@ -1,5 +1,6 @@
 /* Opening what a configuration asks for. */
 #include "data/data.h"
+#include "data/file_parts.h"
 #include "data/utf8.h"
 #include "io/file.h"
 
@@ -269,6 +270,8 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
     else if (!kind->inspect)
         status = ls_fail(LS_DATA, "%s: data of the kind %s stand in no file", path, kind->name);
     else
+        status = ls_file_parts_check(file, kind);
+    if (status == LS_OK)
         status = kind->inspect(file, made);
     ls_sealed_close(file);
     if (status == LS_OK)

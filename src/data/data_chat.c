@@ -320,6 +320,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_preparation(file, object);
 }
 
+static const char *const parts[] = {"info",      "preparation", "info.tokenizer", "*/ids", "*/ids_offsets",
+                                    "*/answers", NULL};
+
 const LsDataKind ls_data_kind_chat = {
     .name = "chat",
     .summary = "conversations as JSON lines, of which the answers are learnt",
@@ -330,5 +333,6 @@ const LsDataKind ls_data_kind_chat = {
     .settings_bytes = sizeof(LsChatSettings),
     .prepare = prepare,
     .open = ls_chat_open,
+    .parts = parts,
     .inspect = inspect,
 };

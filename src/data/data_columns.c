@@ -182,6 +182,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_classified(file, LS_COLUMNS_VERSION, add_split, object);
 }
 
+static const char *const parts[] = {"info",  "preparation",   "info.classes", "info.tokenizer",
+                                    "*/ids", "*/ids_offsets", "*/tags",       NULL};
+
 const LsDataKind ls_data_kind_columns = {
     .name = "columns",
     .summary = "sentences with a tag for each word: CoNLL's columns",
@@ -190,5 +193,6 @@ const LsDataKind ls_data_kind_columns = {
     .settings_bytes = sizeof(LsColumnsSettings),
     .prepare = prepare,
     .open = ls_columns_open,
+    .parts = parts,
     .inspect = inspect,
 };

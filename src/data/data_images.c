@@ -361,6 +361,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return status == LS_OK ? ls_describe_preparation(file, object) : status;
 }
 
+static const char *const parts[] = {"info",          "preparation",  "info.height", "info.width",
+                                    "info.channels", "info.classes", "info.mean",   "info.deviation",
+                                    "*/pixels",      "*/labels",     NULL};
+
 const LsDataKind ls_data_kind_images = {
     .name = "images",
     .summary = "pictures with classes: idx files, CIFAR-10's batches, folders of PNG",
@@ -374,5 +378,6 @@ const LsDataKind ls_data_kind_images = {
     .use_settings_bytes = sizeof(LsImagesUse),
     .prepare = prepare,
     .open = ls_images_open,
+    .parts = parts,
     .inspect = inspect,
 };

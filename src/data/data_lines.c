@@ -198,6 +198,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_classified(file, LS_LINES_VERSION, add_split, object);
 }
 
+static const char *const parts[] = {"info",  "preparation",   "info.classes", "info.tokenizer",
+                                    "*/ids", "*/ids_offsets", "*/labels",     NULL};
+
 const LsDataKind ls_data_kind_lines = {
     .name = "lines",
     .summary = "a label and a text a line: TSV, JSON lines, or a file a class",
@@ -207,5 +210,6 @@ const LsDataKind ls_data_kind_lines = {
     .settings_bytes = sizeof(LsLinesSettings),
     .prepare = prepare,
     .open = ls_lines_open,
+    .parts = parts,
     .inspect = inspect,
 };

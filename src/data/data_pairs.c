@@ -228,6 +228,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_preparation(file, object);
 }
 
+static const char *const parts[] = {"info",           "preparation",      "info.source_tokenizer",
+                                    "info.tokenizer", "*/source",         "*/source_offsets",
+                                    "*/target",       "*/target_offsets", NULL};
+
 const LsDataKind ls_data_kind_pairs = {
     .name = "pairs",
     .summary = "texts and their translations: TSV, JSON lines, two files",
@@ -236,5 +240,6 @@ const LsDataKind ls_data_kind_pairs = {
     .settings_bytes = sizeof(LsPairsSettings),
     .prepare = prepare,
     .open = ls_pairs_open,
+    .parts = parts,
     .inspect = inspect,
 };

@@ -268,6 +268,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return status == LS_OK ? ls_describe_preparation(file, object) : status;
 }
 
+static const char *const parts[] = {
+    "info",        "preparation", "info.columns", "info.target", "info.window", "info.horizon", "info.train_rows",
+    "info.offset", "info.scale",  "values",       NULL};
+
 const LsDataKind ls_data_kind_series = {
     .name = "series",
     .summary = "numbers over time: columns of comma-separated values, to forecast from windows",
@@ -277,5 +281,6 @@ const LsDataKind ls_data_kind_series = {
     .settings_bytes = sizeof(LsSeriesSettings),
     .prepare = prepare,
     .open = ls_series_open,
+    .parts = parts,
     .inspect = inspect,
 };

@@ -115,6 +115,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return has ? add_text(file, "read", object) : LS_OK;
 }
 
+static const char *const parts[] = {"@tokenizer", "@vocabulary", "@train_bytes", "@validation_bytes",
+                                    "@sources",   "tokenizer",   "*/tokens",     NULL};
+
 const LsDataKind ls_data_kind_text = {
     .name = "text",
     .summary = "text files, folders of them (*.txt), archives, or JSON lines, as a stream of tokens",
@@ -128,5 +131,6 @@ const LsDataKind ls_data_kind_text = {
     .prepare = prepare,
     .open = ls_text_open,
     .open_texts = ls_text_open_texts,
+    .parts = parts,
     .inspect = inspect,
 };
