@@ -322,6 +322,8 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
     }
     if (status == LS_OK)
         status = write_file(&p);
+    if (status == LS_DATA && options.utf8 && !options.skip_bad && strstr(ls_message(), "malformed UTF-8"))
+        ls_fail(LS_DATA, "%s; --skip-bad passes over files and records that are no UTF-8", ls_message());
     if (status == LS_OK)
         ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s); %s", output, (long long)p.train.tokens,
                (long long)p.validation.tokens, (long long)ls_tokenizer_vocabulary(p.tokenizer),
