@@ -142,6 +142,24 @@ expect 0 'long.h5: 1 of the 2 samples of train have more than 40 steps and are c
     "$lockstep" eval chat-gpt data.path=long.h5 --split train train.sequence=40
 expect 0 'samples of train have more than 40 steps and are cut there' \
     "$lockstep" train job.yaml data.path=long.h5 train.sequence=40 train.length_step=0 output.path=chat-cut
+# --like takes the markers as it takes the tokenizer: no warning when it is evaluated; one that is given wins, which is said
+says 0 'marker end              .' prepare chat long.jsonl -o liked.h5 --like chat-gpt --validation 0
+grep -q 'marker user             <|user|>\\n' out.txt || failed "the other markers: $(cat out.txt)"
+expect 0 '' "$lockstep" eval chat-gpt data.path=liked.h5 --split train
+! grep -q 'its marker' err.txt || failed "markers of --like: $(cat err.txt)"
+cmp -s <("$lockstep" inspect liked.h5 | grep -v '^file') <("$lockstep" inspect long.h5 | grep -v '^file') || failed "markers of --like and the same ones given: $(cat out.txt)"
+says 0 'marker user             <<\n' prepare chat long.jsonl -o user.h5 --like chat-gpt --validation 0 --user '<<\n' --end .
+grep -qF -- "--user '<<\\n': chat-gpt/checkpoints/" err.txt && grep -qF "has '<|user|>\\n', which a model of it has learnt" err.txt ||
+    failed "another marker than that of --like: $(cat err.txt)"
+[ "$(grep -c 'a model of it has learnt' err.txt)" = 1 ] || failed "a warning of the same marker: $(cat err.txt)"
+says 0 'marker user             <<\n' prepare chat long.jsonl -o again.h5 --like user.h5 --validation 0 # of a data set too
+says 0 'marker end              <|end|>\n' prepare chat long.jsonl -o plain.h5 --validation 0
+# the defaults are written as the options take them, in help and man pages
+says 0 '<|system|>\n); a chat template' prepare chat --help
+says 0 '<|system|>\en); a chat template' manual prepare
+for kind in text images lines columns pairs chat series; do
+    "$lockstep" prepare $kind --help | grep -q '^ *)' && failed "prepare $kind --help breaks a default in two"
+done
 # a data set that is named to be evaluated, of which a part alone is held out
 says 0 '' prepare chat long.jsonl -o parted.h5 --like chat-gpt --validation 0.5 --end '.'
 expect 0 'parted.h5 holds out 1 of its 2 samples, which alone are evaluated' "$lockstep" eval chat-gpt data.path=parted.h5
