@@ -62,6 +62,13 @@ grep -q '^read  *2 files; nothing stands between' out.txt || failed "inspect doe
 expect 0 'between the 2 texts but a new line behind each record' "$lockstep" prepare text lines.jsonl -o x.h5 --field text --validation 0
 expect 0 '' "$lockstep" prepare text between -o x.h5 --validation 0 --separator '\n'
 [ "$(sed -n 's/^train tokens  *//p' out.txt)" = 9 ] && ! grep -q 'nothing stands' err.txt || failed "a new line between texts: $(cat out.txt err.txt)"
+# how it was made is kept: the options that are not the defaults, as a shell takes them
+says 0 "options                 --validation 0 --separator '\\n'" inspect x.h5
+expect 0 '' "$lockstep" prepare text between -o y.h5 --tokenizer characters --validation 0.5 --hold-out documents --seed 7 --separator "it's" --skip-bad
+says 0 "--tokenizer characters --validation 0.5 --hold-out documents --seed 7 --separator 'it'\\''s' --skip-bad" inspect y.h5
+says 0 '"options": "--tokenizer characters ' inspect y.h5 --json
+says 0 'vocabulary' prepare text between -o y.h5 --hold-out end --tokenizer bytes # are the defaults
+grep -q '^options' out.txt && failed "defaults are options: $(cat out.txt)"
 says 2 "--separator: '\x' in 'a\x' is none of \n (a new line), \t (a tab) and \\\\ (a backslash)" prepare text between -o x.h5 --separator 'a\x'
 expect 0 'from between/b.txt on (1 of 2 texts): --hold-out documents draws whole texts from all 2 sources' \
     "$lockstep" prepare text between/a.txt between/b.txt -o x.h5 --validation 0.4

@@ -29,6 +29,7 @@ static const LsSetting settings[] = {
     {0}};
 
 typedef struct Job {
+    const void *asked;       /* the options as they were given */
     LsChats part[LS_SPLITS]; /* as the options name them: of the first, some conversations are held out */
     LsHeldOut held_out;
     LsTokenizer *tokenizer;
@@ -206,7 +207,7 @@ static LsStatus write_file(const LsChatSettings *o, Job *job, int sources, char 
         json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_empty_lines", (json_int_t)blank,
                                   "skipped_conversations_too_long", (json_int_t)job->too_long);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, job->asked, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
@@ -291,7 +292,7 @@ static void free_markers(LsChatSettings *o)
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
 {
     LsChatSettings own = *(const LsChatSettings *)table, *o = &own;
-    Job job = {0};
+    Job job = {.asked = table};
     if (sources < 1)
         return ls_fail(LS_USAGE, "prepare chat needs at least one file");
     LsStatus status = read_markers(o);

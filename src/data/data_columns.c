@@ -122,7 +122,7 @@ static LsStatus write_file(const LsColumnsSettings *o, Job *job, int sources, ch
         json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_further_empty_lines", (json_int_t)blank,
                                   "skipped_marks_of_documents", (json_int_t)marks);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }

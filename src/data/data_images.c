@@ -284,7 +284,8 @@ static LsStatus write_file(const LsImagesSettings *o, Job *job, int sources, cha
         json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_files_that_are_no_pictures",
                                   (json_int_t)(job->train.skipped + job->validation.skipped + job->test.skipped));
-        status = ls_sealed_write_notes(writer.file, describe(job, &writer), notes, sources, source);
+        status =
+            ls_sealed_write_notes(writer.file, describe(job, &writer), notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(writer.file, status);
 }

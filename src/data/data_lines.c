@@ -142,7 +142,7 @@ static LsStatus write_file(const LsLinesSettings *o, Job *job, int sources, char
                                  "tokenizer", ls_tokenizer_object(job->tokenizer));
         json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_empty_lines", (json_int_t)blank);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }

@@ -176,7 +176,7 @@ static LsStatus write_file(const LsPairsSettings *o, Job *job, int sources, char
             json_pack("{s:s*, s:s*, s:I, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                       o->held_out.test, "skipped_empty_lines", (json_int_t)blank, "skipped_pairs_too_long",
                       (json_int_t)job->too_long, "skipped_pairs_held_out_too", (json_int_t)job->overlap);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }

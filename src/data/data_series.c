@@ -152,7 +152,7 @@ static LsStatus write_file(const LsSeriesSettings *o, const Job *job, int source
         json_t *notes =
             json_pack("{s:s*, s:I, s:I}", "only", o->only, "skipped_empty_lines", (json_int_t)job->table.blank,
                       "skipped_rows_of_other_series", (json_int_t)job->table.others);
-        status = ls_sealed_write_notes(file, make_info(o, job), notes, sources, source);
+        status = ls_sealed_write_notes(file, make_info(o, job), notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
