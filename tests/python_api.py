@@ -362,6 +362,17 @@ class Data(unittest.TestCase):
                     lockstep.prepare(kind, [array], "refused.h5", tokenizer="bytes")
         self.assertFalse(os.path.exists("refused.h5"))
 
+    def test_options_of_another_type(self):
+        for wrong in (b"\\n", ["a"], {"a": 1}, np.zeros(2)):
+            with self.assertRaisesRegex(TypeError, "separator is a text, a number, or True or False"):
+                lockstep.prepare("text", [b"one", b"two"], "refused.h5", separator=wrong)
+        made = lockstep.prepare("text", [b"one", b"two"], "options.h5", separator=os.path.join("a", "b"), validation=np.float64(0))
+        self.assertEqual(made["options"], "--validation 0 --separator a/b")
+        with self.assertRaisesRegex(lockstep.UsageError, "nothing-like-it"):
+            lockstep.Trainer("job.yaml", {"train.no_decay": ["nothing-like-it"]}).run()
+        with self.assertRaisesRegex(TypeError, "train.steps is a text"):
+            lockstep.Trainer("job.yaml", {"train.steps": b"3"})
+
     def test_lines_from_memory(self):
         lines = b"".join(b"%s\t%s words of it\n" % (label, label) for label in [b"good", b"bad"] * 10)
         made = lockstep.prepare("lines", lines, "lines.h5", validation=4, tokenizer="words")

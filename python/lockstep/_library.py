@@ -1,10 +1,13 @@
 """The shared library by ctypes: where it is, what its functions take, and its failures as exceptions."""
 
 import ctypes
+import json
 import os
 from ctypes import POINTER, c_bool, c_char_p, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence
+
+import numpy as np
 
 
 class LockstepError(Exception):
@@ -182,14 +185,21 @@ def take_text(address: Any) -> bytes:
     return text
 
 
-def settings(values: Mapping[str, Any]) -> List[str]:
-    """{"train.steps": 5, "x": True} as "train.steps=5", "x=true"; None is null."""
+def settings(values: Mapping[str, Any], members: bool = False) -> List[str]:
+    """{"train.steps": 5, "x": True} as "train.steps=5", "x=true"; None is null. `members`: lists and dicts are values,
+    too. TypeError for what is none, which its repr would silently become."""
 
-    def text(value: Any) -> str:
+    def text(name: str, value: Any) -> str:
         if value is None:
             return "null"
-        if isinstance(value, bool):
+        if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
-        return str(value)
+        if isinstance(value, (str, os.PathLike)):
+            return str(os.fspath(value))
+        if isinstance(value, (int, float, np.integer, np.floating)):
+            return str(value)
+        if members and isinstance(value, (list, tuple, Mapping)):
+            return json.dumps(value, ensure_ascii=False)  # JSON is YAML
+        raise TypeError(f"{name} is a text, a number, or True or False, not {value!r}")
 
-    return [f"{name}={text(value)}" for name, value in values.items()]
+    return [f"{name}={text(name, value)}" for name, value in values.items()]

@@ -54,7 +54,7 @@ class Model:
     def __init__(self, run: Path, best: bool = False, overrides: Optional[Mapping[str, Any]] = None) -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         self._plans: "OrderedDict[Tuple[bool, int, int], _Forward]" = OrderedDict()
-        handle, lines = ctypes.c_void_p(), settings(overrides or {})
+        handle, lines = ctypes.c_void_p(), settings(overrides or {}, members=True)
         call("ls_trained_open", os.fsencode(run), flag("best", best), len(lines), texts(lines), ctypes.byref(handle))
         self._handle = handle
         #: what it is: checkpoint, step, model, task, config (YAML), fields, inputs, parameters, info
