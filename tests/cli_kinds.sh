@@ -44,6 +44,9 @@ printf '\0\0\10\1\0\0\0\4\0\1\2\0' > four-labels-idx1-ubyte
 gzip -k four-images-idx3-ubyte
 makes images 'train samples           3' four-images-idx3-ubyte.gz four-labels-idx1-ubyte --validation 1 \
     --test four-images-idx3-ubyte,four-labels-idx1-ubyte --classes cat,dog,bird
+# the options that are not the defaults are kept, of every kind
+made() { "$lockstep" inspect out.h5 | grep -qxF "options                 $*" || failed "$* is not kept: $("$lockstep" inspect out.h5)"; }
+made --validation 1 --test four-images-idx3-ubyte,four-labels-idx1-ubyte --classes cat,dog,bird
 says 0 '  cat                   2' inspect out.h5
 grep -q '^channels  *1' out.txt || failed "no channels: $(cat out.txt)"
 head -c 3073 /dev/zero > batch.bin
@@ -72,6 +75,7 @@ says 2 'is a source and the output at once' prepare images batch.bin -o batch.bi
 # ---- lines
 printf 'good\ta fine film\nbad\tdull\ngood\tfine\n' > films.tsv
 makes lines 'tokenizer vocabulary    8' films.tsv --validation 0 --lowercase
+made --lowercase --validation 0
 grep -q '^  good  *2' out.txt || "$lockstep" inspect out.h5 | grep -q '^  good  *2' || failed "lines does not count by class"
 printf '{"text": "a", "label": 1}\n{"text": "b", "label": 2}\n' > films.jsonl
 makes lines 'classes                 2' films.jsonl --validation 0 --tokenizer characters
@@ -95,6 +99,7 @@ cmp -s like.h5 like-before.h5 || failed 'prepare --like replaced the data set th
 # ---- columns, and a training on them
 printf 'Ada\tB-person\nwrote\tO\n\nBonn\tB-place\nis\tO\nold\tO\n' > tags.conll
 makes columns 'train words             5' tags.conll --validation 0 --test tags.conll
+made --validation 0 --test tags.conll
 cat > job.yaml <<'JOB'
 model: {kind: gpt, layers: 1, heads: 2, width: 16, context: 3}
 task: {kind: tagging}
@@ -113,6 +118,7 @@ refuses columns 'blank.conll: has no sentences' blank.conll
 # ---- pairs
 printf 'Go.\tVa !\tnote\nStay.\tReste.\tnote\n' > pairs.txt
 makes pairs 'source tokenizer vocabulary 7' pairs.txt --validation 0
+made --validation 0
 printf 'a\nb\n' > x.en; printf 'c\n' > x.fr
 refuses pairs 'x.en: line 2: x.fr ends before it, at line 1' --format files x.en x.fr
 printf 'Go.\tVa !\nStay.\t\n' > empty.txt
@@ -124,6 +130,7 @@ refuses pairs 'pairs.jsonl: line 1: has no "target" that is a text' pairs.jsonl
 said() { printf '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "%s"}]}\n' "$1" "$2"; }
 { said one eins; said two zwei; said three drei; } > talk.jsonl
 makes chat 'train answer tokens     10' talk.jsonl --validation 1 --end '.'
+made --end . --validation 1
 cat > job.yaml <<'JOB'
 model: {kind: mamba, layers: 1, width: 8, context: 64}
 data: {kind: chat, path: out.h5}
@@ -142,6 +149,24 @@ expect 0 'long.h5: 1 of the 2 samples of train have more than 40 steps and are c
     "$lockstep" eval chat-gpt data.path=long.h5 --split train train.sequence=40
 expect 0 'samples of train have more than 40 steps and are cut there' \
     "$lockstep" train job.yaml data.path=long.h5 train.sequence=40 train.length_step=0 output.path=chat-cut
+# --like takes the markers as it takes the tokenizer: no warning when it is evaluated; one that is given wins, which is said
+says 0 'marker end              .' prepare chat long.jsonl -o liked.h5 --like chat-gpt --validation 0
+grep -q 'marker user             <|user|>\\n' out.txt || failed "the other markers: $(cat out.txt)"
+expect 0 '' "$lockstep" eval chat-gpt data.path=liked.h5 --split train
+! grep -q 'its marker' err.txt || failed "markers of --like: $(cat err.txt)"
+cmp -s <("$lockstep" inspect liked.h5 | grep -v '^file\|^options') <("$lockstep" inspect long.h5 | grep -v '^file\|^options') || failed "markers of --like and the same ones given: $(cat out.txt)"
+says 0 'marker user             <<\n' prepare chat long.jsonl -o user.h5 --like chat-gpt --validation 0 --user '<<\n' --end .
+grep -qF -- "--user '<<\\n': chat-gpt/checkpoints/" err.txt && grep -qF "has '<|user|>\\n', which a model of it has learnt" err.txt ||
+    failed "another marker than that of --like: $(cat err.txt)"
+[ "$(grep -c 'a model of it has learnt' err.txt)" = 1 ] || failed "a warning of the same marker: $(cat err.txt)"
+says 0 'marker user             <<\n' prepare chat long.jsonl -o again.h5 --like user.h5 --validation 0 # of a data set too
+says 0 'marker end              <|end|>\n' prepare chat long.jsonl -o plain.h5 --validation 0
+# the defaults are written as the options take them, in help and man pages
+says 0 '<|system|>\n); a chat template' prepare chat --help
+says 0 '<|system|>\en); a chat template' manual prepare
+for kind in text images lines columns pairs chat series; do
+    "$lockstep" prepare $kind --help | grep -q '^ *)' && failed "prepare $kind --help breaks a default in two"
+done
 # a data set that is named to be evaluated, of which a part alone is held out
 says 0 '' prepare chat long.jsonl -o parted.h5 --like chat-gpt --validation 0.5 --end '.'
 expect 0 'parted.h5 holds out 1 of its 2 samples, which alone are evaluated' "$lockstep" eval chat-gpt data.path=parted.h5
@@ -181,6 +206,7 @@ refuses chat 'all are longer than --longest 3' talk.jsonl --longest 3 --validati
 # ---- series
 for i in 0 1 2 3 4 5 6 7 8 9; do echo "2020-01-0$i,$((i * i)),1"; done | { echo 'day,level,fixed'; cat; } > level.csv
 makes series 'test dates              2020-01-09 to 2020-01-09' level.csv --date day --columns level --window 3
+made --columns level --date day --window 3
 sed 's/,16,/,NaN,/' level.csv > nan.csv
 refuses series "nan.csv: line 6: column 2 (level) is 'NaN', which is no finite number" nan.csv --date day
 sed 's/,16,/,,/' level.csv > hole.csv

@@ -31,6 +31,20 @@ expect 3 'has no files *.txt, but 1 *.jsonl: --field NAME' "$lockstep" prepare t
 says 3 'line 3: has no "text" that is a text; --field names the member' prepare text mixed.jsonl -o x.h5 --field text
 says 3 'line 1: has no "body" that is a text, but has text; --field names the member' prepare text mixed.jsonl -o x.h5 --field body
 expect 0 '2 texts, 2 bad passed over (the first: mixed.jsonl: line 3' "$lockstep" prepare text mixed.jsonl -o x.h5 --field text --skip-bad --validation 0
+# ... each refusal of what --skip-bad passes over says so, once; what it does not pass over says nothing of it
+hint='; --skip-bad passes over what is bad and counts it'
+printf '{"text": "one"}\n{"text": ""}\n' > blank.jsonl
+says 3 "line 2: the text is empty$hint" prepare text blank.jsonl -o x.h5 --field text
+says 3 "$hint" prepare text mixed.jsonl -o x.h5 --field text
+mkdir holes && : > holes/none.txt && printf 'text' > holes/some.txt && printf 'a\377b' > odd.txt
+says 3 "holes/none.txt: is empty$hint" prepare text holes -o x.h5
+[ "$(grep -o -- --skip-bad err.txt | wc -l)" = 1 ] || failed "a hint twice: $(cat err.txt)"
+says 3 '; --skip-bad passes over files and records that are no UTF-8' prepare text odd.txt holes/some.txt -o x.h5 --tokenizer characters
+for bad in "blank.jsonl --field text" holes "odd.txt holes/some.txt --tokenizer characters"; do
+    expect 0 '1 bad passed over (the first: ' "$lockstep" prepare text $bad -o x.h5 --skip-bad --validation 0
+done
+says 3 'missing.txt: No such file' prepare text missing.txt -o x.h5
+grep -q -- --skip-bad err.txt && failed "--skip-bad passes over no file that is missing: $(cat err.txt)"
 says 3 'missing.txt: No such file' prepare text missing.txt many -o x.h5 --skip-bad
 says 3 'standard input: is empty' prepare text - -o x.h5
 head -c 40 many/inner/007.txt.gz > cut.gz
@@ -48,6 +62,13 @@ grep -q '^read  *2 files; nothing stands between' out.txt || failed "inspect doe
 expect 0 'between the 2 texts but a new line behind each record' "$lockstep" prepare text lines.jsonl -o x.h5 --field text --validation 0
 expect 0 '' "$lockstep" prepare text between -o x.h5 --validation 0 --separator '\n'
 [ "$(sed -n 's/^train tokens  *//p' out.txt)" = 9 ] && ! grep -q 'nothing stands' err.txt || failed "a new line between texts: $(cat out.txt err.txt)"
+# how it was made is kept: the options that are not the defaults, as a shell takes them
+says 0 "options                 --validation 0 --separator '\\n'" inspect x.h5
+expect 0 '' "$lockstep" prepare text between -o y.h5 --tokenizer characters --validation 0.5 --hold-out documents --seed 7 --separator "it's" --skip-bad
+says 0 "--tokenizer characters --validation 0.5 --hold-out documents --seed 7 --separator 'it'\\''s' --skip-bad" inspect y.h5
+says 0 '"options": "--tokenizer characters ' inspect y.h5 --json
+says 0 'vocabulary' prepare text between -o y.h5 --hold-out end --tokenizer bytes # are the defaults
+grep -q '^options' out.txt && failed "defaults are options: $(cat out.txt)"
 says 2 "--separator: '\x' in 'a\x' is none of \n (a new line), \t (a tab) and \\\\ (a backslash)" prepare text between -o x.h5 --separator 'a\x'
 expect 0 'from between/b.txt on (1 of 2 texts): --hold-out documents draws whole texts from all 2 sources' \
     "$lockstep" prepare text between/a.txt between/b.txt -o x.h5 --validation 0.4
@@ -118,6 +139,30 @@ printf '{"body": "to be or not"}\n{"body": "Text of many"}\n' > test.jsonl
 expect 0 '1 file, 2 texts' "$lockstep" eval run --input test.jsonl --field body
 "$lockstep" eval run --input - < test/a.txt > out.txt 2> err.txt && grep -q 'loss' out.txt || failed "eval of standard input: $(cat err.txt)"
 says 3 'is not one of the 36 of the vocabulary; a model of data prepared with --tokenizer bytes reads every text' eval run --input job.yaml
+# what the tokenizer cannot say: refused with the option that passes over it and counts it; the rest is worth what it is alone
+says 3 '; --unknown skip passes over what the tokenizer characters cannot say, and counts it' eval run --input job.yaml
+printf 'Te\303\274xt of\377 m\342\202\254\001any\n' > strange.txt
+printf 'Text of many\n' > plain.txt
+says 3 '; --unknown skip' eval run --input strange.txt
+expect 0 'strange.txt: passed over 4 characters that the tokenizer characters cannot say, the first of them '"'ü'" \
+    "$lockstep" eval run --input strange.txt --input plain.txt --unknown skip --json
+python3 - <<'PY' || failed "--unknown skip: $(cat out.txt)"
+import json
+said = json.load(open("out.txt"))
+strange, plain = said["files"]
+assert (strange["unknown_characters"], plain["unknown_characters"], said["unknown_characters"]) == (4, 0, 4), said
+assert said["tokens"] == 24 and all(strange[name] == plain[name] for name in strange if name not in ("file", "unknown_characters")), said
+PY
+expect 0 '' $mpirun -np 2 "$lockstep" eval run --input strange.txt --unknown skip
+[ "$(grep -c 'passed over 4' err.txt)" = 1 ] || failed "ranks that all warn: $(cat err.txt)"
+printf "\377\376" > odd2.txt
+says 3 "has 0 tokens" eval run --input odd2.txt --unknown skip
+printf '{"body": "to be"}\n{"body": ""}\nno JSON\n{"body": "or not"}\n' > holes.jsonl
+says 3 "holes.jsonl: line 2: the text is empty$hint" eval run --input holes.jsonl --field body
+expect 0 '1 file, 2 texts, 2 bad passed over (the first: holes.jsonl: line 2: the text is empty)' \
+    "$lockstep" eval run --input holes.jsonl --field body --skip-bad
+says 2 'eval: --skip-bad says how --input is read' eval run --skip-bad
+says 2 'eval: --unknown says how --input is read' eval run --unknown skip
 says 3 'missing' eval run --input missing.txt
 says 2 'give --input' eval run --field body
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -

@@ -108,6 +108,34 @@ class Models(unittest.TestCase):
             said = program("generate", "run", "--prompt", "The", *options, "--precision", precision).decode()
             self.assertEqual(self.model.generate("The", precision=precision, **settings) + "\n", said)
 
+    def test_generation_stops_as_the_program(self):
+        options = ["--tokens", "60", "--seed", "4", "--temperature", "0.9", "--top-k", "20"]
+        settings = dict(tokens=60, seed=4, temperature=0.9, top_k=20)
+        whole = self.model.generate("The graph", **settings)
+        stop = whole[-20:-17]
+        for stops in ([stop], ["not there", whole[15:17], stop], [stop + " and more that never comes"]):
+            given = [word for text in stops for word in ("--stop", text)]
+            said = program("generate", "run", "--prompt", "The graph", *given, *options).decode()
+            self.assertEqual(self.model.generate("The graph", stop=stops, **settings) + "\n", said)
+            self.assertEqual(said[:-1] == whole, len(stops[0]) > 10)
+        cut = self.model.generate("The graph", stop=stop, **settings)
+        self.assertEqual(cut, "The graph" + whole[len("The graph") :].split(stop)[0])
+        both = self.model.generate("The graph", stop=(stop,), batch=2, **settings)
+        self.assertEqual(both[0], cut)
+        self.assertEqual(len(self.model.generate("The graph", stop=[], no_stop=True, **settings)), len("The graph") + 60)
+        for wrong in (True, False, 3, b"x", ["a", 1], {"a": 1}):
+            with self.assertRaisesRegex(TypeError, "stop is a text, or a list of them.*no_stop=True"):
+                self.model.generate("The", stop=wrong)
+        for wrong in ("false", 1, None):
+            with self.assertRaisesRegex(TypeError, "no_stop is True or False"):
+                self.model.generate("The", no_stop=wrong)
+            with self.assertRaisesRegex(TypeError, "best is True or False"):
+                lockstep.load("run", best=wrong)
+        with self.assertRaisesRegex(lockstep.UsageError, "a stop is empty"):
+            self.model.generate("The", stop="")
+        with self.assertRaisesRegex(lockstep.UsageError, "stop is a text, and ids are continued by ids"):
+            self.model.generate([1, 2], stop="a")
+
     def test_generation_calls_back(self):
         seen = []
         self.model.generate([1, 2], tokens=9, callback=lambda stream, index, token: seen.append(token) or index < 4)
@@ -257,6 +285,39 @@ class Data(unittest.TestCase):
         with self.assertRaisesRegex(lockstep.DataError, "train_bytes"):
             lockstep.write_dataset("bad.h5", "text", arrays, {"tokenizer": "x", "vocabulary": tokenizer.vocabulary})
 
+    def test_what_a_writer_forgot_is_said_at_once(self):
+        for kind, parts in (
+            ("text", "attributes: tokenizer, vocabulary, train_bytes, validation_bytes, sources; arrays: tokenizer, train/tokens"),
+            ("images", "arrays: info, preparation, train/pixels, train/labels; members of the JSON in /info: height, width, channels, classes"),
+            ("lines", "train/ids, train/ids_offsets, train/labels; members of the JSON in /info: classes, tokenizer"),
+            ("columns", "train/ids, train/ids_offsets, train/tags; members of the JSON in /info: classes, tokenizer"),
+            ("pairs", "train/source, train/source_offsets, train/target, train/target_offsets; .*: source_tokenizer, tokenizer"),
+            ("chat", "train/ids, train/ids_offsets, train/answers; members of the JSON in /info: tokenizer"),
+            ("series", "arrays: info, preparation, values; members of the JSON in /info: columns, target, window, horizon, train_rows"),
+        ):
+            with self.assertRaisesRegex(lockstep.DataError, f"kind {kind} has more in it .docs/data.md.*missing are .*{parts}"):
+                lockstep.write_dataset("bad.h5", kind, {})
+        # what is there is not asked for, and a split that begins is to be whole
+        arrays = {"info": {"classes": ["a"], "tokenizer": {"kind": "bytes"}}, "preparation": {}, "test/ids": np.zeros(3, np.uint8)}
+        with self.assertRaisesRegex(lockstep.DataError, "missing are arrays: test/ids_offsets, test/labels$"):
+            lockstep.write_dataset("bad.h5", "lines", arrays)
+        arrays = {name: value for name, value in arrays.items() if name != "test/ids"}
+        arrays.update({"train/ids": np.arange(3, dtype=np.uint8), "train/ids_offsets": np.array([0, 1, 3]), "train/labels": np.zeros(2, np.uint8)})
+        lockstep.write_dataset("whole.h5", "lines", arrays)
+        self.assertEqual(lockstep.describe("whole.h5")["train_samples"], 2)
+        attributes = {"tokenizer": "bytes", "vocabulary": 256, "train_bytes": 9, "validation_bytes": 0, "sources": "mine"}
+        with self.assertRaisesRegex(lockstep.DataError, r"the tokenizer is 'bytes', but is to be its JSON, an object: {\"kind\": \"bytes\"}"):
+            lockstep.write_dataset("bad.h5", "text", {"train/tokens": np.zeros(9, np.uint8), "tokenizer": "bytes"}, attributes)
+
+    def test_the_example_of_the_docs(self):
+        docs = read(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "python.md")).decode()
+        block = [block for block in docs.split("```") if block.startswith("python") and "train/tokens" in block and "import" in block]
+        self.assertEqual(len(block), 1)
+        exec(block[0][len("python") :], {})
+        self.assertEqual(lockstep.describe("tokens.h5")["validation_tokens"], 200)
+        with lockstep.Trainer("job.yaml", {"data.path": "tokens.h5", "train.steps": 1}) as trainer:
+            trainer.run()
+
     def test_pictures_and_predictions(self):
         draw = np.random.default_rng(1)
         labels = draw.integers(0, 3, 60).astype(np.uint8)
@@ -287,6 +348,30 @@ class Data(unittest.TestCase):
         self.assertAlmostEqual(loss, -np.log(chances[0, labels[0]]), delta=1e-5)
         with self.assertRaisesRegex(lockstep.UsageError, "goes? on with a text|does not go on"):
             model.generate([1])
+
+    def test_arrays_of_text_are_its_bytes(self):
+        data = np.frombuffer(TEXT.encode()[:2000], np.uint8)
+        made = lockstep.prepare("text", [data], "array.h5", tokenizer="bytes", validation=0)
+        self.assertEqual((made["train_tokens"], made["train_bytes"]), (2000, 2000))
+        self.assertIn(data.tobytes(), read("array.h5"))
+        table = np.frombuffer(b"good\tit works\nbad\tit does not\n", np.uint8)
+        self.assertEqual(lockstep.prepare("lines", table, "array.h5", validation=0)["train_samples"], 2)
+        for array in (data.astype(np.int64), data.reshape(2, -1), np.array(3, np.uint8)):
+            for kind in ("text", "lines"):
+                with self.assertRaisesRegex(lockstep.UsageError, f"prepare {kind} reads text: .*not {array.dtype} of .*write_dataset"):
+                    lockstep.prepare(kind, [array], "refused.h5", tokenizer="bytes")
+        self.assertFalse(os.path.exists("refused.h5"))
+
+    def test_options_of_another_type(self):
+        for wrong in (b"\\n", ["a"], {"a": 1}, np.zeros(2)):
+            with self.assertRaisesRegex(TypeError, "separator is a text, a number, or True or False"):
+                lockstep.prepare("text", [b"one", b"two"], "refused.h5", separator=wrong)
+        made = lockstep.prepare("text", [b"one", b"two"], "options.h5", separator=os.path.join("a", "b"), validation=np.float64(0))
+        self.assertEqual(made["options"], "--validation 0 --separator a/b")
+        with self.assertRaisesRegex(lockstep.UsageError, "nothing-like-it"):
+            lockstep.Trainer("job.yaml", {"train.no_decay": ["nothing-like-it"]}).run()
+        with self.assertRaisesRegex(TypeError, "train.steps is a text"):
+            lockstep.Trainer("job.yaml", {"train.steps": b"3"})
 
     def test_lines_from_memory(self):
         lines = b"".join(b"%s\t%s words of it\n" % (label, label) for label in [b"good", b"bad"] * 10)

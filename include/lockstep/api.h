@@ -98,6 +98,13 @@ typedef bool (*LsTokenFunction)(void *self, int64_t stream, int64_t index, int32
 LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t count, const LsGenerate *how,
                              LsTokenFunction token, void *self) LS_MUST_USE;
 
+/* The same of a text, which is `bytes` long: text[stream], the caller's to free, gets what stream goes on with,
+ * text_bytes[stream] bytes and a NUL (all NULL on failure). A text ends where one of the stops comes, too, which is left
+ * out, as is a character that the last token began alone. token: as above; NULL. */
+LsStatus ls_trained_continue(LsTrained *trained, const char *prompt, int64_t bytes, const LsGenerate *how, int stops,
+                             char *const *stop, LsTokenFunction token, void *self, char **text,
+                             int64_t *text_bytes) LS_MUST_USE;
+
 /* ---- Tokenizers -------------------------------------------------------------------------------------------------- */
 
 /* Everything needed to make it again, as JSON text; stored in data sets and checkpoints. The caller frees the text. */
@@ -133,6 +140,9 @@ LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *
 /* `lockstep prepare KIND SOURCE... -o output`. setting: "validation=0.1", the options of the kind. */
 LsStatus ls_data_prepare(const char *kind, int settings, char *const *setting, int sources, char *const *source,
                          const char *output) LS_MUST_USE;
+
+/* Whether the kind's raw files are arrays of numbers (idx files); else they are text. LS_USAGE: there is no such kind. */
+LsStatus ls_data_reads_arrays(const char *kind, bool *arrays) LS_MUST_USE;
 
 /* Verifies a data set and says what is in it, as `lockstep inspect --json`; the caller frees *json. */
 LsStatus ls_data_describe(const char *path, char **json) LS_MUST_USE;

@@ -48,6 +48,7 @@ typedef struct LsDataKind {
     /* options of `prepare NAME`, ended by {0}; validation_file is written --validation-file */
     const LsSetting *settings;
     size_t settings_bytes;
+    bool arrays; /* raw files are arrays of numbers (idx files), not text */
     /* of the section `data:` when training, ended by {0}; NULL: none */
     const LsSetting *use_settings;
     size_t use_settings_bytes;
@@ -61,6 +62,9 @@ typedef struct LsDataKind {
     /* Steps of every sample, where the settings of the section `data:` decide them: then train.sequence has no say, and
      * a model can be evaluated at another length. 0: samples have none. NULL: files or train.sequence decide. */
     int64_t (*steps)(const void *settings);
+    /* What every file of the kind has, ended by NULL: "@NAME" an attribute, "info.NAME" a member of the JSON in /info,
+     * "*" "/NAME" an array of each split that is there, else an array. NULL: `inspect` says it by itself. */
+    const char *const *parts;
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
     /* Whether a setting of `use_settings` counts beside the values of the others; a job that sets one that does not is

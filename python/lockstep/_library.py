@@ -1,10 +1,13 @@
 """The shared library by ctypes: where it is, what its functions take, and its failures as exceptions."""
 
 import ctypes
+import json
 import os
 from ctypes import POINTER, c_bool, c_char_p, c_double, c_int, c_int32, c_int64, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, List, Mapping, Sequence
+
+import numpy as np
 
 
 class LockstepError(Exception):
@@ -80,6 +83,10 @@ _FUNCTIONS = {
     "ls_trained_parameter": (c_int, [c_void_p, c_char_p, c_void_p, c_int64]),
     "ls_trained_tokenizer": (c_void_p, [c_void_p]),
     "ls_trained_generate": (c_int, [c_void_p, c_void_p, c_int64, POINTER(Generate), TOKEN_FUNCTION, c_void_p]),
+    "ls_trained_continue": (
+        c_int,
+        [c_void_p, c_char_p, c_int64, POINTER(Generate), c_int, _texts, TOKEN_FUNCTION, c_void_p, _handle, _dims],
+    ),
     "ls_forward_new": (c_int, [c_void_p, c_bool, c_int64, c_int64, _handle]),
     "ls_forward_free": (None, [c_void_p]),
     "ls_forward_ints": (c_int, [c_void_p, c_char_p, c_void_p, c_int64]),
@@ -100,6 +107,7 @@ _FUNCTIONS = {
     "ls_tokenizer_decode_after": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),
     "ls_tokenizer_decode": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),
     "ls_data_prepare": (c_int, [c_char_p, c_int, _texts, c_int, _texts, c_char_p]),
+    "ls_data_reads_arrays": (c_int, [c_char_p, POINTER(c_bool)]),
     "ls_data_describe": (c_int, [c_char_p, _handle]),
     "ls_writer_new": (c_int, [c_char_p, c_char_p, c_int, _handle]),
     "ls_writer_array": (c_int, [c_void_p, c_char_p, c_char_p, c_int, _dims, c_void_p]),
@@ -163,6 +171,13 @@ def texts(values: Sequence[str]) -> Any:
     return (c_char_p * max(1, len(values)))(*[os.fsencode(value) for value in values])
 
 
+def flag(name: str, value: Any) -> bool:
+    """A bool, and nothing that merely counts as one: TypeError."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} is True or False, not {value!r}")
+    return value
+
+
 def take_text(address: Any) -> bytes:
     """A text that the library gave away."""
     text = ctypes.string_at(address)
@@ -170,14 +185,21 @@ def take_text(address: Any) -> bytes:
     return text
 
 
-def settings(values: Mapping[str, Any]) -> List[str]:
-    """{"train.steps": 5, "x": True} as "train.steps=5", "x=true"; None is null."""
+def settings(values: Mapping[str, Any], members: bool = False) -> List[str]:
+    """{"train.steps": 5, "x": True} as "train.steps=5", "x=true"; None is null. `members`: lists and dicts are values,
+    too. TypeError for what is none, which its repr would silently become."""
 
-    def text(value: Any) -> str:
+    def text(name: str, value: Any) -> str:
         if value is None:
             return "null"
-        if isinstance(value, bool):
+        if isinstance(value, (bool, np.bool_)):
             return "true" if value else "false"
-        return str(value)
+        if isinstance(value, (str, os.PathLike)):
+            return str(os.fspath(value))
+        if isinstance(value, (int, float, np.integer, np.floating)):
+            return str(value)
+        if members and isinstance(value, (list, tuple, Mapping)):
+            return json.dumps(value, ensure_ascii=False)  # JSON is YAML
+        raise TypeError(f"{name} is a text, a number, or True or False, not {value!r}")
 
-    return [f"{name}={text(value)}" for name, value in values.items()]
+    return [f"{name}={text(name, value)}" for name, value in values.items()]

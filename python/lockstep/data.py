@@ -25,19 +25,34 @@ def _idx(array: np.ndarray) -> bytes:
     return head + array.astype(array.dtype.newbyteorder(">")).tobytes()
 
 
+def _raw(kind: str, array: np.ndarray, reads_arrays: bool) -> bytes:
+    """An array as a raw file of this kind."""
+    if reads_arrays:
+        return _idx(array)
+    if array.dtype == np.uint8 and array.ndim == 1:
+        return array.tobytes()
+    raise UsageError(
+        f"prepare {kind} reads text: an array of uint8 in one dimension is its bytes, not {array.dtype} of "
+        f"{array.ndim} dimensions; give text.encode(), or write ids that are tokens already with write_dataset",
+        2,
+    )
+
+
 def prepare(kind: str, sources: Union[Source, Sequence[Source]], output: Path, **options: Any) -> Dict[str, Any]:
     """`lockstep prepare KIND SOURCE... -o OUTPUT` with its options (``validation=0.1``). A source is a path, bytes (the
-    content of a file: ``text.encode()``), or an array (written as an idx file: pictures, labels). What is in the data
-    set then, as :func:`describe` says it."""
+    content of a file: ``text.encode()``), or an array: for the kind images pictures and labels, as idx files hold them; for
+    kinds that read text the bytes of it, uint8. What is in the data set then, as :func:`describe` says it."""
     if isinstance(sources, (str, bytes, os.PathLike, np.ndarray)):
         sources = [sources]
+    arrays = ctypes.c_bool()
+    call("ls_data_reads_arrays", kind.encode(), ctypes.byref(arrays))
     with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
         names = []
         for number, source in enumerate(sources):
             ending = ""
             if isinstance(source, np.ndarray):
-                ending = f"-idx{source.ndim}-ubyte"
-                source = _idx(source)
+                ending = f"-idx{source.ndim}-ubyte" if arrays.value else ""
+                source = _raw(kind, source, arrays.value)
             if isinstance(source, bytes):
                 name = os.path.join(folder, f"memory-{number}{ending}")
                 with open(name, "wb") as file:

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from ._library import TOKEN_FUNCTION, Generate, UsageError, call, settings, texts
+from ._library import TOKEN_FUNCTION, Generate, UsageError, call, flag, settings, texts
 from .tokenizer import Tokenizer
 
 Path = Union[str, "os.PathLike[str]"]
@@ -54,8 +54,8 @@ class Model:
     def __init__(self, run: Path, best: bool = False, overrides: Optional[Mapping[str, Any]] = None) -> None:
         self._handle: Optional[ctypes.c_void_p] = None
         self._plans: "OrderedDict[Tuple[bool, int, int], _Forward]" = OrderedDict()
-        handle, lines = ctypes.c_void_p(), settings(overrides or {})
-        call("ls_trained_open", os.fsencode(run), best, len(lines), texts(lines), ctypes.byref(handle))
+        handle, lines = ctypes.c_void_p(), settings(overrides or {}, members=True)
+        call("ls_trained_open", os.fsencode(run), flag("best", best), len(lines), texts(lines), ctypes.byref(handle))
         self._handle = handle
         #: what it is: checkpoint, step, model, task, config (YAML), fields, inputs, parameters, info
         self.info: Dict[str, Any] = json.loads(call("ls_trained_json", handle))
@@ -166,15 +166,18 @@ class Model:
         top_p: float = 1.0,
         seed: int = 1,
         batch: int = 1,
-        stop: bool = True,
+        stop: Union[None, str, Sequence[str]] = None,
+        no_stop: bool = False,
         precision: str = "run",
         callback: Optional[Callable[[int, int, int], Optional[bool]]] = None,
     ) -> Any:
         """Goes on with a text, or with ids where `prompt` is no str; what is drawn depends on `seed` alone, as in
         ``lockstep generate``. A text gives the text with its continuation, ids the new ids (int32); `batch` above 1 a
-        list of so many. ``callback(stream, index, token)`` sees each token; it ends the generation by returning False.
+        list of so many. A continuation ends where `stop`, or one of several, comes, which is left out, and at the
+        tokenizer's end token; ``no_stop=True`` goes on behind the latter. ``callback(stream, index, token)`` sees each
+        token; it ends the generation by returning False.
         """
-        ids = self._prompt(prompt)
+        stops = _stops(stop)
         drawn: List[List[int]] = [[] for _ in range(batch)]
         failure: List[BaseException] = []
 
@@ -186,25 +189,46 @@ class Model:
                 failure.append(error)
                 return False
 
-        how = Generate(tokens, batch, temperature, top_p, top_k, seed, stop, precision.encode())
-        call("ls_trained_generate", self._handle, ids.ctypes.data, ids.size, ctypes.byref(how), TOKEN_FUNCTION(on_token), None)
+        ends = not flag("no_stop", no_stop)
+        how = Generate(tokens, batch, temperature, top_p, top_k, seed, ends, precision.encode())
+        function = TOKEN_FUNCTION(on_token)
+        if isinstance(prompt, str):
+            made: List[Any] = [prompt + text for text in self._continue(prompt, how, stops, function)]
+        else:
+            if stops:
+                raise UsageError("stop is a text, and ids are continued by ids: give the prompt as a text", 2)
+            ids = np.ascontiguousarray(prompt, dtype=np.int32).ravel()
+            call("ls_trained_generate", self._open(), ids.ctypes.data, ids.size, ctypes.byref(how), function, None)
+            made = [np.array(new, dtype=np.int32) for new in drawn]
         if failure:
             raise failure[0]
-        if isinstance(prompt, str):
-            assert self.tokenizer
-            made: List[Any] = [prompt + self.tokenizer.decode(new, after=True) for new in drawn]
-        else:
-            made = [np.array(new, dtype=np.int32) for new in drawn]
         return made if batch > 1 else made[0]
 
-    def _prompt(self, prompt: Union[str, Array]) -> np.ndarray:
+    def _continue(self, prompt: str, how: Generate, stops: List[bytes], function: Any) -> List[str]:
+        """What each stream goes on with."""
+        text, count = (ctypes.c_void_p * max(1, how.streams))(), (ctypes.c_int64 * max(1, how.streams))()
+        data, stop = prompt.encode(), (ctypes.c_char_p * max(1, len(stops)))(*stops)
+        call("ls_trained_continue", self._open(), data, len(data), ctypes.byref(how), len(stops), stop, function, None, text, count)
+        try:
+            return [ctypes.string_at(text[b], count[b]).decode(errors="replace") for b in range(how.streams)]
+        finally:
+            for b in range(how.streams):
+                call("ls_free", text[b])
+
+    def _open(self) -> ctypes.c_void_p:
         if not self._handle:
             raise UsageError("the model is closed", 2)
-        if not isinstance(prompt, str):
-            return np.ascontiguousarray(prompt, dtype=np.int32).ravel()
-        if not self.tokenizer:
-            raise UsageError("this model has no tokenizer, so it cannot read text; give ids", 2)
-        return self.tokenizer.encode(prompt, prompt=True)
+        return self._handle
+
+
+def _stops(stop: Union[None, str, Sequence[str]]) -> List[bytes]:
+    """The texts that end a continuation."""
+    stops = [stop] if isinstance(stop, str) else [] if stop is None else stop
+    if not isinstance(stops, (list, tuple)) or not all(isinstance(text, str) for text in stops):
+        raise TypeError(
+            f"stop is a text, or a list of them, not {stop!r}; no_stop=True goes on behind the tokenizer's end token"
+        )
+    return [text.encode() for text in stops]
 
 
 def load(run: Path, best: bool = False, overrides: Optional[Mapping[str, Any]] = None) -> Model:

@@ -44,7 +44,7 @@ class Trainer:
         self._handle: Optional[ctypes.c_void_p] = None
         self._stopped = False
         _check_script()
-        handle, lines = ctypes.c_void_p(), settings(overrides or {})
+        handle, lines = ctypes.c_void_p(), settings(overrides or {}, members=True)
         with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
             if isinstance(job, Mapping):  # JSON is YAML
                 name = os.path.join(folder, "job.yaml")

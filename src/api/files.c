@@ -64,6 +64,13 @@ LsStatus ls_data_prepare(const char *kind, int settings, char *const *setting, i
     return mapped != LS_OK ? mapped : status;
 }
 
+LsStatus ls_data_reads_arrays(const char *kind, bool *arrays)
+{
+    const LsDataKind *found = ls_data_kind(kind);
+    *arrays = found && found->arrays;
+    return found ? LS_OK : LS_USAGE;
+}
+
 LsStatus ls_data_describe(const char *path, char **json)
 {
     json_t *object = NULL;

@@ -1,6 +1,7 @@
 /* A trained model as an opaque handle: what it is, its parameters, what it goes on with. */
 #include "api/trained.h"
 
+#include "decode/text_stream.h"
 #include "machine/threads.h"
 
 #include <stdlib.h>
@@ -134,25 +135,112 @@ LsStatus ls_trained_parameter(const LsTrained *trained, const char *name, float 
 
 /* ---- Generation -------------------------------------------------------------------------------------------------- */
 
-LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t count, const LsGenerate *how,
-                             LsTokenFunction token, void *self)
+static LsStatus set_sampling(const LsLoaded *model, const LsGenerate *how, LsSampling *sampling)
 {
-    const LsLoaded *model = &trained->model;
-    LsSampling sampling = {.temperature = how->temperature,
-                           .top_k = how->top_k,
-                           .top_p = how->top_p,
-                           .seed = how->seed,
-                           .tokens = how->tokens,
-                           .batch = how->streams,
-                           .precision = ls_precision_named(how->precision ? how->precision : "run"),
-                           .stop = -1};
-    LsGenerationSpeed speed;
-    if (how->precision && sampling.precision == LS_GENERATE_AS_TRAINED && strcmp(how->precision, "run") != 0)
+    *sampling = (LsSampling){.temperature = how->temperature,
+                             .top_k = how->top_k,
+                             .top_p = how->top_p,
+                             .seed = how->seed,
+                             .tokens = how->tokens,
+                             .batch = how->streams,
+                             .precision = ls_precision_named(how->precision ? how->precision : "run"),
+                             .stop = -1};
+    if (how->precision && sampling->precision == LS_GENERATE_AS_TRAINED && strcmp(how->precision, "run") != 0)
         return ls_fail(LS_USAGE, "precision '%s': there are run, float, bfloat16, int8", how->precision);
     if (!ls_config_task(model->config)->streams_ids)
         return ls_fail(LS_USAGE, "%s does not go on with a text (task.kind %s)", model->path,
                        ls_config_task(model->config)->name);
     if (how->stop)
-        ls_sampling_stop_at_ends(&sampling, model->tokenizer);
-    return ls_loaded_generate(model, prompt, count, &sampling, token, self, &speed);
+        ls_sampling_stop_at_ends(sampling, model->tokenizer);
+    return LS_OK;
+}
+
+LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t count, const LsGenerate *how,
+                             LsTokenFunction token, void *self)
+{
+    LsSampling sampling;
+    LsGenerationSpeed speed;
+    LS_TRY(set_sampling(&trained->model, how, &sampling));
+    return ls_loaded_generate(&trained->model, prompt, count, &sampling, token, self, &speed);
+}
+
+/* The texts of all streams as they grow. */
+typedef struct Texts {
+    const LsTokenizer *tokenizer;
+    LsStops stops;
+    LsTextStream *stream; /* (streams) */
+    int64_t streams, ended;
+    LsTokenFunction token;
+    void *self;
+    LsStatus status;
+} Texts;
+
+static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
+{
+    Texts *texts = self;
+    LsTextStream *stream = &texts->stream[b];
+    if (stream->ended)
+        return true;
+    texts->status = ls_text_stream_add(stream, texts->tokenizer, token);
+    texts->ended += texts->status == LS_OK && ls_text_stream_stopped(stream, &texts->stops);
+    bool goes_on = !texts->token || texts->token(texts->self, b, index, token);
+    return goes_on && texts->status == LS_OK && texts->ended < texts->streams;
+}
+
+/* What the streams said becomes the caller's. */
+static LsStatus give_texts(const Texts *texts, char **text, int64_t *text_bytes)
+{
+    for (int64_t b = 0; b < texts->streams; b++) {
+        text_bytes[b] = ls_text_stream_settled(&texts->stream[b], &texts->stops, true);
+        text[b] = ls_alloc((size_t)text_bytes[b] + 1);
+        if (!text[b])
+            return LS_RESOURCE;
+        if (text_bytes[b] > 0)
+            memcpy(text[b], texts->stream[b].bytes, (size_t)text_bytes[b]);
+        text[b][text_bytes[b]] = '\0';
+    }
+    return LS_OK;
+}
+
+static LsStatus continue_text(LsTrained *trained, const char *prompt, int64_t bytes, const LsGenerate *how,
+                              Texts *texts)
+{
+    LsSampling sampling;
+    LsGenerationSpeed speed;
+    int32_t *ids = NULL;
+    int64_t count = 0;
+    LS_TRY(set_sampling(&trained->model, how, &sampling));
+    LS_TRY(ls_stops_check(&texts->stops, "a stop"));
+    if (!texts->tokenizer)
+        return ls_fail(LS_USAGE, "%s has no tokenizer, so it cannot read text; give ids", trained->model.path);
+    texts->stream = ls_alloc_array(how->streams > 0 ? how->streams : 1, sizeof *texts->stream);
+    if (!texts->stream)
+        return LS_RESOURCE;
+    texts->streams = how->streams;
+    LS_TRY(ls_tokenizer_encode_prompt(texts->tokenizer, prompt, bytes, &ids, &count));
+    LsStatus status = ls_loaded_generate(&trained->model, ids, count, &sampling, on_token, texts, &speed);
+    ls_free(ids);
+    return status == LS_OK ? texts->status : status;
+}
+
+LsStatus ls_trained_continue(LsTrained *trained, const char *prompt, int64_t bytes, const LsGenerate *how, int stops,
+                             char *const *stop, LsTokenFunction token, void *self, char **text, int64_t *text_bytes)
+{
+    Texts texts = {
+        .tokenizer = trained->model.tokenizer, .stops = {stops, stop}, .token = token, .self = self, .status = LS_OK};
+    for (int64_t b = 0; b < how->streams; b++)
+        text[b] = NULL;
+    LsStatus status = continue_text(trained, prompt, bytes, how, &texts);
+    if (status == LS_OK)
+        status = give_texts(&texts, text, text_bytes);
+    for (int64_t b = 0; b < how->streams; b++) {
+        if (texts.stream)
+            ls_text_stream_free(&texts.stream[b]);
+        if (status != LS_OK) {
+            ls_free(text[b]);
+            text[b] = NULL;
+        }
+    }
+    ls_free(texts.stream);
+    return status;
 }

@@ -26,6 +26,12 @@ static const LsOption options[] = {
      .argument = "NAME"},
     {.setting = LS_SETTING_BOOL(Options, special, "false",
                                 "special tokens that stand in the texts of --input are these tokens, not text")},
+    {.setting = LS_SETTING_BOOL(Options, skip_bad, "false",
+                                "pass over and count files and records of --input that cannot be read or are empty")},
+    {.setting = LS_SETTING_CHOICE(Options, unknown, "refuse", "refuse|skip",
+                                  "characters of --input that the run's tokenizer cannot say, and bytes that are no "
+                                  "UTF-8 to it: refuse the text, or pass over and count them"),
+     .argument = "HOW"},
     {.setting = LS_SETTING_BOOL(Options, table, "false", "several runs: RUN RUN ..., a row each")},
     {.setting =
          LS_SETTING_BOOL(Options, seeds, "false",
@@ -94,14 +100,20 @@ static LsStatus evaluate_one(const LsCall *call, LsCorpus *corpus)
     return status;
 }
 
+static bool skips(const LsEvalOptions *o) { return strcmp(o->unknown, "skip") == 0; }
+
 static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_options, LsCorpus *corpus)
 {
     const LsEvalOptions *o = call->options;
     const LsTextList *input = &o->input;
     bool from_stdin = false;
-    if (input->count == 0 && (o->field || o->special))
-        return ls_fail(LS_USAGE, "eval: --%s says how --input is read: give --input FILE",
-                       o->field ? "field" : "special");
+    const char *how = o->field      ? "field"
+                      : o->special  ? "special"
+                      : o->skip_bad ? "skip-bad"
+                      : skips(o)    ? "unknown"
+                                    : NULL;
+    if (input->count == 0 && how)
+        return ls_fail(LS_USAGE, "eval: --%s says how --input is read: give --input FILE", how);
     LS_TRY(ls_text_list_stdin(input, "eval: --input", &from_stdin));
     if (from_stdin && call->comm->size > 1)
         return ls_fail(LS_USAGE, "eval --input -: one rank alone has standard input: name a file");
@@ -145,7 +157,7 @@ static LsStatus check_operands(const LsCall *call)
 static LsStatus run(LsCall *call)
 {
     const LsEvalOptions *o = call->options;
-    LsCorpusOptions corpus_options = {.field = o->field};
+    LsCorpusOptions corpus_options = {.field = o->field, .skip_bad = o->skip_bad};
     LsCorpus corpus = {0};
     LsStatus status = ls_dist_agree(call->comm, check_operands(call));
     if (status == LS_OK)

@@ -5,6 +5,7 @@
 #include "api/load.h"
 #include "data/text_write.h"
 #include "decode/generate.h"
+#include "decode/text_stream.h"
 #include "io/file.h"
 
 #include <string.h>
@@ -67,111 +68,35 @@ static const LsOption options[] = {
                                 "special tokens that stand in a prompt, as <|endoftext|>, are these tokens, not text")},
     {{0}}};
 
-/* Bytes of one stream that are not printed yet: at once, those of an incomplete character or of what may become a
- * stop. */
-typedef struct Stream {
-    char *bytes;
-    int64_t used, room;
-    int64_t from; /* what stops are looked for in: behind the prompt, and behind what was looked at */
-    bool ended;   /* at a stop or the end token */
-} Stream;
-
 typedef struct Printer {
     const LsTokenizer *tokenizer; /* NULL: ids */
-    const LsTextList *stop;
+    LsStops stops;
     const LsSampling *sampling; /* which ids end a stream */
     bool at_once;               /* one stream: print whatever is whole */
-    Stream *stream;
+    LsTextStream *stream;       /* what is not printed yet */
     int64_t streams;
     LsStatus status;
 } Printer;
 
 /* ---- Printing ---------------------------------------------------------------------------------------------------- */
 
-/* Bytes at the end that begin a UTF-8 character and do not complete it. */
-static int64_t incomplete(const char *bytes, int64_t count)
-{
-    for (int64_t back = 1; back <= 3 && back <= count; back++) {
-        unsigned char byte = (unsigned char)bytes[count - back];
-        if ((byte & 0xc0) == 0x80)
-            continue;
-        int64_t length = byte >= 0xf0 && byte < 0xf8 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
-        return byte < 0xf8 && length > back ? back : 0;
-    }
-    return 0;
-}
-
-/* Bytes at the end that begin a stop. */
-static int64_t begun_stop(const LsTextList *stop, const Stream *stream)
-{
-    int64_t most = 0;
-    for (int i = 0; stop && i < stop->count; i++)
-        for (int64_t length = (int64_t)strlen(stop->text[i]) - 1; length > most; length--)
-            if (length <= stream->used - stream->from &&
-                memcmp(stream->bytes + stream->used - length, stop->text[i], (size_t)length) == 0)
-                most = length;
-    return most;
-}
-
-/* Cuts a stream at the first stop in it. */
-static void look_for_stop(const LsTextList *stop, Stream *stream)
-{
-    const char *first = NULL;
-    for (int i = 0; stop && i < stop->count; i++) {
-        const char *found = memmem(stream->bytes + stream->from, (size_t)(stream->used - stream->from), stop->text[i],
-                                   strlen(stop->text[i]));
-        first = found && (!first || found < first) ? found : first;
-    }
-    if (first) {
-        stream->used = first - stream->bytes;
-        stream->ended = true;
-    } else if (stop && stop->count > 0)
-        stream->from = stream->used - begun_stop(stop, stream);
-}
-
 /* last: nothing follows. */
-static void flush(const Printer *printer, Stream *stream, bool last)
+static void flush(const Printer *printer, LsTextStream *stream, bool last)
 {
-    int64_t kept = incomplete(stream->bytes, stream->used), begun = last ? 0 : begun_stop(printer->stop, stream);
-    kept = kept > begun ? kept : begun;
-    stream->from -= stream->used - kept;
-    stream->from = stream->from > 0 ? stream->from : 0;
-    fwrite(stream->bytes, 1, (size_t)(stream->used - kept), stdout);
+    int64_t settled = ls_text_stream_settled(stream, &printer->stops, last);
+    if (settled == 0)
+        return;
+    fwrite(stream->bytes, 1, (size_t)settled, stdout);
     fflush(stdout);
-    memmove(stream->bytes, stream->bytes + stream->used - kept, (size_t)kept);
-    stream->used = kept;
+    ls_text_stream_drop(stream, settled);
 }
 
-static LsStatus append(Stream *stream, const char *bytes, int64_t count)
+static LsStatus append_token(const Printer *printer, LsTextStream *stream, int64_t index, int32_t token)
 {
-    if (stream->used + count > stream->room) {
-        int64_t room = (stream->used + count) * 2 + 256;
-        char *grown = ls_alloc((size_t)room);
-        if (!grown)
-            return LS_RESOURCE;
-        if (stream->used > 0)
-            memcpy(grown, stream->bytes, (size_t)stream->used);
-        ls_free(stream->bytes);
-        stream->bytes = grown;
-        stream->room = room;
-    }
-    memcpy(stream->bytes + stream->used, bytes, (size_t)count);
-    stream->used += count;
-    return LS_OK;
-}
-
-static LsStatus append_token(const Printer *printer, Stream *stream, int64_t index, int32_t token)
-{
-    if (!printer->tokenizer) {
-        char number[16];
-        return append(stream, number, snprintf(number, sizeof number, index > 0 ? ",%d" : "%d", (int)token));
-    }
-    char *text = NULL;
-    int64_t bytes = 0;
-    LS_TRY(ls_tokenizer_decode_after(printer->tokenizer, &token, 1, &text, &bytes));
-    LsStatus status = append(stream, text, bytes);
-    ls_free(text);
-    return status;
+    if (printer->tokenizer)
+        return ls_text_stream_add(stream, printer->tokenizer, token);
+    char number[16];
+    return ls_text_stream_append(stream, number, snprintf(number, sizeof number, index > 0 ? ",%d" : "%d", (int)token));
 }
 
 /* Whether some stream goes on. */
@@ -186,12 +111,12 @@ static bool any_goes_on(const Printer *printer)
 static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
 {
     Printer *printer = self;
-    Stream *stream = &printer->stream[b];
+    LsTextStream *stream = &printer->stream[b];
     if (stream->ended)
         return true;
     printer->status = append_token(printer, stream, index, token);
     if (printer->status == LS_OK)
-        look_for_stop(printer->stop, stream);
+        ls_text_stream_stopped(stream, &printer->stops);
     stream->ended = stream->ended || ls_sampling_stops(printer->sampling, token);
     if (printer->status == LS_OK && printer->at_once) {
         flush(printer, stream, stream->ended);
@@ -288,9 +213,7 @@ static LsStatus read_prompts(const Options *o, const LsTokenizer *tokenizer, Pro
         return ls_fail(LS_USAGE, "generate: --stop is a text, and --ids are continued by ids; give one of them");
     bool from_stdin;
     LS_TRY(ls_text_list_stdin(&o->prompt_file, "generate: --prompt-file", &from_stdin));
-    for (int i = 0; i < o->stop.count; i++)
-        if (!o->stop.text[i][0])
-            return ls_fail(LS_USAGE, "generate: --stop is empty");
+    LS_TRY(ls_stops_check(&(LsStops){o->stop.count, o->stop.text}, "generate: --stop"));
     if (!o->ids && texts == 0)
         return ls_fail(LS_USAGE, "generate: --prompt TEXT is missing (or --prompt-file FILE, or --ids 1,2,3)");
     if (!o->ids && !tokenizer)
@@ -309,14 +232,14 @@ static LsStatus read_prompts(const Options *o, const LsTokenizer *tokenizer, Pro
 static LsStatus open_printer(const Options *o, const LsLoaded *model, const Prompt *prompt, Printer *printer)
 {
     *printer = (Printer){.tokenizer = o->ids ? NULL : model->tokenizer,
-                         .stop = &o->stop,
+                         .stops = {o->stop.count, o->stop.text},
                          .at_once = o->batch == 1,
                          .stream = ls_alloc_array(o->batch, sizeof *printer->stream)};
     if (!printer->stream)
         return LS_RESOURCE;
     printer->streams = o->batch;
     for (int64_t b = 0; b < o->batch && printer->tokenizer; b++) {
-        LS_TRY(append(&printer->stream[b], prompt->text, prompt->bytes));
+        LS_TRY(ls_text_stream_append(&printer->stream[b], prompt->text, prompt->bytes));
         printer->stream[b].from = prompt->bytes;
     }
     return LS_OK;
@@ -325,7 +248,7 @@ static LsStatus open_printer(const Options *o, const LsLoaded *model, const Prom
 static void close_printer(Printer *printer)
 {
     for (int64_t b = 0; printer->stream && b < printer->streams; b++)
-        ls_free(printer->stream[b].bytes);
+        ls_text_stream_free(&printer->stream[b]);
     ls_free(printer->stream);
 }
 

@@ -2,6 +2,7 @@
 
 #include "data/data.h"
 #include "data/text_write.h"
+#include "data/unknown.h"
 #include "decode/bleu.h"
 #include "decode/translate.h"
 
@@ -254,8 +255,7 @@ static LsStatus check_texts(const LsEval *e, const LsCorpus *corpus)
     return LS_OK;
 }
 
-/* The texts of one file: parts[0 .. count). */
-static LsStatus open_texts(LsEval *e, const LsCorpusPart *part, int count)
+static LsStatus open_said_texts(LsEval *e, const LsCorpusPart *part, int count)
 {
     const LsConfig *config = e->model.config;
     LsFields fields;
@@ -274,12 +274,56 @@ static LsStatus open_texts(LsEval *e, const LsCorpusPart *part, int count)
     return ls_data_check_fields(part->name, e->source, e->model.path, &fields);
 }
 
+/* A text that a closed vocabulary refuses is said to be so with what to do. */
+static LsStatus hint_unknown(const LsEval *e, const LsSayable *sayable, LsStatus status)
+{
+    if (status != LS_DATA || sayable->dropped == 0)
+        return status;
+    return ls_fail(LS_DATA, "%s; --unknown skip passes over what the tokenizer %s cannot say, and counts it",
+                   ls_message(), ls_tokenizer_kind(e->model.tokenizer));
+}
+
+/* The texts of one file: parts[0 .. count). *dropped: characters that were passed over. */
+static LsStatus open_texts(LsEval *e, const LsCorpusPart *part, int count, int64_t *dropped)
+{
+    LsSayable sayable = {0};
+    bool skip = strcmp(e->options->unknown, "skip") == 0;
+    LsStatus status = skip ? LS_OK : open_said_texts(e, part, count);
+    *dropped = 0;
+    if (!skip && status != LS_DATA)
+        return status;
+    char *message = skip ? NULL : ls_strdup(ls_message());
+    LsStatus looked = ls_sayable_texts(e->model.tokenizer, part, count, &sayable);
+    if (skip && looked == LS_OK)
+        looked = open_said_texts(e, sayable.part, count);
+    if (message && looked == LS_OK)
+        ls_fail(status, "%s", message);
+    status = skip || looked != LS_OK ? looked : hint_unknown(e, &sayable, status);
+    if (status == LS_OK && sayable.dropped > 0 && e->comm->rank == 0)
+        ls_warn("%s: passed over %lld character%s that the tokenizer %s cannot say, the first of them %s", part->name,
+                (long long)sayable.dropped, sayable.dropped == 1 ? "" : "s", ls_tokenizer_kind(e->model.tokenizer),
+                sayable.first);
+    *dropped = sayable.dropped;
+    ls_free(message);
+    ls_sayable_free(&sayable);
+    return status;
+}
+
+/* With --unknown skip: how many characters were passed over. */
+static int add_unknown(const LsEval *e, json_t *object, int64_t count)
+{
+    bool skip = strcmp(e->options->unknown, "skip") == 0;
+    return skip ? json_object_set_new(object, "unknown_characters", json_integer(count)) : 0;
+}
+
 /* A file's row, and its share of the sums. */
 static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, LsEvaluation *all)
 {
     LsEvaluation one = e->evaluation;
     one.samples = e->options->batches * e->model.config->train.batch;
-    LS_TRY(ls_dist_agree(e->comm, open_texts(e, part, count)));
+    int64_t dropped = 0;
+    LS_TRY(ls_dist_agree(e->comm, open_texts(e, part, count, &dropped)));
+    e->unknown += dropped;
     LsStatus status = ls_evaluate(e->comm, e->graph, e->source, &one);
     if (status != LS_OK)
         return ls_fail_in(status, "%s", part->name);
@@ -289,6 +333,7 @@ static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, Ls
     json_t *row = json_pack("{s:o}", "file", ls_json_text(part->name));
     int failed = row ? add_metrics(row, &one) : 1;
     failed |= json_object_set_new(row, item, json_integer(one.targets));
+    failed |= row ? add_unknown(e, row, dropped) : 1;
     return json_array_append_new(e->files, row) || failed ? LS_RESOURCE : LS_OK;
 }
 
@@ -351,6 +396,8 @@ json_t *ls_eval_describe(const LsEval *e)
     if (!isnan(e->bleu))
         json_object_set_new(object, "bleu", json_real(e->bleu));
     json_object_set_new(object, count, json_integer(e->evaluation.targets));
+    if (e->options->input.count > 0)
+        add_unknown(e, object, e->unknown);
     json_object_set_new(object, "seconds", json_real(e->seconds));
     json_object_set_new(object, rate, json_real((double)e->evaluation.targets / e->seconds));
     if (e->files)

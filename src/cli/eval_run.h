@@ -8,11 +8,11 @@
 #include "train/train.h"
 
 typedef struct LsEvalOptions {
-    char *split, *field;
+    char *split, *field, *unknown;
     LsTextList input;
     int64_t batches, translations, beams;
     double length_penalty;
-    bool special, table, seeds, best, csv, json;
+    bool special, skip_bad, table, seeds, best, csv, json;
 } LsEvalOptions;
 
 typedef struct LsEval {
@@ -26,8 +26,9 @@ typedef struct LsEval {
     LsGraph *graph;
     LsEvaluation evaluation;
     double seconds;
-    double bleu;   /* NAN: of no translation */
-    json_t *files; /* of --input: an object each */
+    double bleu;     /* NAN: of no translation */
+    json_t *files;   /* of --input: an object each */
+    int64_t unknown; /* of --input: characters that were passed over */
 } LsEval;
 
 /* Loads the run and evaluates it, under the configuration that `override` makes of its own: on the texts of --input,

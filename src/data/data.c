@@ -1,5 +1,7 @@
 /* Opening what a configuration asks for. */
 #include "data/data.h"
+#include "data/file_parts.h"
+#include "data/shell_words.h"
 #include "data/utf8.h"
 #include "io/file.h"
 
@@ -152,25 +154,6 @@ bool ls_data_is_raw(const char *path)
     return bytes > 0 && memcmp(begin, "LOCKSTEP", sizeof begin) != 0 && memcmp(begin, "\x89HDF", 4) != 0;
 }
 
-/* A word of a command line; the caller frees it. */
-static char *shell_word(const char *text)
-{
-    static const char safe[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-./+,:@%";
-    if (text[0] && text[strspn(text, safe)] == '\0')
-        return ls_strdup(text);
-    char *quoted = ls_strdup("'");
-    for (const char *at = text; quoted && *at;) {
-        size_t length = strcspn(at, "'");
-        char *longer = ls_format("%s%.*s%s", quoted, (int)length, at, at[length] ? "'\\''" : "");
-        ls_free(quoted);
-        quoted = longer;
-        at += length + (at[length] != '\0');
-    }
-    char *closed = quoted ? ls_format("%s'", quoted) : NULL;
-    ls_free(quoted);
-    return closed;
-}
-
 /* With the command that makes a data set of it. */
 static LsStatus fail_raw(const LsDataKind *kind, const char *path)
 {
@@ -179,8 +162,8 @@ static LsStatus fail_raw(const LsDataKind *kind, const char *path)
     const char *dot = memrchr(name, '.', length - (size_t)(name - path)),
                *end = dot && dot > name ? dot : path + length;
     bool records = kind->open_texts && strstr(name, ".jsonl");
-    char *set = ls_format("%.*s.h5", (int)(end - path), path), *source = shell_word(path),
-         *output = set ? shell_word(set) : NULL;
+    char *set = ls_format("%.*s.h5", (int)(end - path), path), *source = ls_shell_word(path),
+         *output = set ? ls_shell_word(set) : NULL;
     LsStatus status = source && output
                           ? ls_fail(LS_DATA,
                                     "%s: is no data set: make one by 'lockstep prepare %s %s -o %s%s', and "
@@ -269,6 +252,8 @@ LsStatus ls_data_inspect(const char *path, json_t **object)
     else if (!kind->inspect)
         status = ls_fail(LS_DATA, "%s: data of the kind %s stand in no file", path, kind->name);
     else
+        status = ls_file_parts_check(file, kind);
+    if (status == LS_OK)
         status = kind->inspect(file, made);
     ls_sealed_close(file);
     if (status == LS_OK)

@@ -3,6 +3,7 @@
 #include "data/escapes.h"
 #include "data/text_write.h"
 
+#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -10,14 +11,17 @@ static const LsSetting settings[] = {
     LS_SETTING_STRING(LsChatSettings, messages, "messages",
                       "the member of each JSON line that is the list of messages, each with a role (system, user or "
                       "assistant) and a content that is a text"),
-    LS_SETTING_STRING(
-        LsChatSettings, system, "<|system|>\n",
-        "what stands before a message of the role system, with \\n, \\t and \\\\ for a new line, a tab and "
-        "a backslash; a chat template of the model's own (chat_template, *.jinja) is not read"),
-    LS_SETTING_STRING(LsChatSettings, user, "<|user|>\n", "the same of the role user"),
-    LS_SETTING_STRING(LsChatSettings, assistant, "<|assistant|>\n", "the same of the role assistant"),
-    LS_SETTING_STRING(LsChatSettings, end, "<|end|>\n",
-                      "what stands behind every message; behind an answer it is learnt too"),
+    LS_SETTING_STRING(LsChatSettings, system, NULL,
+                      "what stands before a message of the role system, with \\n, \\t and \\\\ for a new line, a tab "
+                      "and a backslash (default: as --like has it, else <|system|>\\n); a chat template of the model's "
+                      "own (chat_template, *.jinja) is not read"),
+    LS_SETTING_STRING(LsChatSettings, user, NULL,
+                      "the same of the role user (default: as --like has it, else <|user|>\\n)"),
+    LS_SETTING_STRING(LsChatSettings, assistant, NULL,
+                      "the same of the role assistant (default: as --like has it, else <|assistant|>\\n)"),
+    LS_SETTING_STRING(LsChatSettings, end, NULL,
+                      "what stands behind every message; behind an answer it is learnt too (default: as --like has it, "
+                      "else <|end|>\\n)"),
     LS_TOKENIZER_SETTINGS(LsChatSettings, tokens, "bytes", "split"),
     LS_SETTING_INT(LsChatSettings, longest, "0", 0, 1 << 30,
                    "conversations of more tokens are passed over; 0: none, what is too long is cut when it is read"),
@@ -25,6 +29,7 @@ static const LsSetting settings[] = {
     {0}};
 
 typedef struct Job {
+    const void *asked;       /* the options as they were given */
     LsChats part[LS_SPLITS]; /* as the options name them: of the first, some conversations are held out */
     LsHeldOut held_out;
     LsTokenizer *tokenizer;
@@ -202,50 +207,92 @@ static LsStatus write_file(const LsChatSettings *o, Job *job, int sources, char 
         json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_empty_lines", (json_int_t)blank,
                                   "skipped_conversations_too_long", (json_int_t)job->too_long);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, job->asked, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
 
-#define MARKERS 4
-static const char *const marker_options[MARKERS] = {"--system", "--user", "--assistant", "--end"};
+typedef struct Marker {
+    const char *role, *fallback;
+    size_t offset; /* of the setting */
+} Marker;
 
-/* Those of the settings, in the order of their options. */
-static void find_markers(LsChatSettings *o, char **marker[MARKERS])
+static const Marker markers[] = {{"system", "<|system|>\n", offsetof(LsChatSettings, system)},
+                                 {"user", "<|user|>\n", offsetof(LsChatSettings, user)},
+                                 {"assistant", "<|assistant|>\n", offsetof(LsChatSettings, assistant)},
+                                 {"end", "<|end|>\n", offsetof(LsChatSettings, end)}};
+
+static char **marker_of(LsChatSettings *o, const Marker *marker)
 {
-    marker[0] = &o->system;
-    marker[1] = &o->user;
-    marker[2] = &o->assistant;
-    marker[3] = &o->end;
+    return (char **)(void *)((char *)o + marker->offset);
+}
+
+/* The markers of --like: *info, the caller's to json_decref, has them as "template"; NULL where there is no --like, or
+ * it is of another kind. */
+static LsStatus read_like(const char *like, json_t **info)
+{
+    *info = NULL;
+    LsSealed *file = like ? ls_sealed_open(like, NULL, LS_DATA, NULL) : NULL;
+    if (!file)
+        return like ? ls_message_status() : LS_OK;
+    bool exists = false;
+    LsFileType type;
+    int rank = 0;
+    int64_t dim[LS_SEALED_RANK] = {0};
+    LsStatus status = ls_sealed_shape(file, "info", &exists, &type, &rank, dim);
+    if (status == LS_OK && exists)
+        status = ls_sealed_read_json(file, "info", info);
+    ls_sealed_close(file);
+    return status;
+}
+
+/* The option's text as it is meant, else that of --like, else the usual one: the caller's to free. */
+static LsStatus choose_marker(const Marker *marker, const char *given, const char *like, const char *liked, char **read)
+{
+    char option[32];
+    snprintf(option, sizeof option, "--%s", marker->role);
+    if (given)
+        LS_TRY(ls_escapes_read(option, given, read));
+    else
+        *read = ls_strdup(liked ? liked : marker->fallback);
+    if (!*read)
+        return LS_RESOURCE;
+    if (!given || !liked || strcmp(*read, liked) == 0)
+        return LS_OK;
+    char *wanted = ls_escapes_write(liked);
+    if (wanted)
+        ls_warn("%s '%s': %s has '%s', which a model of it has learnt", option, given, like, wanted);
+    ls_free(wanted);
+    return wanted ? LS_OK : LS_RESOURCE;
 }
 
 /* The settings with their markers as they are meant; free_markers frees these. */
 static LsStatus read_markers(LsChatSettings *o)
 {
-    LsStatus status = LS_OK;
-    char **marker[MARKERS];
-    find_markers(o, marker);
-    for (int i = 0; i < MARKERS; i++) {
-        char *read = NULL;
+    json_t *info = NULL;
+    LsStatus status = read_like(o->tokens.like, &info);
+    const json_t *liked = json_object_get(info, "template");
+    for (size_t i = 0; i < LS_COUNT_OF(markers); i++) {
+        char **text = marker_of(o, &markers[i]), *read = NULL;
         if (status == LS_OK)
-            status = ls_escapes_read(marker_options[i], *marker[i], &read);
-        *marker[i] = read;
+            status = choose_marker(&markers[i], *text, o->tokens.like,
+                                   json_string_value(json_object_get(liked, markers[i].role)), &read);
+        *text = read;
     }
+    json_decref(info);
     return status;
 }
 
 static void free_markers(LsChatSettings *o)
 {
-    char **marker[MARKERS];
-    find_markers(o, marker);
-    for (int i = 0; i < MARKERS; i++)
-        ls_free(*marker[i]);
+    for (size_t i = 0; i < LS_COUNT_OF(markers); i++)
+        ls_free(*marker_of(o, &markers[i]));
 }
 
 static LsStatus prepare(const void *table, int sources, char *const *source, const char *output)
 {
     LsChatSettings own = *(const LsChatSettings *)table, *o = &own;
-    Job job = {0};
+    Job job = {.asked = table};
     if (sources < 1)
         return ls_fail(LS_USAGE, "prepare chat needs at least one file");
     LsStatus status = read_markers(o);
@@ -320,6 +367,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_preparation(file, object);
 }
 
+static const char *const parts[] = {"info",      "preparation", "info.tokenizer", "*/ids", "*/ids_offsets",
+                                    "*/answers", NULL};
+
 const LsDataKind ls_data_kind_chat = {
     .name = "chat",
     .summary = "conversations as JSON lines, of which the answers are learnt",
@@ -330,5 +380,6 @@ const LsDataKind ls_data_kind_chat = {
     .settings_bytes = sizeof(LsChatSettings),
     .prepare = prepare,
     .open = ls_chat_open,
+    .parts = parts,
     .inspect = inspect,
 };

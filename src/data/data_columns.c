@@ -122,7 +122,7 @@ static LsStatus write_file(const LsColumnsSettings *o, Job *job, int sources, ch
         json_t *notes = json_pack("{s:s*, s:s*, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_further_empty_lines", (json_int_t)blank,
                                   "skipped_marks_of_documents", (json_int_t)marks);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
@@ -182,6 +182,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_classified(file, LS_COLUMNS_VERSION, add_split, object);
 }
 
+static const char *const parts[] = {"info",  "preparation",   "info.classes", "info.tokenizer",
+                                    "*/ids", "*/ids_offsets", "*/tags",       NULL};
+
 const LsDataKind ls_data_kind_columns = {
     .name = "columns",
     .summary = "sentences with a tag for each word: CoNLL's columns",
@@ -190,5 +193,6 @@ const LsDataKind ls_data_kind_columns = {
     .settings_bytes = sizeof(LsColumnsSettings),
     .prepare = prepare,
     .open = ls_columns_open,
+    .parts = parts,
     .inspect = inspect,
 };

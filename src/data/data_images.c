@@ -284,7 +284,8 @@ static LsStatus write_file(const LsImagesSettings *o, Job *job, int sources, cha
         json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_files_that_are_no_pictures",
                                   (json_int_t)(job->train.skipped + job->validation.skipped + job->test.skipped));
-        status = ls_sealed_write_notes(writer.file, describe(job, &writer), notes, sources, source);
+        status =
+            ls_sealed_write_notes(writer.file, describe(job, &writer), notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(writer.file, status);
 }
@@ -361,6 +362,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return status == LS_OK ? ls_describe_preparation(file, object) : status;
 }
 
+static const char *const parts[] = {"info",          "preparation",  "info.height", "info.width",
+                                    "info.channels", "info.classes", "info.mean",   "info.deviation",
+                                    "*/pixels",      "*/labels",     NULL};
+
 const LsDataKind ls_data_kind_images = {
     .name = "images",
     .summary = "pictures with classes: idx files, CIFAR-10's batches, folders of PNG",
@@ -369,9 +374,11 @@ const LsDataKind ls_data_kind_images = {
         "lockstep prepare images pictures/ -o pictures.h5 --validation 0.1",
     .settings = settings,
     .settings_bytes = sizeof(LsImagesSettings),
+    .arrays = true,
     .use_settings = ls_images_use_settings,
     .use_settings_bytes = sizeof(LsImagesUse),
     .prepare = prepare,
     .open = ls_images_open,
+    .parts = parts,
     .inspect = inspect,
 };

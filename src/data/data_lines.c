@@ -142,7 +142,7 @@ static LsStatus write_file(const LsLinesSettings *o, Job *job, int sources, char
                                  "tokenizer", ls_tokenizer_object(job->tokenizer));
         json_t *notes = json_pack("{s:s*, s:s*, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                                   o->held_out.test, "skipped_empty_lines", (json_int_t)blank);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
@@ -198,6 +198,9 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_classified(file, LS_LINES_VERSION, add_split, object);
 }
 
+static const char *const parts[] = {"info",  "preparation",   "info.classes", "info.tokenizer",
+                                    "*/ids", "*/ids_offsets", "*/labels",     NULL};
+
 const LsDataKind ls_data_kind_lines = {
     .name = "lines",
     .summary = "a label and a text a line: TSV, JSON lines, or a file a class",
@@ -207,5 +210,6 @@ const LsDataKind ls_data_kind_lines = {
     .settings_bytes = sizeof(LsLinesSettings),
     .prepare = prepare,
     .open = ls_lines_open,
+    .parts = parts,
     .inspect = inspect,
 };

@@ -176,7 +176,7 @@ static LsStatus write_file(const LsPairsSettings *o, Job *job, int sources, char
             json_pack("{s:s*, s:s*, s:I, s:I, s:I}", "validation_file", o->held_out.validation_file, "test_file",
                       o->held_out.test, "skipped_empty_lines", (json_int_t)blank, "skipped_pairs_too_long",
                       (json_int_t)job->too_long, "skipped_pairs_held_out_too", (json_int_t)job->overlap);
-        status = ls_sealed_write_notes(file, info, notes, sources, source);
+        status = ls_sealed_write_notes(file, info, notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
@@ -228,6 +228,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return ls_describe_preparation(file, object);
 }
 
+static const char *const parts[] = {"info",           "preparation",      "info.source_tokenizer",
+                                    "info.tokenizer", "*/source",         "*/source_offsets",
+                                    "*/target",       "*/target_offsets", NULL};
+
 const LsDataKind ls_data_kind_pairs = {
     .name = "pairs",
     .summary = "texts and their translations: TSV, JSON lines, two files",
@@ -236,5 +240,6 @@ const LsDataKind ls_data_kind_pairs = {
     .settings_bytes = sizeof(LsPairsSettings),
     .prepare = prepare,
     .open = ls_pairs_open,
+    .parts = parts,
     .inspect = inspect,
 };

@@ -152,7 +152,7 @@ static LsStatus write_file(const LsSeriesSettings *o, const Job *job, int source
         json_t *notes =
             json_pack("{s:s*, s:I, s:I}", "only", o->only, "skipped_empty_lines", (json_int_t)job->table.blank,
                       "skipped_rows_of_other_series", (json_int_t)job->table.others);
-        status = ls_sealed_write_notes(file, make_info(o, job), notes, sources, source);
+        status = ls_sealed_write_notes(file, make_info(o, job), notes, &(LsAsked){settings, o, sources, source});
     }
     return ls_sealed_finish(file, status);
 }
@@ -268,6 +268,10 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     return status == LS_OK ? ls_describe_preparation(file, object) : status;
 }
 
+static const char *const parts[] = {
+    "info",        "preparation", "info.columns", "info.target", "info.window", "info.horizon", "info.train_rows",
+    "info.offset", "info.scale",  "values",       NULL};
+
 const LsDataKind ls_data_kind_series = {
     .name = "series",
     .summary = "numbers over time: columns of comma-separated values, to forecast from windows",
@@ -277,5 +281,6 @@ const LsDataKind ls_data_kind_series = {
     .settings_bytes = sizeof(LsSeriesSettings),
     .prepare = prepare,
     .open = ls_series_open,
+    .parts = parts,
     .inspect = inspect,
 };

@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static const LsSetting settings[] = {
+const LsSetting ls_text_settings[] = {
     LS_TOKENIZER_SETTINGS(LsTextSettings, tokens, "bytes", "split"),
     LS_SETTING_FLOAT(LsTextSettings, validation, "0.1", 0, 0.9,
                      "share of the text held out for validation, by --hold-out"),
@@ -112,8 +112,14 @@ static LsStatus inspect(LsSealed *file, json_t *object)
     LS_TRY(add_sources(file, object));
     bool has = false;
     LS_TRY(ls_sealed_has(file, "read", &has)); /* files of earlier versions do not say */
-    return has ? add_text(file, "read", object) : LS_OK;
+    if (has)
+        LS_TRY(add_text(file, "read", object));
+    LS_TRY(ls_sealed_has(file, "options", &has));
+    return has ? add_text(file, "options", object) : LS_OK;
 }
+
+static const char *const parts[] = {"@tokenizer", "@vocabulary", "@train_bytes", "@validation_bytes",
+                                    "@sources",   "tokenizer",   "*/tokens",     NULL};
 
 const LsDataKind ls_data_kind_text = {
     .name = "text",
@@ -121,12 +127,13 @@ const LsDataKind ls_data_kind_text = {
     .example = "lockstep prepare text book.txt -o book.h5 --tokenizer characters --validation 0.1\n"
                "lockstep prepare text folder/ more.tar.gz -o all.h5 --hold-out documents --tokenizer gpt2\n"
                "lockstep prepare text news.jsonl -o news.h5 --field text --like runs/mine",
-    .settings = settings,
+    .settings = ls_text_settings,
     .settings_bytes = sizeof(LsTextSettings),
     .use_settings = ls_text_use_settings,
     .use_settings_bytes = sizeof(LsTextUse),
     .prepare = prepare,
     .open = ls_text_open,
     .open_texts = ls_text_open_texts,
+    .parts = parts,
     .inspect = inspect,
 };

@@ -1,6 +1,7 @@
 /* Shared by data sets of samples: splits, numbers, JSON, descriptions. */
 #include "data/samples.h"
 
+#include "data/shell_words.h"
 #include "data/utf8.h"
 
 #include <math.h>
@@ -289,21 +290,24 @@ LsStatus ls_sealed_read_json(LsSealed *file, const char *name, json_t **object)
     return status;
 }
 
-LsStatus ls_sealed_write_notes(LsSealed *file, json_t *info, json_t *preparation, int sources, char *const *source)
+LsStatus ls_sealed_write_notes(LsSealed *file, json_t *info, json_t *preparation, const LsAsked *asked)
 {
     json_t *list = json_array();
-    for (int i = 0; i < sources && list; i++) {
-        char *name = ls_utf8_repair(source[i]);
+    for (int i = 0; i < asked->sources && list; i++) {
+        char *name = ls_utf8_repair(asked->source[i]);
         json_array_append_new(list, name ? json_string(name) : NULL);
         ls_free(name);
     }
-    LsStatus status = info && preparation && list && json_object_set(preparation, "sources", list) == 0
+    char *options = ls_shell_options(asked->table, asked->options);
+    LsStatus status = info && preparation && list && options && json_object_set(preparation, "sources", list) == 0 &&
+                              (!*options || json_object_set_new(preparation, "options", json_string(options)) == 0)
                           ? LS_OK
                           : ls_fail(LS_RESOURCE, "out of memory for the description");
     if (status == LS_OK)
         status = ls_sealed_write_json(file, "info", info);
     if (status == LS_OK)
         status = ls_sealed_write_json(file, "preparation", preparation);
+    ls_free(options);
     json_decref(list);
     json_decref(info);
     json_decref(preparation);

@@ -8,6 +8,7 @@
 #define LS_DATA_SAMPLES_H
 
 #include "data/raw.h"
+#include "lockstep/settings.h"
 #include "io/sealed.h"
 
 typedef enum LsSplit { LS_SPLIT_TRAIN, LS_SPLIT_VALIDATION, LS_SPLIT_TEST, LS_SPLITS } LsSplit;
@@ -105,9 +106,17 @@ LsStatus ls_offsets_read(LsSealed *file, const char *name, int64_t total, int64_
 LsStatus ls_sealed_write_json(LsSealed *file, const char *name, const json_t *object) LS_MUST_USE;
 LsStatus ls_sealed_read_json(LsSealed *file, const char *name, json_t **object) LS_MUST_USE;
 
-/* Writes /info and /preparation, and takes both references. preparation gets the sources. */
-LsStatus ls_sealed_write_notes(LsSealed *file, json_t *info, json_t *preparation, int sources,
-                               char *const *source) LS_MUST_USE;
+/* What `prepare` was asked for: the options of a kind, and the sources. */
+typedef struct LsAsked {
+    const LsSetting *table;
+    const void *options;
+    int sources;
+    char *const *source;
+} LsAsked;
+
+/* Writes /info and /preparation, and takes both references. preparation gets the options that are not the defaults, and
+ * the sources. */
+LsStatus ls_sealed_write_notes(LsSealed *file, json_t *info, json_t *preparation, const LsAsked *asked) LS_MUST_USE;
 
 /* ---- Descriptions ------------------------------------------------------------------------------------------------ */
 

@@ -4,7 +4,8 @@
  *     /train/sentences, ...               of a tokenizer that frames texts: where each line that has tokens begins (S + 1)
  *     /train/documents, ...               and the first line of each document (D + 1); they end at empty lines and files
  *     /tokenizer                          its JSON (ls_tokenizer_to_json), bytes
- *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources, read
+ *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources, read,
+ *                                         options (of prepare, those that are not the defaults; none: missing)
  *
  * /validation/tokens is missing where nothing was held out.
  */
@@ -27,6 +28,7 @@ typedef struct LsTextSettings {
     bool special;          /* special tokens in a text stand for themselves */
     bool skip_bad, as_is;  /* as LsCorpusOptions has them */
 } LsTextSettings;
+extern const LsSetting ls_text_settings[];
 
 /* Of the section `data:`. */
 typedef struct LsTextUse {

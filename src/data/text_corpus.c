@@ -85,6 +85,10 @@ static LsStatus keep_spool(LsCorpus *corpus, LsSpool **spool, const char **text)
 /* Passes over what is bad, where that is asked for. */
 static LsStatus note_bad(LsCorpus *corpus, LsStatus status)
 {
+    if (status == LS_DATA && !corpus->options->skip_bad && !corpus->hinted) {
+        corpus->hinted = true;
+        return ls_fail(LS_DATA, "%s; --skip-bad passes over what is bad and counts it", ls_message());
+    }
     if (status != LS_DATA || !corpus->options->skip_bad)
         return status;
     if (corpus->bad++ == 0)

@@ -43,6 +43,7 @@ typedef struct LsCorpus {
      * with a byte order mark; whose lines end in CR LF. bad: files and records */
     int64_t passed, others, packed, marks, returns, bad;
     char first_bad[256]; /* why the first of them was */
+    bool hinted;         /* the message of a failure names --skip-bad */
     LsLooksLike looks[LS_LOOKS];
     LsSeen seen; /* files of folders too, not those in archives */
 } LsCorpus;

@@ -2,6 +2,7 @@
 #include "data/text.h"
 
 #include "data/escapes.h"
+#include "data/shell_words.h"
 #include "data/text_corpus.h"
 #include "data/text_write.h"
 #include "data/tokenizer_kind.h"
@@ -138,33 +139,6 @@ static LsStatus choose_specials(const LsTextSettings *settings, const LsTokenize
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-static LsStatus write_head(LsSealed *file, const LsTokenizer *tokenizer, const LsTextSplit *train,
-                           const LsTextSplit *validation, int sources, char *const *source, const char *report)
-{
-    LsStatus status = LS_OK;
-    char *json = ls_tokenizer_to_json(tokenizer), *names = ls_strdup("");
-    for (int i = 0; i < sources && names; i++) {
-        char *longer = ls_format("%s%s%s", names, i > 0 ? "\n" : "", source[i]);
-        ls_free(names);
-        names = longer;
-    }
-    if (!json || !names) {
-        status = LS_RESOURCE;
-        goto cleanup;
-    }
-    LS_TRY_CLEANUP(ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, (int64_t[]){(int64_t)strlen(json)}, json, 0));
-    LS_TRY_CLEANUP(ls_sealed_set_text(file, "tokenizer", ls_tokenizer_kind(tokenizer)));
-    LS_TRY_CLEANUP(ls_sealed_set_int(file, "vocabulary", ls_tokenizer_vocabulary(tokenizer)));
-    LS_TRY_CLEANUP(ls_sealed_set_int(file, "train_bytes", train->bytes));
-    LS_TRY_CLEANUP(ls_sealed_set_int(file, "validation_bytes", validation->bytes));
-    LS_TRY_CLEANUP(ls_sealed_set_text(file, "sources", names));
-    LS_TRY_CLEANUP(ls_sealed_set_text(file, "read", report));
-cleanup:
-    ls_free(json);
-    ls_free(names);
-    return status;
-}
-
 /* Everything of one call. */
 typedef struct Preparation {
     const LsTextSettings *settings;
@@ -182,6 +156,36 @@ typedef struct Preparation {
     char *report;
 } Preparation;
 
+static LsStatus write_head(LsSealed *file, const Preparation *p)
+{
+    LsStatus status = LS_OK;
+    char *json = ls_tokenizer_to_json(p->tokenizer), *names = ls_strdup(""),
+         *options = ls_shell_options(ls_text_settings, p->settings);
+    for (int i = 0; i < p->sources && names; i++) {
+        char *longer = ls_format("%s%s%s", names, i > 0 ? "\n" : "", p->source[i]);
+        ls_free(names);
+        names = longer;
+    }
+    if (!json || !names || !options) {
+        status = LS_RESOURCE;
+        goto cleanup;
+    }
+    LS_TRY_CLEANUP(ls_sealed_write(file, "tokenizer", LS_FILE_UINT8, 1, (int64_t[]){(int64_t)strlen(json)}, json, 0));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "tokenizer", ls_tokenizer_kind(p->tokenizer)));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "vocabulary", ls_tokenizer_vocabulary(p->tokenizer)));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "train_bytes", p->train.bytes));
+    LS_TRY_CLEANUP(ls_sealed_set_int(file, "validation_bytes", p->validation.bytes));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "sources", names));
+    LS_TRY_CLEANUP(ls_sealed_set_text(file, "read", p->report));
+    if (*options)
+        LS_TRY_CLEANUP(ls_sealed_set_text(file, "options", options));
+cleanup:
+    ls_free(options);
+    ls_free(json);
+    ls_free(names);
+    return status;
+}
+
 static LsStatus write_file(Preparation *p)
 {
     LsTextCoding coding = {p->tokenizer, p->settings->special ? &p->specials : NULL, p->separator.id,
@@ -189,7 +193,7 @@ static LsStatus write_file(Preparation *p)
     LsSealed *file = ls_sealed_create(p->output, "text", LS_TEXT_VERSION, LS_DATA);
     if (!file)
         return ls_message_status();
-    LsStatus status = write_head(file, p->tokenizer, &p->train, &p->validation, p->sources, p->source, p->report);
+    LsStatus status = write_head(file, p);
     if (status == LS_OK)
         status = ls_text_split_write(file, "train", &coding, &p->train);
     if (status == LS_OK && p->validation.bytes > 0)
@@ -322,6 +326,8 @@ LsStatus ls_text_prepare(const LsTextSettings *settings, int sources, char *cons
     }
     if (status == LS_OK)
         status = write_file(&p);
+    if (status == LS_DATA && options.utf8 && !options.skip_bad && strstr(ls_message(), "malformed UTF-8"))
+        ls_fail(LS_DATA, "%s; --skip-bad passes over files and records that are no UTF-8", ls_message());
     if (status == LS_OK)
         ls_log("%s: %lld tokens to train, %lld held out, of %lld (%s); %s", output, (long long)p.train.tokens,
                (long long)p.validation.tokens, (long long)ls_tokenizer_vocabulary(p.tokenizer),

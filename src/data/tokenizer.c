@@ -140,7 +140,11 @@ LsTokenizer *ls_tokenizer_from_json(const char *json)
     json_t *root = json_loads(json, JSON_REJECT_DUPLICATES, &error);
     LsTokenizer *tokenizer = NULL;
     const char *name = root ? json_string_value(json_object_get(root, "kind")) : NULL;
-    if (!root)
+    if (!root && ls_tokenizer_is_kind(json))
+        ls_fail(LS_DATA,
+                "the tokenizer is '%s', but is to be its JSON, an object: {\"kind\": \"%s\"} and what that kind has",
+                json, json);
+    else if (!root)
         ls_fail(LS_DATA, "the tokenizer's JSON, line %d: %s", error.line, error.text);
     else if (!name)
         ls_fail(LS_DATA, "the tokenizer's JSON has no \"kind\"");
