@@ -157,6 +157,17 @@ expect 2 'prepare chat long.jsonl -o held.h5 --like chat-gpt --validation 0, and
 ! grep -q -- '--field' err.txt || failed "conversations are no member of an object: $(cat err.txt)"
 echo 'plain text, not a talk' > plain.txt # a model of conversations says what any text is worth to it
 says 0 'perplexity' eval chat-gpt --input plain.txt
+# a model of texts (as an imported one is) on conversations: the kind is the file's, and settings of the run's own kind go with it
+sed 's/eins/zwei/' talk.jsonl > plain.txt
+expect 0 '' "$lockstep" prepare text plain.txt -o text.h5 --like chat-gpt --validation 0
+expect 0 '' "$lockstep" train job.yaml model.kind=gpt model.heads=2 data.kind=text data.path=text.h5 train.length_step=0 output.path=texts
+for kind in '' data.kind=chat; do
+    says 0 '21 tokens' eval texts data.path=long.h5 $kind --split train
+done
+expect 2 "command line: data.as: data chat has no such setting" "$lockstep" eval texts data.path=long.h5 data.as=windows
+expect 3 'long.h5: this is a data set of kind chat, and data.kind is text: data.kind=chat reads it' "$lockstep" eval texts data.path=long.h5 data.kind=text
+expect 3 'long.h5: this is a data set of kind chat, and data.kind is text: data.kind=chat reads it' "$lockstep" train job.yaml data.kind=text data.path=long.h5 output.path=none
+says 0 'perplexity' eval texts data.as= data.path=text.h5 --split train
 expect 2 'do not follow one another' "$lockstep" train job.yaml train.length_step=0 train.carry=true output.path=chat-carry
 refuses chat 'talk.jsonl: line 1: a message holds the marker' talk.jsonl --user 'ein'
 printf '{"messages": [{"role": "tool", "content": "x"}]}\n' > role.jsonl

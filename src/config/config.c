@@ -1,6 +1,7 @@
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/other_names.h"
+#include "config/overriding.h"
 #include "config/pattern.h"
 #include "config/yaml.h"
 #include "io/file.h"
@@ -225,9 +226,12 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
         offer_settings(of, &near);
     char kinds[512];
     if (of->kind && kinds_with((int)(of - section), entry->key, kinds, sizeof kinds)[0]) {
-        ls_mistakes_add(mistakes, entry->line, "%s.%s: %s %s has no such setting (those that have: %s)%s",
+        char cure[128] = "";
+        if (entry->line > 0)
+            snprintf(cure, sizeof cure, "; %.40s.%.40s= on the command line leaves it out", entry->section, entry->key);
+        ls_mistakes_add(mistakes, entry->line, "%s.%s: %s %s has no such setting (those that have: %s)%s%s",
                         entry->section, entry->key, strcmp(of->kind_key, "kind") == 0 ? of->name : of->kind_key,
-                        of->kind, kinds, ls_nearest_hint(&near));
+                        of->kind, kinds, ls_nearest_hint(&near), cure);
         return;
     }
     const char *here = ls_other_name(entry->key);
@@ -260,6 +264,9 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
         unknown_key(entry, section, of, mistakes);
         return LS_OK;
     }
+    if (entry->line == 0 &&
+        !entry->value) /* the setting was not said before (ls_overrides_unset): it has its default */
+        return LS_OK;
     LsStatus status = entry->form == LS_YAML_SCALAR
                           ? ls_settings_set(of->table[table], of->base[table], entry->key, entry->value)
                           : ls_settings_set_members(of->table[table], of->base[table], entry->key,
@@ -322,9 +329,9 @@ static LsStatus fill(LsConfig *config, const LsYamlEntries *entries, LsMistakes 
     return LS_OK;
 }
 
-/* text: NULL: the settings alone, which are not from a command line. below: a text whose entries come first, or
- * NULL. */
-static LsConfig *parse(const char *name, const char *below, const char *text, size_t bytes, int overrides,
+/* text: NULL: the settings alone, which are not from a command line. below: a text whose entries come first, or NULL.
+ * saved: a run wrote the text. */
+static LsConfig *parse(const char *name, const char *below, const char *text, size_t bytes, bool saved, int overrides,
                        char *const *override)
 {
     LsMistakes mistakes = {.name = name};
@@ -344,6 +351,10 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
     bool readable = mistakes.count == 0 || entries.count > first;
     for (int i = 0; i < overrides && status == LS_OK; i++)
         status = ls_yaml_override(override[i], &entries, &mistakes);
+    if (status == LS_OK && text)
+        status = ls_overrides_unset(&entries);
+    if (status == LS_OK && saved)
+        status = ls_overrides_drop_kinds(&entries);
     for (int i = 0; i < entries.count && !text; i++)
         entries.list[i].line = -1;
     if (config && config->said)
@@ -361,12 +372,12 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
 
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override)
 {
-    return parse(name, NULL, text, strlen(text), overrides, override);
+    return parse(name, NULL, text, strlen(text), true, overrides, override);
 }
 
 LsConfig *ls_config_of(const char *name, int settings, char *const *setting)
 {
-    return parse(name, NULL, NULL, 0, settings, setting);
+    return parse(name, NULL, NULL, 0, false, settings, setting);
 }
 
 /* ---- From a file ------------------------------------------------------------------------------------------------- */
@@ -410,7 +421,7 @@ LsConfig *ls_config_load_over(const char *path, const char *below, int overrides
     char *text = NULL;
     size_t bytes = 0;
     LsStatus status = read_file(path, &text, &bytes);
-    LsConfig *config = status == LS_OK ? parse(path, below, text, bytes, overrides, override) : NULL;
+    LsConfig *config = status == LS_OK ? parse(path, below, text, bytes, false, overrides, override) : NULL;
     ls_free(text);
     return config;
 }
