@@ -75,7 +75,7 @@ static LsStatus on_save(void *self, const LsTrainer *t)
         status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
     if (status == LS_OK)
         status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,
-                                    &(LsSavedTexts){run->text, run->tokenizer, run->training->info});
+                                    &(LsSavedTexts){run->text, run->tokenizer, ls_trainer_info(t)});
     if (status == LS_OK)
         status =
             ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
@@ -166,6 +166,7 @@ static LsStatus load(Run *run, LsCheckpoint *checkpoint)
     LsSaved saved[LS_MAX_SAVED];
     int count = ls_trainer_saved(t, saved);
     LS_TRY(ls_checkpoint_read(checkpoint, t->params, count, saved));
+    LS_TRY(ls_trainer_join_info(t, checkpoint->info));
     t->progress = checkpoint->progress;
     run->resumed_step = t->progress.step;
     if (t->progress.step == 0) /* an imported model: its training begins here */
