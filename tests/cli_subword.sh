@@ -45,6 +45,22 @@ expect 0 '' "$lockstep" generate gpt2 --prompt 'the<|endoftext|>' --tokens 3 --s
 grep -q 'read as text' err.txt && failed "--special warns: $(cat err.txt)"
 grep -q 'prompt: 2 tokens' err.txt || failed "--special is not one token: $(cat err.txt)"
 head -c 16 out.txt | cmp -s - <(printf 'the<|endoftext|>') || failed "the prompt is not as it was: $(head -1 out.txt)"
+# the token that ends a text is no part of it, but is one of its tokens
+any=(--prompt the --tokens 9000 --temperature 1e6)
+expect 0 '' "$lockstep" generate gpt2 "${any[@]}" --json
+mv out.txt rows.json
+expect 0 '' "$lockstep" generate gpt2 "${any[@]}" --only-new
+python3 - out.txt <<'PY' || failed "the end token: $(tail -c 200 out.txt)"
+import json
+row = json.load(open("rows.json"))[0]
+said = open("out.txt", "rb").read().decode(errors="replace")
+assert row["ended"] == "end token" and len(row["tokens"]) < 9000, row["ended"]
+assert not said.endswith("<|endoftext|>\n") and not row["text"].endswith("<|endoftext|>")
+PY
+ids=$("$lockstep" generate gpt2 --ids 1 --tokens 9000 --temperature 1e6 2> err.txt)
+[ "${ids##*,}" = "$(python3 -c 'import json; print(json.load(open("rows.json"))[0]["tokens"][-1])')" ] || failed "ids end otherwise: ${ids##*,}"
+expect 0 '' "$lockstep" generate gpt2 "${any[@]}" --no-stop --json
+grep -q '"ended": "tokens"' out.txt && grep -q 'endoftext' out.txt || failed '--no-stop ends'
 printf 'the text<|endoftext|>another text' > marked.txt
 expect 0 "marked.txt: $said" "$lockstep" prepare text marked.txt -o marked.h5 --like gpt2 --validation 0
 expect 0 "marked.txt: $said" "$lockstep" eval gpt2 --input marked.txt

@@ -171,8 +171,9 @@ class Model:
         callback: Optional[Callable[[int, int, int], Optional[bool]]] = None,
     ) -> Any:
         """Goes on with a text, or with ids where `prompt` is no str; what is drawn depends on `seed` alone, as in
-        ``lockstep generate``. A text gives the text with its continuation, ids the new ids (int32); `batch` above 1 a
-        list of so many. ``callback(stream, index, token)`` sees each token; it ends the generation by returning False.
+        ``lockstep generate``. A text gives the text with its continuation, without the token that ends it; ids the
+        new ids (int32), with that token; `batch` above 1 a list of so many. ``callback(stream, index, token)`` sees each
+        token; it ends the generation by returning False.
         """
         ids = self._prompt(prompt)
         drawn: List[List[int]] = [[] for _ in range(batch)]
@@ -192,6 +193,9 @@ class Model:
             raise failure[0]
         if isinstance(prompt, str):
             assert self.tokenizer
+            for new in drawn:
+                if stop and new and self.tokenizer.ends(new[-1]):
+                    del new[-1]  # what ends a text is no part of it
             made: List[Any] = [prompt + self.tokenizer.decode(new, after=True) for new in drawn]
         else:
             made = [np.array(new, dtype=np.int32) for new in drawn]
