@@ -237,10 +237,10 @@ static LsStatus open_for_writing(Run *run)
 static void announce(const Run *run)
 {
     const LsTrainer *t = run->trainer;
-    char parameters[32], memory[32], batch[64];
-    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %s a step; %s a rank", run->config->model->name,
-           ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s",
-           ls_threads(), ls_threads() == 1 ? "" : "s", ls_batch_text(run->config, &t->plan, batch),
+    char parameters[96], memory[32], batch[64];
+    ls_log("%s of %s; %d rank%s with %d thread%s; %s a step; %s a rank", run->config->model->name,
+           ls_parameters_text(&t->plan, parameters), run->comm->size, run->comm->size == 1 ? "" : "s", ls_threads(),
+           ls_threads() == 1 ? "" : "s", ls_batch_text(run->config, &t->plan, batch),
            ls_bytes_text(t->plan.total_bytes, memory));
     if (t->config->train.segment == 0 && t->plan.segments > 1)
         ls_log("to keep to the memory there is, sequences are computed in %lld segments; train.segment=%lld makes it "

@@ -215,7 +215,10 @@ static const char *kinds_with(int which, const char *name, char *names, size_t r
 static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], const LsSection *of,
                         LsMistakes *mistakes)
 {
-    for (int i = 0; i < LS_SECTIONS; i++)
+    char whole[64];
+    snprintf(whole, sizeof whole, "%s.%s", entry->section, entry->key);
+    const char *here = ls_other_name(whole);
+    for (int i = 0; i < LS_SECTIONS && !here; i++)
         if (table_with(&section[i], entry->key) >= 0) {
             ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; it belongs to the section %s", entry->section,
                             entry->key, section[i].name);
@@ -225,7 +228,7 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
     if (!ls_mistakes_full(mistakes))
         offer_settings(of, &near);
     char kinds[512];
-    if (of->kind && kinds_with((int)(of - section), entry->key, kinds, sizeof kinds)[0]) {
+    if (!here && of->kind && kinds_with((int)(of - section), entry->key, kinds, sizeof kinds)[0]) {
         char cure[128] = "";
         if (entry->line > 0)
             snprintf(cure, sizeof cure, "; %.40s.%.40s= on the command line leaves it out", entry->section, entry->key);
@@ -234,8 +237,7 @@ static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SEC
                         of->kind, kinds, ls_nearest_hint(&near), cure);
         return;
     }
-    const char *here = ls_other_name(entry->key);
-    if (here) {
+    if (here || (here = ls_other_name(entry->key))) {
         ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; write %s", entry->section, entry->key, here);
         return;
     }
