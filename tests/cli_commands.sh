@@ -135,6 +135,11 @@ says 2 'train.epochs: unknown; write train.steps: an epoch' "${job[@]}" train.ep
 says 2 "write train.learning_rate=1" "${job[@]}" learning_rate=1
 says 2 "write train.batch, of all ranks" "${job[@]}" batch_size=1
 says 2 'it is a setting: data.path' "${job[@]}" --data x.h5
+says 2 'lora.r: unknown; write lora.rank' "${job[@]}" lora.r=8
+says 2 'write lora.alpha' "${job[@]}" lora_alpha=8
+says 2 'lora.target_modules: unknown; write lora.targets' "${job[@]}" 'lora.target_modules=[a]'
+says 2 'lora.dropout: unknown; write nothing: adapters have no dropout of their own' "${job[@]}" lora.dropout=0.1
+says 2 "data.tokenizer: unknown; write nothing: the tokenizer is chosen when the data set is made, by 'lockstep prepare --tokenizer'" "${job[@]}" data.tokenizer=gpt2
 says 2 "bytes.h5: is no job file (YAML); a job names it: lockstep train JOB.yaml data.path=bytes.h5" train bytes.h5
 says 2 "write data.path=bytes.h5" "${job[@]}" bytes.h5
 says 2 "the first argument is the kind, and then comes text.txt; there are: text" prepare text.txt -o x.h5

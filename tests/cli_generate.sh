@@ -93,6 +93,11 @@ printf 'Über \n' > prompt.txt
 same=(--tokens 80 --temperature 0.5 --seed 3)
 expect 0 '' "$lockstep" generate run --prompt-file prompt.txt "${same[@]}"
 cmp -s out.txt first.txt || failed "--prompt-file gives another text: $(cat out.txt)"
+run_for 0 "$lockstep" generate run --prompt-file <(cat prompt.txt) "${same[@]}"
+cmp -s out.txt first.txt || failed "a prompt of another program's output: $(cat out.txt)"
+expect 3 'this is a pipe or a device' "$lockstep" generate run --prompt-file /dev/zero
+run_for 3 bash -c '(ulimit -v 4000000; "$0" generate run --prompt-file <(cat /dev/zero))' "$lockstep"
+grep -q 'more than 256 MiB came through this pipe' err.txt || failed "a pipe without an end: $(cat err.txt)"
 expect 2 'standard input is read once' "$lockstep" generate run --prompt-file - --prompt-file -
 "$lockstep" generate run --prompt-file - "${same[@]}" < prompt.txt 2> err.txt | cmp -s - first.txt || failed "a prompt from standard input"
 expect 0 '' "$lockstep" generate run --prompt wolves "${same[@]}"
@@ -135,6 +140,17 @@ done
 awk '/^ *"ops": \[/ { on = 1 } /^  \]/ { on = 0 } on && /^ *"share":/ { gsub(",", ""); sum += $2 } END { exit !(sum > 0.999 && sum < 1.001) }' out.txt ||
     failed "bench --json: the rows are not the step"
 [ "$(field ranks)" = 2 ] || failed "bench --json: ranks $(field ranks)"
+# generation is timed of the data set's vocabulary, and its prompt fits the context of the job and of a run
+for job in job.yaml run/config.yaml; do
+    expect 0 '' "$lockstep" bench $job --generate --json model.context=64
+    [ "$(field prompt)" = 51 ] || failed "bench --generate $job: a prompt of $(field prompt) tokens"
+done
+expect 0 '' "$lockstep" bench job.yaml --generate --json model.kind=gpt model.heads=2 model.context=16
+[ "$(field prompt)" = 3 ] || failed "bench --generate: a prompt of $(field prompt) tokens"
+expect 0 '' "$lockstep" bench job.yaml --generate --json model.context=256
+[ "$(field prompt)" = 100 ] || failed "bench --generate: a prompt of $(field prompt) tokens"
+expect 2 'give model.vocabulary, or --synthetic' "$lockstep" bench job.yaml --generate data.path=
+expect 0 '' "$lockstep" bench job.yaml --generate --synthetic data.path=
 expect 0 '' "$lockstep" bench job.yaml --steps 2 train.steps=1
 grep -q 'selective_scan' out.txt && grep -q '(optimizer)' out.txt || failed "bench: $(cat out.txt)"
 grep -q '^sum of the rows .* 100.0%$' out.txt && grep -q '^critical path' out.txt || failed "bench: $(cat out.txt)"

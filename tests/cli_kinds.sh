@@ -182,6 +182,45 @@ expect 2 'prepare chat long.jsonl -o held.h5 --like chat-gpt --validation 0, and
 ! grep -q -- '--field' err.txt || failed "conversations are no member of an object: $(cat err.txt)"
 echo 'plain text, not a talk' > plain.txt # a model of conversations says what any text is worth to it
 says 0 'perplexity' eval chat-gpt --input plain.txt
+# turns: the data set's markers stand around them, the answer alone is printed, and it ends where a turn ends
+expect 0 '' "$lockstep" train job.yaml train.steps=60 train.learning_rate=2e-2 model.width=16 output.path=says
+same=(--tokens 40 --seed 2 --temperature 0.5)
+prompt=$'<|system|>\nbe.<|user|>\none.<|assistant|>\n'
+expect 0 '' "$lockstep" generate says --prompt "$prompt" "${same[@]}" --stop .
+cp out.txt whole.txt
+expect 0 '' "$lockstep" generate says --prompt "$prompt" "${same[@]}" --stop . --only-new
+cmp -s <(printf %s "$prompt"; cat out.txt) whole.txt || failed "--only-new: $(cat out.txt)"
+cp out.txt answer.txt
+[ "$(wc -c < answer.txt)" -lt 40 ] || failed "the answer does not end at a marker, which shows nothing: $(cat answer.txt)"
+expect 0 '' "$lockstep" generate says --system be --message one "${same[@]}"
+cmp -s out.txt answer.txt || failed "--message is not the prompt with its markers: $(cat out.txt)"
+expect 0 '' "$lockstep" generate says --system be --message one --batch 2 "${same[@]}" --json
+python3 - "$prompt" "$(cat answer.txt)" <<'PY' || failed "--json: $(cat out.txt)"
+import json, sys
+rows = json.load(open("out.txt"))
+assert len(rows) == 2 and rows[0]["prompt"] == sys.argv[1]
+assert rows[0]["text"] == sys.argv[2] and rows[0]["ended"] == "stop", rows[0]
+assert bytes(rows[0]["tokens"]) == (sys.argv[2] + ".").encode(), rows[0]
+PY
+says 0 '"prompt": "<|user|>\na.<|assistant|>\nb.<|user|>\nc.<|assistant|>\n"' generate says --message a --message b --message c --tokens 1 --json
+expect 2 'the user has the last word' "$lockstep" generate says --message a --message b
+expect 2 '--message and --prompt say two things' "$lockstep" generate says --message a --prompt b
+expect 2 '--system stands before a --message' "$lockstep" generate says --system a
+expect 0 'holds a backslash and an n, which are two characters' "$lockstep" generate says --prompt 'a\nb' --prompt 'b\n' --tokens 1
+[ "$(grep -c 'backslash' err.txt)" = 1 ] || failed "not one warning: $(cat err.txt)"
+
+# a model of texts (as an imported one is) on conversations: the kind is the file's, and settings of the run's own kind go with it
+sed 's/eins/zwei/' talk.jsonl > plain.txt
+expect 0 '' "$lockstep" prepare text plain.txt -o text.h5 --like chat-gpt --validation 0
+expect 0 '' "$lockstep" train job.yaml model.kind=gpt model.heads=2 data.kind=text data.path=text.h5 train.length_step=0 output.path=texts
+for kind in '' data.kind=chat; do
+    says 0 '21 tokens' eval texts data.path=long.h5 $kind --split train
+done
+expect 2 'learnt data.kind text: give --prompt TEXT' "$lockstep" generate texts --message a
+expect 2 "command line: data.as: data chat has no such setting" "$lockstep" eval texts data.path=long.h5 data.as=windows
+expect 3 'long.h5: this is a data set of kind chat, and data.kind is text: data.kind=chat reads it' "$lockstep" eval texts data.path=long.h5 data.kind=text
+expect 3 'long.h5: this is a data set of kind chat, and data.kind is text: data.kind=chat reads it' "$lockstep" train job.yaml data.kind=text data.path=long.h5 output.path=none
+says 0 'perplexity' eval texts data.as= data.path=text.h5 --split train
 expect 2 'do not follow one another' "$lockstep" train job.yaml train.length_step=0 train.carry=true output.path=chat-carry
 refuses chat 'talk.jsonl: line 1: a message holds the marker' talk.jsonl --user 'ein'
 printf '{"messages": [{"role": "tool", "content": "x"}]}\n' > role.jsonl

@@ -24,6 +24,18 @@ expect 2 'data.rule: data text has no such setting (those that have: generated)'
 expect 2 'task.label_smoothing: task language has no such setting (those that have: ' dry task.label_smoothing=0.1
 expect 2 'model.widht: unknown; did you mean' dry model.widht=8
 
+# ---- "no value" takes out what the file says: a job of one kind runs as another by overriding; what nobody said is still refused
+expect 2 'line 1: model.heads: model mamba has no such setting (those that have: gpt' dry model.kind=mamba
+grep -qF 'model.heads= on the command line leaves it out' err.txt || failed "no cure: $(cat err.txt)"
+for none in '' null '~'; do
+    expect 0 '' dry model.kind=mamba "model.heads=$none" train.steps=
+    grep -q '^ *model *mamba' out.txt err.txt || grep -q mamba out.txt || failed "no mamba: $(cat out.txt)"
+done
+dry --explain train.steps= model.kind=mamba model.heads= > out.txt 2> err.txt || failed "$(cat err.txt)"
+grep -qE '^train\.steps +1000 +default' out.txt || failed "train.steps is not the default: $(grep steps out.txt)"
+expect 2 'command line: model.hedas: unknown; did you mean' dry model.hedas=
+expect 0 '' dry train.steps= train.steps=3
+
 # ---- settings that change nothing are told, with their line, and only where the job gives them another value
 sed -e 's/^  warmup: 1/&\n  momentum: 0.5\n  drop_every: 7\n  beta1: 0.8\n  epsilon: 1e-8\n  sample_tokens: 3/' job.yaml > useless.yaml
 expect 0 'useless.yaml line 7: train.momentum changes nothing: train.optimizer adamw does not take it (sgd, muon)' "$lockstep" train useless.yaml --dry-run

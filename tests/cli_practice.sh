@@ -75,6 +75,9 @@ expect 2 'several losses' "$lockstep" train "$project/jobs/rings-gan.yaml" train
 # ---- adapters: little of the model learns, checkpoints hold that alone; what uses the run merges it
 expect 0 'lora: 448 numbers learn, on the 7664 of runs/adamw/checkpoints/' "$lockstep" train job.yaml lora.rank=2 lora.targets='mlp|qkv' lora.alpha=8 \
     train.init=runs/adamw train.average=0 train.optimizer=adamw output.path=runs/lora --progress none
+grep -q 'gpt of 8.11k parameters, of which 448 learn; 1 rank' err.txt || failed "what learns: $(grep parameters err.txt)"
+says 2 'runs/lora: is a run already' import runs/lora -o runs/none
+says 2 'is a checkpoint already' import runs/lora/checkpoints/step-00000008.h5 -o runs/none
 says 0 '' inspect runs/lora/checkpoints/step-00000008.h5 --tensors
 grep -q 'parameters/layer.0.mlp.in.lora_a' out.txt && ! grep -q 'parameters/layer.0.mlp.in.weight' out.txt || failed "adapters' checkpoint: $(cat out.txt)"
 grep -q 'optimizer/m/layer.0.attention.qkv.lora_b' out.txt && ! grep -q 'attention.out' out.txt || failed "adapters' moments: $(cat out.txt)"

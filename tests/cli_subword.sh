@@ -45,11 +45,58 @@ expect 0 '' "$lockstep" generate gpt2 --prompt 'the<|endoftext|>' --tokens 3 --s
 grep -q 'read as text' err.txt && failed "--special warns: $(cat err.txt)"
 grep -q 'prompt: 2 tokens' err.txt || failed "--special is not one token: $(cat err.txt)"
 head -c 16 out.txt | cmp -s - <(printf 'the<|endoftext|>') || failed "the prompt is not as it was: $(head -1 out.txt)"
+# the token that ends a text is no part of it, but is one of its tokens
+any=(--prompt the --tokens 9000 --temperature 1e6)
+expect 0 '' "$lockstep" generate gpt2 "${any[@]}" --json
+mv out.txt rows.json
+expect 0 '' "$lockstep" generate gpt2 "${any[@]}" --only-new
+python3 - out.txt <<'PY' || failed "the end token: $(tail -c 200 out.txt)"
+import json
+row = json.load(open("rows.json"))[0]
+said = open("out.txt", "rb").read().decode(errors="replace")
+assert row["ended"] == "end token" and len(row["tokens"]) < 9000, row["ended"]
+assert not said.endswith("<|endoftext|>\n") and not row["text"].endswith("<|endoftext|>")
+PY
+ids=$("$lockstep" generate gpt2 --ids 1 --tokens 9000 --temperature 1e6 2> err.txt)
+[ "${ids##*,}" = "$(python3 -c 'import json; print(json.load(open("rows.json"))[0]["tokens"][-1])')" ] || failed "ids end otherwise: ${ids##*,}"
+expect 0 '' "$lockstep" generate gpt2 "${any[@]}" --no-stop --json
+grep -q '"ended": "tokens"' out.txt && grep -q 'endoftext' out.txt || failed '--no-stop ends'
 printf 'the text<|endoftext|>another text' > marked.txt
 expect 0 "marked.txt: $said" "$lockstep" prepare text marked.txt -o marked.h5 --like gpt2 --validation 0
 expect 0 "marked.txt: $said" "$lockstep" eval gpt2 --input marked.txt
 expect 0 '' "$lockstep" eval gpt2 --input marked.txt --special
 grep -q 'read as text' err.txt && failed "--special warns: $(cat err.txt)"
+
+# a published folder, fine-tuned, gone on with, and exported: its tokenizer's files and generation_config.json come out as they were
+expect 0 '' "$lockstep" export gpt2 -o published
+python3 - <<'PY' # as other programs write it
+import json
+rules = json.load(open("published/tokenizer.json"))
+rules["post_processor"] = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False, "use_regex": True}
+rules["decoder"]["trim_offsets"] = True
+json.dump(rules, open("published/tokenizer.json", "w"), indent=3)
+json.dump({"eos_token": "<|endoftext|>", "tokenizer_class": "PreTrainedTokenizerFast", "model_max_length": 16},
+          open("published/tokenizer_config.json", "w"))
+PY
+rm published/vocab.json published/merges.txt
+printf '{\n "temperature": 0.7\n}\n' > published/generation_config.json
+expect 0 '(gpt2)' "$lockstep" prepare text text.txt -o published.h5 --tokenizer published --validation 0.1
+as_published() # RUN OTHER...: its export
+{
+    rm -rf out && expect 0 '' "$lockstep" export "$1" -o out
+    for file in $(ls published out | grep -E '[.](json|txt)$' | grep -v '^config.json$' | sort -u); do
+        cmp -s "published/$file" "out/$file" || failed "$*: $file is not as it was published"
+    done
+}
+tune="$lockstep train job.yaml data.path=published.h5 train.init=published --progress none"
+expect 0 '' $tune output.path=tuned
+as_published tuned
+expect 0 '' $tune output.path=tuned train.steps=4
+as_published tuned resumed
+expect 0 '' $tune output.path=adapted lora.rank=2
+as_published adapted
+expect 0 '' "$lockstep" import published -o base
+as_published base
 
 # a model that ends texts with one of several tokens: all of them go out again, of a run that was not imported too
 cp -r "$subword/llama2" several && echo '{"eos_token_id": [2, 7]}' > several/config.json

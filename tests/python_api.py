@@ -14,6 +14,7 @@ import numpy as np
 import lockstep
 
 PROGRAM = sys.argv.pop(1)
+SMALL = os.path.join(os.path.dirname(os.path.abspath(__file__)), "fixtures", "small_bpe")
 
 
 def read(path):
@@ -135,6 +136,18 @@ class Models(unittest.TestCase):
             self.model.generate("The", stop="")
         with self.assertRaisesRegex(lockstep.UsageError, "stop is a text, and ids are continued by ids"):
             self.model.generate([1, 2], stop="a")
+
+    def test_the_token_that_ends_a_text_is_no_part_of_it(self):
+        lockstep.prepare("text", [b"the text of a cat " * 40], "ends.h5", tokenizer="gpt2", vocabulary=SMALL, validation=0.1)
+        job = {"model": {"kind": "gpt", "layers": 1, "width": 8, "heads": 1, "context": 8}, "data": {"path": "ends.h5"}}
+        with lockstep.Trainer(job, {"train.steps": 1, "train.batch": 2, "train.warmup": 0}) as trainer:
+            next(iter(trainer))
+            trainer.save("ends-model.h5")
+        how = dict(tokens=9000, temperature=1e6)
+        with lockstep.load("ends-model.h5") as model:
+            ids = model.generate(model.tokenizer.encode("the", prompt=True), **how)
+            self.assertTrue(len(ids) < 9000 and model.tokenizer.ends(ids[-1]) and not model.tokenizer.ends(ids[0]))
+            self.assertEqual(model.generate("the", **how), "the" + model.tokenizer.decode(ids[:-1], after=True))
 
     def test_generation_calls_back(self):
         seen = []

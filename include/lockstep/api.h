@@ -116,6 +116,8 @@ const char *ls_tokenizer_kind(const LsTokenizer *tokenizer);
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer); /* one more than the largest id */
 /* id that ends a text, -1 if it has none; encode gives it only where a published tokenizer finds its name in a text */
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer);
+/* whether this id ends a text: a published tokenizer may have several that do */
+bool ls_tokenizer_ends(const LsTokenizer *tokenizer, int64_t id);
 /* id that begins a text, -1 if it has none; as above */
 int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer);
 

@@ -42,6 +42,20 @@ typedef struct LsDataTexts {
     const void *settings;
 } LsDataTexts;
 
+/* What was said before the model's next answer, and the prompt that it makes. */
+typedef struct LsTurns {
+    const char *system; /* NULL: nothing */
+    char *const *said;  /* (count) by the user and the model in turn; the user has the last word */
+    int count;
+} LsTurns;
+
+typedef struct LsTurnsPrompt {
+    char *text; /* with the markers */
+    int32_t *ids;
+    int64_t count;
+    char *stop; /* the text that ends an answer; NULL: the tokenizer's end token alone */
+} LsTurnsPrompt;
+
 typedef struct LsDataKind {
     const char *name, *summary;
     const char *example; /* of `prepare NAME`, for its help: lines; NULL: none */
@@ -67,6 +81,10 @@ typedef struct LsDataKind {
     const char *const *parts;
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
+    /* The prompt of turns, written as the conversations that a model learnt from. info: LsSource.info of these, parsed.
+     * What *prompt has is the caller's to free, after a failure too. NULL: samples of this kind have no turns. */
+    LsStatus (*converse)(const struct json_t *info, const LsTokenizer *tokenizer, const LsTurns *turns,
+                         LsTurnsPrompt *prompt);
     /* Whether a setting of `use_settings` counts beside the values of the others; a job that sets one that does not is
      * warned. NULL: all do. */
     bool (*counts)(const void *settings, const char *setting);

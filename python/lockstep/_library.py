@@ -102,6 +102,7 @@ _FUNCTIONS = {
     "ls_tokenizer_vocabulary": (c_int64, [c_void_p]),
     "ls_tokenizer_begin": (c_int64, [c_void_p]),
     "ls_tokenizer_end": (c_int64, [c_void_p]),
+    "ls_tokenizer_ends": (c_bool, [c_void_p, c_int64]),
     "ls_tokenizer_encode": (c_int, [c_void_p, c_char_p, c_int64, _handle, _dims]),
     "ls_tokenizer_encode_prompt": (c_int, [c_void_p, c_char_p, c_int64, _handle, _dims]),
     "ls_tokenizer_decode_after": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),

@@ -173,8 +173,9 @@ class Model:
     ) -> Any:
         """Goes on with a text, or with ids where `prompt` is no str; what is drawn depends on `seed` alone, as in
         ``lockstep generate``. A text gives the text with its continuation, ids the new ids (int32); `batch` above 1 a
-        list of so many. A continuation ends where `stop`, or one of several, comes, which is left out, and at the
-        tokenizer's end token; ``no_stop=True`` goes on behind the latter. ``callback(stream, index, token)`` sees each
+        list of so many. A continuation ends where `stop`, or one of several, comes, and at the tokenizer's end token,
+        neither of which is part of a text (ids have the token); ``no_stop=True`` goes on behind the latter.
+        ``callback(stream, index, token)`` sees each
         token; it ends the generation by returning False.
         """
         stops = _stops(stop)

@@ -81,3 +81,7 @@ class Tokenizer:
         """The id that ends a text, None where there is none."""
         value = call("ls_tokenizer_end", self._handle)
         return None if value < 0 else value
+
+    def ends(self, id: int) -> bool:
+        """Whether this id ends a text: a published tokenizer may have several that do."""
+        return call("ls_tokenizer_ends", self._handle, int(id))

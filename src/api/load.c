@@ -1,5 +1,6 @@
 #include "api/load.h"
 
+#include "data/data.h"
 #include "io/file.h"
 #include "store/lora.h"
 #include "store/model_folder.h"
@@ -34,6 +35,26 @@ static LsStatus refuse_weights(const char *path)
                    path, path);
 }
 
+/* The run's configuration. Where another data set alone is named, its kind is the file's. */
+static LsStatus read_config(const LsCheckpoint *checkpoint, int overrides, char *const *override, LsLoaded *loaded)
+{
+    const LsDataKind *kind = ls_data_kind_overridden(overrides, override);
+    char **all = ls_alloc_array(overrides + 1, sizeof *all),
+         *more = kind ? ls_format("data.kind=%s", kind->name) : NULL;
+    loaded->path = ls_strdup(checkpoint->path);
+    if (all && loaded->path && (more || !kind)) {
+        for (int i = 0; i < overrides; i++)
+            all[i] = override[i];
+        all[overrides] = more;
+        loaded->config = ls_config_parse(loaded->path, checkpoint->config, overrides + (more != NULL), all);
+    }
+    ls_free(more);
+    ls_free(all);
+    if (loaded->config)
+        return LS_OK;
+    return ls_message_status() == LS_RESOURCE ? LS_RESOURCE : overrides > 0 ? LS_USAGE : LS_CHECKPOINT;
+}
+
 static LsStatus load(const char *run, bool best, int overrides, char *const *override,
                      const LsGeneratePrecision *precision, LsLoaded *loaded)
 {
@@ -48,12 +69,7 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
         return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for",
                        run);
     loaded->progress = checkpoint->progress;
-    loaded->path = ls_strdup(checkpoint->path);
-    loaded->config = loaded->path ? ls_config_parse(loaded->path, checkpoint->config, overrides, override) : NULL;
-    if (!loaded->config) {
-        status = ls_message_status() == LS_RESOURCE ? LS_RESOURCE : overrides > 0 ? LS_USAGE : LS_CHECKPOINT;
-        goto cleanup;
-    }
+    LS_TRY_CLEANUP(read_config(checkpoint, overrides, override, loaded));
     if (checkpoint->tokenizer && !(loaded->tokenizer = ls_tokenizer_from_json(checkpoint->tokenizer))) {
         status = ls_fail_in(LS_CHECKPOINT, "%s: its tokenizer", loaded->path);
         goto cleanup;

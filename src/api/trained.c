@@ -167,6 +167,7 @@ LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t 
 /* The texts of all streams as they grow. */
 typedef struct Texts {
     const LsTokenizer *tokenizer;
+    const LsSampling *sampling; /* which ids end a stream, and are no part of its text */
     LsStops stops;
     LsTextStream *stream; /* (streams) */
     int64_t streams, ended;
@@ -181,7 +182,8 @@ static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
     LsTextStream *stream = &texts->stream[b];
     if (stream->ended)
         return true;
-    texts->status = ls_text_stream_add(stream, texts->tokenizer, token);
+    if (!ls_sampling_stops(texts->sampling, token))
+        texts->status = ls_text_stream_add(stream, texts->tokenizer, token);
     texts->ended += texts->status == LS_OK && ls_text_stream_stopped(stream, &texts->stops);
     bool goes_on = !texts->token || texts->token(texts->self, b, index, token);
     return goes_on && texts->status == LS_OK && texts->ended < texts->streams;
@@ -210,6 +212,7 @@ static LsStatus continue_text(LsTrained *trained, const char *prompt, int64_t by
     int32_t *ids = NULL;
     int64_t count = 0;
     LS_TRY(set_sampling(&trained->model, how, &sampling));
+    texts->sampling = &sampling;
     LS_TRY(ls_stops_check(&texts->stops, "a stop"));
     if (!texts->tokenizer)
         return ls_fail(LS_USAGE, "%s has no tokenizer, so it cannot read text; give ids", trained->model.path);

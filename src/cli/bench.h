@@ -11,6 +11,8 @@
 
 #define LS_BENCH_ROWS 64
 #define LS_BENCH_SHAPES 64
+/* A vocabulary for random tokens where neither job file nor data set says one. */
+#define LS_SYNTHETIC_VOCABULARY 256
 
 typedef struct LsBenchOptions {
     bool synthetic, json, products, generate;

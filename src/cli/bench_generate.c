@@ -26,7 +26,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static LsStatus print(const LsBenchOptions *o, const LsParams *params, const LsConfig *config,
+static LsStatus print(const LsBenchOptions *o, int64_t prompt, const LsParams *params, const LsConfig *config,
                       const LsGenerationSpeed *speed, double *seconds)
 {
     qsort(seconds, (size_t)o->steps, sizeof *seconds, by_value);
@@ -35,13 +35,13 @@ static LsStatus print(const LsBenchOptions *o, const LsParams *params, const LsC
         return ls_print_json(json_pack(
             "{s:s, s:I, s:s, s:i, s:I, s:I, s:f, s:f, s:f, s:f, s:I, s:I, s:I}", "model", config->model->name,
             "parameters", (json_int_t)params->elements, "weights", o->weights, "threads", ls_threads(), "streams",
-            (json_int_t)o->streams, "prompt", (json_int_t)o->prompt, "prompt_seconds", speed->prompt_seconds,
+            (json_int_t)o->streams, "prompt", (json_int_t)prompt, "prompt_seconds", speed->prompt_seconds,
             "pass_seconds_median", median, "pass_seconds_min", seconds[0], "items_per_second",
             (double)o->streams / median, "parameter_bytes", (json_int_t)speed->parameter_bytes, "state_bytes",
             (json_int_t)speed->state_bytes, "memory_bytes", (json_int_t)ls_peak_resident_bytes()));
     printf("%s, weights in %s, %lld streams after %lld tokens: median %.3f ms a pass, least %.3f; %.1f tokens per "
            "second\n",
-           config->model->name, o->weights, (long long)o->streams, (long long)o->prompt, 1e3 * median, 1e3 * seconds[0],
+           config->model->name, o->weights, (long long)o->streams, (long long)prompt, 1e3 * median, 1e3 * seconds[0],
            (double)o->streams / median);
     printf("prompt %.3f s; parameters %.1f MiB, states %.1f MiB, resident %.1f MiB\n", speed->prompt_seconds,
            (double)speed->parameter_bytes / 1048576, (double)speed->state_bytes / 1048576,
@@ -49,26 +49,65 @@ static LsStatus print(const LsBenchOptions *o, const LsParams *params, const LsC
     return LS_OK;
 }
 
-static LsStatus measure(const LsBenchOptions *o, const LsConfig *config, LsParams *params, int32_t *prompt, double *at)
+/* The vocabulary of random tokens: the configuration's, or its data set's. */
+static LsStatus find_vocabulary(const LsBenchOptions *o, LsConfig *config, int64_t *vocabulary)
 {
-    int64_t vocabulary = 0, tokens = o->warmup + o->steps + 1;
+    LsSource *training = NULL, *validation = NULL;
+    *vocabulary = 0;
+    if (!ls_config_model_int(config, "vocabulary", vocabulary))
+        return ls_fail(LS_USAGE, "bench --generate: %s has no vocabulary, and says no tokens", config->model->name);
+    if (*vocabulary == 0 && o->synthetic)
+        ls_config_set_model_int(config, "vocabulary", LS_SYNTHETIC_VOCABULARY);
+    else if (*vocabulary == 0 && !config->data.path)
+        return ls_fail(LS_USAGE, "bench --generate: the job names no data set that tells the vocabulary: give "
+                                 "model.vocabulary, or --synthetic");
+    else if (*vocabulary == 0) {
+        LsStatus status = ls_train_open(config, 1, &training, &validation);
+        ls_source_free(training);
+        ls_source_free(validation);
+        LS_TRY(status);
+    }
+    ls_config_model_int(config, "vocabulary", vocabulary);
+    return LS_OK;
+}
+
+#define LONGEST_PROMPT 100 /* where the option leaves it open */
+
+/* Tokens of the prompt, for so many behind it. */
+static int64_t choose_prompt(const LsBenchOptions *o, const LsConfig *config, int64_t tokens)
+{
+    int64_t context = 0;
+    if (o->prompt > 0)
+        return o->prompt;
+    if (!ls_config_model_int(config, "context", &context) || context == 0 || context - tokens >= LONGEST_PROMPT)
+        return LONGEST_PROMPT;
+    return context > tokens ? context - tokens : 1;
+}
+
+static LsStatus measure(const LsBenchOptions *o, LsConfig *config, LsParams *params, double *at)
+{
+    int64_t vocabulary, tokens = o->warmup + o->steps + 1, count = choose_prompt(o, config, tokens);
     LsSampling sampling = {.temperature = 0,
                            .top_p = 1,
                            .tokens = tokens,
                            .batch = o->streams,
                            .stop = -1,
                            .precision = ls_precision_named(o->weights)};
-    if (!ls_config_model_int(config, "vocabulary", &vocabulary) || vocabulary == 0)
-        return ls_fail(LS_USAGE, "bench --generate: give model.vocabulary, which no data set tells here");
-    for (int64_t i = 0; i < o->prompt; i++)
-        prompt[i] = (int32_t)(ls_uniform_at(ls_key(1, "prompt"), 0, (uint64_t)i) * (float)vocabulary);
+    LsGenerationSpeed speed;
+    LS_TRY(find_vocabulary(o, config, &vocabulary));
     LS_TRY(ls_generate_freeze(config, sampling.precision, params));
     LS_TRY(ls_params_draw(params, (uint64_t)config->train.seed));
-    LsGenerationSpeed speed;
-    LS_TRY(ls_generate(config, params, prompt, o->prompt, &sampling, on_token, &(Clock){at}, &speed));
+    int32_t *prompt = ls_alloc_array(count, sizeof *prompt);
+    if (!prompt)
+        return LS_RESOURCE;
+    for (int64_t i = 0; i < count; i++)
+        prompt[i] = (int32_t)(ls_uniform_at(ls_key(1, "prompt"), 0, (uint64_t)i) * (float)vocabulary);
+    LsStatus status = ls_generate(config, params, prompt, count, &sampling, on_token, &(Clock){at}, &speed);
+    ls_free(prompt);
+    LS_TRY(status);
     for (int64_t i = 0; i < o->steps; i++) /* from one token to the next */
         at[i] = at[o->warmup + i + 1] - at[o->warmup + i];
-    return print(o, params, config, &speed, at);
+    return print(o, count, params, config, &speed, at);
 }
 
 LsStatus ls_bench_generate(const LsCall *call)
@@ -80,11 +119,9 @@ LsStatus ls_bench_generate(const LsCall *call)
     LS_TRY(ls_train_config_load(call->operand[0], call->operands - 1, call->operand + 1, NULL, call->comm, &config));
     ls_lora_take_off(config); /* as who uses the model has it */
     LsParams *params = ls_params_new();
-    int32_t *prompt = ls_alloc_array(o->prompt, sizeof *prompt);
     double *at = ls_alloc_array(o->warmup + o->steps + 1, sizeof *at);
-    LsStatus status = params && prompt && at ? measure(o, config, params, prompt, at) : LS_RESOURCE;
+    LsStatus status = params && at ? measure(o, config, params, at) : LS_RESOURCE;
     ls_free(at);
-    ls_free(prompt);
     ls_params_free(params);
     ls_config_free(config);
     return status;

@@ -27,10 +27,10 @@ static LsBucketTimes sums_of(const LsBenchRank *rank)
 static void print_head(const LsBench *b)
 {
     const LsTrainer *t = b->trainer;
-    char parameters[32], speed[32], batch[64];
+    char parameters[96], speed[32], batch[64];
     Summary s = summary_of(b);
-    printf("%s, %s parameters, %s; %d rank%s of %d thread%s; %s a step\n", b->config->model->name,
-           ls_count_text((double)t->plan.parameters, parameters), b->config->train.precision, b->comm->size,
+    printf("%s, %s, %s; %d rank%s of %d thread%s; %s a step\n", b->config->model->name,
+           ls_parameters_text(&t->plan, parameters), b->config->train.precision, b->comm->size,
            b->comm->size == 1 ? "" : "s", ls_threads(), ls_threads() == 1 ? "" : "s",
            ls_batch_text(b->config, &t->plan, batch));
     printf("step: median %.4f s, least %.4f s, mean %.4f s of %lld\n", b->median, b->least, s.mean,

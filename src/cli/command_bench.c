@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 
-/* A vocabulary for random tokens where neither job file nor data set says one. */
-#define SYNTHETIC_VOCABULARY 256
 /* Steps without overlap, to show what it gains. */
 #define PLAIN_STEPS 5
 
@@ -27,8 +25,9 @@ static const LsOption options[] = {
                                 "time generation instead, of a model that was not trained: tokens one by one")},
     {.setting = LS_SETTING_INT(LsBenchOptions, streams, "1", 1, 4096, "with --generate: samples at once"),
      .argument = "B"},
-    {.setting = LS_SETTING_INT(LsBenchOptions, prompt, "100", 1, 1e9,
-                               "with --generate: tokens before the first that is timed"),
+    {.setting = LS_SETTING_INT(LsBenchOptions, prompt, "0", 0, 1e9,
+                               "with --generate: tokens before the first that is timed; 0: 100, or as many as the "
+                               "model's context holds beside those"),
      .argument = "N"},
     {.setting = LS_SETTING_CHOICE(LsBenchOptions, weights, "run", "run|float|bfloat16|int8",
                                   "with --generate: what weights are read in; run: as train.precision says"),
@@ -41,7 +40,7 @@ static LsStatus open_data(LsBench *b)
 {
     b->config->train.length_step = 0; /* one graph is timed, of all steps */
     if (b->options->synthetic)
-        return ls_train_open_synthetic(b->config, SYNTHETIC_VOCABULARY, &b->training);
+        return ls_train_open_synthetic(b->config, LS_SYNTHETIC_VOCABULARY, &b->training);
     return ls_train_open(b->config, b->comm->size, &b->training, &b->validation);
 }
 

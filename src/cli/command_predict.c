@@ -8,7 +8,6 @@
 #include "machine/memory_limit.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -111,20 +110,6 @@ static LsStatus read_data_set(Prediction *p)
     return status;
 }
 
-/* A file or a pipe; a device has no end. */
-static LsStatus read_input_text(const char *path, char **text, int64_t *bytes)
-{
-    struct stat st;
-    if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode))
-        return ls_file_read(path, LS_DATA, text, bytes);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
-    LsStatus status = ls_descriptor_read(fd, path, LS_DATA, text, bytes);
-    close(fd);
-    return status;
-}
-
 static LsStatus read_text(Prediction *p)
 {
     const char *path = p->options->input;
@@ -132,7 +117,7 @@ static LsStatus read_text(Prediction *p)
     int64_t bytes = 0;
     if (!p->model.tokenizer)
         return ls_fail(LS_USAGE, "predict: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
-    LS_TRY(read_input_text(path, &text, &bytes));
+    LS_TRY(ls_input_read(path, LS_DATA, &text, &bytes));
     LsStatus status = bytes > 0 ? ls_tokenizer_encode_prompt(p->model.tokenizer, text, bytes, &p->ids, &p->count)
                                 : ls_fail(LS_DATA, "is empty; there is nothing to predict from");
     ls_free(text);

@@ -75,7 +75,7 @@ static LsStatus on_save(void *self, const LsTrainer *t)
         status = ls_run_folder_sync(&run->folder); /* a checkpoint never knows of rows that are not on the disk */
     if (status == LS_OK)
         status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,
-                                    &(LsSavedTexts){run->text, run->tokenizer, run->training->info});
+                                    &(LsSavedTexts){run->text, run->tokenizer, ls_trainer_info(t)});
     if (status == LS_OK)
         status =
             ls_checkpoint_prune(run->folder.path, run->config->output.keep, t->progress.best_step, run->resumed_step);
@@ -166,6 +166,7 @@ static LsStatus load(Run *run, LsCheckpoint *checkpoint)
     LsSaved saved[LS_MAX_SAVED];
     int count = ls_trainer_saved(t, saved);
     LS_TRY(ls_checkpoint_read(checkpoint, t->params, count, saved));
+    LS_TRY(ls_trainer_join_info(t, checkpoint->info));
     t->progress = checkpoint->progress;
     run->resumed_step = t->progress.step;
     if (t->progress.step == 0) /* an imported model: its training begins here */
@@ -236,10 +237,10 @@ static LsStatus open_for_writing(Run *run)
 static void announce(const Run *run)
 {
     const LsTrainer *t = run->trainer;
-    char parameters[32], memory[32], batch[64];
-    ls_log("%s of %s parameters; %d rank%s with %d thread%s; %s a step; %s a rank", run->config->model->name,
-           ls_count_text((double)t->plan.parameters, parameters), run->comm->size, run->comm->size == 1 ? "" : "s",
-           ls_threads(), ls_threads() == 1 ? "" : "s", ls_batch_text(run->config, &t->plan, batch),
+    char parameters[96], memory[32], batch[64];
+    ls_log("%s of %s; %d rank%s with %d thread%s; %s a step; %s a rank", run->config->model->name,
+           ls_parameters_text(&t->plan, parameters), run->comm->size, run->comm->size == 1 ? "" : "s", ls_threads(),
+           ls_threads() == 1 ? "" : "s", ls_batch_text(run->config, &t->plan, batch),
            ls_bytes_text(t->plan.total_bytes, memory));
     if (t->config->train.segment == 0 && t->plan.segments > 1)
         ls_log("to keep to the memory there is, sequences are computed in %lld segments; train.segment=%lld makes it "

@@ -64,6 +64,17 @@ const char *ls_bytes_text(int64_t bytes, char text[32])
     return text;
 }
 
+const char *ls_parameters_text(const LsTrainPlan *plan, char text[96])
+{
+    char all[32], learnt[32];
+    ls_count_text((double)(plan->base_parameters + plan->parameters), all);
+    if (plan->base_parameters > 0)
+        snprintf(text, 96, "%s parameters, of which %s learn", all, ls_count_text((double)plan->parameters, learnt));
+    else
+        snprintf(text, 96, "%s parameters", all);
+    return text;
+}
+
 const char *ls_batch_text(const LsConfig *config, const LsTrainPlan *plan, char text[64])
 {
     if (plan->sequence > 1)

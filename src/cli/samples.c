@@ -69,7 +69,8 @@ void ls_samples_close(LsSamples *s)
 
 /* One sample's new ids. */
 typedef struct Taken {
-    LsTokens ids;
+    const LsSampling *sampling;
+    LsTokens ids; /* without the token that ends a text, which is no part of it */
     LsStatus status;
 } Taken;
 
@@ -77,6 +78,8 @@ static bool on_token(void *self, int64_t stream, int64_t index, int32_t token)
 {
     Taken *taken = self;
     (void)stream, (void)index;
+    if (ls_sampling_stops(taken->sampling, token))
+        return true;
     taken->status = ls_tokens_reserve(&taken->ids, 1);
     if (taken->status == LS_OK)
         taken->ids.id[taken->ids.count++] = token;
@@ -110,7 +113,7 @@ static LsStatus draw_one(const LsSamples *s, LsParams *params, int64_t tokens, i
                            .batch = 1};
     ls_sampling_stop_at_ends(&sampling, s->tokenizer);
     LsGenerationSpeed speed;
-    Taken taken = {.status = LS_OK};
+    Taken taken = {.sampling = &sampling, .status = LS_OK};
     LsStatus status = ls_loaded_generate(&model, s->ids[i].id, s->ids[i].count, &sampling, on_token, &taken, &speed);
     status = status == LS_OK ? taken.status : status;
     if (status == LS_OK)

@@ -1,6 +1,8 @@
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/other_names.h"
+#include "config/overriding.h"
+#include "config/unknown.h"
 #include "config/pattern.h"
 #include "config/yaml.h"
 #include "io/file.h"
@@ -163,81 +165,6 @@ static LsStatus choose_kinds(LsConfig *config, const LsYamlEntries *entries, LsM
     return LS_OK;
 }
 
-static void unknown_section(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)
-{
-    LsNearest near = ls_nearest_to(entry->section);
-    for (int i = 0; i < LS_SECTIONS; i++)
-        ls_nearest_offer(&near, section[i].name);
-    ls_mistakes_add(mistakes, entry->line, "section %s: unknown%s (sections: model, task, data, train, lora, output)",
-                    entry->section, ls_nearest_hint(&near));
-}
-
-/* Which of a section's tables has a setting, -1: none. */
-static int table_with(const LsSection *section, const char *name)
-{
-    for (int j = 0; j < 2; j++)
-        if (ls_settings_find(section->table[j], name))
-            return j;
-    return -1;
-}
-
-/* Offers the names of the section's own settings and its kind's. */
-static void offer_settings(const LsSection *of, LsNearest *near)
-{
-    for (int j = 0; j < 2; j++)
-        for (const LsSetting *setting = of->table[j]; setting && setting->name; setting++)
-            ls_nearest_offer(near, setting->name);
-}
-
-/* The kinds of section `which` that have a setting of this name, "mamba, s4d"; none: "". */
-static const char *kinds_with(int which, const char *name, char *names, size_t room)
-{
-    const void *const *list[] = {(const void *const *)ls_models(), (const void *const *)ls_tasks(),
-                                 (const void *const *)ls_data_kinds(), (const void *const *)ls_procedures()};
-    size_t used = 0;
-    names[0] = '\0';
-    for (int i = 0; which < (int)LS_COUNT_OF(list) && list[which][i] && used < room; i++) {
-        const void *kind = list[which][i];
-        LsConfig only = {.model = which == 0 ? kind : NULL,
-                         .task = which == 1 ? kind : NULL,
-                         .data_kind = which == 2 ? kind : NULL,
-                         .procedure = which == 3 ? kind : NULL};
-        LsSection section[LS_SECTIONS];
-        ls_config_sections(&only, section);
-        if (table_with(&section[which], name) == 1)
-            used += (size_t)snprintf(names + used, room - used, "%s%s", used ? ", " : "", section[which].kind);
-    }
-    return names;
-}
-
-/* A name that this section lacks: the section that has it, its kinds that have it, or the nearest here. */
-static void unknown_key(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], const LsSection *of,
-                        LsMistakes *mistakes)
-{
-    for (int i = 0; i < LS_SECTIONS; i++)
-        if (table_with(&section[i], entry->key) >= 0) {
-            ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; it belongs to the section %s", entry->section,
-                            entry->key, section[i].name);
-            return;
-        }
-    LsNearest near = ls_nearest_to(entry->key);
-    if (!ls_mistakes_full(mistakes))
-        offer_settings(of, &near);
-    char kinds[512];
-    if (of->kind && kinds_with((int)(of - section), entry->key, kinds, sizeof kinds)[0]) {
-        ls_mistakes_add(mistakes, entry->line, "%s.%s: %s %s has no such setting (those that have: %s)%s",
-                        entry->section, entry->key, strcmp(of->kind_key, "kind") == 0 ? of->name : of->kind_key,
-                        of->kind, kinds, ls_nearest_hint(&near));
-        return;
-    }
-    const char *here = ls_other_name(entry->key);
-    if (here) {
-        ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown; write %s", entry->section, entry->key, here);
-        return;
-    }
-    ls_mistakes_add(mistakes, entry->line, "%s.%s: unknown%s", entry->section, entry->key, ls_nearest_hint(&near));
-}
-
 static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTIONS], LsMistakes *mistakes)
 {
     const LsSection *of = NULL;
@@ -247,19 +174,22 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
     bool whole_section = !entry->key[0];
     if (!of) {
         if (whole_section || entry->line == 0)
-            unknown_section(entry, section, mistakes);
+            ls_unknown_section(entry, section, mistakes);
         return LS_OK;
     }
     bool has_kinds = strcmp(of->name, "model") == 0 || strcmp(of->name, "task") == 0;
     if (whole_section || is_kind(entry) || (has_kinds && !of->kind))
         return LS_OK;
-    int table = table_with(of, entry->key);
+    int table = ls_table_with(of, entry->key);
     if (table < 0 && of->kind_key && !of->kind)
         return LS_OK; /* it may be a setting of the kind that is not known */
     if (table < 0) {
-        unknown_key(entry, section, of, mistakes);
+        ls_unknown_key(entry, section, of, mistakes);
         return LS_OK;
     }
+    if (entry->line == 0 &&
+        !entry->value) /* the setting was not said before (ls_overrides_unset): it has its default */
+        return LS_OK;
     LsStatus status = entry->form == LS_YAML_SCALAR
                           ? ls_settings_set(of->table[table], of->base[table], entry->key, entry->value)
                           : ls_settings_set_members(of->table[table], of->base[table], entry->key,
@@ -322,9 +252,9 @@ static LsStatus fill(LsConfig *config, const LsYamlEntries *entries, LsMistakes 
     return LS_OK;
 }
 
-/* text: NULL: the settings alone, which are not from a command line. below: a text whose entries come first, or
- * NULL. */
-static LsConfig *parse(const char *name, const char *below, const char *text, size_t bytes, int overrides,
+/* text: NULL: the settings alone, which are not from a command line. below: a text whose entries come first, or NULL.
+ * saved: a run wrote the text. */
+static LsConfig *parse(const char *name, const char *below, const char *text, size_t bytes, bool saved, int overrides,
                        char *const *override)
 {
     LsMistakes mistakes = {.name = name};
@@ -344,6 +274,10 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
     bool readable = mistakes.count == 0 || entries.count > first;
     for (int i = 0; i < overrides && status == LS_OK; i++)
         status = ls_yaml_override(override[i], &entries, &mistakes);
+    if (status == LS_OK && text)
+        status = ls_overrides_unset(&entries);
+    if (status == LS_OK && saved)
+        status = ls_overrides_drop_kinds(&entries);
     for (int i = 0; i < entries.count && !text; i++)
         entries.list[i].line = -1;
     if (config && config->said)
@@ -361,12 +295,12 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
 
 LsConfig *ls_config_parse(const char *name, const char *text, int overrides, char *const *override)
 {
-    return parse(name, NULL, text, strlen(text), overrides, override);
+    return parse(name, NULL, text, strlen(text), true, overrides, override);
 }
 
 LsConfig *ls_config_of(const char *name, int settings, char *const *setting)
 {
-    return parse(name, NULL, NULL, 0, settings, setting);
+    return parse(name, NULL, NULL, 0, false, settings, setting);
 }
 
 /* ---- From a file ------------------------------------------------------------------------------------------------- */
@@ -410,7 +344,7 @@ LsConfig *ls_config_load_over(const char *path, const char *below, int overrides
     char *text = NULL;
     size_t bytes = 0;
     LsStatus status = read_file(path, &text, &bytes);
-    LsConfig *config = status == LS_OK ? parse(path, below, text, bytes, overrides, override) : NULL;
+    LsConfig *config = status == LS_OK ? parse(path, below, text, bytes, false, overrides, override) : NULL;
     ls_free(text);
     return config;
 }

@@ -81,8 +81,9 @@ typedef struct LsConfig {
     struct LsYamlEntries *said; /* what was said, in order, the last of a setting counts (config/yaml.h) */
 } LsConfig;
 
-/* From a file, and from text (a checkpoint's; `name` stands in messages). overrides: "train.steps=500", may be NULL
- * with count 0. */
+/* From a file, and from text (a checkpoint's, in which the settings of a kind go where an override chooses another one;
+ * `name` stands in messages). overrides: "train.steps=500", may be NULL with count 0; "train.steps=" takes out what the
+ * file says. */
 LsConfig *ls_config_load(const char *path, int overrides, char *const *override);
 /* The same file over the lines `below`, of ls_config_model_yaml: what the job leaves out is as they say. NULL: none. */
 LsConfig *ls_config_load_over(const char *path, const char *below, int overrides, char *const *override);

@@ -10,6 +10,7 @@
 #ifndef LS_DATA_CHAT_H
 #define LS_DATA_CHAT_H
 
+#include "data/text_write.h"
 #include "data/texts.h"
 #include "lockstep/data.h"
 
@@ -36,6 +37,15 @@ typedef struct LsChats {
 /* Reads the JSON lines of all files of a part. LS_DATA with file and line. */
 LsStatus ls_chats_read(const LsChatSettings *settings, LsChats *part) LS_MUST_USE;
 void ls_chats_free(LsChats *part);
+
+/* Appends a piece's ids. Special tokens that stand in a marker are these; a message that holds one would say what nobody
+ * can say: LS_DATA. kind: the bits above. */
+LsStatus ls_chat_encode(const LsTokenizer *tokenizer, const LsSpecials *specials, const char *text, int64_t bytes,
+                        int kind, LsTokens *id) LS_MUST_USE;
+
+/* As LsDataKind.converse. */
+LsStatus ls_chat_converse(const json_t *info, const LsTokenizer *tokenizer, const LsTurns *turns,
+                          LsTurnsPrompt *prompt) LS_MUST_USE;
 
 /* Fields "ids" (T) and "targets" (T), which are LS_IGNORE but where the next token is an answer's. As
  * LsDataKind.open. */

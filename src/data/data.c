@@ -154,6 +154,30 @@ bool ls_data_is_raw(const char *path)
     return bytes > 0 && memcmp(begin, "LOCKSTEP", sizeof begin) != 0 && memcmp(begin, "\x89HDF", 4) != 0;
 }
 
+const LsDataKind *ls_data_kind_of_file(const char *path)
+{
+    LsSealedHead head;
+    const LsDataKind *const *kind = ls_data_kinds();
+    if (!ls_sealed_head(path, &head))
+        return NULL;
+    while (*kind && strcmp((*kind)->name, head.kind) != 0)
+        kind++;
+    return *kind;
+}
+
+const LsDataKind *ls_data_kind_overridden(int overrides, char *const *override)
+{
+    static const char name[] = "data.path=";
+    const char *path = NULL;
+    for (int i = 0; i < overrides; i++) {
+        if (strncmp(override[i], "data.kind=", strlen("data.kind=")) == 0)
+            return NULL;
+        if (strncmp(override[i], name, strlen(name)) == 0)
+            path = override[i] + strlen(name);
+    }
+    return path ? ls_data_kind_of_file(path) : NULL;
+}
+
 /* With the command that makes a data set of it. */
 static LsStatus fail_raw(const LsDataKind *kind, const char *path)
 {
@@ -207,6 +231,10 @@ LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t s
         open.split = "held-out";
     }
     LS_TRY(check_path(kind, open.path == data->path ? "path" : "validation_path", open.path));
+    const LsDataKind *there = open.path && kind->prepare ? ls_data_kind_of_file(open.path) : NULL;
+    if (there && there != kind)
+        return ls_fail(LS_DATA, "%s: this is a data set of kind %s, and data.kind is %s: data.kind=%s reads it",
+                       open.path, there->name, kind->name, there->name);
     return kind->open(&open, source);
 }
 

@@ -27,6 +27,13 @@ LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t s
  * those of this program do nor as HDF5. */
 bool ls_data_is_raw(const char *path);
 
+/* The kind of the data set at a path, as its first bytes have it; NULL: it is none. */
+const LsDataKind *ls_data_kind_of_file(const char *path);
+
+/* Among the overrides of a run: the kind of the data set that data.path names, where data.kind is not given. NULL: the
+ * run's own stays. */
+const LsDataKind *ls_data_kind_overridden(int overrides, char *const *override);
+
 /* LS_DATA where the ids of a source do not mean to a model what they mean to the source: another tokenizer, or ids past
  * the model's vocabulary (0: not known). model: its name in messages; tokenizer: its own, NULL where it has none, which
  * is a warning. */

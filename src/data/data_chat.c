@@ -85,45 +85,13 @@ typedef struct Writer {
     int64_t total;
 } Writer;
 
-static LsStatus append(Writer *writer, const int32_t *id, int64_t count, bool answer)
+/* What was appended to `id` since, as answer or not. */
+static LsStatus mark(Writer *writer, bool answer)
 {
-    LS_TRY(ls_tokens_reserve(&writer->id, count));
-    LS_TRY(ls_tokens_reserve(&writer->answer, count));
-    for (int64_t i = 0; i < count; i++) {
-        writer->id.id[writer->id.count++] = id[i];
+    int64_t more = writer->id.count - writer->answer.count;
+    LS_TRY(ls_tokens_reserve(&writer->answer, more));
+    for (int64_t i = 0; i < more; i++)
         writer->answer.id[writer->answer.count++] = answer;
-    }
-    return LS_OK;
-}
-
-/* Text without special tokens. */
-static LsStatus append_text(Writer *writer, const LsTokenizer *tokenizer, const char *text, int64_t bytes, bool answer)
-{
-    int32_t *id = NULL;
-    int64_t count = 0;
-    if (bytes == 0)
-        return LS_OK;
-    LsStatus status = ls_tokenizer_encode(tokenizer, text, bytes, &id, &count);
-    if (status == LS_OK)
-        status = append(writer, id, count, answer);
-    ls_free(id);
-    return status;
-}
-
-/* Special tokens that stand in a marker are these; a message that holds one would say what nobody can say. */
-static LsStatus append_piece(Writer *writer, const Job *job, const LsCorpusPart *text, int kind)
-{
-    bool answer = kind & LS_CHAT_LEARNT;
-    for (int64_t at = 0; at < text->bytes;) {
-        const LsSpecial *special = NULL;
-        int64_t found = ls_specials_find(&job->specials, text->text, at, text->bytes, &special);
-        if (special && !(kind & LS_CHAT_MARKER))
-            return ls_fail(LS_DATA, "a message holds the special token '%s'", special->text);
-        LS_TRY(append_text(writer, job->tokenizer, text->text + at, found - at, answer));
-        if (special)
-            LS_TRY(append(writer, &special->id, 1, answer));
-        at = found + (special ? special->bytes : 0);
-    }
     return LS_OK;
 }
 
@@ -133,12 +101,18 @@ static LsStatus encode(const Job *job, const LsChats *part, int64_t conversation
     writer->id.count = writer->answer.count = 0;
     for (int64_t piece = part->first.id[conversation]; piece < end_of(part, conversation); piece++) {
         const LsCorpusPart *text = &part->piece.text[piece];
-        LsStatus status = append_piece(writer, job, text, part->kind.id[piece]);
+        int kind = part->kind.id[piece];
+        LsStatus status = ls_chat_encode(job->tokenizer, &job->specials, text->text, text->bytes, kind, &writer->id);
         if (status != LS_OK)
             return ls_fail_in(status, "%s: line %lld", text->name, (long long)part->piece.line[piece]);
+        LS_TRY(mark(writer, kind & LS_CHAT_LEARNT));
     }
     int32_t end = (int32_t)ls_tokenizer_end(job->tokenizer);
-    return end >= 0 ? append(writer, &end, 1, true) : LS_OK;
+    if (end < 0)
+        return LS_OK;
+    LS_TRY(ls_tokens_reserve(&writer->id, 1));
+    writer->id.id[writer->id.count++] = end;
+    return mark(writer, true);
 }
 
 static LsStatus write_conversations(const LsChatSettings *o, Job *job, Writer *writer, const LsChats *part,
@@ -382,4 +356,5 @@ const LsDataKind ls_data_kind_chat = {
     .open = ls_chat_open,
     .parts = parts,
     .inspect = inspect,
+    .converse = ls_chat_converse,
 };

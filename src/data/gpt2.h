@@ -70,8 +70,6 @@ LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder) LS_MUST_USE;
 LsStatus ls_gpt2_is_plain(const char *folder, const Gpt2 *gpt2, bool single, bool *plain) LS_MUST_USE;
 /* Then the tokenizer keeps them. */
 LsStatus ls_gpt2_keep_beside(const char *folder, Gpt2 *gpt2) LS_MUST_USE;
-/* The tokenizer_config.json that the export writes where none is kept. */
-json_t *ls_gpt2_config_json(const Gpt2 *gpt2);
 
 /* ---- gpt2_words.c ------------------------------------------------------------------------------------------------ */
 

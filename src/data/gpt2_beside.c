@@ -1,5 +1,5 @@
-/* Files beside a vocabulary of GPT-2's form. Where they only state that <|endoftext|> ends a text they are kept as they
- * are, for the export; otherwise the vocabulary is read by the tokenizer subword. */
+/* The files that a vocabulary of GPT-2's form comes in, and those beside it. Where the latter only state that
+ * <|endoftext|> ends a text all are kept as they are, for the export; otherwise the tokenizer subword reads them. */
 #include "data/bytelevel.h"
 #include "data/gpt2.h"
 #include "io/file.h"
@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-static const char *const kept[] = {"tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-                                   "chat_template.jinja", NULL};
+static const char *const kept[] = {
+    "tokenizer.json",          "vocab.json",        "merges.txt",          "tokenizer_config.json",
+    "special_tokens_map.json", "added_tokens.json", "chat_template.jinja", NULL};
 
 static bool is_end(const json_t *value)
 {
@@ -88,22 +89,10 @@ cleanup:
     return status;
 }
 
-/* A tokenizer_config.json that this program writes itself need not be kept. */
-static bool is_own(const char *text, const Gpt2 *gpt2)
-{
-    json_t *theirs = json_loads(text ? text : "", 0, NULL), *ours = ls_gpt2_config_json(gpt2);
-    bool same = theirs && json_equal(theirs, ours);
-    json_decref(theirs);
-    json_decref(ours);
-    return same;
-}
-
 LsStatus ls_gpt2_keep_beside(const char *folder, Gpt2 *gpt2)
 {
     json_t *files = json_object();
     LsStatus status = files ? ls_tokenizer_keep_files(folder, kept, files) : LS_RESOURCE;
-    if (status == LS_OK && is_own(json_string_value(json_object_get(files, kept[0])), gpt2))
-        json_object_del(files, kept[0]);
     if (status == LS_OK && json_object_size(files) > 0)
         gpt2->base.files = json_incref(files);
     json_decref(files);

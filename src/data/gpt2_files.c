@@ -225,7 +225,8 @@ static LsStatus write_merges(const Gpt2 *gpt2, const json_t *merges, const char 
     return status;
 }
 
-json_t *ls_gpt2_config_json(const Gpt2 *gpt2)
+/* The tokenizer_config.json that the export writes where none is kept. */
+static json_t *config_json(const Gpt2 *gpt2)
 {
     bool has_end = gpt2->base.end >= 0, plain = !gpt2->nfc && gpt2->added_count == 0;
     return ls_bytelevel_config_json(has_end && plain ? "GPT2Tokenizer" : "PreTrainedTokenizerFast",
@@ -234,6 +235,10 @@ json_t *ls_gpt2_config_json(const Gpt2 *gpt2)
 
 LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder)
 {
+    if (json_object_get(gpt2->base.files, "tokenizer.json")) /* kept as it is, it says all of the vocabulary */
+        return json_object_get(gpt2->base.files, "tokenizer_config.json")
+                   ? LS_OK
+                   : ls_bytelevel_write_config(folder, config_json(gpt2));
     json_t *vocabulary = ls_gpt2_vocabulary_json(gpt2), *merges = ls_gpt2_merges_json(gpt2),
            *added = ls_gpt2_added_json(gpt2), *single = NULL;
     /* what the pair of files cannot say, and transformers' GPT2Tokenizer would not do, is only in tokenizer.json; and
@@ -256,7 +261,7 @@ LsStatus ls_gpt2_write_folder(const Gpt2 *gpt2, const char *folder)
         status = ls_json_file_write(folder, "tokenizer.json", single);
     }
     if (status == LS_OK)
-        status = ls_bytelevel_write_config(folder, ls_gpt2_config_json(gpt2));
+        status = ls_bytelevel_write_config(folder, config_json(gpt2));
     json_decref(vocabulary);
     json_decref(merges);
     json_decref(added);

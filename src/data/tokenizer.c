@@ -22,6 +22,14 @@ const char *ls_tokenizer_kind_summary(const LsTokenizerKind *kind) { return kind
 const char *ls_tokenizer_kind(const LsTokenizer *tokenizer) { return tokenizer->kind->name; }
 int64_t ls_tokenizer_vocabulary(const LsTokenizer *tokenizer) { return tokenizer->vocabulary; }
 int64_t ls_tokenizer_end(const LsTokenizer *tokenizer) { return tokenizer->end; }
+
+bool ls_tokenizer_ends(const LsTokenizer *tokenizer, int64_t id)
+{
+    bool ends = id >= 0 && id == tokenizer->end;
+    for (int64_t i = 0; i < tokenizer->more_ends; i++)
+        ends |= id == tokenizer->ends[i];
+    return ends;
+}
 int64_t ls_tokenizer_begin(const LsTokenizer *tokenizer) { return tokenizer->begin; }
 int64_t ls_tokenizer_mask(const LsTokenizer *tokenizer) { return tokenizer->mask; }
 int64_t ls_tokenizer_unknown(const LsTokenizer *tokenizer) { return tokenizer->unknown; }

@@ -13,6 +13,8 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#define MOST_OF_PIPE ((int64_t)256 << 20) /* bytes: a program that never ends must not take all memory */
+
 int ls_open_regular(const char *path, LsStatus code)
 {
     struct stat st;
@@ -53,7 +55,8 @@ LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *co
     return status;
 }
 
-LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **bytes, int64_t *count)
+/* LsStatus `code` past `most` bytes. */
+static LsStatus read_to_end(int fd, const char *path, LsStatus code, int64_t most, char **bytes, int64_t *count)
 {
     *bytes = NULL;
     *count = 0;
@@ -85,6 +88,9 @@ LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **byte
         if (got <= 0)
             break;
         size += got;
+        if (size > most)
+            status = ls_fail(code, "%s: more than %lld MiB came through this pipe: put it in a file", path,
+                             (long long)(most >> 20));
     }
     if (status != LS_OK) {
         ls_free(text);
@@ -94,6 +100,25 @@ LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **byte
     *bytes = text;
     *count = size;
     return LS_OK;
+}
+
+LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **bytes, int64_t *count)
+{
+    return read_to_end(fd, path, code, INT64_MAX, bytes, count);
+}
+
+LsStatus ls_input_read(const char *path, LsStatus code, char **bytes, int64_t *count)
+{
+    struct stat st;
+    if (stat(path, &st) != 0 || !S_ISFIFO(st.st_mode))
+        return ls_file_read(path, code, bytes, count);
+    *bytes = NULL;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return ls_fail(code, "%s: %s", path, strerror(errno));
+    LsStatus status = read_to_end(fd, path, code, MOST_OF_PIPE, bytes, count);
+    close(fd);
+    return status;
 }
 
 char *ls_replace_name(const char *path)

@@ -20,6 +20,10 @@ FILE *ls_stream_regular(const char *path, LsStatus code); /* the same for stdio:
  * `code` is the status of a failure. */
 LsStatus ls_file_read(const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
 
+/* The same of a file or a pipe, "<(program)", which is waited for: a text that a user names and one rank reads once. A
+ * pipe has 256 MiB at most. */
+LsStatus ls_input_read(const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
+
 /* The same from an open descriptor, to its end: for input that may be a pipe. */
 LsStatus ls_descriptor_read(int fd, const char *path, LsStatus code, char **bytes, int64_t *count) LS_MUST_USE;
 

@@ -1,6 +1,7 @@
 /* Tokens in a folder of the Hugging Face layout besides its tokenizer: ids in config.json, and in
  * generation_config.json. A run keeps them in its info, and the export writes them as they were. */
 #include "store/hf_internal.h"
+#include "store/model_folder.h"
 
 #include "io/file.h"
 
@@ -97,6 +98,24 @@ LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *key
     json_decref(all);
     json_decref(ids);
     json_decref(kept);
+    return status;
+}
+
+LsStatus ls_hf_tokens_carry(const char *from, const char *info, char **joined)
+{
+    json_t *there = from ? json_loads(from, 0, NULL) : NULL, *kept = json_object_get(there, INFO_KEY);
+    json_t *all = kept && info ? json_loads(info, 0, NULL) : kept ? json_object() : NULL;
+    LsStatus status = LS_OK;
+    *joined = NULL;
+    if (all && !json_object_get(all, INFO_KEY)) {
+        json_object_set(all, INFO_KEY, kept);
+        char *text = json_dumps(all, JSON_COMPACT);
+        *joined = text ? ls_strdup(text) : NULL;
+        free(text);
+        status = *joined ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for what a folder says of tokens");
+    }
+    json_decref(all);
+    json_decref(there);
     return status;
 }
 

@@ -2,6 +2,7 @@
 
 #include "data/tokenizer.h"
 #include "base/text.h"
+#include "config/other_names.h"
 #include "io/file.h"
 #include "io/output.h"
 #include "store/checkpoint.h"
@@ -252,6 +253,17 @@ static LsStatus write_run(const char *run, const LsStoredModel *model)
     return status;
 }
 
+/* What people name in the place of a folder of weights. */
+static LsStatus refuse_runs(const char *path)
+{
+    const char *setting = ls_setting_of_file(path);
+    bool checkpoint = setting && strcmp(setting, "train.init") == 0;
+    if (!checkpoint && (ls_is_model_folder(path) || !ls_file_exists_in(path, "config.yaml")))
+        return LS_OK;
+    return ls_fail(LS_USAGE, "%s: is a %s already, which eval, generate, export and train.init take as it is", path,
+                   checkpoint ? "checkpoint" : "run");
+}
+
 LsStatus ls_model_import(const char *folder, const char *run)
 {
     LsStoredModel model = {0};
@@ -259,6 +271,7 @@ LsStatus ls_model_import(const char *folder, const char *run)
     int count = 0;
     LsStatus status = LS_OK;
     LsOutput *output = NULL;
+    LS_TRY_CLEANUP(refuse_runs(folder));
     LS_TRY_CLEANUP(ls_output_folder(run, "import", ls_run_temporaries, &output));
     LS_TRY_CLEANUP(ls_checkpoint_clean(run));
     LS_TRY_CLEANUP(ls_checkpoint_steps(run, &steps, &count));

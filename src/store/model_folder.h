@@ -50,6 +50,10 @@ LsStatus ls_stored_model(const char *path, LsStoredModel *model) LS_MUST_USE;
 LsStatus ls_stored_config(const char *path, LsConfig **config) LS_MUST_USE;
 void ls_stored_model_free(LsStoredModel *model);
 
+/* What a folder of the Hugging Face layout said of its tokens joins LsSource.info: of a model that goes on from one with
+ * the same tokenizer. from: info of that one, or NULL. *joined NULL with LS_OK where there is nothing to join. */
+LsStatus ls_hf_tokens_carry(const char *from, const char *info, char **joined) LS_MUST_USE;
+
 /* Whether `path` is a folder with a config.json or model.safetensors, or a file FILE.safetensors. */
 bool ls_is_model_folder(const char *path);
 

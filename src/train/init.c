@@ -202,7 +202,8 @@ static void tell(Init *init, const LsTrainer *t, bool partial, LsNotes *settings
         ls_log("train.init: not used here:%s", ls_notes_text(&init->unused));
 }
 
-static LsStatus check_tokenizer(const LsStoredModel *from, const LsTrainer *t, const LsSource *training)
+/* Of the same tokenizer and task, what the other model says of tokens is said of this one. */
+static LsStatus take_tokenizer(const LsStoredModel *from, LsTrainer *t, const LsSource *training)
 {
     LsTokenizer *tokenizer = from->tokenizer ? ls_tokenizer_from_json(from->tokenizer) : NULL;
     if (from->tokenizer && !tokenizer)
@@ -210,6 +211,9 @@ static LsStatus check_tokenizer(const LsStoredModel *from, const LsTrainer *t, c
     int64_t vocabulary = 0;
     ls_config_model_int(from->config, "vocabulary", &vocabulary);
     LsStatus status = ls_data_check_model(t->config->data.path, training, from->path, tokenizer, vocabulary);
+    bool same = tokenizer && training->tokenizer && ls_config_task(from->config) == ls_config_task(t->config);
+    if (status == LS_OK && same)
+        status = ls_trainer_join_info(t, from->info);
     ls_tokenizer_free(tokenizer);
     return status;
 }
@@ -246,7 +250,7 @@ LsStatus ls_train_base(LsTrainer *t, LsConfig *config, const LsSource *training)
         return LS_OK;
     LsStatus status = ls_lora_base(config, base, &from, digest);
     if (status == LS_OK)
-        status = check_tokenizer(&from, t, training);
+        status = take_tokenizer(&from, t, training);
     if (status == LS_OK) {
         ls_params_copy(from.params, base);
         if (running && from.params->running && t->progress.step == 0)
@@ -272,7 +276,7 @@ LsStatus ls_train_init(LsTrainer *t, const LsSource *training)
     if (!init || !settings)
         LS_TRY_CLEANUP(LS_RESOURCE);
     LS_TRY_CLEANUP(ls_stored_model(t->config->train.init, &init->from));
-    LS_TRY_CLEANUP(check_tokenizer(&init->from, t, training));
+    LS_TRY_CLEANUP(take_tokenizer(&init->from, t, training));
     LS_TRY_CLEANUP(declare_bodies(init, t));
     init->same_task = ls_config_task(init->from.config) == ls_config_task(t->config);
     take(init, init->from.params, t->params);

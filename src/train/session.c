@@ -157,7 +157,7 @@ LsStatus ls_session_save(LsSession *session, const char *path)
     LS_TRY(session->comm->barrier(session->comm)); /* nobody is still in a step */
     if (session->comm->rank == 0)
         status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,
-                                    &(LsSavedTexts){session->text, session->tokenizer, session->training->info});
+                                    &(LsSavedTexts){session->text, session->tokenizer, ls_trainer_info(t)});
     return ls_dist_agree(session->comm, status);
 }
 
@@ -170,6 +170,8 @@ static LsStatus load_checkpoint(LsSession *session, const char *path, int count,
     LsStatus status = ls_resume_check_tokenizer(checkpoint, session->config, session->training);
     if (status == LS_OK)
         status = ls_checkpoint_read(checkpoint, t->params, count, saved);
+    if (status == LS_OK)
+        status = ls_trainer_join_info(t, checkpoint->info);
     if (status == LS_OK)
         t->progress = checkpoint->progress;
     ls_checkpoint_close(checkpoint);

@@ -225,6 +225,7 @@ struct LsTrainer {
     float *outliers;                 /* outliers.h; NULL without train.skip_outliers */
     bool sharded;                    /* ranks of a node share parameters, moments and the optimiser's work */
     LsSource *training, *validation; /* validation may be NULL */
+    char *info;                      /* what checkpoints say of the data; NULL: training->info */
     LsPlayer player[LS_MAX_PHASES];  /* one a phase of the procedure */
     int players;
     void *self;           /* the procedure's */
@@ -250,6 +251,11 @@ struct LsTrainer {
 LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *training, LsSource *validation,
                         const LsTrainOptions *options, LsTrainer **trainer) LS_MUST_USE;
 void ls_trainer_free(LsTrainer *trainer);
+
+/* What checkpoints say of the data and its tokens (JSON, or NULL), and what joins it: what the checkpoint or model that
+ * the training goes on from says of tokens. info: its own, or NULL; its tokenizer is that of the data. */
+const char *ls_trainer_info(const LsTrainer *trainer);
+LsStatus ls_trainer_join_info(LsTrainer *trainer, const char *info) LS_MUST_USE;
 
 /* Parameters, moments and progress of rank 0 to all; until then the others must not read their parameters.
  * Collective. */

@@ -1,3 +1,4 @@
+#include "store/model_folder.h"
 #include "train/average.h"
 #include "train/outliers.h"
 #include "train/players.h"
@@ -147,6 +148,22 @@ LsStatus ls_trainer_new(const LsConfig *config, const LsComm *comm, LsSource *tr
     return LS_OK;
 }
 
+const char *ls_trainer_info(const LsTrainer *trainer)
+{
+    return trainer->info ? trainer->info : trainer->training->info;
+}
+
+LsStatus ls_trainer_join_info(LsTrainer *trainer, const char *info)
+{
+    char *joined = NULL;
+    LS_TRY(ls_hf_tokens_carry(info, ls_trainer_info(trainer), &joined));
+    if (joined) {
+        ls_free(trainer->info);
+        trainer->info = joined;
+    }
+    return LS_OK;
+}
+
 void ls_trainer_free(LsTrainer *trainer)
 {
     if (!trainer)
@@ -167,6 +184,7 @@ void ls_trainer_free(LsTrainer *trainer)
     for (int i = 0; i < LS_MAX_MOMENTS; i++)
         ls_free(trainer->moment[i].value);
     ls_moments_free(trainer->params, trainer->moment);
+    ls_free(trainer->info);
     ls_free(trainer->average);
     ls_free(trainer->work);
     ls_free(trainer->outliers);
