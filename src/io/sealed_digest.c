@@ -18,7 +18,8 @@ void ls_digest_text(const void *bytes, int64_t count, char text[LS_DIGEST_TEXT])
 
 int ls_digest_file(int fd, int64_t offset, int64_t count, char text[LS_DIGEST_TEXT])
 {
-    const int64_t block = 1 << 20; /* stays in the second-level cache between reading and hashing */
+    const int64_t most = 1 << 20; /* stays in the second-level cache between reading and hashing */
+    int64_t block = count < 1 ? 1 : count < most ? count : most;
     char *buffer = ls_alloc((size_t)block);
     XXH3_state_t *state = XXH3_createState();
     int result = buffer && state ? 0 : -1;
