@@ -71,6 +71,7 @@ expect 0 '' "$lockstep" bench runs/a/config.yaml --steps 2 --json
 cp out.txt runs/a/bench.json
 says 0 '2 runs' report runs/a/ 'runs/b & <c>' -o page.html --title 'A & B'
 says 0 '4 curves of 2 runs' plot runs/a 'runs/b & <c>' -o plot.svg --metric loss,validation_loss --logarithmic
+says 0 '1 curve of 1 run' plot runs/a -o rate.svg --metric learning_rate
 says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o smooth.svg --smooth 7 --names 'small rate,large <rate>' --logarithmic
 says 2 '--names has 1 name for 2 runs' plot runs/a 'runs/b & <c>' -o x.svg --names one
 says 0 '1 curve of 1 run' plot runs/a -o time.svg --metric grad_norm --against seconds
@@ -114,6 +115,10 @@ assert points(charts[0]) == [30, 40], points(charts[0]) # the loss of every step
 assert points(charts[1]) == [3, 4], points(charts[1])   # of every validation
 assert points(open("plot.svg").read()) == [30, 40, 3, 4]
 assert points(open("time.svg").read()) == [30]
+def beginning(svg): return float(re.search(r'<path d="M([0-9.]+) [0-9.]+V', svg).group(1)) # where the axis stands
+for name in ("rate.svg", "plot.svg"): # long numbers have room beside the label
+    longest = max(len(text) for text in re.findall(r'text-anchor="end"[^>]*>([^<]*)', open(name).read()))
+    assert beginning(open(name).read()) == max(64, 28 + 8 * longest), (name, longest)
 smooth = open("smooth.svg").read()
 def labels(svg): return ["".join(e.itertext()) for e in tree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 assert points(smooth) == [30, 40] and "small rate" in labels(smooth) and "large <rate>" in labels(smooth), labels(smooth)

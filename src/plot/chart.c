@@ -100,12 +100,29 @@ static bool find_range(const LsChart *chart, Frame *f)
     return true;
 }
 
+static int y_marks(const Frame *f, double mark[MARKS])
+{
+    return f->logarithmic ? ls_chart_marks(pow(10, f->y_low), pow(10, f->y_high), true, MARKS, mark)
+                          : ls_chart_marks(f->y_low, f->y_high, false, 7, mark);
+}
+
+/* Pixels left of the axis: for the longest number, and the label that stands upright beside it. */
+static double room_left(const Frame *f)
+{
+    double mark[MARKS];
+    int longest = 0;
+    for (int i = y_marks(f, mark) - 1; i >= 0; i--) {
+        int length = snprintf(NULL, 0, "%.6g", mark[i]);
+        longest = length > longest ? length : longest;
+    }
+    return fmax(LEFT, 28 + 8 * longest);
+}
+
 static void draw_axes(FILE *out, const LsChart *chart, const Frame *f)
 {
     double mark[MARKS];
     char text[32];
-    int marks = f->logarithmic ? ls_chart_marks(pow(10, f->y_low), pow(10, f->y_high), true, MARKS, mark)
-                               : ls_chart_marks(f->y_low, f->y_high, false, 7, mark);
+    int marks = y_marks(f, mark);
     for (int i = 0; i < marks; i++) {
         double y = y_at(f, f->logarithmic ? log10(mark[i]) : mark[i]);
         ls_svg_line(out, f->left, y, f->right, y);
@@ -235,7 +252,7 @@ LsStatus ls_chart_write(FILE *out, const LsChart *chart)
     Frame f;
     if (!find_range(chart, &f))
         return ls_fail(LS_USAGE, "%s: there is nothing to draw", chart->title ? chart->title : "chart");
-    f.left = LEFT;
+    f.left = room_left(&f);
     f.right = chart->width - RIGHT;
     f.top = TOP;
     f.bottom = chart->height - BOTTOM;
