@@ -207,9 +207,9 @@ static bool usable(const LsGemm *g) { return g->type == LS_GEMM_BFLOAT16 && !g->
 /* Half of what float vectors take: where there are such instructions, they do all such products. */
 static double picoseconds(const LsGemm *g) { return 3.03 * (double)g->m * (double)g->n * (double)g->k; }
 
-static int64_t workspace_most(int64_t columns, LsGemmType type)
+static int64_t workspace_most(int64_t columns, int64_t depth, LsGemmType type)
 {
-    int64_t b_bytes = columns * ls_panel_bytes(DEPTH, 1) / LS_PANEL;
+    int64_t b_bytes = columns * ls_panel_bytes(ls_least(depth, DEPTH), 1) / LS_PANEL;
     return type == LS_GEMM_BFLOAT16 ? ls_least(b_bytes, B_BYTES) + ls_threads() * ls_least(b_bytes, A_BYTES) : 0;
 }
 

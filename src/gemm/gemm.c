@@ -135,11 +135,11 @@ LsStatus ls_gemm_both(const LsGemm *first, const LsGemm *second)
     return ls_gemm(second);
 }
 
-int64_t ls_gemm_workspace_most(int64_t columns, LsGemmType type)
+int64_t ls_gemm_workspace_most(int64_t columns, int64_t depth, LsGemmType type)
 {
     int64_t most = 0;
     for (const LsGemmKernel *const *k = kernels; *k; k++) {
-        int64_t bytes = (*k)->isa <= ls_isa() && (*k)->workspace_most ? (*k)->workspace_most(columns, type) : 0;
+        int64_t bytes = (*k)->isa <= ls_isa() && (*k)->workspace_most ? (*k)->workspace_most(columns, depth, type) : 0;
         most = bytes > most ? bytes : most;
     }
     return most;

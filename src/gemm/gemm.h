@@ -71,7 +71,8 @@ bool ls_gemm_sums_rows(const LsGemm *gemm);
 /* The kernel that would do the product ("simd_f32_v3"); "none" where sizes are zero or wrong. */
 const char *ls_gemm_kernel_name(const LsGemm *gemm);
 
-/* About how many bytes of work space products keep whose results have up to so many columns. */
-int64_t ls_gemm_workspace_most(int64_t columns, LsGemmType type);
+/* About how many bytes of work space products keep whose right operand has up to so many columns, summed over up to
+ * `depth` rows of it. */
+int64_t ls_gemm_workspace_most(int64_t columns, int64_t depth, LsGemmType type);
 
 #endif

@@ -366,18 +366,20 @@ static double picoseconds(const LsGemm *g)
            150 * (k * (m + n) + m * n) + 5e6;
 }
 
-static int64_t right_most(int64_t columns)
+static int64_t right_most(int64_t columns, int64_t depth)
 {
-    return ls_least(ls_ceil_div(columns, TILE) * ls_int8x3_bytes(DEPTH), B_BYTES);
+    return ls_least(ls_ceil_div(columns, TILE) * ls_int8x3_bytes(depth), B_BYTES);
 }
 
 /* B of two ranges and their sums, and another product in the same go. */
-static int64_t workspace_most(int64_t columns, LsGemmType type)
+static int64_t workspace_most(int64_t columns, int64_t depth, LsGemmType type)
 {
     if (type != LS_GEMM_FLOAT32)
         return 0;
-    LsGemm widest = {.m = ROWS, .n = columns, .k = DEPTH};
-    return 3 * right_most(columns) + ls_split_sums_most(columns) + ls_threads() * shares_of(&widest, DEPTH, ROWS).all;
+    int64_t block = ls_least(depth, DEPTH);
+    LsGemm widest = {.m = ROWS, .n = columns, .k = block};
+    return 3 * right_most(columns, block) + ls_split_sums_most(columns, depth) +
+           ls_threads() * shares_of(&widest, block, ROWS).all;
 }
 
 const LsGemmKernel ls_gemm_kernel_int8x3_amx = {.name = "int8x3_amx",

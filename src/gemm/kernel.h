@@ -16,9 +16,9 @@ typedef struct LsGemmKernel {
     double (*picoseconds)(const LsGemm *gemm);
     LsStatus (*run)(const LsGemm *gemm);
     bool sums_rows; /* it can make row_sums, where A is transposed */
-    /* Most bytes of work space that a product of this type takes whose result has so many columns; NULL: none to speak
-     * of. */
-    int64_t (*workspace_most)(int64_t columns, LsGemmType type);
+    /* Most bytes of work space that a product of this type takes whose n is `columns` and whose k is at most `depth`;
+     * NULL: none to speak of. */
+    int64_t (*workspace_most)(int64_t columns, int64_t depth, LsGemmType type);
     /* For split_k.h, NULL where the kernel takes no part: into how long ranges a sum may be cut (a multiple of the
      * kernel's own blocks), and one range on the calling thread in a space of so many bytes. */
     int64_t (*split_depth)(const LsGemm *gemm);

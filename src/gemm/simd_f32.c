@@ -325,11 +325,11 @@ static double picoseconds(const LsGemm *g)
     return 6.06 * m * n * k + 130 * k * (m + n);
 }
 
-static int64_t workspace_most(int64_t columns, LsGemmType type)
+static int64_t workspace_most(int64_t columns, int64_t depth, LsGemmType type)
 {
     int64_t size = (int64_t)sizeof(float), a = ROWS * LS_SIMD_DEPTH * size,
             sums = ROWS * ls_least(columns, COLUMNS) * size;
-    int64_t b = ls_least(B_BYTES, columns * columns * size);
+    int64_t b = depth < B_BYTES / (columns * size) ? columns * depth * size : B_BYTES;
     return b + ls_threads() * (a + (type == LS_GEMM_BFLOAT16 ? sums : 0));
 }
 

@@ -36,9 +36,9 @@ bool ls_split_joins(const LsGemm *g, const LsGemm *next)
 }
 
 /* Mostly one side of a result is a few times the other; a square one takes 3 MiB more at most. */
-int64_t ls_split_sums_most(int64_t columns)
+int64_t ls_split_sums_most(int64_t columns, int64_t depth)
 {
-    return ls_least(DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
+    return depth < DEEP ? 0 : ls_least(DEEP_OUTPUT, columns * columns / 4) * (int64_t)sizeof(float);
 }
 
 static Split split_of(const LsGemmKernel *kernel, const LsGemm *g, int64_t threads)

@@ -16,7 +16,7 @@ bool ls_split_joins(const LsGemm *gemm, const LsGemm *next);
  * done in the same go, so that threads wait for each other half as often. */
 LsStatus ls_split_gemm(const LsGemmKernel *kernel, const LsGemm *gemm, const LsGemm *next) LS_MUST_USE;
 
-/* About how many bytes of sums it takes for a result of so many columns. */
-int64_t ls_split_sums_most(int64_t columns);
+/* About how many bytes of sums it takes for a result of so many columns, summed over up to `depth`. */
+int64_t ls_split_sums_most(int64_t columns, int64_t depth);
 
 #endif

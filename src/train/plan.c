@@ -196,18 +196,31 @@ static LsStatus plan_graph(const LsConfig *config, LsParams *params, const LsTra
     return status;
 }
 
-/* Work space of the products and what the threads and HDF5 take: the widest result of a product is as wide as the
- * longest side of a parameter. */
-static int64_t library_bytes(const LsConfig *config, const LsParams *params)
+/* Of the products that weights (out, in) take part in: y = x w^T sums over `in`; dx = dy w over `out`, and dw = dy^T x
+ * over the rows of x, an array among `activations` bytes. A convolution's x are windows, which lie in no array. */
+static int64_t products_bytes(const LsParam *param, int64_t activations, LsGemmType type)
 {
-    int64_t widest = 1;
-    for (const LsParams *store = params; store; store = ls_params_base(store))
-        for (int i = 0; i < store->count; i++)
-            for (int j = 0; j < store->list[i].rank; j++)
-                widest = store->list[i].dim[j] > widest ? store->list[i].dim[j] : widest;
+    int64_t out = param->dim[0], in = param->count / out;
+    int64_t size = type == LS_GEMM_FLOAT32 ? (int64_t)sizeof(float) : (int64_t)sizeof(uint16_t);
+    int64_t rows = param->rank == 2 ? activations / (in * size) : INT64_MAX;
+    int64_t forward = ls_gemm_workspace_most(out, in, type);
+    int64_t backward = ls_gemm_workspace_most(in, rows > out ? rows : out, type);
+    return forward > backward ? forward : backward;
+}
+
+/* Work space of the products and what the threads and HDF5 take. */
+static int64_t library_bytes(const LsConfig *config, const LsParams *params, const LsMemory *memory)
+{
     LsGemmType type = ls_train_precision(config) == LS_FLOAT32 ? LS_GEMM_FLOAT32 : LS_GEMM_BFLOAT16;
+    int64_t products = 0;
+    for (const LsParams *store = params; store; store = ls_params_base(store))
+        for (int i = 0; i < store->count; i++) {
+            const LsParam *param = &store->list[i];
+            int64_t bytes = param->rank > 1 ? products_bytes(param, memory->activations + memory->inputs, type) : 0;
+            products = bytes > products ? bytes : products;
+        }
     int64_t first_use = config->data_kind && !config->data_kind->prepare ? HDF5_BYTES : 0;
-    return ls_gemm_workspace_most(widest, type) + ls_threads() * THREAD_BYTES + SAVING_BYTES + first_use;
+    return products + ls_threads() * THREAD_BYTES + SAVING_BYTES + first_use;
 }
 
 /* A graph that runs in the first training graph's arena: forward only, or (phase not NULL) a training graph of another
@@ -268,7 +281,7 @@ static LsStatus plan_training(const PlanRequest *request, LsParams *params, cons
                   (double)plan->segments * request->ranks;
     plan->parameters = params->elements;
     plan->base_parameters = ls_params_base(params) ? ls_params_base(params)->elements : 0;
-    plan->library_bytes = library_bytes(config, params);
+    plan->library_bytes = library_bytes(config, params, m);
     LS_TRY(plan_optimizer(config, params, plan));
     /* what adapters stand on is of each rank its own */
     int64_t own = ls_params_base(params) ? ls_params_base(params)->total * (int64_t)sizeof(float) : 0;
