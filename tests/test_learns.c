@@ -219,8 +219,11 @@ static void trial_free(Trial *t)
     ls_params_free(t->params);
 }
 
-/* Of both graphs' parameter p, in units of rounding of its largest gradient: a bias alone may be summed in another
- * order than along with its weights. */
+/* A bias alone may be summed in another order than along with its weights, over up to 900 rows: each order wanders about
+ * as far as the root of their number, 30 units of half a rounding, where all partial sums are as large as the last. */
+#define ORDERS 16
+
+/* Of both graphs' parameter p, in units of rounding of its largest gradient. */
 static double difference(const Trial *a, const Trial *b, int p)
 {
     double different = 0, largest = 1e-30;
@@ -249,7 +252,7 @@ static void check_case(const LsSubject *subject, int *cases)
     if (run_case(subject, NULL, true, &all)) {
         for (int p = 0; p < all.params->count; p++, (*cases)++) {
             CU_ASSERT_FATAL(run_case(subject, all.params->list[p].name, false, &one));
-            ASSERT_AT_MOST(difference(&all, &one, p), 8);
+            ASSERT_AT_MOST(difference(&all, &one, p), ORDERS);
             trial_free(&one);
         }
         if (run_case(subject, "(none)", true, &one))
