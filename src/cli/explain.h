@@ -1,4 +1,4 @@
-/* Where each setting of a job has its value from. */
+/* The origin of each setting's value in a job. */
 #ifndef LS_CLI_EXPLAIN_H
 #define LS_CLI_EXPLAIN_H
 

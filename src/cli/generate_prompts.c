@@ -1,4 +1,4 @@
-/* What generate goes on from: texts, files, turns of a conversation, or ids. */
+/* Prompts of generate: texts, files, turns of a conversation, or ids. */
 #include "cli/generate.h"
 #include "cli/ids.h"
 #include "data/text_write.h"

@@ -98,6 +98,8 @@ static LsStatus run_command(const LsCommand *command, int argc, char **argv)
         if (started) {
             speaks = call.comm->rank == 0;
             status = command->run(&call);
+            if (status != LS_OK && status != LS_STOPPED)
+                ls_signals_failed();
             LsStatus printed = ls_check_stdout();
             if (status == LS_OK)
                 status = printed;

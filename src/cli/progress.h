@@ -1,4 +1,4 @@
-/* How far a run is, on stderr of rank 0: a bar on a terminal, a line every few seconds elsewhere. */
+/* Progress of a run, on stderr of rank 0: a bar on a terminal, a line every few seconds elsewhere. */
 #ifndef LS_CLI_PROGRESS_H
 #define LS_CLI_PROGRESS_H
 

@@ -24,7 +24,7 @@ static const struct {
 static const int ignored[] = {SIGPIPE, SIGXFSZ};
 
 static sigset_t watched;
-static atomic_bool asks;
+static atomic_bool asks, failed;
 static atomic_int asked; /* the first signal; 0: none */
 
 _Noreturn void ls_signals_end(int signal_number)
@@ -70,7 +70,7 @@ static void *watch(void *unused)
         bool first = atomic_compare_exchange_strong(&asked, &none, number);
         if (!atomic_load(&asks))
             ls_signals_end(number);
-        if (first)
+        if (first && !atomic_load(&failed))
             say(name_of(number), "saves after this step and stops; Ctrl-C again ends at once");
         if (number != SIGINT)
             continue;
@@ -119,6 +119,8 @@ void ls_signals_end_at_once(void)
     if (number != 0)
         ls_signals_end(number);
 }
+
+void ls_signals_failed(void) { atomic_store(&failed, true); }
 
 bool ls_signals_stop_requested(void) { return atomic_load(&asked) != 0; }
 

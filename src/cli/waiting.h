@@ -1,4 +1,4 @@
-/* How OpenMP's threads wait for each other in this program. */
+/* The waiting of OpenMP's threads for each other in this program. */
 #ifndef LS_CLI_WAITING_H
 #define LS_CLI_WAITING_H
 

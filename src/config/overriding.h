@@ -1,4 +1,4 @@
-/* What the command line takes out of a file's entries, before any of them is applied. */
+/* Entries of a file that the command line takes out, before any of them is applied. */
 #ifndef LS_CONFIG_OVERRIDING_H
 #define LS_CONFIG_OVERRIDING_H
 

@@ -1,4 +1,4 @@
-/* What every file of a kind of data set has (LsDataKind.parts): all that is missing is said at once. */
+/* Parts that every file of a kind of data set has (LsDataKind.parts): all that is missing is said at once. */
 #ifndef LS_DATA_FILE_PARTS_H
 #define LS_DATA_FILE_PARTS_H
 

@@ -1,5 +1,5 @@
-/* What the files for AMX and AVX512_BF16 are compiled for, and the tile registers of a thread: eight tiles of 16
- * rows of 64 bytes. Included last.
+/* The instruction sets that the files for AMX and AVX512_BF16 are compiled for, and the tile registers of a thread:
+ * eight tiles of 16 rows of 64 bytes. Included last.
  *
  * With LS_EMULATE_AMX (cmake -DLOCKSTEP_EMULATE_AMX=ON) plain loops take the place of the instructions that AVX-512
  * alone lacks: the same code around them runs, slowly, on a machine without them. For tests. */

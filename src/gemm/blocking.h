@@ -1,4 +1,4 @@
-/* How the product of packed operands is gone through, whatever they are packed as: block by block of C's columns and of
+/* The order of a product of packed operands, whatever they are packed as: block by block of C's columns and of
  * k. Of each, all threads pack B together; then each takes tasks, rectangles of C, packs their rows of A for itself,
  * and keeps them while the next task has the same. So both operands are packed once, B for the third-level cache, A for
  * the second. The order of an element's sum follows from k alone: blocks of k one after the other. */

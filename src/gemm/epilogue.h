@@ -1,4 +1,4 @@
-/* What products have in common at their ends: places of a piece's operands, partial sums, bias, the end of a sum. */
+/* Shared parts of the kernels: places of a piece's operands, partial sums, bias, the end of a sum. */
 #ifndef LS_GEMM_EPILOGUE_H
 #define LS_GEMM_EPILOGUE_H
 

@@ -1,4 +1,4 @@
-/* Where in the model a graph's time went. */
+/* A graph's time by place in the model. */
 #ifndef LS_GRAPH_PROFILE_SCOPES_H
 #define LS_GRAPH_PROFILE_SCOPES_H
 

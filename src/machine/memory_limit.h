@@ -1,4 +1,4 @@
-/* How much memory there is to take: of the machine, of the control group that this process runs in, of the SLURM
+/* The memory that there is to take: of the machine, of the control group that this process runs in, of the SLURM
  * job. */
 #ifndef LS_MACHINE_MEMORY_LIMIT_H
 #define LS_MACHINE_MEMORY_LIMIT_H

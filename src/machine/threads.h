@@ -1,4 +1,4 @@
-/* How many threads this process has, and what works against them. */
+/* The number of threads of this process, and what works against them. */
 #ifndef LS_MACHINE_THREADS_H
 #define LS_MACHINE_THREADS_H
 

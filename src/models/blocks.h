@@ -1,4 +1,4 @@
-/* What models are made of beyond ops. */
+/* Parts of models above ops. */
 #ifndef LS_MODELS_BLOCKS_H
 #define LS_MODELS_BLOCKS_H
 

@@ -1,4 +1,4 @@
-/* How attention models know where tokens stand: one setting `position` of all of them. Which kinds fit a model its
+/* Positions of tokens in attention models: one setting `position` of all of them. Which kinds fit a model its
  * table of settings says; what each is stands here.
  *
  *     learned      a table of vectors that are added to the embeddings

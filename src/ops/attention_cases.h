@@ -1,4 +1,4 @@
-/* What attention is checked and timed with; the end of src/ops/attention.c. */
+/* Cases that attention is checked and timed with; the end of src/ops/attention.c. */
 #ifndef LS_OPS_ATTENTION_CASES_H
 #define LS_OPS_ATTENTION_CASES_H
 

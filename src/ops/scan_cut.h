@@ -1,5 +1,5 @@
-/* How the selective scan's work is cut: a function of the shape only, so that results are the same bits for any number
- * of threads. */
+/* The pieces of the selective scan's work: a function of the shape only, so that results are the same bits for any
+ * number of threads. */
 #ifndef LS_OPS_SCAN_CUT_H
 #define LS_OPS_SCAN_CUT_H
 

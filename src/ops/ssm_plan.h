@@ -1,4 +1,4 @@
-/* How the diagonal state space's work is cut, and what its scratch memory holds. */
+/* The pieces of the diagonal state space's work, and the layout of its scratch memory. */
 #ifndef LS_OPS_SSM_PLAN_H
 #define LS_OPS_SSM_PLAN_H
 

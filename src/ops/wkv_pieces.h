@@ -1,4 +1,4 @@
-/* How wkv's work is cut, what a piece of it holds, and one step of the recurrence. */
+/* The pieces of wkv's work, their contents, and one step of the recurrence. */
 #ifndef LS_OPS_WKV_PIECES_H
 #define LS_OPS_WKV_PIECES_H
 

@@ -1,4 +1,4 @@
-/* Where the time of a step goes: into the fields of LsTrainTimes, and into the trace. */
+/* The parts of a step's time: into the fields of LsTrainTimes, and into the trace. */
 #ifndef LS_TRAIN_CLOCK_H
 #define LS_TRAIN_CLOCK_H
 
