@@ -96,6 +96,7 @@ expect 0 '' "$lockstep" train ../job.yaml
 paste -d' ' <(sed 's/.*"loss": \([^,]*\),.*/\1/' runs/x/metrics.jsonl) <(sed 's/.*"loss": \([^,]*\),.*/\1/' ../straight/runs/x/metrics.jsonl) |
     awk 'NR <= 50 { d = $1 / $2 - 1; if (!(d < 1e-5 && d > -1e-5)) bad++ } END { exit bad || NR != 200 }' || failed "two ranks give other losses"
 expect 2 'cannot be divided among 2 ranks' $mpirun -np 2 "$lockstep" train ../job.yaml train.batch=7 output.path=runs/y
+grep -q 'saves after' err.txt && failed "what ends a rank of a job that failed is told as a stop: $(cat err.txt)"
 [ "$(grep -c 'cannot be divided' err.txt)" = 1 ] || failed "told more than once: $(cat err.txt)"
 [ -e runs/y ] && failed "a refused run left its folder"
 cd ..
