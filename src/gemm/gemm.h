@@ -47,8 +47,8 @@ typedef struct LsGemm {
     bool c_float; /* C of a bfloat16 product is float; no meaning elsewhere */
     /* An error that is small beside the largest number of a row of op(A) is small enough, whatever the row's other
      * numbers are: the caller knows that those meet no far larger numbers of B. Lets a float product be quicker
-     * (int8x3.h). */
-    bool a_rowwise_error;
+     * (int8x3.h). Likewise of a column of op(B). */
+    bool a_rowwise_error, b_columnwise_error;
     const void *bias; /* (n) or NULL */
     /* Not NULL: (m), = or, with add_row_sums, += the sum of each row of op(A), made while A is packed. Only for
      * products of which ls_gemm_sums_rows says so. */

@@ -46,8 +46,8 @@ typedef struct Own {
 
 static Plan plan_of(const LsGemm *g, int64_t threads)
 {
-    Plan p = {.a = {g->a, g->lda, !g->transpose_a, false, g->a_rowwise_error},
-              .b = {g->b, g->ldb, g->transpose_b, true, false}};
+    Plan p = {.a = {g->a, g->lda, !g->transpose_a, false, g->a_rowwise_error, g->a_runs.offset ? &g->a_runs : NULL},
+              .b = {g->b, g->ldb, g->transpose_b, true, g->b_columnwise_error, g->b_runs.offset ? &g->b_runs : NULL}};
     LsGemmTasks *t = &p.tasks;
     t->g = g;
     t->depth = t->pack_depth = ls_even_piece(g->k, DEPTH, LS_INT8X3_STEP);
@@ -72,7 +72,14 @@ static LsGemm vector_piece(const LsGemm *g, int64_t depth)
 {
     LsGemm piece = *g;
     piece.m = ROWS, piece.n = ls_least(VECTOR_COLUMNS, g->n), piece.k = depth;
+    piece.a_runs.offset = piece.b_runs.offset = NULL;
     return piece;
+}
+
+/* Of so many rows of k of a source of runs; 0 of another. */
+static int64_t gathered_floats(const LsInt8x3Source *s, int64_t rows, int64_t depth)
+{
+    return s->runs ? rows * ls_round_up(depth, TILE) : 0;
 }
 
 static void multiply_by_vectors(const Plan *p, const LsGemmBlock *b, const LsGemmTask *t, float *space)
@@ -81,11 +88,22 @@ static void multiply_by_vectors(const Plan *p, const LsGemmBlock *b, const LsGem
     LsGemm piece = *g;
     piece.row_sums = NULL, piece.finish = NULL;
     piece.m = t->rows, piece.k = b->depth;
-    piece.a = ls_gemm_at(g->a, sizeof(float), g->lda, g->transpose_a, t->row, b->from);
     piece.accumulate = !b->first || g->accumulate;
+    piece.a_runs.offset = piece.b_runs.offset = NULL;
+    float *gathered_a = space, *gathered_b = gathered_a + gathered_floats(&p->a, ROWS, b->depth);
+    space = gathered_b + gathered_floats(&p->b, VECTOR_COLUMNS, b->depth);
+    if (p->a.runs) {
+        piece.lda = p->a.along_k ? ls_round_up(b->depth, TILE) : ROWS, piece.a = gathered_a;
+        ls_int8x3_gather(&p->a, t->row, t->rows, b->from, b->depth, gathered_a, piece.lda);
+    } else
+        piece.a = ls_gemm_at(g->a, sizeof(float), g->lda, g->transpose_a, t->row, b->from);
     for (int64_t j = t->column; j < t->column + t->columns; j += VECTOR_COLUMNS) {
         piece.n = ls_least(VECTOR_COLUMNS, t->column + t->columns - j);
-        piece.b = ls_gemm_at(g->b, sizeof(float), g->ldb, g->transpose_b, b->from, j);
+        if (p->b.runs) {
+            piece.ldb = VECTOR_COLUMNS, piece.b = gathered_b;
+            ls_int8x3_gather(&p->b, j, piece.n, b->from, b->depth, gathered_b, piece.ldb);
+        } else
+            piece.b = ls_gemm_at(g->b, sizeof(float), g->ldb, g->transpose_b, b->from, j);
         piece.c = (float *)g->c + t->row * g->ldc + j;
         piece.bias = b->last && g->bias ? (const float *)g->bias + j : NULL;
         ls_gemm_kernel_simd_f32_v4.alone(&piece, space);
@@ -239,12 +257,15 @@ typedef struct Shares {
     int64_t a, copy, vectors, all;
 } Shares;
 
-static Shares shares_of(const LsGemm *g, int64_t depth, int64_t rows)
+static Shares shares_of(const Plan *p, int64_t depth, int64_t rows)
 {
+    const LsGemm *g = p->tasks.g;
     LsGemm piece = vector_piece(g, depth);
+    int64_t gathered = gathered_floats(&p->a, ROWS, depth) + gathered_floats(&p->b, VECTOR_COLUMNS, depth);
+    int64_t copies = ls_gemm_has_runs(g) ? 2 : 1, size = (int64_t)sizeof(float);
     Shares s = {.a = ls_ceil_div(rows, TILE) * ls_int8x3_bytes(depth),
-                .copy = ls_int8x3_copy(depth) * (int64_t)sizeof(float),
-                .vectors = ls_round_up(ls_gemm_kernel_simd_f32_v4.alone_space(&piece), LS_ALIGN)};
+                .copy = copies * ls_int8x3_copy(depth) * size,
+                .vectors = ls_round_up(ls_gemm_kernel_simd_f32_v4.alone_space(&piece), LS_ALIGN) + gathered * size};
     s.all = s.a + s.copy + s.vectors;
     return s;
 }
@@ -257,7 +278,7 @@ typedef struct Layout {
 
 static Layout layout_of(const Plan *p, int64_t threads)
 {
-    Layout l = {.own = shares_of(p->tasks.g, p->tasks.depth, p->tasks.task_rows),
+    Layout l = {.own = shares_of(p, p->tasks.depth, p->tasks.task_rows),
                 .b = p->tasks.columns / TILE * ls_int8x3_bytes(p->tasks.depth)};
     l.scale = ls_round_up(p->tasks.columns / TILE * (int64_t)sizeof(LsInt8x3Scale), LS_ALIGN);
     l.all = l.b + l.scale + threads * l.own.all;
@@ -353,7 +374,7 @@ static void alone(const LsGemm *g, void *space)
 
 static int64_t split_depth(const LsGemm *g) { return ls_round_up(ls_ceil_div(g->k, 2), LS_INT8X3_STEP); }
 
-static bool usable(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 && !g->b_scale && !ls_gemm_has_runs(g); }
+static bool usable(const LsGemm *g) { return g->type == LS_GEMM_FLOAT32 && !g->b_scale; }
 
 static double up_to(int64_t x, int64_t step) { return (double)ls_round_up(x, step); }
 
@@ -378,8 +399,9 @@ static int64_t workspace_most(int64_t columns, int64_t depth, LsGemmType type)
         return 0;
     int64_t block = ls_least(depth, DEPTH);
     LsGemm widest = {.m = ROWS, .n = columns, .k = block};
+    Plan p = {.tasks = {.g = &widest}};
     return 3 * right_most(columns, block) + ls_split_sums_most(columns, depth) +
-           ls_threads() * shares_of(&widest, block, ROWS).all;
+           ls_threads() * shares_of(&p, block, ROWS).all;
 }
 
 const LsGemmKernel ls_gemm_kernel_int8x3_amx = {.name = "int8x3_amx",

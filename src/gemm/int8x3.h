@@ -18,7 +18,7 @@
  * What one power of two for a row cannot carry are a few numbers of one size among many that are far smaller. So
  * packing counts: where more than a quarter of the numbers of a row, zeros aside, are below 2^-10 of its power of
  * two, or one is not finite, its panel is `wide`, and float vectors multiply it instead. LsGemm.a_rowwise_error says
- * that this is not needed. Numbers below 2^-104 have fewer bits.
+ * that this is not needed; b_columnwise_error likewise. Numbers below 2^-104 have fewer bits.
  */
 #ifndef LS_GEMM_INT8X3_H
 #define LS_GEMM_INT8X3_H
@@ -43,21 +43,27 @@ typedef struct LsInt8x3Scale {
 
 /* An operand seen as rows of k: those of A, or the columns of B. */
 typedef struct LsInt8x3Source {
-    const float *data; /* of row 0 at k = 0 */
-    int64_t stride;    /* elements from row to row, or from k to k */
-    bool along_k;      /* neighbours in memory are neighbours in k, not rows */
-    bool right;        /* pack as B, not as A */
-    bool by_largest;   /* rows are never wide for the sizes of their numbers */
+    const float *data;      /* of row 0 at k = 0 */
+    int64_t stride;         /* elements from row to row, or from k to k */
+    bool along_k;           /* neighbours in memory are neighbours in k, not rows */
+    bool right;             /* pack as B, not as A */
+    bool by_largest;        /* rows are never wide for the sizes of their numbers */
+    const LsGemmRuns *runs; /* of which it is made instead, or NULL: each along k, or across it */
 } LsInt8x3Source;
 
 static inline int64_t ls_int8x3_steps(int64_t depth) { return (depth + LS_INT8X3_STEP - 1) / LS_INT8X3_STEP; }
 static inline int64_t ls_int8x3_bytes(int64_t depth) { return ls_int8x3_steps(depth) * LS_INT8X3_STEP_BYTES; }
 
-/* Floats of copying space that ls_int8x3_pack needs, aligned to LS_ALIGN. */
+/* Floats of copying space that ls_int8x3_pack needs, aligned to LS_ALIGN: twice as many for sources of runs. */
 static inline int64_t ls_int8x3_copy(int64_t depth)
 {
     return ls_int8x3_steps(depth) * LS_INT8X3_STEP * LS_INT8X3_TILE * LS_INT8X3_TOGETHER;
 }
+
+/* Of a source of runs: out: rows, (rows, depth), where it is along_k, else lines of k, (depth, rows); `stride` from one
+ * to the next. */
+void ls_int8x3_gather(const LsInt8x3Source *source, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out,
+                      int64_t stride);
 
 /* Packs `rows` rows from `row` of k from `from`, `depth` long, in panels of 16; what lies beyond them is
  * zero. scale: of each panel. sums: the sum of each row, for whole panels, or NULL; only where neighbours in memory are

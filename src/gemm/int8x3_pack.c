@@ -287,9 +287,41 @@ static void pack_lines(const LsInt8x3Source *s, const float *x, int64_t rows, in
     }
 }
 
+extern void ls_simd_gather_v4(const LsGemmRuns *runs, const void *data, bool bfloat16, int64_t line, int64_t lines,
+                              int64_t column, int64_t columns, float *out, int64_t stride);
+
+void ls_int8x3_gather(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *out,
+                      int64_t stride)
+{
+    if (s->along_k)
+        ls_simd_gather_v4(s->runs, s->data, false, row, rows, from, depth, out, stride);
+    else
+        ls_simd_gather_v4(s->runs, s->data, false, from, depth, row, rows, out, stride);
+}
+
+static void pack_runs(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
+                      uint8_t *out, LsInt8x3Scale *scale)
+{
+    const int64_t together = s->along_k ? TILE : TILE * LS_INT8X3_TOGETHER;
+    const int64_t stride = s->along_k ? ls_round_up(depth, STEP) : together;
+    float *gathered = copy + ls_int8x3_copy(depth);
+    LsInt8x3Source plain = *s;
+    plain.stride = stride, plain.runs = NULL;
+    for (int64_t i = 0, here; i < rows; i += here) {
+        here = ls_least(together, rows - i);
+        ls_int8x3_gather(s, row + i, here, from, depth, gathered, stride);
+        (s->along_k ? pack_rows : pack_lines)(&plain, gathered, here, depth, false, copy,
+                                              out + i / TILE * ls_int8x3_bytes(depth), scale + i / TILE, NULL);
+    }
+}
+
 void ls_int8x3_pack(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
                     uint8_t *out, LsInt8x3Scale *scale, float *sums)
 {
+    if (s->runs) {
+        pack_runs(s, row, rows, from, depth, copy, out, scale);
+        return;
+    }
     const float *x = s->data + (s->along_k ? row * s->stride + from : from * s->stride + row);
     const int64_t together = s->along_k ? TILE : TILE * LS_INT8X3_TOGETHER;
     for (int64_t i = 0, here; i < rows; i += here) {

@@ -195,7 +195,7 @@ static LsSimdLeft left_of_runs(const Plan *p, const LsGemmTask *t, int64_t from,
     }
     const int64_t stride = gathered_stride(columns);
     if (again)
-        ls_simd_gather(&p->a, line, lines, column, columns, out, stride);
+        ls_simd_gather(&g->a_runs, g->a, g->type == LS_GEMM_BFLOAT16, line, lines, column, columns, out, stride);
     return transposed ? (LsSimdLeft){.data = out, .row = 1, .step = stride, .panel = LS_SIMD_ROWS}
                       : (LsSimdLeft){.data = out, .row = stride, .step = 1, .panel = LS_SIMD_ROWS * stride};
 }

@@ -43,10 +43,10 @@ void ls_simd_pack_a(const LsSimdSource *source, int64_t row, int64_t rows, int64
 void ls_simd_pack_b(const LsSimdSource *source, int64_t column, int64_t columns, int64_t from, int64_t depth,
                     float *out);
 
-/* A source of runs as floats: out: (lines, columns), `stride` from line to line: lines from `line` on, elements from
+/* Runs of `data` as floats: out: (lines, columns), `stride` from line to line: lines from `line` on, elements from
  * `column` on of each. */
-void ls_simd_gather(const LsSimdSource *source, int64_t line, int64_t lines, int64_t column, int64_t columns,
-                    float *out, int64_t stride);
+void ls_simd_gather(const LsGemmRuns *runs, const void *data, bool bfloat16, int64_t line, int64_t lines,
+                    int64_t column, int64_t columns, float *out, int64_t stride);
 
 /* Where a tile's sums go: to = sum (+ from) (+ to as it was, if add) (+ bias). */
 typedef struct LsSimdTarget {

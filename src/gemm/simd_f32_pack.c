@@ -257,13 +257,12 @@ LS_INLINE void copy_run(const char *x, int64_t n, const bool bfloat16, float *ou
     }
 }
 
-LS_INLINE void gather(const LsSimdSource *s, int64_t line, int64_t lines, int64_t column, int64_t columns,
-                      const bool bfloat16, float *out, int64_t stride)
+LS_INLINE void gather(const LsGemmRuns *r, const void *from, int64_t line, int64_t lines, int64_t column,
+                      int64_t columns, const bool bfloat16, float *out, int64_t stride)
 {
-    const LsGemmRuns *r = s->runs;
     const int64_t bytes = bfloat16 ? 2 : 4;
     int64_t at = r->first + line, row = at % r->rows;
-    const char *data = (const char *)s->data + at / r->rows * r->stride * bytes;
+    const char *data = (const char *)from + at / r->rows * r->stride * bytes;
     for (int64_t i = 0; i < lines; i++, out += stride) {
         int64_t begin = column % r->length;
         float *to = out;
@@ -279,13 +278,13 @@ LS_INLINE void gather(const LsSimdSource *s, int64_t line, int64_t lines, int64_
     }
 }
 
-void ls_simd_gather(const LsSimdSource *s, int64_t line, int64_t lines, int64_t column, int64_t columns, float *out,
-                    int64_t stride)
+void ls_simd_gather(const LsGemmRuns *runs, const void *data, bool bfloat16, int64_t line, int64_t lines,
+                    int64_t column, int64_t columns, float *out, int64_t stride)
 {
-    if (s->bfloat16)
-        gather(s, line, lines, column, columns, true, out, stride);
+    if (bfloat16)
+        gather(runs, data, line, lines, column, columns, true, out, stride);
     else
-        gather(s, line, lines, column, columns, false, out, stride);
+        gather(runs, data, line, lines, column, columns, false, out, stride);
 }
 
 /* Of n lines of one group, whose first is at `data`. */
@@ -331,7 +330,7 @@ static void pack_runs(const LsSimdSource *s, int64_t row, int64_t rows, int64_t 
     float copy[GATHER_COLUMNS * LS_SIMD_DEPTH];
     for (int64_t i = 0, here; i < rows; i += here, out += GATHER_COLUMNS * depth) {
         here = ls_least(GATHER_COLUMNS, rows - i);
-        ls_simd_gather(s, from, depth, row + i, here, copy, here);
+        ls_simd_gather(s->runs, s->data, s->bfloat16, from, depth, row + i, here, copy, here);
         LsSimdSource copied = {.stride = here};
         pack_panels(&copied, copy, here, depth, width, out, NULL);
     }

@@ -179,6 +179,7 @@ static LsStatus conv_weight_gradient(const LsConv2d *c, const real *g, const rea
                           .a = g,
                           .lda = c->filters,
                           .transpose_a = true,
+                          .a_rowwise_error = true, /* a filter's gradient is that of its largest pixels */
                           .ldb = k,
                           .c = dw,
                           .ldc = k,
@@ -200,6 +201,7 @@ static LsStatus conv_weight_gradient(const LsConv2d *c, const real *g, const rea
                              .transpose_a = true,
                              .b = g,
                              .ldb = c->filters,
+                             .b_columnwise_error = true,
                              .c = turned,
                              .ldc = c->filters,
                              .c_float = true}));
@@ -358,6 +360,7 @@ static LsStatus conv_input_gradient(const LsConv2d *c, const real *g, const real
                                      .k = k.windows.runs * c->filters,
                                      .a = g,
                                      .a_runs = k.windows,
+                                     .a_rowwise_error = true, /* the weights of all filters are alike */
                                      .b = w,
                                      .b_runs = k.weights,
                                      .c = direct ? dx : result,
