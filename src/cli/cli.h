@@ -131,6 +131,7 @@ LsStatus ls_print_csv(json_t *rows) LS_MUST_USE;
 
 /* A text as JSON; bytes that are no UTF-8 (in names of files) become U+FFFD. */
 json_t *ls_json_text(const char *text);
+json_t *ls_json_bytes(const char *text, int64_t bytes); /* the same of a text that may hold zeros, which stay */
 
 /* A number, or null where it is not finite (JSON has no NaN). */
 json_t *ls_json_number(double value);
