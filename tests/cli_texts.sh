@@ -254,6 +254,8 @@ expect 0 '' "$lockstep" eval --table other other-2 run --seeds
 grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
 for option in --seeds --csv; do says 2 "eval: $option changes nothing without --table: give both" eval run $option; done
 says 2 'eval: --csv changes nothing beside --json' eval --table run other --csv --json
+says 2 'eval --table: name a run, or several' eval --table data.path=x.h5
+says 2 'model.kind=mamba: the weights are those of a model gpt, and fit no other' eval run model.kind=mamba
 says 4 'nowhere' eval --table run nowhere
 says 2 'other is a second run: --table' eval run other
 says 2 'test/a.txt is no run: texts are evaluated by --input test/a.txt' eval run test/a.txt

@@ -276,7 +276,7 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
     if (status == LS_OK && text)
         status = ls_overrides_unset(&entries);
     if (status == LS_OK && saved)
-        status = ls_overrides_drop_kinds(&entries);
+        status = ls_overrides_drop_kinds(&entries, &mistakes);
     for (int i = 0; i < entries.count && !text; i++)
         entries.list[i].line = -1;
     if (config && config->said)
