@@ -166,6 +166,9 @@ for option in --skip-bad '--unknown skip' '--field body' --special; do
 done
 says 2 'eval: --split changes nothing beside --input: leave one of them out' eval run --split test --input test
 says 2 '--special: the tokenizer characters has no special tokens' eval run --input plain.txt --special
+# a text of the command line is a mistake there, one of a file is data
+says 2 "generate: --prompt 'tü': line 1, byte 1: the character U+00FC" generate run --prompt 'tü'
+says 3 'strange.txt: line 1, byte 2: the character U+00FC' generate run --prompt-file strange.txt
 says 3 'missing' eval run --input missing.txt
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
 expect 0 '2 inputs: 2 files' "$lockstep" eval run --input test/a.txt --input test/b.txt --json # several, by file and together
