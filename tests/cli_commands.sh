@@ -52,6 +52,7 @@ says 0 'licence' datasets enwik8
 says 0 '"bytes": 100000000' datasets enwik8 --json
 says 2 "did you mean 'enwik8'" datasets enwik
 says 2 '--fetch needs a NAME' datasets --fetch
+says 2 'datasets: --output changes nothing without --fetch: give both' datasets enwik8 -o here
 
 # ---- configurations: every mistake at once, nothing started
 cat > bad.yaml <<'JOB'

@@ -121,10 +121,30 @@ cmp -s out.txt first.txt || failed "the beginning of a stop is not printed: $(ca
 expect 2 '--stop is empty' "$lockstep" generate run --prompt a --stop ''
 expect 2 '--stop is a text' "$lockstep" generate run --ids 1 --stop a
 expect 3 'missing.txt' "$lockstep" generate run --prompt-file missing.txt
+# bytes of any value, zeros among them, stand in JSON: every byte that is no character as one
+expect 0 '' "$lockstep" generate run --prompt W --tokens 2000 --temperature 1e6 --json
+python3 - <<'PY' || failed "bytes of any value: $(head -c 300 out.txt)"
+import json
+row, = json.load(open("out.txt"))
+zeros = row["tokens"].count(0)
+assert zeros > 0 and row["text"].count("\0") == zeros and 1500 < len(row["text"]) <= 2000, (zeros, len(row["text"]))
+PY
+# ... and in the samples of a training no zeros, at which readers of its rows would stop
+expect 0 '' "$lockstep" train job.yaml output.path=zeros train.steps=2 train.sample_every=2 'train.sample_prompts=[W]' train.sample_tokens=2000 \
+    train.sample_temperature=1000
+python3 - <<'PY' || failed "samples of any bytes: $(tail -c 300 zeros/metrics.jsonl)"
+import json
+text, = [text for line in open("zeros/metrics.jsonl") for text in json.loads(line).get("samples", [])]
+assert 1500 < len(text) <= 2001 and "\0" not in text, len(text)
+PY
+expect 0 '' "$lockstep" report zeros -o zeros.html
+grep -q 'no rows' err.txt && failed "the report of samples of any bytes: $(cat err.txt)"
 : > nothing.txt
 expect 2 'nothing.txt: generate: the prompt is empty' "$lockstep" generate run --prompt-file nothing.txt
 
 # ---- bench: the fields that programs read
+expect 2 'bench: --streams changes nothing without --generate' "$lockstep" bench job.yaml --synthetic --streams 2
+expect 2 'bench: --products changes nothing beside --generate' "$lockstep" bench job.yaml --generate --products
 expect 0 '' $mpirun -np 2 "$lockstep" bench job.yaml --synthetic --steps 3 --json
 for name in parameters step_seconds_median step_seconds_min items_per_second gflops peak_gflops share_of_peak memory_bytes ranks threads; do
     awk -v x="$(field $name)" 'BEGIN { exit !(x > 0) }' || failed "bench --json: $name is '$(field $name)'"

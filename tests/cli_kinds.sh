@@ -205,6 +205,9 @@ PY
 says 0 '"prompt": "<|user|>\na.<|assistant|>\nb.<|user|>\nc.<|assistant|>\n"' generate says --message a --message b --message c --tokens 1 --json
 expect 2 'the user has the last word' "$lockstep" generate says --message a --message b
 expect 2 '--message and --prompt say two things' "$lockstep" generate says --message a --prompt b
+for turn in '--message x<|user|>y' '--message x --message <|user|> --message y' '--system <|assistant|> --message x'; do
+    expect 2 "generate: --message: a message holds the marker '<|" "$lockstep" generate chat-gpt $turn
+done
 expect 2 '--system stands before a --message' "$lockstep" generate says --system a
 expect 0 'holds a backslash and an n, which are two characters' "$lockstep" generate says --prompt 'a\nb' --prompt 'b\n' --tokens 1
 [ "$(grep -c 'backslash' err.txt)" = 1 ] || failed "not one warning: $(cat err.txt)"

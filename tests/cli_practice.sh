@@ -103,6 +103,10 @@ says 0 'adapters of 7664 that do not learn' train job.yaml "${lora[@]}" output.p
 expect 2 "lora.targets: 'nothing' matches no dense layer of model gpt, which has layer.0.attention.qkv" "$lockstep" train job.yaml "${lora[@]}" lora.targets=nothing output.path=runs/none
 expect 2 "lora.targets: 'q_proj', one of its alternatives, matches no dense layer of model gpt, which has layer.0.attention.qkv" \
     "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=mlp|q_proj' output.path=runs/none
+expect 2 "lora.targets: 'query|nothing' matches no dense layer" "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=query|nothing' output.path=runs/none
+for targets in '[]|]x|qkv' '(?i)QKV|MLP'; do # alternatives that stand for something else by themselves
+    expect 0 '' "$lockstep" train job.yaml "${lora[@]}" "lora.targets=$targets" output.path=runs/none --dry-run
+done
 expect 2 'queries, keys and values are one matrix here: lora.targets=qkv' "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=q_proj|v_proj' output.path=runs/none
 expect 2 "lora.targets: 'nothing' matches no dense layer" "$lockstep" train job.yaml "${lora[@]}" lora.targets=nothing train.freeze=embedding output.path=runs/none
 expect 2 'is no regular expression' "$lockstep" train job.yaml "${lora[@]}" 'lora.targets=(' output.path=runs/none

@@ -14,6 +14,8 @@ says 2 '--ids: token id 37 at position 1 is outside the model' predict gpt2 --id
 says 2 "token ids: 'two' is not a number" predict gpt2 --ids 1,two -o x.h5
 says 2 'token ids: there are none' predict gpt2 --ids '' -o x.h5
 says 2 'give either --input FILE or --ids' predict gpt2 -o x.h5
+says 2 '--text: the logits of task language are numbers only' predict gpt2 --ids 1 -o x.tsv --text
+says 2 '--window changes nothing beside --ids: leave one of them out' predict gpt2 --ids 1,2 --window 1 -o x.h5
 says 2 'give either --input FILE or --ids' predict gpt2 --ids 1 --input x -o x.h5
 says 2 '--output OUT.h5 is missing' predict gpt2 --ids 1
 says 2 'is longer than model.context' predict gpt2 --ids "$(seq -s, 1 33 | sed 's/[0-9]*/1/g')" -o x.h5

@@ -194,6 +194,7 @@ PY
 says 0 'equal' diff --config runs/a "$(ls runs/a/checkpoints/*.h5 | tail -1)"
 says 2 'two runs are compared, not 3; --config' diff runs/a later runs/a
 says 4 'nowhere' diff --config runs/a nowhere
+says 2 'diff: --all changes nothing beside --config' diff --config runs/a later --all
 says 2 'name it FILE.svg or FILE.png' plot runs/a -o x.gif
 says 3 'no config.yaml' report . -o x.html
 mkdir -p empty && cp runs/a/config.yaml empty && : > empty/metrics.jsonl

@@ -47,8 +47,10 @@ rm -r imported 'out #2'
 # ---- Over an older export: the tokenizer of a model that has none is not that of the one before ----
 says 0 'imported' import "$fixtures/gpt2-tiny" -o ids
 for run in tuned tuned; do says 0 'exported' export $run -o over && ! grep -q 'older export' err.txt || failed "the same files: $(cat err.txt)"; done
-expect 0 'over: what an older export left there and this model does not have would be read as its tokenizer' "$lockstep" export ids -o over
+expect 0 'over: what an older export left there and this model does not have would be read as its own' "$lockstep" export ids -o over
 grep -q 'older export.*lockstep_tokenizer.json' err.txt || failed "not named: $(cat err.txt)"
+echo '{"eos_token_id": 3}' > over/generation_config.json # that of a model whose texts end otherwise
+expect 0 'would be read as its own: generation_config.json' "$lockstep" export tuned -o over
 rm -r over ids
 
 # ---- Bad input ----

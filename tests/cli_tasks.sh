@@ -81,6 +81,10 @@ expect 2 "must end in .svg" "$lockstep" generate runs/attends --input source.txt
 expect 2 "attends to no source" "$lockstep" generate runs/pairs --input source.txt --attention none.svg
 [ ! -e none.svg ] || failed "a picture of nothing was written"
 expect 2 "give both" "$lockstep" generate runs/attends --prompt 3 --attention looks.svg
+expect 2 "--beams changes nothing without --input: give both" "$lockstep" generate runs/attends --prompt 3 --beams 2
+for option in '--prompt a' '--stop a' '--tokens 3' '--message a' '--precision int8' --only-new --json; do
+    expect 2 "${option%% *} changes nothing beside --input" "$lockstep" generate runs/attends --input source.txt $option
+done
 
 # ---- Series: a sine ----------------------------------------------------------------------------------------------------------
 awk 'BEGIN {print "t,value"; for (i = 0; i < 400; i++) printf "%d,%.5f\n", i, 20 + 5 * sin(i / 4)}' > sine.csv

@@ -161,10 +161,15 @@ printf '{"body": "to be"}\n{"body": ""}\nno JSON\n{"body": "or not"}\n' > holes.
 says 3 "holes.jsonl: line 2: the text is empty$hint" eval run --input holes.jsonl --field body
 expect 0 '1 file, 2 texts, 2 bad passed over (the first: holes.jsonl: line 2: the text is empty)' \
     "$lockstep" eval run --input holes.jsonl --field body --skip-bad
-says 2 'eval: --skip-bad says how --input is read' eval run --skip-bad
-says 2 'eval: --unknown says how --input is read' eval run --unknown skip
+for option in --skip-bad '--unknown skip' '--field body' --special; do
+    says 2 "eval: ${option%% *} changes nothing without --input: give both" eval run $option
+done
+says 2 'eval: --split changes nothing beside --input: leave one of them out' eval run --split test --input test
+says 2 '--special: the tokenizer characters has no special tokens' eval run --input plain.txt --special
+# a text of the command line is a mistake there, one of a file is data
+says 2 "generate: --prompt 'tü': line 1, byte 1: the character U+00FC" generate run --prompt 'tü'
+says 3 'strange.txt: line 1, byte 2: the character U+00FC' generate run --prompt-file strange.txt
 says 3 'missing' eval run --input missing.txt
-says 2 'give --input' eval run --field body
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
 expect 0 '2 inputs: 2 files' "$lockstep" eval run --input test/a.txt --input test/b.txt --json # several, by file and together
 python3 - <<'PY' || failed "two inputs: $(cat out.txt)"
@@ -250,8 +255,10 @@ assert len(set(loss)) == 3 and rows[0]["step"] == 5 and rows[1]["loss_sd"] is No
 PY
 expect 0 '' "$lockstep" eval --table other other-2 run --seeds
 grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
-says 2 'give --table RUN ... --seeds' eval run --seeds
-says 2 'give --table RUN ... --csv' eval run --csv
+for option in --seeds --csv; do says 2 "eval: $option changes nothing without --table: give both" eval run $option; done
+says 2 'eval: --csv changes nothing beside --json' eval --table run other --csv --json
+says 2 'eval --table: name a run, or several' eval --table data.path=x.h5
+says 2 'model.kind=mamba: the weights are those of a model gpt, and fit no other' eval run model.kind=mamba
 says 4 'nowhere' eval --table run nowhere
 says 2 'other is a second run: --table' eval run other
 says 2 'test/a.txt is no run: texts are evaluated by --input test/a.txt' eval run test/a.txt

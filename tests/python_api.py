@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -148,6 +149,11 @@ class Models(unittest.TestCase):
             ids = model.generate(model.tokenizer.encode("the", prompt=True), **how)
             self.assertTrue(len(ids) < 9000 and model.tokenizer.ends(ids[-1]) and not model.tokenizer.ends(ids[0]))
             self.assertEqual(model.generate("the", **how), "the" + model.tokenizer.decode(ids[:-1], after=True))
+            # one stream ends at a stop, the other at its end token
+            first, second = (text[len("the") :] for text in model.generate("the", batch=2, **how))
+            stop = next(word for word in re.findall("[ -~]{3,}", first) if word not in second)
+            made = model.generate("the", batch=2, stop=stop, **how)
+            self.assertEqual(made, ["the" + first.split(stop)[0], "the" + second])
 
     def test_generation_calls_back(self):
         seen = []

@@ -106,6 +106,8 @@ static void test_status(void)
     ASSERT_FAILS(ls_fail_in(failing(), "file %s", "a"), LS_DATA, "file a: line 3");
     ASSERT_FAILS(ls_fail(LS_USAGE, "again: %s", ls_message()), LS_USAGE, "again: file a: line 3");
     CU_ASSERT_EQUAL(ls_message_status(), LS_USAGE);
+    ls_fail(LS_RESOURCE, "out of memory"); /* says nothing of what was read */
+    ASSERT_FAILS(ls_fail_in(LS_CHECKPOINT, "file %s", "a"), LS_RESOURCE, "file a: out of memory");
     ls_clear_message();
     CU_ASSERT_STRING_EQUAL(ls_message(), "");
     CU_ASSERT_EQUAL(ls_message_status(), LS_ERROR);

@@ -99,8 +99,8 @@ LsStatus ls_trained_generate(LsTrained *trained, const int32_t *prompt, int64_t 
                              LsTokenFunction token, void *self) LS_MUST_USE;
 
 /* The same of a text, which is `bytes` long: text[stream], the caller's to free, gets what stream goes on with,
- * text_bytes[stream] bytes and a NUL (all NULL on failure). A text ends where one of the stops comes, too, which is left
- * out, as is a character that the last token began alone. token: as above; NULL. */
+ * text_bytes[stream] bytes and a NUL (all NULL on failure). A text ends where one of the stops comes, too. Left out are
+ * the stop, and a character of which the last token is the beginning alone. token: as above, or NULL. */
 LsStatus ls_trained_continue(LsTrained *trained, const char *prompt, int64_t bytes, const LsGenerate *how, int stops,
                              char *const *stop, LsTokenFunction token, void *self, char **text,
                              int64_t *text_bytes) LS_MUST_USE;
@@ -143,7 +143,8 @@ LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *
 LsStatus ls_data_prepare(const char *kind, int settings, char *const *setting, int sources, char *const *source,
                          const char *output) LS_MUST_USE;
 
-/* Whether the kind's raw files are arrays of numbers (idx files); else they are text. LS_USAGE: there is no such kind. */
+/* Whether the kind's raw files are arrays of numbers (idx files); else they are text. LS_USAGE where there is no such
+ * kind. */
 LsStatus ls_data_reads_arrays(const char *kind, bool *arrays) LS_MUST_USE;
 
 /* Verifies a data set and says what is in it, as `lockstep inspect --json`; the caller frees *json. */

@@ -32,8 +32,8 @@ typedef enum LsStatus {
  * Not collective. The message is cut at 16 KiB. */
 LsStatus ls_fail(LsStatus status, const char *format, ...) LS_PRINTF(2, 3);
 
-/* Puts "<context>: " before this thread's message and returns `status` unchanged; for callers that know the
- * where of an error that a callee reported. */
+/* Puts "<context>: " before this thread's message and returns `status`, or LS_RESOURCE where the message has that; for
+ * callers that know the where of an error that a callee reported. */
 LsStatus ls_fail_in(LsStatus status, const char *format, ...) LS_PRINTF(2, 3);
 
 /* This thread's message, "" if there is none. Owned by the library; valid until the thread's next failure. */

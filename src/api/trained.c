@@ -182,9 +182,10 @@ static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
     LsTextStream *stream = &texts->stream[b];
     if (stream->ended)
         return true;
-    if (!ls_sampling_stops(texts->sampling, token))
+    bool ends = ls_sampling_stops(texts->sampling, token); /* then no other token of this stream comes */
+    if (!ends)
         texts->status = ls_text_stream_add(stream, texts->tokenizer, token);
-    texts->ended += texts->status == LS_OK && ls_text_stream_stopped(stream, &texts->stops);
+    texts->ended += texts->status == LS_OK && (ls_text_stream_stopped(stream, &texts->stops) || ends);
     bool goes_on = !texts->token || texts->token(texts->self, b, index, token);
     return goes_on && texts->status == LS_OK && texts->ended < texts->streams;
 }

@@ -23,6 +23,8 @@ LsStatus ls_fail(LsStatus status, const char *format, ...)
 
 LsStatus ls_fail_in(LsStatus status, const char *format, ...)
 {
+    if (message_status == LS_RESOURCE) /* says nothing of what was read */
+        status = LS_RESOURCE;
     char text[MESSAGE_BYTES];
     va_list arguments;
     va_start(arguments, format);

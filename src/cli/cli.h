@@ -15,7 +15,8 @@
  *     }
  *     const LsCommand ls_command_generate = {
  *         .name = "generate", .summary = "samples from a model", .operands = "RUN", .least = 1, .most = 1,
- *         .options = options, .options_bytes = sizeof(Options), .example = "lockstep generate runs/a --prompt \"ROMEO:\"", .run = run};
+ *         .options = options, .options_bytes = sizeof(Options), .run = run,
+ *         .example = "lockstep generate runs/a --prompt \"ROMEO:\""};
  *
  * Options are declared as settings (lockstep/settings.h): a field top_k is written --top-k, with the setting's type,
  * range, choices, default and help. `--name VALUE`, `--name=VALUE` and `-o VALUE` are read anywhere on the line;
@@ -39,6 +40,9 @@ typedef struct LsOption {
     char letter;          /* short form, 0: none */
     bool required;
     bool repeats; /* a text that may be given several times: the setting's field is an LsTextList */
+    /* fields of other options, "a|b": it is refused where none of `with`, or one of `without` is given, for it would
+     * change nothing; NULL: it counts by itself, and beside all */
+    const char *with, *without;
 } LsOption;
 
 typedef struct LsTextList {
@@ -131,6 +135,7 @@ LsStatus ls_print_csv(json_t *rows) LS_MUST_USE;
 
 /* A text as JSON; bytes that are no UTF-8 (in names of files) become U+FFFD. */
 json_t *ls_json_text(const char *text);
+json_t *ls_json_bytes(const char *text, int64_t bytes); /* the same of a text that may hold zeros, which stay */
 
 /* A number, or null where it is not finite (JSON has no NaN). */
 json_t *ls_json_number(double value);

@@ -21,7 +21,7 @@ typedef struct Options {
 
 static const LsOption options[] = {
     {LS_SETTING_BOOL(Options, fetch, "false", "run the recipe of NAME: fetches, checks size and SHA-256")},
-    {LS_SETTING_STRING(Options, output, "data", "with --fetch: folder to put it in"), "DIR", 'o'},
+    {LS_SETTING_STRING(Options, output, "data", "with --fetch: folder to put it in"), "DIR", 'o', .with = "fetch"},
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
 

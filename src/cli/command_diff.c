@@ -20,8 +20,9 @@ typedef struct Options {
 static const LsOption options[] = {
     {LS_SETTING_FLOAT(Options, tolerance, "0", 0, 1,
                       "relative difference that counts as equal; 0: every bit (losses: every digit)"),
-     "X"},
-    {LS_SETTING_BOOL(Options, all, "false", "every tensor that differs, not only the ten that differ most")},
+     "X", .without = "config"},
+    {LS_SETTING_BOOL(Options, all, "false", "every tensor that differs, not only the ten that differ most"),
+     .without = "config"},
     {LS_SETTING_BOOL(Options, config, "false",
                      "the settings in which two or more runs differ, a column each, and nothing else")},
     {LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},

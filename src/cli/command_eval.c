@@ -13,7 +13,8 @@ typedef LsEvalOptions Options;
 static const LsOption options[] = {
     {.setting = LS_SETTING_CHOICE(Options, split, "validation", "validation|train|test",
                                   "the part of the data to evaluate on"),
-     .argument = "SPLIT"},
+     .argument = "SPLIT",
+     .without = "input"},
     {.setting = LS_SETTING_STRING(Options, input, NULL,
                                   "texts instead of a data set, read by the run's own tokenizer: a file, compressed or "
                                   "not, a folder, an archive, or - for standard input; by file, and all together. "
@@ -23,20 +24,25 @@ static const LsOption options[] = {
     {.setting = LS_SETTING_STRING(
          Options, field, NULL,
          "--input is JSON lines, but for files *.txt in it: the member of each object that is a text"),
-     .argument = "NAME"},
+     .argument = "NAME",
+     .with = "input"},
     {.setting = LS_SETTING_BOOL(Options, special, "false",
-                                "special tokens that stand in the texts of --input are these tokens, not text")},
+                                "special tokens that stand in the texts of --input are these tokens, not text"),
+     .with = "input"},
     {.setting = LS_SETTING_BOOL(Options, skip_bad, "false",
-                                "pass over and count files and records of --input that cannot be read or are empty")},
+                                "pass over and count files and records of --input that cannot be read or are empty"),
+     .with = "input"},
     {.setting = LS_SETTING_CHOICE(Options, unknown, "refuse", "refuse|skip",
                                   "characters of --input that the run's tokenizer cannot say, and bytes that are no "
                                   "UTF-8 to it: refuse the text, or pass over and count them"),
-     .argument = "HOW"},
+     .argument = "HOW",
+     .with = "input"},
     {.setting = LS_SETTING_BOOL(Options, table, "false", "several runs: RUN RUN ..., a row each")},
     {.setting =
          LS_SETTING_BOOL(Options, seeds, "false",
                          "--table with one row for all runs that differ in train.seed alone: how many, means, and "
-                         "standard deviations (..._sd)")},
+                         "standard deviations (..._sd)"),
+     .with = "table"},
     {.setting =
          LS_SETTING_INT(Options, batches, "0", 0, 1e9, "batches of train.batch sequences, from the beginning; 0: all"),
      .argument = "N"},
@@ -49,7 +55,9 @@ static const LsOption options[] = {
      .argument = "A"},
     {.setting =
          LS_SETTING_BOOL(Options, best, "false", "the checkpoint with the lowest validation loss, not the newest")},
-    {.setting = LS_SETTING_BOOL(Options, csv, "false", "--table as CSV on stdout, numbers to the last digit")},
+    {.setting = LS_SETTING_BOOL(Options, csv, "false", "--table as CSV on stdout, numbers to the last digit"),
+     .with = "table",
+     .without = "json"},
     {.setting = LS_SETTING_BOOL(Options, json, "false", "one JSON object on stdout")},
     {{0}}};
 
@@ -100,20 +108,11 @@ static LsStatus evaluate_one(const LsCall *call, LsCorpus *corpus)
     return status;
 }
 
-static bool skips(const LsEvalOptions *o) { return strcmp(o->unknown, "skip") == 0; }
-
 static LsStatus read_input(const LsCall *call, const LsCorpusOptions *corpus_options, LsCorpus *corpus)
 {
     const LsEvalOptions *o = call->options;
     const LsTextList *input = &o->input;
     bool from_stdin = false;
-    const char *how = o->field      ? "field"
-                      : o->special  ? "special"
-                      : o->skip_bad ? "skip-bad"
-                      : skips(o)    ? "unknown"
-                                    : NULL;
-    if (input->count == 0 && how)
-        return ls_fail(LS_USAGE, "eval: --%s says how --input is read: give --input FILE", how);
     LS_TRY(ls_text_list_stdin(input, "eval: --input", &from_stdin));
     if (from_stdin && call->comm->size > 1)
         return ls_fail(LS_USAGE, "eval --input -: one rank alone has standard input: name a file");
@@ -144,10 +143,6 @@ static LsStatus refuse_operand(const char *path)
 static LsStatus check_operands(const LsCall *call)
 {
     const LsEvalOptions *o = call->options;
-    if (o->seeds && !o->table)
-        return ls_fail(LS_USAGE, "eval: --seeds puts the rows of --table together: give --table RUN ... --seeds");
-    if (o->csv && (!o->table || o->json))
-        return ls_fail(LS_USAGE, "eval: --csv writes the rows of --table: give --table RUN ... --csv, without --json");
     for (int i = 1; i < call->operands && !o->table; i++)
         if (!strchr(call->operand[i], '=') && ls_file_exists(call->operand[i]))
             LS_TRY(refuse_operand(call->operand[i]));

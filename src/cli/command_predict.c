@@ -22,7 +22,8 @@ static const LsOption options[] = {
                        "HDF5 file to write; or what the model's task draws, by its ending: pictures that it makes "
                        "(.png), forecasts against what came (.svg)"),
      "OUT.h5", 'o', true},
-    {LS_SETTING_INT(Options, window, "0", 0, 1 << 30, "tokens of a row where a file is longer; 0: model.context"), "T"},
+    {LS_SETTING_INT(Options, window, "0", 0, 1 << 30, "tokens of a row where a file is longer; 0: model.context"), "T",
+     .without = "ids"},
     {LS_SETTING_CHOICE(Options, split, "validation", "validation|train|test|held-out",
                        "part of a data set that is read"),
      "SPLIT"},
@@ -247,6 +248,9 @@ static LsStatus run(LsCall *call)
         status = ls_predict_samples(p.options, &p.model);
         goto cleanup;
     }
+    if (p.options->text)
+        LS_TRY_CLEANUP(ls_fail(LS_USAGE, "predict --text: the logits of task %s are numbers only: leave --text out",
+                               ls_config_task(p.model.config)->name));
     LS_TRY_CLEANUP(read_input(&p));
     LS_TRY_CLEANUP(choose_shape(&p));
     status = ls_output_file(p.options->output, "predict", &output);

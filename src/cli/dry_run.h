@@ -28,8 +28,9 @@ int64_t ls_dry_run_checkpoints(const LsConfig *config);
 
 /* "1.50 GiB"; returns text. */
 const char *ls_bytes_text(int64_t bytes, char text[32]);
-/* "16 sequences of 256 tokens", "128 samples": what a step takes. */
+/* "1.2M parameters", and with adapters how many of them learn. */
 const char *ls_parameters_text(const LsTrainPlan *plan, char text[96]);
+/* "16 sequences of 256 tokens", "128 samples": what a step takes. */
 const char *ls_batch_text(const LsConfig *config, const LsTrainPlan *plan, char text[64]);
 
 #endif

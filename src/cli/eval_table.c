@@ -156,6 +156,8 @@ LsStatus ls_eval_table(const LsCall *call, LsCorpus *corpus)
     for (int i = 0; status == LS_OK && i < call->operands; i++)
         if (!is_run(call->operand[i]))
             override[overrides++] = call->operand[i];
+    if (status == LS_OK && overrides == call->operands)
+        status = ls_fail(LS_USAGE, "eval --table: name a run, or several: settings alone are given (%s)", override[0]);
     for (int i = 0; status == LS_OK && i < call->operands; i++) {
         if (!is_run(call->operand[i]))
             continue;

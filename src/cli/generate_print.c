@@ -63,17 +63,6 @@ bool ls_generate_print(void *self, int64_t b, int64_t index, int32_t token)
     return printer->status == LS_OK && (!stream->ended || any_goes_on(printer));
 }
 
-/* Bytes as a text: those that are no character are shown as such. */
-static json_t *bytes_json(const char *bytes, int64_t count)
-{
-    json_t *text = json_stringn(bytes ? bytes : "", (size_t)count);
-    char *copy = text ? NULL : ls_format("%.*s", (int)count, bytes);
-    if (copy)
-        text = ls_json_text(copy);
-    ls_free(copy);
-    return text;
-}
-
 static json_t *ids_json(const LsPrompt *prompt)
 {
     json_t *list = json_array();
@@ -87,11 +76,11 @@ static LsStatus add_row(const LsGeneratePrinter *printer, const LsGenerateStream
 {
     const LsPrompt *prompt = printer->prompt;
     int64_t whole = ls_text_stream_settled(&stream->text, &printer->stops, true);
-    json_t *row =
-        json_pack("{s:o}", "prompt", printer->tokenizer ? bytes_json(prompt->text, prompt->bytes) : ids_json(prompt));
+    json_t *row = json_pack("{s:o}", "prompt",
+                            printer->tokenizer ? ls_json_bytes(prompt->text, prompt->bytes) : ids_json(prompt));
     int failed = row ? 0 : 1;
     if (printer->tokenizer)
-        failed |= json_object_set_new(row, "text", bytes_json(stream->text.bytes, whole));
+        failed |= json_object_set_new(row, "text", ls_json_bytes(stream->text.bytes, whole));
     failed |= json_object_set(row, "tokens", stream->drawn);
     failed |= json_object_set_new(row, "ended", json_string(stream->ended ? stream->ended : "tokens"));
     return json_array_append_new(printer->rows, row) || failed ? LS_RESOURCE : LS_OK;

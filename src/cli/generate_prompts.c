@@ -50,7 +50,10 @@ static LsStatus read_texts(const LsGenerateOptions *o, const LsTokenizer *tokeni
         if (!prompt->text)
             return LS_RESOURCE;
         prompt->bytes = (int64_t)strlen(prompt->text);
-        LS_TRY(encode_prompt(o, tokenizer, prompt));
+        LsStatus status = encode_prompt(o, tokenizer, prompt);
+        if (status == LS_DATA) /* it stands on the command line */
+            return ls_fail(LS_USAGE, "generate: --prompt '%s': %s", prompt->text, ls_message());
+        LS_TRY(status);
     }
     for (int i = 0; i < o->prompt_file.count; i++) {
         LsPrompt *prompt = &prompts->list[prompts->count++];

@@ -1,5 +1,6 @@
 /* The command line by a command's table. */
 #include "cli/cli.h"
+#include "base/text.h"
 #include "config/config.h"
 #include "config/nearest.h"
 #include "config/other_names.h"
@@ -279,6 +280,34 @@ static LsStatus choose_kind(LsCall *call, const char *name)
                    call->command->name, names, ls_nearest_hint(&near), call->command->name);
 }
 
+/* The first of the options in a list of fields, "a|b", that was given; NULL: none. */
+static const LsOption *first_given(const LsCommand *command, const GivenList *given, const char *fields)
+{
+    for (const LsOption *option = command->options; option->setting.name; option++)
+        if (ls_text_lists(fields, option->setting.name) && was_given(given, &option->setting))
+            return option;
+    return NULL;
+}
+
+/* Options that change nothing beside the others are a mistake: something else was meant. */
+static LsStatus check_counts(const LsCommand *command, const GivenList *given)
+{
+    for (const LsOption *option = command->options; option && option->setting.name; option++) {
+        if (!was_given(given, &option->setting))
+            continue;
+        char name[64], other[64];
+        const LsOption *beside = first_given(command, given, option->without);
+        bool lacks = option->with && !first_given(command, given, option->with);
+        written(option->setting.name, name);
+        written(beside ? beside->setting.name : option->with ? option->with : "", other);
+        if (lacks || beside)
+            return ls_fail(LS_USAGE, "%s: --%s changes nothing %s --%s: %s (lockstep %s --help)", command->name, name,
+                           beside ? "beside" : "without", other,
+                           beside ? "leave one of them out" : "give both, or leave it out", command->name);
+    }
+    return LS_OK;
+}
+
 static LsStatus check_complete(const LsCommand *command, int operands, const GivenList *given)
 {
     const char *usage = command->operands ? command->operands : "";
@@ -295,7 +324,7 @@ static LsStatus check_complete(const LsCommand *command, int operands, const Giv
             return ls_fail(LS_USAGE, "%s: --%s %s is missing: %s (lockstep %s --help)", command->name, name,
                            option->argument ? option->argument : "", option->setting.help, command->name);
         }
-    return LS_OK;
+    return check_counts(command, given);
 }
 
 static LsStatus defaults(const LsCommand *command, void *options)

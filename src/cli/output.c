@@ -41,13 +41,16 @@ LsStatus ls_print_json(json_t *object)
     return failed ? ls_fail(LS_ERROR, "the JSON output could not be printed") : LS_OK;
 }
 
-json_t *ls_json_text(const char *text)
+json_t *ls_json_bytes(const char *text, int64_t bytes)
 {
-    char *repaired = ls_utf8_repair(text);
-    json_t *made = repaired ? json_string(repaired) : NULL;
+    int64_t made_bytes = 0;
+    char *repaired = ls_utf8_repair_bytes(text, bytes, &made_bytes);
+    json_t *made = repaired ? json_stringn(repaired, (size_t)made_bytes) : NULL;
     ls_free(repaired);
     return made;
 }
+
+json_t *ls_json_text(const char *text) { return ls_json_bytes(text, (int64_t)strlen(text)); }
 
 json_t *ls_json_number(double value) { return isfinite(value) ? json_real(value) : json_null(); }
 

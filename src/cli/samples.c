@@ -86,12 +86,15 @@ static bool on_token(void *self, int64_t stream, int64_t index, int32_t token)
     return taken->status == LS_OK;
 }
 
-/* Prompt and what follows, as JSON: bytes that are no character are shown as such. */
+/* Prompt and what follows, as JSON: bytes that are no character are shown as such, and zeros, at which readers of JSON
+ * stop. */
 static LsStatus add_text(const LsSamples *s, int i, const LsTokens *ids, json_t *list)
 {
     char *bytes = NULL;
     int64_t count = 0;
     LS_TRY(ls_tokenizer_decode_after(s->tokenizer, ids->id, ids->count, &bytes, &count));
+    for (int64_t at = 0; at < count; at++)
+        bytes[at] = bytes[at] ? bytes[at] : '\xFF';
     char *whole = ls_format("%s%s", s->prompt[i], bytes), *text = whole ? ls_utf8_repair(whole) : NULL;
     json_t *made = text ? json_string(text) : NULL;
     ls_free(bytes);

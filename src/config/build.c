@@ -104,22 +104,25 @@ enum { MOST_TARGETS = 16 };
  * its alternatives ("qkv|mlp" has two), matches none. */
 typedef struct Targets {
     LsAdapters adapters;
+    LsNamePattern *pattern;
     int count;
     struct {
         char *text;
-        LsNamePattern *pattern;
+        LsNamePattern *pattern; /* NULL: none by itself */
         bool taken;
     } one[MOST_TARGETS];
+    bool inseparable; /* the alternatives mean something else by themselves, as behind "(?i)" */
     char others[256];
 } Targets;
 
 static bool is_target(void *self, const char *name)
 {
     Targets *targets = self;
-    bool taken = false;
+    bool taken = ls_name_pattern_matches(targets->pattern, name), alone = false;
     for (int i = 0; i < targets->count; i++)
-        if (ls_name_pattern_matches(targets->one[i].pattern, name))
-            taken = targets->one[i].taken = true;
+        if (targets->one[i].pattern && ls_name_pattern_matches(targets->one[i].pattern, name))
+            alone = targets->one[i].taken = true;
+    targets->inseparable |= taken != alone;
     if (taken)
         return true;
     size_t used = strlen(targets->others);
@@ -143,13 +146,20 @@ static const char *end_of_alternative(const char *at)
 static LsStatus add_target(Targets *targets, const char *text, size_t length)
 {
     char *copy = ls_format("%.*s", (int)length, text);
+    LsNamePattern *pattern = copy ? ls_name_pattern_new(copy) : NULL;
     targets->one[targets->count].text = copy;
-    targets->one[targets->count].pattern = copy ? ls_name_pattern_new(copy) : NULL;
-    return targets->one[targets->count++].pattern ? LS_OK : copy ? ls_message_status() : LS_RESOURCE;
+    targets->one[targets->count++].pattern = pattern;
+    if (!copy || (!pattern && ls_message_status() != LS_USAGE))
+        return LS_RESOURCE;
+    targets->inseparable |= !pattern;
+    return LS_OK;
 }
 
 static LsStatus read_targets(Targets *targets, const char *text)
 {
+    targets->pattern = ls_name_pattern_new(text);
+    if (!targets->pattern)
+        return ls_message_status();
     for (const char *at = text; targets->count < MOST_TARGETS; at++) {
         const char *end = targets->count + 1 < MOST_TARGETS ? end_of_alternative(at) : at + strlen(at);
         LS_TRY(add_target(targets, at, (size_t)(end - at)));
@@ -162,6 +172,7 @@ static LsStatus read_targets(Targets *targets, const char *text)
 
 static void free_targets(Targets *targets)
 {
+    ls_name_pattern_free(targets->pattern);
     for (int i = 0; i < targets->count; i++) {
         ls_name_pattern_free(targets->one[i].pattern);
         ls_free(targets->one[i].text);
@@ -197,13 +208,14 @@ static const char *hint_of_targets(const char *wanted, const char *others)
     return "";
 }
 
-static LsStatus fail_target(const LsConfig *config, const Targets *targets, const char *alone)
+static LsStatus fail_target(const LsConfig *config, const Targets *targets, const char *wanted, bool alone)
 {
     LsMistakes mistakes = {.name = ls_config_name(config)};
     ls_mistakes_add(&mistakes, ls_config_line(config, "lora", "targets"),
-                    "lora.targets: '%s'%s matches no dense layer of model %s%s%s%s", alone,
-                    targets->count > 1 ? ", one of its alternatives," : "", config->model->name,
-                    targets->others[0] ? ", which has " : "", targets->others, hint_of_targets(alone, targets->others));
+                    "lora.targets: '%s'%s matches no dense layer of model %s%s%s%s", wanted,
+                    alone ? ", one of its alternatives," : "", config->model->name,
+                    targets->others[0] ? ", which has " : "", targets->others,
+                    hint_of_targets(wanted, targets->others));
     return ls_mistakes_status(&mistakes);
 }
 
@@ -212,14 +224,15 @@ static void end_adapting(const LsConfig *config, LsGraph *g, Targets *targets, c
 {
     if (!ls_config_adapts(config))
         return;
-    bool whole = shape->want == LS_WANT_LOSS && !shape->phase;
+    bool whole = shape->want == LS_WANT_LOSS && !shape->phase, none = targets->adapters.taken == 0;
+    const char *missing = none ? config->lora.targets : NULL;
     ls_graph_adapt(g, NULL);
-    for (int i = 0; whole && i < targets->count; i++)
-        if (!targets->one[i].taken) {
-            LsStatus status = fail_target(config, targets, targets->one[i].text);
-            ls_graph_fail(g, status, "%s", ls_message());
-            break;
-        }
+    for (int i = 0; i < targets->count && !missing && !targets->inseparable; i++)
+        missing = targets->one[i].taken ? NULL : targets->one[i].text;
+    if (whole && missing) {
+        LsStatus status = fail_target(config, targets, missing, !none);
+        ls_graph_fail(g, status, "%s", ls_message());
+    }
     free_targets(targets);
 }
 

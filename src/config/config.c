@@ -2,8 +2,8 @@
 #include "config/nearest.h"
 #include "config/other_names.h"
 #include "config/overriding.h"
-#include "config/unknown.h"
 #include "config/pattern.h"
+#include "config/unknown.h"
 #include "config/yaml.h"
 #include "io/file.h"
 
@@ -187,8 +187,7 @@ static LsStatus apply(const LsYamlEntry *entry, const LsSection section[LS_SECTI
         ls_unknown_key(entry, section, of, mistakes);
         return LS_OK;
     }
-    if (entry->line == 0 &&
-        !entry->value) /* the setting was not said before (ls_overrides_unset): it has its default */
+    if (entry->line == 0 && !entry->value) /* ls_overrides_unset found no line of it: it has its default */
         return LS_OK;
     LsStatus status = entry->form == LS_YAML_SCALAR
                           ? ls_settings_set(of->table[table], of->base[table], entry->key, entry->value)
@@ -277,7 +276,7 @@ static LsConfig *parse(const char *name, const char *below, const char *text, si
     if (status == LS_OK && text)
         status = ls_overrides_unset(&entries);
     if (status == LS_OK && saved)
-        status = ls_overrides_drop_kinds(&entries);
+        status = ls_overrides_drop_kinds(&entries, &mistakes);
     for (int i = 0; i < entries.count && !text; i++)
         entries.list[i].line = -1;
     if (config && config->said)

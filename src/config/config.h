@@ -187,7 +187,8 @@ char *ls_members_yaml(const char *setting);
 
 /* The setting of this name; NULL: the table, which may be NULL, has none. */
 const LsSetting *ls_settings_find(const LsSetting *table, const char *name);
-/* Whether the setting of the structure at `base` has the value that its table gives it first. */
+/* Whether the setting of the structure at `base` has the value that its table gives it first; where there is no memory
+ * to tell, it has. */
 bool ls_setting_is_default(const LsSetting *setting, const void *base);
 
 /* Tables of the sections' own settings, ended by {0}. */

@@ -61,11 +61,14 @@ static const char *kind_said(const LsYamlEntries *entries, const LsSection *sect
     return kind;
 }
 
-static void mark_kind(const LsYamlEntries *entries, const LsSection *section, bool *taken)
+static void mark_kind(const LsYamlEntries *entries, const LsSection *section, bool *taken, LsMistakes *mistakes)
 {
     const char *own = kind_said(entries, section, false), *chosen = kind_said(entries, section, true);
     if (!own || !chosen || strcmp(own, chosen) == 0)
         return;
+    if (strcmp(section->name, "model") == 0)
+        ls_mistakes_add(mistakes, 0, "model.kind=%s: the weights are those of a model %s, and fit no other", chosen,
+                        own);
     for (int i = 0; i < entries->count; i++) {
         const LsYamlEntry *entry = &entries->list[i];
         taken[i] |= entry->line > 0 && strcmp(entry->section, section->name) == 0 && entry->key[0] &&
@@ -73,7 +76,7 @@ static void mark_kind(const LsYamlEntries *entries, const LsSection *section, bo
     }
 }
 
-LsStatus ls_overrides_drop_kinds(LsYamlEntries *entries)
+LsStatus ls_overrides_drop_kinds(LsYamlEntries *entries, LsMistakes *mistakes)
 {
     static const LsConfig none;
     LsSection section[LS_SECTIONS];
@@ -83,7 +86,7 @@ LsStatus ls_overrides_drop_kinds(LsYamlEntries *entries)
     ls_config_sections(&none, section);
     for (int i = 0; i < LS_SECTIONS; i++)
         if (section[i].kind_key)
-            mark_kind(entries, &section[i], taken);
+            mark_kind(entries, &section[i], taken, mistakes);
     take_out(entries, taken);
     ls_free(taken);
     return LS_OK;

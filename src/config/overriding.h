@@ -9,7 +9,7 @@
 LsStatus ls_overrides_unset(LsYamlEntries *entries) LS_MUST_USE;
 
 /* Where the command line chooses another kind of a section than a run's own configuration has, the settings of the
- * run's kind go: whoever chooses a kind did not write them. */
-LsStatus ls_overrides_drop_kinds(LsYamlEntries *entries) LS_MUST_USE;
+ * run's kind go: whoever chooses a kind did not write them. Another kind of model is a mistake: a run has weights. */
+LsStatus ls_overrides_drop_kinds(LsYamlEntries *entries, LsMistakes *mistakes) LS_MUST_USE;
 
 #endif

@@ -296,7 +296,6 @@ char *ls_setting_text(const LsSetting *setting, const void *base)
     return NULL;
 }
 
-/* As texts: a fallback is written as a file has it, which may be another way. */
 bool ls_setting_is_default(const LsSetting *setting, const void *base)
 {
     union {
@@ -306,12 +305,20 @@ bool ls_setting_is_default(const LsSetting *setting, const void *base)
         char *text;
     } standard = {0};
     LsSetting alone[] = {*setting, {0}};
+    const void *value = const_field(setting, base);
     alone[0].offset = 0;
-    bool made = ls_settings_defaults(alone, &standard) == LS_OK;
-    char *now = ls_setting_text(setting, base), *before = made ? ls_setting_text(alone, &standard) : NULL;
-    bool same = now && before && strcmp(now, before) == 0;
-    ls_free(now);
-    ls_free(before);
+    bool same = true;
+    if (ls_settings_defaults(alone, &standard) != LS_OK)
+        return true;
+    if (is_text(setting)) {
+        const char *text = *(char *const *)value;
+        same = text && standard.text ? strcmp(text, standard.text) == 0 : text == standard.text;
+    } else if (setting->type == LS_SETTING_TYPE_FLOAT)
+        same = *(const double *)value == standard.real;
+    else if (setting->type == LS_SETTING_TYPE_BOOL)
+        same = *(const bool *)value == standard.flag;
+    else
+        same = *(const int64_t *)value == standard.whole;
     ls_settings_free(alone, &standard);
     return same;
 }

@@ -56,8 +56,8 @@ static LsStatus tell(const LsMistakes *mistakes)
 LsStatus ls_mistakes_status(LsMistakes *mistakes)
 {
     LsStatus status = LS_OK;
-    if (mistakes->failed)
-        status = LS_RESOURCE;
+    if (mistakes->failed) /* checks that came later may have left another message */
+        status = ls_fail(LS_RESOURCE, "%s: out of memory for the configuration", mistakes->name);
     else if (mistakes->count == 1)
         status = ls_fail(LS_USAGE, "%s: %s", mistakes->name, mistakes->list[0].text);
     else if (mistakes->count > 1)

@@ -23,6 +23,8 @@ typedef struct LsChatSettings {
     LsHeldOutSettings held_out;
 } LsChatSettings;
 
+#define LS_CHAT_MARKERS 4 /* of the roles, and of the end */
+
 enum { LS_CHAT_LEARNT = 1, LS_CHAT_MARKER = 2 }; /* a piece is part of an answer; is no message's words */
 
 /* Of one part: the pieces of all conversations, in order. */
@@ -37,6 +39,10 @@ typedef struct LsChats {
 /* Reads the JSON lines of all files of a part. LS_DATA with file and line. */
 LsStatus ls_chats_read(const LsChatSettings *settings, LsChats *part) LS_MUST_USE;
 void ls_chats_free(LsChats *part);
+
+/* The first of the markers that stands in what was said, without the blanks around it: it would look like another's
+ * words. Of no bytes where none does; a marker may be NULL. */
+LsSpan ls_chat_find_marker(LsSpan said, const char *const marker[LS_CHAT_MARKERS]);
 
 /* Appends a piece's ids. Special tokens that stand in a marker are these; a message that holds one would say what nobody
  * can say: LS_DATA. kind: the bits above. */

@@ -71,6 +71,11 @@ static const char *marker(const Builder *b, const char *name)
 
 static LsStatus add_turn(Builder *b, const char *role, const char *said)
 {
+    const char *const markers[] = {marker(b, "system"), marker(b, "user"), marker(b, "assistant"), marker(b, "end")};
+    LsSpan found = ls_chat_find_marker((LsSpan){said, (int64_t)strlen(said)}, markers);
+    if (found.bytes > 0)
+        return ls_fail(LS_USAGE, "a message holds the marker '%.*s', as none that the model learnt from does",
+                       (int)found.bytes, found.text);
     LS_TRY(add_piece(b, marker(b, role), LS_CHAT_MARKER));
     LS_TRY(add_piece(b, said, 0));
     return add_piece(b, marker(b, "end"), LS_CHAT_MARKER);

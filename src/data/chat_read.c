@@ -16,19 +16,24 @@ static LsStatus add_piece(LsChats *part, LsSpan text, int kind, const LsLines *l
 
 static LsSpan span_of(const char *text) { return (LsSpan){text, text ? (int64_t)strlen(text) : 0}; }
 
-/* A marker inside of what was said would make it look like another's words. */
+LsSpan ls_chat_find_marker(LsSpan said, const char *const marker[LS_CHAT_MARKERS])
+{
+    for (int i = 0; i < LS_CHAT_MARKERS; i++) {
+        LsSpan text = ls_span_trim(span_of(marker[i]));
+        if (text.bytes > 0 && memmem(said.text, (size_t)said.bytes, text.text, (size_t)text.bytes))
+            return text;
+    }
+    return (LsSpan){0};
+}
+
 static LsStatus check_content(const LsChatSettings *o, LsSpan content, const LsLines *lines)
 {
-    const char *const marker[] = {o->system, o->user, o->assistant, o->end};
-    for (size_t i = 0; i < LS_COUNT_OF(marker); i++) {
-        LsSpan text = ls_span_trim(span_of(marker[i]));
-        if (text.bytes > 0 && memmem(content.text, (size_t)content.bytes, text.text, (size_t)text.bytes))
-            return ls_lines_fail(lines,
-                                 "a message holds the marker '%.*s': choose another by --system, --user, "
-                                 "--assistant or --end",
-                                 (int)text.bytes, text.text);
-    }
-    return LS_OK;
+    LsSpan found = ls_chat_find_marker(content, (const char *const[]){o->system, o->user, o->assistant, o->end});
+    return found.bytes == 0 ? LS_OK
+                            : ls_lines_fail(lines,
+                                            "a message holds the marker '%.*s': choose another by --system, --user, "
+                                            "--assistant or --end",
+                                            (int)found.bytes, found.text);
 }
 
 static LsStatus add_message(const LsChatSettings *o, LsChats *part, const json_t *message, int64_t *answers,

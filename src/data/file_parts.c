@@ -67,11 +67,11 @@ static LsStatus look_for_samples(LsSealed *file, const char *const *parts, Missi
 /* The others, each by itself. info: NULL where the file has none. */
 static LsStatus look_for_part(LsSealed *file, const char *part, const json_t *info, Missing *missing)
 {
-    const char *member = part + strlen(MEMBER);
     bool has = true;
     if (*part == '*')
         return LS_OK;
     if (strncmp(part, MEMBER, strlen(MEMBER)) == 0) {
+        const char *member = part + strlen(MEMBER);
         if (!json_object_get(info, member))
             add_name(missing->members, sizeof missing->members, member);
         return LS_OK;

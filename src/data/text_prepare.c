@@ -127,16 +127,6 @@ static LsStatus choose_separator(const LsTokenizer *tokenizer, const char *separ
     return LS_OK;
 }
 
-static LsStatus choose_specials(const LsTextSettings *settings, const LsTokenizer *tokenizer, LsSpecials *specials)
-{
-    if (!settings->special || ls_tokenizer_takes_special(tokenizer))
-        return LS_OK;
-    LS_TRY(ls_specials_of(tokenizer, specials));
-    return specials->count > 0
-               ? LS_OK
-               : ls_fail(LS_USAGE, "--special: the tokenizer %s has no special tokens", ls_tokenizer_kind(tokenizer));
-}
-
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
 /* Everything of one call. */
@@ -253,7 +243,7 @@ static LsStatus divide_corpus(Preparation *p)
     warn_of_end(p, own);
     if (!settings->special)
         ls_specials_warn(p->tokenizer, p->part, p->parts);
-    return choose_specials(settings, p->tokenizer, &p->specials);
+    return settings->special ? ls_specials_asked(p->tokenizer, &p->specials) : LS_OK;
 }
 
 static LsStatus read_texts(Preparation *p, const LsCorpusOptions *options)

@@ -299,7 +299,7 @@ static LsStatus encode_texts(const LsDataTexts *texts, LsTokens *tokens, int64_t
     }
     LsStatus status = piece ? LS_OK : LS_RESOURCE;
     if (status == LS_OK && texts->special)
-        status = ls_specials_of(texts->tokenizer, &specials);
+        status = ls_specials_asked(texts->tokenizer, &specials);
     if (status == LS_OK)
         status = ls_pieces_encode(&coding, piece, texts->texts, add_ids, tokens);
     ls_specials_free(&specials);

@@ -50,6 +50,16 @@ LsStatus ls_specials_of(const LsTokenizer *tokenizer, LsSpecials *specials)
     return LS_OK;
 }
 
+LsStatus ls_specials_asked(const LsTokenizer *tokenizer, LsSpecials *specials)
+{
+    if (ls_tokenizer_takes_special(tokenizer))
+        return LS_OK;
+    LS_TRY(ls_specials_of(tokenizer, specials));
+    return specials->count > 0
+               ? LS_OK
+               : ls_fail(LS_USAGE, "--special: the tokenizer %s has no special tokens", ls_tokenizer_kind(tokenizer));
+}
+
 int64_t ls_specials_find(const LsSpecials *specials, const char *text, int64_t from, int64_t end,
                          const LsSpecial **found)
 {
@@ -114,9 +124,7 @@ LsStatus ls_prompt_encode(const LsTokenizer *tokenizer, bool special, const char
     *count = 0;
     if (!special || ls_tokenizer_takes_special(tokenizer))
         return ls_tokenizer_encode_prompt(tokenizer, text, bytes, ids, count);
-    LsStatus status = ls_specials_of(tokenizer, &specials);
-    if (status == LS_OK && specials.count == 0)
-        status = ls_fail(LS_USAGE, "--special: the tokenizer %s has no special tokens", ls_tokenizer_kind(tokenizer));
+    LsStatus status = ls_specials_asked(tokenizer, &specials);
     if (status == LS_OK) /* what stands before each text */
         status = ls_tokenizer_encode_prompt(tokenizer, text, 0, &tokens.id, &tokens.count);
     tokens.room = tokens.count;

@@ -23,6 +23,8 @@ typedef struct LsSpecials {
 /* Collects a tokenizer's special tokens: ends, beginnings, hidden and unknown words, and others that stand for no
  * text. */
 LsStatus ls_specials_of(const LsTokenizer *tokenizer, LsSpecials *specials) LS_MUST_USE;
+/* Those that --special asks for: none where encode finds them by itself, LS_USAGE where the tokenizer has none. */
+LsStatus ls_specials_asked(const LsTokenizer *tokenizer, LsSpecials *specials) LS_MUST_USE;
 /* Where the first one in text[from .. end) begins, and which; `end` and NULL where there is none. */
 int64_t ls_specials_find(const LsSpecials *specials, const char *text, int64_t from, int64_t end,
                          const LsSpecial **found);

@@ -69,9 +69,8 @@ int64_t ls_utf8_span(const char *text, int64_t bytes)
     return at;
 }
 
-char *ls_utf8_repair(const char *text)
+char *ls_utf8_repair_bytes(const char *text, int64_t bytes, int64_t *made_bytes)
 {
-    int64_t bytes = (int64_t)strlen(text);
     char *made = ls_alloc((size_t)(3 * bytes) + 1), *to = made;
     for (int64_t at = 0; made && at < bytes;) {
         uint32_t code;
@@ -85,7 +84,14 @@ char *ls_utf8_repair(const char *text)
         }
         at += length;
     }
+    *made_bytes = to - made;
     return made;
+}
+
+char *ls_utf8_repair(const char *text)
+{
+    int64_t made_bytes = 0;
+    return ls_utf8_repair_bytes(text, (int64_t)strlen(text), &made_bytes);
 }
 
 int ls_code_row(const int32_t *table, int rows, int columns, uint32_t code)

@@ -19,6 +19,8 @@ int64_t ls_utf8_span(const char *text, int64_t bytes);
 /* A copy in which every byte that belongs to no character is U+FFFD: names of files may be any bytes, JSON may not. The
  * caller frees it. */
 char *ls_utf8_repair(const char *text);
+/* The same of a text that may hold zeros, which stay; the copy is *made_bytes long, and a zero stands behind it. */
+char *ls_utf8_repair_bytes(const char *text, int64_t bytes, int64_t *made_bytes);
 
 /* ---- Tables of code points: rows in ascending order of their first column ---------------------------------------- */
 

@@ -271,7 +271,7 @@ LsTensor *ls_param_flags(LsGraph *g, const char *name, LsInit init, unsigned fla
     LsParams *store = of_base ? ls_params_base_make(g->params) : g->params;
     x->param = store ? ls_params_declare(store, full, init, flags, rank, dim) : -1;
     if (x->param < 0)
-        return fail_build(g, LS_USAGE);
+        return fail_build(g, store ? ls_message_status() : LS_RESOURCE);
     g->tensor_plan[x->id].of_base = of_base;
     x->needs_grad = !of_base && ls_graph_learns(g, full);
     return x;

@@ -74,8 +74,10 @@ static H5FD_t *disk_open(const char *name, unsigned flags, hid_t access, haddr_t
     if (!info || fstat(info->disk->fd, &st) != 0)
         return NULL;
     DiskFile *file = calloc(1, sizeof *file);
-    if (!file)
+    if (!file) {
+        info->disk->error = ENOMEM;
         return NULL;
+    }
     file->disk = info->disk;
     file->eof = (haddr_t)st.st_size;
     return &file->base;

@@ -233,7 +233,7 @@ static LsStatus seal(LsSealed *file)
         return ls_fail_errno(file->code, errno, file->path, "sync");
     bool ignored;
     LsSealed *again = open_sealed(file->temporary, file->kind, file->code, true, &ignored);
-    LsStatus status = again ? ls_sealed_check_arrays(again) : file->code;
+    LsStatus status = again ? ls_sealed_check_arrays(again) : ls_message_status();
     ls_sealed_close(again);
     return status == LS_OK ? LS_OK : ls_fail_in(status, "%s: what was written does not read back", file->path);
 }

@@ -64,6 +64,7 @@ void ls_older_files_find(LsOlderFiles *older, const char *folder)
     for (const char *const *name = ls_tokenizer_files; *name; name++)
         find(older, folder, *name);
     find(older, folder, "vocab.txt");
+    find(older, folder, "generation_config.json");
     find(older, folder, LS_TOKENIZER_OWN_FILE);
 }
 
@@ -76,7 +77,7 @@ void ls_older_files_warn(const LsOlderFiles *older, const char *folder)
             snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", older->file[i].name);
         }
     if (names[0])
-        ls_warn("%s: what an older export left there and this model does not have would be read as its tokenizer: %s; "
+        ls_warn("%s: what an older export left there and this model does not have would be read as its own: %s; "
                 "remove it, or export to a new folder",
                 folder, names);
 }

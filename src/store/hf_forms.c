@@ -135,10 +135,11 @@ static char *setting_of(const LsConfig *config, const char *name)
         size_t length = strlen(section[i].name);
         if (strncmp(name, section[i].name, length) != 0 || name[length] != '.')
             continue;
-        for (int j = 0; j < 2; j++)
-            for (const LsSetting *s = section[i].table[j]; s && s->name; s++)
-                if (strcmp(s->name, name + length + 1) == 0)
-                    return ls_setting_text(s, section[i].base[j]);
+        for (int j = 0; j < 2; j++) {
+            const LsSetting *setting = ls_settings_find(section[i].table[j], name + length + 1);
+            if (setting)
+                return ls_setting_text(setting, section[i].base[j]);
+        }
     }
     return NULL;
 }

@@ -4,14 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const LsSetting *find_setting(const LsModel *model, const char *name)
-{
-    const LsSetting *s = model->settings;
-    while (s->name && strcmp(s->name, name) != 0)
-        s++;
-    return s->name ? s : NULL;
-}
-
 /* ---- Words: "theirs=ours|..." ------------------------------------------------------------------------------------ */
 
 /* The other side of `word`, looked for on side 0 (theirs) or 1 (ours). The caller frees it; NULL where it is not
@@ -102,7 +94,7 @@ static bool applies(const LsModel *model, const LsHfKey *key, const void *base)
 static LsStatus set_from_key(const char *path, const LsHfForm *form, const LsHfKey *key, const json_t *keys, void *base)
 {
     const LsModel *model = form->model;
-    const LsSetting *setting = find_setting(model, key->setting);
+    const LsSetting *setting = ls_settings_find(model->settings, key->setting);
     if (!setting)
         return ls_fail(LS_ERROR, "the table of model %s names a setting %s that it does not have", model->name,
                        key->setting);
@@ -130,7 +122,7 @@ static LsStatus set_from_key(const char *path, const LsHfForm *form, const LsHfK
 /* A factor: a whole number, or a setting; one of 0 is what its key's `zero` says. -1: neither. */
 static int64_t factor_of(const LsHfForm *form, const char *name, const void *base)
 {
-    const LsSetting *setting = find_setting(form->model, name);
+    const LsSetting *setting = ls_settings_find(form->model->settings, name);
     if (!setting || setting->type != LS_SETTING_TYPE_INT) {
         int64_t number = strtoll(name, NULL, 10);
         return number > 0 ? number : -1;
@@ -316,7 +308,7 @@ static json_t *key_value(const LsHfForm *form, const LsHfKey *key, const void *c
 {
     if (key->product)
         return json_integer(ls_hf_product(form, key->product, config));
-    const LsSetting *s = find_setting(form->model, key->setting);
+    const LsSetting *s = ls_settings_find(form->model->settings, key->setting);
     const char *field = s ? (const char *)config + s->offset : NULL;
     char *text = s ? ls_setting_text(s, config) : NULL, *word = text ? translate(key->words, text, 1) : NULL;
     json_t *value = NULL;
@@ -343,7 +335,7 @@ static json_t *key_value(const LsHfForm *form, const LsHfKey *key, const void *c
 /* Whether export leaves the key out for these settings. */
 static bool left_out(const LsModel *model, const LsHfKey *key, const void *config)
 {
-    const LsSetting *s = key->omit ? find_setting(model, key->setting) : NULL;
+    const LsSetting *s = key->omit ? ls_settings_find(model->settings, key->setting) : NULL;
     char *text = s ? ls_setting_text(s, config) : NULL;
     bool omitted = text && strcmp(text, key->omit) == 0;
     ls_free(text);

@@ -153,10 +153,10 @@ LsStatus ls_train_shapes(const LsConfig *config, int ranks, LsTrainPlan *plan)
 int64_t ls_phase_repeats(const LsConfig *config, const LsPhase *phase)
 {
     const LsProcedure *procedure = ls_config_procedure(config);
-    for (const LsSetting *setting = procedure->settings; phase->repeats && setting && setting->name; setting++)
-        if (setting->type == LS_SETTING_TYPE_INT && strcmp(setting->name, phase->repeats) == 0)
-            return *(const int64_t *)((const char *)config->procedure_config + setting->offset);
-    return 1;
+    const LsSetting *setting = phase->repeats ? ls_settings_find(procedure->settings, phase->repeats) : NULL;
+    return setting && setting->type == LS_SETTING_TYPE_INT
+               ? *(const int64_t *)((const char *)config->procedure_config + setting->offset)
+               : 1;
 }
 
 /* Of `steps` tokens at once, in mode LS_TRAIN for this phase, options.arena_limit and arena_room as given; *memory
