@@ -29,16 +29,36 @@ grep -q skipped err.txt && failed "tests were skipped"
 cat > ranks.py << 'PYTHON'
 import numpy, lockstep
 with lockstep.Trainer("job.yaml") as trainer:
-    losses = [trainer.step().get("loss") for _ in range(4)]
+    losses = [trainer.step()["loss"] for _ in range(4)]
     trainer.save("ranks.h5")
     if trainer.rank == 0:
         assert trainer.ranks == 2
         numpy.testing.assert_allclose(losses, lockstep.metrics("run")["loss"][:4], rtol=1e-5)
         print("the same")
+    limit = losses[-1] + 1
+    for row in trainer:  # rows are those of all processes, and so is what they decide
+        if row.get("validation_loss", limit) < limit:
+            trainer.stop()
+    assert trainer.steps == 5, trainer.steps
+    last = trainer.run(lambda trainer, row: row["step"] < 8)
+    print(f"{trainer.rank}: {last['step']}")
 PYTHON
 run_for 0 $mpirun -np 2 environment/bin/python ranks.py
 grep -q 'the same' out.txt || failed "rank 0 said: $(cat out.txt)"
+grep -q '0: 8' out.txt && grep -q '1: 8' out.txt || failed "the processes stop apart: $(cat out.txt)"
 says 0 'checkpoint' inspect ranks.h5
+
+# An exception in one process ends the others, which wait for it in a step.
+cat > fails.py << 'PYTHON'
+import lockstep
+with lockstep.Trainer("job.yaml") as trainer:
+    for row in trainer:
+        if row["step"] == 3 and trainer.rank == 1:
+            raise RuntimeError("of one process")
+PYTHON
+timeout 60 $mpirun -np 2 environment/bin/python fails.py > out.txt 2> err.txt
+code=$?
+[ $code = 1 ] && grep -q 'RuntimeError: of one process' err.txt || failed "an exception in one process: $code: $(cat err.txt)"
 
 # A script on standard input: one process alone has it, and must not wait for the others.
 $mpirun -np 2 environment/bin/python - < ranks.py > out.txt 2> err.txt && failed "a script on standard input was run"

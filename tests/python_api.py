@@ -201,7 +201,18 @@ class Models(unittest.TestCase):
         with self.assertRaisesRegex(lockstep.UsageError, "shape"):
             self.model.loss([1, 2], [1])
         with self.assertRaisesRegex(lockstep.UsageError, "context"):
-            self.model.logits(np.ones(33))
+            self.model.logits(np.ones(33, dtype=int))
+        for none in (np.array([1.5, 2.0]), ["a", "b"], [True]):
+            with self.assertRaisesRegex(lockstep.UsageError, "ids are whole numbers"):
+                self.model.logits(none)
+            with self.assertRaisesRegex(lockstep.UsageError, "ids are whole numbers"):
+                self.model.generate(none)
+        with self.assertRaisesRegex(lockstep.UsageError, "32 bits"):
+            self.model.logits([2**40])
+        with self.assertRaisesRegex(lockstep.UsageError, "zero character"):
+            self.model.generate("the", stop="a\0b")
+        with self.assertRaisesRegex(lockstep.DataError, "text.encode"):
+            lockstep.prepare("text", "hello world", "none.h5")
         with self.assertRaisesRegex(lockstep.UsageError, "precision"):
             self.model.generate([1], precision="int4")
         with self.assertRaisesRegex(lockstep.UsageError, "steps"):
@@ -253,6 +264,8 @@ class Training(unittest.TestCase):
     def test_mistakes_are_told_at_once(self):
         with self.assertRaisesRegex(lockstep.UsageError, "(?s)stepz.*widht|widht.*stepz"):
             lockstep.Trainer({"model": {"kind": "gpt", "widht": 3}, "train": {"stepz": 1}})
+        with self.assertRaisesRegex(lockstep.UsageError, "'train.steps' stands over it in the second argument"):
+            lockstep.Trainer({"model": {"kind": "gpt"}, "train.steps": 1})
         with self.assertRaises(lockstep.DivergedError):
             lockstep.Trainer("job.yaml", {"train.learning_rate": 1e6, "train.clip": 0, "train.warmup": 0}).run()
 

@@ -37,7 +37,8 @@ LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm) LS
 
 /* One step as `lockstep train` does it: up to train.steps, with an evaluation each train.evaluate_every steps and after
  * the last. *row: a JSON object with the names of metrics.jsonl (step, loss, validation_loss, ...), the session's until
- * the next call; NULL with *more false where all steps were done before. Saves nothing. Collective. */
+ * the next call, the same on every rank; NULL with *more false where all steps were done before. Saves nothing.
+ * Collective. */
 LsStatus ls_session_advance(LsSession *session, bool *more, const char **row) LS_MUST_USE;
 
 /* Mean loss over train.evaluate_batches batches of the validation data (0: all of it). LS_USAGE where there is none.

@@ -9,7 +9,7 @@ from typing import Any, Dict, Mapping, Optional, Sequence, Union
 
 import numpy as np
 
-from ._library import UsageError, call, settings, take_text, texts
+from ._library import DataError, UsageError, call, settings, take_text, texts
 
 Path = Union[str, "os.PathLike[str]"]
 Source = Union[str, "os.PathLike[str]", bytes, np.ndarray]
@@ -59,6 +59,8 @@ def prepare(kind: str, sources: Union[Source, Sequence[Source]], output: Path, *
                     file.write(source)
             else:
                 name = os.fspath(source)
+                if isinstance(source, str) and not os.path.exists(name):
+                    raise DataError(f"{name[:60]}: there is no such file; a text itself is given as text.encode()", 3)
             names.append(name)
         lines = settings(options)
         call(

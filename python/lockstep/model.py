@@ -16,6 +16,16 @@ Array = Union[np.ndarray, Sequence[Any], float, int]
 _KEPT = 4  # plans for shapes that are kept for further samples
 
 
+def _ids(value: Array) -> np.ndarray:
+    """Ids as int32: numbers that are none are refused, not rounded."""
+    array = np.asarray(value)
+    if array.dtype.kind not in "iu" and array.size > 0:
+        raise UsageError(f"ids are whole numbers, not {array.dtype}: model.tokenizer.encode(text) gives those of a text", 2)
+    if array.size > 0 and not -(2**31) <= int(array.min()) <= int(array.max()) < 2**31:
+        raise UsageError("an id does not fit into 32 bits", 2)
+    return np.ascontiguousarray(array, dtype=np.int32)
+
+
 class _Forward:
     """The model planned for one shape."""
 
@@ -94,7 +104,7 @@ class Model:
         rows = steps = 0
         for name, value in given.items():
             field = self._fields[name]
-            array = np.ascontiguousarray(value, dtype=field["type"])
+            array = _ids(value) if field["type"] == "int32" else np.ascontiguousarray(value, dtype=field["type"])
             shape: List[int] = field["shape"]
             if array.ndim == len(shape):  # one sample
                 array = array[np.newaxis]
@@ -198,7 +208,7 @@ class Model:
         else:
             if stops:
                 raise UsageError("stop is a text, and ids are continued by ids: give the prompt as a text", 2)
-            ids = np.ascontiguousarray(prompt, dtype=np.int32).ravel()
+            ids = _ids(prompt).ravel()
             call("ls_trained_generate", self._open(), ids.ctypes.data, ids.size, ctypes.byref(how), function, None)
             made = [np.array(new, dtype=np.int32) for new in drawn]
         if failure:
@@ -229,6 +239,8 @@ def _stops(stop: Union[None, str, Sequence[str]]) -> List[bytes]:
         raise TypeError(
             f"stop is a text, or a list of them, not {stop!r}; no_stop=True goes on behind the tokenizer's end token"
         )
+    if any("\0" in text for text in stops):
+        raise UsageError("a stop text holds a zero character, where it would end", 2)
     return [text.encode() for text in stops]
 
 

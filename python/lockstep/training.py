@@ -5,9 +5,10 @@ import json
 import os
 import sys
 import tempfile
+import traceback
 from typing import Any, Callable, Dict, Iterator, Mapping, Optional, Union
 
-from ._library import LaunchError, UsageError, call, settings, texts
+from ._library import LaunchError, LockstepError, UsageError, call, settings, texts
 
 Path = Union[str, "os.PathLike[str]"]
 Row = Dict[str, Any]
@@ -37,7 +38,8 @@ class Trainer:
 
     A row has the names of metrics.jsonl, and ``validation_loss`` where the job has it evaluated. Nothing is written but
     by :meth:`save`: no run folder. Ctrl-C raises KeyboardInterrupt between two steps. Started by ``mpirun -np N
-    python``, the N processes train together; all of them call the same methods in the same order.
+    python``, the N processes train together; all of them call the same methods in the same order, and have the same
+    rows to decide by. An exception that leaves the ``with`` of one of them ends them all.
     """
 
     def __init__(self, job: Union[Path, Mapping[str, Any]], overrides: Optional[Mapping[str, Any]] = None) -> None:
@@ -47,6 +49,13 @@ class Trainer:
         handle, lines = ctypes.c_void_p(), settings(overrides or {}, members=True)
         with tempfile.TemporaryDirectory(prefix="lockstep-") as folder:
             if isinstance(job, Mapping):  # JSON is YAML
+                dotted = [name for name in job if "." in name]
+                if dotted:
+                    raise UsageError(
+                        f"a job has sections: {{{dotted[0].split('.')[0]!r}: {{...}}}}; {dotted[0]!r} stands over it in "
+                        "the second argument",
+                        2,
+                    )
                 name = os.path.join(folder, "job.yaml")
                 with open(name, "w", encoding="utf-8") as file:
                     json.dump(job, file, ensure_ascii=False)
@@ -120,7 +129,20 @@ class Trainer:
     def __enter__(self) -> "Trainer":
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        if self.ranks > 1 and error is not None and not isinstance(error, LockstepError):
+            # The other processes wait for this one in a step, and closing waits for them; the library's own errors all
+            # of them have. A process that ends without MPI's end is one whose job the launcher ends.
+            if isinstance(error, SystemExit) and error.code in (None, 0):
+                self.close()
+                return
+            if not isinstance(error, SystemExit):
+                traceback.print_exception(kind, error, trace)
+            elif not isinstance(error.code, int):
+                print(error.code, file=sys.stderr)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 1)
         self.close()
 
     def __del__(self) -> None:

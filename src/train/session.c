@@ -123,14 +123,13 @@ LsStatus ls_session_advance(LsSession *session, bool *more, const char **row)
     *more = t->progress.step < t->config->train.steps;
     if (!*more)
         return LS_OK;
-    session->metrics = (LsMetrics){.step = -1};
     LS_TRY(ls_trainer_advance(t, &ended));
-    if (session->metrics.step >= 0) {
+    if (session->comm->rank == 0) {
         LsMetricsRow fields;
         ls_metrics_row(&session->metrics, &fields);
         ls_metrics_row_json(&fields, session->row);
-    } else /* another rank than 0, which is not told more */
-        snprintf(session->row, sizeof session->row, "{\"step\": %lld}", (long long)t->progress.step);
+    }
+    LS_TRY(session->comm->broadcast(session->comm, session->row, LS_ROW_TEXT, 0)); /* rank 0 alone is told of steps */
     *row = session->row;
     return LS_OK;
 }
