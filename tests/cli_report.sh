@@ -72,6 +72,8 @@ cp out.txt runs/a/bench.json
 says 0 '2 runs' report runs/a/ 'runs/b & <c>' -o page.html --title 'A & B'
 says 0 '4 curves of 2 runs' plot runs/a 'runs/b & <c>' -o plot.svg --metric loss,validation_loss --logarithmic
 says 0 '1 curve of 1 run' plot runs/a -o rate.svg --metric learning_rate
+says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o validation.svg --metric validation_loss
+says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o validation-smooth.svg --metric validation_loss --smooth 7
 says 0 '2 curves of 2 runs' plot runs/a 'runs/b & <c>' -o smooth.svg --smooth 7 --names 'small rate,large <rate>' --logarithmic
 says 2 '--names has 1 name for 2 runs' plot runs/a 'runs/b & <c>' -o x.svg --names one
 says 0 '1 curve of 1 run' plot runs/a -o time.svg --metric grad_norm --against seconds
@@ -120,6 +122,8 @@ for name in ("rate.svg", "plot.svg"): # long numbers have room beside the label
     longest = max(len(text) for text in re.findall(r'text-anchor="end"[^>]*>([^<]*)', open(name).read()))
     assert beginning(open(name).read()) == max(64, 28 + 8 * longest), (name, longest)
 smooth = open("smooth.svg").read()
+sparse = [[e.get("d") for e in tree.parse(name).getroot().iter("{http://www.w3.org/2000/svg}path") if e.get("stroke-width")] for name in ("validation.svg", "validation-smooth.svg")]
+assert sparse[0] == sparse[1], sparse # fewer steps than lie between two validations
 def labels(svg): return ["".join(e.itertext()) for e in tree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
 assert points(smooth) == [30, 40] and "small rate" in labels(smooth) and "large <rate>" in labels(smooth), labels(smooth)
 def heights(svg): # of the first curve, in pixels

@@ -378,12 +378,15 @@ const LsCommand ls_command_diff = {
     .operands = "RUN RUN [RUN ...]",
     .least = 2,
     .most = -1,
-    .description = "Compares the metrics of common steps and the checkpoints of equal steps, parameters and moments, "
-                   "to the bit; or two checkpoint "
-                   "files. Exit status 0: equal, 1: different. \"relative\" is the largest difference of a tensor's "
-                   "elements over its largest "
-                   "value. --config lists the settings that differ instead, output.path left out.",
-    .example = "lockstep diff runs/one-rank runs/two-ranks --tolerance 1e-5\n"
+    .description =
+        "Compares the metrics of common steps and the checkpoints of equal steps, parameters and moments, "
+        "to the bit; or two checkpoint "
+        "files. Exit status 0: equal, 1: different. \"relative\" is the largest difference of a tensor's "
+        "elements over its largest "
+        "value. Runs of different numbers of ranks part by rounding, most in parameters that the loss hardly "
+        "depends on, as the biases of keys. --config lists the settings that differ instead, output.path left out.",
+    .example = "lockstep diff runs/resumed runs/undisturbed\n"
+               "lockstep diff runs/one-rank runs/two-ranks --tolerance 1e-2\n"
                "lockstep diff --config runs/warmup-0 runs/warmup-100 runs/warmup-200",
     .options = options,
     .options_bytes = sizeof(Options),

@@ -25,7 +25,8 @@ static const LsOption options[] = {
      .argument = "NAME"},
     {.setting = LS_SETTING_BOOL(Options, logarithmic, "false", "a logarithmic y axis")},
     {.setting =
-         LS_SETTING_INT(Options, smooth, "1", 1, 1e9, "each point is the mean of so many, the last of which it is"),
+         LS_SETTING_INT(Options, smooth, "1", 1, 1e9,
+                        "each point is the mean of its column over so many rows of the run, of which it is the last"),
      .argument = "N"},
     {.setting = LS_SETTING_STRING(Options, names, NULL,
                                   "the runs' names in the legend, separated by commas (default: as they are given)"),
@@ -66,21 +67,22 @@ static LsStatus fail_column(const LsRunRecord *run, const char *name)
                    ls_nearest_hint(&near), known);
 }
 
-/* The mean of the last `window` points that are numbers, at each that is one. NULL: out of memory. */
-static double *smoothed(const double *y, int64_t points, int64_t window)
+/* At each row with a number the mean of those of the last `window` rows: a column that few rows have, as an evaluation,
+ * is averaged over as many steps as one that all have. NULL: out of memory. */
+static double *smoothed(const double *y, int64_t rows, int64_t window)
 {
-    double *mean = ls_alloc_array(points, sizeof *mean), sum = 0;
-    int64_t first = 0, count = 0; /* the window: count numbers from `first` on */
-    for (int64_t i = 0; mean && i < points; i++) {
+    double *mean = ls_alloc_array(rows, sizeof *mean), sum = 0;
+    int64_t count = 0; /* numbers in the window */
+    for (int64_t i = 0; mean && i < rows; i++) {
+        if (i >= window && isfinite(y[i - window])) {
+            sum -= y[i - window];
+            count--;
+        }
         mean[i] = NAN;
         if (!isfinite(y[i]))
             continue;
         sum += y[i];
-        for (count++; count > window; first++)
-            if (isfinite(y[first])) {
-                sum -= y[first];
-                count--;
-            }
+        count++;
         mean[i] = sum / (double)count;
     }
     return mean;
