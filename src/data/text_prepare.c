@@ -4,6 +4,7 @@
 #include "data/escapes.h"
 #include "data/shell_words.h"
 #include "data/text_corpus.h"
+#include "data/text_documents.h"
 #include "data/text_write.h"
 #include "data/tokenizer_kind.h"
 
@@ -156,6 +157,19 @@ typedef struct Preparation {
     char *report;
 } Preparation;
 
+/* What every document ends with, between two or by itself. */
+static LsStatus write_separator(LsSealed *file, const Preparation *p)
+{
+    LsTokens by_itself = {0};
+    if (p->separator.count > 0)
+        return ls_separator_write(file, &p->separator);
+    LsStatus status = p->between ? LS_OK : ls_tokenizer_separator(p->tokenizer, &by_itself);
+    if (status == LS_OK)
+        status = ls_separator_write(file, &by_itself);
+    ls_free(by_itself.id);
+    return status;
+}
+
 static LsStatus write_head(LsSealed *file, const Preparation *p)
 {
     LsStatus status = LS_OK;
@@ -179,6 +193,7 @@ static LsStatus write_head(LsSealed *file, const Preparation *p)
     LS_TRY_CLEANUP(ls_sealed_set_text(file, "read", p->report));
     if (*options)
         LS_TRY_CLEANUP(ls_sealed_set_text(file, "options", options));
+    LS_TRY_CLEANUP(write_separator(file, p));
 cleanup:
     ls_free(options);
     ls_free(json);
