@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Windows of several documents that do not see each other (data.mask: documents): trained, resumed to the bit, over ranks, in micro-batches, with
-# recomputation and LoRA; evaluated with and without the mask; and what is refused before anything is written.
+# Samples of several documents that do not see each other (data.mask: documents of texts, data.pack: true of conversations): trained, resumed to the
+# bit, over ranks, in micro-batches, with LoRA; evaluated with and without the mask; and what is refused before anything is written.
 # usage: cli_documents.sh PROGRAM
 . "$(dirname "$0")/cli.inc"
 
@@ -54,6 +54,25 @@ expect 0 '' "$lockstep" prepare text texts -o end.h5 --tokenizer words --hold-ou
 expect 0 '' "$lockstep" train job.yaml data.path=end.h5 output.path=runs/end --progress none
 expect 0 '' "$lockstep" eval runs/end --input texts/100.txt --input texts/101.txt
 
+# ---- conversations: packed they are what they are alone
+for i in $(seq 60); do
+    printf '{"messages": [{"role": "user", "content": "%s"}, {"role": "assistant", "content": "%s"}]}\n' "${i}th" "$(head -c $((1 + i * i % 23)) <<< 'to be or not to be, that is')"
+done > talk.jsonl
+expect 0 '' "$lockstep" prepare chat talk.jsonl -o talk.h5 --validation 0.3 --user '?' --assistant '>' --end '.'
+sed 's/context: 64/context: 100/; s/data: .*/data: {kind: chat, path: talk.h5, pack: true}/' job.yaml > chat.yaml
+expect 0 '' "$lockstep" train chat.yaml output.path=runs/packed --progress none
+expect 0 '' "$lockstep" train chat.yaml output.path=runs/unpacked data.pack=false --progress none
+for run in packed unpacked; do
+    near "$(loss runs/$run data.pack=true)" "$(loss runs/$run data.pack=false)" 2e-6 ||
+        failed "conversations of $run: packed $(loss runs/$run data.pack=true), alone $(loss runs/$run data.pack=false)"
+done
+expect 0 '' "$lockstep" train chat.yaml output.path=runs/sorted train.length_step=16 --progress none
+expect 0 '' $mpirun -np 2 "$lockstep" train chat.yaml output.path=runs/packed2 --progress none
+near "$(loss runs/packed2)" "$(loss runs/packed)" 1e-4 || failed "packed over 2 ranks: $(loss runs/packed2), alone $(loss runs/packed)"
+expect 0 '' "$lockstep" generate runs/packed --message hello --tokens 5
+expect 2 'do not fit model.kind mamba: its op' "$lockstep" train chat.yaml model.heads= model.kind=mamba output.path=runs/refused
+[ ! -e runs/refused ] || failed "packed conversations: refused, and runs/refused is there"
+
 # ---- refused, with nothing written
 refused() { # TEXT ARGUMENT...
     local text=$1
@@ -63,9 +82,9 @@ refused() { # TEXT ARGUMENT...
 }
 refused 'nothing says where a document of joined.h5 ends; prepare it with --separator TEXT' data.path=joined.h5
 for model in mamba "mamba2 model.head_dim=4" mingru minlstm rnn rwkv4 "rwkv7 model.head=4" "hybrid model.layers=ma model.attention_heads=2" s4d; do
-    refused "data.mask=documents does not fit model.kind ${model%% *}: its op" model.heads= model.kind=$model
+    refused "do not fit model.kind ${model%% *}: its op" model.heads= model.kind=$model
 done
-refused 'data.mask=documents does not fit model.kind transformer_xl: its op' model.kind=transformer_xl
+refused 'do not fit model.kind transformer_xl: its op' model.kind=transformer_xl
 refused 'rotary needs whole sequences' model.kind=llama train.segment=16
 refused 'data.as is segments' data.as=segments
 expect 2 'needs whole sequences' $mpirun -np 2 "$lockstep" train job.yaml output.path=runs/refused train.sequence_ranks=2

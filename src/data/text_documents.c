@@ -52,30 +52,14 @@ static LsStatus earlier_separator(LsSealed *file, const LsTokenizer *tokenizer, 
     return chosen ? LS_OK : ls_tokenizer_separator(tokenizer, separator);
 }
 
-static LsStatus read_array(LsSealed *file, const LsTokenizer *tokenizer, int64_t count, LsTokens *separator)
-{
-    LS_TRY(ls_tokens_reserve(separator, count));
-    LS_TRY(ls_sealed_read(file, "separator", LS_FILE_INT32, count, separator->id));
-    separator->count = count;
-    for (int64_t i = 0; i < count; i++)
-        if (separator->id[i] < 0 || separator->id[i] >= ls_tokenizer_vocabulary(tokenizer))
-            return ls_fail(LS_DATA, "%s: separator[%lld] is %d, outside the vocabulary of %lld tokens",
-                           ls_sealed_path(file), (long long)i, (int)separator->id[i],
-                           (long long)ls_tokenizer_vocabulary(tokenizer));
-    return LS_OK;
-}
-
 LsStatus ls_separator_read(LsSealed *file, const LsTokenizer *tokenizer, LsTokens *separator)
 {
-    bool exists = false;
-    LsFileType type;
-    int rank = 0;
-    int64_t dim[LS_SEALED_RANK] = {0};
-    separator->count = 0;
-    LS_TRY(ls_sealed_shape(file, "separator", &exists, &type, &rank, dim));
-    if (exists && rank == 1 && dim[0] > 0)
-        LS_TRY(read_array(file, tokenizer, dim[0], separator));
-    else if (!exists)
+    int32_t *id = NULL;
+    int64_t count = 0;
+    LS_TRY(ls_numbers_read(file, "separator", 0, ls_tokenizer_vocabulary(tokenizer), &id, &count));
+    ls_free(separator->id);
+    *separator = (LsTokens){.id = id, .count = id ? count : 0, .room = id ? count : 0};
+    if (!id)
         LS_TRY(earlier_separator(file, tokenizer, separator));
     return separator->count > 0
                ? LS_OK

@@ -86,10 +86,12 @@ static void refuse_across_documents(LsGraph *g, const LsModel *model)
 {
     const char *op = ls_op_across_documents(g, ls_graph_find(g, "positions"));
     if (op)
-        ls_graph_fail(g, LS_USAGE,
-                      "data.mask=documents does not fit model.kind %s: its op %s sees tokens of other documents; "
-                      "data.mask=none trains it over their borders, and gpt, llama and gpt_neox take the mask",
-                      model->name, op);
+        ls_graph_fail(
+            g, LS_USAGE,
+            "samples of several documents (data.mask=documents, data.pack=true) do not fit model.kind %s: its "
+            "op %s sees tokens of the others; data.mask=none, data.pack=false or a model of kind gpt, llama "
+            "or gpt_neox",
+            model->name, op);
 }
 
 void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,
