@@ -42,7 +42,9 @@ LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name)
 
 bool ls_shape_documents(const LsGraph *g, const LsShape *shape)
 {
-    return shape->want == LS_WANT_LOSS && ls_graph_mode(g) != LS_DECODE && ls_shape_field(shape, "positions");
+    const LsField *field = ls_shape_field(shape, "positions");
+    return shape->want == LS_WANT_LOSS && ls_graph_mode(g) != LS_DECODE && field && field->dtype == LS_I32 &&
+           field->rank == 1 && field->dim[0] == LS_STEPS;
 }
 
 LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names)
