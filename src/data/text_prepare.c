@@ -160,10 +160,12 @@ typedef struct Preparation {
 /* What every document ends with, between two or by itself. */
 static LsStatus write_separator(LsSealed *file, const Preparation *p)
 {
+    const int32_t *after;
     LsTokens by_itself = {0};
     if (p->separator.count > 0)
         return ls_separator_write(file, &p->separator);
-    LsStatus status = p->between ? LS_OK : ls_tokenizer_separator(p->tokenizer, &by_itself);
+    bool ends = !p->between || ls_tokenizer_after(p->tokenizer, &after) > 0;
+    LsStatus status = ends ? ls_tokenizer_separator(p->tokenizer, &by_itself) : LS_OK;
     if (status == LS_OK)
         status = ls_separator_write(file, &by_itself);
     ls_free(by_itself.id);
