@@ -45,6 +45,11 @@ LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name);
 LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names);
 const LsField *ls_shape_field(const LsShape *shape, const char *name);
 
+/* Whether samples are several documents, one behind the other, that must not see each other: a loss of samples with the
+ * field "positions", each token's in its document. A model that takes it gives this input to all its ops that mix
+ * time; ls_task_build refuses others. Outputs are of one document. */
+bool ls_shape_documents(const LsGraph *g, const LsShape *shape);
+
 /* The result of a model without a head; the task puts its head on it. */
 typedef struct LsBody {
     LsTensor *features; /* (B, T, C), or (B, C); NULL: the model has declared all outputs (an encoder alone) */

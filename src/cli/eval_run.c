@@ -59,6 +59,23 @@ static LsStatus build_graph(LsEval *e)
 
 /* ---- A part of the data ------------------------------------------------------------------------------------------ */
 
+/* A model learns the same whether its samples are one document or several: evaluation takes the data's. */
+static LsStatus follow_documents(LsEval *e, LsFields *fields)
+{
+    const LsField *there = ls_field_find(&e->source->fields, "positions");
+    LS_TRY(ls_config_fields(e->model.config, fields));
+    if (!there == !ls_field_find(fields, "positions"))
+        return LS_OK;
+    LsFields own = {0};
+    for (int i = 0; i < fields->count; i++)
+        if (strcmp(fields->list[i].name, "positions") != 0)
+            own.list[own.count++] = fields->list[i];
+    if (there)
+        LS_TRY(ls_fields_add(&own, there->name, there->dtype, there->classes, there->rank, there->dim));
+    *fields = own;
+    return ls_config_set_fields(e->model.config, fields);
+}
+
 /* Where two files are named, both are looked at: they must number the same things alike. */
 static LsStatus open_source(const LsLoaded *model, const char *split, LsSource **source)
 {
@@ -124,7 +141,7 @@ static LsStatus prepare_split(LsEval *e)
     const char *path = config->data.path ? config->data.path : config->data_kind->name;
     LS_TRY(ls_data_check_model(path, e->source, e->model.path, e->model.tokenizer, vocabulary));
     LsFields fields;
-    LS_TRY(ls_config_fields(config, &fields));
+    LS_TRY(follow_documents(e, &fields));
     LS_TRY(ls_data_check_fields(path, e->source, e->model.path, &fields));
     LS_TRY(ls_data_check_classes(path, e->source, e->model.path, e->model.info));
     LS_TRY(ls_data_check_loss(config, e->source));
@@ -270,7 +287,7 @@ static LsStatus open_said_texts(LsEval *e, const LsCorpusPart *part, int count)
                                            .sequence = ls_config_sequence(config),
                                            .settings = settings},
                             &e->source));
-    LS_TRY(ls_config_fields(config, &fields));
+    LS_TRY(follow_documents(e, &fields));
     return ls_data_check_fields(part->name, e->source, e->model.path, &fields);
 }
 
@@ -322,7 +339,10 @@ static LsStatus evaluate_file(LsEval *e, const LsCorpusPart *part, int count, Ls
     LsEvaluation one = e->evaluation;
     one.samples = e->options->batches * e->model.config->train.batch;
     int64_t dropped = 0;
-    LS_TRY(ls_dist_agree(e->comm, open_texts(e, part, count, &dropped)));
+    LsStatus opened = open_texts(e, part, count, &dropped);
+    if (opened == LS_OK && !e->graph) /* with the fields that texts have */
+        opened = build_graph(e);
+    LS_TRY(ls_dist_agree(e->comm, opened));
     e->unknown += dropped;
     LsStatus status = ls_evaluate(e->comm, e->graph, e->source, &one);
     if (status != LS_OK)
@@ -345,8 +365,6 @@ static LsStatus evaluate_texts(LsEval *e, LsCorpus *corpus)
         ls_corpus_warn(corpus);
     if (status == LS_OK && !e->options->special)
         ls_specials_warn(e->model.tokenizer, corpus->part, corpus->parts);
-    if (status == LS_OK)
-        status = build_graph(e);
     if (status == LS_OK && !(e->files = json_array()))
         status = LS_RESOURCE;
     LS_TRY(ls_dist_agree(e->comm, status));

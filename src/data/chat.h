@@ -25,6 +25,12 @@ typedef struct LsChatSettings {
 
 #define LS_CHAT_MARKERS 4 /* of the roles, and of the end */
 
+/* Of the section `data:`. */
+typedef struct LsChatUse {
+    bool pack; /* several conversations a sample */
+} LsChatUse;
+extern const LsSetting ls_chat_use_settings[];
+
 enum { LS_CHAT_LEARNT = 1, LS_CHAT_MARKER = 2 }; /* a piece is part of an answer; is no message's words */
 
 /* Of one part: the pieces of all conversations, in order. */
@@ -53,8 +59,8 @@ LsStatus ls_chat_encode(const LsTokenizer *tokenizer, const LsSpecials *specials
 LsStatus ls_chat_converse(const json_t *info, const LsTokenizer *tokenizer, const LsTurns *turns,
                           LsTurnsPrompt *prompt) LS_MUST_USE;
 
-/* Fields "ids" (T) and "targets" (T), which are LS_IGNORE but where the next token is an answer's. As
- * LsDataKind.open. */
+/* Fields "ids" (T) and "targets" (T), which are LS_IGNORE but where the next token is an answer's; of packed
+ * conversations "positions" (T) too, each token's in its own. As LsDataKind.open. */
 LsStatus ls_chat_open(const LsDataOpen *open, LsSource **opened) LS_MUST_USE;
 
 #endif

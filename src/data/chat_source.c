@@ -1,13 +1,14 @@
-/* Conversations as samples, one each:
+/* Conversations as samples, one each, or packed, as many whole ones as fit:
  *
  *     ids      x1 ... x(n-1)
  *     targets  x2 ... xn       LS_IGNORE where that is no token of an answer
  *
  * filled up to the sequence behind, where nothing that counts looks, and cut where they are longer. Those that have no
- * answer in what is left of them teach nothing and are no samples.
+ * answer in what is left of them teach nothing and are left out.
  */
 #include "data/chat.h"
 #include "data/escapes.h"
+#include "data/packing.h"
 #include "data/sample_source.h"
 
 #include "lockstep/model.h"
@@ -19,28 +20,86 @@ typedef struct ChatSource {
     LsSampleSource base;
     LsTextArray texts;
     int32_t *answer; /* of each token: whether it is an answer's */
-    int64_t *kept;   /* of each sample: its conversation */
+    int64_t *kept;   /* conversations that teach something */
+    bool packed;
+    LsPacking packing; /* of `kept` */
 } ChatSource;
+
+const LsSetting ls_chat_use_settings[] = {
+    LS_SETTING_BOOL(LsChatUse, pack, "false",
+                    "a sample is as many whole conversations as fit the sequence, none of which sees another; false: "
+                    "one"),
+    {0}};
+
+/* Those of a sample: numbers first .. end - 1 of the packing, or of `kept`. */
+static int64_t first_of(const ChatSource *s, int64_t sample) { return s->packed ? s->packing.first[sample] : sample; }
+
+static int64_t conversation_of(const ChatSource *s, int64_t number)
+{
+    return s->kept[s->packed ? s->packing.order[number] : number];
+}
+
+/* Steps of a conversation: each has a next token. */
+static int64_t conversation_steps(const ChatSource *s, int64_t conversation)
+{
+    return s->texts.offset[conversation + 1] - s->texts.offset[conversation] - 1;
+}
+
+/* A sample's rows of the graph's inputs; NULL: it has none. */
+typedef struct Row {
+    int32_t *ids, *targets, *positions;
+} Row;
+
+/* Steps of the conversation into steps `at` and following of the sample, of which the row has step .. end - 1. */
+static void fill_conversation(const ChatSource *s, int64_t conversation, int64_t at, int64_t step, int64_t end,
+                              const Row *row)
+{
+    const int32_t *id = s->texts.id + s->texts.offset[conversation];
+    const int32_t *answer = s->answer + s->texts.offset[conversation];
+    int64_t count = conversation_steps(s, conversation);
+    for (int64_t i = step > at ? step - at : 0; i < count && at + i < end; i++) {
+        int64_t to = at + i - step;
+        if (row->ids)
+            row->ids[to] = id[i];
+        if (row->targets)
+            row->targets[to] = answer[i + 1] ? id[i + 1] : LS_IGNORE;
+        if (row->positions)
+            row->positions[to] = (int32_t)i;
+    }
+}
+
+static void fill_row(const ChatSource *s, int64_t sample, int64_t step, int64_t steps, const Row *row)
+{
+    int64_t at = 0, most = s->base.base.sequence, end = step + steps < most ? step + steps : most;
+    for (int64_t t = 0; t < steps; t++) {
+        if (row->ids)
+            row->ids[t] = 0;
+        if (row->targets)
+            row->targets[t] = LS_IGNORE;
+        if (row->positions)
+            row->positions[t] = 0;
+    }
+    for (int64_t n = sample < 0 ? 0 : first_of(s, sample); sample >= 0 && n < first_of(s, sample + 1); n++) {
+        int64_t conversation = conversation_of(s, n);
+        fill_conversation(s, conversation, at, step, end, row);
+        at += conversation_steps(s, conversation);
+    }
+}
+
+static int32_t *row_of(const LsTensor *x, int64_t b) { return x ? (int32_t *)x->data + b * x->dim[1] : NULL; }
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 {
     ChatSource *s = (ChatSource *)source;
-    LsTensor *ids = NULL, *targets = NULL;
+    LsTensor *ids = NULL, *targets = NULL, *positions = NULL;
     LS_TRY(ls_sample_input(g, "ids", batch->count, 0, &ids));
     LS_TRY(ls_sample_input(g, "targets", batch->count, 0, &targets));
+    if (s->packed)
+        LS_TRY(ls_sample_input(g, "positions", batch->count, 0, &positions));
     const LsTensor *any = ids ? ids : targets;
     for (int64_t b = 0; any && b < any->dim[0]; b++) {
-        int64_t at = b < batch->count ? s->kept[ls_sample_at(&s->base, batch->first + b)] : -1, steps = any->dim[1];
-        int64_t first = at >= 0 ? s->texts.offset[at] : 0, count = at >= 0 ? s->texts.offset[at + 1] - first : 0;
-        for (int64_t t = 0; t < steps; t++) {
-            int64_t i = batch->step + t;
-            bool there = i + 1 < count && i < source->sequence;
-            if (ids)
-                ((int32_t *)ids->data)[b * steps + t] = there ? s->texts.id[first + i] : 0;
-            if (targets)
-                ((int32_t *)targets->data)[b * steps + t] =
-                    there && s->answer[first + i + 1] ? s->texts.id[first + i + 1] : LS_IGNORE;
-        }
+        int64_t sample = b < batch->count ? ls_sample_at(&s->base, batch->first + b) : -1;
+        fill_row(s, sample, batch->step, any->dim[1], &(Row){row_of(ids, b), row_of(targets, b), row_of(positions, b)});
     }
     return LS_OK;
 }
@@ -48,8 +107,10 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 static int64_t steps_of(const LsSampleSource *source, int64_t sample)
 {
     const ChatSource *s = (const ChatSource *)source;
-    int64_t at = s->kept[sample];
-    return s->texts.offset[at + 1] - s->texts.offset[at] - 1;
+    int64_t steps = 0;
+    for (int64_t n = first_of(s, sample); n < first_of(s, sample + 1); n++)
+        steps += conversation_steps(s, conversation_of(s, n));
+    return steps;
 }
 
 static void free_source(LsSource *source)
@@ -59,6 +120,7 @@ static void free_source(LsSource *source)
     ls_text_array_free(&s->texts);
     ls_free(s->answer);
     ls_free(s->kept);
+    ls_packing_free(&s->packing);
     ls_free(s);
 }
 
@@ -87,6 +149,24 @@ static LsStatus keep_taught(ChatSource *s, const LsDataOpen *open)
             open->path, (long long)(s->texts.count - source->samples), (long long)s->texts.count, s->base.split,
             (long long)source->sequence + 1);
     return LS_OK;
+}
+
+static LsStatus pack(ChatSource *s)
+{
+    LsSource *source = &s->base.base;
+    int64_t *length = ls_alloc_array(source->samples + 1, sizeof *length);
+    if (!length)
+        return LS_RESOURCE;
+    for (int64_t i = 0; i < source->samples; i++) {
+        length[i] = conversation_steps(s, s->kept[i]);
+        length[i] = length[i] < source->sequence ? length[i] : source->sequence;
+    }
+    LsStatus status = ls_packing_new(source->samples, length, source->sequence, &s->packing);
+    ls_free(length);
+    LS_TRY(status);
+    source->samples = s->packing.samples;
+    s->packed = true;
+    return ls_fields_add(&source->fields, "positions", LS_I32, 0, 1, (int64_t[]){LS_STEPS});
 }
 
 /* A model that learnt other markers has never seen these, and says what it does not know. */
@@ -128,11 +208,14 @@ static LsStatus read_source(LsSampleSource *source, const LsDataOpen *open, LsSe
                        (long long)answers, (long long)s->texts.offset[s->texts.count]);
     if (longest < 2)
         return ls_fail(LS_DATA, "%s: no conversation has two tokens", open->path);
-    s->base.base.sequence = open->sequence > 0 && open->sequence < longest - 1 ? open->sequence : longest - 1;
+    const LsChatUse *use = open->settings;
+    bool packs = use && use->pack, cuts = open->sequence > 0 && (packs || open->sequence < longest - 1);
+    s->base.base.sequence = cuts ? open->sequence : longest - 1;
     LS_TRY(keep_taught(s, open));
     int64_t steps[] = {LS_STEPS};
     LS_TRY(ls_fields_add(&s->base.base.fields, "ids", LS_I32, classes, 1, steps));
-    return ls_fields_add(&s->base.base.fields, "targets", LS_I32, classes, 1, steps);
+    LS_TRY(ls_fields_add(&s->base.base.fields, "targets", LS_I32, classes, 1, steps));
+    return packs ? pack(s) : LS_OK;
 }
 
 LsStatus ls_chat_open(const LsDataOpen *open, LsSource **opened)

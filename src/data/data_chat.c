@@ -352,6 +352,8 @@ const LsDataKind ls_data_kind_chat = {
                "--user '<|im_start|>user\\n' --assistant '<|im_start|>assistant\\n' --end '<|im_end|>\\n'",
     .settings = settings,
     .settings_bytes = sizeof(LsChatSettings),
+    .use_settings = ls_chat_use_settings,
+    .use_settings_bytes = sizeof(LsChatUse),
     .prepare = prepare,
     .open = ls_chat_open,
     .parts = parts,

@@ -16,9 +16,12 @@ static void draw(uint64_t key, int64_t sample, int64_t at, uint32_t drawn[4])
 /* Evenly from -sqrt(3) to sqrt(3): of variance 1. */
 static float real_of(uint32_t drawn) { return (float)(((double)drawn / 4294967296.0 - 0.5) * 3.4641016151377544); }
 
-static int32_t class_of(const SyntheticSource *s, const LsField *field, uint32_t drawn)
+/* Of numbers without classes, those of steps are positions, and those of samples lengths. */
+static int32_t class_of(const SyntheticSource *s, const LsField *field, int64_t at, uint32_t drawn)
 {
-    return field->classes > 0 ? (int32_t)((uint64_t)drawn * (uint64_t)field->classes >> 32) : (int32_t)s->base.sequence;
+    if (field->classes > 0)
+        return (int32_t)((uint64_t)drawn * (uint64_t)field->classes >> 32);
+    return (int32_t)(field->rank > 0 ? at : s->base.sequence);
 }
 
 /* Numbers `from` and following of a sample, into row b of the input x. */
@@ -34,7 +37,7 @@ static void fill_row(const SyntheticSource *s, LsGraph *g, int f, LsTensor *x, i
         uint32_t drawn = four[(from + i) % 4];
         int64_t block = i % (int64_t)LS_COUNT_OF(real);
         if (field->dtype == LS_I32)
-            ((int32_t *)x->data)[b * row + i] = class_of(s, field, drawn);
+            ((int32_t *)x->data)[b * row + i] = class_of(s, field, from + i, drawn);
         else
             real[block] = real_of(drawn);
         if (field->dtype != LS_I32 && (block + 1 == (int64_t)LS_COUNT_OF(real) || i + 1 == row))

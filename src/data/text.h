@@ -3,6 +3,7 @@
  *     /train/tokens, /validation/tokens   one dimension, chunked; unsigned 8 or 16 bits, or int32, by the vocabulary
  *     /train/sentences, ...               of a tokenizer that frames texts: where each line that has tokens begins (S + 1)
  *     /train/documents, ...               and the first line of each document (D + 1); they end at empty lines and files
+ *     /separator                          ids behind each document, int32; missing where there are none (text_documents.h)
  *     /tokenizer                          its JSON (ls_tokenizer_to_json), bytes
  *     attributes                          tokenizer (kind), vocabulary, train_bytes, validation_bytes, sources, read,
  *                                         options (of prepare, those that are not the defaults; none: missing)
@@ -32,7 +33,8 @@ extern const LsSetting ls_text_settings[];
 
 /* Of the section `data:`. */
 typedef struct LsTextUse {
-    char *as; /* "windows", "segments" */
+    char *as;   /* "windows", "segments" */
+    char *mask; /* "none", "documents" */
 } LsTextUse;
 extern const LsSetting ls_text_use_settings[];
 

@@ -4,6 +4,7 @@
 #include "data/escapes.h"
 #include "data/shell_words.h"
 #include "data/text_corpus.h"
+#include "data/text_documents.h"
 #include "data/text_write.h"
 #include "data/tokenizer_kind.h"
 
@@ -146,6 +147,21 @@ typedef struct Preparation {
     char *report;
 } Preparation;
 
+/* What every document ends with, between two or by itself. */
+static LsStatus write_separator(LsSealed *file, const Preparation *p)
+{
+    const int32_t *after;
+    LsTokens by_itself = {0};
+    if (p->separator.count > 0)
+        return ls_separator_write(file, &p->separator);
+    bool ends = !p->between || ls_tokenizer_after(p->tokenizer, &after) > 0;
+    LsStatus status = ends ? ls_tokenizer_separator(p->tokenizer, &by_itself) : LS_OK;
+    if (status == LS_OK)
+        status = ls_separator_write(file, &by_itself);
+    ls_free(by_itself.id);
+    return status;
+}
+
 static LsStatus write_head(LsSealed *file, const Preparation *p)
 {
     LsStatus status = LS_OK;
@@ -169,6 +185,7 @@ static LsStatus write_head(LsSealed *file, const Preparation *p)
     LS_TRY_CLEANUP(ls_sealed_set_text(file, "read", p->report));
     if (*options)
         LS_TRY_CLEANUP(ls_sealed_set_text(file, "options", options));
+    LS_TRY_CLEANUP(write_separator(file, p));
 cleanup:
     ls_free(options);
     ls_free(json);

@@ -1,6 +1,7 @@
 /* Windows of a text data set as samples. */
 #include "data/text.h"
 
+#include "data/text_documents.h"
 #include "data/text_write.h"
 #include "lockstep/model.h"
 
@@ -11,15 +12,17 @@
 typedef struct TextSource {
     LsSource base;
     LsTokenizer *tokenizer;
-    LsSealed *file;    /* open where the split stays in it, else NULL */
-    const char *array; /* of the split */
-    /* of `type`: token: (count), or where the split stays in the file a window: (sequence + 1) */
+    LsSealed *file;     /* open where the split stays in it, else NULL */
+    const char *array;  /* of the split */
+    LsTokens separator; /* behind each document */
+    /* of `type`: token: (count), or where the split stays in the file a window: (sequence + 1), and what may be a part of
+     * a separator before it */
     void *token;
     LsFileType type;
     int64_t count, sequence;
     int64_t streams; /* not 0: sample n + streams goes on where sample n ends */
     uint64_t key;
-    bool shuffled;
+    bool shuffled, documents; /* documents: each has its own positions */
 } TextSource;
 
 static int64_t token_bytes(LsFileType type) { return type == LS_FILE_UINT8 ? 1 : type == LS_FILE_UINT16 ? 2 : 4; }
@@ -61,24 +64,75 @@ static int64_t window_start(const TextSource *text, int64_t sample)
     return (int64_t)drawn + ls_permute(order, windows, index) * text->sequence;
 }
 
+/* Tokens first .. first + count - 1. */
+static LsStatus read_window(const TextSource *text, int64_t first, int64_t count, const char **token)
+{
+    *token = text->token;
+    if (text->file)
+        return count > 0 ? ls_sealed_read_part(text->file, text->array, text->type, first, count, text->token) : LS_OK;
+    *token += first * token_bytes(text->type);
+    return LS_OK;
+}
+
+/* Whether token `at` is the last of a separator. */
+static bool ends_document(const TextSource *text, const char *token, int64_t at)
+{
+    int64_t count = text->separator.count, first = at - count + 1;
+    bool ends = count > 0 && first >= 0;
+    for (int64_t i = 0; ends && i < count; i++)
+        ends = token_at(text->type, token, first + i) == text->separator.id[i];
+    return ends;
+}
+
+/* positions[t]: of token from + t of the window in its document, or the part of it that the window has; past the end 0.
+ * The last token of a document is not asked for the next one's first. */
+static LsStatus fill_documents(const TextSource *text, int64_t start, int64_t from, int64_t there, int64_t length,
+                               int32_t *positions, int32_t *targets)
+{
+    int64_t before = text->separator.count > 0 ? text->separator.count - 1 : 0, end = from + there;
+    before = before < start ? before : start;
+    const char *token;
+    LS_TRY(read_window(text, start - before, before + end, &token));
+    for (int64_t t = 0, first = 0; t < end; t++) {
+        if (t >= from)
+            positions[t - from] = (int32_t)(t - first);
+        if (!ends_document(text, token, before + t))
+            continue;
+        first = t + 1;
+        if (targets && t >= from)
+            targets[t - from] = LS_IGNORE;
+    }
+    for (int64_t t = there; t < length; t++)
+        positions[t] = 0;
+    return LS_OK;
+}
+
+/* A sample's rows of the graph's inputs; NULL: it has none. */
+typedef struct Row {
+    int32_t *ids, *targets, *positions;
+} Row;
+
 /* ids[t] = x[start + from + t], targets[t] = x[start + from + t + 1], t < length; past the end of the window or the
  * text id 0 and LS_IGNORE. */
-static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, int32_t *ids,
-                         int32_t *targets)
+static LsStatus fill_row(const TextSource *text, int64_t start, int64_t from, int64_t length, const Row *row)
 {
     int64_t there = text->count - 1 - start < text->sequence ? text->count - 1 - start : text->sequence;
     there = there - from < length ? there - from : length;
     there = there > 0 ? there : 0;
-    const char *token = text->token;
-    if (there > 0 && !text->file)
-        token += (start + from) * token_bytes(text->type);
-    else if (there > 0)
-        LS_TRY(ls_sealed_read_part(text->file, text->array, text->type, start + from, there + 1, text->token));
+    const char *token;
+    LS_TRY(read_window(text, start + from, there > 0 ? there + 1 : 0, &token));
     for (int64_t t = 0; t < length; t++)
-        ids[t] = t < there ? token_at(text->type, token, t) : 0;
-    for (int64_t t = 0; targets && t < length; t++)
-        targets[t] = t < there ? token_at(text->type, token, t + 1) : LS_IGNORE;
+        row->ids[t] = t < there ? token_at(text->type, token, t) : 0;
+    for (int64_t t = 0; row->targets && t < length; t++)
+        row->targets[t] = t < there ? token_at(text->type, token, t + 1) : LS_IGNORE;
+    if (row->positions)
+        LS_TRY(fill_documents(text, start, from, there, length, row->positions, row->targets));
     return LS_OK;
+}
+
+static int32_t *row_of(const LsTensor *x, int64_t row, int64_t length)
+{
+    return x ? (int32_t *)x->data + row * length : NULL;
 }
 
 static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
@@ -86,13 +140,14 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
     const TextSource *text = (const TextSource *)source;
     int64_t length = 0;
     LS_TRY(ls_source_check(g, batch->count, text->sequence, &length));
-    const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets"); /* (B, length) */
+    /* (B, length) */
+    const LsTensor *ids = ls_graph_find(g, "ids"), *wanted = ls_graph_find(g, "targets");
+    const LsTensor *positions = text->documents ? ls_graph_find(g, "positions") : NULL;
     for (int64_t row = 0; row < ids->dim[0]; row++) {
-        int32_t *row_ids = (int32_t *)ids->data + row * length;
-        int32_t *row_targets = wanted ? (int32_t *)wanted->data + row * length : NULL;
+        Row to = {row_of(ids, row, length), row_of(wanted, row, length), row_of(positions, row, length)};
         /* a row past those asked for starts at the end of the text: nothing but fillers */
         int64_t start = row < batch->count ? window_start(text, batch->first + row) : text->count - 1;
-        LS_TRY(fill_row(text, start, batch->step, length, row_ids, row_targets));
+        LS_TRY(fill_row(text, start, batch->step, length, &to));
     }
     return LS_OK;
 }
@@ -104,6 +159,7 @@ static void free_source(LsSource *source)
     TextSource *text = (TextSource *)source;
     ls_tokenizer_free(text->tokenizer);
     ls_sealed_close(text->file);
+    ls_free(text->separator.id);
     ls_free(text->token);
     ls_free(text);
 }
@@ -161,7 +217,8 @@ static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array,
             path, array, (long long)dim[0], (long long)text->sequence + 1);
     text->count = dim[0];
     bool stays = text->count * token_bytes(text->type) > memory;
-    text->token = ls_alloc_array(stays ? text->sequence + 1 : text->count, (size_t)token_bytes(text->type));
+    int64_t window = text->sequence + 1 + text->separator.count;
+    text->token = ls_alloc_array(stays ? window : text->count, (size_t)token_bytes(text->type));
     if (!text->token)
         return LS_RESOURCE;
     if (stays) {
@@ -171,6 +228,13 @@ static LsStatus read_tokens(TextSource *text, LsSealed *file, const char *array,
     LS_TRY(ls_sealed_read(file, array, text->type, text->count, text->token));
     return check_tokens(text, path, text->token, 0, text->count);
 }
+
+static LsStatus add_positions(LsFields *fields)
+{
+    return ls_fields_add(fields, "positions", LS_I32, 0, 1, (int64_t[]){LS_STEPS});
+}
+
+static bool masks_documents(const LsTextUse *use) { return use && use->mask && strcmp(use->mask, "documents") == 0; }
 
 static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, int64_t memory, bool *exists)
 {
@@ -187,6 +251,10 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
                        (long long)ls_tokenizer_vocabulary(text->tokenizer));
     text->base.fields = ls_language_fields(vocabulary);
     text->base.tokenizer = text->tokenizer;
+    if (text->documents) {
+        LS_TRY(ls_separator_read(file, text->tokenizer, &text->separator));
+        LS_TRY(add_positions(&text->base.fields));
+    }
     LS_TRY(read_tokens(text, file, train ? "train/tokens" : "validation/tokens", memory, exists));
     if (!*exists && held_out) {
         train = true;
@@ -238,6 +306,7 @@ LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **
     text->sequence = text->base.sequence = open->sequence;
     text->streams = strcmp(open->split, "train") == 0 ? open->streams : 0;
     text->shuffled = strcmp(split, "train") == 0;
+    text->documents = masks_documents(open->settings);
     text->key = ls_key(open->seed, "data.text");
     bool exists = false;
     LsSealed *file = ls_text_file(path);
@@ -262,13 +331,18 @@ const LsSetting ls_text_use_settings[] = {
         LsTextUse, as, "windows", "windows|segments",
         "samples: windows of the text; or two segments of it, the second of which follows the first or is "
         "another document's (tokenizer wordpiece)"),
+    LS_SETTING_CHOICE(
+        LsTextUse, mask, "none", "none|documents",
+        "what a token of a window sees: all before it; or what is of its own document, in which positions "
+        "count from 0, and whose last token has no target"),
     {0}};
 
 LsStatus ls_text_open(const LsDataOpen *open, LsSource **opened)
 {
     const LsTextUse *use = open->settings;
     if (use && strcmp(use->as, "segments") == 0)
-        return ls_segments_open(open, opened);
+        return masks_documents(use) ? ls_fail(LS_USAGE, "data.mask=documents is for windows, and data.as is segments")
+                                    : ls_segments_open(open, opened);
     return ls_text_open_within(open, LS_TEXT_MEMORY, opened);
 }
 
@@ -307,31 +381,49 @@ static LsStatus encode_texts(const LsDataTexts *texts, LsTokens *tokens, int64_t
     return status;
 }
 
+/* As encode_texts has them apart: one alone needs nothing. */
+static LsStatus separate_texts(const LsDataTexts *texts, LsTokens *separator)
+{
+    LS_TRY(ls_tokenizer_separator(texts->tokenizer, separator));
+    if (separator->count > 0 || (texts->texts == 1 && !ls_tokenizer_frames(texts->tokenizer)))
+        return LS_OK;
+    return ls_fail_separator(texts->text[0].name, texts->tokenizer,
+                             "prepare a data set of it with --separator TEXT, for data.path");
+}
+
 LsStatus ls_text_open_texts(const LsDataTexts *texts, LsSource **opened)
 {
     const LsTextUse *use = texts->settings;
-    LsTokens tokens = {0};
+    LsTokens tokens = {0}, separator = {0};
+    LsFields fields = ls_language_fields(ls_tokenizer_vocabulary(texts->tokenizer));
     int64_t bytes = 0;
     *opened = NULL;
     if (use && strcmp(use->as, "segments") == 0)
         return ls_fail(LS_USAGE, "data.as=segments: samples of two segments are made of data sets alone");
     TextSource *text = ls_alloc(sizeof *text);
     LsStatus status = text ? encode_texts(texts, &tokens, &bytes) : LS_RESOURCE;
+    if (status == LS_OK && masks_documents(use))
+        status = separate_texts(texts, &separator);
     if (status == LS_OK && tokens.count < 2)
         status = ls_fail(LS_DATA, "%s: has %lld token%s: there is nothing to predict", texts->text[0].name,
                          (long long)tokens.count, tokens.count == 1 ? "" : "s");
+    if (status == LS_OK && masks_documents(use))
+        status = add_positions(&fields);
     if (status != LS_OK) {
+        ls_free(separator.id);
         ls_free(tokens.id);
         ls_free(text);
         return status;
     }
     *text = (TextSource){.base = {.fill = fill,
                                   .free = free_source,
-                                  .fields = ls_language_fields(ls_tokenizer_vocabulary(texts->tokenizer)),
+                                  .fields = fields,
                                   .sequence = texts->sequence,
                                   .samples = (tokens.count - 1 + texts->sequence - 1) / texts->sequence,
                                   .tokenizer = texts->tokenizer,
                                   .bytes_per_token = (double)bytes / (double)tokens.count},
+                         .separator = separator,
+                         .documents = masks_documents(use),
                          .token = tokens.id,
                          .type = LS_FILE_INT32,
                          .count = tokens.count,

@@ -25,7 +25,9 @@ LsStatus ls_check_multiple(const char *name, int64_t value, const char *divisor_
 
 LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape)
 {
-    return ls_graph_mode(g) == LS_DECODE ? ls_input(g, "position", LS_I32, 1, (int64_t[]){shape->batch}) : NULL;
+    if (ls_graph_mode(g) == LS_DECODE)
+        return ls_input(g, "position", LS_I32, 1, (int64_t[]){shape->batch});
+    return ls_shape_documents(g, shape) ? ls_shape_input(g, shape, "positions") : NULL;
 }
 
 static LsTensor *activate(LsGraph *g, LsActivation activation, LsTensor *x)

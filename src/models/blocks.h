@@ -4,8 +4,9 @@
 
 #include "lockstep/model.h"
 
-/* Input "position": (B), the tokens each stream has seen, in a graph that decodes; else NULL: positions count from
- * 0. */
+/* Where tokens stand, as ops of positions and attention take it. A graph that decodes: input "position" (B), the tokens
+ * each stream has seen. A loss of samples with the field "positions": (B, T), each token's in its document. Else NULL:
+ * positions count from 0. */
 LsTensor *ls_stream_position(LsGraph *g, const LsShape *shape);
 
 /* LS_USAGE, with values that would fit, where `value` is not a multiple of `divisor`; names as messages have them. */

@@ -147,7 +147,9 @@ const LsModel ls_model_gpt = {
              "context=16 layers=1 width=8 heads=2 activation=relu position=sinusoidal hidden=5 dropout=0.2;"
              "context=16 layers=1 width=6 heads=3 position=alibi;"
              "context=16 layers=1 width=6 heads=2 position=nezha max_distance=3;"
-             "context=16 layers=2 width=8 heads=2 position=xl kv_heads=1",
+             "context=16 layers=2 width=8 heads=2 position=xl kv_heads=1;"
+             "context=16 layers=2 width=8 heads=2 | ids T of 11, positions T of 4;"
+             "context=16 layers=1 width=8 heads=2 position=sinusoidal | ids T of 11, positions T of 4",
     .check = check,
     .build = build,
     .hf = &hf,

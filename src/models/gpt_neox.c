@@ -143,7 +143,8 @@ const LsModel ls_model_gpt_neox = {
     .config_bytes = sizeof(Neox),
     .small = "context=16 layers=2 width=24 heads=3;"
              "context=16 layers=1 width=8 heads=2 hidden=5 parallel=false rotary_share=1 attention_bias=false "
-             "tied=true dropout=0.2",
+             "tied=true dropout=0.2;"
+             "context=16 layers=1 width=16 heads=2 | ids T of 11, positions T of 4",
     .check = check,
     .build = build,
     .hf = &hf,

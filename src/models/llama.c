@@ -264,7 +264,8 @@ const LsModel ls_model_llama = {
              "context=16 layers=2 width=12 heads=3 kv_heads=3 head_size=6 window=5 attention_bias=qkv tied=true "
              "rotary_scaling=llama3 rotary_factor=8 rotary_context=16;"
              "context=16 layers=1 width=8 heads=2 qk_norm=true attention_bias=all mlp_bias=true dropout=0.2 "
-             "rotary_scaling=ntk rotary_factor=2",
+             "rotary_scaling=ntk rotary_factor=2;"
+             "context=16 layers=2 width=12 heads=2 hidden=20 kv_heads=1 window=3 | ids T of 11, positions T of 4",
     .check = check,
     .build = build,
     .hf = &llama,

@@ -40,6 +40,13 @@ LsTensor *ls_shape_input(LsGraph *g, const LsShape *shape, const char *name)
     return ls_input(g, name, field->dtype, 1 + field->rank, dim);
 }
 
+bool ls_shape_documents(const LsGraph *g, const LsShape *shape)
+{
+    const LsField *field = ls_shape_field(shape, "positions");
+    return shape->want == LS_WANT_LOSS && ls_graph_mode(g) != LS_DECODE && field && field->dtype == LS_I32 &&
+           field->rank == 1 && field->dim[0] == LS_STEPS;
+}
+
 LsTensor *ls_shape_input_of(LsGraph *g, const LsShape *shape, const char *names)
 {
     char name[LS_FIELD_NAME];

@@ -34,7 +34,7 @@ static LsStatus infer(LsNode *node)
     LS_TRY(check_inputs(node));
     Shape s = shape_of(node);
     int64_t shared = strand_count(&s) * global_sums(&s) + table_room(node, &s), size = (int64_t)sizeof(acc);
-    int64_t more = globals_bytes(&s);
+    int64_t more = globals_bytes(&s) + documents_bytes(node, &s);
     node->scratch_forward = ls_threads() * backend_of(&s)->forward_scratch(&s) * size + more;
     node->scratch_backward = (ls_threads() * backward_room(node, &s) + shared) * size + more;
     if (reads_keys_once(node, &s))
@@ -128,8 +128,9 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     }
     Globals globals;
     int64_t each = backend_of(&s)->forward_scratch(&s), task = ls_task_queries(&s), strands = strand_count(&s);
-    int64_t room = node->scratch_forward - globals_bytes(&s);
-    LS_TRY(gather_globals(node, &s, (char *)node->scratch + room, &globals));
+    int64_t globals_at = node->scratch_forward - globals_bytes(&s), room = globals_at - documents_bytes(node, &s);
+    LS_TRY(gather_globals(node, &s, (char *)node->scratch + globals_at, &globals));
+    find_documents(node, &s, (char *)node->scratch + room);
     int threads = team(room, each);
     /* a query's result does not depend on it */
     while (task > COLUMNS && strands * ((s.queries + task - 1) / task) < 4 * threads)
@@ -164,11 +165,13 @@ static LsStatus backward(const LsNode *node, const LsRun *run)
     w.each = backward_room(node, &w.s);
     w.sums_each = global_sums(&w.s);
     int64_t sums_bytes = strand_count(&w.s) * w.sums_each * (int64_t)sizeof(acc), before = table_room(node, &w.s);
-    int64_t room = node->scratch_backward - globals_bytes(&w.s) - sums_bytes;
+    int64_t globals_at = node->scratch_backward - globals_bytes(&w.s);
+    int64_t documents_at = globals_at - documents_bytes(node, &w.s), room = documents_at - sums_bytes;
     w.table = ls_wants(node, RELATIVE) ? node->scratch : NULL;
     w.scratch = (acc *)node->scratch + before;
     w.sums = (acc *)((char *)node->scratch + room);
-    LS_TRY(gather_globals(node, &w.s, (char *)node->scratch + room + sums_bytes, &w.globals));
+    LS_TRY(gather_globals(node, &w.s, (char *)node->scratch + globals_at, &w.globals));
+    find_documents(node, &w.s, (char *)node->scratch + documents_at);
     if (w.table)
         ls_zero(w.table, before);
     backward_strands(&w, team(room - before * (int64_t)sizeof(acc), w.each));
@@ -203,6 +206,10 @@ static void reference_query(const LsNode *node, const Shape *s, int64_t b, int64
     if (s->relative.count)
         p.table = s->relative.rows + h * s->relative.head;
     p.a = node->in[RELATIVE_Q] ? own_queries(node, (b * s->queries + t) * s->out_row + h * s->size) : p.q;
+    if (has_documents(node)) {
+        int64_t start = document_start(node, s, b, t);
+        p.first = p.first > start ? p.first : start;
+    }
     if (t >= queries_of(node, s, &keys))
         keys.count = 0;
     real *o = (real *)node->out[0]->data + (b * s->queries + t) * s->out_row + h * s->size;
@@ -300,6 +307,10 @@ static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, cons
  * how->mask: LS_MASK_CAUSAL: token t sees tokens 0..t of this run. LS_MASK_NONE: all. A causal mask over kv: the
  * queries are the newest Tq of its Tk tokens, as after ls_segment_memory.
  *
+ * how->position without a cache, for self-attention with a causal mask: (B, T) of LS_I32, each token's position in its
+ * document: a position of 0 begins a document, and a token sees those of its own document alone. Blocks of keys before
+ * it are not computed.
+ *
  * how->window, for self-attention: token t sees itself and the window - 1 tokens before it, without a causal mask
  * also as many after it (Beltagy et al. 2020, "Longformer"); 0: no limit. Blocks of keys out of sight are not computed.
  * how->alibi, for a causal mask: slope_h (j - t) is added to the scores of head h (Press et al. 2022, "Train short,
@@ -353,7 +364,8 @@ LS_OP(attention) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .saves_in = 1u << Q | 1u << KV | 1u << LENGTHS | 1u << GLOBAL | 1u << RELATIVE | 1u << RELATIVE_Q | 1u << SEEN,
+    .saves_in = 1u << Q | 1u << KV | 1u << POSITION | 1u << LENGTHS | 1u << GLOBAL | 1u << RELATIVE | 1u << RELATIVE_Q |
+                1u << SEEN,
     .saves_out = 3,
     .mixes_time = true,
     .cases = cases,

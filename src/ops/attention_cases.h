@@ -14,6 +14,7 @@ typedef struct Case {
     bool shared, own, values, seen;
     int64_t dilation, dilated, globals; /* global tokens: the first */
     int64_t global;                     /* so many, given */
+    int64_t documents;                  /* of so many tokens, about; 0: a stream is one */
 } Case;
 
 #define CAUSAL .mask = LS_MASK_CAUSAL
@@ -87,6 +88,15 @@ static const Case case_list[] = {
     {2, 100, 4, 2, 5, .window = 6, .dilation = 3, .dilated = 2, .lengths = true, .global = 4},
     {2, 75, 2, 2, 5, .window = 20, .rows = 39, .first = -19, .shared = true, .values = true},
     {3, 140, 2, 2, 18, .window = 40, .rows = 79, .first = -39, .own = true, .lengths = true},
+    {2, 5, 2, 2, 3, CAUSAL, .documents = 2},
+    {3, 150, 4, 2, 17, CAUSAL, .documents = 5},
+    {2, 200, 1, 1, 40, CAUSAL, .documents = 60},
+    {1, 300, 1, 1, 2, CAUSAL, .documents = 200},
+    {2, 200, 2, 1, 33, CAUSAL, .documents = 90, .window = 40},
+    {3, 140, 2, 2, 6, CAUSAL, .documents = 30, .lengths = true},
+    {2, 140, 4, 2, 5, CAUSAL, .documents = 50, .alibi = true},
+    {1, 150, 2, 1, 17, CAUSAL, .documents = 40, .rows = 150, .own = true},
+    {2, 130, 4, 2, 6, CAUSAL, .documents = 40, .rows = 9, .first = -2, .shared = true, .values = true},
 };
 
 static bool cases(LsGraph *g, int which)
@@ -108,6 +118,8 @@ static bool cases(LsGraph *g, int which)
         how.cache = ls_case_state(g, "cache", LS_REAL, -1, 1, 3, (int64_t[]){c->b, c->context, kv_width});
         how.position = ls_case_input(g, "position", LS_I32, 0, (double)(c->context - c->t + 1), 1, &c->b);
     }
+    if (c->documents)
+        how.position = ls_case_input(g, "position", LS_I32, 0, (double)c->documents, 2, (int64_t[]){c->b, c->t});
     if (c->lengths)
         how.lengths = ls_case_input(g, "lengths", LS_I32, 0, (double)(c->keys ? c->keys : c->t) + 1, 1, &c->b);
     if (c->global)

@@ -83,9 +83,26 @@ static Shape shape_of(const LsNode *node)
     return s;
 }
 
+/* Positions of each token in its document. */
+static LsStatus check_documents(const LsNode *node, const Shape *s)
+{
+    const LsTensor *position = node->in[POSITION];
+    if (position->rank != 2 || position->dtype != LS_I32 || position->dim[0] != s->batch ||
+        position->dim[1] != s->queries)
+        return ls_node_fail(node,
+                            "attention: without a cache, position %s must be (%lld, %lld) of LS_I32: each token's in "
+                            "its document",
+                            ls_shape_text(position), (long long)s->batch, (long long)s->queries);
+    if (!s->causal || node->in[KV])
+        return ls_node_fail(node, "attention: positions in documents are for a causal mask and packed qkv");
+    return LS_OK;
+}
+
 static LsStatus check_cache(const LsNode *node, const Shape *s)
 {
     const LsTensor *cache = node->in[CACHE], *position = node->in[POSITION];
+    if (!cache && position)
+        return check_documents(node, s);
     if (!cache != !position)
         return ls_node_fail(node, "attention: cache and position go together; one of them is missing");
     if (!cache)
@@ -254,11 +271,47 @@ static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
     if (node->in[CACHE]) {
         keys.offset = ((const int32_t *)node->in[POSITION]->data)[b];
         keys.count = keys.offset + s->queries;
-    } else if (!s->causal)
+    } else if (s->start)
+        keys.start = s->start + b * s->queries;
+    else if (!s->causal)
         keys.offset = s->ahead >= 0 ? s->ahead : keys.count;
     else if (node->in[KV])
         keys.offset = keys.count - s->queries;
     return keys;
+}
+
+/* ---- Documents --------------------------------------------------------------------------------------------------- */
+
+static bool has_documents(const LsNode *node) { return node->in[POSITION] && !node->in[CACHE]; }
+
+static int64_t documents_bytes(const LsNode *node, const Shape *s)
+{
+    return has_documents(node) ? LS_ROUND_UP(s->batch * s->queries * (int64_t)sizeof(int32_t), 64) : 0;
+}
+
+/* Where the document of token t of stream b begins: at the last position of 0 up to t, else with the stream. */
+static int64_t document_start(const LsNode *node, const Shape *s, int64_t b, int64_t t)
+{
+    const int32_t *position = (const int32_t *)node->in[POSITION]->data + b * s->queries;
+    while (t > 0 && position[t] != 0)
+        t--;
+    return t;
+}
+
+/* room: of documents_bytes */
+static void find_documents(const LsNode *node, Shape *s, void *room)
+{
+    if (!has_documents(node))
+        return;
+    int32_t *start = room;
+    const int32_t *position = node->in[POSITION]->data;
+    for (int64_t b = 0; b < s->batch; b++)
+        for (int64_t t = 0, first = 0; t < s->queries; t++) {
+            int64_t at = b * s->queries + t;
+            first = position[at] == 0 ? t : first;
+            start[at] = (int32_t)first;
+        }
+    s->start = start;
 }
 
 /* Queries of a stream that have a result; the results of the rest are zero. */

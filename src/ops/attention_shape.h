@@ -58,14 +58,17 @@ typedef struct Shape {
     bool causal, alibi;
     Relative relative;
     acc scale;
+    const int32_t *start;        /* (B, Tq): the first token of each token's document; NULL: a stream is one document */
     const LsPanelKernel *kernel; /* multiplies tiles; NULL: vectors do */
 } Shape;
 
 /* The keys and values of one stream and key head: key j at k + j * stride. Query t sees the keys j < count with
- * offset + t - window < j <= offset + t: without a causal mask offset = count, or the keys that it sees ahead. */
+ * offset + t - window < j <= offset + t: without a causal mask offset = count, or the keys that it sees ahead. With
+ * documents it sees keys j >= start[t] alone; start never falls. */
 typedef struct Keys {
     const real *k, *v;
     int64_t stride, count, offset;
+    const int32_t *start; /* (Tq); NULL: there are no documents */
 } Keys;
 
 /* Keys of one stream and key head that all queries see, but where their window has them already: number i, gathered
@@ -86,8 +89,8 @@ LS_INLINE int64_t ls_visible_keys(const Keys *keys, int64_t end)
 /* The first key that query `first` sees, and that with the keys of its block before it. */
 LS_INLINE int64_t ls_oldest_key(const Shape *s, const Keys *keys, int64_t first)
 {
-    int64_t oldest = keys->offset + first - s->window + 1;
-    return oldest > 0 ? oldest : 0;
+    int64_t oldest = keys->offset + first - s->window + 1, start = keys->start ? keys->start[first] : 0;
+    return oldest > start ? oldest : start;
 }
 LS_INLINE int64_t ls_first_block(const Shape *s, const Keys *keys, int64_t first)
 {
@@ -135,7 +138,19 @@ typedef struct Visible {
     const GlobalKeys
         *global;          /* of a block of these, all of which are seen but for each lane's window; NULL: it is none */
     int64_t key0, query0; /* with it: the block's first, and the query of lane 0 */
+    /* (lanes) the first token of each query's document, where some of the block's keys, from key0 on, are of another;
+     * NULL: none are */
+    const int32_t *start;
 } Visible;
+
+/* Of documents: hides the block from a panel that begins behind it. */
+LS_INLINE void ls_visible_documents(Visible *r, const int32_t *start, int64_t key0)
+{
+    if (start[0] >= key0 + KEYS)
+        r->keys = 0;
+    r->start = start[r->lanes - 1] > key0 ? start : NULL;
+    r->key0 = key0;
+}
 
 LS_INLINE Visible ls_visible(const Shape *s, const Queries *q, int64_t panel, const Keys *keys, int64_t key0)
 {
@@ -145,6 +160,8 @@ LS_INLINE Visible ls_visible(const Shape *s, const Queries *q, int64_t panel, co
     r.ahead = s->causal ? r.seen : q->first + panel * COLUMNS - key0;
     int64_t end = ls_visible_keys(keys, q->first + panel * COLUMNS + r.lanes) - key0;
     r.keys = r.past + 1 >= KEYS ? 0 : end < KEYS ? end : KEYS;
+    if (keys->start)
+        ls_visible_documents(&r, keys->start + q->first + panel * COLUMNS, key0);
     return r;
 }
 
@@ -193,10 +210,29 @@ LS_INLINE void ls_mask_near(const Visible *r, acc *score)
     }
 }
 
+/* Scores of keys before a lane's document become LOWEST. */
+static void mask_documents(const Visible *r, acc *score)
+{
+    int64_t last = r->start[r->lanes - 1] - r->key0, end = last < r->keys ? last : r->keys;
+    for (int j = 0; j < LS_TILE_VECTORS; j++) {
+        vint start = {0};
+        for (int64_t i = 0; i < LS_LANES; i++) {
+            int64_t lane = j * LS_LANES + i;
+            start[i] = (ls_int)(r->start[lane < r->lanes ? lane : r->lanes - 1] - r->key0);
+        }
+        for (int64_t i = 0; i < end; i++) {
+            acc *at = score + i * COLUMNS + j * LS_LANES;
+            ls_store_acc(at, ls_select(start <= (ls_int)i - (vint){0}, ls_load_acc(at), ls_splat(LOWEST)));
+        }
+    }
+}
+
 /* Scores that a lane does not see become LOWEST, in rows 0..rows-1. */
 LS_INLINE void ls_mask_scores(const Visible *r, int64_t rows, acc *score)
 {
     ls_mask_near(r, score);
+    if (r->start)
+        mask_documents(r, score);
     for (int64_t i = 0; i < r->keys && i < r->past + COLUMNS; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = score + i * COLUMNS + j * LS_LANES;

@@ -1,12 +1,12 @@
 /* Rotary position embedding (Su et al. 2021, "RoFormer"): the pairs of a head's numbers turn with the position.
  *
- *     angle_i = (t + position_b) base^(-2i/n),   i = 0..n/2-1
+ *     angle_i = (t + position_b) base^(-2i/n), or position_bt base^(-2i/n),   i = 0..n/2-1
  *     y_i = x_i cos(angle_i) - x_{i+n/2} sin(angle_i)
  *     y_{i+n/2} = x_{i+n/2} cos(angle_i) + x_i sin(angle_i)
  *
  * of the first n numbers of a head, all as a rule. The halves are paired (i with i + n/2) as in GPT-NeoX and Llama.
  * Backward turns the other way. */
-#include "ops/op_build.h"
+#include "ops/token_positions.h"
 
 /* Positions whose angles are stepped from one start: cos and sin in double lose a few 1e-16 over a run. */
 enum { RUN = 32 };
@@ -38,10 +38,11 @@ static LsStatus infer(LsNode *node)
     if (x->rank != 3 || x->dtype != LS_REAL || x->dim[2] < r->heads * r->size)
         return ls_node_fail(node, "rotary: x %s must be (B, T, W) with W >= %lld heads of %lld", ls_shape_text(x),
                             (long long)r->heads, (long long)r->size);
-    if (position && (position->rank != 1 || position->dim[0] != x->dim[0] || position->dtype != LS_I32))
-        return ls_node_fail(node, "rotary: position %s does not fit x %s: it must be (B) of LS_I32",
+    if (!ls_positions_match(position, x))
+        return ls_node_fail(node, "rotary: position %s does not fit x %s: it must be (B) or (B, T) of LS_I32",
                             ls_shape_text(position), ls_shape_text(x));
-    node->scratch_forward = (position ? x->dim[0] : 1) * x->dim[1] * r->turned * (int64_t)sizeof(acc);
+    int64_t tables = position && position->rank == 1 ? x->dim[0] : 1;
+    node->scratch_forward = tables * x->dim[1] * r->turned * (int64_t)sizeof(acc);
     node->scratch_backward = node->scratch_forward;
     return ls_node_output(node, LS_REAL, 3, x->dim) ? LS_OK : LS_RESOURCE;
 }
@@ -88,11 +89,17 @@ static void fill(const LsRotary *r, int64_t start, int64_t tokens, acc *table)
     }
 }
 
+/* What each stream has seen before; NULL: nothing, or tokens have positions of their own. */
+static const int32_t *stream_positions(const LsNode *node)
+{
+    return node->in[1] && !ls_has_token_positions(node->in[1]) ? node->in[1]->data : NULL;
+}
+
 /* All tables: (1, T, 2, n/2), or one for each stream where they stand at different positions. */
 static void fill_all(const LsNode *node, acc *table)
 {
     const LsRotary *r = node->attr;
-    const int32_t *position = node->in[1] ? node->in[1]->data : NULL;
+    const int32_t *position = stream_positions(node);
     int64_t tokens = node->in[0]->dim[1], streams = position ? node->in[0]->dim[0] : 1, runs = (tokens + RUN - 1) / RUN;
 #pragma omp parallel for collapse(2) schedule(static) if (streams * tokens * r->turned > 4096)
     for (int64_t b = 0; b < streams; b++)
@@ -134,10 +141,12 @@ static void turn_all(const LsNode *node, const real *x, real *y, acc way, bool a
     fill_all(node, table);
     int64_t batch = node->in[0]->dim[0], tokens = node->in[0]->dim[1], width = node->in[0]->dim[2];
     int64_t half = r->turned / 2, heads = r->heads * r->size;
+    const int32_t *own = ls_has_token_positions(node->in[1]) ? node->in[1]->data : NULL;
+    bool by_stream = stream_positions(node);
 #pragma omp parallel for collapse(2) schedule(static) if (node->in[0]->count > 8192)
     for (int64_t b = 0; b < batch; b++)
         for (int64_t t = 0; t < tokens; t++) {
-            const acc *row = table + ((node->in[1] ? b * tokens : 0) + t) * r->turned;
+            const acc *row = table + (own ? own[b * tokens + t] : (by_stream ? b * tokens : 0) + t) * r->turned;
             const real *from = x + (b * tokens + t) * width;
             real *to = y + (b * tokens + t) * width;
             for (int64_t at = 0; at < heads; at += r->size) {
@@ -151,6 +160,8 @@ static void turn_all(const LsNode *node, const real *x, real *y, acc way, bool a
 static LsStatus forward(const LsNode *node, const LsRun *run)
 {
     (void)run;
+    if (ls_has_token_positions(node->in[1]))
+        LS_TRY(ls_check_token_positions(node, node->in[1]));
     turn_all(node, node->in[0]->data, node->out[0]->data, 1, false);
     return LS_OK;
 }
@@ -168,11 +179,10 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     (void)run;
     const LsRotary *r = node->attr;
     const real *x = node->in[0]->data;
-    const int32_t *position = node->in[1] ? node->in[1]->data : NULL;
     real *y = node->out[0]->data;
     int64_t tokens = node->in[0]->dim[1], width = node->in[0]->dim[2], half = r->turned / 2;
     for (int64_t row = 0; row < node->in[0]->dim[0] * tokens; row++) {
-        double t = (double)(row % tokens + (position ? position[row / tokens] : 0));
+        double t = (double)ls_token_position(node->in[1], tokens, row / tokens, row % tokens);
         for (int64_t j = 0; j < width; j++)
             ls_store1(y + row * width + j, ls_load1(x + row * width + j));
         for (int64_t h = 0; h < r->heads; h++)
@@ -196,7 +206,7 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 }
 
 /* ls_rotary(g, x, position, how): x: (B, T, W) -> (B, T, W). position: (B) LS_I32 input, the tokens each stream has
- * seen before, or NULL (none). May take over x's memory.
+ * seen before, or (B, T): the position of each token, 0..T-1, else LS_DATA, or NULL (none). May take over x's memory.
  *
  * how->heads, how->size: turns the first heads of so many numbers of each token, and passes the rest on: with the
  * packed qkv of ls_attention, heads = H + Hkv turns queries and keys. how->turned: the first n numbers of a head turn,
@@ -216,26 +226,27 @@ static bool cases(LsGraph *g, int which)
 {
     static const struct {
         int64_t b, t, rest;
-        bool position;
+        int position; /* dimensions */
         LsRotary how;
-    } list[] = {
-        {1, 2, 0, false, {1, 2}},
-        {2, 5, 4, false, {3, 6}},
-        {1, 70, 1, false, {1, 4}},
-        {3, 3, 5, true, {2, 36}},
-        {2, 4, 3, true, {2, 9, 4}},
-        {1, 37, 2, false, {2, 40, 34}},
-        {2, 9, 0, true, {1, 8, .scaling = LS_ROTARY_LINEAR, .factor = 4}},
-        {1, 40, 1, false, {2, 10, 6, .scaling = LS_ROTARY_NTK, .factor = 2.5}},
-        {2, 33, 2, true, {1, 12, .scaling = LS_ROTARY_LLAMA3, .factor = 8, .low = 1, .high = 4, .context = 64}}};
+    } list[] = {{1, 2, 0, 0, {1, 2}},
+                {2, 5, 4, 0, {3, 6}},
+                {1, 70, 1, 0, {1, 4}},
+                {3, 3, 5, 1, {2, 36}},
+                {2, 4, 3, 1, {2, 9, 4}},
+                {1, 37, 2, 0, {2, 40, 34}},
+                {3, 45, 2, 2, {2, 36, 34}},
+                {2, 9, 0, 1, {1, 8, .scaling = LS_ROTARY_LINEAR, .factor = 4}},
+                {1, 40, 1, 0, {2, 10, 6, .scaling = LS_ROTARY_NTK, .factor = 2.5}},
+                {2, 33, 2, 1, {1, 12, .scaling = LS_ROTARY_LLAMA3, .factor = 8, .low = 1, .high = 4, .context = 64}}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     LsRotary how = list[which].how;
     how.base = 10000;
-    int64_t b = list[which].b;
-    LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3,
-                                (int64_t[]){b, list[which].t, how.heads * how.size + list[which].rest});
-    ls_rotary(g, x, list[which].position ? ls_case_input(g, "position", LS_I32, 0, 1000, 1, &b) : NULL, &how);
+    int64_t b = list[which].b, t = list[which].t;
+    int rank = list[which].position;
+    LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){b, t, how.heads * how.size + list[which].rest});
+    double end = rank == 1 ? 1000 : (double)t;
+    ls_rotary(g, x, rank ? ls_case_input(g, "position", LS_I32, 0, end, rank, (int64_t[]){b, t}) : NULL, &how);
     return true;
 }
 
@@ -248,6 +259,7 @@ LS_OP(rotary) = {
     .backward = backward,
     .reference = reference,
     .cost = cost,
+    .saves_in = 2,
     .in_place = 1,
     .mixes_time = true,
     .cases = cases,

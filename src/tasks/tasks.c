@@ -1,4 +1,5 @@
 /* The list of tasks, and graphs of a model with a task's head on it. */
+#include "graph/documents.h"
 #include "lockstep/task.h"
 
 #include <stdio.h>
@@ -80,10 +81,25 @@ static void refuse(LsGraph *g, const LsModel *model, const LsTask *task, const L
                   names);
 }
 
+/* A model whose ops see over the borders of documents. */
+static void refuse_across_documents(LsGraph *g, const LsModel *model)
+{
+    const char *op = ls_op_across_documents(g, ls_graph_find(g, "positions"));
+    if (op)
+        ls_graph_fail(
+            g, LS_USAGE,
+            "samples of several documents (data.mask=documents, data.pack=true) do not fit model.kind %s: its "
+            "op %s sees tokens of the others; data.mask=none, data.pack=false or a model of kind gpt, llama "
+            "or gpt_neox",
+            model->name, op);
+}
+
 void ls_task_build(LsGraph *g, const LsModel *model, const void *model_config, const LsTask *task,
                    const void *task_config, const LsShape *shape)
 {
     LsBody body = model->build(g, model_config, shape);
+    if (ls_shape_documents(g, shape))
+        refuse_across_documents(g, model);
     if (!body.features)
         return;
     if (fits(task, &body))
