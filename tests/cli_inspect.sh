@@ -78,6 +78,13 @@ says 2 'too few arguments' diff one
 says 2 'name two run folders or two checkpoints' diff one one/checkpoints/step-00000002.h5
 says 4 'No such file' diff one missing
 says 4 'nothing can be compared' diff one nothing
+train output.path=seldom train.evaluate_every=4
+says 0 'validation_loss  equal at the 1 common step; only the first run has it at 1 other' diff one seldom
+grep -q 'nan' out.txt && failed "a step that one run has not evaluated is compared: $(cat out.txt)"
+says 0 'only the second run has it at 1 other' diff seldom one
+says 0 '"steps_of_one_run": [' diff one seldom --json
+sed -i '2s/"loss": [0-9.]*, //' seldom/metrics.jsonl # not finite
+says 1 'loss             differs first at step 2: ' diff one seldom
 sed -i '3s/"loss": [0-9.]*/"loss": 5.5/' again/metrics.jsonl
 says 1 'loss             differs first at step 3' diff one again
 says 4 'damaged' diff one/checkpoints/step-00000004.h5 damaged/checkpoints/step-00000004.h5
