@@ -170,6 +170,23 @@ says 2 '--special: the tokenizer characters has no special tokens' eval run --in
 says 2 "generate: --prompt 'tü': line 1, byte 1: the character U+00FC" generate run --prompt 'tü'
 says 3 'strange.txt: line 1, byte 2: the character U+00FC' generate run --prompt-file strange.txt
 says 3 'missing' eval run --input missing.txt
+
+# ---- what is no text is told where texts are read, by a model that reads all bytes too
+expect 0 '' "$lockstep" prepare text test/a.txt -o bytes.h5 --validation 0
+expect 0 '' "$lockstep" train job.yaml --progress none data.path=bytes.h5 output.path=bytes train.steps=2 train.warmup=0
+expect 0 '' "$lockstep" export bytes -o weights
+weights=weights/model.safetensors
+expect 0 "$weights: looks like safetensors, and is read as plain text; a model is imported" "$lockstep" eval bytes --input $weights
+expect 0 "$weights: looks like safetensors, and is read as plain text" "$lockstep" prepare text $weights -o x.h5
+head -c 16 $weights > head.bin
+expect 0 "head.bin: looks like" "$lockstep" generate bytes --prompt-file head.bin --tokens 1
+expect 0 "head.bin: looks like" "$lockstep" predict bytes --input head.bin -o x.h5
+printf '\x89HDF\r\n\x1a\n......' > other.h5
+expect 0 "other.h5: looks like HDF5, and is read as plain text" "$lockstep" predict bytes --input other.h5 -o x.h5
+expect 0 "other.h5: looks like HDF5, and is read as plain text" "$lockstep" eval bytes --input other.h5
+printf 'to be' > short.txt
+expect 0 '' "$lockstep" generate bytes --prompt-file short.txt --tokens 1
+! grep -q 'looks like' err.txt || failed "a text looks like something else: $(cat err.txt)"
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
 expect 0 '2 inputs: 2 files' "$lockstep" eval run --input test/a.txt --input test/b.txt --json # several, by file and together
 python3 - <<'PY' || failed "two inputs: $(cat out.txt)"
