@@ -177,6 +177,18 @@ completes '--tokenizer' lockstep prepare text --tok
 completes 'bytes' lockstep prepare text --tokenizer b
 completes 'train.steps=' lockstep train job.yaml train.st
 completes 'text.txt' lockstep inspect text.t
+completes 'mingru minlstm' lockstep models min
+completes 'rms_norm' lockstep ops rms
+completes 'train' lockstep manual tra
+completes 'adafactor adamw' lockstep train job.yaml train.optimizer = ad # as the shell breaks words
+completes 'constant cosine inverse_sqrt linear step wsd' lockstep train job.yaml train.schedule =
+completes 'train.schedule=cosine' lockstep train job.yaml train.schedule=cos
+completes 'mamba mamba2' lockstep train job.yaml model.kind = mam
+completes 'after before layer post pre rms' lockstep train job.yaml model.norm = # of several models
+completes 'false true' lockstep train job.yaml output.csv =
+completes 'bytes' lockstep prepare text --tokenizer = b
+completes 'text.txt' lockstep train job.yaml data.path = text.t
+completes 'lora.rank=' lockstep train job.yaml lora.ra
 says 0 '.SH SYNOPSIS' manual train
 head -1 out.txt | grep -q '^\.TH LOCKSTEP-TRAIN 1 ' || failed "a page's title in capitals: $(head -1 out.txt)"
 grep -qF '.RB [ "mpirun \-np" " N]"' out.txt || failed "manual train: no mpirun in the synopsis: $(cat out.txt)"
@@ -199,6 +211,6 @@ for variable in $(grep -rhoE 'getenv\("(LOCKSTEP_[A-Z_]+|OMP_[A-Z_]+|NO_COLOR)"\
     grep -qx "\.B $variable" pages/lockstep.1 || failed "no page tells of $variable"
     grep -q "\`$variable\`" "$project/docs/cluster.md" || failed "docs/cluster.md does not tell of $variable"
 done
-grep -hoE '^\.[A-Za-z]+' pages/*.1 | sort -u | grep -vxE '\.(TH|SH|SS|TP|B|BR|EX|EE)' && failed "a page has a request that it should not have"
+grep -hoE '^\.[A-Za-z]+' pages/*.1 | sort -u | grep -vxE '\.(TH|SH|SS|TP|B|BR|RB|EX|EE)' && failed "a page has a request that it should not have"
 
 finish

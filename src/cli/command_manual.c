@@ -180,6 +180,14 @@ static LsStatus run(LsCall *call)
                    ls_nearest_hint(&near));
 }
 
+static const char *name_at(int index)
+{
+    const LsCommand *const *command = ls_commands();
+    while (*command && index-- > 0)
+        command++;
+    return *command ? (*command)->name : NULL;
+}
+
 const LsCommand ls_command_manual = {
     .name = "manual",
     .summary = "prints a page for man, of the program or of a command",
@@ -189,5 +197,6 @@ const LsCommand ls_command_manual = {
     .example = "man -l <(lockstep manual train)",
     .options = options,
     .options_bytes = sizeof(Options),
+    .names = name_at,
     .run = run,
 };

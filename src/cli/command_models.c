@@ -177,6 +177,14 @@ static LsStatus run(LsCall *call)
     return call->operands ? one(call->operand[0], o->json) : all(o->json);
 }
 
+static const char *name_at(int index)
+{
+    const LsModel *const *model = ls_models();
+    while (*model && index-- > 0)
+        model++;
+    return *model ? (*model)->name : NULL;
+}
+
 const LsCommand ls_command_models = {
     .name = "models",
     .summary = "lists the models, or one model's settings with types, defaults, ranges and help",
@@ -185,5 +193,6 @@ const LsCommand ls_command_models = {
     .example = "lockstep models gpt",
     .options = options,
     .options_bytes = sizeof(Options),
+    .names = name_at,
     .run = run,
 };
