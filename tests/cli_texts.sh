@@ -265,13 +265,18 @@ python3 - <<'PY' || failed "means over seeds: $(cat single.json out.txt)"
 import json, statistics
 single = {row["run"]: row for row in json.load(open("single.json"))}
 rows = json.load(open("out.txt"))
-assert [(row["run"], row["runs"]) for row in rows] == [("other", 3), ("run", 1)], rows
+assert [(row["run"], row["runs"]) for row in rows] == [("other*", 3), ("run", 1)], rows
 loss = [single[name]["loss"] for name in ("other", "other-2", "other-3")]
 assert abs(rows[0]["loss"] - statistics.mean(loss)) < 1e-6 and abs(rows[0]["loss_sd"] - statistics.stdev(loss)) < 1e-6, (rows, loss)
 assert len(set(loss)) == 3 and rows[0]["step"] == 5 and rows[1]["loss_sd"] is None, rows
 PY
 expect 0 '' "$lockstep" eval --table other other-2 run --seeds
-grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
+grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other\* +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
+mkdir seeds && cp -r other seeds/gpt-10 && cp -r other-2 seeds/gpt-11 && cp -r other zero && cp -r other-2 7
+expect 0 '' "$lockstep" eval --table seeds/gpt-10 seeds/gpt-11 --seeds
+grep -Eq '^seeds/gpt-\* +2 ' out.txt || failed "the name of a row of several runs: $(cat out.txt)"
+expect 0 '' "$lockstep" eval --table zero 7 --seeds
+grep -Eq '^zero and 1 more +2 ' out.txt || failed "the name of runs with nothing in common: $(cat out.txt)"
 for option in --seeds --csv; do says 2 "eval: $option changes nothing without --table: give both" eval run $option; done
 says 2 'eval: --csv changes nothing beside --json' eval --table run other --csv --json
 says 2 'eval --table: name a run, or several' eval --table data.path=x.h5
