@@ -41,6 +41,8 @@ says 0 '"choices": "layer|rms"' models gpt --json
 says 0 'layer_norm' ops
 says 0 'case 0' ops rms_norm
 says 2 "did you mean 'linear'" ops liner
+says 2 "there is no model 'gru'; did you mean 'mingru'? (there are: gpt, " models gru
+says 2 "there is no op 'entropy'; did you mean 'head_cross_entropy', 'cross_entropy'" ops entropy
 for op in $("$lockstep" ops | cut -d' ' -f1); do
     says 0 'case 0' ops "$op"
 done
@@ -51,6 +53,7 @@ says 0 'enwik8' datasets
 says 0 'licence' datasets enwik8
 says 0 '"bytes": 100000000' datasets enwik8 --json
 says 2 "did you mean 'enwik8'" datasets enwik
+says 2 "did you mean 'tiny-shakespeare'?" datasets shakespeare
 says 2 '--fetch needs a NAME' datasets --fetch
 says 2 'datasets: --output changes nothing without --fetch: give both' datasets enwik8 -o here
 
@@ -174,10 +177,25 @@ completes '--tokenizer' lockstep prepare text --tok
 completes 'bytes' lockstep prepare text --tokenizer b
 completes 'train.steps=' lockstep train job.yaml train.st
 completes 'text.txt' lockstep inspect text.t
+completes 'mingru minlstm' lockstep models min
+completes 'rms_norm' lockstep ops rms
+completes 'train' lockstep manual tra
+completes 'adafactor adamw' lockstep train job.yaml train.optimizer = ad # as the shell breaks words
+completes 'constant cosine inverse_sqrt linear step wsd' lockstep train job.yaml train.schedule =
+completes 'train.schedule=cosine' lockstep train job.yaml train.schedule=cos
+completes 'mamba mamba2' lockstep train job.yaml model.kind = mam
+completes 'after before layer post pre rms' lockstep train job.yaml model.norm = # of several models
+completes 'false true' lockstep train job.yaml output.csv =
+completes 'bytes' lockstep prepare text --tokenizer = b
+completes 'text.txt' lockstep train job.yaml data.path = text.t
+completes 'lora.rank=' lockstep train job.yaml lora.ra
 says 0 '.SH SYNOPSIS' manual train
 head -1 out.txt | grep -q '^\.TH LOCKSTEP-TRAIN 1 ' || failed "a page's title in capitals: $(head -1 out.txt)"
+grep -qF '.RB [ "mpirun \-np" " N]"' out.txt || failed "manual train: no mpirun in the synopsis: $(cat out.txt)"
 says 0 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 doctor --help
-says 2 "no command 'trian'" manual trian
+says 0 '.SH SYNOPSIS' manual models
+grep -q mpirun out.txt && failed "manual models: mpirun in the synopsis"
+says 2 "no command 'trian'; did you mean 'train'?" manual trian
 expect 0 '' "$lockstep" manual --folder pages
 for name in $("$lockstep" --help | sed -n '/^commands/,/^$/s/^  \([a-z]*\) .*/\1/p'); do
     [ -s "pages/lockstep-$name.1" ] || failed "there is no page of lockstep $name"
@@ -193,6 +211,6 @@ for variable in $(grep -rhoE 'getenv\("(LOCKSTEP_[A-Z_]+|OMP_[A-Z_]+|NO_COLOR)"\
     grep -qx "\.B $variable" pages/lockstep.1 || failed "no page tells of $variable"
     grep -q "\`$variable\`" "$project/docs/cluster.md" || failed "docs/cluster.md does not tell of $variable"
 done
-grep -hoE '^\.[A-Za-z]+' pages/*.1 | sort -u | grep -vxE '\.(TH|SH|SS|TP|B|BR|EX|EE)' && failed "a page has a request that it should not have"
+grep -hoE '^\.[A-Za-z]+' pages/*.1 | sort -u | grep -vxE '\.(TH|SH|SS|TP|B|BR|RB|EX|EE)' && failed "a page has a request that it should not have"
 
 finish

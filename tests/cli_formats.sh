@@ -103,7 +103,14 @@ for kind in $(sed -n 's/^\([a-z0-9_]*\)  .*/\1/p' out.txt); do
 done
 
 # ---- folders that somebody else made
-rm -rf folder bad
+mkdir outer && mv folder outer/published
+says 3 'outer: has no config.json; below it: outer/published (weights)' import outer -o none
+says 4 'outer: there is no checkpoint in it; a run folder or a checkpoint is asked for; below it: outer/published (weights)' eval outer
+says 4 'outer: is no run folder: it has neither checkpoints nor metrics; below it: outer/published (weights)' inspect outer
+mkdir void
+says 3 'void/config.json: No such file' import void -o none
+[ ! -e none ] || failed "import: leaves $(find none)"
+rm -rf outer bad
 carries mlp classification 'layers: 1, width: 8' 'kind: images, path: pictures.h5' ''
 
 # refuses TEXT: status 3 and TEXT, and no run

@@ -100,4 +100,23 @@ assert plan["disk"]["checkpoint_bytes"] > plan["parameters"] * 4 and plan["step_
 open("parameters", "w").write(str(plan["parameters"]))
 PY
 says 0 "gpt, $(cat parameters) parameters" train job.yaml --dry-run
+
+# ---- what patterns match; one of no_decay that matches vectors only changes nothing
+grep -q "^train.no_decay   'attention' matches [0-9]* parameters: layer.0.attention.*, and [0-9]* more" out.txt || failed "no_decay: $(cat out.txt)"
+grep -q "^train.freeze     'embedding' matches [0-9]* parameters\?: token_embedding" out.txt || failed "freeze: $(cat out.txt)"
+[ ! -s err.txt ] || failed "a warning of patterns that count: $(cat err.txt)"
+expect 0 "warning: command line: train.no_decay: 'norm' changes nothing: all it matches (layer.0.norm_1.scale, ...) is never decayed" \
+    "$lockstep" train job.yaml --dry-run --json 'train.no_decay=[norm, in.weight]' 'train.scale={embedding: 2, token: 3}'
+[ "$(grep -c 'changes nothing' err.txt)" = 1 ] || failed "warnings of no_decay: $(cat err.txt)"
+python3 - <<'PY' || failed "matches of --dry-run --json: $(cat out.txt)"
+import json
+names = {(one["setting"], one["pattern"]): one["names"] for one in json.load(open("out.txt"))["matches"]}
+assert len(names) == 6
+assert "layer.0.mlp.in.weight" in names["train.no_decay", "in.weight"] and "token_embedding" in names["train.scale", "embedding"]
+assert names["train.scale", "token"] == [] # the pattern before it has them
+assert names["train.freeze", r"^layer\.0\."] and all(name.startswith("layer.0.") for name in names["train.freeze", r"^layer\.0\."])
+PY
+expect 0 "train.no_decay: 'norm' changes nothing" "$lockstep" train job.yaml --progress none output.path=vectors train.no_decay=norm train.steps=1
+printf 'data: {path: data.h5}\ntrain: {init: run, steps: 2, warmup: 0}\nlora: {rank: 2, targets: mlp}\noutput: {path: none}\n' > lora.yaml
+says 0 "lora.targets     'mlp' matches 4 layers: layer.0.mlp.in, layer.0.mlp.out, layer.1.mlp.in, and 1 more" train lora.yaml --dry-run
 finish

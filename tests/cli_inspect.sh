@@ -41,7 +41,16 @@ says 0 'train tokens' inspect text.h5
 says 0 '"vocabulary": 256' inspect text.h5 --json
 says 3 'No such file' inspect missing.h5
 says 4 'No such file' inspect one/checkpoints/step-00000099.h5
-says 3 'text.txt' inspect text.txt
+says 3 "text.txt: a text, and not a file of this program; 'lockstep prepare text' makes a data set of it" inspect text.txt
+says 3 "job.yaml: a job file: name the data set, its data.path, or the run's folder" inspect job.yaml
+says 4 "job.yaml: a job file: name the run's folder, its output.path" generate job.yaml --prompt hi
+says 4 "job.yaml: a job file: name the run's folder, its output.path" eval job.yaml
+says 4 'text.txt: a text, and not a file of this program' generate text.txt --prompt hi
+printf '\x89PNG\r\n\x1a\n' > picture
+says 3 'picture: not a file of this program' inspect picture
+! grep -q damaged err.txt || failed "a picture is damaged: $(cat err.txt)"
+printf 'LOCKSTEQ text 1\n' > near
+says 3 'near: not a file of this program, or its first bytes are damaged' inspect near
 mkdir nothing
 says 4 'is no run folder' inspect nothing
 size=$(stat -c %s one/checkpoints/step-00000004.h5)
@@ -78,6 +87,13 @@ says 2 'too few arguments' diff one
 says 2 'name two run folders or two checkpoints' diff one one/checkpoints/step-00000002.h5
 says 4 'No such file' diff one missing
 says 4 'nothing can be compared' diff one nothing
+train output.path=seldom train.evaluate_every=4
+says 0 'validation_loss  equal at the 1 common step; only the first run has it at 1 other' diff one seldom
+grep -q 'nan' out.txt && failed "a step that one run has not evaluated is compared: $(cat out.txt)"
+says 0 'only the second run has it at 1 other' diff seldom one
+says 0 '"steps_of_one_run": [' diff one seldom --json
+sed -i '2s/"loss": [0-9.]*, //' seldom/metrics.jsonl # not finite
+says 1 'loss             differs first at step 2: ' diff one seldom
 sed -i '3s/"loss": [0-9.]*/"loss": 5.5/' again/metrics.jsonl
 says 1 'loss             differs first at step 3' diff one again
 says 4 'damaged' diff one/checkpoints/step-00000004.h5 damaged/checkpoints/step-00000004.h5

@@ -124,4 +124,18 @@ for path in file/deep /sys/lockstep-run; do
 done
 expect 2 file "$lockstep" predict run --ids 1,2 -o file/out.h5
 
+# ---- data in the place of a job, and adapters without a model
+printf '{"text": "a", "label": 1}\n{"text": "b", "label": 0}\n' > reviews.jsonl
+says 2 "reviews.jsonl: looks like JSON lines; a job file is YAML with sections (model:, data:, train:, output:), and 'lockstep prepare' makes a data set" train reviews.jsonl
+printf '[\n {"text": "a"}\n]\n' > reviews.json
+says 2 'reviews.json: looks like JSON; a job file is YAML' train reviews.json
+printf '# Title\n\nSome text: here.\nMore\n' > notes.md
+says 2 'notes.md: line 5: could not find expected' train notes.md
+grep -qF '; a job file is YAML with sections (model:, data:, train:, output:), and this one has none' err.txt || failed "no word of sections: $(cat err.txt)"
+printf '{"model": {"kind": "gpt"},\n "data": {"path": "data.h5"}}\n' > job.json # JSON is YAML
+expect 0 '' "$lockstep" train job.json --dry-run train.sequence=16
+printf 'data: {path: data.h5}\ntrain: {init: run}\nlora: {rank: 2}\n' > adapters.yaml
+says 2 'adapters.yaml: line 3: lora.rank: adapters stand on a trained model: name it as train.init' train adapters.yaml train.init=
+says 2 'or name a trained model as train.init' train adapters.yaml train.init= lora.rank=0
+
 finish

@@ -116,6 +116,7 @@ def points(svg): # numbers of points of each drawn line
 assert points(charts[0]) == [30, 40], points(charts[0]) # the loss of every step
 assert points(charts[1]) == [3, 4], points(charts[1])   # of every validation
 assert points(open("plot.svg").read()) == [30, 40, 3, 4]
+assert ">loss, validation_loss<" in open("plot.svg").read()
 assert points(open("time.svg").read()) == [30]
 def beginning(svg): return float(re.search(r'<path d="M([0-9.]+) [0-9.]+V', svg).group(1)) # where the axis stands
 for name in ("rate.svg", "plot.svg"): # long numbers have room beside the label
@@ -202,7 +203,21 @@ says 2 'diff: --all changes nothing beside --config' diff --config runs/a later 
 says 2 'name it FILE.svg or FILE.png' plot runs/a -o x.gif
 says 3 'no config.yaml' report . -o x.html
 mkdir -p empty && cp runs/a/config.yaml empty && : > empty/metrics.jsonl
-says 3 'has no rows yet' report runs/a empty -o x.html
+says 3 'has no rows yet' report empty -o x.html
+says 3 'has no rows yet' plot empty -o x.svg
+expect 0 'empty/metrics.jsonl: has no rows yet: train for some steps first; nothing of it is drawn' "$lockstep" report runs/a empty -o y.html
+
+# ---- an imported run has no rows
+expect 0 '' "$lockstep" export runs/a -o folder
+expect 0 '' "$lockstep" import folder -o imported
+says 3 'imported: was imported and not trained since: it has no metrics.jsonl' plot imported -o x.svg
+says 3 'imported: was imported and not trained since: it has no metrics.jsonl' report imported -o x.html
+expect 0 'warning: imported: was imported and not trained since' "$lockstep" plot imported runs/a -o y.svg
+grep -q '1 curve of 1 run' out.txt || failed "plot of an imported run and another: $(cat out.txt)"
+expect 0 'warning: imported: was imported and not trained since' "$lockstep" report imported runs/a -o y.html
+grep -q '</span>imported</td><td>gpt' y.html || failed "an imported run is not in the report's table"
+rm runs/t/metrics.jsonl
+says 3 'runs/t: has no metrics.jsonl, and so no rows' plot runs/t -o x.svg
 { head -c 20 runs/a/metrics.jsonl; echo; cat runs/a/metrics.jsonl; } > empty/metrics.jsonl
 expect 0 '1 lines are no rows' "$lockstep" report empty -o y.html
 echo '{"x": 1}' > runs/a/bench.json

@@ -170,6 +170,23 @@ says 2 '--special: the tokenizer characters has no special tokens' eval run --in
 says 2 "generate: --prompt 'tü': line 1, byte 1: the character U+00FC" generate run --prompt 'tü'
 says 3 'strange.txt: line 1, byte 2: the character U+00FC' generate run --prompt-file strange.txt
 says 3 'missing' eval run --input missing.txt
+
+# ---- what is no text is told where texts are read, by a model that reads all bytes too
+expect 0 '' "$lockstep" prepare text test/a.txt -o bytes.h5 --validation 0
+expect 0 '' "$lockstep" train job.yaml --progress none data.path=bytes.h5 output.path=bytes train.steps=2 train.warmup=0
+expect 0 '' "$lockstep" export bytes -o weights
+weights=weights/model.safetensors
+expect 0 "$weights: looks like safetensors, and is read as plain text; a model is imported" "$lockstep" eval bytes --input $weights
+expect 0 "$weights: looks like safetensors, and is read as plain text" "$lockstep" prepare text $weights -o x.h5
+head -c 16 $weights > head.bin
+expect 0 "head.bin: looks like" "$lockstep" generate bytes --prompt-file head.bin --tokens 1
+expect 0 "head.bin: looks like" "$lockstep" predict bytes --input head.bin -o x.h5
+printf '\x89HDF\r\n\x1a\n......' > other.h5
+expect 0 "other.h5: looks like HDF5, and is read as plain text" "$lockstep" predict bytes --input other.h5 -o x.h5
+expect 0 "other.h5: looks like HDF5, and is read as plain text" "$lockstep" eval bytes --input other.h5
+printf 'to be' > short.txt
+expect 0 '' "$lockstep" generate bytes --prompt-file short.txt --tokens 1
+! grep -q 'looks like' err.txt || failed "a text looks like something else: $(cat err.txt)"
 expect 2 'one rank alone has standard input' $mpirun -np 2 "$lockstep" eval run --input -
 expect 0 '2 inputs: 2 files' "$lockstep" eval run --input test/a.txt --input test/b.txt --json # several, by file and together
 python3 - <<'PY' || failed "two inputs: $(cat out.txt)"
@@ -248,13 +265,18 @@ python3 - <<'PY' || failed "means over seeds: $(cat single.json out.txt)"
 import json, statistics
 single = {row["run"]: row for row in json.load(open("single.json"))}
 rows = json.load(open("out.txt"))
-assert [(row["run"], row["runs"]) for row in rows] == [("other", 3), ("run", 1)], rows
+assert [(row["run"], row["runs"]) for row in rows] == [("other*", 3), ("run", 1)], rows
 loss = [single[name]["loss"] for name in ("other", "other-2", "other-3")]
 assert abs(rows[0]["loss"] - statistics.mean(loss)) < 1e-6 and abs(rows[0]["loss_sd"] - statistics.stdev(loss)) < 1e-6, (rows, loss)
 assert len(set(loss)) == 3 and rows[0]["step"] == 5 and rows[1]["loss_sd"] is None, rows
 PY
 expect 0 '' "$lockstep" eval --table other other-2 run --seeds
-grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
+grep -Eq '^run +runs +step +loss +loss sd ' out.txt && grep -Eq '^other\* +2 +5 ' out.txt || failed "a table of means: $(cat out.txt)"
+mkdir seeds && cp -r other seeds/gpt-10 && cp -r other-2 seeds/gpt-11 && cp -r other zero && cp -r other-2 7
+expect 0 '' "$lockstep" eval --table seeds/gpt-10 seeds/gpt-11 --seeds
+grep -Eq '^seeds/gpt-\* +2 ' out.txt || failed "the name of a row of several runs: $(cat out.txt)"
+expect 0 '' "$lockstep" eval --table zero 7 --seeds
+grep -Eq '^zero and 1 more +2 ' out.txt || failed "the name of runs with nothing in common: $(cat out.txt)"
 for option in --seeds --csv; do says 2 "eval: $option changes nothing without --table: give both" eval run $option; done
 says 2 'eval: --csv changes nothing beside --json' eval --table run other --csv --json
 says 2 'eval --table: name a run, or several' eval --table data.path=x.h5

@@ -293,6 +293,9 @@ class Data(unittest.TestCase):
         self.assertEqual(made["vocabulary"], lockstep.load("run").tokenizer.vocabulary)
         made = lockstep.prepare("text", TEXT.encode(), "memory.h5", tokenizer="characters", validation=0.1)
         self.assertEqual(made["train_tokens"], lockstep.describe("text.h5")["train_tokens"])
+        self.assertEqual(made["sources"], "memory")
+        both = lockstep.prepare("text", ["text.txt", TEXT.encode()], "both.h5", validation=0)
+        self.assertEqual(both["sources"], "text.txt\nmemory")
         tokenizer = lockstep.load("run").tokenizer
         ids, train = tokenizer.encode(TEXT).astype(np.uint8), made["train_tokens"]
         arrays = {"train/tokens": ids[:train], "validation/tokens": ids[train:], "tokenizer": tokenizer.to_json()}
@@ -409,6 +412,8 @@ class Data(unittest.TestCase):
         lines = b"".join(b"%s\t%s words of it\n" % (label, label) for label in [b"good", b"bad"] * 10)
         made = lockstep.prepare("lines", lines, "lines.h5", validation=4, tokenizer="words")
         self.assertEqual(made["train_samples"], 16)
+        self.assertIn("memory", json.dumps(made))
+        self.assertNotIn("memory-0", json.dumps(made))
         with self.assertRaisesRegex(lockstep.UsageError, "no option 'validatoin'"):
             lockstep.prepare("lines", lines, "lines.h5", validatoin=4)
         with self.assertRaisesRegex(lockstep.LockstepError, "lnies"):

@@ -319,6 +319,12 @@ static void test_looks(void)
                                             "a",
                                             "UTF-16"},
                                            {"%PDF-1.4", "PDF"},
+                                           {"\x89PNG\r\n\x1a\n", "a picture"},
+                                           {"\xff\xd8\xff\xe0", "a picture"},
+                                           {"\x89HDF\r\n\x1a\n", "HDF5"},
+                                           {"LOCKSTEP checkpoint", "a data set or a checkpoint"},
+                                           {"<!DOCTYPE HTML>", "HTML"},
+                                           {"PK\x03\x04", "zip"},
                                            {"Once, upon a time, there was\na king, who\nhad no text.\n", NULL},
                                            {"{not json}\n", NULL},
                                            {"[1] is a note\n", NULL},
@@ -330,6 +336,10 @@ static void test_looks(void)
         CU_ASSERT_EQUAL(!kind, !cases[i][1]);
         CU_ASSERT(!kind || (strcmp(kind, cases[i][1]) == 0 && cure));
     }
+    static const char tensors[] = "\x0d\0\0\0\0\0\0\0{\"a\": 1}     ", zeros[] = "a text\0and another";
+    const char *cure = NULL;
+    CU_ASSERT_STRING_EQUAL(ls_looks_like(tensors, sizeof tensors - 1, &cure), "safetensors");
+    CU_ASSERT_STRING_EQUAL(ls_looks_like(zeros, sizeof zeros - 1, &cure), "no text (it has zero bytes)");
 }
 
 /* Several hundred files take no memory and no descriptor each. */

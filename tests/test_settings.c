@@ -142,6 +142,10 @@ static void test_nearest(void)
     CU_ASSERT_STRING_EQUAL(ls_nearest_setting(thing_settings, "nrom").best, "norm");
     CU_ASSERT_PTR_NULL(ls_nearest_setting(thing_settings, "zzzzzz").best);
     CU_ASSERT_STRING_EQUAL(ls_nearest_setting(ls_train_settings, "learn").best, "learning_rate");
+    LsNearest part = ls_nearest_setting(ls_train_settings, "prompts"),
+              none = ls_nearest_setting(ls_train_settings, "zzz");
+    CU_ASSERT_STRING_EQUAL(ls_nearest_hint(&part), "; did you mean 'sample_prompts'?");
+    CU_ASSERT_STRING_EQUAL(ls_nearest_hint(&none), "");
     CU_ASSERT_STRING_EQUAL(ls_nearest_setting(ls_train_settings, "batchsize").best, "batch");
 }
 

@@ -142,6 +142,9 @@ LsStatus ls_tokenizer_decode_after(const LsTokenizer *tokenizer, const int32_t *
 /* `lockstep prepare KIND SOURCE... -o output`. setting: "validation=0.1", the options of the kind. */
 LsStatus ls_data_prepare(const char *kind, int settings, char *const *setting, int sources, char *const *source,
                          const char *output) LS_MUST_USE;
+/* The same; those of the sources that lie in this folder, a temporary one, are recorded as "memory". */
+LsStatus ls_data_prepare_memory(const char *kind, int settings, char *const *setting, int sources, char *const *source,
+                                const char *folder, const char *output) LS_MUST_USE;
 
 /* Whether the kind's raw files are arrays of numbers (idx files); else they are text. LS_USAGE where there is no such
  * kind. */

@@ -107,7 +107,7 @@ _FUNCTIONS = {
     "ls_tokenizer_encode_prompt": (c_int, [c_void_p, c_char_p, c_int64, _handle, _dims]),
     "ls_tokenizer_decode_after": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),
     "ls_tokenizer_decode": (c_int, [c_void_p, c_void_p, c_int64, _handle, _dims]),
-    "ls_data_prepare": (c_int, [c_char_p, c_int, _texts, c_int, _texts, c_char_p]),
+    "ls_data_prepare_memory": (c_int, [c_char_p, c_int, _texts, c_int, _texts, c_char_p, c_char_p]),
     "ls_data_reads_arrays": (c_int, [c_char_p, POINTER(c_bool)]),
     "ls_data_describe": (c_int, [c_char_p, _handle]),
     "ls_writer_new": (c_int, [c_char_p, c_char_p, c_int, _handle]),

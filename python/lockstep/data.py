@@ -64,7 +64,14 @@ def prepare(kind: str, sources: Union[Source, Sequence[Source]], output: Path, *
             names.append(name)
         lines = settings(options)
         call(
-            "ls_data_prepare", kind.encode(), len(lines), texts(lines), len(names), texts(names), os.fsencode(output)
+            "ls_data_prepare_memory",
+            kind.encode(),
+            len(lines),
+            texts(lines),
+            len(names),
+            texts(names),
+            os.fsencode(folder),
+            os.fsencode(output),
         )
     return describe(output)
 

@@ -64,6 +64,15 @@ LsStatus ls_data_prepare(const char *kind, int settings, char *const *setting, i
     return mapped != LS_OK ? mapped : status;
 }
 
+LsStatus ls_data_prepare_memory(const char *kind, int settings, char *const *setting, int sources, char *const *source,
+                                const char *folder, const char *output)
+{
+    ls_sources_in_memory(folder);
+    LsStatus status = ls_data_prepare(kind, settings, setting, sources, source, output);
+    ls_sources_in_memory(NULL);
+    return status;
+}
+
 LsStatus ls_data_reads_arrays(const char *kind, bool *arrays)
 {
     const LsDataKind *found = ls_data_kind(kind);

@@ -2,6 +2,7 @@
 
 #include "data/data.h"
 #include "io/file.h"
+#include "store/below.h"
 #include "store/lora.h"
 #include "store/model_folder.h"
 #include "train/train.h"
@@ -66,8 +67,8 @@ static LsStatus load(const char *run, bool best, int overrides, char *const *ove
     LS_TRY(refuse_weights(run));
     LS_TRY(best ? ls_checkpoint_best(run, &checkpoint) : ls_checkpoint_newest(run, &checkpoint));
     if (!checkpoint)
-        return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for",
-                       run);
+        return ls_fail(LS_CHECKPOINT, "%s: there is no checkpoint in it; a run folder or a checkpoint is asked for%s",
+                       run, ls_models_below(run));
     loaded->progress = checkpoint->progress;
     LS_TRY_CLEANUP(read_config(checkpoint, overrides, override, loaded));
     if (checkpoint->tokenizer && !(loaded->tokenizer = ls_tokenizer_from_json(checkpoint->tokenizer))) {

@@ -92,6 +92,7 @@ typedef struct LsCommand {
     const LsOption *options; /* ended by {{0}}; NULL: none */
     size_t options_bytes;
     bool (*kinds)(int index, LsCommandKind *kind); /* kind number 0, 1, ...; false past the last. NULL: none */
+    const char *(*names)(int index); /* what the first operand may be; NULL past the last. NULL: not a list */
     LsStatus (*run)(LsCall *call);
 } LsCommand;
 

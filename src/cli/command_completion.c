@@ -26,9 +26,18 @@ static void print_options(const LsCommand *command)
         for (const LsSetting *setting = kind.settings; setting->name; setting++)
             print_option(setting);
     fputs("\"", stdout);
+    fputs(" kinds=\"", stdout);
     for (int i = 0; command->kinds && command->kinds(i, &kind); i++)
-        printf("%s%s", i == 0 ? " kinds=\"" : " ", kind.name);
-    puts(command->kinds ? "\" ;;" : " ;;");
+        printf(" %s", kind.name);
+    for (int i = 0; command->names && command->names(i); i++)
+        printf(" %s", command->names(i));
+    puts("\" ;;");
+}
+
+static void print_values(const char *choices)
+{
+    for (const char *c = choices; *c; c++)
+        putchar(*c == '|' ? ' ' : *c);
 }
 
 /* One line of the case over "COMMAND OPTION". */
@@ -39,8 +48,7 @@ static void print_choice(const char *command, const LsSetting *setting)
     printf("        \"%s --", command);
     print_name(setting->name);
     fputs("\") values=\"", stdout);
-    for (const char *c = setting->choices; *c; c++)
-        putchar(*c == '|' ? ' ' : *c);
+    print_values(setting->choices);
     puts("\" ;;");
 }
 
@@ -54,28 +62,56 @@ static void print_choices(const LsCommand *command)
             print_choice(command->name, setting);
 }
 
+/* For each table of settings of a job: those of all sections and of every kind. */
+static void each_table(void (*print)(const char *section, const LsSetting *table))
+{
+    print("data", ls_data_settings);
+    print("train", ls_train_settings);
+    print("lora", ls_lora_settings);
+    print("output", ls_output_settings);
+    for (const LsModel *const *model = ls_models(); *model; model++)
+        print("model", (*model)->settings);
+    for (const LsTask *const *task = ls_tasks(); *task; task++)
+        print("task", (*task)->settings);
+    for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++)
+        print("data", (*kind)->use_settings);
+    for (const LsProcedure *const *procedure = ls_procedures(); *procedure; procedure++)
+        print("train", (*procedure)->settings);
+}
+
 static void print_keys(const char *section, const LsSetting *setting)
 {
     for (; setting && setting->name; setting++)
         printf(" %s.%s=", section, setting->name);
 }
 
-/* Prints all keys of `key=value`: the settings of all sections, of every kind. */
-static void print_all_keys(void)
+/* Lines of the case over the key of `key=value`; two kinds may have settings of one name. */
+static void print_key_choices(const char *section, const LsSetting *setting)
 {
-    fputs("    local keys=\" model.kind= task.kind= data.kind= train.procedure=", stdout);
-    print_keys("data", ls_data_settings);
-    print_keys("train", ls_train_settings);
-    print_keys("output", ls_output_settings);
+    for (; setting && setting->name; setting++) {
+        if (setting->type != LS_SETTING_TYPE_CHOICE && setting->type != LS_SETTING_TYPE_BOOL)
+            continue;
+        printf("        %s.%s) values+=\" ", section, setting->name);
+        print_values(setting->type == LS_SETTING_TYPE_BOOL ? "true|false" : setting->choices);
+        puts("\" ;;&");
+    }
+}
+
+static void print_kinds(void)
+{
+    fputs("        model.kind) values+=\"", stdout);
     for (const LsModel *const *model = ls_models(); *model; model++)
-        print_keys("model", (*model)->settings);
+        printf(" %s", (*model)->name);
+    fputs("\" ;;&\n        task.kind) values+=\"", stdout);
     for (const LsTask *const *task = ls_tasks(); *task; task++)
-        print_keys("task", (*task)->settings);
+        printf(" %s", (*task)->name);
+    fputs("\" ;;&\n        data.kind) values+=\"", stdout);
     for (const LsDataKind *const *kind = ls_data_kinds(); *kind; kind++)
-        print_keys("data", (*kind)->use_settings);
+        printf(" %s", (*kind)->name);
+    fputs("\" ;;&\n        train.procedure) values+=\"", stdout);
     for (const LsProcedure *const *procedure = ls_procedures(); *procedure; procedure++)
-        print_keys("train", (*procedure)->settings);
-    puts("\"");
+        printf(" %s", (*procedure)->name);
+    puts("\" ;;&");
 }
 
 static LsStatus run(LsCall *call)
@@ -84,25 +120,37 @@ static LsStatus run(LsCall *call)
     puts("# Completion of lockstep in bash (source it, or keep it in share/bash-completion/completions/lockstep)\n"
          "_lockstep()\n{\n"
          "    local word=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD - 1]} command=${COMP_WORDS[1]}\n"
-         "    local options= kinds= values=");
+         "    local options= kinds= values= key= prefix=\n"
+         /* "key=value" is three words, or one where COMP_WORDBREAKS has no '=' */
+         "    if [ \"$word\" = = ]; then key=$before word=\n"
+         "    elif [ \"$before\" = = ]; then key=${COMP_WORDS[COMP_CWORD - 2]}\n"
+         "    elif [[ $word == *=* ]]; then key=${word%%=*} prefix=${word%%=*}= word=${word#*=}\n"
+         "    fi\n"
+         "    [[ $key == --* ]] && before=$key");
     fputs("    local commands=\"--help --version", stdout);
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         printf(" %s", (*command)->name);
+    fputs("\"\n    local keys=\" model.kind= task.kind= data.kind= train.procedure=", stdout);
+    each_table(print_keys);
     puts("\"");
-    print_all_keys();
     puts("    case $command in");
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         print_options(*command);
     puts("    esac\n    case \"$command $before\" in");
     for (const LsCommand *const *command = ls_commands(); *command; command++)
         print_choices(*command);
+    puts("    esac\n    case $key in");
+    print_kinds();
+    each_table(print_key_choices);
     puts("    esac\n"
          "    if [ \"$COMP_CWORD\" = 1 ]; then COMPREPLY=($(compgen -W \"$commands\" -- \"$word\"))\n"
-         "    elif [ -n \"$values\" ]; then COMPREPLY=($(compgen -W \"$values\" -- \"$word\"))\n"
+         "    elif [ -n \"$values\" ]; then COMPREPLY=($(compgen -P \"$prefix\" -W \"$values\" -- \"$word\" | sort "
+         "-u))\n"
+         "    elif [ -n \"$key\" ]; then COMPREPLY=($(compgen -P \"$prefix\" -f -- \"$word\"))\n"
          "    elif [[ $word == -* ]]; then COMPREPLY=($(compgen -W \"$options\" -- \"$word\" | sort -u))\n"
          "    elif [ \"$COMP_CWORD\" = 2 ] && [ -n \"$kinds\" ]; then COMPREPLY=($(compgen -W \"$kinds\" -- "
          "\"$word\"))\n"
-         "    elif [[ $word == *.* && $word != */* && $word != *= ]]; then\n"
+         "    elif [[ $word == *.* && $word != */* ]]; then\n"
          "        COMPREPLY=($(compgen -W \"$keys\" -- \"$word\" | sort -u) $(compgen -f -- \"$word\"))\n"
          "        [[ ${COMPREPLY[0]} == *= ]] && compopt -o nospace 2> /dev/null\n"
          "    else COMPREPLY=($(compgen -f -- \"$word\"))\n"

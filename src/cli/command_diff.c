@@ -99,43 +99,76 @@ static LsStatus read_rows(const char *run, Rows *rows)
     return status;
 }
 
-/* The first common step at which a column differs, and the largest difference over all common steps. */
-static void compare_column(Diff *d, const Rows rows[2], int column)
+/* What a column of two runs has in common, and how that differs. */
+typedef struct Common {
+    int64_t steps, only[2]; /* steps of both that only one has evaluated, measured */
+    int64_t first;          /* that differs; -1: none */
+    double value[2];        /* there */
+    double largest;         /* relative */
+} Common;
+
+/* Only a loss is in every row: where one run lacks it, it was not finite. */
+static Common compare_column(const Rows rows[2], int column, double tolerance)
 {
-    int64_t common = 0, first = -1;
-    double largest = 0, a = 0, b = 0;
+    Common c = {.first = -1};
     for (int64_t i = 0, j = 0; i < rows[0].count && j < rows[1].count;) {
         const Row *x = &rows[0].list[i], *y = &rows[1].list[j];
         i += x->step <= y->step;
         j += y->step <= x->step;
-        if (x->step != y->step || (isnan(x->value[column]) && isnan(y->value[column])))
+        double a = x->value[column], b = y->value[column];
+        if (x->step != y->step || (isnan(a) && isnan(b)))
             continue;
-        common++;
-        double difference = relative(x->value[column], y->value[column]);
-        largest = difference > largest ? difference : largest;
-        if (first < 0 && difference > d->options->tolerance) {
-            first = x->step;
-            a = x->value[column];
-            b = y->value[column];
+        if (column > 0 && (isnan(a) || isnan(b))) {
+            c.only[isnan(a)]++;
+            continue;
+        }
+        c.steps++;
+        double difference = relative(a, b);
+        c.largest = difference > c.largest ? difference : c.largest;
+        if (c.first < 0 && difference > tolerance) {
+            c.first = x->step;
+            c.value[0] = a;
+            c.value[1] = b;
         }
     }
-    if (common == 0)
-        return;
-    d->compared = true;
-    d->different = d->different || first >= 0;
-    json_t *one = json_pack("{s:I, s:o, s:o}", "common_steps", (json_int_t)common, "first_different_step",
-                            first < 0 ? json_null() : json_integer(first), "largest_relative",
-                            isfinite(largest) ? json_real(largest) : json_string("infinite"));
-    json_object_set_new(d->result, columns[column], one);
-    if (d->options->json) {
-        if (first >= 0)
-            json_object_set_new(one, "values", json_pack("[o, o]", ls_json_number(a), ls_json_number(b)));
-    } else if (first < 0)
-        printf("%-16s equal at all %lld common steps%s\n", columns[column], (long long)common,
-               largest > 0 ? " within the tolerance" : "");
+    return c;
+}
+
+static void print_column(const char *name, const Common *c)
+{
+    static const char *const which[] = {"first", "second"};
+    if (c->steps == 0)
+        printf("%-16s at no common step", name);
+    else if (c->first < 0)
+        printf("%-16s equal at %s %lld common step%s%s", name, c->steps == 1 ? "the" : "all", (long long)c->steps,
+               c->steps == 1 ? "" : "s", c->largest > 0 ? " within the tolerance" : "");
     else
-        printf("%-16s differs first at step %lld: %.9g and %.9g; by at most %.3g relative over %lld common steps\n",
-               columns[column], (long long)first, a, b, largest, (long long)common);
+        printf("%-16s differs first at step %lld: %.9g and %.9g; by at most %.3g relative over %lld common step%s",
+               name, (long long)c->first, c->value[0], c->value[1], c->largest, (long long)c->steps,
+               c->steps == 1 ? "" : "s");
+    for (int r = 0; r < 2; r++)
+        if (c->only[r] > 0)
+            printf("; only the %s run has it at %lld other%s", which[r], (long long)c->only[r],
+                   c->only[r] == 1 ? "" : "s");
+    printf("\n");
+}
+
+static void tell_column(Diff *d, const char *name, const Common *c)
+{
+    if (c->steps + c->only[0] + c->only[1] == 0)
+        return;
+    d->compared = d->compared || c->steps > 0;
+    d->different = d->different || c->first >= 0;
+    json_t *one = json_pack("{s:I, s:[I, I], s:o, s:o}", "common_steps", (json_int_t)c->steps, "steps_of_one_run",
+                            (json_int_t)c->only[0], (json_int_t)c->only[1], "first_different_step",
+                            c->first < 0 ? json_null() : json_integer(c->first), "largest_relative",
+                            isfinite(c->largest) ? json_real(c->largest) : json_string("infinite"));
+    json_object_set_new(d->result, name, one);
+    if (!d->options->json)
+        print_column(name, c);
+    else if (c->first >= 0)
+        json_object_set_new(one, "values",
+                            json_pack("[o, o]", ls_json_number(c->value[0]), ls_json_number(c->value[1])));
 }
 
 static LsStatus compare_metrics(Diff *d)
@@ -144,8 +177,10 @@ static LsStatus compare_metrics(Diff *d)
     LsStatus status = read_rows(d->run[0], &rows[0]);
     if (status == LS_OK)
         status = read_rows(d->run[1], &rows[1]);
-    for (int column = 0; column < 4 && status == LS_OK; column++)
-        compare_column(d, rows, column);
+    for (int column = 0; column < 4 && status == LS_OK; column++) {
+        Common common = compare_column(rows, column, d->options->tolerance);
+        tell_column(d, columns[column], &common);
+    }
     ls_free(rows[0].list);
     ls_free(rows[1].list);
     return status;

@@ -6,6 +6,7 @@
 #include "config/config.h"
 #include "data/data.h"
 #include "io/file.h"
+#include "store/below.h"
 #include "store/checkpoint.h"
 #include "store/model_folder.h"
 
@@ -296,9 +297,9 @@ static LsStatus inspect_run(const char *path, const Options *o)
         if (newest && o->config)
             json_object_set(object, "config", json_object_get(newest, "config"));
         if (json_array_size(list) == 0 && json_integer_value(json_object_get(object, "rows_of_metrics")) == 0)
-            status =
-                ls_fail(LS_CHECKPOINT, "%s: is no run folder: it has neither checkpoints nor metrics%s", path,
-                        ls_is_model_folder(path) ? "; these are weights, of which 'lockstep import' makes a run" : "");
+            status = ls_fail(LS_CHECKPOINT, "%s: is no run folder: it has neither checkpoints nor metrics%s", path,
+                             ls_is_model_folder(path) ? "; these are weights, of which 'lockstep import' makes a run"
+                                                      : ls_models_below(path));
     }
     if (status == LS_OK && o->json)
         status = ls_print_json(json_incref(object));

@@ -1,5 +1,6 @@
 /* lockstep manual: pages for man, made from the tables that parsing uses. */
 #include "cli/cli.h"
+#include "config/nearest.h"
 #include "io/file.h"
 
 #include <ctype.h>
@@ -81,7 +82,10 @@ static void write_page(FILE *out, const LsCommand *command)
         fputc(toupper((unsigned char)*each), out);
     fprintf(out, " 1 \"\" \"lockstep " LOCKSTEP_VERSION "\"\n.SH NAME\nlockstep\\-%s \\- ", command->name);
     roff_text(out, command->summary);
-    fprintf(out, "\n.SH SYNOPSIS\n.B lockstep %s\n", command->name);
+    fputs("\n.SH SYNOPSIS\n", out);
+    if (command->launch == LS_PARALLEL)
+        fputs(".RB [ \"mpirun \\-np\" \" N]\"\n", out);
+    fprintf(out, ".B lockstep %s\n", command->name);
     roff_text(out, command->operands ? command->operands : "");
     fputs(command->options ? " [options]\n" : "\n", out);
     if (command->description) {
@@ -164,12 +168,24 @@ static LsStatus run(LsCall *call)
         write_overview(stdout);
         return LS_OK;
     }
-    for (const LsCommand *const *command = ls_commands(); *command; command++)
+    LsNearest near = ls_nearest_to(call->operand[0]);
+    for (const LsCommand *const *command = ls_commands(); *command; command++) {
+        ls_nearest_offer(&near, (*command)->name);
         if (strcmp((*command)->name, call->operand[0]) == 0) {
             write_page(stdout, *command);
             return LS_OK;
         }
-    return ls_fail(LS_USAGE, "there is no command '%s' (lockstep --help lists them)", call->operand[0]);
+    }
+    return ls_fail(LS_USAGE, "there is no command '%s'%s (lockstep --help lists them)", call->operand[0],
+                   ls_nearest_hint(&near));
+}
+
+static const char *name_at(int index)
+{
+    const LsCommand *const *command = ls_commands();
+    while (*command && index-- > 0)
+        command++;
+    return *command ? (*command)->name : NULL;
 }
 
 const LsCommand ls_command_manual = {
@@ -181,5 +197,6 @@ const LsCommand ls_command_manual = {
     .example = "man -l <(lockstep manual train)",
     .options = options,
     .options_bytes = sizeof(Options),
+    .names = name_at,
     .run = run,
 };

@@ -143,9 +143,14 @@ static LsStatus one(const char *name, bool json)
     const LsModel *model = ls_model_find(name);
     if (!model) {
         LsNearest near = ls_nearest_to(name);
-        for (const LsModel *const *each = ls_models(); *each; each++)
+        char names[1024] = "";
+        size_t used = 0;
+        for (const LsModel *const *each = ls_models(); *each; each++) {
             ls_nearest_offer(&near, (*each)->name);
-        return ls_fail(LS_USAGE, "there is no model '%s'%s (lockstep models lists them)", name, ls_nearest_hint(&near));
+            if (used < sizeof names)
+                used += (size_t)snprintf(names + used, sizeof names - used, "%s%s", used ? ", " : "", (*each)->name);
+        }
+        return ls_fail(LS_USAGE, "there is no model '%s'%s (there are: %s)", name, ls_nearest_hint(&near), names);
     }
     if (json)
         return ls_print_json(model_json(model));
@@ -172,6 +177,14 @@ static LsStatus run(LsCall *call)
     return call->operands ? one(call->operand[0], o->json) : all(o->json);
 }
 
+static const char *name_at(int index)
+{
+    const LsModel *const *model = ls_models();
+    while (*model && index-- > 0)
+        model++;
+    return *model ? (*model)->name : NULL;
+}
+
 const LsCommand ls_command_models = {
     .name = "models",
     .summary = "lists the models, or one model's settings with types, defaults, ranges and help",
@@ -180,5 +193,6 @@ const LsCommand ls_command_models = {
     .example = "lockstep models gpt",
     .options = options,
     .options_bytes = sizeof(Options),
+    .names = name_at,
     .run = run,
 };

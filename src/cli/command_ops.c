@@ -44,6 +44,14 @@ static LsStatus run(LsCall *call)
                    ls_nearest_hint(&near));
 }
 
+static const char *name_at(int index)
+{
+    const LsOp *const *op = ls_op_table(LS_FLOAT32, LS_ISA_BASELINE);
+    while (*op && index-- > 0)
+        op++;
+    return *op ? (*op)->name : NULL;
+}
+
 const LsCommand ls_command_ops = {
     .name = "ops",
     .summary = "lists the ops that models are built of, or one op's shapes and cost",
@@ -52,5 +60,6 @@ const LsCommand ls_command_ops = {
     .example = "lockstep ops selective_scan",
     .options = options,
     .options_bytes = sizeof(Options),
+    .names = name_at,
     .run = run,
 };

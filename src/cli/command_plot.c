@@ -38,7 +38,7 @@ static const LsOption options[] = {
 
 typedef struct Plot {
     const Options *options;
-    int runs, curves;
+    int runs, drawn, curves; /* drawn: runs that have rows */
     LsRunRecord *run;
     LsCurve *curve;  /* (runs * metrics) */
     char **name;     /* of each curve */
@@ -156,10 +156,12 @@ static LsStatus gather(Plot *plot, const LsCall *call)
         return LS_RESOURCE;
     for (; plot->runs < call->operands; plot->runs++)
         LS_TRY(read_run(plot, call->operand[plot->runs]));
+    LS_TRY(ls_run_records_drawn(plot->runs, plot->run, &plot->drawn));
     char *rest = plot->metrics;
     for (const char *name; (name = strsep(&rest, ","));)
         for (int i = 0; i < plot->runs; i++)
-            LS_TRY(add_curve(plot, i, name, names > 1));
+            if (plot->run[i].rows > 0)
+                LS_TRY(add_curve(plot, i, name, names > 1));
     return LS_OK;
 }
 
@@ -179,17 +181,33 @@ static LsStatus write_png(const char *path, const char *svg)
     return status;
 }
 
+/* "loss,validation_loss" with blanks behind the commas, as a label; NULL: out of memory. */
+static char *label_of(const char *metrics)
+{
+    char *label = ls_alloc_array(2 * (int64_t)strlen(metrics) + 1, 1), *to = label;
+    for (const char *at = metrics; label && *at; at++) {
+        *to++ = *at;
+        if (*at == ',')
+            *to++ = ' ';
+    }
+    if (label)
+        *to = '\0';
+    return label;
+}
+
 static LsStatus write_chart(const Plot *plot)
 {
     const Options *o = plot->options;
-    char *text = NULL;
+    char *text = NULL, *label = label_of(o->metric);
     size_t bytes = 0;
-    FILE *out = open_memstream(&text, &bytes);
-    if (!out)
+    FILE *out = label ? open_memstream(&text, &bytes) : NULL;
+    if (!out) {
+        ls_free(label);
         return ls_fail(LS_RESOURCE, "out of memory for a chart");
+    }
     LsStatus status = ls_chart_write(out, &(LsChart){.title = o->title,
                                                      .x_label = o->against,
-                                                     .y_label = o->metric,
+                                                     .y_label = label,
                                                      .curves = plot->curves,
                                                      .curve = plot->curve,
                                                      .logarithmic = o->logarithmic,
@@ -200,6 +218,7 @@ static LsStatus write_chart(const Plot *plot)
     if (status == LS_OK)
         status = plot->png ? write_png(o->output, text) : ls_file_replace(o->output, text, (int64_t)bytes);
     free(text);
+    ls_free(label);
     return status;
 }
 
@@ -233,8 +252,8 @@ static LsStatus run(LsCall *call)
     if (status == LS_OK)
         status = write_chart(&plot);
     if (status == LS_OK)
-        printf("%s: %d curve%s of %d run%s\n", output, plot.curves, plot.curves == 1 ? "" : "s", plot.runs,
-               plot.runs == 1 ? "" : "s");
+        printf("%s: %d curve%s of %d run%s\n", output, plot.curves, plot.curves == 1 ? "" : "s", plot.drawn,
+               plot.drawn == 1 ? "" : "s");
     release(&plot, call->operands);
     return status;
 }

@@ -3,6 +3,7 @@
 #include "cli/ids.h"
 #include "cli/predict.h"
 #include "data/text.h"
+#include "data/text_corpus.h"
 #include "io/file.h"
 #include "io/output.h"
 #include "machine/memory_limit.h"
@@ -119,6 +120,7 @@ static LsStatus read_text(Prediction *p)
     if (!p->model.tokenizer)
         return ls_fail(LS_USAGE, "predict: this model has no tokenizer, so it cannot read text; give --ids 1,2,3");
     LS_TRY(ls_input_read(path, LS_DATA, &text, &bytes));
+    ls_warn_binary(path, text, bytes);
     LsStatus status = bytes > 0 ? ls_tokenizer_encode_prompt(p->model.tokenizer, text, bytes, &p->ids, &p->count)
                                 : ls_fail(LS_DATA, "is empty; there is nothing to predict from");
     ls_free(text);

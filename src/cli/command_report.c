@@ -35,8 +35,11 @@ static LsStatus run(LsCall *call)
     const Options *o = call->options;
     LsRunRecord *record = ls_alloc_array(call->operands, sizeof *record);
     LsStatus status = record ? LS_OK : LS_RESOURCE;
+    int drawn;
     for (int i = 0; i < call->operands && status == LS_OK; i++)
         status = ls_run_record_read(call->operand[i], &record[i]);
+    if (status == LS_OK)
+        status = ls_run_records_drawn(call->operands, record, &drawn);
     if (status == LS_OK)
         status = write_page(o, call->operands, record);
     if (status == LS_OK)
@@ -53,10 +56,10 @@ const LsCommand ls_command_report = {
     .operands = "RUN... -o FILE.html",
     .least = 1,
     .most = -1,
-    .description =
-        "The page holds its pictures and needs no network. Runs are read beside a training, too. Where a run "
-        "folder holds bench.json, what 'lockstep bench --json' printed, the page shows that step op by op, "
-        "with its share of the roofline.",
+    .description = "The page holds its pictures and needs no network. Runs are read beside a training, too; an "
+                   "imported one is listed without curves. Where a run "
+                   "folder holds bench.json, what 'lockstep bench --json' printed, the page shows that step op by op, "
+                   "with its share of the roofline.",
     .example = "lockstep report runs/shakespeare-gpt runs/shakespeare-mamba -o report.html\n"
                "lockstep bench runs/shakespeare-gpt/config.yaml --json > runs/shakespeare-gpt/bench.json",
     .options = options,

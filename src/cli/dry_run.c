@@ -5,6 +5,7 @@
 #include "dist/dist.h"
 #include "io/file.h"
 #include "machine/memory_limit.h"
+#include "train/matches.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -124,19 +125,45 @@ static void print_time(const LsConfig *config, const LsTrainPlan *plan, double p
     printf("\n");
 }
 
+#define NAMES 3 /* of what a pattern matches that are printed */
+
+static void print_matches(const json_t *matches)
+{
+    const json_t *one, *name;
+    size_t i, j;
+    json_array_foreach(matches, i, one)
+    {
+        const json_t *names = json_object_get(one, "names");
+        size_t count = json_array_size(names);
+        const char *setting = json_string_value(json_object_get(one, "setting"));
+        bool layers = strncmp(setting, "lora.", 5) == 0;
+        printf("%-16s '%s' matches %zu %s%s%s", setting, json_string_value(json_object_get(one, "pattern")), count,
+               layers ? "layer" : "parameter", count == 1 ? "" : "s", count > 0 ? ": " : "");
+        json_array_foreach(names, j, name)
+        {
+            if (j < NAMES)
+                printf("%s%s", j ? ", " : "", json_string_value(name));
+        }
+        if (count > NAMES)
+            printf(", and %zu more", count - NAMES);
+        printf("\n");
+    }
+}
+
 static double epochs_of(const LsConfig *config, const LsSource *training)
 {
     return (double)config->train.steps * (double)config->train.batch / (double)training->samples;
 }
 
 static void print_plan(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
-                       const LsTrainLimit *limit, const LsTrainPlan *plan)
+                       const LsTrainLimit *limit, const LsTrainPlan *plan, const json_t *matches)
 {
     char count[32], batch[64];
     printf("model            %s, %lld parameters (%s)\n", config->model->name, (long long)plan->parameters,
            ls_count_text((double)plan->parameters, count));
     if (plan->base_parameters > 0)
         printf("                 adapters of %lld that do not learn\n", (long long)plan->base_parameters);
+    print_matches(matches);
     printf("ranks            %d with %d thread%s each\n", comm->size, ls_threads(), ls_threads() == 1 ? "" : "s");
     printf("step             %s: %lld a rank, in %lld pass%s of %lld\n", ls_batch_text(config, plan, batch),
            (long long)plan->rank_batch, (long long)plan->micro_batches, plan->micro_batches == 1 ? "" : "es",
@@ -174,7 +201,7 @@ static json_t *memory_json(const LsTrainPlan *plan, const LsTrainLimit *limit)
 /* The names of what is printed otherwise; bytes, seconds and operations; null: no end, or not known. */
 static json_t *plan_json(const LsConfig *config, const LsComm *comm, const LsSource *training,
                          const LsSource *validation, const LsTrainLimit *limit, const LsTrainPlan *plan,
-                         double peak_gflops)
+                         double peak_gflops, json_t *matches)
 {
     double seconds = peak_gflops > 0 ? plan->flops * 1e-9 / peak_gflops : NAN;
     bool endless = training->samples == INT64_MAX; /* made as they are needed */
@@ -188,6 +215,7 @@ static json_t *plan_json(const LsConfig *config, const LsComm *comm, const LsSou
                   (json_int_t)plan->segments, "samples", endless ? json_null() : json_integer(training->samples),
                   "validation_samples", (json_int_t)(validation ? validation->samples : 0), "epochs",
                   endless ? json_null() : json_real(epochs_of(config, training)));
+    json_object_set(object, "matches", matches);
     json_object_set_new(object, "memory", memory_json(plan, limit));
     json_object_set_new(object, "disk",
                         json_pack("{s:o, s:I, s:I, s:I}", "path", ls_json_text(config->output.path), "checkpoint_bytes",
@@ -204,11 +232,16 @@ static json_t *plan_json(const LsConfig *config, const LsComm *comm, const LsSou
 static LsStatus print(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,
                       double peak_gflops, bool json, const LsTrainLimit *limit, const LsTrainPlan *plan)
 {
-    if (json)
-        return ls_print_json(plan_json(config, comm, training, validation, limit, plan, peak_gflops));
-    print_plan(config, comm, training, validation, limit, plan);
-    print_time(config, plan, peak_gflops);
-    return LS_OK;
+    json_t *matches = NULL;
+    LsStatus status = ls_train_matches(config, &matches);
+    if (status == LS_OK && json)
+        status = ls_print_json(plan_json(config, comm, training, validation, limit, plan, peak_gflops, matches));
+    else if (status == LS_OK) {
+        print_plan(config, comm, training, validation, limit, plan, matches);
+        print_time(config, plan, peak_gflops);
+    }
+    json_decref(matches);
+    return status;
 }
 
 LsStatus ls_dry_run(const LsConfig *config, const LsComm *comm, const LsSource *training, const LsSource *validation,

@@ -92,14 +92,48 @@ static double mean_of(const json_t *rows, const char *key, double *deviation)
     return sum / count;
 }
 
-/* The first run's name, how many there are, and a mean for each number; whole numbers that are the same stay so. */
+static bool is_digit(char letter) { return letter >= '0' && letter <= '9'; }
+
+/* What the runs' names have in common, "runs/gpt-*": a number is all in it or not at all. The first one's name and how
+ * many others there are, where that is nothing but slashes; NULL: out of memory. */
+static char *name_of(const json_t *rows)
+{
+    const char *first = json_string_value(json_object_get(json_array_get(rows, 0), "run"));
+    size_t count = json_array_size(rows), length = strlen(first), begin = length, end = length;
+    for (size_t i = 1; i < count; i++) {
+        const char *other = json_string_value(json_object_get(json_array_get(rows, i), "run"));
+        size_t same = 0, others = strlen(other);
+        while (same < begin && first[same] == other[same])
+            same++;
+        begin = same;
+        same = 0;
+        while (same < end && same < others && first[length - 1 - same] == other[others - 1 - same])
+            same++;
+        end = same;
+        end = end > length - begin ? length - begin : end;
+        end = begin + end > others ? others - begin : end;
+    }
+    while (count > 1 && begin > 0 && is_digit(first[begin - 1]))
+        begin--;
+    while (count > 1 && end > 0 && is_digit(first[length - end]))
+        end--;
+    if (count == 1)
+        return ls_strdup(first);
+    if (strspn(first, "./") >= begin && strspn(first + length - end, "./") >= end)
+        return ls_format("%s and %zu more", first, count - 1);
+    return ls_format("%.*s*%s", (int)begin, first, first + length - end);
+}
+
+/* The runs' name, how many there are, and a mean for each number; whole numbers that are the same stay so. */
 static json_t *mean_row(const json_t *rows)
 {
     json_t *first = json_array_get(rows, 0), *value;
+    char *all = name_of(rows);
     json_t *row =
-        json_pack("{s:O, s:I}", "run", json_object_get(first, "run"), "runs", (json_int_t)json_array_size(rows));
+        json_pack("{s:o, s:I}", "run", all ? ls_json_text(all) : NULL, "runs", (json_int_t)json_array_size(rows));
     const char *key;
     int failed = !row;
+    ls_free(all);
     json_object_foreach(first, key, value)
     {
         double deviation, mean = mean_of(rows, key, &deviation);

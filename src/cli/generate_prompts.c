@@ -1,6 +1,7 @@
 /* Prompts of generate: texts, files, turns of a conversation, or ids. */
 #include "cli/generate.h"
 #include "cli/ids.h"
+#include "data/text_corpus.h"
 #include "data/text_write.h"
 #include "io/file.h"
 
@@ -35,6 +36,7 @@ static LsStatus read_prompt_file(const char *path, LsPrompt *prompt)
     bool from_stdin = strcmp(path, "-") == 0;
     LS_TRY(from_stdin ? ls_descriptor_read(STDIN_FILENO, "standard input", LS_DATA, &prompt->text, &prompt->bytes)
                       : ls_input_read(path, LS_DATA, &prompt->text, &prompt->bytes));
+    ls_warn_binary(from_stdin ? "standard input" : path, prompt->text, prompt->bytes);
     if (prompt->bytes > 0 && prompt->text[prompt->bytes - 1] == '\n')
         prompt->bytes--;
     if (prompt->bytes > 0 && prompt->text[prompt->bytes - 1] == '\r')

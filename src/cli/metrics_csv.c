@@ -30,7 +30,7 @@ LsStatus ls_metrics_csv(const char *run)
     char *text = NULL, *path = NULL;
     size_t bytes = 0;
     LsStatus status = ls_run_record_read(run, &record);
-    if (status == LS_OK) {
+    if (status == LS_OK && record.rows > 0) {
         path = ls_format("%s/metrics.csv", run);
         FILE *out = path ? open_memstream(&text, &bytes) : NULL;
         if (out)
@@ -39,8 +39,7 @@ LsStatus ls_metrics_csv(const char *run)
             status = ls_file_replace(path, text, (int64_t)bytes);
         else
             status = ls_fail(LS_RESOURCE, "%s: out of memory for metrics.csv", run);
-    } else if (status == LS_DATA && record.rows == 0)
-        status = LS_OK;
+    }
     free(text);
     ls_free(path);
     ls_run_record_free(&record);

@@ -94,7 +94,7 @@ static LsStatus read_rows(LsRunRecord *record)
 {
     char *path = ls_format("%s/metrics.jsonl", record->path), *text = NULL;
     int64_t bytes = 0, lines = 0;
-    LsStatus status = path ? ls_file_read(path, LS_DATA, &text, &bytes) : LS_RESOURCE;
+    LsStatus status = !path ? LS_RESOURCE : ls_file_exists(path) ? ls_file_read(path, LS_DATA, &text, &bytes) : LS_OK;
     for (int64_t i = 0; status == LS_OK && i < bytes; i++)
         lines += text[i] == '\n';
     const char *at = text;
@@ -103,11 +103,38 @@ static LsStatus read_rows(LsRunRecord *record)
         status = add_row(record, at, end - at, lines);
         at = end + 1;
     }
-    if (status == LS_OK && record->rows == 0)
-        status = ls_fail(LS_DATA, "%s: has no rows yet: train for some steps first", path);
     ls_free(path);
     ls_free(text);
     return status;
+}
+
+LsStatus ls_run_record_rows(const LsRunRecord *record)
+{
+    char *path = ls_format("%s/metrics.jsonl", record->path);
+    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    if (path && record->rows == 0 && ls_file_exists(path))
+        status = ls_fail(LS_DATA, "%s: has no rows yet: train for some steps first", path);
+    else if (path && record->rows == 0 && record->status[0])
+        status = ls_fail(LS_DATA, "%s: has no metrics.jsonl, and so no rows", record->path);
+    else if (path && record->rows == 0)
+        status = ls_fail(LS_DATA, "%s: was imported and not trained since: it has no metrics.jsonl, and so no rows",
+                         record->path);
+    ls_free(path);
+    return status;
+}
+
+LsStatus ls_run_records_drawn(int runs, const LsRunRecord *record, int *drawn)
+{
+    *drawn = 0;
+    for (int i = 0; i < runs; i++)
+        *drawn += record[i].rows > 0;
+    if (*drawn == 0)
+        return runs > 0 ? ls_run_record_rows(&record[0]) : LS_OK;
+    for (int i = 0; i < runs; i++)
+        if (ls_run_record_rows(&record[i]) != LS_OK)
+            ls_warn("%s; nothing of it is drawn", ls_message());
+    ls_clear_message();
+    return LS_OK;
 }
 
 static LsStatus read_bench(LsRunRecord *record)

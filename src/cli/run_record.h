@@ -26,9 +26,13 @@ typedef struct LsRunRecord {
     char memory[64];        /* "612 MiB (640 planned)", as log.txt says it last; "": it does not */
 } LsRunRecord;
 
-/* LS_DATA where the folder has no config.yaml or no metrics.jsonl with a row. Read beside a running training. Freed by
- * ls_run_record_free, whatever happens. */
+/* LS_DATA where the folder has no config.yaml. Read beside a running training. Freed by ls_run_record_free, whatever
+ * happens. */
 LsStatus ls_run_record_read(const char *path, LsRunRecord *record) LS_MUST_USE;
+/* LS_DATA where the run has no row, with the reason: it was imported, or has not done a step. */
+LsStatus ls_run_record_rows(const LsRunRecord *record) LS_MUST_USE;
+/* The number of runs that have rows, warned of those that have none; LS_DATA where none has. */
+LsStatus ls_run_records_drawn(int runs, const LsRunRecord *record, int *drawn) LS_MUST_USE;
 void ls_run_record_free(LsRunRecord *record);
 
 const double *ls_run_record_column(const LsRunRecord *record, const char *name); /* NULL: there is none */

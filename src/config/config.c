@@ -122,8 +122,9 @@ static const void *choose(const char *section, const char *fallback, const void 
             kind = &entries->list[i];
     const char *wanted = kind && kind->value ? kind->value : fallback;
     if (!wanted) {
-        ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.%s: not set; choose one of %s", section,
-                        kind_key(section), names);
+        ls_mistakes_add(mistakes, kind ? kind->line : -1, "%s.%s: not set; choose one of %s%s", section,
+                        kind_key(section), names,
+                        strcmp(section, "model") == 0 ? ", or name a trained model as train.init" : "");
         return NULL;
     }
     LsNearest near = ls_nearest_to(wanted);
@@ -141,6 +142,26 @@ static const void *choose(const char *section, const char *fallback, const void 
     return NULL;
 }
 
+static const LsYamlEntry *last_of(const LsYamlEntries *entries, const char *section, const char *key)
+{
+    const LsYamlEntry *last = NULL;
+    for (int i = 0; i < entries->count; i++)
+        if (strcmp(entries->list[i].section, section) == 0 && strcmp(entries->list[i].key, key) == 0)
+            last = &entries->list[i];
+    return last && last->value && last->value[0] ? last : NULL;
+}
+
+/* Without model.kind and train.init, whose model it would be: adapters mean the latter. */
+static bool lacks_init(const LsYamlEntries *entries, LsMistakes *mistakes)
+{
+    const LsYamlEntry *rank = last_of(entries, "lora", "rank");
+    bool lacks = rank && strcmp(rank->value, "0") != 0 && !last_of(entries, "model", kind_key("model")) &&
+                 !last_of(entries, "train", "init");
+    if (lacks)
+        ls_mistakes_add(mistakes, rank->line, "lora.rank: adapters stand on a trained model: name it as train.init");
+    return lacks;
+}
+
 /* Room for settings, NULL with LS_OK where there are none. */
 static LsStatus make_room(size_t bytes, void **room)
 {
@@ -150,7 +171,7 @@ static LsStatus make_room(size_t bytes, void **room)
 
 static LsStatus choose_kinds(LsConfig *config, const LsYamlEntries *entries, LsMistakes *mistakes)
 {
-    config->model = choose("model", NULL, ls_models(), entries, mistakes);
+    config->model = lacks_init(entries, mistakes) ? NULL : choose("model", NULL, ls_models(), entries, mistakes);
     config->task = choose("task", ls_tasks()[0]->name, ls_tasks(), entries, mistakes);
     config->data_kind = choose("data", ls_data_kinds()[0]->name, ls_data_kinds(), entries, mistakes);
     config->procedure = choose("train", ls_config_procedure(config)->name, ls_procedures(), entries, mistakes);
@@ -333,7 +354,10 @@ static LsStatus read_file(const char *path, char **text, size_t *bytes)
     if (ferror(file))
         status = ls_fail(LS_USAGE, "%s: %s", path, strerror(errno));
     else if (*text && *bytes > MOST_BYTES)
-        status = ls_fail(LS_USAGE, "%s: larger than 1 MiB; this is no configuration", path);
+        status = ls_fail(
+            LS_USAGE,
+            "%s: larger than 1 MiB; this is no job file (YAML): 'lockstep prepare' makes a data set of such a file",
+            path);
     fclose(file);
     return status;
 }

@@ -48,6 +48,8 @@ void ls_nearest_offer(LsNearest *near, const char *candidate)
     if (length >= 3 && other >= 3 && strncmp(near->name, candidate, length < other ? length : other) == 0 &&
         distance > 1)
         distance = 1;
+    if (length >= 3 && strstr(candidate, near->name) && near->arounds < LS_NEAREST_OTHERS)
+        near->around[near->arounds++] = candidate; /* "gru" means mingru */
     if (distance < near->distance) {
         near->distance = distance;
         near->best = candidate;
@@ -68,13 +70,15 @@ const char *ls_nearest_hint(const LsNearest *near)
 {
     static _Thread_local char buffer[4][192];
     static _Thread_local int next;
-    if (!near->best)
+    const char *const *other = near->best ? near->other : near->around + 1;
+    int others = near->best ? near->others : near->arounds - 1;
+    if (!near->best && near->arounds == 0)
         return "";
     char *hint = buffer[next++ % 4];
-    size_t room = sizeof buffer[0], used = (size_t)snprintf(hint, room, "; did you mean '%s'", near->best);
-    for (int i = 0; i < near->others && used < room; i++)
-        used +=
-            (size_t)snprintf(hint + used, room - used, "%s'%s'", i == near->others - 1 ? " or " : ", ", near->other[i]);
+    size_t room = sizeof buffer[0];
+    size_t used = (size_t)snprintf(hint, room, "; did you mean '%s'", near->best ? near->best : near->around[0]);
+    for (int i = 0; i < others && used < room; i++)
+        used += (size_t)snprintf(hint + used, room - used, "%s'%s'", i == others - 1 ? " or " : ", ", other[i]);
     if (used < room)
         snprintf(hint + used, room - used, "?");
     return hint;

@@ -17,6 +17,8 @@ typedef struct LsNearest {
     int distance;                         /* of best; at first the least that is not near any more */
     const char *other[LS_NEAREST_OTHERS]; /* that were offered later and are as near */
     int others;
+    const char *around[LS_NEAREST_OTHERS]; /* that have the name in them: named where none is near */
+    int arounds;
 } LsNearest;
 
 LsNearest ls_nearest_to(const char *name);
@@ -30,7 +32,7 @@ LsNearest ls_nearest_setting(const LsSetting *table, const char *name);
 /* Letters inserted, removed, replaced or swapped with their neighbour to make one text of the other, counted to 64. */
 int ls_edit_distance(const char *a, const char *b);
 
-/* "; did you mean 'layers'?", with all that are as near, or "" where none is; in one of a few rotating buffers of the
+/* "; did you mean 'layers'?", with all that are as near, those that have the name in them where none is near, or ""; in one of a few rotating buffers of the
  * calling thread. */
 const char *ls_nearest_hint(const LsNearest *near);
 

@@ -2,6 +2,7 @@
 
 #include "base/names.h"
 #include "config/config.h"
+#include "config/no_job.h"
 #include "config/other_names.h"
 
 #include <jansson.h>
@@ -141,8 +142,11 @@ static void syntax_mistake(const yaml_parser_t *parser, const char *text, size_t
         ls_mistakes_add(mistakes, (int)parser->problem_mark.line + base,
                         "a tab before the name: YAML indents by blanks");
     else
-        ls_mistakes_add(mistakes, base ? (int)parser->problem_mark.line + base : 0, "%s%s%s", parser->problem,
-                        parser->context ? " " : "", parser->context ? parser->context : "");
+        ls_mistakes_add(mistakes, base ? (int)parser->problem_mark.line + base : 0, "%s%s%s%s", parser->problem,
+                        parser->context ? " " : "", parser->context ? parser->context : "",
+                        base && !ls_names_section(text, bytes) ? "; a job file is YAML with sections (model:, data:, "
+                                                                 "train:, output:), and this one has none"
+                                                               : "");
 }
 
 /* Names the feature of YAML that an event uses and a configuration may not use; NULL: none. */
@@ -381,6 +385,14 @@ static LsStatus read_root(yaml_document_t *document, LsYamlEntries *entries, LsM
 
 LsStatus ls_yaml_read(const char *text, size_t bytes, LsYamlEntries *entries, LsMistakes *mistakes)
 {
+    const char *records = ls_looks_like_records(text, bytes);
+    if (records) {
+        ls_mistakes_add(mistakes, -1,
+                        "looks like %s; a job file is YAML with sections (model:, data:, train:, output:), and "
+                        "'lockstep prepare' makes a data set of such a file",
+                        records);
+        return LS_OK;
+    }
     if (!is_text(text, bytes, mistakes) || !scan(text, bytes, 1, mistakes))
         return mistakes->failed ? LS_RESOURCE : LS_OK;
     yaml_parser_t parser;

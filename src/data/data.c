@@ -136,6 +136,18 @@ LsStatus ls_data_check_loss(const LsConfig *config, const LsSource *source)
                    (long long)normalised, (long long)ls_source_classes(source, "ids"), (long long)vocabulary);
 }
 
+/* ---- Sources in memory ------------------------------------------------------------------------------------------- */
+
+static _Thread_local const char *memory;
+
+void ls_sources_in_memory(const char *folder) { memory = folder; }
+
+const char *ls_source_recorded(const char *path)
+{
+    size_t length = memory ? strlen(memory) : 0;
+    return length > 0 && strncmp(path, memory, length) == 0 && path[length] == '/' ? "memory" : path;
+}
+
 /* ---- Paths that name no data set --------------------------------------------------------------------------------- */
 
 bool ls_data_is_raw(const char *path)

@@ -23,6 +23,11 @@ LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams,
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,
                             const json_t *like, LsSource **source) LS_MUST_USE;
 
+/* Sources in this folder, a temporary one, are recorded as "memory" by what this thread prepares; NULL: none are. And
+ * what is recorded of a source. */
+void ls_sources_in_memory(const char *folder);
+const char *ls_source_recorded(const char *path);
+
 /* Whether a path is there and was never a data set: a folder, or a file that is not named FILE.h5 and begins neither as
  * those of this program do nor as HDF5. */
 bool ls_data_is_raw(const char *path);

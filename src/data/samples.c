@@ -1,6 +1,7 @@
 /* Shared by data sets of samples: splits, numbers, JSON, descriptions. */
 #include "data/samples.h"
 
+#include "data/data.h"
 #include "data/shell_words.h"
 #include "data/utf8.h"
 
@@ -294,7 +295,7 @@ LsStatus ls_sealed_write_notes(LsSealed *file, json_t *info, json_t *preparation
 {
     json_t *list = json_array();
     for (int i = 0; i < asked->sources && list; i++) {
-        char *name = ls_utf8_repair(asked->source[i]);
+        char *name = ls_utf8_repair(ls_source_recorded(asked->source[i]));
         json_array_append_new(list, name ? json_string(name) : NULL);
         ls_free(name);
     }

@@ -62,5 +62,7 @@ void ls_corpus_warn(LsCorpus *corpus);
 
 /* What a text that is to be read as it stands looks like by its beginning, and what to do; NULL: like a text. */
 const char *ls_looks_like(const char *text, int64_t bytes, const char **cure);
+/* Warns of a prompt, or other input by this name, that is no text. */
+void ls_warn_binary(const char *name, const char *text, int64_t bytes);
 
 #endif

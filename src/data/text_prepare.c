@@ -168,7 +168,7 @@ static LsStatus write_head(LsSealed *file, const Preparation *p)
     char *json = ls_tokenizer_to_json(p->tokenizer), *names = ls_strdup(""),
          *options = ls_shell_options(ls_text_settings, p->settings);
     for (int i = 0; i < p->sources && names; i++) {
-        char *longer = ls_format("%s%s%s", names, i > 0 ? "\n" : "", p->source[i]);
+        char *longer = ls_format("%s%s%s", names, i > 0 ? "\n" : "", ls_source_recorded(p->source[i]));
         ls_free(names);
         names = longer;
     }

@@ -70,11 +70,8 @@ static LsStatus read_block(LsSealed *file, LsSealedHead *head, bool *at_fault)
         return ls_fail(file->code, "%s: this is a pipe, a device or a folder; a file is needed", file->path);
     if (size == 0)
         return ls_fail(file->code, "%s: damaged: the file is empty", file->path);
-    bool ours = strncmp(block, MAGIC, strlen(MAGIC)) == 0;
-    if (!ours && memcmp(block, "\x89HDF", 4) == 0)
-        return ls_fail(file->code, "%s: an HDF5 file, but not one that this program wrote", file->path);
-    if (!ours)
-        return ls_fail(file->code, "%s: not a file of this program, or its first bytes are damaged", file->path);
+    if (strncmp(block, MAGIC, strlen(MAGIC)) != 0)
+        return ls_sealed_fail_foreign(file, block, size, MAGIC);
     if (st.st_size < LS_SEAL_BYTES)
         return ls_fail(file->code, "%s: damaged: truncated to %" PRId64 " bytes", file->path, (int64_t)st.st_size);
     if (parse_block(block, head))

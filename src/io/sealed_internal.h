@@ -29,6 +29,9 @@ bool ls_sealed_close_h5(LsSealed *file);
 /* Frees what is left. h5_done: what ls_sealed_close_h5 gave. */
 void ls_sealed_free(LsSealed *file, bool h5_done);
 
+/* The failure of a file whose first bytes are not `magic`; block is ended by a zero. */
+LsStatus ls_sealed_fail_foreign(const LsSealed *file, const char *block, int64_t bytes, const char *magic);
+
 /* A failure of HDF5 on this file: the disk's error where there was one, else HDF5's reason. Always returns a failure;
  * the file cannot be committed any more. */
 LsStatus ls_sealed_fail(LsSealed *file, const char *format, ...) LS_PRINTF(2, 3);

@@ -5,6 +5,7 @@
 #include "config/other_names.h"
 #include "io/file.h"
 #include "io/output.h"
+#include "store/below.h"
 #include "store/checkpoint.h"
 #include "store/export_files.h"
 #include "store/hf_internal.h"
@@ -158,7 +159,10 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
         LS_TRY_CLEANUP(open_tensors(name, &folder->tensors));
         LS_TRY_CLEANUP(ls_hf_recognise(path, folder->tensors, &keys));
     } else {
-        LS_TRY_CLEANUP(ls_json_load(path, LS_DATA, &keys));
+        status = ls_json_load(path, LS_DATA, &keys);
+        if (status == LS_DATA && !ls_file_exists(path) && ls_models_below(name)[0])
+            status = ls_fail(LS_DATA, "%s: has no config.json%s", name, ls_models_below(name));
+        LS_TRY_CLEANUP(status);
         folder->native = ls_native_is(keys);
         LS_TRY_CLEANUP(open_tensors(name, &folder->tensors));
     }
@@ -449,7 +453,7 @@ LsStatus ls_stored_config(const char *path, LsConfig **config)
     }
     LS_TRY(ls_checkpoint_best(path, &checkpoint));
     if (!checkpoint)
-        return ls_fail(LS_CHECKPOINT, "%s: has no checkpoint", path);
+        return ls_fail(LS_CHECKPOINT, "%s: has no checkpoint%s", path, ls_models_below(path));
     *config = ls_config_parse(checkpoint->path, checkpoint->config, 0, NULL);
     ls_checkpoint_close(checkpoint);
     return *config ? LS_OK : ls_message_status() == LS_RESOURCE ? LS_RESOURCE : LS_CHECKPOINT;

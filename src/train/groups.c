@@ -4,7 +4,6 @@
 #include "config/pattern.h"
 #include "graph/freeze.h"
 
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -218,6 +217,54 @@ void ls_groups_mark(const LsGroups *groups, LsParams *params)
     for (int i = 0; groups && i < params->count; i++)
         if (find(&groups->no_decay, params->list[i].name))
             params->list[i].flags |= LS_NO_DECAY;
+}
+
+void ls_groups_warn(const LsGroups *groups, const LsConfig *config, const LsParams *params)
+{
+    int line = ls_config_line(config, "train", "no_decay");
+    char where[512] = "command line";
+    if (line > 0)
+        snprintf(where, sizeof where, "%s line %d", ls_config_name(config), line);
+    for (int i = 0; groups && i < groups->no_decay.count; i++) {
+        const Pattern *pattern = &groups->no_decay.list[i];
+        const char *example = NULL;
+        bool needed = false;
+        for (int j = 0; j < params->count && !needed; j++) {
+            const LsParam *param = &params->list[j];
+            if (!ls_name_pattern_matches(pattern->compiled, param->name))
+                continue;
+            needed = param->rank >= 2 && !(param->flags & LS_NO_DECAY);
+            example = example ? example : param->name;
+        }
+        if (example && !needed)
+            ls_warn("%s: train.no_decay: '%s' changes nothing: all it matches (%s, ...) is never decayed, as vectors "
+                    "are not",
+                    where, pattern->text, example);
+    }
+}
+
+LsStatus ls_groups_matches(const LsGroups *groups, const LsParams *params, json_t *matches)
+{
+    if (!groups)
+        return LS_OK;
+    const Patterns *all[] = {&groups->no_decay, &groups->freeze, &groups->scale};
+    bool failed = false;
+    for (size_t k = 0; k < LS_COUNT_OF(all); k++)
+        for (int i = 0; i < all[k]->count; i++) {
+            const Pattern *pattern = &all[k]->list[i];
+            char setting[32];
+            snprintf(setting, sizeof setting, "train.%s", all[k]->setting);
+            json_t *names = json_array();
+            for (int j = 0; j < params->count; j++) {
+                const char *name = params->list[j].name;
+                if (all[k] == &groups->scale ? find(all[k], name) == pattern
+                                             : ls_name_pattern_matches(pattern->compiled, name))
+                    failed |= json_array_append_new(names, json_string(name)) != 0;
+            }
+            failed |= json_array_append_new(matches, json_pack("{s:s, s:s, s:o}", "setting", setting, "pattern",
+                                                               pattern->text, "names", names)) != 0;
+        }
+    return failed ? ls_fail(LS_RESOURCE, "out of memory for what patterns match") : LS_OK;
 }
 
 double ls_groups_factor(const LsGroups *groups, const char *name)

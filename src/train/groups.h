@@ -5,6 +5,8 @@
 #include "config/config.h"
 #include "lockstep/graph.h"
 
+#include <jansson.h>
+
 typedef struct LsGroups LsGroups;
 
 /* Of a job's settings, which ls_config_parse has checked; *groups is NULL where there are none. */
@@ -23,6 +25,14 @@ void ls_groups_freeze(const LsGroups *groups, LsGraph *g);
 
 /* Parameters that are not decayed. groups may be NULL. */
 void ls_groups_mark(const LsGroups *groups, LsParams *params);
+
+/* Warns of patterns of train.no_decay that match parameters only which are never decayed. Before ls_groups_mark; groups
+ * may be NULL. */
+void ls_groups_warn(const LsGroups *groups, const LsConfig *config, const LsParams *params);
+
+/* Adds to a list, for each pattern, {"setting", "pattern", "names"}: the parameters it matches; of train.scale those
+ * that no pattern before it matches. groups may be NULL. */
+LsStatus ls_groups_matches(const LsGroups *groups, const LsParams *params, json_t *matches) LS_MUST_USE;
 
 /* What the learning rate of a parameter is multiplied by: that of the first pattern of train.scale that it matches, 1
  * without one, and -1 where it is frozen. groups may be NULL. */

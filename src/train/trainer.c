@@ -32,6 +32,7 @@ static LsStatus plan_and_build(LsTrainer *t, const LsTrainLimit *limit)
         return LS_RESOURCE;
     LS_TRY(ls_groups_new(&t->config->train, &t->groups));
     LS_TRY(ls_players_build(t));
+    ls_groups_warn(t->groups, t->config, t->params);
     ls_groups_mark(t->groups, t->params);
     if (t->plan.segments > 1)
         LS_TRY(build_graph(t, t->plan.carry_steps, &t->carry_graph));
