@@ -5,12 +5,12 @@
 #include <jansson.h>
 #include <string.h>
 
-/* An object whose members are not all objects, as a job's sections are. */
+/* An object with members that are not all objects, as a job's sections are. */
 static bool is_record(const json_t *value)
 {
     const char *name;
     json_t *member;
-    bool sections = json_object_size(value) > 0;
+    bool sections = true;
     json_object_foreach((json_t *)value, name, member) { sections = sections && json_is_object(member); }
     return json_is_object(value) && !sections;
 }
