@@ -224,4 +224,10 @@ echo '{"x": 1}' > runs/a/bench.json
 says 3 "runs/a/bench.json: is not what 'lockstep bench --json' prints" report runs/a -o x.html
 says 2 'too few arguments' report -o x.html
 [ ! -e x.html ] && [ ! -e x.svg ] && [ ! -e x.gif ] || failed "a refused command left a file"
+# what is no run folder, and what is not there
+mkdir -p outer/none outer/one/checkpoints
+says 3 'nowhere: there is no such run folder' plot nowhere -o p.svg
+says 3 'outer: is no run folder: it has no config.yaml; below it: outer/one (a run)' report outer -o p.html
+run_for 3 "$lockstep" report outer/none -o p.html
+grep -q 'it has no config.yaml$' err.txt || failed "an empty folder: $(cat err.txt)"
 finish

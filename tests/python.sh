@@ -60,6 +60,21 @@ timeout 60 $mpirun -np 2 environment/bin/python fails.py > out.txt 2> err.txt
 code=$?
 [ $code = 1 ] && grep -q 'RuntimeError: of one process' err.txt || failed "an exception in one process: $code: $(cat err.txt)"
 
+# A process that calls what the others do not: neither waits for the other.
+calls() { # THIS THAT BODY...: of what each process does behind a step; the launcher may end one of them before it has said so
+    printf 'import sys, lockstep\nwith lockstep.Trainer("job.yaml") as trainer:\n    trainer.step()\n' > calls.py
+    printf '    %s\n' "${@:3}" >> calls.py
+    timeout 60 $mpirun -np 2 environment/bin/python calls.py > out.txt 2> err.txt
+    local code=$?
+    [ $code = 1 ] && grep -qE "UsageError: rank [01] has called ($1, and another rank $2|$2, and another rank $1):" err.txt ||
+        failed "${*:3}: $code: $(cat err.txt)"
+}
+calls save 'a step' 'if trainer.rank == 0: trainer.save("one.h5")' 'trainer.step()'
+[ ! -e one.h5 ] || failed "saved by one process of two"
+calls close 'a step' 'if trainer.rank == 1: sys.exit(0)' 'trainer.step()'
+calls evaluate 'a step' 'trainer.evaluate() if trainer.rank == 0 else trainer.run()'
+calls close save 'if trainer.rank == 0: trainer.save("one.h5")'
+
 # A script on standard input: one process alone has it, and must not wait for the others.
 $mpirun -np 2 environment/bin/python - < ranks.py > out.txt 2> err.txt && failed "a script on standard input was run"
 grep -q 'LaunchError: the script is read from standard input, which one of the 2 processes alone has' err.txt ||

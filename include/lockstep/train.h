@@ -11,7 +11,7 @@
  *
  * Link with the CMake target lockstep::lockstep or with the output of `pkg-config --libs lockstep`. Start it with
  * mpirun for more ranks. Functions named collective are called by every rank, and every rank returns the same status;
- * ls_message() gives the error's text.
+ * one that calls another of them than the rest is LS_USAGE on each. ls_message() gives the error's text.
  */
 #ifndef LOCKSTEP_TRAIN_H
 #define LOCKSTEP_TRAIN_H

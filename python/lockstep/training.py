@@ -38,8 +38,9 @@ class Trainer:
 
     A row has the names of metrics.jsonl, and ``validation_loss`` where the job has it evaluated. Nothing is written but
     by :meth:`save`: no run folder. Ctrl-C raises KeyboardInterrupt between two steps. Started by ``mpirun -np N
-    python``, the N processes train together; all of them call the same methods in the same order, and have the same
-    rows to decide by. An exception that leaves the ``with`` of one of them ends them all.
+    python``, the N processes train together; all of them call the same methods in the same order (:meth:`save`, too:
+    rank 0 alone writes), and have the same rows to decide by. One that calls another method than the rest raises
+    UsageError in each. An exception that leaves the ``with`` of one of them ends them all.
     """
 
     def __init__(self, job: Union[Path, Mapping[str, Any]], overrides: Optional[Mapping[str, Any]] = None) -> None:

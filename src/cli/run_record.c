@@ -3,6 +3,7 @@
 #include "cli/run_folder.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "store/below.h"
 
 #include <jansson.h>
 #include <math.h>
@@ -14,10 +15,11 @@ static LsStatus read_settings(LsRunRecord *record)
     char *path = ls_format("%s/config.yaml", record->path), *text = NULL;
     int64_t bytes = 0;
     LsStatus status = path ? LS_OK : LS_RESOURCE;
-    if (status == LS_OK && !ls_file_exists(path))
-        status = ls_fail(LS_DATA,
-                         "%s: is no run folder: it has no config.yaml; of several runs below it each is named: %s/*",
-                         record->path, record->path);
+    if (status == LS_OK && !ls_file_exists(record->path))
+        status = ls_fail(LS_DATA, "%s: there is no such run folder", record->path);
+    else if (status == LS_OK && !ls_file_exists(path))
+        status = ls_fail(LS_DATA, "%s: is no run folder: it has no config.yaml%s", record->path,
+                         ls_models_below(record->path));
     if (status == LS_OK)
         status = ls_file_read(path, LS_DATA, &text, &bytes);
     if (status == LS_OK) {

@@ -19,7 +19,35 @@ struct LsSession {
     char *text, *tokenizer; /* configuration and tokenizer as checkpoints hold them */
     LsMetrics metrics;      /* of the last step that ls_session_advance did */
     char row[LS_ROW_TEXT];
+    bool apart; /* ranks have called different functions */
 };
+
+/* ---- Ranks that call together ------------------------------------------------------------------------------------ */
+
+/* Collective functions. */
+typedef enum Call { STEP, EVALUATE, SAVE, LOAD, CLOSE } Call;
+
+/* A rank that calls another function than the others would wait for them in it, and they for it: each learns of it
+ * before. */
+static LsStatus call_together(LsSession *s, Call call)
+{
+    static const char *const name[] = {"a step", "evaluate", "save", "load", "close"};
+    if (s->comm->size == 1)
+        return LS_OK;
+    int64_t most[2] = {(int64_t)call, -(int64_t)call};
+    LS_TRY(s->comm->allreduce_max(s->comm, most, 2));
+    if (most[0] == -most[1])
+        return LS_OK;
+    s->apart = true;
+    int64_t other = most[0] == (int64_t)call ? -most[1] : most[0];
+    return ls_fail(
+        LS_USAGE,
+        "rank %d has called %s, and another rank %s: all of them call the same in the same order (save, too; "
+        "rank 0 alone writes)",
+        s->comm->rank, name[call], name[other]);
+}
+
+/* ---- Opening and closing ----------------------------------------------------------------------------------------- */
 
 /* The loop tells of each step twice where it evaluates. */
 static LsStatus on_row(void *self, const LsMetrics *metrics)
@@ -100,13 +128,17 @@ LsStatus ls_session_open(int *argc, char ***argv, const char *job, int overrides
 
 void ls_session_close(LsSession *session)
 {
-    if (session)
-        free_session(session);
+    if (!session)
+        return;
+    if (!session->apart && !ls_dist_has_timed_out() && call_together(session, CLOSE) != LS_OK)
+        ls_warn("%s", ls_message());
+    free_session(session);
 }
 
 LsStatus ls_session_step(LsSession *session, double *loss, double *grad_norm)
 {
     LsStepResult result = {0};
+    LS_TRY(call_together(session, STEP));
     LS_TRY(ls_trainer_step(session->trainer, false, &result));
     if (loss)
         *loss = result.loss;
@@ -120,6 +152,7 @@ LsStatus ls_session_advance(LsSession *session, bool *more, const char **row)
     LsTrainer *t = session->trainer;
     bool ended = false;
     *row = NULL;
+    LS_TRY(call_together(session, STEP));
     *more = t->progress.step < t->config->train.steps;
     if (!*more)
         return LS_OK;
@@ -137,6 +170,7 @@ LsStatus ls_session_advance(LsSession *session, bool *more, const char **row)
 LsStatus ls_session_evaluate(LsSession *session, double *loss)
 {
     LsTrainer *t = session->trainer;
+    LS_TRY(call_together(session, EVALUATE));
     if (!t->eval_graph || !t->validation)
         return ls_fail(LS_USAGE, "%s has no validation data: prepare it with --validation, or set data.validation_path",
                        session->config->data.path);
@@ -152,8 +186,8 @@ LsStatus ls_session_save(LsSession *session, const char *path)
     LsSaved saved[LS_MAX_SAVED];
     int count = ls_trainer_saved(t, saved);
     LsStatus status = LS_OK;
+    LS_TRY(call_together(session, SAVE)); /* nobody is still in a step */
     LS_TRY(ls_streams_gather(t));
-    LS_TRY(session->comm->barrier(session->comm)); /* nobody is still in a step */
     if (session->comm->rank == 0)
         status = ls_checkpoint_save(path, t->params, count, saved, &t->progress,
                                     &(LsSavedTexts){session->text, session->tokenizer, ls_trainer_info(t)});
@@ -183,6 +217,7 @@ LsStatus ls_session_load(LsSession *session, const char *path)
     LsSaved saved[LS_MAX_SAVED];
     int count = ls_trainer_saved(t, saved);
     LsStatus status = LS_OK;
+    LS_TRY(call_together(session, LOAD));
     if (session->comm->rank == 0)
         status = load_checkpoint(session, path, count, saved);
     LS_TRY(ls_dist_agree(session->comm, status));
