@@ -78,6 +78,7 @@ for all in '--hold-out documents --validation 0.5' '--validation 0'; do
     grep -q 'hold-out end' err.txt && failed "$all: $(cat err.txt)"
 done
 expect 0 'between/b.txt: is given twice: all of it is read twice' "$lockstep" prepare text between between/b.txt -o x.h5 --validation 0
+mv between/a.txt a.txt && cp a.txt between/a.txt && rm a.txt # whatever the numbers of the files
 ln between/a.txt other-name.txt
 expect 0 'other-name.txt: is the same file as between/a.txt, and 1 more' "$lockstep" prepare text between other-name.txt between/b.txt -o x.h5 --validation 0
 rm other-name.txt

@@ -23,7 +23,8 @@ LsStatus ls_seen_add(LsSeen *seen, const char *path)
     char *name = ls_strdup(path);
     if (!name)
         return LS_RESOURCE;
-    seen->list[seen->count++] = (LsSeenFile){(uint64_t)st.st_dev, (uint64_t)st.st_ino, name};
+    seen->list[seen->count] = (LsSeenFile){(uint64_t)st.st_dev, (uint64_t)st.st_ino, seen->count, name};
+    seen->count++;
     return LS_OK;
 }
 
@@ -34,7 +35,7 @@ static int by_file(const void *a, const void *b)
         return one->device < other->device ? -1 : 1;
     if (one->number != other->number)
         return one->number < other->number ? -1 : 1;
-    return strcmp(one->name, other->name);
+    return one->place < other->place ? -1 : one->place > other->place;
 }
 
 void ls_seen_warn(LsSeen *seen)
@@ -45,7 +46,7 @@ void ls_seen_warn(LsSeen *seen)
     for (int64_t i = 1; i < seen->count; i++) {
         const LsSeenFile *file = &seen->list[i], *before = file - 1;
         bool same = file->device == before->device && file->number == before->number;
-        first = same && first < 0 ? i : first;
+        first = same && (first < 0 || file->place < seen->list[first].place) ? i : first;
         twice += same;
     }
     if (twice == 0)

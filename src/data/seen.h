@@ -6,6 +6,7 @@
 
 typedef struct LsSeenFile {
     uint64_t device, number;
+    int64_t place; /* in the order of ls_seen_add */
     char *name;
 } LsSeenFile;
 
@@ -17,7 +18,7 @@ typedef struct LsSeen {
 
 /* One that is no regular file is passed over. */
 LsStatus ls_seen_add(LsSeen *seen, const char *path) LS_MUST_USE;
-/* One warning of those that are there twice, and how many they are; sorts the list. */
+/* One warning of the first that is there again, and how many they are; sorts the list. */
 void ls_seen_warn(LsSeen *seen);
 void ls_seen_free(LsSeen *seen);
 
