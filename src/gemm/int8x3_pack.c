@@ -299,36 +299,24 @@ void ls_int8x3_gather(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_
         ls_simd_gather_v4(s->runs, s->data, false, from, depth, row, rows, out, stride);
 }
 
-static void pack_runs(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
-                      uint8_t *out, LsInt8x3Scale *scale)
-{
-    const int64_t together = s->along_k ? TILE : TILE * LS_INT8X3_TOGETHER;
-    const int64_t stride = s->along_k ? ls_round_up(depth, STEP) : together;
-    float *gathered = copy + ls_int8x3_copy(depth);
-    LsInt8x3Source plain = *s;
-    plain.stride = stride, plain.runs = NULL;
-    for (int64_t i = 0, here; i < rows; i += here) {
-        here = ls_least(together, rows - i);
-        ls_int8x3_gather(s, row + i, here, from, depth, gathered, stride);
-        (s->along_k ? pack_rows : pack_lines)(&plain, gathered, here, depth, false, copy,
-                                              out + i / TILE * ls_int8x3_bytes(depth), scale + i / TILE, NULL);
-    }
-}
-
 void ls_int8x3_pack(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t from, int64_t depth, float *copy,
                     uint8_t *out, LsInt8x3Scale *scale, float *sums)
 {
-    if (s->runs) {
-        pack_runs(s, row, rows, from, depth, copy, out, scale);
-        return;
-    }
-    const float *x = s->data + (s->along_k ? row * s->stride + from : from * s->stride + row);
     const int64_t together = s->along_k ? TILE : TILE * LS_INT8X3_TOGETHER;
+    float *gathered = copy + ls_int8x3_copy(depth);
+    LsInt8x3Source plain = *s;
+    if (s->runs)
+        plain.data = gathered, plain.stride = s->along_k ? ls_round_up(depth, STEP) : together;
+    const float *x = s->runs ? gathered : s->data + (s->along_k ? row * s->stride + from : from * s->stride + row);
     for (int64_t i = 0, here; i < rows; i += here) {
         here = ls_least(together, rows - i);
-        (s->along_k ? pack_rows : pack_lines)(s, x + i * (s->along_k ? s->stride : 1), here, depth, i + here < rows,
-                                              copy, out + i / TILE * ls_int8x3_bytes(depth), scale + i / TILE,
+        if (s->runs)
+            ls_int8x3_gather(s, row + i, here, from, depth, gathered, plain.stride);
+        (s->along_k ? pack_rows : pack_lines)(&plain, x, here, depth, !s->runs && i + here < rows, copy,
+                                              out + i / TILE * ls_int8x3_bytes(depth), scale + i / TILE,
                                               sums ? sums + i : NULL);
+        if (!s->runs)
+            x += here * (s->along_k ? s->stride : 1);
     }
 }
 

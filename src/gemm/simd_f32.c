@@ -264,8 +264,7 @@ static void place(Plan *p, char *space, const Layout *l, LsShare *share)
 
 static bool splits(const LsGemm *g)
 {
-    return g->m * g->n <= SPLIT_ELEMENTS && g->k >= SPLIT_DEPTH && ls_gemm_c_float(g) && !g->b_runs.offset &&
-           (g->transpose_a || !g->a_runs.offset) &&
+    return g->m * g->n <= SPLIT_ELEMENTS && g->k >= SPLIT_DEPTH && ls_gemm_c_float(g) && ls_split_can(g) &&
            ls_ceil_div(g->k, LS_SIMD_DEPTH) * g->m * g->n * (int64_t)sizeof(float) <= SPLIT_BYTES;
 }
 

@@ -27,8 +27,8 @@ typedef struct Split {
 
 bool ls_split_is_deep(const LsGemm *g)
 {
-    bool by_ranges = !g->b_runs.offset && (g->transpose_a || !g->a_runs.offset);
-    return by_ranges && g->k >= DEEP && g->m * g->n <= DEEP_OUTPUT && DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n);
+    return ls_split_can(g) && g->k >= DEEP && g->m * g->n <= DEEP_OUTPUT &&
+           DEEP_RATIO * g->m * g->n <= g->k * (g->m + g->n);
 }
 
 bool ls_split_joins(const LsGemm *g, const LsGemm *next)

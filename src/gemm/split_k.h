@@ -6,6 +6,9 @@
 
 #include "gemm/kernel.h"
 
+/* A product can be cut into ranges of k: operands of runs have their k from row to row. */
+static inline bool ls_split_can(const LsGemm *g) { return !g->b_runs.offset && (g->transpose_a || !g->a_runs.offset); }
+
 /* Such a product, which its kernel can do by ranges. */
 bool ls_split_is_deep(const LsGemm *gemm);
 
