@@ -42,7 +42,7 @@ typedef struct LsDataTexts {
     const void *settings;
 } LsDataTexts;
 
-/* What was said before the model's next answer, and the prompt that it makes. */
+/* The turns of a conversation before the model's next answer, and the prompt that they make. */
 typedef struct LsTurns {
     const char *system; /* NULL: nothing */
     char *const *said;  /* (count) by the user and the model in turn; the user has the last word */
@@ -76,13 +76,13 @@ typedef struct LsDataKind {
     /* Steps of every sample, where the settings of the section `data:` decide them: then train.sequence has no say, and
      * a model can be evaluated at another length. 0: samples have none. NULL: files or train.sequence decide. */
     int64_t (*steps)(const void *settings);
-    /* What every file of the kind has, ended by NULL: "@NAME" an attribute, "info.NAME" a member of the JSON in /info,
+    /* Parts of every file of the kind, ended by NULL: "@NAME" an attribute, "info.NAME" a member of the JSON in /info,
      * "*" "/NAME" an array of each split that is there, else an array. NULL: `inspect` says it by itself. */
     const char *const *parts;
     /* Adds what a verified file of this kind holds to a JSON object: numbers and texts, in the order to print them. */
     LsStatus (*inspect)(struct LsSealed *file, struct json_t *object);
     /* The prompt of turns, written as the conversations that a model learnt from. info: LsSource.info of these, parsed.
-     * What *prompt has is the caller's to free, after a failure too. NULL: samples of this kind have no turns. */
+     * The caller frees the members of *prompt, after a failure too. NULL: samples of this kind have no turns. */
     LsStatus (*converse)(const struct json_t *info, const LsTokenizer *tokenizer, const LsTurns *turns,
                          LsTurnsPrompt *prompt);
     /* Whether a setting of `use_settings` counts beside the values of the others; a job that sets one that does not is

@@ -190,7 +190,7 @@ static bool on_token(void *self, int64_t b, int64_t index, int32_t token)
     return goes_on && texts->status == LS_OK && texts->ended < texts->streams;
 }
 
-/* What the streams said becomes the caller's. */
+/* Gives the texts of the streams to the caller. */
 static LsStatus give_texts(const Texts *texts, char **text, int64_t *text_bytes)
 {
     for (int64_t b = 0; b < texts->streams; b++) {

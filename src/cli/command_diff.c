@@ -99,7 +99,7 @@ static LsStatus read_rows(const char *run, Rows *rows)
     return status;
 }
 
-/* What a column of two runs has in common, and how that differs. */
+/* The steps at which two runs both have a column, and the differences there. */
 typedef struct Common {
     int64_t steps, only[2]; /* steps of both that only one has evaluated, measured */
     int64_t first;          /* that differs; -1: none */

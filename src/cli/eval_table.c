@@ -72,7 +72,8 @@ static LsStatus add_run(const LsEval *e, Table *table)
 
 /* ---- Means ------------------------------------------------------------------------------------------------------- */
 
-/* *deviation: of the sample; NAN where there is one value. Values that are null or missing (not finite) make both so. */
+/* *deviation: of the sample; NAN where there is one value. Values that are null or missing (not finite) make both
+ * so. */
 static double mean_of(const json_t *rows, const char *key, double *deviation)
 {
     double sum = 0, squares = 0, count = (double)json_array_size(rows);

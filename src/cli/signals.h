@@ -27,8 +27,8 @@ void ls_signals_end_at_once(void);
 
 bool ls_signals_stop_requested(void);
 
-/* The command has failed and ends by itself: nothing is said of signals that come now, as mpirun sends them to the other
- * ranks. A second SIGINT still ends the process. */
+/* The command has failed and ends by itself: nothing is said of signals that come now, as mpirun sends them to the
+ * other ranks. A second SIGINT still ends the process. */
 void ls_signals_failed(void);
 
 /* Gives signals back as programs expect them: before this process becomes another one. */

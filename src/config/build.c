@@ -130,7 +130,8 @@ static bool is_target(void *self, const char *name)
     return false;
 }
 
-/* The end of the first alternative of a regular expression: a '|' that stands in no bracket, or the expression's end. */
+/* The end of the first alternative of a regular expression: a '|' that stands in no bracket, or the expression's
+ * end. */
 static const char *end_of_alternative(const char *at)
 {
     int open = 0;

@@ -32,8 +32,8 @@ LsNearest ls_nearest_setting(const LsSetting *table, const char *name);
 /* Letters inserted, removed, replaced or swapped with their neighbour to make one text of the other, counted to 64. */
 int ls_edit_distance(const char *a, const char *b);
 
-/* "; did you mean 'layers'?", with all that are as near, those that have the name in them where none is near, or ""; in one of a few rotating buffers of the
- * calling thread. */
+/* "; did you mean 'layers'?", with all that are as near; where none is, those that have the name in them; else "". In
+ * one of a few rotating buffers of the calling thread. */
 const char *ls_nearest_hint(const LsNearest *near);
 
 #endif

@@ -1,5 +1,5 @@
-/* y_bt = c x_bt + P(t + position_b), or P(position_bt): fixed sinusoids in the place of learned positions (Vaswani et al. 2017, sections
- * 3.4 and 3.5, with c = sqrt(C)), at any position.
+/* y_bt = c x_bt + P(t + position_b), or P(position_bt): fixed sinusoids in the place of learned positions
+ * (Vaswani et al. 2017, sections 3.4 and 3.5, with c = sqrt(C)), at any position.
  *
  *     P_2i(t) = sin(t f_i)   P_2i+1(t) = cos(t f_i)   f_i = 10000^(-2i/C)          dL/dx = c dL/dy */
 #include "ops/sinusoid.h"
@@ -106,7 +106,8 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 }
 
 /* ls_sinusoidal_embedding(g, x, position, factor): x: (B, T, C), position: (B) LS_I32 input, the tokens each stream has
- * seen before, or (B, T): the position of each token, 0..T-1, else LS_DATA, or NULL (none) -> (B, T, C) = factor x plus the sinusoids of its positions. May take over x's memory. */
+ * seen before, or (B, T): the position of each token, 0..T-1, else LS_DATA, or NULL (none) ->
+ * (B, T, C) = factor x plus the sinusoids of its positions. May take over x's memory. */
 LS_BUILDER LsTensor *ls_sinusoidal_embedding(LsGraph *g, LsTensor *x, LsTensor *position, double factor)
 {
     return ls_node(g, "sinusoidal_embedding", 2, (LsTensor *[]){x, position}, &(Factor){factor}, sizeof(Factor));

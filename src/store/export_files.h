@@ -13,8 +13,8 @@ extern const char *const ls_export_names[];
  * published model least of all. */
 LsStatus ls_export_check_folder(const char *folder) LS_MUST_USE;
 
-/* Files of the tokenizer and its tokens that are there before an export writes its own. One that it does not write is an
- * older model's, and readers would take it for the new one's. */
+/* Files of the tokenizer and its tokens that are there before an export writes its own. One that it does not write is
+ * an older model's, and readers would take it for the new one's. */
 enum { LS_OLDER_FILES = 16 };
 typedef struct LsOlderFiles {
     int count;
