@@ -264,7 +264,7 @@ static Shares shares_of(const Plan *p, int64_t depth, int64_t rows)
     int64_t gathered = gathered_floats(&p->a, ROWS, depth) + gathered_floats(&p->b, VECTOR_COLUMNS, depth);
     int64_t copies = ls_gemm_has_runs(g) ? 2 : 1, size = (int64_t)sizeof(float);
     Shares s = {.a = ls_ceil_div(rows, TILE) * ls_int8x3_bytes(depth),
-                .copy = copies * ls_int8x3_copy(depth) * size,
+                .copy = copies * ls_int8x3_copy(depth, LS_INT8X3_TOGETHER) * size,
                 .vectors = ls_round_up(ls_gemm_kernel_simd_f32_v4.alone_space(&piece), LS_ALIGN) + gathered * size};
     s.all = s.a + s.copy + s.vectors;
     return s;

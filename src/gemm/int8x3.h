@@ -54,10 +54,11 @@ typedef struct LsInt8x3Source {
 static inline int64_t ls_int8x3_steps(int64_t depth) { return (depth + LS_INT8X3_STEP - 1) / LS_INT8X3_STEP; }
 static inline int64_t ls_int8x3_bytes(int64_t depth) { return ls_int8x3_steps(depth) * LS_INT8X3_STEP_BYTES; }
 
-/* Floats of copying space that ls_int8x3_pack needs, aligned to LS_ALIGN: twice as many for sources of runs. */
-static inline int64_t ls_int8x3_copy(int64_t depth)
+/* Floats of copying space that ls_int8x3_pack needs for so many panels, LS_INT8X3_TOGETHER at most, aligned to LS_ALIGN;
+ * of a source along k one panel of one step is enough. Sources of runs need twice the space of LS_INT8X3_TOGETHER. */
+static inline int64_t ls_int8x3_copy(int64_t depth, int64_t panels)
 {
-    return ls_int8x3_steps(depth) * LS_INT8X3_STEP * LS_INT8X3_TILE * LS_INT8X3_TOGETHER;
+    return ls_int8x3_steps(depth) * LS_INT8X3_STEP * LS_INT8X3_TILE * panels;
 }
 
 /* Of a source of runs: out: rows, (rows, depth), where it is along_k, else lines of k, (depth, rows); `stride` from one

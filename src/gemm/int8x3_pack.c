@@ -303,7 +303,7 @@ void ls_int8x3_pack(const LsInt8x3Source *s, int64_t row, int64_t rows, int64_t 
                     uint8_t *out, LsInt8x3Scale *scale, float *sums)
 {
     const int64_t together = s->along_k ? TILE : TILE * LS_INT8X3_TOGETHER;
-    float *gathered = copy + ls_int8x3_copy(depth);
+    float *gathered = copy + ls_int8x3_copy(depth, LS_INT8X3_TOGETHER);
     LsInt8x3Source plain = *s;
     if (s->runs)
         plain.data = gathered, plain.stride = s->along_k ? ls_round_up(depth, STEP) : together;

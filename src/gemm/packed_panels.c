@@ -53,6 +53,11 @@ static void multiply(const void *a, int64_t row, int64_t rows, int64_t k, const 
 
 const LsPackedKernel *ls_packed_panels(void)
 {
-    static const LsPackedKernel kernel = {true, left_bytes, left_at, block_bytes, pack, multiply};
+    static const LsPackedKernel kernel = {.left_bfloat16 = true,
+                                          .left_bytes = left_bytes,
+                                          .left_at = left_at,
+                                          .block_bytes = block_bytes,
+                                          .pack = pack,
+                                          .multiply = multiply};
     return ls_panel_kernel() ? &kernel : NULL;
 }

@@ -152,4 +152,5 @@ static void multiply(const void *a, int64_t row, int64_t rows, int64_t k, const 
 
 #define KERNEL LS_LEVEL_NAME(ls_packed_simd)
 extern const LsPackedKernel KERNEL;
-const LsPackedKernel KERNEL = {false, left_bytes, left_at, block_bytes, pack, multiply};
+const LsPackedKernel KERNEL = {
+    .left_bytes = left_bytes, .left_at = left_at, .block_bytes = block_bytes, .pack = pack, .multiply = multiply};

@@ -7,8 +7,9 @@
  * in PyTorch's packed sequences.
  *
  * Work is cut by units and streams. Each thread packs the columns of w that make its units' gates, keeps them in its
- * cache over all steps, and applies the cell to a piece of the product at once; threads meet once a step. A thread's
- * piece does not enter any sum, so results are the same bits for any number of threads.
+ * cache over all steps, and applies the cell to a piece of the product at once; threads meet once a step, or twice where
+ * the products' kernel has to finish what was written for them. A thread's piece does not enter any sum, so results are
+ * the same bits for any number of threads.
  *
  * An op's file has its cell: the arithmetic of a vector of units forward and backward, and the plain form. */
 #ifndef LS_OPS_RECURRENCE_H
@@ -202,7 +203,7 @@ static Recurrence recurrence_of(const LsNode *node, const Cell *cells, bool back
     const RecurrentAttr *attr = node->attr;
     Recurrence r = {.cell = &cells[attr->which],
                     .node = node,
-                    .kernel = ls_packed_kernel(LS_GEMM_REAL),
+                    .kernel = ls_packed_kernel(LS_GEMM_REAL, node->in[W]->dim[1]),
                     .streams = x->dim[0],
                     .steps = x->dim[1],
                     .units = node->in[W]->dim[1],
@@ -362,6 +363,21 @@ static void pack_groups(const Recurrence *r, int64_t first, int64_t end, bool ba
             r->kernel->pack(&w, backward ? row : 0, r->units, backward ? unit : row + unit, width,
                             block_at(r, group, gate));
         }
+}
+
+/* This thread's share of what is left to do with what all threads wrote for the products of a step, `gates` operands;
+ * then they meet. In a parallel region. */
+static void finish_left(const Recurrence *r, char *left, int gates)
+{
+    if (!r->kernel->finish_left)
+        return;
+    const int64_t panels = ls_ceil_div(r->streams, LS_PACKED_PANEL);
+#pragma omp for schedule(static)
+    for (int64_t i = 0; i < gates * panels; i++) {
+        int64_t row = i % panels * LS_PACKED_PANEL;
+        r->kernel->finish_left(left + i / panels * r->left_gate, row, ls_least(LS_PACKED_PANEL, r->streams - row),
+                               r->units);
+    }
 }
 
 /* Runs compute on the ranks that hold this part of the time, one after the other in the order of the recurrence: what

@@ -124,6 +124,8 @@ static void backward_steps(const Recurrence *r)
                 for (int64_t block = part.first_block; block < part.end_block; block++)
                     backward_piece(r, step, group, block);
 #pragma omp barrier
+            if (step >= 0)
+                finish_left(r, r->left[step % 2], r->cell->gates);
         }
     }
 }

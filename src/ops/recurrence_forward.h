@@ -87,12 +87,14 @@ static void forward_packed(const Recurrence *r)
         ThreadPart part = part_of(r, omp_get_thread_num(), omp_get_num_threads());
         if (part.first_block == 0)
             pack_groups(r, part.first_group, part.end_group, false);
+        finish_left(r, r->left[0], 1);
 #pragma omp barrier
         for (int64_t step = 0; step < r->longest; step++) {
             for (int64_t group = part.first_group; group < part.end_group; group++)
                 for (int64_t block = part.first_block; block < part.end_block; block++)
                     forward_piece(r, step, group, block);
 #pragma omp barrier
+            finish_left(r, r->left[(step + 1) % 2], 1);
         }
     }
 }
