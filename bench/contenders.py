@@ -23,12 +23,13 @@ def last_lines(text, count=2):
 
 
 def job_text(row, precision, more=""):
-    """A row with a sequence is of tokens, one without is of whole samples and names its task."""
+    """A row with a sequence is of tokens. One of whole samples names its task; one whose samples the model does not determine, their fields."""
     settings = {k: v for k, v in row["model"].items() if k not in ("kind", "state")}
     if "sequence" in row:
         settings.setdefault("context", row["sequence"])
     lines = ["model:", "  kind: %s" % row["model"]["kind"]] + ["  %s: %s" % item for item in settings.items()]
-    lines += ["task:", "  kind: %s" % row["task"]] if "task" in row else []
+    lines += ["task:"] + ["  %s: %s" % item for item in row["task"].items()] if "task" in row else []
+    lines += ["data:", '  fields: "%s"' % row["fields"]] if "fields" in row else []
     lines += ["train:", "  batch: %d" % row["batch"]] + (["  sequence: %d" % row["sequence"]] if "sequence" in row else [])
     lines += ["  precision: %s" % precision, "  clip: 1", more]
     return "\n".join(lines) + "\n"

@@ -128,7 +128,7 @@ static Model model_new(const LsConfig *config, LsParams *params, LsPrecision pre
     LsBody body = config->model->build(m.g, config->model_config, &shape);
     m.targets = ls_shape_input(m.g, &shape, "targets");
     m.logits = ls_linear(m.g, body.features, body.table, NULL, LS_NO_ACTIVATION);
-    m.loss = ls_head_cross_entropy(m.g, body.features, body.table, m.targets, body.loss_classes);
+    m.loss = ls_head_cross_entropy(m.g, body.features, body.table, NULL, m.targets, body.loss_classes, 0);
     ls_output(m.g, "logits", m.logits);
     ls_output(m.g, "loss", m.loss);
     if (!params->sealed)

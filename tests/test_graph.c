@@ -26,7 +26,7 @@ static void build_toy(LsGraph *g)
         x = ls_add(g, x, ls_linear(g, x, w, NULL, LS_GELU));
         ls_pop(g);
     }
-    ls_output(g, "loss", ls_head_cross_entropy(g, x, table, targets, 0));
+    ls_output(g, "loss", ls_head_cross_entropy(g, x, table, NULL, targets, 0, 0));
 }
 
 static LsGraph *toy(LsParams *params, bool poison)

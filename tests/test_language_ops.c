@@ -31,7 +31,7 @@ static Small small_new(int64_t vocabulary, int64_t width, int64_t batch, int64_t
     LsTensor *w = ls_param(s.g, "w", ls_init_normal(0.2), 2, (int64_t[]){width, width});
     LsTensor *bias = ls_param(s.g, "bias", ls_init_normal(0.2), 1, (int64_t[]){width});
     LsTensor *x = ls_linear(s.g, ls_embedding(s.g, table, ids), w, bias, LS_GELU_TANH);
-    ls_output(s.g, "loss", ls_head_cross_entropy(s.g, x, table, targets, 0));
+    ls_output(s.g, "loss", ls_head_cross_entropy(s.g, x, table, NULL, targets, 0, 0));
     ASSERT_OK(ls_params_allocate(s.params, 3, true));
     ASSERT_OK(ls_graph_plan(s.g));
     s.ids = ls_graph_find(s.g, "ids")->data;
@@ -156,7 +156,7 @@ static Head head_new(int64_t vocabulary, int64_t width, int64_t length)
     h.x = ls_input(h.g, "x", LS_REAL, 3, (int64_t[]){1, length, width});
     h.targets = ls_input(h.g, "targets", LS_I32, 2, (int64_t[]){1, length});
     LsTensor *w = ls_param(h.g, "w", ls_init_normal(1), 2, (int64_t[]){vocabulary, width});
-    ls_output(h.g, "loss", ls_head_cross_entropy(h.g, h.x, w, h.targets, 0));
+    ls_output(h.g, "loss", ls_head_cross_entropy(h.g, h.x, w, NULL, h.targets, 0, 0));
     ASSERT_OK(ls_params_allocate(h.params, 3, true));
     ASSERT_OK(ls_graph_plan(h.g));
     return h;
@@ -262,13 +262,13 @@ static void wrong_ids(LsGraph *g)
 static void wrong_targets(LsGraph *g)
 {
     LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, 3, 4});
-    ls_head_cross_entropy(g, x, matrix(g, "w", 9, 4), ls_input(g, "targets", LS_I32, 2, (int64_t[]){3, 2}), 0);
+    ls_head_cross_entropy(g, x, matrix(g, "w", 9, 4), NULL, ls_input(g, "targets", LS_I32, 2, (int64_t[]){3, 2}), 0, 0);
 }
 
 static void wrong_head(LsGraph *g)
 {
     LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){2, 3, 4});
-    ls_head_cross_entropy(g, x, matrix(g, "w", 9, 5), ls_input(g, "targets", LS_I32, 2, (int64_t[]){2, 3}), 0);
+    ls_head_cross_entropy(g, x, matrix(g, "w", 9, 5), NULL, ls_input(g, "targets", LS_I32, 2, (int64_t[]){2, 3}), 0, 0);
 }
 
 static void test_shapes(void)

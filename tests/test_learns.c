@@ -46,7 +46,7 @@ static Game game_new(const char *learns, bool single_pass)
     LsTensor *targets = ls_input(game.g, "targets", LS_I32, 2, (int64_t[]){1, ROWS});
     LsTensor *x = layers(game.g, "discriminator", layers(game.g, "generator", noise));
     LsTensor *head = ls_param(game.g, "discriminator.head", ls_init_normal(0.3), 2, (int64_t[]){WIDTH, WIDTH});
-    ls_output(game.g, "loss", ls_head_cross_entropy(game.g, x, head, targets, 0));
+    ls_output(game.g, "loss", ls_head_cross_entropy(game.g, x, head, NULL, targets, 0, 0));
     ASSERT_OK(ls_params_allocate(game.params, 1, true));
     return game;
 }

@@ -318,7 +318,7 @@ static bool build_random(LsGraph *g, const void *self)
         ls_pop(g);
     }
     LsTensor *sum = ls_add(g, made[nodes], made[nodes / 2]);
-    ls_output(g, "loss", ls_head_cross_entropy(g, sum, parameter(g, "head", C, C), targets, 0));
+    ls_output(g, "loss", ls_head_cross_entropy(g, sum, parameter(g, "head", C, C), NULL, targets, 0, 0));
     return true;
 }
 

@@ -1,40 +1,46 @@
-/* The head of a language model and its loss in one: L = sum over tokens of -log softmax(x w^T)[target].
- * Of w only the first `classes` rows count: those past it pad the table, are not normalised over, and have no gradient.
+/* The head of a model of many classes and its loss in one: L = sum over tokens of -sum_k q_k log softmax(x w^T + b)_k,
+ * q = (1 - s) onehot(target) + s / V with label smoothing s (Szegedy et al. 2016). A token with the target LS_IGNORE
+ * counts for nothing, and nothing is computed for it. Of w only the first `classes` rows count: those past it pad the
+ * table, are not normalised over, and have no gradient.
  *
- * With z = x w^T: (T, V) and p = softmax(z), L = sum_t (log sum_v exp z[t,v]) - z[t, target t], and
- *     g = p - onehot(target),   dL/dx = g w,   dL/dw = g^T x
+ * With z = x w^T + b: (T, V) and p = softmax(z), over the tokens that count
+ *     g = p - q,   dL/dx = g w,   dL/dw = g^T x,   dL/db = sum of g's rows
  *
  * z is made, turned into g and used up in blocks of rows, so it never exists at once. The upstream gradient is one
- * number, so the training forward already makes both gradients, without it, and keeps them in out[1] and out[2]: three
+ * number, so the training forward already makes the gradients, without it, and keeps them in out[1] to out[3]: three
  * matrix products instead of the four of a backward that makes z again, for V C numbers of memory (none where out[2]
  * lies in the gradient of w itself). */
 #include "ops/op_build.h"
 
+#include "base/pieces.h"
+#include "ops/logits_row.h"
+
 /* The block of logits takes at most this much: 1,024 rows of GPT-2's vocabulary. Blocks of half the size make the op 8
  * % slower, as the table and its gradient pass by more often. */
 #define BLOCK_BYTES ((int64_t)200 << 20)
-/* Sums of exponentials are kept in acc over this many columns, then in double. */
-#define SUM_COLUMNS 1024
+enum { X, W, TARGETS, BIAS, INPUTS };
+enum { LOSS, DX, DW, DBIAS };
 
 typedef struct Head {
     int64_t classes; /* 0: all rows of w */
+    double smoothing;
 } Head;
 
 typedef struct Shape {
     int64_t rows, columns, width; /* tokens, classes, C */
     int64_t stride;               /* of a row of logits: classes rounded up to whole cache lines */
-    int64_t block;                /* rows of a block */
+    int64_t block;                /* rows of a block, at most */
 } Shape;
 
 static int64_t classes_of(const LsNode *node)
 {
     int64_t classes = ((const Head *)node->attr)->classes;
-    return classes > 0 ? classes : node->in[1]->dim[0];
+    return classes > 0 ? classes : node->in[W]->dim[0];
 }
 
 static Shape shape_of(const LsNode *node)
 {
-    const LsTensor *x = node->in[0], *w = node->in[1];
+    const LsTensor *x = node->in[X], *w = node->in[W];
     Shape s = {.columns = classes_of(node), .width = w->dim[1]};
     int64_t line = LS_ALIGN / (int64_t)sizeof(acc), row_bytes;
     s.rows = x->count / s.width;
@@ -46,9 +52,38 @@ static Shape shape_of(const LsNode *node)
     return s;
 }
 
+/* In scratch memory. x and dx are used where not all rows count. */
+typedef struct Work {
+    acc *z;        /* (block, stride) */
+    double *loss;  /* (rows) */
+    int32_t *row;  /* (rows): those that count, in order */
+    real *x;       /* (block, C) */
+    acc *dx;       /* (block, C) */
+    int64_t count; /* rows that count */
+    int64_t bytes;
+} Work;
+
+static void *take(const LsNode *node, Work *work, int64_t bytes)
+{
+    char *at = node->scratch ? (char *)node->scratch + work->bytes : NULL;
+    work->bytes += ls_round_up(bytes, LS_ALIGN);
+    return at;
+}
+
+static Work work_of(const LsNode *node, const Shape *s)
+{
+    Work work = {0};
+    work.z = take(node, &work, s->block * s->stride * (int64_t)sizeof(acc));
+    work.loss = take(node, &work, s->rows * (int64_t)sizeof(double));
+    work.row = take(node, &work, s->rows * (int64_t)sizeof(int32_t));
+    work.x = take(node, &work, s->block * s->width * (int64_t)sizeof(real));
+    work.dx = take(node, &work, s->block * s->width * (int64_t)sizeof(acc));
+    return work;
+}
+
 static LsStatus infer(LsNode *node)
 {
-    const LsTensor *x = node->in[0], *w = node->in[1], *targets = node->in[2];
+    const LsTensor *x = node->in[X], *w = node->in[W], *targets = node->in[TARGETS], *bias = node->in[BIAS];
     if (x->dtype != LS_REAL || w->dtype != LS_REAL || w->rank != 2 || x->rank < 2 || x->dim[x->rank - 1] != w->dim[1])
         return ls_node_fail(node, "head_cross_entropy: x %s does not fit w %s: x must be (B, T, C), w (V, C)",
                             ls_shape_text(x), ls_shape_text(w));
@@ -59,23 +94,27 @@ static LsStatus infer(LsNode *node)
         return ls_node_fail(node,
                             "head_cross_entropy: targets %s do not fit x %s: they must be (B, T), 32-bit integers",
                             ls_shape_text(targets), ls_shape_text(x));
+    if (bias && (bias->dtype != LS_REAL || bias->rank != 1 || bias->dim[0] != w->dim[0]))
+        return ls_node_fail(node, "head_cross_entropy: bias %s does not fit w %s: it must be (V)", ls_shape_text(bias),
+                            ls_shape_text(w));
     int64_t classes = ((const Head *)node->attr)->classes;
     if (classes < 0 || classes > w->dim[0])
         return ls_node_fail(node, "head_cross_entropy: %lld classes do not fit w %s: 1 to V, or 0 for all",
                             (long long)classes, ls_shape_text(w));
     Shape s = shape_of(node);
-    node->scratch_forward = s.block * s.stride * (int64_t)sizeof(acc) + s.rows * (int64_t)sizeof(double);
+    node->scratch_forward = work_of(node, &s).bytes;
     if (!ls_node_output(node, LS_ACC, 1, (int64_t[]){1}))
         return LS_RESOURCE;
     if (ls_graph_mode(node->graph) != LS_TRAIN)
         return LS_OK;
-    bool made = ls_node_output(node, LS_ACC, x->rank, x->dim) && ls_node_output(node, LS_ACC, 2, w->dim);
+    bool made = ls_node_output(node, LS_ACC, x->rank, x->dim) && ls_node_output(node, LS_ACC, 2, w->dim) &&
+                (!bias || ls_node_output(node, LS_ACC, 1, bias->dim));
     return made ? LS_OK : LS_RESOURCE;
 }
 
 static LsStatus check_targets(const LsNode *node)
 {
-    const LsTensor *targets = node->in[2];
+    const LsTensor *targets = node->in[TARGETS];
     const int32_t *target = targets->data;
     int64_t classes = classes_of(node);
     for (int64_t i = 0; i < targets->count; i++)
@@ -86,113 +125,143 @@ static LsStatus check_targets(const LsNode *node)
     return LS_OK;
 }
 
-/* ---- One row of logits ------------------------------------------------------------------------------------------- */
+/* ---- Rows that count --------------------------------------------------------------------------------------------- */
 
-static acc row_maximum(const acc *z, int64_t count)
+static bool all_count(const Shape *s, const Work *work) { return work->count == s->rows; }
+
+static void list_rows(const LsNode *node, Work *work)
 {
-    vacc most = ls_splat(z[0]);
-    int64_t j = 0;
-    for (; j + LS_LANES <= count; j += LS_LANES)
-        most = ls_vmax(ls_load_acc(z + j), most);
-    acc largest = ls_hmax(most);
-    for (; j < count; j++)
-        largest = z[j] > largest ? z[j] : largest;
-    return largest;
+    const int32_t *target = node->in[TARGETS]->data;
+    for (int64_t i = 0; i < node->in[TARGETS]->count; i++)
+        if (target[i] != LS_IGNORE)
+            work->row[work->count++] = (int32_t)i;
 }
 
-/* z becomes exp(z - most) where `keep`; returns the sum. */
-LS_INLINE double row_exponentials(acc *z, acc most, int64_t count, bool keep)
+/* Rows of x from number `from` of those that count, beside each other. */
+static const real *rows_of_x(const LsNode *node, const Shape *s, const Work *work, int64_t from, int64_t rows)
 {
-    double total = 0;
-    for (int64_t from = 0; from < count; from += SUM_COLUMNS) {
-        int64_t to = from + SUM_COLUMNS < count ? from + SUM_COLUMNS : count, j = from;
-        vacc sum = {0};
-        for (; j + LS_LANES <= to; j += LS_LANES) {
-            vacc e = ls_exp_small(ls_load_acc(z + j) - most);
-            sum += e;
-            if (keep)
-                ls_store_acc(z + j, e);
-        }
-        total += (double)ls_hsum(sum);
-        if (j < to) {
-            vacc e = ls_exp_small(ls_load_acc_part(z + j, to - j) - most);
-            for (int64_t i = 0; i < to - j; i++)
-                total += (double)e[i];
-            if (keep)
-                ls_store_acc_part(z + j, e, to - j);
-        }
-    }
-    return total;
+    const real *x = node->in[X]->data;
+    if (all_count(s, work))
+        return x + from * s->width;
+#pragma omp parallel for schedule(static) if (rows * s->width > 16384)
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(work->x + i * s->width, x + work->row[from + i] * s->width, (size_t)s->width * sizeof(real));
+    return work->x;
 }
 
-/* g = e scale - onehot(target) as the products take it, in the place of e: what is narrower is written behind what is
- * read. */
-LS_INLINE void row_gradient(acc *e, acc scale, int64_t count, int32_t target)
+static void put_rows_of_dx(const LsNode *node, const Shape *s, const Work *work, int64_t from, int64_t rows)
 {
-    real *g = (real *)(void *)e;
-    acc at_target = e[target] * scale - 1;
-    int64_t j = 0;
-    for (; j + LS_LANES <= count; j += LS_LANES)
-        ls_store(g + j, ls_load_acc(e + j) * scale);
-    if (j < count)
-        ls_store_part(g + j, ls_load_acc_part(e + j, count - j) * scale, count - j);
-    ls_store1(g + target, at_target);
-}
-
-/* The row's loss; z becomes g where `keep`. */
-static double row_loss(acc *z, int64_t count, int32_t target, bool keep)
-{
-    if (target == LS_IGNORE) {
-        if (keep)
-            memset(z, 0, (size_t)count * sizeof(real));
-        return 0;
-    }
-    acc most = row_maximum(z, count);
-    double at_target = (double)z[target];
-    double sum = keep ? row_exponentials(z, most, count, true) : row_exponentials(z, most, count, false);
-    if (keep)
-        row_gradient(z, (acc)(1 / sum), count, target);
-    return log(sum) + (double)most - at_target;
+    acc *dx = node->out[DX]->data;
+#pragma omp parallel for schedule(static) if (rows * s->width > 16384)
+    for (int64_t i = 0; i < rows; i++)
+        memcpy(dx + work->row[from + i] * s->width, work->dx + i * s->width, (size_t)s->width * sizeof(acc));
 }
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
-/* dL/dx of a block of rows and its share of dL/dw, from g: (rows, V), rows as far apart as those of the logits were. */
-static LsStatus add_gradients(const LsNode *node, const Shape *s, const real *g, int64_t from, int64_t rows)
+/* Gradients of the rows that only pad the table, and of tokens that do not count; all of w's where none does. */
+static void clear_gradients(const LsNode *node, const Shape *s, const Work *work)
 {
-    int64_t stride = s->stride * (int64_t)(sizeof(acc) / sizeof(real));
-    const real *x = (const real *)node->in[0]->data + from * s->width, *w = node->in[1]->data;
-    acc *dx = (acc *)node->out[1]->data + from * s->width, *dw = node->out[2]->data;
-    if (node->in[0]->needs_grad)
-        LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
-                                 .m = rows,
-                                 .n = s->width,
-                                 .k = s->columns,
-                                 .a = g,
-                                 .lda = stride,
-                                 /* the target's 1 outweighs the rest, and w's rows are alike */
-                                 .a_rowwise_error = true,
-                                 .b = w,
-                                 .ldb = s->width,
-                                 .c = dx,
-                                 .ldc = s->width,
-                                 .c_float = true}));
-    if (node->in[1]->needs_grad)
-        LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
-                                 .m = s->columns,
-                                 .n = s->width,
-                                 .k = rows,
-                                 .a = g,
-                                 .lda = stride,
-                                 .transpose_a = true,
-                                 .a_rowwise_error = true,
-                                 .b = x,
-                                 .ldb = s->width,
-                                 .c = dw,
-                                 .ldc = s->width,
-                                 .c_float = true,
-                                 .accumulate = from > 0}));
+    const int64_t columns = work->count > 0 ? s->columns : 0;
+    memset((acc *)node->out[DW]->data + columns * s->width, 0,
+           (size_t)((node->in[W]->dim[0] - columns) * s->width) * sizeof(acc));
+    if (node->in[BIAS])
+        memset((acc *)node->out[DBIAS]->data + columns, 0, (size_t)(node->in[BIAS]->dim[0] - columns) * sizeof(acc));
+    if (!all_count(s, work))
+        memset(node->out[DX]->data, 0, (size_t)node->out[DX]->count * sizeof(acc));
+}
+
+/* Of a block of rows; g: (rows, V), rows as far apart as those of the logits were. */
+static LsStatus add_dx(const LsNode *node, const Shape *s, const Work *work, const real *g, int64_t from, int64_t rows)
+{
+    const bool all = all_count(s, work);
+    if (!node->in[X]->needs_grad)
+        return LS_OK;
+    LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
+                             .m = rows,
+                             .n = s->width,
+                             .k = s->columns,
+                             .a = g,
+                             .lda = s->stride * (int64_t)(sizeof(acc) / sizeof(real)),
+                             /* the target's 1 outweighs the rest, and w's rows are alike */
+                             .a_rowwise_error = true,
+                             .b = node->in[W]->data,
+                             .ldb = s->width,
+                             .c = all ? (acc *)node->out[DX]->data + from * s->width : work->dx,
+                             .ldc = s->width,
+                             .c_float = true}));
+    if (!all)
+        put_rows_of_dx(node, s, work, from, rows);
     return LS_OK;
+}
+
+static void add_dbias(const Shape *s, const real *g, int64_t rows, bool first, acc *db)
+{
+    const int64_t stride = s->stride * (int64_t)(sizeof(acc) / sizeof(real));
+#pragma omp parallel for schedule(static) if (rows * s->columns > 16384)
+    for (int64_t j = 0; j < s->columns; j += LS_LANES) {
+        const int64_t n = s->columns - j < LS_LANES ? s->columns - j : LS_LANES;
+        vacc sum = first ? (vacc){0} : ls_load_acc_part(db + j, n);
+        for (int64_t i = 0; i < rows; i++)
+            sum += ls_load_upto(g + i * stride + j, n);
+        ls_store_acc_part(db + j, sum, n);
+    }
+}
+
+/* x: (rows, C). */
+static LsStatus add_dw(const LsNode *node, const Shape *s, const real *x, const real *g, bool first, int64_t rows)
+{
+    LsGemm dw = {.type = LS_GEMM_REAL,
+                 .m = s->columns,
+                 .n = s->width,
+                 .k = rows,
+                 .a = g,
+                 .lda = s->stride * (int64_t)(sizeof(acc) / sizeof(real)),
+                 .transpose_a = true,
+                 .a_rowwise_error = true,
+                 .b = x,
+                 .ldb = s->width,
+                 .c = node->out[DW]->data,
+                 .ldc = s->width,
+                 .c_float = true,
+                 .accumulate = !first};
+    const bool with_w = node->in[W]->needs_grad && ls_gemm_sums_rows(&dw);
+    const bool with_bias = node->in[BIAS] && node->in[BIAS]->needs_grad;
+    if (with_bias && with_w)
+        dw.row_sums = node->out[DBIAS]->data, dw.add_row_sums = !first;
+    else if (with_bias)
+        add_dbias(s, g, rows, first, node->out[DBIAS]->data);
+    return node->in[W]->needs_grad ? ls_gemm(&dw) : LS_OK;
+}
+
+static LsStatus forward_block(const LsNode *node, const Shape *s, const Work *work, int64_t from, int64_t rows)
+{
+    const bool keep = node->outputs > 1;
+    const double smoothing = ((const Head *)node->attr)->smoothing;
+    const real *x = rows_of_x(node, s, work, from, rows);
+    const int32_t *target = node->in[TARGETS]->data;
+    LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
+                             .m = rows,
+                             .n = s->columns,
+                             .k = s->width,
+                             .a = x,
+                             .lda = s->width,
+                             .b = node->in[W]->data,
+                             .ldb = s->width,
+                             .transpose_b = true,
+                             .bias = node->in[BIAS] ? node->in[BIAS]->data : NULL,
+                             .c = work->z,
+                             .ldc = s->stride,
+                             .c_float = true}));
+#pragma omp parallel for schedule(static) if (rows * s->columns > 4096)
+    for (int64_t i = 0; i < rows; i++)
+        work->loss[from + i] =
+            row_loss(work->z + i * s->stride, s->columns, target[work->row[from + i]], smoothing, keep);
+    const real *g = (const real *)(const void *)work->z;
+    if (!keep)
+        return LS_OK;
+    LS_TRY(add_dx(node, s, work, g, from, rows));
+    return add_dw(node, s, x, g, from == 0, rows);
 }
 
 static LsStatus forward(const LsNode *node, const LsRun *run)
@@ -200,98 +269,99 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
     (void)run;
     LS_TRY(check_targets(node));
     Shape s = shape_of(node);
-    const real *x = node->in[0]->data, *w = node->in[1]->data; /* (rows, C), (V, C) */
-    const int32_t *target = node->in[2]->data;
-    acc *z = node->scratch;                            /* (block, stride) */
-    double *loss = (double *)(z + s.block * s.stride); /* (rows) */
-    bool keep = node->outputs > 1;
-    if (keep) /* the rows that only pad the table */
-        memset((acc *)node->out[2]->data + s.columns * s.width, 0,
-               (size_t)((node->in[1]->dim[0] - s.columns) * s.width) * sizeof(acc));
-    for (int64_t from = 0; from < s.rows; from += s.block) {
-        int64_t rows = from + s.block < s.rows ? s.block : s.rows - from;
-        LS_TRY(ls_gemm(&(LsGemm){.type = LS_GEMM_REAL,
-                                 .m = rows,
-                                 .n = s.columns,
-                                 .k = s.width,
-                                 .a = x + from * s.width,
-                                 .lda = s.width,
-                                 .b = w,
-                                 .ldb = s.width,
-                                 .transpose_b = true,
-                                 .c = z,
-                                 .ldc = s.stride,
-                                 .c_float = true}));
-#pragma omp parallel for schedule(static) if (rows * s.columns > 4096)
-        for (int64_t i = 0; i < rows; i++)
-            loss[from + i] = row_loss(z + i * s.stride, s.columns, target[from + i], keep);
-        if (keep)
-            LS_TRY(add_gradients(node, &s, (const real *)(const void *)z, from, rows));
-    }
+    Work work = work_of(node, &s);
+    list_rows(node, &work);
+    if (node->outputs > 1)
+        clear_gradients(node, &s, &work);
+    for (int64_t from = 0; from < work.count; from += s.block)
+        LS_TRY(forward_block(node, &s, &work, from, work.count - from < s.block ? work.count - from : s.block));
     double total = 0;
-    for (int64_t i = 0; i < s.rows; i++)
-        total += loss[i];
-    *(acc *)node->out[0]->data = (acc)total;
+    for (int64_t i = 0; i < work.count; i++)
+        total += work.loss[i];
+    *(acc *)node->out[LOSS]->data = (acc)total;
     return LS_OK;
 }
 
 /* ---- Backward ---------------------------------------------------------------------------------------------------- */
 
+/* What forward kept, times the upstream gradient, to a parameter's. */
+static void scale_to_parameter(const LsNode *node, int in, int out, acc scale)
+{
+    if (!ls_wants(node, in))
+        return;
+    const acc *from = node->out[out]->data;
+    acc *to = node->in[in]->grad;
+    const int64_t count = node->in[in]->count;
+    const bool add = ls_adds(node, in);
+    if (from == to && scale == 1)
+        return;
+#pragma omp parallel for simd schedule(static)
+    for (int64_t i = 0; i < count; i++)
+        to[i] = (add ? to[i] : 0) + scale * from[i];
+}
+
 static LsStatus backward(const LsNode *node, const LsRun *run)
 {
     (void)run;
-    acc scale = *(const acc *)node->out[0]->grad;
-    if (ls_wants(node, 0)) {
-        const acc *from = node->out[1]->data;
-        real *dx = node->in[0]->grad;
-        int64_t count = node->in[0]->count;
-        bool add = ls_adds(node, 0);
+    acc scale = *(const acc *)node->out[LOSS]->grad;
+    if (ls_wants(node, X)) {
+        const acc *from = node->out[DX]->data;
+        real *dx = node->in[X]->grad;
+        int64_t count = node->in[X]->count;
+        bool add = ls_adds(node, X);
 #pragma omp parallel for simd schedule(static)
         for (int64_t i = 0; i < count; i++)
             ls_store1(dx + i, (add ? ls_load1(dx + i) : 0) + scale * from[i]);
     }
-    if (ls_wants(node, 1)) {
-        const acc *from = node->out[2]->data;
-        acc *dw = node->in[1]->grad;
-        int64_t count = node->in[1]->count;
-        bool add = ls_adds(node, 1);
-        if (from == dw && scale == 1)
-            return LS_OK;
-#pragma omp parallel for simd schedule(static)
-        for (int64_t i = 0; i < count; i++)
-            dw[i] = (add ? dw[i] : 0) + scale * from[i];
-    }
+    scale_to_parameter(node, W, DW, scale);
+    if (node->in[BIAS])
+        scale_to_parameter(node, BIAS, DBIAS, scale);
     return LS_OK;
 }
 
 /* ---- Reference --------------------------------------------------------------------------------------------------- */
 
-/* One token: its loss; and its part of both gradients where they are kept. */
+static double reference_logit(const LsNode *node, int64_t i, int64_t v)
+{
+    const int64_t width = node->in[W]->dim[1];
+    const real *x = (const real *)node->in[X]->data + i * width, *w = (const real *)node->in[W]->data + v * width;
+    double z = node->in[BIAS] ? (double)ls_load1((const real *)node->in[BIAS]->data + v) : 0;
+    for (int64_t c = 0; c < width; c++)
+        z += (double)ls_load1(x + c) * (double)ls_load1(w + c);
+    return z;
+}
+
+/* The part of token i and class v in the gradients that are kept, where L's derivative by the logit is g. */
+static void reference_gradients(const LsNode *node, int64_t i, int64_t v, double g)
+{
+    const int64_t width = node->in[W]->dim[1];
+    const real *x = (const real *)node->in[X]->data + i * width, *w = (const real *)node->in[W]->data + v * width;
+    for (int64_t c = 0; c < width; c++) {
+        ((acc *)node->out[DX]->data)[i * width + c] += (acc)(g * (double)ls_load1(w + c));
+        ((acc *)node->out[DW]->data)[v * width + c] += (acc)(g * (double)ls_load1(x + c));
+    }
+    if (node->in[BIAS])
+        ((acc *)node->out[DBIAS]->data)[v] += (acc)g;
+}
+
+/* One token: its loss; and its part of the gradients where they are kept. */
 static double reference_row(const LsNode *node, int64_t i)
 {
-    int64_t columns = classes_of(node), width = node->in[1]->dim[1];
-    const real *x = (const real *)node->in[0]->data + i * width, *w = node->in[1]->data;
-    int32_t target = ((const int32_t *)node->in[2]->data)[i];
+    const int64_t columns = classes_of(node);
+    const double s = ((const Head *)node->attr)->smoothing, even = s / (double)columns;
+    int32_t target = ((const int32_t *)node->in[TARGETS]->data)[i];
+    double sum = 0, loss = 0;
     if (target == LS_IGNORE)
         return 0;
-    double sum = 0, at_target = 0;
-    for (int pass = 0; pass < 2; pass++) /* the sum of exponentials, then what needs it */
-        for (int64_t v = 0; v < columns; v++) {
-            double z = 0;
-            for (int64_t c = 0; c < width; c++)
-                z += (double)ls_load1(x + c) * (double)ls_load1(w + v * width + c);
-            if (pass == 0) {
-                sum += exp(z);
-                at_target = v == target ? z : at_target;
-                continue;
-            }
-            double g = exp(z) / sum - (v == target);
-            for (int64_t c = 0; c < width && node->outputs > 1; c++) {
-                ((acc *)node->out[1]->data)[i * width + c] += (acc)(g * (double)ls_load1(w + v * width + c));
-                ((acc *)node->out[2]->data)[v * width + c] += (acc)(g * (double)ls_load1(x + c));
-            }
-        }
-    return log(sum) - at_target;
+    for (int64_t v = 0; v < columns; v++)
+        sum += exp(reference_logit(node, i, v));
+    for (int64_t v = 0; v < columns; v++) {
+        double z = reference_logit(node, i, v), q = even + (v == target ? 1 - s : 0);
+        loss += q * (log(sum) - z);
+        if (node->outputs > 1)
+            reference_gradients(node, i, v, exp(z) / sum - q);
+    }
+    return loss;
 }
 
 static LsStatus reference(const LsNode *node, const LsRun *run)
@@ -301,16 +371,17 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
     for (int i = 1; i < node->outputs; i++)
         memset(node->out[i]->data, 0, (size_t)node->out[i]->count * sizeof(acc));
     double total = 0;
-    for (int64_t i = 0; i < node->in[2]->count; i++)
+    for (int64_t i = 0; i < node->in[TARGETS]->count; i++)
         total += reference_row(node, i);
-    *(acc *)node->out[0]->data = (acc)total;
+    *(acc *)node->out[LOSS]->data = (acc)total;
     return LS_OK;
 }
 
+/* As if all tokens counted. */
 static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
 {
-    double x = (double)node->in[0]->count, w = (double)node->in[1]->count,
-           z = (double)node->in[2]->count * (double)classes_of(node);
+    double x = (double)node->in[X]->count, w = (double)node->in[W]->count,
+           z = (double)node->in[TARGETS]->count * (double)classes_of(node);
     double product = 2 * x * (double)classes_of(node);
     bool keep = node->outputs > 1;
     *fwd = (LsCost){.flops = (keep ? 3 : 1) * product + 8 * z,
@@ -319,43 +390,48 @@ static void cost(const LsNode *node, LsCost *fwd, LsCost *bwd)
     *bwd = (LsCost){.flops = x + w, .bytes = 2 * (x + w) * sizeof(acc)};
 }
 
-/* ls_head_cross_entropy(g, x, w, targets, classes): x: (B, T, C), w: (V, C) parameter, targets: (B, T) LS_I32 in
- * 0..classes-1 or LS_IGNORE -> (1) LS_ACC: the sum over all targets that are not ignored. classes: rows of w that
- * count, 0 for all V. Forward fails with LS_DATA on any other target. */
-LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *targets, int64_t classes)
+/* ls_head_cross_entropy(g, x, w, bias, targets, classes, smoothing): x: (B, T, C), w: (V, C) parameter, bias: (V)
+ * parameter or NULL, targets: (B, T) LS_I32 in 0..classes-1 or LS_IGNORE, smoothing 0 to 1 -> (1) LS_ACC: the sum over
+ * all targets that are not ignored. classes: rows of w that count, 0 for all V. Forward fails with LS_DATA on any other
+ * target. */
+LS_BUILDER LsTensor *ls_head_cross_entropy(LsGraph *g, LsTensor *x, LsTensor *w, LsTensor *bias, LsTensor *targets,
+                                           int64_t classes, double smoothing)
 {
-    return ls_node(g, "head_cross_entropy", 3, (LsTensor *[]){x, w, targets}, &(Head){classes}, sizeof(Head));
+    return ls_node(g, "head_cross_entropy", INPUTS, (LsTensor *[]){x, w, targets, bias}, &(Head){classes, smoothing},
+                   sizeof(Head));
 }
 
 static bool cases(LsGraph *g, int which)
 {
-    /* B, T, C, V, lowest target: some ignored, or none; classes */
-    static const int64_t list[][6] = {{1, 1, 1, 1, 0, 0},   {2, 3, 5, 7, -1, 0},   {1, 7, 16, 65, -1, 0},
-                                      {3, 4, 9, 130, 0, 0}, {1, 2, 3, 1100, 0, 0}, {2, 5, 6, 64, -1, 59},
-                                      {1, 3, 8, 40, 0, 2}};
+    /* B, T, C, V, lowest target: some ignored, or none; classes; smoothing in percent; with a bias */
+    static const int64_t list[][8] = {{1, 1, 1, 1, 0, 0, 0, 0},    {2, 3, 5, 7, -1, 0, 0, 0},
+                                      {1, 7, 16, 65, -1, 0, 0, 0}, {3, 4, 9, 130, 0, 0, 0, 0},
+                                      {1, 2, 3, 1100, 0, 0, 0, 0}, {2, 5, 6, 64, -1, 59, 0, 0},
+                                      {1, 3, 8, 40, 0, 2, 0, 0},   {2, 4, 6, 37, -1, 0, 10, 1},
+                                      {1, 5, 4, 20, 0, 17, 25, 1}, {2, 3, 5, 9, -1, 0, 0, 1}};
     if (which >= (int)LS_COUNT_OF(list))
         return false;
     const int64_t *d = list[which];
     LsTensor *x = ls_case_input(g, "x", LS_REAL, -1, 1, 3, (int64_t[]){d[0], d[1], d[2]});
     LsTensor *w = ls_case_param(g, "w", 0, -1, 1, 2, (int64_t[]){d[3], d[2]});
-    ls_head_cross_entropy(
-        g, x, w,
-        ls_case_input(g, "targets", LS_I32, (double)d[4], (double)(d[5] ? d[5] : d[3]), 2, (int64_t[]){d[0], d[1]}),
-        d[5]);
+    LsTensor *bias = d[7] ? ls_case_param(g, "bias", 0, -1, 1, 1, &d[3]) : NULL;
+    LsTensor *targets =
+        ls_case_input(g, "targets", LS_I32, (double)d[4], (double)(d[5] ? d[5] : d[3]), 2, (int64_t[]){d[0], d[1]});
+    ls_head_cross_entropy(g, x, w, bias, targets, d[5], 0.01 * (double)d[6]);
     return true;
 }
 
 LS_OP(head_cross_entropy) = {
     .name = "head_cross_entropy",
-    .formula = "L = sum of -log softmax(x w^T)[target]",
+    .formula = "L = sum of -log softmax(x w^T + b)[target]",
     .infer = infer,
     .forward = forward,
     .backward = backward,
     .reference = reference,
     .cost = cost,
-    .saves_out = 6,
-    .grad_alias = {[2] = 2},
-    .param_in = 2,
+    .saves_out = 1 << DX | 1 << DW | 1 << DBIAS,
+    .grad_alias = {[DW] = W + 1},
+    .param_in = 1 << W | 1 << BIAS,
     .cases = cases,
     .bf16_ulps = 1, /* g is rounded for the two products of the gradients */
 };

@@ -9,7 +9,7 @@ static void head(LsGraph *g, const void *settings, const LsShape *shape, const L
     LsTensor *x = body->features; /* (B, T, C) */
     if (shape->want == LS_WANT_LOSS) {
         LsTensor *targets = ls_shape_input(g, shape, "targets");
-        ls_output(g, "loss", ls_head_cross_entropy(g, x, body->table, targets, body->loss_classes));
+        ls_output(g, "loss", ls_head_cross_entropy(g, x, body->table, NULL, targets, body->loss_classes, 0));
         return;
     }
     if (shape->want == LS_WANT_LAST)

@@ -78,18 +78,15 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
         x = transform(g, s, x);
     LsTensor *table = s->tied ? body->table : ls_param(g, "table", ls_init_normal(0.02), 2, body->table->dim);
     LsTensor *bias = ls_param(g, "bias", ls_init_constant(0), 1, body->table->dim);
-    LsTensor *z = ls_linear(g, x, table, bias, LS_NO_ACTIVATION); /* (B, T, V) */
     ls_pop(g);
-    if (shape->want == LS_WANT_LOSS) {
-        LsTensor *loss = ls_cross_entropy(g, z, targets_input(g, shape, x), 0);
-        if (ls_shape_field(shape, "next")) {
-            ls_output(g, "masked_loss", loss);
-            loss = ls_add(g, loss, next_loss(g, shape, body->features));
-        }
-        ls_output(g, "loss", loss);
+    LsTensor *targets = shape->want == LS_WANT_LOSS ? targets_input(g, shape, x) : NULL;
+    LsTensor *loss = ls_table_loss(g, x, table, bias, targets, 0);
+    if (loss && ls_shape_field(shape, "next")) {
+        ls_output(g, "masked_loss", loss);
+        loss = ls_add(g, loss, next_loss(g, shape, body->features));
     }
-    if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)
-        ls_output(g, "output", z);
+    if (loss)
+        ls_output(g, "loss", loss);
 }
 
 /* ---- Hiding tokens ----------------------------------------------------------------------------------------------- */

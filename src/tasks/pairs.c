@@ -15,11 +15,10 @@ static void head(LsGraph *g, const void *config, const LsShape *shape, const LsB
 {
     double smoothing = ((const Settings *)config)->label_smoothing;
     LsTensor *x = shape->want == LS_WANT_LAST ? ls_last(g, body->features) : body->features;
-    LsTensor *z = ls_linear(g, x, body->table, body->head_bias, LS_NO_ACTIVATION); /* (B, T, V) */
-    if (shape->want == LS_WANT_LOSS)
-        ls_output(g, "loss", ls_cross_entropy(g, z, ls_shape_input(g, shape, "targets"), smoothing));
-    if (shape->want != LS_WANT_LOSS || ls_graph_mode(g) == LS_EVAL)
-        ls_output(g, "output", z);
+    LsTensor *targets = shape->want == LS_WANT_LOSS ? ls_shape_input(g, shape, "targets") : NULL;
+    LsTensor *loss = ls_table_loss(g, x, body->table, body->head_bias, targets, smoothing);
+    if (loss)
+        ls_output(g, "loss", loss);
 }
 
 static int64_t targets(const LsGraph *g, int64_t rows) { return ls_count_targets(g, "targets", rows); }

@@ -15,6 +15,15 @@ int64_t ls_count_targets(const LsGraph *g, const char *name, int64_t rows)
     return count;
 }
 
+LsTensor *ls_table_loss(LsGraph *g, LsTensor *x, LsTensor *table, LsTensor *bias, LsTensor *targets, double smoothing)
+{
+    if (targets && ls_graph_mode(g) == LS_TRAIN)
+        return ls_head_cross_entropy(g, x, table, bias, targets, 0, smoothing);
+    LsTensor *z = ls_linear(g, x, table, bias, LS_NO_ACTIVATION);
+    ls_output(g, "output", z);
+    return targets ? ls_cross_entropy(g, z, targets, smoothing) : NULL;
+}
+
 LsTensor *ls_pool_steps(LsGraph *g, const LsShape *shape, const char *pool, LsTensor *x)
 {
     if (x->rank != 3)

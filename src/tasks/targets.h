@@ -19,6 +19,11 @@ LsTensor *ls_pool_steps(LsGraph *g, const LsShape *shape, const char *pool, LsTe
  * "head.bias", drawn as PyTorch's linear layers. */
 void ls_class_head(LsGraph *g, const LsShape *shape, LsTensor *x, const char *name, double smoothing);
 
+/* The sum of the losses of x: (B, T, C) with the head table: (V, C), bias: (V) or NULL against targets: (B, T), or NULL
+ * where none is wanted. The logits are the output "output", but not in training, where they are never whole. Returns
+ * NULL without targets, or where the graph has failed. */
+LsTensor *ls_table_loss(LsGraph *g, LsTensor *x, LsTensor *table, LsTensor *bias, LsTensor *targets, double smoothing);
+
 /* Adds to sum[0] how many of the first `count` numbers of the input `name` are the predicted class of their row. */
 LsStatus ls_add_hits(const LsScored *scored, const char *name, int64_t count, double *sum) LS_MUST_USE;
 
