@@ -251,6 +251,22 @@ static void test_files(void)
     CU_ASSERT_FALSE(ls_file_exists(in_tests("none").text));
 }
 
+/* A file without config.json that has tensors of a model which is read and of one which is not. */
+static void test_foreign(void)
+{
+    static const char head[] = "{\"blocks.0.att.time_first\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]},"
+                               "\"blocks.0.att.ln_x.weight\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}";
+    uint64_t length = sizeof head - 1;
+    char bytes[sizeof length + sizeof head + 8] = {0}, path[600];
+    memcpy(bytes, &length, sizeof length);
+    memcpy(bytes + sizeof length, head, length);
+    Path folder = in_tests("foreign");
+    ASSERT_OK(ls_make_folders(folder.text));
+    snprintf(path, sizeof path, "%s/model.safetensors", folder.text);
+    damage_write(path, bytes, (int64_t)(sizeof length + length + 8));
+    refused(folder, "blocks.0.att.ln_x.weight is of RWKV 5.0 or 5.1");
+}
+
 /* Settings that the layout cannot hold. */
 static void test_export_refused(void)
 {
@@ -333,6 +349,7 @@ int main(void)
                                              {"keys that may vary or lack", test_keys_accepted},
                                              {"tensors: prefixes, masks, copies, strangers", test_tensors},
                                              {"files missing or damaged", test_files},
+                                             {"a foreign model", test_foreign},
                                              {"models that the layout cannot hold", test_export_refused},
                                              {"tokenizers", test_tokenizer},
                                              {0}});

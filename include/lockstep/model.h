@@ -189,6 +189,7 @@ typedef struct LsHf {
      * tensors' shapes, ended by {0}. NULL: such files are not read. */
     const char *recognised;
     const LsHfShape *shapes;
+    const char *foreign, *foreign_model; /* a tensor that such a file has of another model, which is refused; or NULL */
 } LsHf;
 
 typedef struct LsTask LsTask;

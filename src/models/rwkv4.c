@@ -153,6 +153,8 @@ static const LsHf hf = {
     .tensors = hf_tensors,
     .keys = hf_keys,
     .recognised = "blocks.0.att.time_first",
+    .foreign = "blocks.0.att.ln_x.weight",
+    .foreign_model = "RWKV 5.0 or 5.1, with heads whose decay is one number",
     .shapes = hf_shapes,
     /* halves hidden states on the way, and weights as much, for float16's sake: the same function */
     .written = "{\"rescale_every\": 0}",

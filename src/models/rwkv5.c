@@ -17,7 +17,7 @@
 
 typedef struct Rwkv5 {
     int64_t vocabulary, loss_vocabulary, context, layers, width, head, hidden;
-    double epsilon;
+    double epsilon, head_epsilon;
     bool tied;
 } Rwkv5;
 
@@ -30,7 +30,9 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Rwkv5, width, "768", 1, 1 << 20, "channels of the residual stream"),
     LS_SETTING_INT(Rwkv5, head, "64", 1, 256, "channels of a head"),
     LS_SETTING_INT(Rwkv5, hidden, "0", 0, 1 << 24, "hidden channels of the channel mixing; 0: 3.5 x width, by 32"),
-    LS_SETTING_FLOAT(Rwkv5, epsilon, "1e-5", 0, 1, "added to the variance inside the layer norms; heads: 64 times it"),
+    LS_SETTING_FLOAT(Rwkv5, epsilon, "1e-5", 0, 1, "added to the variance inside the layer norms"),
+    LS_SETTING_FLOAT(Rwkv5, head_epsilon, "0", 0, 1,
+                     "added to the variance inside the heads' norms; 0: 64 times epsilon"),
     LS_SETTING_BOOL(Rwkv5, tied, "false", "the head uses the token embedding"),
     {0}};
 
@@ -60,7 +62,7 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv5 *m, LsTensor *x, int64_t layer
     LsTensor *w = ls_broadcast(g, decay, 2, x->dim); /* (B, T, heads, N) */
     w = ls_reshape(g, w, 3, x->dim);
     LsTensor *y = ls_rwkv_heads(g, r, w, k, v, heads);
-    y = ls_mul(g, ls_rwkv_head_norm(g, y, heads, m->epsilon), gate);
+    y = ls_mul(g, ls_rwkv_head_norm(g, y, heads, m->head_epsilon, m->epsilon), gate);
     y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)m->layers));
     ls_pop(g);
     return y;
@@ -123,7 +125,7 @@ const LsModel ls_model_rwkv5 = {
     .settings = settings,
     .config_bytes = sizeof(Rwkv5),
     .small = "context=16 layers=2 width=6 head=3 hidden=8;"
-             "context=16 layers=1 width=5 head=5 hidden=7 tied=true",
+             "context=16 layers=1 width=5 head=5 hidden=7 head_epsilon=1e-3 tied=true",
     .check = check,
     .build = build,
     .hf = &hf,

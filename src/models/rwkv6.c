@@ -21,7 +21,7 @@ enum { MIXED = 5 }; /* kinds of mixed tokens: for w, k, v, r, g */
 
 typedef struct Rwkv6 {
     int64_t vocabulary, loss_vocabulary, context, layers, width, head, hidden, mix_rank, decay_rank;
-    double epsilon;
+    double epsilon, head_epsilon;
     bool tied;
 } Rwkv6;
 
@@ -36,7 +36,9 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Rwkv6, hidden, "0", 0, 1 << 24, "hidden channels of the channel mixing; 0: 3.5 x width, by 32"),
     LS_SETTING_INT(Rwkv6, mix_rank, "32", 1, 1 << 20, "rank of what the tokens say of their mixing, each of five"),
     LS_SETTING_INT(Rwkv6, decay_rank, "64", 1, 1 << 20, "rank of what makes the decay"),
-    LS_SETTING_FLOAT(Rwkv6, epsilon, "1e-5", 0, 1, "added to the variance inside the layer norms; heads: 64 times it"),
+    LS_SETTING_FLOAT(Rwkv6, epsilon, "1e-5", 0, 1, "added to the variance inside the layer norms"),
+    LS_SETTING_FLOAT(Rwkv6, head_epsilon, "0", 0, 1,
+                     "added to the variance inside the heads' norms; 0: 64 times epsilon"),
     LS_SETTING_BOOL(Rwkv6, tied, "false", "the head uses the token embedding"),
     {0}};
 
@@ -95,7 +97,7 @@ static LsTensor *mix_time(LsGraph *g, const Rwkv6 *m, LsTensor *x, int64_t layer
     r = ls_rwkv_dense(g, "receptance", r, width, 0.5);
     gate = ls_silu(g, ls_rwkv_dense(g, "gate", gate, width, 0.5));
     LsTensor *y = ls_rwkv_heads(g, r, w, k, v, heads);
-    y = ls_mul(g, ls_rwkv_head_norm(g, y, heads, m->epsilon), gate);
+    y = ls_mul(g, ls_rwkv_head_norm(g, y, heads, m->head_epsilon, m->epsilon), gate);
     y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)m->layers));
     ls_pop(g);
     return y;

@@ -145,7 +145,7 @@ static LsTensor *mix_time(LsGraph *g, const LsRwkv7Block *m, const LsBlockPlace 
     LsTensor *y = ls_wkv_heads(g, r, w, k, v, ls_tensor_sibling(k, 1), ls_tensor_sibling(k, 2), state, heads);
     LsTensor *u =
         ls_param_flags(g, "bonus", ls_init_constant(-0.04), LS_PRECISE | LS_NO_DECAY, 2, (int64_t[]){heads, m->head});
-    y = ls_add(g, ls_rwkv_head_norm(g, y, heads, m->epsilon), ls_head_bonus(g, r, k, v, u));
+    y = ls_add(g, ls_rwkv_head_norm(g, y, heads, m->head_epsilon, m->epsilon), ls_head_bonus(g, r, k, v, u));
     y = ls_mul(g, y, gate);
     y = ls_rwkv_dense(g, "out", y, width, 0.5 / sqrt(2.0 * (double)place->layers));
     ls_pop(g);

@@ -15,7 +15,7 @@ typedef struct LsRwkv4Block {
 
 typedef struct LsRwkv7Block {
     int64_t head, hidden, decay_rank, rate_rank, value_rank, gate_rank;
-    double epsilon;
+    double epsilon, head_epsilon;
 } LsRwkv7Block;
 
 #define LS_RWKV7_BLOCK_SETTINGS(S, at, prefix)                                                                         \
@@ -29,8 +29,9 @@ typedef struct LsRwkv7Block {
                      "rank of what mixes in the first layer's values; 0: 1.7 sqrt(width), by 32"),                     \
         LS_BLOCK_INT(S, at, prefix, gate_rank, "0", 0, 1 << 20,                                                        \
                      "rank of what makes the gate; 0: 5 sqrt(width), by 32"),                                          \
-        LS_BLOCK_FLOAT(S, at, prefix, epsilon, "1e-5", 0, 1,                                                           \
-                       "added to the variance inside the layer norms; heads: 64 times it")
+        LS_BLOCK_FLOAT(S, at, prefix, epsilon, "1e-5", 0, 1, "added to the variance inside the layer norms"),          \
+        LS_BLOCK_FLOAT(S, at, prefix, head_epsilon, "0", 0, 1,                                                         \
+                       "added to the variance inside the heads' norms; 0: 64 times epsilon")
 
 LsStatus ls_rwkv4_block_check(const void *block, const LsBlockPlace *place) LS_MUST_USE;
 LsTensor *ls_rwkv4_block(LsGraph *g, const void *block, const LsBlockPlace *place, LsTensor *x);

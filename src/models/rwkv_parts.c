@@ -78,13 +78,13 @@ LsTensor *ls_rwkv_heads(LsGraph *g, LsTensor *r, LsTensor *w, LsTensor *k, LsTen
     return ls_add(g, y, ls_head_bonus(g, r, k, v, u));
 }
 
-LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsilon)
+LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsilon, double of_layers)
 {
     ls_push(g, "norm");
     LsTensor *scale = ls_rwkv_vector(g, "scale", y->dim[2], ls_init_constant(1));
     LsTensor *bias = ls_rwkv_vector(g, "bias", y->dim[2], ls_init_constant(0));
     ls_pop(g);
-    return ls_group_norm(g, y, scale, bias, heads, 64 * epsilon);
+    return ls_group_norm(g, y, scale, bias, heads, epsilon > 0 ? epsilon : 64 * of_layers);
 }
 
 /* ---- Beginning and end ------------------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@
 #define LS_RWKV_HF_KEYS                                                                                                \
     {"vocabulary", "vocab_size"}, {"context", "context_length", .absent = "4096"}, {"width", "hidden_size"},           \
         {"layers", "num_hidden_layers"}, {"head", "head_size"}, {"epsilon", "layer_norm_epsilon", .absent = "1e-5"},   \
+        {"head_epsilon", "head_epsilon", .absent = "0"},                                                               \
     {                                                                                                                  \
         "tied", "tie_word_embeddings", .absent = "false"                                                               \
     }
@@ -56,8 +57,9 @@ LsStatus ls_rwkv_check_heads(int64_t width, int64_t head, const char *settings) 
 /* The recurrence of versions 5 and 6 with what a token says of itself; carries "state", has a parameter "bonus". */
 LsTensor *ls_rwkv_heads(LsGraph *g, LsTensor *r, LsTensor *w, LsTensor *k, LsTensor *v, int64_t heads);
 
-/* Each head normalised, with parameters "norm.scale" and "norm.bias"; 64 times epsilon is added to the variances. */
-LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsilon);
+/* Each head normalised, with parameters "norm.scale" and "norm.bias"; epsilon is added to the variances, where it is 0
+ * 64 times that of the layers' norms. */
+LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsilon, double of_layers);
 
 /* x = norm(E[ids]): (B, T, C); *table: E. */
 LsTensor *ls_rwkv_embed(LsGraph *g, const LsShape *shape, int64_t vocabulary, int64_t width, double epsilon,

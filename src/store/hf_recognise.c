@@ -42,6 +42,8 @@ LsStatus ls_hf_recognise(const char *path, const LsSafetensors *tensors, json_t 
     if (!hf)
         return ls_fail(LS_DATA,
                        "%s: there is no config.json, and the tensors are of no model that is known without one", path);
+    if (hf->foreign && find_tensor(tensors, hf->foreign, 0))
+        return ls_fail(LS_DATA, "%s: %s is of %s, which is not supported", path, hf->foreign, hf->foreign_model);
     *keys = json_pack("{s:s, s:[s]}", "model_type", hf->model_type, "architectures", hf->architectures->name);
     int failed = !*keys;
     for (const LsHfShape *shape = hf->shapes; !failed && shape->key; shape++) {
