@@ -80,7 +80,7 @@ cat > pairs.yaml <<YAML
 model: {kind: seq2seq, width: 32}
 task: {kind: pairs}
 data: {kind: pairs, path: pairs.h5}
-train: {steps: 1, batch: 512, sequence: 8, evaluate_batches: 1, evaluate_every: 0}
+train: {steps: 1, batch: 768, sequence: 8, evaluate_batches: 1, evaluate_every: 0}
 output: {path: runs/pairs, save_every: 0}
 YAML
 expect 0 "" "$lockstep" train pairs.yaml --progress none
