@@ -4,12 +4,17 @@ GPT2 = {"kind": "gpt", "layers": 12, "heads": 12, "width": 768, "vocabulary": 50
 GPT_SMALL = {"kind": "gpt", "layers": 6, "heads": 6, "width": 384, "vocabulary": 65}
 MAMBA_SMALL = {"kind": "mamba", "layers": 6, "width": 384, "state": 16, "vocabulary": 65}
 MAMBA_130M = {"kind": "mamba", "layers": 24, "width": 768, "state": 16, "vocabulary": 50257}
+LLAMA = {"kind": "llama", "layers": 30, "heads": 9, "kv_heads": 3, "width": 576, "hidden": 1536, "vocabulary": 49152, "tied": "true"}
 SHAKESPEARE_GPT = {"kind": "gpt", "layers": 4, "heads": 4, "width": 128}
 SHAKESPEARE_MAMBA = {"kind": "mamba", "layers": 4, "width": 128}
 
 
 def torch_gpt(precision, steps, compiled=False):
     return {"script": "torch_gpt.py", "precision": precision, "compile": compiled, "steps": steps, "warmup": 2}
+
+
+def torch_llama(precision, steps):
+    return {"script": "torch_llama.py", "precision": precision, "steps": steps, "warmup": 2}
 
 
 def jax_mamba(precision, steps):
@@ -37,6 +42,8 @@ TRAINING = [
      "peers": [torch_gpt("float", 2), torch_gpt("bfloat16", 3), torch_gpt("bfloat16", 3, True)]},
     {"name": "gpt-6x384", "title": "GPT 6 x 384, 16 x 256", "model": GPT_SMALL, "batch": 16, "sequence": 256, "ours": {"float": 5, "bfloat16": 6},
      "peers": [torch_gpt("float", 3), torch_gpt("bfloat16", 4), torch_gpt("bfloat16", 4, True)]},
+    {"name": "llama-135m", "title": "Llama 30 x 576 (SmolLM2 135M), 4 x 256", "model": LLAMA, "batch": 4, "sequence": 256,
+     "ours": {"float": 3, "bfloat16": 4}, "peers": [torch_llama("float", 2), torch_llama("bfloat16", 3)]},
     {"name": "mamba-6x384", "title": "Mamba 6 x 384, 16 x 256", "model": MAMBA_SMALL, "batch": 16, "sequence": 256,
      "ours": {"float": 5, "bfloat16": 6}, "peers": [jax_mamba("float", 1), jax_mamba("bfloat16", 1), mamba_py("float", 1)]},
     {"name": "mamba-long", "title": "Mamba 6 x 384, 1 x 4,096", "model": MAMBA_SMALL, "batch": 1, "sequence": 4096,
