@@ -169,4 +169,29 @@ says 0 'layout of "rwkv"' export run -o folder
 mkdir nameless && cp "$fixtures/mamba-tiny/model.safetensors" nameless
 says 3 'of no model that is known without one' import nameless -o none
 [ ! -e none ] || failed 'a run is left of a file that is not known'
+
+# ---- conversations: markers go out as a chat template and come back; a program of somebody else says none
+printf '{"messages": [{"role": "user", "content": "one"}, {"role": "assistant", "content": "eins"}]}\n' > talk.jsonl
+expect 0 '' "$lockstep" prepare chat talk.jsonl -o talk.h5 --validation 0 --user '<|"u"|>\n' --end '{{%}\n'
+cat > talk.yaml <<'JOB'
+model: {kind: gpt, layers: 1, heads: 2, width: 8, context: 64}
+data: {kind: chat, path: talk.h5}
+train: {steps: 1, batch: 1, warmup: 0, evaluate_every: 0}
+output: {path: talk}
+JOB
+expect 0 '' "$lockstep" train talk.yaml
+expect 0 '' "$lockstep" export talk -o spoken
+printf '%s\n' '{%- set marker = {"system":"<|system|>\n","user":"<|\"u\"|>\n","assistant":"<|assistant|>\n","end":"{{%}\n"} -%}' \
+    '{%- for message in messages -%}' "{{- marker[message['role']] + message['content'] + marker['end'] -}}" '{%- endfor -%}' \
+    "{%- if add_generation_prompt -%}{{- marker['assistant'] -}}{%- endif -%}" | diff - spoken/chat_template.jinja || failed 'the chat template is another'
+expect 0 '' "$lockstep" import spoken -o heard
+for run in talk heard; do
+    expect 0 '' "$lockstep" generate $run --message Hello --tokens 2 --seed 3 --json
+    mv out.txt $run.json
+done
+cmp talk.json heard.json || failed 'markers are lost on the way'
+grep -q '<|\\"u\\"|>' heard.json || failed "no markers in the prompt: $(cat heard.json)"
+echo '{{ messages }}' > spoken/chat_template.jinja
+expect 0 '' "$lockstep" import spoken -o foreign
+expect 2 '--message is of models that learnt conversations' "$lockstep" generate foreign --message Hello --tokens 1
 finish

@@ -82,7 +82,7 @@ static LsConfig *config_of(const char *text, const char *key, const char *value)
     char *info = NULL;
     LsStatus status = ls_hf_find("folder/config.json", keys, NULL, &form);
     if (status == LS_OK)
-        status = ls_hf_config_in("folder/config.json", &form, keys, "runs/here", &config, &info);
+        status = ls_hf_config_in("folder/config.json", &form, keys, "runs/here", NULL, &config, &info);
     CU_ASSERT(status == LS_OK || status == LS_DATA);
     CU_ASSERT((status == LS_OK) == (config != NULL));
     ls_free(info);

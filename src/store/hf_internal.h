@@ -27,9 +27,9 @@ LsStatus ls_hf_recognise(const char *path, const LsSafetensors *tensors, json_t 
 LsStatus ls_hf_find_for(const LsConfig *config, LsHfForm *form) LS_MUST_USE;
 
 /* The configuration that config.json stands for; path stands in messages. run: its output.path; NULL: the default.
- * *info: what LsSource.info says of classes with names, NULL where they have none; the caller frees it. */
-LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *keys, const char *run, LsConfig **config,
-                         char **info) LS_MUST_USE;
+ * markers: of the conversations that the model learnt, or NULL. *info: what LsSource.info says of classes with names, NULL where they have none; the caller frees it. */
+LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *keys, const char *run,
+                         const json_t *markers, LsConfig **config, char **info) LS_MUST_USE;
 
 /* config.json's keys; end: id that ends a text, -1: none; info: as above. The caller calls json_decref. */
 LsStatus ls_hf_config_out(const LsHfForm *form, const LsConfig *config, int64_t end, const char *info,
@@ -69,6 +69,13 @@ LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *key
                          char **info) LS_MUST_USE;
 LsStatus ls_hf_token_ids_out(const char *info, json_t *keys) LS_MUST_USE;
 LsStatus ls_hf_generation_out(const char *folder, const char *info) LS_MUST_USE;
+
+/* chat_template.jinja of the markers in LsSource.info ("template"), in the place of one that came with the tokenizer;
+ * nothing where there are none. And the markers of such a file, a new reference, NULL where there is none or it is
+ * another program; and how they join *info. */
+LsStatus ls_hf_template_out(const char *folder, const char *info) LS_MUST_USE;
+LsStatus ls_hf_template_in(const char *folder, json_t **markers) LS_MUST_USE;
+LsStatus ls_hf_template_join(json_t *markers, char **info) LS_MUST_USE;
 
 /* Whether the file has a tensor of this name of theirs, with or without the prefix. */
 bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs);

@@ -221,6 +221,15 @@ static LsStatus assign(Assigned *all, char *text)
     return LS_OK;
 }
 
+/* A model that learnt conversations goes on with data of the kind that holds them. */
+static LsStatus assign_conversations(Assigned *all)
+{
+    const LsDataKind *const *kind = ls_data_kinds();
+    while (*kind && !(*kind)->converse)
+        kind++;
+    return *kind ? assign(all, ls_format("data.kind=%s", (*kind)->name)) : LS_OK;
+}
+
 static LsStatus assign_all(const LsHfForm *form, const void *base, int64_t labels, const char *run, Assigned *all)
 {
     const LsHfArchitecture *a = form->architecture;
@@ -247,8 +256,8 @@ static LsStatus assign_all(const LsHfForm *form, const void *base, int64_t label
     return status;
 }
 
-LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *keys, const char *run, LsConfig **config,
-                         char **info)
+LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *keys, const char *run,
+                         const json_t *markers, LsConfig **config, char **info)
 {
     Assigned all = {.count = 0};
     json_t *flat = NULL;
@@ -265,6 +274,8 @@ LsStatus ls_hf_config_in(const char *path, const LsHfForm *form, const json_t *k
     if (form->architecture->labels)
         LS_TRY_CLEANUP(ls_hf_labels_in(path, keys, &labels, info));
     LS_TRY_CLEANUP(assign_all(form, base, labels, run, &all));
+    if (markers)
+        LS_TRY_CLEANUP(assign_conversations(&all));
     if (!(*config = ls_config_of(path, all.count, all.list)))
         status = ls_message_status();
 cleanup:

@@ -148,7 +148,7 @@ static void close_folder(Folder *folder)
 /* Its configuration, and what the tensors are; close_folder after a failure too. */
 static LsStatus open_folder(const char *name, const char *run, Folder *folder)
 {
-    json_t *keys = NULL;
+    json_t *keys = NULL, *markers = NULL;
     LsStatus status = LS_OK;
     bool bare = is_weights_file(name) ||
                 (!ls_file_exists_in(name, "config.json") && ls_file_exists_in(name, "model.safetensors"));
@@ -171,13 +171,16 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
         LS_TRY_CLEANUP(ls_native_info_in(name, &folder->info));
     } else {
         LS_TRY_CLEANUP(ls_hf_find(path, keys, folder->tensors, &folder->form));
-        LS_TRY_CLEANUP(ls_hf_config_in(path, &folder->form, keys, run, &folder->config, &folder->info));
+        LS_TRY_CLEANUP(ls_hf_template_in(name, &markers));
+        LS_TRY_CLEANUP(ls_hf_config_in(path, &folder->form, keys, run, markers, &folder->config, &folder->info));
         int64_t vocabulary = 0;
         ls_config_model_int(folder->config, "vocabulary", &vocabulary);
         LS_TRY_CLEANUP(ls_hf_tokens_in(name, path, keys, vocabulary, &folder->info));
+        LS_TRY_CLEANUP(ls_hf_template_join(markers, &folder->info));
     }
 cleanup:
     json_decref(keys);
+    json_decref(markers);
     ls_free(path);
     return status;
 }
@@ -391,6 +394,8 @@ static LsStatus write_folder(const char *folder, const LsStoredModel *model, boo
     if (tokenizer)
         LS_TRY_CLEANUP(write_tokenizer(tokenizer, model->tokenizer, folder, native));
     LS_TRY_CLEANUP(native ? ls_native_info_out(folder, model->info) : ls_hf_generation_out(folder, model->info));
+    if (!native)
+        LS_TRY_CLEANUP(ls_hf_template_out(folder, model->info));
     if (written)
         *written = native ? LS_NATIVE_TYPE : form.hf->model_type;
     LS_TRY_CLEANUP(write_config(folder, keys)); /* last: with it the folder is a model */

@@ -1,0 +1,92 @@
+/* The markers of a run's conversations as a chat template: the Jinja program chat_template.jinja, which transformers and
+ * servers of models read. A folder's own template is a program of anybody's; that of an export alone is read back. */
+#include "store/hf_internal.h"
+
+#include "base/text.h"
+#include "io/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define TEMPLATE "chat_template.jinja"
+#define INFO_KEY "template"
+#define BEGIN "{%- set marker = "
+#define REST                                                                                                           \
+    " -%}\n"                                                                                                           \
+    "{%- for message in messages -%}\n"                                                                                \
+    "{{- marker[message['role']] + message['content'] + marker['end'] -}}\n"                                           \
+    "{%- endfor -%}\n"                                                                                                 \
+    "{%- if add_generation_prompt -%}{{- marker['assistant'] -}}{%- endif -%}\n"
+
+/* The program for markers: {"system": TEXT, "user": ..., "assistant": ..., "end": ...}; NULL where the end or the
+ * assistant's is no text, or when out of memory. The caller frees it. */
+static char *program_of(const json_t *markers)
+{
+    static const char *const names[] = {"system", "user", "assistant", "end"};
+    json_t *known = json_object();
+    for (size_t i = 0; known && i < LS_COUNT_OF(names); i++) {
+        json_t *text = json_object_get(markers, names[i]);
+        if (json_is_string(text))
+            json_object_set(known, names[i], text);
+    }
+    bool whole = json_object_get(known, "assistant") && json_object_get(known, "end");
+    char *json = whole ? json_dumps(known, JSON_COMPACT) : NULL;
+    char *program = json ? ls_format("%s%s%s", BEGIN, json, REST) : NULL;
+    free(json);
+    json_decref(known);
+    return program;
+}
+
+LsStatus ls_hf_template_out(const char *folder, const char *info)
+{
+    json_t *all = info ? json_loads(info, 0, NULL) : NULL, *markers = json_object_get(all, INFO_KEY);
+    char *program = markers ? program_of(markers) : NULL;
+    char *path = program ? ls_format("%s/" TEMPLATE, folder) : NULL;
+    LsStatus status = path ? ls_file_replace(path, program, (int64_t)strlen(program)) : program ? LS_RESOURCE : LS_OK;
+    ls_free(path);
+    ls_free(program);
+    json_decref(all);
+    return status;
+}
+
+/* The markers of a program of program_of, a new reference; NULL of any other. */
+static json_t *markers_of(const char *program)
+{
+    if (strncmp(program, BEGIN, strlen(BEGIN)) != 0)
+        return NULL;
+    json_t *markers = json_loads(program + strlen(BEGIN), JSON_DISABLE_EOF_CHECK, NULL);
+    char *same = markers ? program_of(markers) : NULL;
+    if (!same || strcmp(same, program) != 0) {
+        json_decref(markers);
+        markers = NULL;
+    }
+    ls_free(same);
+    return markers;
+}
+
+LsStatus ls_hf_template_in(const char *folder, json_t **markers)
+{
+    char *path = ls_format("%s/" TEMPLATE, folder), *program = NULL;
+    int64_t bytes = 0;
+    LsStatus status = path ? LS_OK : LS_RESOURCE;
+    if (path && ls_file_exists(path))
+        status = ls_file_read(path, LS_DATA, &program, &bytes);
+    *markers = program ? markers_of(program) : NULL;
+    ls_free(program);
+    ls_free(path);
+    return status;
+}
+
+LsStatus ls_hf_template_join(json_t *markers, char **info)
+{
+    if (!markers)
+        return LS_OK;
+    json_t *all = *info ? json_loads(*info, 0, NULL) : json_object();
+    json_object_set(all, INFO_KEY, markers);
+    char *text = json_dumps(all, JSON_COMPACT);
+    ls_free(*info);
+    *info = text ? ls_strdup(text) : NULL;
+    free(text);
+    json_decref(all);
+    return *info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the markers of conversations");
+}
