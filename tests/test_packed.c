@@ -125,7 +125,7 @@ static void *left_of(const Operands *o, const LsPackedKernel *p)
 
 static void check(LsGemmType type, Sizes sizes, int64_t rows, int64_t k, int64_t n, bool transposed)
 {
-    const LsPackedKernel *p = ls_packed_kernel(type, k);
+    const LsPackedKernel *p = ls_packed_kernel(type, rows, k);
     const Operands o = operands_of(type, sizes, rows, k, n);
     const int64_t element = type == LS_GEMM_FLOAT64 ? 8 : type == LS_GEMM_FLOAT32 ? 4 : 2;
     const int64_t stride = transposed ? k + FROM : n;
@@ -146,7 +146,7 @@ static void check(LsGemmType type, Sizes sizes, int64_t rows, int64_t k, int64_t
 static void test_products(void)
 {
     static const int64_t sizes[][3] = {{1, 1, 1},    {2, 7, 5},    {17, 33, 31}, {33, 64, 32},
-                                       {40, 19, 70}, {3, 530, 47}, {65, 96, 49}};
+                                       {40, 19, 70}, {3, 530, 47}, {65, 96, 49}, {41, 200, 70}};
     LsIsa best;
     ASSERT_OK(ls_isa_choose(&best));
     for (int isa = 0; isa <= (int)best; isa++) {

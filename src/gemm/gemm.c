@@ -49,8 +49,8 @@ LsStatus ls_gemm_check(const LsGemm *g)
 
 /* ---- The choice -------------------------------------------------------------------------------------------------- */
 
-/* LOCKSTEP_GEMM, looked up once; a name that no kernel has is said once, and changes nothing. */
-static const char *forced_name(void)
+/* Looked up once; a name that no kernel has is said once, and changes nothing. */
+const char *ls_gemm_forced(void)
 {
     static const char *_Atomic name;
     if (!name) {
@@ -68,7 +68,7 @@ static const char *forced_name(void)
 const LsGemmKernel *ls_gemm_choose(const LsGemm *g)
 {
     const LsIsa isa = ls_isa();
-    const char *forced = forced_name();
+    const char *forced = ls_gemm_forced();
     const LsGemmKernel *best = NULL;
     double least = 0;
     for (const LsGemmKernel *const *k = kernels; *k; k++) {

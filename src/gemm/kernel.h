@@ -29,6 +29,9 @@ typedef struct LsGemmKernel {
 /* The best kernel for a product whose sizes are not 0; never NULL. */
 const LsGemmKernel *ls_gemm_choose(const LsGemm *gemm);
 
+/* The name in LOCKSTEP_GEMM; "" where there is none. */
+const char *ls_gemm_forced(void);
+
 /* The table, ended by NULL: all kernels that were built, whatever the machine. */
 const LsGemmKernel *const *ls_gemm_kernels(void);
 

@@ -59,12 +59,12 @@ static const LsPackedKernel *simd_kernel(void)
     return &ls_packed_simd_base;
 }
 
-const LsPackedKernel *ls_packed_kernel(LsGemmType type, int64_t k)
+const LsPackedKernel *ls_packed_kernel(LsGemmType type, int64_t rows, int64_t k)
 {
     static const LsPackedKernel of_double = {
         .left_bytes = left_bytes, .left_at = left_at, .block_bytes = block_bytes, .pack = pack, .multiply = multiply};
     if (type == LS_GEMM_FLOAT64)
         return &of_double;
-    const LsPackedKernel *tiles = type == LS_GEMM_BFLOAT16 ? ls_packed_panels() : ls_packed_int8x3(k);
+    const LsPackedKernel *tiles = type == LS_GEMM_BFLOAT16 ? ls_packed_panels() : ls_packed_int8x3(rows, k);
     return tiles ? tiles : simd_kernel();
 }

@@ -1,14 +1,14 @@
 /* Many small products with one B, as recurrent layers have them at every step: B is packed once, the rows of A are
  * written by the caller where the kernel wants them, and each product is done on the calling thread.
  *
- *     const LsPackedKernel *p = ls_packed_kernel(LS_GEMM_FLOAT32, k);
+ *     const LsPackedKernel *p = ls_packed_kernel(LS_GEMM_FLOAT32, rows, k);
  *     p->pack(&(LsPackedSource){.type = LS_GEMM_FLOAT32, .data = w, .stride = k, .transposed = true}, 0, k, 0, 32, b);
  *     store 32 elements of row i from column j on at p->left_at(a, k, i, j), j a multiple of LS_PACKED_COLUMNS;
  *     if (p->finish_left) p->finish_left(a, i, LS_PACKED_PANEL, k) for panels of the rows that were stored;
  *     p->multiply(a, 0, rows, k, b, 32, c, 32, false);
  *
- * The kernel is of k alone. Each element of C is one sum over k, in an order that depends on k, and where the kernel
- * finishes rows on its panels of A and B: the same bits however blocks of rows and columns are shared among threads. */
+ * Each element of C is one sum over k, in an order that depends on k and the kernel, and where the kernel finishes rows
+ * on its panels of A and B: the same bits however blocks of rows and columns are shared among threads. */
 #ifndef LS_GEMM_PACKED_H
 #define LS_GEMM_PACKED_H
 
@@ -46,13 +46,13 @@ typedef struct LsPackedKernel {
                      int64_t ldc, bool add);
 } LsPackedKernel;
 
-/* The kernel for operands of this type and sums this long at the instruction set in use. */
-const LsPackedKernel *ls_packed_kernel(LsGemmType type, int64_t k);
+/* The kernel for operands of this type at the instruction set in use, for products of A: (rows, k). */
+const LsPackedKernel *ls_packed_kernel(LsGemmType type, int64_t rows, int64_t k);
 
 /* Panels of bfloat16 pairs; NULL where the machine has no instructions for them. */
 const LsPackedKernel *ls_packed_panels(void);
 
-/* Float products by tiles of 8-bit integers; NULL where the machine has none, or k does not suit them. */
-const LsPackedKernel *ls_packed_int8x3(int64_t k);
+/* Float products by tiles of 8-bit integers; NULL where the machine has none, or they are no faster. */
+const LsPackedKernel *ls_packed_int8x3(int64_t rows, int64_t k);
 
 #endif

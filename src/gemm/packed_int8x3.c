@@ -2,12 +2,16 @@
  * where a panel of either is wide, float vectors multiply its rows. */
 #include "base/pieces.h"
 #include "gemm/int8x3.h"
+#include "gemm/kernel.h"
 #include "gemm/packed.h"
+
+#include <string.h>
 
 #include "gemm/amx.h"
 
 #ifdef LS_HAS_AMX
 extern const LsPackedKernel ls_packed_simd_v4;
+extern const LsGemmKernel ls_gemm_kernel_int8x3_amx;
 
 /* Of LS_PACKED_ROWS rows of A, and of a block of B: the panels' digits, their scales, then the floats. */
 enum { TILE = LS_INT8X3_TILE, PANELS = LS_PACKED_ROWS / TILE, SUM = LS_INT8X3_DIGITS * TILE * TILE };
@@ -104,24 +108,28 @@ static void multiply(const void *a, int64_t row, int64_t rows, int64_t k, const 
     ls_tiles_end();
 }
 
-const LsPackedKernel *ls_packed_int8x3(int64_t k)
+/* Of fewer rows or shorter sums, packing and storing take longer than the tiles save; far above, one power of two is
+ * shared by too many numbers. */
+static bool is_faster(int64_t rows, int64_t k) { return rows >= TILE && k >= 192 && k <= 4096; }
+
+const LsPackedKernel *ls_packed_int8x3(int64_t rows, int64_t k)
 {
-    /* Below, a step of the tiles is mostly zeros; far above, one power of two is shared by too many numbers. */
-    enum { FROM = LS_INT8X3_STEP, MOST = 4096 };
     static const LsPackedKernel kernel = {.left_bytes = left_bytes,
                                           .left_at = left_at,
                                           .finish_left = finish_left,
                                           .block_bytes = block_bytes,
                                           .pack = pack,
                                           .multiply = multiply};
-    return ls_isa() >= LS_ISA_V4_AMX && k >= FROM && k <= MOST ? &kernel : NULL;
+    const char *forced = ls_gemm_forced();
+    bool wanted = *forced ? strcmp(forced, ls_gemm_kernel_int8x3_amx.name) == 0 : is_faster(rows, k);
+    return wanted && ls_isa() >= ls_gemm_kernel_int8x3_amx.isa ? &kernel : NULL;
 }
 
 #else
 
-const LsPackedKernel *ls_packed_int8x3(int64_t k)
+const LsPackedKernel *ls_packed_int8x3(int64_t rows, int64_t k)
 {
-    (void)k;
+    (void)rows, (void)k;
     return NULL;
 }
 

@@ -203,7 +203,7 @@ static Recurrence recurrence_of(const LsNode *node, const Cell *cells, bool back
     const RecurrentAttr *attr = node->attr;
     Recurrence r = {.cell = &cells[attr->which],
                     .node = node,
-                    .kernel = ls_packed_kernel(LS_GEMM_REAL, node->in[W]->dim[1]),
+                    .kernel = ls_packed_kernel(LS_GEMM_REAL, x->dim[0], node->in[W]->dim[1]),
                     .streams = x->dim[0],
                     .steps = x->dim[1],
                     .units = node->in[W]->dim[1],
