@@ -444,7 +444,7 @@ static int on_small_disk(const char *run)
 {
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         return 77;
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("small", run, "tmpfs", 0, "size=400k") != 0)
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 || mount("small", run, "tmpfs", 0, "size=400k") != 0)
         return 77;
     int result = save_until_full(run); /* ends at the check of free space */
     return result == 0 && !strstr(ls_message(), "are free on its disk") ? 3 : result;

@@ -277,7 +277,7 @@ static int on_a_small_disk(const char *folder)
     ls_set_threads(1);
     if (unshare(CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
         return 77;
-    if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+    if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
         mount("small", folder, "tmpfs", 0, "size=172032") != 0)
         return 77;
     char path[600];
