@@ -283,6 +283,8 @@ expect 0 '' "$lockstep" train job.yaml
 says 0 'accuracy' eval heard
 says 0 'heard.tsv: predictions of 2 samples' predict heard --input out.h5 --text -o heard.tsv
 grep -q $'^sample\tclass' heard.tsv && [ "$(wc -l < heard.tsv)" = 3 ] || failed "predict of sounds: $(cat heard.tsv)"
+says 3 "said/no/1.wav: is no data set: make one by 'lockstep prepare wav said/no/1.wav -o said/no/1.h5', and give --input said/no/1.h5" \
+    predict heard --input said/no/1.wav -o heard.h5
 expect 0 '' "$lockstep" prepare wav said -o tested.h5 --label '^(\w+)/' --test-names '3\.wav$'
 says 0 'test samples            2' inspect tested.h5
 says 0 '(2 samples' eval heard data.path=tested.h5 --split test
@@ -298,7 +300,8 @@ refuses wav 'rated/yes/4.wav: is cut short, or was written to a pipe: its header
 refuses wav 'rated/yes/4.wav: is empty' rated
 echo 'no sound' > rated/yes/4.wav
 refuses wav 'rated/yes/4.wav: is no sound that is read here' rated
-refuses wav 'said/no/1.wav: lies in no folder of a class' said/no/1.wav
+refuses wav 'said/no/1.wav: no folder says its class, since it is named itself' said/no/1.wav
+refuses wav 'said/no/1.wav: lies in said/no itself, and in no folder of a class; --label takes the class from names' said/no
 refuses wav "said/no/1.wav: --label finds no class in the name 'no/1.wav'" said --label '^(\d)'
 mkdir none
 refuses wav 'none: has no sounds (*.wav, *.flac, *.ogg)' none

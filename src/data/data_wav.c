@@ -209,7 +209,8 @@ static LsStatus add_split(LsSealed *file, const char *split, int64_t rate, const
     LS_TRY(ls_offsets_read(file, name, dim[0], &offset, &count));
     snprintf(name, sizeof name, "%s/labels", split);
     LsStatus status = ls_numbers_read(file, name, 0, (int64_t)json_array_size(classes), &label, &labels);
-    if (status == LS_OK && (!offset || !label ? exists || offset || label : labels != count))
+    bool whole = exists && offset && label && labels == count, none = !exists && !offset && !label;
+    if (status == LS_OK && !whole && !none)
         status = ls_fail(LS_DATA, "%s: has %lld sounds and %lld labels in %s", ls_sealed_path(file), (long long)count,
                          (long long)labels, split);
     if (status == LS_OK) {

@@ -45,10 +45,15 @@ static const char *name_of(const Search *search, const char *path)
 static LsStatus folder_label(const Search *search, const char *path, LsSpan *label)
 {
     const char *name = name_of(search, path), *end = strrchr(name, '/'), *start = end;
-    if (!search->folder || !end)
+    if (!search->folder)
         return ls_fail(LS_DATA,
-                       "%s: lies in no folder of a class%s%s, and without --label the class is the name of that folder",
-                       path, search->folder ? " below " : "", search->folder ? search->source : "");
+                       "%s: no folder says its class, since it is named itself; name the folder that holds the folders "
+                       "of classes, or give --label",
+                       path);
+    if (!end)
+        return ls_fail(LS_DATA,
+                       "%s: lies in %s itself, and in no folder of a class; --label takes the class from names", path,
+                       search->source);
     while (start > name && start[-1] != '/')
         start--;
     *label = (LsSpan){start, (int64_t)(end - start)};
