@@ -280,6 +280,10 @@ train: {steps: 3, batch: 2, warmup: 1}
 output: {path: heard}
 JOB
 expect 0 '' "$lockstep" train job.yaml
+for kind in mamba rwkv4 bert gpt; do # they take tokens
+    expect 2 'this needs samples with the field "ids", but the data have: values Tx2, length int, label of 2' \
+        "$lockstep" train job.yaml model.kind=$kind model.state= model.width=24 output.path=none
+done
 says 0 'accuracy' eval heard
 says 0 'heard.tsv: predictions of 2 samples' predict heard --input out.h5 --text -o heard.tsv
 grep -q $'^sample\tclass' heard.tsv && [ "$(wc -l < heard.tsv)" = 3 ] || failed "predict of sounds: $(cat heard.tsv)"
