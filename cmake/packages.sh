@@ -7,7 +7,7 @@
 # Where no package is missing it neither asks for rights nor touches the network.
 set -euo pipefail
 
-libraries=(libopenmpi-dev libhdf5-dev libcunit1-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev libpng-dev zlib1g-dev libarchive-dev libfftw3-dev)
+libraries=(libopenmpi-dev libhdf5-dev libcunit1-dev libyaml-dev libjansson-dev libpcre2-dev libxxhash-dev libpng-dev zlib1g-dev libarchive-dev libfftw3-dev libsndfile1-dev)
 if [ "${1:-}" = --libraries ]; then
     echo "${libraries[*]}"
     exit 0

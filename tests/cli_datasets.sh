@@ -98,6 +98,27 @@ xz -c known.txt >folder/two.xz
 expect 0 "out/pair/one" bash recipes/pair.sh -o out folder
 made out/pair/two
 
+# a folder of files, from an archive or a folder that has it inside
+mkdir -p "deep/er/known folder"
+printf a >"deep/er/known folder/one"
+printf bc >"deep/er/known folder/two"
+recipe whole "$nowhere" three.txt
+sed -i "s|^want .*|want_folder 'set/known folder' 3 $(printf 'one\ntwo\nabc' | sha256sum | cut -d ' ' -f 1)|" recipes/whole.sh
+tar -czf deep.tar.gz deep
+tar -cJf deep.tar.xz deep
+for source in deep deep.tar.gz deep.tar.xz; do
+    expect 0 "out/set/known folder: 3 bytes, SHA-256 checked" bash recipes/whole.sh -o out $source
+    expect 0 "is there already" bash recipes/whole.sh -o out
+    diff -r "deep/er/known folder" "out/set/known folder" || fail "$source: another folder"
+    rm "out/set/known folder/one" # what lacks a file is made anew
+done
+printf bd >"deep/er/known folder/two"
+expect 3 "deep: is not the known folder" bash recipes/whole.sh -o out deep
+expect 3 "known.txt.gz: " bash recipes/whole.sh -o out known.txt.gz
+expect 3 "folder: has no folder known folder inside" bash recipes/whole.sh -o out folder
+[ -z "$(find out -name '.fetch-*')" ] || fail "a temporary folder is left"
+rm -rf out
+
 # packages, with tools of our own in the place of those that fetch: a Debian package, one that carries it in another form
 mkdir -p bin deb/DEBIAN deb/usr/share/known
 if command -v dpkg-deb >/dev/null; then
@@ -175,7 +196,7 @@ for script in "$datasets"/*.sh; do
     done
     grep -q "^# name: $name\$" "$script" || fail "$script is not named $name"
     bytes=$(sed -n 's/^# bytes: //p' "$script")
-    sums=$(awk '/^want / { sum += $3 } END { print sum }' "$script")
+    sums=$(awk '/^want(_folder)? / { sum += $3 } END { print sum }' "$script")
     [ "$bytes" = "$sums" ] || fail "$script: says $bytes bytes, wants $sums"
     grep -q "$name.sh" "$datasets/README.md" || fail "datasets/README.md does not list $name"
 done

@@ -164,7 +164,7 @@ says 0 'marker end              <|end|>\n' prepare chat long.jsonl -o plain.h5 -
 # the defaults are written as the options take them, in help and man pages
 says 0 '<|system|>\n); a chat template' prepare chat --help
 says 0 '<|system|>\en); a chat template' manual prepare
-for kind in text images lines columns pairs chat series; do
+for kind in text images lines columns pairs chat series wav; do
     "$lockstep" prepare $kind --help | grep -q '^ *)' && failed "prepare $kind --help breaks a default in two"
 done
 # a data set that is named to be evaluated, of which a part alone is held out
@@ -256,6 +256,61 @@ refuses series 'hole.csv: line 6: column 2 (level) is empty' hole.csv --date day
 sed 's/,16,1/,16/' level.csv > uneven.csv
 refuses series 'uneven.csv: line 6: has 2 columns, the lines before have 3' uneven.csv --date day
 refuses series '8 are left to train on, fewer than one window and horizon (30 + 1)' level.csv --date day
+
+# ---- wav, and a training on it
+# wav NAME BYTES RATE (as printf writes four bytes) CONTENT: a file of 16 bits, one channel
+wav()
+{
+    printf 'RIFF%b\0\0\0WAVEfmt \20\0\0\0\1\0\1\0%b\0\0\0\0\2\0\20\0data%b\0\0\0%s' "\\0$(printf %o $(($2 + 36)))" "$3" \
+        "\\0$(printf %o "$2")" "$4" > "$1"
+}
+mkdir -p said/no said/yes
+for i in 1 2 3; do
+    wav said/no/$i.wav 12 '\0100\0037\0000\0000' "abcdefghijk$i"
+    wav said/yes/$i.wav 14 '\0100\0037\0000\0000' "lmnopqrstuvwx$i"
+done
+makes wav 'samples a second        8000' said --validation 2 --length 6
+made --length 6 --validation 2
+"$lockstep" inspect out.h5 | grep -q '^sounds cut at length    3$' || failed "inspect does not say what was cut: $("$lockstep" inspect out.h5)"
+cat > job.yaml <<'JOB'
+model: {kind: s4d, layers: 1, width: 4, state: 2}
+task: {kind: classification, pool: mean}
+data: {kind: wav, path: out.h5, frame: 2}
+train: {steps: 3, batch: 2, warmup: 1}
+output: {path: heard}
+JOB
+expect 0 '' "$lockstep" train job.yaml
+for kind in mamba rwkv4 bert gpt; do # they take tokens
+    expect 2 'this needs samples with the field "ids", but the data have: values Tx2, length int, label of 2' \
+        "$lockstep" train job.yaml model.kind=$kind model.state= model.width=24 output.path=none
+done
+says 0 'accuracy' eval heard
+says 0 'heard.tsv: predictions of 2 samples' predict heard --input out.h5 --text -o heard.tsv
+grep -q $'^sample\tclass' heard.tsv && [ "$(wc -l < heard.tsv)" = 3 ] || failed "predict of sounds: $(cat heard.tsv)"
+says 3 "said/no/1.wav: is no data set: make one by 'lockstep prepare wav said/no/1.wav -o said/no/1.h5', and give --input said/no/1.h5" \
+    predict heard --input said/no/1.wav -o heard.h5
+expect 0 '' "$lockstep" prepare wav said -o tested.h5 --label '^(\w+)/' --test-names '3\.wav$'
+says 0 'test samples            2' inspect tested.h5
+says 0 '(2 samples' eval heard data.path=tested.h5 --split test
+mkdir rated
+cp -r said/no said/yes rated
+wav rated/yes/4.wav 12 '\0200\0076\0000\0000' abcdefghijkl
+refuses wav 'rated/yes/4.wav: has 16000 samples a second, but rated/no/1.wav has 8000; nothing is resampled here' rated
+expect 0 '' "$lockstep" prepare wav rated/yes/4.wav --rate 16000 --label '4(.)' --classes .,no -o faster.h5
+expect 3 'faster.h5: has sounds of 16000 samples a second, but the model has learnt from sounds of 8000' "$lockstep" eval heard data.path=faster.h5 --split train
+head -c 50 said/yes/1.wav > rated/yes/4.wav
+refuses wav 'rated/yes/4.wav: is cut short, or was written to a pipe: its header says 14 bytes of samples, and 6 are there' rated
+: > rated/yes/4.wav
+refuses wav 'rated/yes/4.wav: is empty' rated
+echo 'no sound' > rated/yes/4.wav
+refuses wav 'rated/yes/4.wav: is no sound that is read here' rated
+refuses wav 'said/no/1.wav: no folder says its class, since it is named itself' said/no/1.wav
+refuses wav 'said/no/1.wav: lies in said/no itself, and in no folder of a class; --label takes the class from names' said/no
+refuses wav "said/no/1.wav: --label finds no class in the name 'no/1.wav'" said --label '^(\d)'
+mkdir none
+refuses wav 'none: has no sounds (*.wav, *.flac, *.ogg)' none
+says 2 "--label: '^\d' has no group in parentheses" prepare wav said --label '^\d' -o bad.h5
+says 2 "--test-names: '(' is no regular expression: missing closing parenthesis" prepare wav said --test-names '(' -o bad.h5
 
 # ---- every kind there is was tried
 says 0 'prepare KIND --help has the options of each' prepare --help

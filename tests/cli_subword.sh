@@ -37,6 +37,34 @@ cmp -s one.txt out.txt || failed 'an imported model goes on with other words'
 expect 0 '' "$lockstep" export imported -o again
 diff -r exported again > diff.txt || failed "exported again it differs: $(head -5 diff.txt)"
 
+# RWKV's World vocabulary: data, a model, out and in again; beside a model of transformers' layout; damaged
+world=$fixtures/small_rwkv_world
+expect 0 '(rwkv_world)' "$lockstep" prepare text text.txt -o world.h5 --tokenizer "$world" --validation 0.1
+expect 0 '(rwkv_world)' "$lockstep" prepare text text.txt -o same.h5 --tokenizer rwkv_world --vocabulary "$world/rwkv_vocab_v20230424.txt" --validation 0.1
+expect 0 '' "$lockstep" train job.yaml model.kind=rwkv7 model.heads= model.head=8 data.path=world.h5 output.path=world --progress none
+expect 0 '' "$lockstep" eval world data.path=same.h5
+expect 3 'has another tokenizer (gpt2' "$lockstep" eval world data.path=gpt2.h5
+expect 0 '' "$lockstep" generate world --prompt 'the text' --tokens 10 --seed 1
+mv out.txt one.txt
+expect 0 '' "$lockstep" export world -o world-out
+cmp world-out/rwkv_vocab_v20230424.txt "$world/rwkv_vocab_v20230424.txt" || failed 'the vocabulary comes out otherwise'
+expect 0 '' "$lockstep" import world-out -o world-in
+expect 0 '' "$lockstep" generate world-in --prompt 'the text' --tokens 10 --seed 1
+cmp -s one.txt out.txt || failed 'an imported model of the World tokenizer goes on with other words'
+expect 0 '' "$lockstep" eval world-in data.path=world.h5 train.sequence=16
+mkdir beside
+cp "$fixtures"/rwkv4-tiny/{config.json,model.safetensors} beside
+expect 0 '' "$lockstep" import beside -o plain
+head -30 "$world/rwkv_vocab_v20230424.txt" > beside/rwkv_vocab_v20230424.txt
+expect 0 '' "$lockstep" import beside -o named
+expect 2 'this model has no tokenizer' "$lockstep" generate plain --prompt $'\t\n' --tokens 1
+expect 0 'prompt: 2 tokens' "$lockstep" generate named --prompt $'\t\n' --tokens 1
+cp "$world/rwkv_vocab_v20230424.txt" beside
+expect 3 'beside: its tokenizer has 963 tokens, its model 37' "$lockstep" import beside -o larger
+sed -i '7s/ 1$/ 2/' beside/rwkv_vocab_v20230424.txt
+expect 3 "beside/rwkv_vocab_v20230424.txt: line 7: its text has 1 bytes, but it says '2'" "$lockstep" import beside -o damaged
+[ ! -e larger ] && [ ! -e damaged ] || failed 'a refused import leaves a run'
+
 # GPT-2's own vocabulary: the name of its token is text, and said to be so, unless --special is given
 expect 0 '' "$lockstep" train job.yaml data.path=gpt2.h5 output.path=gpt2 --progress none
 said="'<|endoftext|>' in it is read as text; --special makes it the token of that name"

@@ -68,6 +68,7 @@ static LsStatus open_source(Samples *s)
         return ls_fail(LS_USAGE,
                        "predict: this model takes --input FILE.h5, a data set as 'lockstep prepare %s' makes it",
                        config->data_kind->name);
+    LS_TRY(ls_data_check_raw(config->data_kind, s->options->input, "give --input "));
     LS_TRY(config->data_kind->open(&open, &s->source));
     s->samples = s->source ? s->source->samples : 0;
     return check_source(s);

@@ -190,9 +190,10 @@ const LsDataKind *ls_data_kind_overridden(int overrides, char *const *override)
     return path ? ls_data_kind_of_file(path) : NULL;
 }
 
-/* With the command that makes a data set of it. */
-static LsStatus fail_raw(const LsDataKind *kind, const char *path)
+LsStatus ls_data_check_raw(const LsDataKind *kind, const char *path, const char *option)
 {
+    if (!kind->prepare || !ls_data_is_raw(path))
+        return LS_OK;
     size_t length = ls_path_length(path);
     const char *slash = memrchr(path, '/', length), *name = slash ? slash + 1 : path;
     const char *dot = memrchr(name, '.', length - (size_t)(name - path)),
@@ -200,12 +201,11 @@ static LsStatus fail_raw(const LsDataKind *kind, const char *path)
     bool records = kind->open_texts && strstr(name, ".jsonl");
     char *set = ls_format("%.*s.h5", (int)(end - path), path), *source = ls_shell_word(path),
          *output = set ? ls_shell_word(set) : NULL;
-    LsStatus status = source && output
-                          ? ls_fail(LS_DATA,
-                                    "%s: is no data set: make one by 'lockstep prepare %s %s -o %s%s', and "
-                                    "set data.path=%s",
-                                    path, kind->name, source, output, records ? " --field text" : "", output)
-                          : LS_RESOURCE;
+    LsStatus status =
+        source && output
+            ? ls_fail(LS_DATA, "%s: is no data set: make one by 'lockstep prepare %s %s -o %s%s', and %s%s", path,
+                      kind->name, source, output, records ? " --field text" : "", option, output)
+            : LS_RESOURCE;
     ls_free(set);
     ls_free(source);
     ls_free(output);
@@ -219,7 +219,7 @@ static LsStatus check_path(const LsDataKind *kind, const char *setting, const ch
     if (path && access(path, F_OK) != 0 && errno == ENOENT && path[0] != '/' && getcwd(here, sizeof here))
         return ls_fail(LS_DATA, "%s: No such file or directory (data.%s, seen from the folder of this call, %s)", path,
                        setting, here);
-    return path && kind->prepare && ls_data_is_raw(path) ? fail_raw(kind, path) : LS_OK;
+    return path ? ls_data_check_raw(kind, path, "set data.path=") : LS_OK;
 }
 
 LsStatus ls_data_open_split(const LsConfig *config, const char *split, int64_t sequence, int64_t streams,

@@ -31,6 +31,9 @@ const char *ls_source_recorded(const char *path);
 /* Whether a path is there and was never a data set: a folder, or a file that is not named FILE.h5 and begins neither as
  * those of this program do nor as HDF5. */
 bool ls_data_is_raw(const char *path);
+/* LS_DATA for such a path, with the command that makes a data set of it, and the option that takes it then ("give
+ * --input "). */
+LsStatus ls_data_check_raw(const LsDataKind *kind, const char *path, const char *option) LS_MUST_USE;
 
 /* The kind of the data set at a path, as its first bytes have it; NULL: it is none. */
 const LsDataKind *ls_data_kind_of_file(const char *path);

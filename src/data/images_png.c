@@ -3,12 +3,10 @@
 #include "data/images.h"
 
 #include "io/file.h"
+#include "io/folder.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <png.h>
 #include <setjmp.h>
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/stat.h>
@@ -103,7 +101,14 @@ static LsStatus read_png(const char *path, int64_t dim[3], unsigned char *pixels
 
 /* ---- Folders ----------------------------------------------------------------------------------------------------- */
 
-static LsStatus add_entry(Folder *folder, char *path, int label)
+/* The pictures of a class are being looked for. */
+typedef struct ClassVisit {
+    Folder *folder;
+    LsClasses *classes;
+    int label;
+} ClassVisit;
+
+static LsStatus add_entry(Folder *folder, const char *path, int label)
 {
     if (folder->base.count == folder->room) {
         int64_t room = folder->room ? 2 * folder->room : 1024;
@@ -116,32 +121,11 @@ static LsStatus add_entry(Folder *folder, char *path, int label)
         folder->entry = grown;
         folder->room = room;
     }
-    folder->entry[folder->base.count++] = (Entry){path, label};
+    char *copy = ls_strdup(path);
+    if (!copy)
+        return LS_RESOURCE;
+    folder->entry[folder->base.count++] = (Entry){copy, label};
     return LS_OK;
-}
-
-static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
-
-static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
-
-/* Calls `visit` with each entry of a folder, in order of names; those that begin with a dot are passed over. */
-static LsStatus each_entry(Folder *folder, const char *path, LsClasses *classes, int label,
-                           LsStatus (*visit)(Folder *folder, char *path, const char *name, LsClasses *classes,
-                                             int label))
-{
-    struct dirent **list = NULL;
-    LsStatus status = LS_OK;
-    int count = scandir(path, &list, is_shown, by_bytes);
-    if (count < 0)
-        return ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        char *full = status == LS_OK ? ls_format("%s/%s", path, list[i]->d_name) : NULL;
-        if (status == LS_OK)
-            status = full ? visit(folder, full, list[i]->d_name, classes, label) : LS_RESOURCE;
-        free(list[i]);
-    }
-    free(list);
-    return status;
 }
 
 static bool ends_in_png(const char *name)
@@ -150,38 +134,33 @@ static bool ends_in_png(const char *name)
     return length > 4 && strcasecmp(name + length - 4, ".png") == 0;
 }
 
-/* Takes over path. */
-static LsStatus visit_picture(Folder *folder, char *path, const char *name, LsClasses *classes, int label)
+static LsStatus visit_picture(void *self, const char *path, const char *name)
 {
-    (void)classes;
+    ClassVisit *visit = self;
     if (ends_in_png(name))
-        return add_entry(folder, path, label);
-    folder->base.skipped++;
-    ls_free(path);
+        return add_entry(visit->folder, path, visit->label);
+    visit->folder->base.skipped++;
     return LS_OK;
 }
 
-static LsStatus visit_class(Folder *folder, char *path, const char *name, LsClasses *classes, int label)
+static LsStatus visit_class(void *self, const char *path, const char *name)
 {
+    ClassVisit *visit = self;
+    LsClasses *classes = visit->classes;
     struct stat st;
-    LsStatus status = LS_OK;
     if (stat(path, &st) != 0 || !S_ISDIR(st.st_mode)) {
-        folder->base.skipped++;
-    } else {
-        int64_t before = folder->base.count;
-        bool known = !classes->fixed || ls_classes_find(classes, (LsSpan){name, (int64_t)strlen(name)}) >= 0;
-        label = known ? ls_classes_add(classes, (LsSpan){name, (int64_t)strlen(name)}) : -1;
-        if (!known)
-            status = ls_fail(LS_DATA, "%s: the folder's name is none of the %d classes", path, classes->count);
-        else if (label < 0)
-            status = ls_message_status();
-        else
-            status = each_entry(folder, path, classes, label, visit_picture);
-        if (status == LS_OK && folder->base.count == before)
-            status = ls_fail(LS_DATA, "%s: has no PNG pictures (*.png)", path);
+        visit->folder->base.skipped++;
+        return LS_OK;
     }
-    ls_free(path);
-    return status;
+    LsSpan class_name = {name, (int64_t)strlen(name)};
+    int64_t before = visit->folder->base.count;
+    if (classes->fixed && ls_classes_find(classes, class_name) < 0)
+        return ls_fail(LS_DATA, "%s: the folder's name is none of the %d classes", path, classes->count);
+    visit->label = ls_classes_add(classes, class_name);
+    if (visit->label < 0)
+        return ls_message_status();
+    LS_TRY(ls_folder_each(path, visit_picture, visit));
+    return visit->folder->base.count > before ? LS_OK : ls_fail(LS_DATA, "%s: has no PNG pictures (*.png)", path);
 }
 
 static LsStatus read_next(LsPictures *pictures, unsigned char *pixels, int64_t *label)
@@ -216,7 +195,8 @@ static LsStatus open_folder(int names, char *const *name, LsClasses *classes, in
     if (!folder)
         return LS_RESOURCE;
     folder->base = (LsPictures){.name = ls_strdup(name[0]), .read = read_next, .end = end_folder, .free = free_folder};
-    LsStatus status = folder->base.name ? each_entry(folder, name[0], classes, 0, visit_class) : LS_RESOURCE;
+    LsStatus status =
+        folder->base.name ? ls_folder_each(name[0], visit_class, &(ClassVisit){folder, classes, 0}) : LS_RESOURCE;
     if (status == LS_OK && folder->base.count == 0)
         status = ls_fail(LS_DATA, "%s: has no folders of PNG pictures, one a class", name[0]);
     if (status == LS_OK)

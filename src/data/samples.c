@@ -250,7 +250,7 @@ LsStatus ls_offsets_read(LsSealed *file, const char *name, int64_t total, int64_
         good = i == 0 ? read[0] == 0 : read[i] >= read[i - 1];
     if (!good || read[*count - 1] != total) {
         ls_free(data);
-        return ls_fail(LS_DATA, "%s: %s are not the places of texts in %lld tokens", ls_sealed_path(file), name,
+        return ls_fail(LS_DATA, "%s: %s are no places that ascend from 0 to %lld", ls_sealed_path(file), name,
                        (long long)total);
     }
     *offset = read;

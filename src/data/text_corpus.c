@@ -4,8 +4,8 @@
 #include "data/unpack.h"
 #include "data/utf8.h"
 #include "io/file.h"
+#include "io/folder.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -348,49 +348,33 @@ static LsStatus read_standard_input(LsCorpus *corpus)
 
 /* ---- Folders ----------------------------------------------------------------------------------------------------- */
 
-static int is_shown(const struct dirent *entry) { return entry->d_name[0] != '.'; }
+/* What a folder is read for: the number of files that were read is counted in `found`. */
+typedef struct FolderRead {
+    LsCorpus *corpus;
+    int64_t found;
+} FolderRead;
 
-static int by_bytes(const struct dirent **a, const struct dirent **b) { return strcmp((*a)->d_name, (*b)->d_name); }
-
-static LsStatus read_folder(LsCorpus *corpus, const char *path, int64_t *found);
-
-static LsStatus read_entry(LsCorpus *corpus, const char *path, int64_t *found)
+static LsStatus read_entry(void *self, const char *path, const char *name)
 {
+    FolderRead *folder = self;
+    LsCorpus *corpus = folder->corpus;
     struct stat st;
+    (void)name;
     bool there = lstat(path, &st) == 0;
     if (there && S_ISDIR(st.st_mode))
-        return read_folder(corpus, path, found);
+        return ls_folder_each(path, read_entry, folder);
     if (there && !S_ISREG(st.st_mode))
         corpus->passed++;
     if (!there || !S_ISREG(st.st_mode) || !is_wanted(corpus, path))
         return LS_OK;
-    ++*found;
+    folder->found++;
     return note_bad(corpus, read_path(corpus, path));
-}
-
-static LsStatus read_folder(LsCorpus *corpus, const char *path, int64_t *found)
-{
-    struct dirent **list = NULL;
-    LsStatus status = LS_OK;
-    size_t length = ls_path_length(path);
-    int count = scandir(path, &list, is_shown, by_bytes);
-    if (count < 0)
-        return ls_fail(LS_DATA, "%s: %s", path, strerror(errno));
-    for (int i = 0; i < count; i++) {
-        char *name = status == LS_OK ? ls_format("%.*s/%s", (int)length, path, list[i]->d_name) : NULL;
-        if (status == LS_OK)
-            status = name ? read_entry(corpus, name, found) : LS_RESOURCE;
-        ls_free(name);
-        free(list[i]);
-    }
-    free(list);
-    return status;
 }
 
 static LsStatus read_source(LsCorpus *corpus, const char *source)
 {
     struct stat st;
-    int64_t found = 0;
+    FolderRead folder = {corpus, 0};
     corpus->others = 0;
     if (strcmp(source, "-") == 0)
         return read_standard_input(corpus);
@@ -398,8 +382,8 @@ static LsStatus read_source(LsCorpus *corpus, const char *source)
         return ls_fail(LS_DATA, "%s: %s", source, strerror(errno));
     if (!S_ISDIR(st.st_mode))
         return note_bad(corpus, read_path(corpus, source));
-    LS_TRY(read_folder(corpus, source, &found));
-    if (found > 0)
+    LS_TRY(ls_folder_each(source, read_entry, &folder));
+    if (folder.found > 0)
         return LS_OK;
     if (corpus->others == 0)
         return ls_fail(LS_DATA, "%s: has no files %s", source, ending_of(corpus));

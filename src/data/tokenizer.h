@@ -1,6 +1,5 @@
-/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding, BERT's pieces of words, those of
- * published models. One file each
- * in src/data, one line each in tokenizers.def.
+/* Text to token ids and back: bytes, characters, words, GPT-2's byte-pair encoding, BERT's pieces of words, RWKV's longest
+ * tokens, those of other published models. One file each in src/data, one line each in tokenizers.def.
  *
  *     LsTokenizer *tokenizer = ls_tokenizer_new("gpt2", NULL, 0, "data/gpt2-bpe");
  *     int32_t *ids = NULL;

@@ -27,9 +27,17 @@ LsStatus ls_json_file_write(const char *folder, const char *name, const json_t *
 
 /* ---- Folders ----------------------------------------------------------------------------------------------------- */
 
-const char *const ls_tokenizer_files[] = {
-    "tokenizer.json",    "tokenizer_config.json", "vocab.json",         "merges.txt",      "special_tokens_map.json",
-    "added_tokens.json", "chat_template.jinja",   "chat_template.json", "tokenizer.model", NULL};
+const char *const ls_tokenizer_files[] = {"tokenizer.json",
+                                          "tokenizer_config.json",
+                                          "vocab.json",
+                                          "merges.txt",
+                                          "special_tokens_map.json",
+                                          "added_tokens.json",
+                                          "chat_template.jinja",
+                                          "chat_template.json",
+                                          "tokenizer.model",
+                                          "rwkv_vocab_v20230424.txt",
+                                          NULL};
 
 static LsStatus keep_file(const char *path, const char *name, json_t *files)
 {
@@ -148,7 +156,7 @@ LsTokenizer *ls_tokenizer_from_path(const char *path)
     if (!tokenizer && !ls_message()[0])
         ls_fail(LS_DATA,
                 "%s: has no tokenizer that this program knows (tokenizer.json, vocab.json and merges.txt, "
-                "tokenizer.model, vocab.txt, " LS_TOKENIZER_OWN_FILE ")",
+                "tokenizer.model, vocab.txt, rwkv_vocab_v20230424.txt, " LS_TOKENIZER_OWN_FILE ")",
                 path);
     return tokenizer;
 }

@@ -33,7 +33,8 @@ extern const char ls_tokenizer_choices[];
      .choices = LS_TOKENIZER_CHOICES,                                                                                  \
      .help = "how text becomes tokens, or a folder or file of a published tokenizer"},                                 \
         {LS_TOKENIZER_ROW(S, member, vocabulary), .type = LS_SETTING_TYPE_STRING,                                      \
-         .help = "tokenizers gpt2, subword and wordpiece: folder with the files of a vocabulary, or a vocab.txt "      \
+         .help = "tokenizers gpt2, rwkv_world, subword and wordpiece: folder with the files of a vocabulary, or one "  \
+                 "of them "                                                                                            \
                  "(default of "                                                                                        \
                  "gpt2: data/gpt2-bpe)"},                                                                              \
         {LS_TOKENIZER_ROW(S, member, cased), .type = LS_SETTING_TYPE_BOOL, .fallback = "false",                        \

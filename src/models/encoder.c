@@ -49,10 +49,10 @@ static LsTensor *add_types(LsGraph *g, const LsEncoder *m, const LsShape *shape,
     return ls_reshape(g, ls_position_embedding(g, tokens, table, NULL), 3, x->dim);
 }
 
-static LsTensor *embed(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsTensor *table)
+static LsTensor *embed(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsTensor *ids, LsTensor *table)
 {
     LsPositions positions = ls_encoder_positions(m);
-    LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids"));
+    LsTensor *x = ls_embedding(g, table, ids);
     x = ls_positions_embed(g, &positions, x, "position_embedding", ls_init_normal(m->init_std), m->context, NULL);
     return ls_drop(g, ls_layer_norm_block(g, "norm", add_types(g, m, shape, x), m->epsilon), m->dropout);
 }
@@ -60,11 +60,12 @@ static LsTensor *embed(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsT
 LsBody ls_encoder(LsGraph *g, const LsEncoder *m, const LsShape *shape, LsAttend attend, const void *self)
 {
     LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsPositions positions = ls_encoder_positions(m);
     ls_positions_fit(g, &positions, shape->sequence, m->context);
     LsTensor *table =
         ls_param(g, "token_embedding", ls_init_normal(m->init_std), 2, (int64_t[]){m->vocabulary, m->width});
-    LsTensor *x = embed(g, m, shape, table); /* (B, T, C) */
+    LsTensor *x = embed(g, m, shape, ids, table); /* (B, T, C) */
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         ls_push(g, "attention");

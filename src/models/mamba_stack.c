@@ -13,8 +13,9 @@ LsBody ls_mamba_stack(LsGraph *g, const LsShape *shape, const LsMambaStack *stac
 {
     LsBlockPlace place = ls_mamba_stack_place(stack);
     int64_t table_dim[2] = {stack->vocabulary, stack->width};
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
     LsTensor *table = ls_param(g, "token_embedding", ls_init_normal(0.02), 2, table_dim);
-    LsTensor *x = ls_embedding(g, table, ls_shape_input(g, shape, "ids")); /* x: (B, T, C) */
+    LsTensor *x = ls_embedding(g, table, ids); /* x: (B, T, C) */
     for (int64_t layer = 0; layer < stack->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
         x = block(g, settings, &place, x);

@@ -92,8 +92,9 @@ LsTensor *ls_rwkv_head_norm(LsGraph *g, LsTensor *y, int64_t heads, double epsil
 LsTensor *ls_rwkv_embed(LsGraph *g, const LsShape *shape, int64_t vocabulary, int64_t width, double epsilon,
                         LsTensor **table)
 {
+    LsTensor *ids = ls_shape_input(g, shape, "ids");
     *table = ls_param(g, "token_embedding", ls_init_normal(0.02), 2, (int64_t[]){vocabulary, width});
-    return ls_layer_norm_block(g, "embedding_norm", ls_embedding(g, *table, ls_shape_input(g, shape, "ids")), epsilon);
+    return ls_layer_norm_block(g, "embedding_norm", ls_embedding(g, *table, ids), epsilon);
 }
 
 LsBody ls_rwkv_body(LsGraph *g, LsTensor *x, LsTensor *table, int64_t vocabulary, int64_t classes, double epsilon)

@@ -11,8 +11,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
-const char *const ls_export_names[] = {"*.safetensors", "*.json",     "*.model", "*.jinja",
-                                       "vocab.txt",     "merges.txt", NULL};
+const char *const ls_export_names[] = {
+    "*.safetensors", "*.json", "*.model", "*.jinja", "vocab.txt", "merges.txt", "rwkv_vocab_v20230424.txt", NULL};
 
 static bool is_exported_name(const char *name)
 {

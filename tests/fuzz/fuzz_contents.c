@@ -111,7 +111,7 @@ static void read_checkpoint(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
-    static const char *const kinds[] = {"checkpoint", "text", "images", "lines", "columns", "pairs", "series"};
+    static const char *const kinds[] = {"checkpoint", "text", "images", "lines", "columns", "pairs", "series", "wav"};
     FuzzParts parts = {input, input + bytes};
     char *kind = fuzz_part(&parts);
     size_t which = 0;

@@ -39,7 +39,7 @@ static void read_any(const char *path)
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
-    static const char *const kinds[] = {"text", "images", "lines", "columns", "pairs", "series"};
+    static const char *const kinds[] = {"text", "images", "lines", "columns", "pairs", "series", "wav"};
     LsCheckpoint *checkpoint = NULL;
     if (bytes < 2)
         return 0;

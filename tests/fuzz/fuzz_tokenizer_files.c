@@ -1,6 +1,6 @@
 /* Tokenizers in files: tokenizer.json, tokenizer_config.json, vocab.json, merges.txt, added_tokens.json,
- * special_tokens_map.json and vocab.txt, with NULs between them; an empty part is a file that is not there. What is
- * taken is written into a folder, and read from there as the same. */
+ * special_tokens_map.json, vocab.txt and rwkv_vocab_v20230424.txt, with NULs between them; an empty part is a file that
+ * is not there. What is taken is written into a folder, and read from there as the same. */
 #include "shared.h"
 
 #include "data/tokenizer.h"
@@ -11,9 +11,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *input, size_t bytes)
 {
-    static const char *const names[] = {"in/tokenizer.json", "in/tokenizer_config.json", "in/vocab.json",
-                                        "in/merges.txt",     "in/added_tokens.json",     "in/special_tokens_map.json",
-                                        "in/vocab.txt"};
+    static const char *const names[] = {"in/tokenizer.json", "in/tokenizer_config.json",   "in/vocab.json",
+                                        "in/merges.txt",     "in/added_tokens.json",       "in/special_tokens_map.json",
+                                        "in/vocab.txt",      "in/rwkv_vocab_v20230424.txt"};
     FuzzParts parts = {input, input + bytes};
     fuzz_remove("in");
     fuzz_remove("out");
