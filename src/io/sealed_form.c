@@ -90,10 +90,10 @@ static LsStatus check_group(Form *form, const char *path, hid_t group, int depth
     for (hsize_t i = 0; i < info.nlinks && status == LS_OK; i++) {
         char name[512], below[1024];
         ssize_t length = H5Lget_name_by_idx(group, ".", H5_INDEX_NAME, H5_ITER_INC, i, name, sizeof name, H5P_DEFAULT);
-        int used = snprintf(below, sizeof below, "%s/%s", path, name);
         if (length <= 0)
             status = ls_sealed_fail(form->file, "list %s", path);
-        else if (length >= (ssize_t)sizeof name || used >= (int)sizeof below)
+        else if (length >= (ssize_t)sizeof name ||
+                 snprintf(below, sizeof below, "%s/%s", path, name) >= (int)sizeof below)
             status = refuse(form, path, "has names that are too long");
         else
             status = check_link(form, below, group, name, depth);
