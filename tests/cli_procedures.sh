@@ -42,7 +42,7 @@ cat > pole.yaml <<'JOB'
 model: {kind: q_network, layers: 1, width: 16}
 task: {kind: control}
 data: {kind: environment, environment: cartpole}
-train: {steps: 2000, batch: 32, warmup: 0, learning_rate: 1e-3, replay: 500, replay_start: 100, epsilon_steps: 100, target_every: 50, evaluate_every: 100}
+train: {steps: 2000, batch: 32, warmup: 0, learning_rate: 1e-3, replay: 500, replay_start: 100, epsilon_steps: 100, n_step: 3, target_every: 5, target_rate: 0.2, evaluate_every: 100}
 output: {save_every: 20, keep: 2}
 JOB
 killed pole.yaml

@@ -1,6 +1,7 @@
 /* Training procedures on all ranks: what a phase learns and what it leaves alone; two players and an agent on any
  * number of ranks, and gone on from what a checkpoint holds, to the bit. */
 #include "harness_mpi.h"
+#include "data/environment.h"
 #include "resumed.h"
 
 #include <math.h>
@@ -181,11 +182,11 @@ static void test_refused(void)
 #define RINGS(more)                                                                                                    \
     "model: {kind: gan_mlp, layers: 2, width: 16, noise: 4}\ntask: {kind: generation}\ndata: {kind: generated}\n"      \
     "train: {discriminator_repeats: 2, batch: 24, warmup: 0, learning_rate: 1e-3" more "}\n"
-#define POLE                                                                                                           \
+#define POLE_AT(target)                                                                                                \
     "model: {kind: q_network, layers: 1, width: 16}\ntask: {kind: control}\ndata: {kind: environment}\n"               \
     "train: {batch: 24, micro_batch: 4, warmup: 0, learning_rate: 1e-2, environments: 5, replay: 60, replay_start: "   \
-    "32, "                                                                                                             \
-    "target_every: 3, epsilon_steps: 4}\n"
+    "32, " target ", epsilon_steps: 4}\n"
+#define POLE POLE_AT("target_every: 3")
 
 static void test_players_on_ranks(void)
 {
@@ -234,11 +235,140 @@ static void test_agent_on_ranks(void)
     close_job(&all);
 }
 
+static LsSaved saved_of(LsTrainer *t, const char *group)
+{
+    LsSaved saved[LS_MAX_SAVED];
+    int count = ls_trainer_saved(t, saved), i = 0;
+    while (i < count && strcmp(saved[i].group, group) != 0)
+        i++;
+    CU_ASSERT_FATAL(i < count);
+    return saved[i];
+}
+
+static const float *target_of(LsTrainer *t) { return saved_of(t, "target").value; }
+
+/* The copy goes a share of the way every target_every steps, and all of it where no share is set. */
+static void test_target_rate(void)
+{
+    Job slow = open_job(POLE_AT("target_every: 2, target_rate: 0.25"), comm),
+        whole = open_job(POLE_AT("target_every: 2"), comm);
+    const LsParams *params = slow.trainer->params;
+    float *expected = ls_alloc_array(params->total, sizeof *expected);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(expected);
+    memcpy(expected, params->value, (size_t)params->total * sizeof *expected); /* the copy begins equal */
+    for (int i = 1; i <= 5; i++) {
+        step(&slow);
+        step(&whole);
+        double error = 0, moved = 0;
+        for (int64_t k = 0; k < params->total; k++) {
+            expected[k] += i % 2 == 0 ? 0.25f * (params->value[k] - expected[k]) : 0;
+            error = fmax(error, fabs((double)(target_of(slow.trainer)[k] - expected[k])));
+            moved = fmax(moved, fabs((double)(params->value[k] - expected[k])));
+        }
+        CU_ASSERT(error <= 1e-6 && moved > 1e-3);
+        if (i % 2 == 0)
+            CU_ASSERT_EQUAL(
+                memcmp(target_of(whole.trainer), whole.trainer->params->value, (size_t)params->total * sizeof(float)),
+                0);
+    }
+    ls_free(expected);
+    close_job(&slow);
+    close_job(&whole);
+}
+
+#define KEPT 60
+#define DRAWN 800
+
+/* y: (KEPT) what is learned from each move that is kept; NAN: never drawn. */
+static void learned_targets(Job *job, double *y)
+{
+    LsTrainer *t = job->trainer;
+    LsGraph *g = t->player[0].graph;
+    const LsSaved replay = saved_of(t, "replay");
+    const LsTensor *x = ls_graph_find(g, "values"), *target = ls_graph_find(g, "target");
+    const LsEnvironment *world = ls_source_environment(job->source);
+    float seen[64], learned[64];
+    for (int i = 0; i < KEPT; i++)
+        y[i] = NAN;
+    CU_ASSERT_FATAL(replay.dim[0] == KEPT && x->count <= 64 && target->count <= 64);
+    t->progress.step--; /* as while it was being done */
+    for (int64_t sample = 0; sample < DRAWN; sample += x->dim[0]) {
+        LsSource *source = t->player[0].source;
+        ASSERT_OK(source->fill(source, g, &(LsBatch){.first = sample, .count = x->dim[0]}));
+        ls_tensor_get(g, x, seen);
+        ls_tensor_get(g, target, learned);
+        for (int64_t b = 0; b < x->dim[0]; b++)
+            for (int i = 0; i < KEPT; i++) {
+                const float *move = replay.value + i * replay.dim[1];
+                bool same = true;
+                for (int j = 0; j < world->numbers; j++)
+                    same &= move[j] * world->scale[j] == seen[b * world->numbers + j];
+                if (same)
+                    y[i] = (double)learned[b * world->actions + (int)move[2 * world->numbers]];
+            }
+    }
+    t->progress.step++;
+}
+
+/* All moves at random, the copy as it was at first: targets of the same moves differ by n_step alone. */
+#define RETURNS(world, start, n)                                                                                       \
+    "model: {kind: q_network, layers: 1, width: 16}\ntask: {kind: control}\ndata: {kind: environment, "                \
+    "environment: " world "}\ntrain: {batch: 24, micro_batch: 4, warmup: 0, environments: 5, replay: 60, gamma: 0.5, " \
+    "epsilon_end: 1, double_q: false, replay_start: " start ", n_step: " n "}\n"
+
+/* The return over n moves is r + gamma times that over n - 1 from the next move on; that over one where the episode
+ * ended, was cut off or has not gone on. yaml: of n = 1, 2, 3; made: moves after four steps; at least so many of those
+ * kept ended by the rules, or were cut off. */
+static void check_returns(const char *const yaml[3], int64_t made, int ended, int cut_off)
+{
+    const int64_t environments = 5;
+    double y[3][KEPT];
+    Job job;
+    for (int n = 0; n < 3; n++) {
+        job = open_job(yaml[n], comm);
+        for (int i = 0; i < 4; i++)
+            step(&job);
+        learned_targets(&job, y[n]);
+        if (n < 2)
+            close_job(&job);
+    }
+    const LsSaved replay = saved_of(job.trainer, "replay");
+    const int numbers = ls_source_environment(job.source)->numbers;
+    int found[3] = {0};
+    for (int64_t number = made - KEPT; number < made; number++) {
+        int64_t i = number % KEPT, next = (number + environments) % KEPT;
+        const float *move = replay.value + i * replay.dim[1];
+        double reward = (double)move[2 * numbers + 1];
+        int over = (int)move[2 * numbers + 2];
+        found[over]++;
+        CU_ASSERT(isfinite(y[0][i]) && (y[0][i] == reward) == (over == 1));
+        for (int n = 1; n < 3; n++) {
+            bool alone = over || number + environments >= made;
+            double expected = alone ? y[0][i] : reward + 0.5 * y[n - 1][next];
+            CU_ASSERT(fabs(y[n][i] - expected) <= 1e-5 * fabs(expected));
+        }
+    }
+    CU_ASSERT(found[0] > 0 && found[1] >= ended && found[2] >= cut_off);
+    close_job(&job);
+}
+
+static void test_returns(void)
+{
+    check_returns((const char *const[]){RETURNS("cartpole", "100", "1"), RETURNS("cartpole", "100", "2"),
+                                        RETURNS("cartpole", "100", "3")},
+                  24 * 5, 1, 0);
+    check_returns((const char *const[]){RETURNS("mountaincar", "990", "1"), RETURNS("mountaincar", "990", "2"),
+                                        RETURNS("mountaincar", "990", "3")},
+                  202 * 5, 0, 5);
+}
+
 static const HarnessTest tests[] = {{"a phase learns its own", test_phases},
                                     {"phases in turn", test_turns},
                                     {"a phase that learns nothing", test_refused},
                                     {"players on ranks", test_players_on_ranks},
                                     {"an agent on ranks", test_agent_on_ranks},
+                                    {"how far a copy goes", test_target_rate},
+                                    {"returns over several moves", test_returns},
                                     {"going on from what is saved", test_resume},
                                     {0}};
 

@@ -1,10 +1,13 @@
 /* Deep Q-learning (Mnih et al. 2015): an agent acts in environments, keeps what happened in a replay memory, and
  * learns from samples of it the value of each action,
  *
- *     y = r + gamma Q'(s', argmax_a Q(s', a))      r alone where the episode ended by the rules
+ *     y = r_0 + gamma r_1 + ... + gamma^n Q'(s_n, argmax_a Q(s_n, a))      rewards alone where the episode ended by the
+ *                                                                          rules; n = n_step, or fewer moves where it
+ *                                                                          was cut off or has not gone on any further
  *
- * Q' being a copy of Q of some steps ago; with double_q the action is Q's choice (van Hasselt, Guez, Silver 2016), else
- * Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is learned does
+ * Q' being a copy of Q of some steps ago: every target_every steps it moves by target_rate of the way to Q, 1 for all of
+ * it (a small rate every step is an exponential average: Lillicrap et al. 2016, "Continuous control with deep
+ * reinforcement learning"). With double_q the action is Q's choice (van Hasselt, Guez, Silver 2016), else Q''s own. The ranks share out the environments; afterwards each has all that happened, so that what is learned does
  * not depend on their number but for rounding. With error_clip c, y is taken no farther than c from Q(s, a): the
  * gradient is that of Huber's loss (the clipped error of the paper). All draws are functions of (seed, counter). On
  * data that are no environment it learns the samples' own targets. */
@@ -15,8 +18,8 @@
 #include <string.h>
 
 typedef struct Settings {
-    int64_t replay, replay_start, environments, target_every;
-    double gamma, error_clip, epsilon_start, epsilon_end;
+    int64_t replay, replay_start, environments, n_step, target_every;
+    double target_rate, gamma, error_clip, epsilon_start, epsilon_end;
     int64_t epsilon_steps;
     bool double_q;
 } Settings;
@@ -26,8 +29,12 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Settings, replay_start, "1000", 1, 1 << 24, "moves at random before the first step"),
     LS_SETTING_INT(Settings, environments, "8", 1, 1 << 16,
                    "environments that are acted in at once, a move each a step"),
+    LS_SETTING_INT(Settings, n_step, "1", 1, 1000,
+                   "moves of an episode whose rewards are summed before the value of the state after them"),
     LS_SETTING_INT(Settings, target_every, "100", 1, 1 << 30,
                    "steps after which the copy that values are from is renewed"),
+    LS_SETTING_FLOAT(Settings, target_rate, "1", 1e-6, 1,
+                     "share of the way to the network that learns which the copy goes then; 1: it becomes equal to it"),
     LS_SETTING_FLOAT(Settings, gamma, "0.99", 0, 1, "weight of the next move's value"),
     LS_SETTING_FLOAT(Settings, error_clip, "0", 0, 1e9,
                      "errors count as if they were no larger: Huber's loss; 0: they count as they are"),
@@ -38,6 +45,9 @@ static const LsSetting settings[] = {
                     "the next action is chosen by the network that learns, not by its copy"),
     {0}};
 
+/* How an episode stands after a move: ended by the rules, or cut off for its length. */
+typedef enum Over { GOES_ON, ENDED, CUT_OFF } Over;
+
 typedef struct Agent {
     LsSource source; /* samples of the replay memory */
     LsTrainer *t;
@@ -47,7 +57,7 @@ typedef struct Agent {
     LsGraph *graph, *copied; /* Q and Q' of `rows` states */
     int64_t rows;
     int64_t capacity, width;          /* of the replay memory: (capacity, width), width numbers a move */
-    float *replay;                    /* state, next state, action, reward, whether the episode ended by the rules */
+    float *replay;                    /* state, next state, action, reward, Over */
     float *world;                     /* (environments, numbers + 1): state, moves of this episode */
     float *seen, *value, *copy_value; /* (rows, numbers), (rows, actions) */
     float *own_value;                 /* (rows, actions): Q of the states that were acted in */
@@ -92,20 +102,41 @@ static int64_t rounds_before(const Agent *a, int64_t step)
     return (s->replay_start + s->environments - 1) / s->environments + step;
 }
 
-/* The move that a sample is of: any of those kept. */
-static const float *draw_move(const Agent *a, int64_t sample)
+/* What followed a move: its n-step return. */
+typedef struct Return {
+    const float *move;      /* the first */
+    const float *after;     /* the state after the last */
+    float reward, discount; /* the discounted sum of rewards; the weight of the value of `after` */
+} Return;
+
+/* Of the move that a sample begins with, any of those kept. */
+static Return draw_return(const Agent *a, int64_t sample)
 {
-    int64_t made = rounds_before(a, a->t->progress.step + 1) * settings_of(a)->environments;
+    const Settings *s = settings_of(a);
+    const int numbers = a->environment->numbers;
+    int64_t made = rounds_before(a, a->t->progress.step + 1) * s->environments;
     int64_t kept = made < a->capacity ? made : a->capacity;
     uint32_t block[4];
     ls_philox(a->replay_key, (uint64_t)sample, 0, block);
-    return move_at(a, (int64_t)((uint64_t)block[0] * (uint64_t)kept >> 32));
+    int64_t number = (int64_t)((uint64_t)block[0] * (uint64_t)kept >> 32);
+    number += (made - 1 - number) / a->capacity * a->capacity; /* of the place's moves, the one that is kept */
+    Return r = {.move = move_at(a, number), .discount = 1};
+    float over = GOES_ON;
+    for (int64_t i = 0; i < s->n_step && number < made && over == GOES_ON; i++, number += s->environments) {
+        const float *move = move_at(a, number);
+        r.after = move + numbers;
+        r.reward += r.discount * move[2 * numbers + 1];
+        r.discount *= (float)s->gamma;
+        over = move[2 * numbers + 2];
+    }
+    r.discount = over == ENDED ? 0 : r.discount;
+    return r;
 }
 
-/* r + gamma Q'(s', a'), no farther from `own` = Q(s, a) than errors count. */
-static float target_of(const Settings *s, float reward, bool ended, float next, float own)
+/* The return with the value of its last state, no farther from `own` = Q(s, a) than errors count. */
+static float target_of(const Settings *s, const Return *r, float value, float own)
 {
-    float y = reward + (ended ? 0 : (float)s->gamma * next), most = (float)s->error_clip;
+    float y = r->reward + (r->discount > 0 ? r->discount * value : 0), most = (float)s->error_clip;
     if (most > 0)
         y = y > own + most ? own + most : y < own - most ? own - most : y;
     return y;
@@ -116,29 +147,29 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
     Agent *a = (Agent *)source;
     const Settings *s = settings_of(a);
     const int numbers = a->environment->numbers, actions = a->environment->actions;
-    float next[a->rows * numbers];
+    float state[a->rows * numbers];
     LsTensor *x = ls_graph_find(g, "values"), *target = ls_graph_find(g, "target");
     for (int64_t b = 0; b < batch->count; b++)
-        memcpy(next + b * numbers, draw_move(a, batch->first + b) + numbers, sizeof *next * (size_t)numbers);
+        memcpy(state + b * numbers, draw_return(a, batch->first + b).after, sizeof *state * (size_t)numbers);
     if (s->double_q)
-        LS_TRY(value_states(a, a->graph, next, numbers, batch->count, a->value));
-    LS_TRY(value_states(a, a->copied, next, numbers, batch->count, a->copy_value));
+        LS_TRY(value_states(a, a->graph, state, numbers, batch->count, a->value));
+    LS_TRY(value_states(a, a->copied, state, numbers, batch->count, a->copy_value));
     if (s->error_clip > 0) {
         for (int64_t b = 0; b < batch->count; b++)
-            memcpy(next + b * numbers, draw_move(a, batch->first + b), sizeof *next * (size_t)numbers);
-        LS_TRY(value_states(a, a->graph, next, numbers, batch->count, a->own_value));
+            memcpy(state + b * numbers, draw_return(a, batch->first + b).move, sizeof *state * (size_t)numbers);
+        LS_TRY(value_states(a, a->graph, state, numbers, batch->count, a->own_value));
     }
     for (int64_t b = 0; b < a->rows; b++) {
-        const float *move = draw_move(a, batch->first + (b < batch->count ? b : 0)), *ends = move + 2 * numbers;
+        const Return r = draw_return(a, batch->first + (b < batch->count ? b : 0));
         const float *values = a->copy_value + b * actions;
         int choice = best_action(s->double_q ? a->value + b * actions : values, actions);
+        int action = (int)r.move[2 * numbers];
         for (int i = 0; i < numbers; i++)
-            a->seen[b * numbers + i] = move[i] * a->environment->scale[i];
+            a->seen[b * numbers + i] = r.move[i] * a->environment->scale[i];
         for (int i = 0; i < actions; i++)
             a->target[b * actions + i] = NAN;
         if (b < batch->count)
-            a->target[b * actions + (int)ends[0]] =
-                target_of(s, ends[1], ends[2] > 0, values[choice], a->own_value[b * actions + (int)ends[0]]);
+            a->target[b * actions + action] = target_of(s, &r, values[choice], a->own_value[b * actions + action]);
     }
     ls_tensor_set(g, x, a->seen);
     ls_tensor_set(g, target, a->target);
@@ -167,9 +198,10 @@ static void make_move(Agent *a, int64_t round, int64_t e, int action)
     memcpy(move + world->numbers, state, sizeof *move * (size_t)world->numbers);
     move[2 * world->numbers] = (float)action;
     move[2 * world->numbers + 1] = (float)reward;
-    move[2 * world->numbers + 2] = ended;
     state[world->numbers]++;
-    if (ended || (int64_t)state[world->numbers] >= world->most_steps) {
+    bool cut_off = !ended && (int64_t)state[world->numbers] >= world->most_steps;
+    move[2 * world->numbers + 2] = ended ? ENDED : cut_off ? CUT_OFF : GOES_ON;
+    if (ended || cut_off) {
         world->begin(a->key, (uint64_t)(number + environments), state);
         state[world->numbers] = 0;
     }
@@ -210,9 +242,13 @@ static LsStatus act(Agent *a, int64_t round, double epsilon)
     return LS_OK;
 }
 
-static void renew_copy(Agent *a)
+/* Q' <- Q' + rate (Q - Q') */
+static void renew_copy(Agent *a, double rate)
 {
-    memcpy(a->copy->value, a->t->params->value, (size_t)a->copy->total * sizeof(float));
+    const float *value = a->t->params->value;
+    float *copy = a->copy->value;
+    for (int64_t i = 0; i < a->copy->total; i++)
+        copy[i] = rate < 1 ? copy[i] + (float)rate * (value[i] - copy[i]) : value[i];
     ls_graph_refresh(a->copied);
 }
 
@@ -224,7 +260,7 @@ static LsStatus before_step(LsTrainer *t, void *self)
         return LS_OK;
     const Settings *s = settings_of(a);
     if (step == 0) {
-        renew_copy(a);
+        renew_copy(a, 1);
         for (int64_t e = 0; e < s->environments; e++) {
             float *state = a->world + e * (a->environment->numbers + 1);
             a->environment->begin(a->key, (uint64_t)e, state);
@@ -239,8 +275,9 @@ static LsStatus before_step(LsTrainer *t, void *self)
 static LsStatus after_step(LsTrainer *t, void *self)
 {
     Agent *a = self;
-    if (a->environment && t->progress.step % settings_of(a)->target_every == 0)
-        renew_copy(a);
+    const Settings *s = settings_of(a);
+    if (a->environment && t->progress.step % s->target_every == 0)
+        renew_copy(a, s->target_rate);
     return LS_OK;
 }
 
