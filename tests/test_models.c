@@ -2,6 +2,7 @@
  * central differences, and decoding in pieces against the whole sequence at once. */
 #include "models_list.h"
 #include "graph/check.h"
+#include "graph/graph_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -121,6 +122,51 @@ static void test_decoding(void)
     CU_ASSERT(seen >= 4);
 }
 
+/* ---- Dropout ----------------------------------------------------------------------------------------------------- */
+
+/* model.dropout; 0: it has no such setting, or drops nothing. */
+static double dropout_of(const LsConfig *config)
+{
+    for (const LsSetting *s = config->model->settings; s->name; s++)
+        if (strcmp(s->name, "dropout") == 0 && s->type == LS_SETTING_TYPE_FLOAT) {
+            double value;
+            memcpy(&value, (const char *)config->model_config + s->offset, sizeof value);
+            return value;
+        }
+    return 0;
+}
+
+static bool drops(const LsConfig *config)
+{
+    LsParams *params = ls_params_new();
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    ls_config_build(config, g, B, T, LS_WANT_LOSS);
+    bool found = false;
+    for (int i = 0; i < g->nodes; i++)
+        found = found || strcmp(g->node[i]->op->name, "dropout") == 0;
+    ls_graph_free(g);
+    ls_params_free(params);
+    return found;
+}
+
+/* A model that is asked to drop does so however few layers it has. */
+static void test_dropout(void)
+{
+    int seen = 0;
+    for (Listed listed = {0}; listed_next(&listed, "");) {
+        if (dropout_of(listed.config) == 0)
+            continue;
+        ls_config_set_model_int(listed.config, "layers", 1);
+        bool found = drops(listed.config);
+        if (!found)
+            fprintf(stderr, "%s: drops nothing\n", listed.name);
+        CU_ASSERT(found);
+        seen++;
+    }
+    CU_ASSERT(seen >= 10);
+}
+
 /* Settings that do not fit together are refused. */
 static void test_checks(void)
 {
@@ -150,6 +196,7 @@ int main(void)
     return harness_run(
         "models", (HarnessTest[]){{"decoding in pieces", test_decoding},
                                   {harness_repeats() ? NULL : "gradients against central differences", test_gradients},
+                                  {"dropout with a single layer", test_dropout},
                                   {"settings that do not fit", test_checks},
                                   {0}});
 }
