@@ -167,6 +167,38 @@ static void test_dropout(void)
     CU_ASSERT(seen >= 10);
 }
 
+/* ---- Values at the start ----------------------------------------------------------------------------------------- */
+
+/* Standard deviation of the rnn's token embedding. */
+static double embedding_deviation(const char *tied)
+{
+    char yaml[128];
+    snprintf(yaml, sizeof yaml, "model: {kind: rnn, width: 64, tied: %s}", tied);
+    LsConfig *config = ls_config_parse("rnn", yaml, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    ls_config_set_model_int(config, "vocabulary", LISTED_VOCABULARY);
+    LsParams *params = ls_params_new();
+    ASSERT_OK(ls_config_declare(config, params));
+    ASSERT_OK(ls_params_allocate(params, 3, false));
+    int at = ls_params_find(params, "token_embedding");
+    CU_ASSERT_FATAL(at >= 0);
+    const LsParam *p = &params->list[at];
+    double sum = 0;
+    for (int64_t i = 0; i < p->count; i++)
+        sum += pow((double)params->value[p->offset + i], 2);
+    sum /= (double)p->count;
+    ls_params_free(params);
+    ls_config_free(config);
+    return sqrt(sum);
+}
+
+/* U(-0.1, 0.1) deviates by 0.1 / sqrt(3); PyTorch's embedding is N(0, 1). */
+static void test_embedding(void)
+{
+    CU_ASSERT_DOUBLE_EQUAL(embedding_deviation("true"), 0.1 / sqrt(3), 0.005);
+    CU_ASSERT_DOUBLE_EQUAL(embedding_deviation("false"), 1, 0.1);
+}
+
 /* Settings that do not fit together are refused. */
 static void test_checks(void)
 {
@@ -197,6 +229,7 @@ int main(void)
         "models", (HarnessTest[]){{"decoding in pieces", test_decoding},
                                   {harness_repeats() ? NULL : "gradients against central differences", test_gradients},
                                   {"dropout with a single layer", test_dropout},
+                                  {"a recurrent model's embedding", test_embedding},
                                   {"settings that do not fit", test_checks},
                                   {0}});
 }
