@@ -2,6 +2,7 @@
  * central differences, and decoding in pieces against the whole sequence at once. */
 #include "models_list.h"
 #include "graph/check.h"
+#include "graph/graph_internal.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -121,6 +122,83 @@ static void test_decoding(void)
     CU_ASSERT(seen >= 4);
 }
 
+/* ---- Dropout ----------------------------------------------------------------------------------------------------- */
+
+/* model.dropout; 0: it has no such setting, or drops nothing. */
+static double dropout_of(const LsConfig *config)
+{
+    for (const LsSetting *s = config->model->settings; s->name; s++)
+        if (strcmp(s->name, "dropout") == 0 && s->type == LS_SETTING_TYPE_FLOAT) {
+            double value;
+            memcpy(&value, (const char *)config->model_config + s->offset, sizeof value);
+            return value;
+        }
+    return 0;
+}
+
+static bool drops(const LsConfig *config)
+{
+    LsParams *params = ls_params_new();
+    LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_TRAIN});
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    ls_config_build(config, g, B, T, LS_WANT_LOSS);
+    bool found = false;
+    for (int i = 0; i < g->nodes; i++)
+        found = found || strcmp(g->node[i]->op->name, "dropout") == 0;
+    ls_graph_free(g);
+    ls_params_free(params);
+    return found;
+}
+
+/* A model that is asked to drop does so however few layers it has. */
+static void test_dropout(void)
+{
+    int seen = 0;
+    for (Listed listed = {0}; listed_next(&listed, "");) {
+        if (dropout_of(listed.config) == 0)
+            continue;
+        ls_config_set_model_int(listed.config, "layers", 1);
+        bool found = drops(listed.config);
+        if (!found)
+            fprintf(stderr, "%s: drops nothing\n", listed.name);
+        CU_ASSERT(found);
+        seen++;
+    }
+    CU_ASSERT(seen >= 10);
+}
+
+/* ---- Values at the start ----------------------------------------------------------------------------------------- */
+
+/* Standard deviation of the rnn's token embedding. */
+static double embedding_deviation(const char *tied)
+{
+    char yaml[128];
+    snprintf(yaml, sizeof yaml, "model: {kind: rnn, width: 64, tied: %s}", tied);
+    LsConfig *config = ls_config_parse("rnn", yaml, 0, NULL);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(config);
+    ls_config_set_model_int(config, "vocabulary", LISTED_VOCABULARY);
+    LsParams *params = ls_params_new();
+    ASSERT_OK(ls_config_declare(config, params));
+    ASSERT_OK(ls_params_allocate(params, 3, false));
+    int at = ls_params_find(params, "token_embedding");
+    CU_ASSERT_FATAL(at >= 0);
+    const LsParam *p = &params->list[at];
+    double sum = 0;
+    for (int64_t i = 0; i < p->count; i++)
+        sum += pow((double)params->value[p->offset + i], 2);
+    sum /= (double)p->count;
+    ls_params_free(params);
+    ls_config_free(config);
+    return sqrt(sum);
+}
+
+/* U(-0.1, 0.1) deviates by 0.1 / sqrt(3); PyTorch's embedding is N(0, 1). */
+static void test_embedding(void)
+{
+    CU_ASSERT_DOUBLE_EQUAL(embedding_deviation("true"), 0.1 / sqrt(3), 0.005);
+    CU_ASSERT_DOUBLE_EQUAL(embedding_deviation("false"), 1, 0.1);
+}
+
 /* Settings that do not fit together are refused. */
 static void test_checks(void)
 {
@@ -150,6 +228,8 @@ int main(void)
     return harness_run(
         "models", (HarnessTest[]){{"decoding in pieces", test_decoding},
                                   {harness_repeats() ? NULL : "gradients against central differences", test_gradients},
+                                  {"dropout with a single layer", test_dropout},
+                                  {"a recurrent model's embedding", test_embedding},
                                   {"settings that do not fit", test_checks},
                                   {0}});
 }

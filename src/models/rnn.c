@@ -5,6 +5,9 @@
  *     x = scan(x weight_ih^T + bias, weight_hh)        for each layer
  *     x = (that, the same in reverse)                  for each layer, two-way
  *
+ * Dropout is of what layers say to each other and to the head, and of the embedding, not of states (Zaremba, Sutskever,
+ * Vinyals 2014, "Recurrent neural network regularization").
+ *
  * Parameters are PyTorch's: layer.I.weight_ih is weight_ih_lI, layer.I.reverse.weight_ih is weight_ih_lI_reverse,
  * and so on; gates in PyTorch's order (LSTM i f g o, GRU r z n). Of PyTorch's two biases only the sum counts, which
  * is layer.I.bias = bias_ih_lI + bias_hh_lI, but for GRU's n: there layer.I.bias is bias_ih_lI alone, and the last
@@ -12,6 +15,8 @@
 #include "models/blocks.h"
 #include "models/recurrent.h"
 #include "models/sequence_inputs.h"
+
+#include <math.h>
 
 typedef struct Rnn {
     int64_t vocabulary, loss_vocabulary, context, layers, width, embedding;
@@ -30,8 +35,9 @@ static const LsSetting settings[] = {
     LS_SETTING_INT(Rnn, width, "256", 1, 1 << 20, "units of a layer, in each direction"),
     LS_SETTING_INT(Rnn, embedding, "0", 0, 1 << 20, "channels of a token's embedding; 0: as width"),
     LS_SETTING_BOOL(Rnn, bidirectional, "false", "each layer runs in both directions; not for language models"),
-    LS_SETTING_FLOAT(Rnn, dropout, "0", 0, 0.99, "probability of zeroing, between layers"),
-    LS_SETTING_BOOL(Rnn, tied, "true", "a language model's head uses the token embedding"),
+    LS_SETTING_FLOAT(Rnn, dropout, "0", 0, 0.99,
+                     "probability of zeroing, of embedded tokens, between layers, and before the head"),
+    LS_SETTING_BOOL(Rnn, tied, "true", "a language model's head uses the token embedding, which is drawn smaller then"),
     LS_SETTING_CHOICE(Rnn, picture, "rows", LS_PICTURE_NAMES, "what a step of a picture is"),
     {0}};
 
@@ -70,24 +76,27 @@ static LsTensor *layer_of(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengt
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
+/* What the head uses too is small, as logits begin; else PyTorch's embedding, from which a GRU learns faster. */
+static LsInit table_init(const Rnn *m) { return m->tied ? ls_init_uniform(-0.1, 0.1) : ls_init_normal(1); }
+
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
 {
     const Rnn *m = config;
     int64_t channels = m->embedding ? m->embedding : m->width;
-    LsTensor *table,
-        *x = ls_sequence_inputs(g, shape, m->picture, m->vocabulary, channels, ls_init_uniform(-0.1, 0.1), &table);
+    LsTensor *table, *x = ls_sequence_inputs(g, shape, m->picture, m->vocabulary, channels, table_init(m), &table);
+    x = table ? ls_drop(g, x, m->dropout) : x; /* numbers are what they are */
     LsTensor *lengths = ls_shape_field(shape, "length") ? ls_shape_input(g, shape, "length") : NULL;
     for (int64_t layer = 0; layer < m->layers; layer++) {
         ls_push(g, "layer.%lld", (long long)layer);
-        x = layer_of(g, m, x, lengths);
-        x = m->dropout > 0 && layer + 1 < m->layers ? ls_dropout(g, x, m->dropout) : x;
+        x = ls_drop(g, layer_of(g, m, x, lengths), m->dropout);
         ls_pop(g);
     }
     /* in both directions it would have seen the tokens that it is to say */
     if (!table || m->bidirectional || !ls_shape_field(shape, "targets"))
         return (LsBody){.features = x};
+    double bound = 1 / sqrt((double)m->width);
     if (!m->tied)
-        table = ls_param(g, "head", ls_init_uniform(-0.1, 0.1), 2, (int64_t[]){m->vocabulary, m->width});
+        table = ls_param(g, "head", ls_init_uniform(-bound, bound), 2, (int64_t[]){m->vocabulary, m->width});
     return (LsBody){.features = x, .table = table, .loss_classes = m->loss_vocabulary};
 }
 
