@@ -103,7 +103,7 @@ for file in config.json model.safetensors tokenizer.json; do
     expect 3 "$file" timeout 20 "$lockstep" import hf -o imported
     rm hf/$file
     ln -s /dev/zero hf/$file
-    (ulimit -v 2000000; expect 3 "$file" timeout 20 "$lockstep" import hf -o imported; exit $failures) || failures=$((failures + 1))
+    (limit_memory 2000000; expect 3 "$file" timeout 20 "$lockstep" import hf -o imported; exit $failures) || failures=$((failures + 1))
     rm hf/$file
     [ -e kept ] && mv kept hf/$file
 done

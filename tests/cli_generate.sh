@@ -96,7 +96,7 @@ cmp -s out.txt first.txt || failed "--prompt-file gives another text: $(cat out.
 run_for 0 "$lockstep" generate run --prompt-file <(cat prompt.txt) "${same[@]}"
 cmp -s out.txt first.txt || failed "a prompt of another program's output: $(cat out.txt)"
 expect 3 'this is a pipe or a device' "$lockstep" generate run --prompt-file /dev/zero
-run_for 3 bash -c '(ulimit -v 4000000; "$0" generate run --prompt-file <(cat /dev/zero))' "$lockstep"
+(limit_memory 4000000; run_for 3 "$lockstep" generate run --prompt-file <(cat /dev/zero); exit $failures) || failures=$((failures + 1))
 grep -q 'more than 256 MiB came through this pipe' err.txt || failed "a pipe without an end: $(cat err.txt)"
 expect 2 'standard input is read once' "$lockstep" generate run --prompt-file - --prompt-file -
 "$lockstep" generate run --prompt-file - "${same[@]}" < prompt.txt 2> err.txt | cmp -s - first.txt || failed "a prompt from standard input"

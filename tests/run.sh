@@ -77,7 +77,8 @@ case $variant in
         # Leaks are looked for in our own code: Open MPI, PMIx and HDF5 keep memory to the end by design (tests/lsan.supp).
         keep=$PWD/build-$preset/keep_modules.so
         run cc -shared -fPIC -o "$keep" tests/keep_modules.c
-        export ASAN_OPTIONS="detect_leaks=1:fast_unwind_on_malloc=0:verify_asan_link_order=0:${ASAN_OPTIONS:-}"
+        # A process that is meant to end by SIGBUS does.
+        export ASAN_OPTIONS="detect_leaks=1:handle_sigbus=0:fast_unwind_on_malloc=0:verify_asan_link_order=0:${ASAN_OPTIONS:-}"
         export UBSAN_OPTIONS="print_stacktrace=1:${UBSAN_OPTIONS:-}"
         export LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0:${LSAN_OPTIONS:-}"
         tests=(env LD_PRELOAD="$keep" "${tests[@]}")
