@@ -34,7 +34,7 @@ static LsStatus put(Literal *l, uint32_t code)
     return LS_OK;
 }
 
-/* What stands behind a backslash at l->at. */
+/* Reads an escape; its backslash is at l->at. */
 static LsStatus read_escape(Literal *l)
 {
     static const char signs[] = "\\'\"abfnrtv", meanings[] = "\\'\"\a\b\f\n\r\t\v";

@@ -12,7 +12,7 @@
 
 #define ENDINGS "*.wav, *.flac, *.ogg"
 
-/* What a source is read for. */
+/* The search for sounds below one source. */
 typedef struct Search {
     LsWavFiles *files;
     LsClasses *classes;

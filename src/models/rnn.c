@@ -76,7 +76,8 @@ static LsTensor *layer_of(LsGraph *g, const Rnn *m, LsTensor *x, LsTensor *lengt
 
 /* ---- The whole --------------------------------------------------------------------------------------------------- */
 
-/* What the head uses too is small, as logits begin; else PyTorch's embedding, from which a GRU learns faster. */
+/* A table that the head shares begins small, so that logits do; one of its own begins as PyTorch's, from which a GRU
+ * learns faster. */
 static LsInit table_init(const Rnn *m) { return m->tied ? ls_init_uniform(-0.1, 0.1) : ls_init_normal(1); }
 
 static LsBody build(LsGraph *g, const void *config, const LsShape *shape)

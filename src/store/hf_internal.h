@@ -70,12 +70,17 @@ LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *key
 LsStatus ls_hf_token_ids_out(const char *info, json_t *keys) LS_MUST_USE;
 LsStatus ls_hf_generation_out(const char *folder, const char *info) LS_MUST_USE;
 
-/* chat_template.jinja of the markers in LsSource.info ("template"), in the place of one that came with the tokenizer;
+/* Sets a member of LsSource.info: *info is its JSON or NULL, and is replaced. */
+LsStatus ls_hf_info_set(char **info, const char *key, json_t *value) LS_MUST_USE;
+
+/* The member of LsSource.info that has the markers of conversations. */
+#define LS_HF_TEMPLATE "template"
+
+/* chat_template.jinja of the markers in LsSource.info (LS_HF_TEMPLATE), in the place of one that came with the tokenizer;
  * nothing where there are none. And the markers of such a file, a new reference, NULL where there is none or it is
- * another program; and how they join *info. */
+ * another program. */
 LsStatus ls_hf_template_out(const char *folder, const char *info) LS_MUST_USE;
 LsStatus ls_hf_template_in(const char *folder, json_t **markers) LS_MUST_USE;
-LsStatus ls_hf_template_join(json_t *markers, char **info) LS_MUST_USE;
 
 /* Whether the file has a tensor of this name of theirs, with or without the prefix. */
 bool ls_hf_has(const LsHf *hf, const LsSafetensors *tensors, const char *theirs);

@@ -9,7 +9,6 @@
 #include <string.h>
 
 #define TEMPLATE "chat_template.jinja"
-#define INFO_KEY "template"
 #define BEGIN "{%- set marker = "
 #define REST                                                                                                           \
     " -%}\n"                                                                                                           \
@@ -39,7 +38,7 @@ static char *program_of(const json_t *markers)
 
 LsStatus ls_hf_template_out(const char *folder, const char *info)
 {
-    json_t *all = info ? json_loads(info, 0, NULL) : NULL, *markers = json_object_get(all, INFO_KEY);
+    json_t *all = info ? json_loads(info, 0, NULL) : NULL, *markers = json_object_get(all, LS_HF_TEMPLATE);
     char *program = markers ? program_of(markers) : NULL;
     char *path = program ? ls_format("%s/" TEMPLATE, folder) : NULL;
     LsStatus status = path ? ls_file_replace(path, program, (int64_t)strlen(program)) : program ? LS_RESOURCE : LS_OK;
@@ -75,18 +74,4 @@ LsStatus ls_hf_template_in(const char *folder, json_t **markers)
     ls_free(program);
     ls_free(path);
     return status;
-}
-
-LsStatus ls_hf_template_join(json_t *markers, char **info)
-{
-    if (!markers)
-        return LS_OK;
-    json_t *all = *info ? json_loads(*info, 0, NULL) : json_object();
-    json_object_set(all, INFO_KEY, markers);
-    char *text = json_dumps(all, JSON_COMPACT);
-    ls_free(*info);
-    *info = text ? ls_strdup(text) : NULL;
-    free(text);
-    json_decref(all);
-    return *info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for the markers of conversations");
 }

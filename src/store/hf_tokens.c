@@ -73,9 +73,20 @@ static LsStatus read_generation(const char *folder, int64_t vocabulary, json_t *
     return status;
 }
 
+LsStatus ls_hf_info_set(char **info, const char *key, json_t *value)
+{
+    json_t *all = *info ? json_loads(*info, 0, NULL) : json_object();
+    char *text = json_object_set(all, key, value) == 0 ? json_dumps(all, JSON_COMPACT) : NULL;
+    ls_free(*info);
+    *info = text ? ls_strdup(text) : NULL;
+    free(text);
+    json_decref(all);
+    return *info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for what a folder says of its model (%s)", key);
+}
+
 LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *keys, int64_t vocabulary, char **info)
 {
-    json_t *ids = json_object(), *kept = json_object(), *all = NULL;
+    json_t *ids = json_object(), *kept = json_object();
     const char *key;
     json_t *value;
     LsStatus status = ids && kept ? LS_OK : LS_RESOURCE;
@@ -86,46 +97,41 @@ LsStatus ls_hf_tokens_in(const char *folder, const char *path, const json_t *key
         status = read_generation(folder, vocabulary, kept);
     if (status == LS_OK && json_object_size(ids) > 0)
         json_object_set(kept, "config.json", ids);
-    if (status == LS_OK && json_object_size(kept) > 0) {
-        all = *info ? json_loads(*info, 0, NULL) : json_object();
-        json_object_set(all, INFO_KEY, kept);
-        char *text = json_dumps(all, JSON_COMPACT);
-        ls_free(*info);
-        *info = text ? ls_strdup(text) : NULL;
-        free(text);
-        status = *info ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for what a folder says of tokens");
-    }
-    json_decref(all);
+    if (status == LS_OK && json_object_size(kept) > 0)
+        status = ls_hf_info_set(info, INFO_KEY, kept);
     json_decref(ids);
     json_decref(kept);
     return status;
 }
 
-LsStatus ls_hf_tokens_carry(const char *from, const char *info, char **joined)
+/* What a run keeps of its folder, a new reference; NULL where it keeps nothing. */
+static json_t *kept_of_info(const char *info)
 {
-    json_t *there = from ? json_loads(from, 0, NULL) : NULL, *kept = json_object_get(there, INFO_KEY);
-    json_t *all = kept && info ? json_loads(info, 0, NULL) : kept ? json_object() : NULL;
-    LsStatus status = LS_OK;
-    *joined = NULL;
-    if (all && !json_object_get(all, INFO_KEY)) {
-        json_object_set(all, INFO_KEY, kept);
-        char *text = json_dumps(all, JSON_COMPACT);
-        *joined = text ? ls_strdup(text) : NULL;
-        free(text);
-        status = *joined ? LS_OK : ls_fail(LS_RESOURCE, "out of memory for what a folder says of tokens");
-    }
+    json_t *all = info ? json_loads(info, 0, NULL) : NULL, *kept = json_incref(json_object_get(all, INFO_KEY));
     json_decref(all);
-    json_decref(there);
-    return status;
+    return kept;
 }
 
-/* A new reference; NULL where the run has none. */
+/* A member of it, likewise. */
 static json_t *kept_of(const char *info, const char *what)
 {
-    json_t *all = info ? json_loads(info, 0, NULL) : NULL;
-    json_t *value = json_incref(json_object_get(json_object_get(all, INFO_KEY), what));
-    json_decref(all);
+    json_t *kept = kept_of_info(info), *value = json_incref(json_object_get(kept, what));
+    json_decref(kept);
     return value;
+}
+
+LsStatus ls_hf_tokens_carry(const char *from, const char *info, char **joined)
+{
+    json_t *kept = kept_of_info(from), *own = kept_of_info(info);
+    LsStatus status = LS_OK;
+    *joined = NULL;
+    if (kept && !own) {
+        *joined = info ? ls_strdup(info) : NULL;
+        status = info && !*joined ? LS_RESOURCE : ls_hf_info_set(joined, INFO_KEY, kept);
+    }
+    json_decref(own);
+    json_decref(kept);
+    return status;
 }
 
 LsStatus ls_hf_token_ids_out(const char *info, json_t *keys)

@@ -176,7 +176,8 @@ static LsStatus open_folder(const char *name, const char *run, Folder *folder)
         int64_t vocabulary = 0;
         ls_config_model_int(folder->config, "vocabulary", &vocabulary);
         LS_TRY_CLEANUP(ls_hf_tokens_in(name, path, keys, vocabulary, &folder->info));
-        LS_TRY_CLEANUP(ls_hf_template_join(markers, &folder->info));
+        if (markers)
+            LS_TRY_CLEANUP(ls_hf_info_set(&folder->info, LS_HF_TEMPLATE, markers));
     }
 cleanup:
     json_decref(keys);
