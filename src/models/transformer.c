@@ -57,10 +57,11 @@ typedef struct Context {
 } Context;
 
 /* N(0, 2 / (inputs + outputs)): Glorot and Bengio 2010. */
+static LsInit glorot(int64_t inputs, int64_t outputs) { return ls_init_normal(sqrt(2 / (double)(inputs + outputs))); }
+
 static LsTensor *dense(LsGraph *g, const char *name, LsTensor *x, int64_t outputs, LsActivation activation)
 {
-    double sum = (double)(x->dim[x->rank - 1] + outputs);
-    return ls_dense(g, name, x, outputs, ls_init_normal(sqrt(2 / sum)), true, activation);
+    return ls_dense(g, name, x, outputs, glorot(x->dim[x->rank - 1], outputs), true, activation);
 }
 
 static LsTensor *self_attention(LsGraph *g, const Context *c, LsTensor *x)
@@ -77,10 +78,13 @@ static LsTensor *self_attention(LsGraph *g, const Context *c, LsTensor *x)
     return dense(g, "out", ls_positions_attention(g, &positions, qkv, &how), c->m->width, LS_NO_ACTIVATION);
 }
 
+/* Queries, keys and values are drawn as the one layer (3 C, C) that self-attention has, as PyTorch does it. */
 static LsTensor *cross_attention(LsGraph *g, const Context *c, LsTensor *x)
 {
-    LsTensor *q = dense(g, "query", x, c->m->width, LS_NO_ACTIVATION);
-    LsTensor *kv = dense(g, "memory", c->memory, 2 * c->m->width, LS_NO_ACTIVATION);
+    int64_t width = c->m->width;
+    LsInit init = glorot(width, 3 * width);
+    LsTensor *q = ls_dense(g, "query", x, width, init, true, LS_NO_ACTIVATION);
+    LsTensor *kv = ls_dense(g, "memory", c->memory, 2 * width, init, true, LS_NO_ACTIVATION);
     LsAttention how = {.heads = c->m->heads, .mask = LS_MASK_NONE, .kv = kv, .lengths = c->lengths};
     if (c->shows)
         ls_output(g, "attention", ls_attention_weights(g, q, &how));
