@@ -9,7 +9,7 @@ prepare data.h5 --tokenizer characters --validation 0.1
 cat > job.yaml <<'JOB'
 model: {kind: transformer_xl, layers: 2, width: 16, heads: 2, context: 16, memory: 24, dropout: 0.1}
 data: {path: data.h5}
-train: {steps: 60, batch: 4, sequence: 16, carry: true, schedule: constant, warmup: 2, learning_rate: 1e-2, evaluate_every: 30}
+train: {steps: 60, batch: 4, sequence: 16, carry: true, schedule: constant, warmup: 2, learning_rate: 1e-2, evaluate_every: 30, evaluate_batches: 0}
 output: {path: runs/x, save_every: 10, keep: 2}
 JOB
 values() { sed -n "s/.*\"$2\": \([-0-9.e+]*\).*/\1/p" "$1"; }
@@ -41,6 +41,15 @@ short=$(loss train.sequence=256 train.segment=16)
 awk "BEGIN { d = $whole - $long; exit !(d * d < 1e-8 * $whole * $whole && $short != $long) }" ||
     failed "eval: whole $whole, with a memory of all $long, of 24 $short: $(cat err.txt)"
 expect 0 '' $mpirun -np 2 "$lockstep" eval runs/whole train.carry=false train.sequence=256 train.segment=16 model.memory=256
+
+# ---- validation while training and eval go on from window to window alike, on any number of ranks
+trained=$(values runs/whole/metrics.jsonl validation_loss | tail -n 1)
+for ranks in 1 2; do
+    expect 0 '' $mpirun -np $ranks "$lockstep" eval runs/whole --json
+    carried=$(sed -n 's/.*"loss": \([0-9.]*\).*/\1/p' out.txt)
+    awk "BEGIN { d = $carried - $trained; exit !(d * d < 1e-12) }" || failed "eval of $ranks ranks: $carried, in training $trained"
+done
+[ "$(loss)" != "$carried" ] || failed "windows alone say $carried too"
 
 # ---- generation beyond memory and context
 expect 0 '' "$lockstep" generate runs/whole --prompt 'the cat ' --tokens 120 --seed 1

@@ -31,7 +31,8 @@ static LsStatus fill(LsSource *source, LsGraph *g, const LsBatch *batch)
 
 static LsSource source_of(int64_t windows)
 {
-    return (LsSource){.samples = windows * STREAMS, .fields = ls_language_fields(VOCABULARY), .fill = fill};
+    return (LsSource){
+        .samples = windows * STREAMS, .streams = STREAMS, .fields = ls_language_fields(VOCABULARY), .fill = fill};
 }
 
 /* One that is recurrent, and one that remembers what its layers were given. */
@@ -55,8 +56,19 @@ static LsConfig *job(int model, int sequence, int micro_batch, const char *preci
 static LsTrainer *begin(const LsConfig *config, const LsComm *world, LsSource *source)
 {
     LsTrainer *trainer = NULL;
-    ASSERT_OK(ls_trainer_new(config, world, source, NULL, NULL, &trainer));
+    ASSERT_OK(ls_trainer_new(config, world, source, source, NULL, &trainer));
     return trainer;
+}
+
+/* So does evaluation, whatever ranks and rows: each time from zero, and with the state of the training untouched. */
+static void check_evaluation(LsTrainer *trainer, double loss, double allowed)
+{
+    for (int time = 0; time < 2; time++) {
+        LsEvaluation evaluation;
+        ASSERT_OK(ls_trainer_evaluate(trainer, &evaluation));
+        CU_ASSERT_EQUAL(evaluation.targets, STREAMS * WINDOW * WINDOWS);
+        ASSERT_AT_MOST(fabs(evaluation.loss - loss), allowed * loss);
+    }
 }
 
 /* With parameters that do not move, the mean over the windows' losses is the whole sequence's. */
@@ -75,6 +87,7 @@ static void test_whole(void)
         for (int n = 0; n < 2 * WINDOWS; n++) { /* the second epoch begins with zero again */
             ASSERT_OK(ls_trainer_step(trainer, false, &result));
             sum += result.loss / WINDOWS;
+            check_evaluation(trainer, all.loss, p ? 2e-3 : 2e-6);
             first = n == 0 ? result.loss : first;
             if (n == WINDOWS - 1 || n == 2 * WINDOWS - 1) {
                 ASSERT_AT_MOST(fabs(sum - all.loss), p ? 2e-3 * all.loss : 2e-6 * all.loss);

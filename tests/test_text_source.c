@@ -115,6 +115,44 @@ static void test_training_samples(void)
     rows_free(&rows);
 }
 
+/* Streams: sample n + streams begins with the token that sample n ends with. In order every token is asked for once, by
+ * few enough streams that each has eight windows; a training has the streams that it asks for. */
+static void test_streams(void)
+{
+    static const struct {
+        const char *split;
+        int64_t bytes, asked, streams, samples, targets;
+    } cases[] = {{"train", 900, 5, 5, 110, 880},
+                 {"train", 900, 7, 7, 112, 896},
+                 {"validation", 100, 5, 1, 13, 99},
+                 {"held-out", 300, 3, 3, 38, 299},
+                 {"held-out", 300, 9, 4, 38, 299}};
+    Rows rows = rows_new(1, T);
+    for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
+        const char *path = numbered(1000, cases[i].bytes == 300 ? 0.3 : 0.1);
+        LsSource *source = NULL;
+        LsDataOpen open = {.path = path, .split = cases[i].split, .sequence = T, .seed = 5, .streams = cases[i].asked};
+        ASSERT_OK(ls_text_open(&open, &source));
+        CU_ASSERT_EQUAL_FATAL(source->streams, cases[i].streams);
+        CU_ASSERT_EQUAL_FATAL(source->samples, cases[i].samples);
+        int64_t sum = 0;
+        for (int64_t stream = 0; stream < source->streams; stream++) {
+            int32_t last = -1;
+            for (int64_t n = stream; n < source->samples; n += source->streams) {
+                int64_t targets = 0;
+                ASSERT_OK(fill(source, rows.g, n, 1, &targets));
+                CU_ASSERT(n == stream || rows.ids[0] == last);
+                CU_ASSERT(targets == T || n + source->streams >= source->samples);
+                last = targets > 0 ? rows.targets[targets - 1] : -1;
+                sum += targets;
+            }
+        }
+        CU_ASSERT_EQUAL(sum, cases[i].targets);
+        ls_source_free(source);
+    }
+    rows_free(&rows);
+}
+
 /* A sample depends on (seed, counter) only: not on how samples are put together into batches, on ranks, or on what was
  * asked before. */
 static void test_determinism(void)
@@ -281,6 +319,7 @@ int main(void)
     return harness_run("text_source", (HarnessTest[]){{"validation samples", test_validation_samples},
                                                       {"training samples", test_training_samples},
                                                       {"samples do not depend on batches and ranks", test_determinism},
+                                                      {"streams go on where samples end", test_streams},
                                                       {"splits larger than the memory", test_out_of_file},
                                                       {"texts about as long as a window", test_short_texts},
                                                       {"random tokens", test_synthetic},

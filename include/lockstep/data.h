@@ -20,7 +20,8 @@ typedef struct LsDataOpen {
     const char *split;
     int64_t sequence; /* the most steps of a sample: train.sequence or model.context; 0: as many as samples have */
     uint64_t seed;
-    /* not 0: sample n + streams goes on where sample n ended, for models that carry their state from step to step */
+    /* not 0: so many streams (LsSource.streams), for models that carry their state from step to step. In fixed order
+     * there may be fewer */
     int64_t streams;
     /* not 0: samples n alike .. n alike + alike - 1 of the training part, a batch, are to have about as many steps
      * each; for kinds whose samples differ in steps, others pass it over */
@@ -38,7 +39,7 @@ typedef struct LsDataTexts {
     int texts;
     const LsTokenizer *tokenizer; /* the model's; outlives the source */
     bool special;                 /* special tokens in a text stand for themselves */
-    int64_t sequence;             /* as LsDataOpen has it */
+    int64_t sequence, streams;    /* as LsDataOpen has them */
     const void *settings;
 } LsDataTexts;
 

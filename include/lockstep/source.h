@@ -21,6 +21,9 @@ struct LsSource {
     int64_t samples; /* in an epoch */
     LsFields fields;
     int64_t sequence; /* the most steps that a sample has; 0: no field has steps */
+    /* not 0: sample n + streams goes on where sample n ended, n of the last ones but for the stream's end; models that
+     * carry their state from step to step are evaluated so. 0: samples do not follow one another */
+    int64_t streams;
     /* of the raw text, mean over the split: bits a byte = nats a token / (ln 2 * this); 0 where unknown */
     double bytes_per_token;
     const LsTokenizer *tokenizer; /* of the field "ids", the source's own; NULL where it has none */

@@ -82,8 +82,10 @@ static LsStatus open_source(const LsLoaded *model, const char *split, LsSource *
     const LsConfig *config = model->config;
     LsSource *training = NULL;
     if (!config->data.validation_path || strcmp(split, "validation") != 0)
-        return ls_data_open_split(config, split, ls_config_sequence(config), 0, model->info, source);
-    LsStatus status = ls_data_open(config, ls_config_sequence(config), 0, model->info, &training, source);
+        return ls_data_open_split(config, split, ls_config_sequence(config), ls_config_streams(config), model->info,
+                                  source);
+    LsStatus status =
+        ls_data_open(config, ls_config_sequence(config), ls_config_streams(config), model->info, &training, source);
     if (status == LS_OK && training->longest) /* the graph is as long as the training's own */
         model->config->longest = training->sequence;
     ls_source_free(training);
@@ -285,6 +287,7 @@ static LsStatus open_said_texts(LsEval *e, const LsCorpusPart *part, int count)
                                            .tokenizer = e->model.tokenizer,
                                            .special = e->options->special,
                                            .sequence = ls_config_sequence(config),
+                                           .streams = ls_config_streams(config),
                                            .settings = settings},
                             &e->source));
     LS_TRY(follow_documents(e, &fields));

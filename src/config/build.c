@@ -91,6 +91,8 @@ int64_t ls_config_sequence(const LsConfig *config)
     return config->longest > 0 && (most == 0 || config->longest < most) ? config->longest : most;
 }
 
+int64_t ls_config_streams(const LsConfig *config) { return config->train.carry ? config->train.batch : 0; }
+
 const LsProcedure *ls_config_procedure(const LsConfig *config)
 {
     const LsTask *task = ls_config_task(config);

@@ -146,6 +146,8 @@ LsStatus ls_config_set_fields(LsConfig *config, const LsFields *fields) LS_MUST_
 int64_t ls_config_most_steps(const LsConfig *config);
 /* And no more than config->longest: what graphs are built for. */
 int64_t ls_config_sequence(const LsConfig *config);
+/* The streams of samples whose states go on from one to the next (train.carry), in training and evaluation; 0: none. */
+int64_t ls_config_streams(const LsConfig *config);
 
 /* Builds the graph of the configuration's model and task: every graph of a run is built by this. Errors are the
  * graph's. */

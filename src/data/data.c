@@ -260,7 +260,7 @@ LsStatus ls_data_open(const LsConfig *config, int64_t sequence, int64_t streams,
         status = ls_fail(LS_DATA, "%s: has nothing to train on", data->path);
     json_t *learnt = status == LS_OK && (*training)->info ? json_loads((*training)->info, 0, NULL) : NULL;
     if (status == LS_OK)
-        status = ls_data_open_split(config, "validation", sequence, 0, learnt, validation);
+        status = ls_data_open_split(config, "validation", sequence, streams, learnt, validation);
     json_decref(learnt);
     if (status == LS_OK && data->validation_path)
         status = check_alike(data, *training, *validation);

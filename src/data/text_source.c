@@ -1,13 +1,15 @@
 /* Windows of a text data set as samples. */
 #include "data/text.h"
 
+#include "base/pieces.h"
 #include "data/text_documents.h"
 #include "data/text_write.h"
 #include "lockstep/model.h"
 
 #include <string.h>
 
-#define SCAN ((int64_t)1 << 20) /* tokens read at a time to check a split that stays in its file */
+#define SCAN ((int64_t)1 << 20)     /* tokens read at a time to check a split that stays in its file */
+#define STREAM_WINDOWS ((int64_t)8) /* that a stream of an evaluation has at least */
 
 typedef struct TextSource {
     LsSource base;
@@ -20,7 +22,6 @@ typedef struct TextSource {
     void *token;
     LsFileType type;
     int64_t count, sequence;
-    int64_t streams; /* not 0: sample n + streams goes on where sample n ends */
     uint64_t key;
     bool shuffled, documents; /* documents: each has its own positions */
 } TextSource;
@@ -44,14 +45,15 @@ static int32_t token_at(LsFileType type, const void *token, int64_t at)
  * least 1, that start at o, o + T, ...; the offset o is drawn from 0 .. min(T - 1, N - 1 - S T) for each epoch, so
  * that every border between windows moves. With streams the text is cut into as many pieces of S / streams windows, and
  * sample n is the next window of piece n % streams, alike in every epoch. Otherwise S = (N - 1) / T rounded up and o =
- * 0: all tokens once, the last window partly empty. */
+ * 0: all tokens once, the last window partly empty; with streams the first S % streams pieces have a window more. */
 
 static int64_t window_start(const TextSource *text, int64_t sample)
 {
     int64_t windows = text->base.samples, epoch = sample / windows, index = sample % windows;
-    if (text->streams > 0) {
-        int64_t of_stream = windows / text->streams;
-        return (index % text->streams * of_stream + index / text->streams) * text->sequence;
+    if (text->base.streams > 0) {
+        int64_t streams = text->base.streams, stream = index % streams, longer = windows % streams;
+        int64_t before = windows / streams * stream + (stream < longer ? stream : longer);
+        return (before + index / streams) * text->sequence;
     }
     if (!text->shuffled)
         return index * text->sequence;
@@ -267,21 +269,33 @@ static LsStatus read_file(TextSource *text, LsSealed *file, const char *split, i
     return LS_OK;
 }
 
-static LsStatus count_windows(TextSource *text, const char *path)
+/* All tokens once. Each stream begins with an empty state: few streams, so that it counts for little. */
+static void count_in_order(TextSource *text, int64_t streams)
+{
+    text->base.samples = ls_ceil_div(text->count - 1, text->sequence);
+    int64_t most = text->base.samples / STREAM_WINDOWS;
+    most = most > 1 ? most : 1;
+    text->base.streams = streams < most ? streams : most;
+}
+
+static LsStatus count_windows(TextSource *text, const char *path, int64_t streams)
 {
     int64_t windows = (text->count - 1) / text->sequence;
-    if (!text->shuffled)
-        text->base.samples = (text->count - 1 + text->sequence - 1) / text->sequence;
-    else if (text->streams == 0)
+    if (!text->shuffled) {
+        count_in_order(text, streams);
+        return LS_OK;
+    }
+    text->base.streams = streams;
+    if (streams == 0)
         text->base.samples =
             text->count - text->sequence < text->sequence ? 1 : (text->count - text->sequence) / text->sequence;
-    else if (windows < text->streams)
+    else if (windows < streams)
         return ls_fail(LS_DATA,
                        "%s: %s has %lld windows of %lld tokens, fewer than the %lld streams of train.carry; "
                        "lower train.batch or train.sequence",
-                       path, text->array, (long long)windows, (long long)text->sequence, (long long)text->streams);
+                       path, text->array, (long long)windows, (long long)text->sequence, (long long)streams);
     else
-        text->base.samples = windows / text->streams * text->streams;
+        text->base.samples = windows / streams * streams;
     return LS_OK;
 }
 
@@ -304,7 +318,6 @@ LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **
     text->base.fill = fill;
     text->base.free = free_source;
     text->sequence = text->base.sequence = open->sequence;
-    text->streams = strcmp(open->split, "train") == 0 ? open->streams : 0;
     text->shuffled = strcmp(split, "train") == 0;
     text->documents = masks_documents(open->settings);
     text->key = ls_key(open->seed, "data.text");
@@ -317,7 +330,7 @@ LsStatus ls_text_open_within(const LsDataOpen *open, int64_t memory, LsSource **
         free_source(&text->base);
         return status;
     }
-    status = count_windows(text, path);
+    status = count_windows(text, path, open->streams);
     if (status != LS_OK) {
         free_source(&text->base);
         return status;
@@ -419,7 +432,6 @@ LsStatus ls_text_open_texts(const LsDataTexts *texts, LsSource **opened)
                                   .free = free_source,
                                   .fields = fields,
                                   .sequence = texts->sequence,
-                                  .samples = (tokens.count - 1 + texts->sequence - 1) / texts->sequence,
                                   .tokenizer = texts->tokenizer,
                                   .bytes_per_token = (double)bytes / (double)tokens.count},
                          .separator = separator,
@@ -428,6 +440,7 @@ LsStatus ls_text_open_texts(const LsDataTexts *texts, LsSource **opened)
                          .type = LS_FILE_INT32,
                          .count = tokens.count,
                          .sequence = texts->sequence};
+    count_in_order(text, texts->streams);
     *opened = &text->base;
     return LS_OK;
 }

@@ -36,8 +36,7 @@ LsStatus ls_train_open(LsConfig *config, int ranks, LsSource **training, LsSourc
     LsTrainPlan plan;
     *training = *validation = NULL;
     LS_TRY(ls_train_shapes(config, ranks, &plan)); /* a batch that cannot be divided is refused before data is read */
-    LS_TRY(ls_data_open(config, ls_config_sequence(config), config->train.carry ? config->train.batch : 0, NULL,
-                        training, validation));
+    LS_TRY(ls_data_open(config, ls_config_sequence(config), ls_config_streams(config), NULL, training, validation));
     /* no sample is longer; that of a validation set of its own may be longer than those of the training */
     int64_t most = (*training)->sequence;
     if (most > 0 && *validation && (*validation)->sequence > most)

@@ -67,7 +67,6 @@ static LsStatus add_metrics(const LsPass *pass)
 
 LsStatus ls_pass_forward(LsPass *pass)
 {
-    ls_carries_reset(pass->g);
     for (int64_t i = 0; i < pass->plan->segments; i++) {
         LS_TRY(run_forward(pass, i));
         LS_TRY(agree_in_group(pass, add_metrics(pass)));

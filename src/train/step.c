@@ -189,6 +189,18 @@ LsStatus ls_trainer_step(LsTrainer *t, bool stop, LsStepResult *result)
     return status;
 }
 
+/* pass->count samples from `first` on, and those that go on where they end. */
+static LsStatus evaluate_rows(LsPass *pass, int64_t first, int64_t streams, int64_t samples)
+{
+    ls_carries_reset(pass->g);
+    for (pass->run.sample = first; pass->run.sample < samples; pass->run.sample += streams) {
+        int64_t left = samples - pass->run.sample;
+        pass->count = left < pass->count ? left : pass->count;
+        LS_TRY(ls_pass_forward(pass));
+    }
+    return LS_OK;
+}
+
 static LsStatus evaluate_own_samples(const LsComm *comm, LsGraph *g, LsSource *source, const LsEvaluation *evaluation,
                                      const json_t *info, double *sum)
 {
@@ -213,12 +225,11 @@ static LsStatus evaluate_own_samples(const LsComm *comm, LsGraph *g, LsSource *s
                    .info = info,
                    .metric = sum + SUMS};
     pass.run = (LsRun){.step = evaluation->step, .comm = comm, .sequence = evaluation->sequence};
-    int64_t rows = evaluation->rows, samples = evaluation->samples,
-            sharing = evaluation->sequence ? evaluation->sequence->size : 1;
-    for (int64_t first = comm->rank / sharing * rows; first < samples; first += comm->size / sharing * rows) {
-        pass.run.sample = first;
-        pass.count = samples - first < rows ? samples - first : rows;
-        LS_TRY(ls_pass_forward(&pass));
+    int64_t rows = evaluation->rows, sharing = evaluation->sequence ? evaluation->sequence->size : 1;
+    int64_t streams = source->streams > 0 ? source->streams : evaluation->samples;
+    for (int64_t first = comm->rank / sharing * rows; first < streams; first += comm->size / sharing * rows) {
+        pass.count = streams - first < rows ? streams - first : rows;
+        LS_TRY(evaluate_rows(&pass, first, streams, evaluation->samples));
     }
     return LS_OK;
 }

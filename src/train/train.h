@@ -309,7 +309,8 @@ typedef struct LsPass {
     LsTrainTimes *times;       /* data, forward and backward are charged; NULL: nobody counts */
 } LsPass;
 
-/* Forward alone; forward and backward: accumulate and hooks as ls_graph_backward, hooks in the last backward.
+/* Forward alone, from the graph's carries on, which go on to the samples' ends; forward and backward: accumulate and
+ * hooks as ls_graph_backward, hooks in the last backward.
  * Collective over run.sequence. */
 LsStatus ls_pass_forward(LsPass *pass) LS_MUST_USE;
 LsStatus ls_pass_train(LsPass *pass, bool accumulate, const LsHooks *hooks) LS_MUST_USE;
