@@ -150,7 +150,8 @@ static LsBody decode(LsGraph *g, const Seq2seq *m, const LsShape *shape, LsTenso
         if (start)
             memcpy(layer.start, start[i], sizeof layer.start);
         ls_push(g, "layer.%lld", (long long)i);
-        x = ls_drop(g, ls_recurrent_layer(g, x, &layer, NULL), m->dropout);
+        x = ls_recurrent_layer(g, x, &layer, NULL);
+        x = i + 1 < m->layers ? ls_drop(g, x, m->dropout) : x;
         ls_pop(g);
     }
     int64_t classes = classes_of(shape, "ids");
@@ -158,7 +159,7 @@ static LsBody decode(LsGraph *g, const Seq2seq *m, const LsShape *shape, LsTenso
     body.table = ls_param(g, "head", ls_init_normal(0.05), 2, (int64_t[]){classes, m->width});
     body.head_bias = m->head_bias ? ls_param(g, "head_bias", ls_init_constant(0), 1, &classes) : NULL;
     ls_pop(g);
-    body.features = memory ? attend(g, m, shape, x, memory) : x;
+    body.features = ls_drop(g, memory ? attend(g, m, shape, x, memory) : x, m->dropout);
     return body;
 }
 
