@@ -9,7 +9,8 @@ cp "$project/jobs/requeue.sh" "$project/jobs/batch.inc" jobs/
 cat > bin/mpirun <<'FAKE'
 #!/usr/bin/env bash
 printf '%s\n' "$*" > "$FAKE_FOLDER/mpirun.called"
-grep '^SigBlk' /proc/$$/status > "$FAKE_FOLDER/mpirun.mask"
+# without a child: while it makes one, a shell blocks signals itself
+while read -r name mask; do [ "$name" != SigBlk: ] || echo "$name $mask"; done < /proc/$$/status > "$FAKE_FOLDER/mpirun.mask"
 printf 'threads=%s places=%s\n' "${OMP_NUM_THREADS:-}" "${OMP_PLACES:-}" >> "$FAKE_FOLDER/mpirun.called"
 if [ "${FAKE_WAIT:-0}" = 1 ]; then
     stopped=0
