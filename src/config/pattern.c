@@ -1,5 +1,6 @@
 #include "config/pattern.h"
 
+#include "base/pcre2_reason.h"
 #include "config/number.h"
 
 #include <jansson.h>
@@ -24,13 +25,10 @@ LsNamePattern *ls_name_pattern_new(const char *text)
     pattern->match = pattern->code ? pcre2_match_data_create(1, NULL) : NULL;
     if (pattern->match)
         return pattern;
-    PCRE2_UCHAR reason[256] = "out of memory";
-    if (!pattern->code)
-        pcre2_get_error_message(error, reason, sizeof reason);
     if (pattern->code || error == PCRE2_ERROR_HEAP_FAILED)
-        ls_fail(LS_RESOURCE, "'%s': %s", text, (const char *)reason);
+        ls_fail(LS_RESOURCE, "'%s': out of memory", text);
     else
-        ls_fail(LS_USAGE, "'%s' is no regular expression: %s, at character %zu", text, (const char *)reason,
+        ls_fail(LS_USAGE, "'%s' is no regular expression: %s, at character %zu", text, ls_pcre2_reason(error).text,
                 (size_t)at + 1);
     ls_name_pattern_free(pattern);
     return NULL;

@@ -1,5 +1,7 @@
 /* GPT-2's words: contractions, letters, numbers, other signs, each with the space before it, and white space. */
 #include "data/gpt2.h"
+
+#include "base/pcre2_reason.h"
 #include "data/subword_regex.h"
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -19,9 +21,7 @@ struct Gpt2Words {
 
 static LsStatus fail_pcre2(int error, const char *doing)
 {
-    PCRE2_UCHAR text[256] = "";
-    pcre2_get_error_message(error, text, sizeof text);
-    return ls_fail(LS_ERROR, "PCRE2, %s: %s", doing, (const char *)text);
+    return ls_fail(LS_ERROR, "PCRE2, %s: %s", doing, ls_pcre2_reason(error).text);
 }
 
 LsStatus ls_gpt2_pattern_new(void **pattern)

@@ -1,5 +1,7 @@
 #include "data/name_regex.h"
 
+#include "base/pcre2_reason.h"
+
 #include <string.h>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
@@ -17,12 +19,9 @@ static LsStatus compile(LsNameRegex *regex, const char *text, bool group)
     int error = 0;
     PCRE2_SIZE at = 0;
     regex->code = pcre2_compile((PCRE2_SPTR)text, strlen(text), 0, &error, &at, NULL);
-    if (!regex->code) {
-        PCRE2_UCHAR message[256] = "";
-        pcre2_get_error_message(error, message, sizeof message);
+    if (!regex->code)
         return ls_fail(LS_USAGE, "%s: '%.200s' is no regular expression: %s at character %zu", regex->option, text,
-                       (const char *)message, (size_t)at + 1);
-    }
+                       ls_pcre2_reason(error).text, (size_t)at + 1);
     pcre2_pattern_info(regex->code, PCRE2_INFO_CAPTURECOUNT, &regex->groups);
     if (group && regex->groups == 0)
         return ls_fail(LS_USAGE, "%s: '%.200s' has no group in parentheses, which says what is taken of a name",
@@ -52,11 +51,8 @@ LsStatus ls_name_regex_find(const LsNameRegex *regex, const char *name, LsSpan *
     int result = pcre2_match(regex->code, (PCRE2_SPTR)name, strlen(name), 0, 0, regex->match, NULL);
     if (result == PCRE2_ERROR_NOMATCH)
         return LS_OK;
-    if (result < 0) {
-        PCRE2_UCHAR message[256] = "";
-        pcre2_get_error_message(result, message, sizeof message);
-        return ls_fail(LS_USAGE, "%s on the name '%s': %s", regex->option, name, (const char *)message);
-    }
+    if (result < 0)
+        return ls_fail(LS_USAGE, "%s on the name '%s': %s", regex->option, name, ls_pcre2_reason(result).text);
     const PCRE2_SIZE *place = pcre2_get_ovector_pointer(regex->match) + (regex->groups > 0 ? 2 : 0);
     if (place[0] != PCRE2_UNSET)
         *found = (LsSpan){name + place[0], (int64_t)(place[1] - place[0])};

@@ -1,5 +1,7 @@
 #include "data/subword_regex.h"
 
+#include "base/pcre2_reason.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -134,9 +136,7 @@ static LsStatus translate(Translation *t)
 
 static LsStatus fail_pcre2(LsStatus status, const char *name, int error, const char *doing)
 {
-    PCRE2_UCHAR text[256] = "";
-    pcre2_get_error_message(error, text, sizeof text);
-    return ls_fail(status, "%s: %s: %s", name, doing, (const char *)text);
+    return ls_fail(status, "%s: %s: %s", name, doing, ls_pcre2_reason(error).text);
 }
 
 LsStatus ls_regex_new(const char *name, const char *pattern, void **regex)

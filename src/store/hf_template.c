@@ -18,49 +18,54 @@
     "{%- if add_generation_prompt -%}{{- marker['assistant'] -}}{%- endif -%}\n"
 
 /* The program for markers: {"system": TEXT, "user": ..., "assistant": ..., "end": ...}; NULL where the end or the
- * assistant's is no text, or when out of memory. The caller frees it. */
-static char *program_of(const json_t *markers)
+ * assistant's is no text. The caller frees it. LS_RESOURCE. */
+static LsStatus program_of(const json_t *markers, char **program)
 {
     static const char *const names[] = {"system", "user", "assistant", "end"};
     json_t *known = json_object();
-    for (size_t i = 0; known && i < LS_COUNT_OF(names); i++) {
+    bool whole = true, failed = !known;
+    for (size_t i = 0; i < LS_COUNT_OF(names); i++) {
         json_t *text = json_object_get(markers, names[i]);
         if (json_is_string(text))
-            json_object_set(known, names[i], text);
+            failed |= json_object_set(known, names[i], text) != 0;
+        else
+            whole = whole && strcmp(names[i], "assistant") != 0 && strcmp(names[i], "end") != 0;
     }
-    bool whole = json_object_get(known, "assistant") && json_object_get(known, "end");
-    char *json = whole ? json_dumps(known, JSON_COMPACT) : NULL;
-    char *program = json ? ls_format("%s%s%s", BEGIN, json, REST) : NULL;
+    char *json = whole && !failed ? json_dumps(known, JSON_COMPACT) : NULL;
+    *program = json ? ls_format("%s%s%s", BEGIN, json, REST) : NULL;
     free(json);
     json_decref(known);
-    return program;
+    return whole && !*program ? LS_RESOURCE : LS_OK;
 }
 
 LsStatus ls_hf_template_out(const char *folder, const char *info)
 {
     json_t *all = info ? json_loads(info, 0, NULL) : NULL, *markers = json_object_get(all, LS_HF_TEMPLATE);
-    char *program = markers ? program_of(markers) : NULL;
+    char *program = NULL;
+    LsStatus status = markers ? program_of(markers, &program) : LS_OK;
     char *path = program ? ls_format("%s/" TEMPLATE, folder) : NULL;
-    LsStatus status = path ? ls_file_replace(path, program, (int64_t)strlen(program)) : program ? LS_RESOURCE : LS_OK;
+    if (program)
+        status = path ? ls_file_replace(path, program, (int64_t)strlen(program)) : LS_RESOURCE;
     ls_free(path);
     ls_free(program);
     json_decref(all);
     return status;
 }
 
-/* The markers of a program of program_of, a new reference; NULL of any other. */
-static json_t *markers_of(const char *program)
+/* The markers of a program of program_of, a new reference; NULL of any other. LS_RESOURCE. */
+static LsStatus markers_of(const char *program, json_t **markers)
 {
+    *markers = NULL;
     if (strncmp(program, BEGIN, strlen(BEGIN)) != 0)
-        return NULL;
-    json_t *markers = json_loads(program + strlen(BEGIN), JSON_DISABLE_EOF_CHECK, NULL);
-    char *same = markers ? program_of(markers) : NULL;
-    if (!same || strcmp(same, program) != 0) {
-        json_decref(markers);
-        markers = NULL;
-    }
+        return LS_OK;
+    json_t *read = json_loads(program + strlen(BEGIN), JSON_DISABLE_EOF_CHECK, NULL);
+    char *same = NULL;
+    LsStatus status = read ? program_of(read, &same) : LS_OK;
+    if (same && strcmp(same, program) == 0)
+        *markers = json_incref(read);
+    json_decref(read);
     ls_free(same);
-    return markers;
+    return status;
 }
 
 LsStatus ls_hf_template_in(const char *folder, json_t **markers)
@@ -70,7 +75,9 @@ LsStatus ls_hf_template_in(const char *folder, json_t **markers)
     LsStatus status = path ? LS_OK : LS_RESOURCE;
     if (path && ls_file_exists(path))
         status = ls_file_read(path, LS_DATA, &program, &bytes);
-    *markers = program ? markers_of(program) : NULL;
+    *markers = NULL;
+    if (program)
+        status = markers_of(program, markers);
     ls_free(program);
     ls_free(path);
     return status;
