@@ -72,7 +72,7 @@ expect 2 'patterns.yaml: command line: train.freeze: all parameters match' "$loc
 
 # ---- job files take time in proportion to their size: quadratic time is cut off by the limit
 { echo 'model: {kind: gpt}' && echo 'train:' && seq -f '  k%06.0f: 1' 50000; } > many.yaml
-(ulimit -t 12; expect 2 '50000 mistakes' "$lockstep" train many.yaml; exit $failures) || failures=$((failures + 1))
+(limit_time 12; expect 2 '50000 mistakes' "$lockstep" train many.yaml; exit $failures) || failures=$((failures + 1))
 grep -q 'and [0-9]* more' err.txt || failed "$(tail -n 2 err.txt)"
 
 # ---- samples without steps are no sequences

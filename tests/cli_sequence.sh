@@ -63,7 +63,7 @@ awk '/activations/ { value[FILENAME] = $3 == "MiB" ? 1024 * $2 : $3 == "KiB" ? $
 
 # sequences that a limit has no room for are cut by themselves: the same training
 mebibytes() { sed -n "s/^ *$1 *\([0-9.]*\) MiB.*/\1/p" dry-0.txt; }
-limit=$(awk -v all="$(mebibytes 'memory of a rank')" -v activations="$(mebibytes activations)" 'BEGIN { print int(1024 * (all - 0.55 * activations)) }')
+limit=$(awk -v all="$(mebibytes 'memory of a rank')" -v activations="$(mebibytes activations)" 'BEGIN { print int(1024 * (all - 0.7 * activations)) }')
 small=(train.sequence=2048 train.batch=1 train.steps=4 train.evaluate_every=0)
 expect 0 "" "$lockstep" train job.yaml --progress none output.path=runs/roomy "${small[@]}"
 expect 0 "sequences are computed in " "$lockstep" train job.yaml --progress none output.path=runs/narrow "${small[@]}" train.memory="${limit}KiB"
