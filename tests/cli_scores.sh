@@ -78,6 +78,7 @@ for text in 'bash datasets/tiny-shakespeare.sh -o elsewhere' 'lockstep prepare p
     grep -qF "$text" err.txt || failed "no '$text' in: $(cat err.txt)"
 done
 ! grep -q 'lockstep train' err.txt || failed "more than the data: $(cat err.txt)"
+expect 2 'no recipe: exit 2: lockstep: error: ' scores characters-gru --only lockstep --steps -1
 expect 2 'there is no row greek' scores greek
 expect 2 'name rows, or --all' scores
 expect 2 'there is no program' scores characters-gru --lockstep ./nothing
