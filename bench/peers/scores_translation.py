@@ -26,9 +26,8 @@ class Transformer(nn.Module):
         super().__init__()
         assume("model", norm="post", position="learned")
         width = m["width"]
-        self.source, self.target = nn.Embedding(sources, width), nn.Embedding(targets, width)
+        self.source, self.target, self.drop = nn.Embedding(sources, width), nn.Embedding(targets, width), nn.Dropout(m["dropout"])
         self.positions = nn.ModuleList(nn.Embedding(m["context"], width) for _ in range(2))
-        self.drop = nn.Dropout(m["dropout"])
         layer = dict(d_model=width, nhead=m["heads"], dim_feedforward=m["hidden"] or 4 * width, dropout=m["dropout"], layer_norm_eps=m["epsilon"],
                      batch_first=True)
         self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(**layer), m["layers"], enable_nested_tensor=False)
