@@ -45,6 +45,24 @@ def environment(threads, **more):
     return dict(os.environ, **level, OMP_NUM_THREADS=str(threads), **more)
 
 
+def imports(python, names, path=None):
+    """Those of the modules that the interpreter can find."""
+    code = "import sys, importlib.util as u; sys.path.insert(0, %r); print([n for n in %r if u.find_spec(n)])" % (path or "", names)
+    try:
+        done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=True)
+        return set(eval(done.stdout, {"__builtins__": {}}))  # a list of our own names
+    except (OSError, subprocess.CalledProcessError):
+        return set()
+
+
+def run(command, threads, **more):
+    """A program from its start to its end, and what it said."""
+    done = subprocess.run(command, env=environment(threads, **more), capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failed("exit %d: %s" % (done.returncode, last_lines(done.stderr)))
+    return done
+
+
 class Ours:
     """`lockstep bench`, random tokens. A turn: one step to warm up, then the steps asked for."""
 
@@ -62,10 +80,7 @@ class Ours:
 
     def turn(self, steps, warmup=2):
         command = self.command + ["--json", "--steps", str(steps), "--warmup", str(warmup)] + self.extra
-        env = environment(self.threads, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-        done = subprocess.run(command, env=env, capture_output=True, text=True)
-        if done.returncode != 0:
-            raise Failed("exit %d: %s" % (done.returncode, last_lines(done.stderr)))
+        done = run(command, self.threads, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
         before = self.last.get("products") or {}
         self.last = json.loads(done.stdout)
         if before.get("seconds", 1e9) < (self.last.get("products") or {}).get("seconds", 0):
@@ -149,14 +164,11 @@ class Training:
 
     def turn(self, steps):
         self.runs += 1
-        run = os.path.join(self.folder, str(self.runs))
+        folder = os.path.join(self.folder, str(self.runs))
         start = time.perf_counter()
-        done = subprocess.run(self.command + ["train.steps=%d" % steps, "output.path=" + run], env=environment(self.threads),
-                              capture_output=True, text=True)
+        run(self.command + ["train.steps=%d" % steps, "output.path=" + folder], self.threads)
         seconds = time.perf_counter() - start
-        if done.returncode != 0:
-            raise Failed("exit %d: %s" % (done.returncode, last_lines(done.stderr)))
-        with open(os.path.join(run, "metrics.jsonl"), encoding="utf-8") as file:
+        with open(os.path.join(folder, "metrics.jsonl"), encoding="utf-8") as file:
             self.loss = json.loads(file.readlines()[-1]).get("validation_loss")
         return [seconds]
 
@@ -180,10 +192,10 @@ class Generation:
         self.batch = batch
 
     def turn(self, steps):
-        done = subprocess.run(self.command + ["--tokens", str(steps)], env=environment(self.threads), capture_output=True, text=True)
-        found = re.search(r"(\d+) tokens in ([0-9.]+) s: ([0-9.]+) tokens per second", done.stderr)
-        if done.returncode != 0 or not found:
-            raise Failed("exit %d: %s" % (done.returncode, last_lines(done.stderr)))
+        said = run(self.command + ["--tokens", str(steps)], self.threads).stderr
+        found = re.search(r"(\d+) tokens in ([0-9.]+) s: ([0-9.]+) tokens per second", said)
+        if not found:
+            raise Failed("no tokens per second: %s" % last_lines(said))
         return [self.batch / float(found.group(3))]
 
     def about(self):

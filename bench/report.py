@@ -1,6 +1,9 @@
 """Figures as Markdown, and a machine in a few words."""
+import json
+import math
 import os
 import re
+import statistics
 import subprocess
 
 
@@ -87,6 +90,49 @@ def products(document):
     head = ["", "Dense products alone, each shape's best call, ours and a peer's; over the step, the share of that limit which the step reaches.", "",
             "| work | precision | step | our products | share | the peer's | share |", "|---|---|---:|---:|---:|---:|---:|"]
     return "\n".join(head + lines) + "\n"
+
+
+def mean_of(values):
+    return statistics.mean(values) if values else None
+
+
+def scores(document):
+    """What ours and PyTorch reach, seed by seed; the standard error is that of the difference of the means."""
+    m, threads = document["machine"], document["threads"]
+    lines = ["Measured %s: %s, %d cores, %s; %d thread%s." % (document["date"], m["processor"], m["cores"], m["system"], threads,
+                                                              "" if threads == 1 else "s"), "",
+             "| training | metric | seeds | here | mean | PyTorch | mean | difference | standard error |", "|---|---|---|---|---:|---|---:|---:|---:|"]
+    for row in document["rows"]:
+        programs = [row["scores"]["lockstep"], row["scores"]["pytorch"]]
+        seeds = sorted(set(programs[0]) | set(programs[1]), key=int)
+        title = "%s, %d steps (`%s`)" % (row["title"], row["recipe"]["train"]["steps"], row["name"])
+        for metric in row["metrics"]:
+            cells, values, name, scale = [], [], metric["name"], metric["scale"]
+
+            def number(value, form="%%.%df" % metric["digits"]):
+                return "" if value is None else form % value
+
+            for of_program in programs:
+                there = [of_program.get(seed, {}) for seed in seeds]
+                values.append([scale * one[name] for one in there if name in one])
+                said = [number(scale * one[name]) if name in one else "failed" if "failed" in one else "-" for one in there]
+                cells += [", ".join(said) if any(there) else "", number(mean_of(values[-1]))]
+            difference = mean_of(values[0]) - mean_of(values[1]) if all(values) else None
+            error = math.sqrt(sum(statistics.variance(v) / len(v) for v in values)) if min(map(len, values)) > 1 else None
+            cells += [number(difference, "%%+.%df" % metric["digits"]), number(error)]
+            lines.append("| %s | %s | %s | %s |" % (title, metric["title"], ", ".join(seeds), " | ".join(cells)))
+            title = ""
+    return "\n".join(lines) + "\n"
+
+
+def write_json(path, document):
+    """Figures: the file is never half there. Without a path nothing is written."""
+    if not path:
+        return
+    with open(path + ".tmp", "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+    os.replace(path + ".tmp", path)
 
 
 def replace(path, name, text):

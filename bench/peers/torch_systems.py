@@ -8,9 +8,10 @@ import torch  # noqa: E402  (after the threads are set)
 from torch import nn  # noqa: E402
 from torch.nn import functional  # noqa: E402
 
+from resnet_module import ResNet  # noqa: E402
 from torch_training import count, optimizer_of, step_of  # noqa: E402
 
-CLASSES = 10
+CLASSES, PICTURE = 10, (3, 32, 32)
 
 
 class LeNet(nn.Module):
@@ -25,37 +26,6 @@ class LeNet(nn.Module):
         for conv in (self.conv_1, self.conv_2):
             x = functional.max_pool2d(functional.relu(conv(x)), 2)
         return self.dense(x.flatten(1))
-
-
-class Block(nn.Module):
-    def __init__(self, before, maps, stride):
-        super().__init__()
-        self.conv_1, self.norm_1 = nn.Conv2d(before, maps, 3, stride, 1, bias=False), nn.BatchNorm2d(maps)
-        self.conv_2, self.norm_2 = nn.Conv2d(maps, maps, 3, 1, 1, bias=False), nn.BatchNorm2d(maps)
-        same = stride == 1 and before == maps
-        self.shortcut = nn.Identity() if same else nn.Sequential(nn.Conv2d(before, maps, 1, stride, bias=False), nn.BatchNorm2d(maps))
-
-    def forward(self, x):
-        y = functional.relu(self.norm_1(self.conv_1(x)))
-        return functional.relu(self.norm_2(self.conv_2(y)) + self.shortcut(x))
-
-
-class ResNet(nn.Module):
-    """For small pictures: a 3 x 3 convolution without pooling comes first."""
-
-    shape = (3, 32, 32)
-
-    def __init__(self, stages, blocks, width):
-        super().__init__()
-        layers, before = [nn.Conv2d(3, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU()], width
-        for i in range(stages * blocks):
-            maps = width << i // blocks
-            layers.append(Block(before, maps, 2 if i >= blocks and i % blocks == 0 else 1))
-            before = maps
-        self.blocks, self.head = nn.Sequential(*layers), nn.Linear(before, CLASSES)
-
-    def forward(self, x):
-        return self.head(self.blocks(x).mean((2, 3)))
 
 
 class Recurrent(nn.Module):
@@ -95,6 +65,8 @@ batch, memory = asked["batch"], torch.channels_last if asked.get("channels_last"
 kind, sequence, smoothing = asked["model"]["kind"], asked.get("sequence"), 0.0
 if kind == "transformer":
     settings.update(vocabulary=asked["vocabulary"], context=sequence)
+elif kind == "resnet":
+    settings.update(channels=PICTURE[0], classes=CLASSES)
 model = {"lenet": LeNet, "resnet": ResNet, "rnn": Recurrent, "transformer": Translation}[kind](**settings)
 if kind == "transformer":
     smoothing = 0.1
@@ -104,7 +76,7 @@ elif kind == "rnn":
     x, targets = (torch.randint(0, settings["vocabulary"], (batch, sequence)) for _ in range(2))
 else:
     model = model.to(memory_format=memory)
-    x, targets = torch.randn(batch, *model.shape).contiguous(memory_format=memory), torch.randint(0, CLASSES, (batch,))
+    x, targets = torch.randn(batch, *(LeNet.shape if kind == "lenet" else PICTURE)).contiguous(memory_format=memory), torch.randint(0, CLASSES, (batch,))
 step = step_of(model, optimizer_of(model), lambda: functional.cross_entropy(model(x), targets.flatten(), label_smoothing=smoothing), False)
 name = "PyTorch %s%s" % (torch.__version__.split("+")[0], " channels last" if asked.get("channels_last") else "")
 peer.serve(step, asked["warmup"], name=name, precision="float", parameters=count(model))
