@@ -15,7 +15,7 @@ static const LsRun run = {.seed = 1, .training = true};
 
 typedef struct Case {
     int64_t b, t, heads, kv_heads, size, window;
-    bool alibi;
+    bool alibi, both; /* both: tokens see those after them too */
 } Case;
 
 typedef struct Setup {
@@ -31,7 +31,8 @@ static Setup setup_new(const Case *c, LsMode mode, int64_t context, LsGraph *sha
     s.g = ls_graph_new(s.params, &(LsGraphOptions){.mode = mode, .grad_inputs = mode == LS_TRAIN});
     CU_ASSERT_PTR_NOT_NULL_FATAL(s.g);
     s.x = ls_input(s.g, "x", LS_REAL, 3, (int64_t[]){c->b, c->t, (c->heads + 2 * c->kv_heads) * c->size});
-    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = LS_MASK_CAUSAL, .window = c->window};
+    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .window = c->window};
+    how.mask = c->both ? LS_MASK_NONE : LS_MASK_CAUSAL;
     how.alibi = c->alibi;
     if (context) {
         how.cache = ls_state(s.g, "cache", LS_REAL, 3, (int64_t[]){c->b, context, 2 * c->kv_heads * c->size});
@@ -56,9 +57,10 @@ static void setup_free(Setup *s)
 
 static void test_pytorch(void)
 {
-    static const Case cases[] = {{2, 70, 4, 2, 6, 9, false},    {1, 150, 2, 1, 17, 64, false},
-                                 {1, 140, 1, 1, 33, 66, false}, {2, 40, 6, 3, 4, 0, true},
-                                 {1, 70, 8, 8, 5, 0, true},     {1, 90, 3, 1, 8, 21, true}};
+    static const Case cases[] = {
+        {2, 70, 4, 2, 6, 9, false},      {1, 150, 2, 1, 17, 64, false},     {1, 140, 1, 1, 33, 66, false},
+        {2, 40, 6, 3, 4, 0, true},       {1, 70, 8, 8, 5, 0, true},         {1, 90, 3, 1, 8, 21, true},
+        {2, 40, 6, 3, 4, 0, true, true}, {1, 130, 3, 1, 17, 0, true, true}, {1, 90, 3, 1, 8, 21, true, true}};
     FILE *file = fopen(TESTS_FOLDER "/fixtures/attention_window.bin", "rb");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
@@ -221,12 +223,18 @@ static void test_refused(void)
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
     LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 12});
-    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .alibi = true}));
-    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "ALiBi is for a causal mask");
+    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .window = 2, .globals = 1, .alibi = true}));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "ALiBi does not go with dilation or global tokens");
     ls_graph_free(g);
     g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
     x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 4});
     LsTensor *kv = ls_input(g, "kv", LS_REAL, 3, (int64_t[]){1, 9, 8});
+    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .kv = kv, .alibi = true}));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "queries of another sequence have no distance from the keys");
+    ls_graph_free(g);
+    g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 4});
+    kv = ls_input(g, "kv", LS_REAL, 3, (int64_t[]){1, 9, 8});
     ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .kv = kv, .window = 3}));
     ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "a window (3) is for packed qkv");
     ls_graph_free(g);

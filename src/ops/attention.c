@@ -196,7 +196,6 @@ static void reference_query(const LsNode *node, const Shape *s, int64_t b, int64
                     .q = (const real *)node->in[Q]->data + (b * s->queries + t) * s->row + h * s->size,
                     .first = s->ahead >= 0 ? t - s->ahead * step : ls_oldest_key(s, &keys, t),
                     .end = s->ahead >= 0 ? t + s->ahead * step + 1 : ls_visible_keys(&keys, t + 1),
-                    .at = keys.offset + t,
                     .place = (s->causal ? keys.offset : 0) + t,
                     .own = t,
                     .step = step,
@@ -313,8 +312,9 @@ static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, cons
  *
  * how->window, for self-attention: token t sees itself and the window - 1 tokens before it, without a causal mask
  * also as many after it (Beltagy et al. 2020, "Longformer"); 0: no limit. Blocks of keys out of sight are not computed.
- * how->alibi, for a causal mask: slope_h (j - t) is added to the scores of head h (Press et al. 2022, "Train short,
- * test long"): with it tokens need no positions.
+ * how->alibi, for self-attention and for kv with a causal mask: slope_h |t - j| is subtracted from the scores of head h
+ * (Press et al. 2022, "Train short, test long"; without a causal mask tokens on both sides count alike): with it tokens
+ * need no positions. It goes neither with dilation nor with global tokens.
  *
  * With a window to both sides: the last how->dilated_heads heads, whole groups of those that share keys, see every
  * how->dilation-th token, as many to each side. how->globals: the stream's first so many tokens are seen by all,

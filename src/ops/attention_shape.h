@@ -260,7 +260,7 @@ LS_INLINE double ls_alibi_slope(const Shape *s, int64_t head)
                         : exp2(-4.0 * (double)(2 * (head - power) + 1) / (double)power);
 }
 
-/* score: (keys, columns) += slope (j - t), in scores that still lack the scale. */
+/* score: (keys, columns) -= slope |t - j|, in scores that still lack the scale. */
 LS_INLINE void ls_add_distances(const Shape *s, int64_t head, const Visible *r, acc *score)
 {
     if (!s->alibi)
@@ -269,10 +269,10 @@ LS_INLINE void ls_add_distances(const Shape *s, int64_t head, const Visible *r, 
     for (int64_t i = 0; i < r->keys; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = score + i * COLUMNS + j * LS_LANES;
-            vacc distance;
+            vacc after;
             for (int64_t lane = 0; lane < LS_LANES; lane++)
-                distance[lane] = (acc)(i - r->seen - j * LS_LANES - lane);
-            ls_store_acc(at, ls_load_acc(at) + distance * slope);
+                after[lane] = (acc)(i - r->ahead - j * LS_LANES - lane);
+            ls_store_acc(at, ls_load_acc(at) + ls_vmin(after, -after) * slope);
         }
 }
 
