@@ -266,12 +266,14 @@ LS_INLINE void ls_add_distances(const Shape *s, int64_t head, const Visible *r, 
     if (!s->alibi)
         return;
     acc slope = (acc)(ls_alibi_slope(s, head) / (double)s->scale);
+    vacc first[LS_TILE_VECTORS]; /* how far the block's first key stands after each lane's query */
+    for (int j = 0; j < LS_TILE_VECTORS; j++)
+        for (int64_t lane = 0; lane < LS_LANES; lane++)
+            first[j][lane] = (acc)(-r->ahead - j * LS_LANES - lane);
     for (int64_t i = 0; i < r->keys; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = score + i * COLUMNS + j * LS_LANES;
-            vacc after;
-            for (int64_t lane = 0; lane < LS_LANES; lane++)
-                after[lane] = (acc)(i - r->ahead - j * LS_LANES - lane);
+            vacc after = first[j] + (acc)i;
             ls_store_acc(at, ls_load_acc(at) + ls_vmin(after, -after) * slope);
         }
 }
