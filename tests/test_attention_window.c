@@ -3,6 +3,7 @@
 #include "fixture_numbers.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
+#include "lockstep/window.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -110,25 +111,25 @@ static void decode(Setup *s, const float *all, int64_t start, float *to)
     memcpy(to + (size_t)start * out, s->y->data, tokens * out * sizeof(float));
 }
 
-/* In pieces, on a cache whose rows from before the window are spoiled once they are out of sight: a look at them would
- * show, since NaN times 0 is NaN. */
-static void check_cache(const Case *c, const int *pieces)
+/* In pieces, on a cache of so many rows, of which those that hold no token of the window are spoiled: a look at them
+ * would show, since NaN times 0 is NaN. */
+static void check_cache(const Case *c, const int *pieces, int64_t rows)
 {
     Setup whole = setup_new(c, LS_EVAL, 0, NULL);
     fixture_fill(whole.x->data, whole.x->count, 5);
     ASSERT_OK(ls_graph_forward(whole.g, &run));
     Case one = *c;
     one.t = 1;
-    Setup first = setup_new(&one, LS_DECODE, CONTEXT, NULL);
+    Setup first = setup_new(&one, LS_DECODE, rows, NULL);
     float *y = calloc((size_t)whole.y->count, sizeof *y);
     int64_t start = 0, row = 2 * c->kv_heads * c->size;
     for (; *pieces; start += *pieces++) {
         Case part = *c;
         part.t = *pieces;
-        Setup s = *pieces == 1 ? first : setup_new(&part, LS_DECODE, CONTEXT, first.g);
+        Setup s = *pieces == 1 ? first : setup_new(&part, LS_DECODE, rows, first.g);
         float *cache = ls_graph_state(first.g, 0)->data;
-        int64_t hidden = c->window ? (start - c->window + 1) / 64 * 64 : 0; /* whole blocks of keys */
-        for (int64_t i = 0; i < hidden * row; i++)
+        int64_t used = start - (c->window ? ls_window_first(c->window, start) : 0);
+        for (int64_t i = used * row; i < rows * row; i++)
             cache[i] = NAN;
         decode(&s, whole.x->data, start, y);
         if (*pieces > 1)
@@ -151,9 +152,15 @@ static void test_cache(void)
     for (int i = 0; i < LENGTH; i++)
         singly[i] = 1;
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
-        check_cache(&cases[i], singly);
-        check_cache(&cases[i], (int[]){LENGTH, 0});
-        check_cache(&cases[i], (int[]){100, 1, 1, 70, 3, 40, 15, 0});
+        const struct {
+            const int *pieces;
+            int64_t longest;
+        } ways[] = {{singly, 1}, {(int[]){LENGTH, 0}, LENGTH}, {(int[]){100, 1, 1, 70, 3, 40, 15, 0}, 100}};
+        for (size_t n = 0; n < LS_COUNT_OF(ways); n++) {
+            check_cache(&cases[i], ways[n].pieces, CONTEXT);
+            if (cases[i].window)
+                check_cache(&cases[i], ways[n].pieces, ls_window_rows(cases[i].window, ways[n].longest));
+        }
     }
 }
 

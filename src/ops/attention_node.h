@@ -268,7 +268,8 @@ static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
     Keys keys = {.k = k + missing * s->kv_row, .stride = s->kv_row, .count = length_of(node, s, b) - missing};
     keys.v = keys.k + s->kv_heads * s->size;
     if (node->in[CACHE]) {
-        keys.offset = ((const int32_t *)node->in[POSITION]->data)[b];
+        int32_t position = ((const int32_t *)node->in[POSITION]->data)[b];
+        keys.offset = position - ls_window_first(s->window, position);
         keys.count = keys.offset + s->queries;
     } else if (s->start)
         keys.start = s->start + b * s->queries;

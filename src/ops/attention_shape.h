@@ -12,6 +12,7 @@
 #ifndef LS_OPS_ATTENTION_SHAPE_H
 #define LS_OPS_ATTENTION_SHAPE_H
 
+#include "lockstep/window.h"
 #include "gemm/bf16.h"
 #include "ops/op_build.h"
 #include "ops/tile.h"
