@@ -3,6 +3,7 @@
 #include "fixture_numbers.h"
 #include "lockstep/graph.h"
 #include "lockstep/ops.h"
+#include "lockstep/window.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,7 +16,7 @@ static const LsRun run = {.seed = 1, .training = true};
 
 typedef struct Case {
     int64_t b, t, heads, kv_heads, size, window;
-    bool alibi;
+    bool alibi, both; /* both: tokens see those after them too */
 } Case;
 
 typedef struct Setup {
@@ -31,7 +32,8 @@ static Setup setup_new(const Case *c, LsMode mode, int64_t context, LsGraph *sha
     s.g = ls_graph_new(s.params, &(LsGraphOptions){.mode = mode, .grad_inputs = mode == LS_TRAIN});
     CU_ASSERT_PTR_NOT_NULL_FATAL(s.g);
     s.x = ls_input(s.g, "x", LS_REAL, 3, (int64_t[]){c->b, c->t, (c->heads + 2 * c->kv_heads) * c->size});
-    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .mask = LS_MASK_CAUSAL, .window = c->window};
+    LsAttention how = {.heads = c->heads, .kv_heads = c->kv_heads, .window = c->window};
+    how.mask = c->both ? LS_MASK_NONE : LS_MASK_CAUSAL;
     how.alibi = c->alibi;
     if (context) {
         how.cache = ls_state(s.g, "cache", LS_REAL, 3, (int64_t[]){c->b, context, 2 * c->kv_heads * c->size});
@@ -56,9 +58,10 @@ static void setup_free(Setup *s)
 
 static void test_pytorch(void)
 {
-    static const Case cases[] = {{2, 70, 4, 2, 6, 9, false},    {1, 150, 2, 1, 17, 64, false},
-                                 {1, 140, 1, 1, 33, 66, false}, {2, 40, 6, 3, 4, 0, true},
-                                 {1, 70, 8, 8, 5, 0, true},     {1, 90, 3, 1, 8, 21, true}};
+    static const Case cases[] = {
+        {2, 70, 4, 2, 6, 9, false},      {1, 150, 2, 1, 17, 64, false},     {1, 140, 1, 1, 33, 66, false},
+        {2, 40, 6, 3, 4, 0, true},       {1, 70, 8, 8, 5, 0, true},         {1, 90, 3, 1, 8, 21, true},
+        {2, 40, 6, 3, 4, 0, true, true}, {1, 130, 3, 1, 17, 0, true, true}, {1, 90, 3, 1, 8, 21, true, true}};
     FILE *file = fopen(TESTS_FOLDER "/fixtures/attention_window.bin", "rb");
     CU_ASSERT_PTR_NOT_NULL_FATAL(file);
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
@@ -108,25 +111,25 @@ static void decode(Setup *s, const float *all, int64_t start, float *to)
     memcpy(to + (size_t)start * out, s->y->data, tokens * out * sizeof(float));
 }
 
-/* In pieces, on a cache whose rows from before the window are spoiled once they are out of sight: a look at them would
- * show, since NaN times 0 is NaN. */
-static void check_cache(const Case *c, const int *pieces)
+/* In pieces, on a cache of so many rows, of which those that hold no token of the window are spoiled: a look at them
+ * would show, since NaN times 0 is NaN. */
+static void check_cache(const Case *c, const int *pieces, int64_t rows)
 {
     Setup whole = setup_new(c, LS_EVAL, 0, NULL);
     fixture_fill(whole.x->data, whole.x->count, 5);
     ASSERT_OK(ls_graph_forward(whole.g, &run));
     Case one = *c;
     one.t = 1;
-    Setup first = setup_new(&one, LS_DECODE, CONTEXT, NULL);
+    Setup first = setup_new(&one, LS_DECODE, rows, NULL);
     float *y = calloc((size_t)whole.y->count, sizeof *y);
     int64_t start = 0, row = 2 * c->kv_heads * c->size;
     for (; *pieces; start += *pieces++) {
         Case part = *c;
         part.t = *pieces;
-        Setup s = *pieces == 1 ? first : setup_new(&part, LS_DECODE, CONTEXT, first.g);
+        Setup s = *pieces == 1 ? first : setup_new(&part, LS_DECODE, rows, first.g);
         float *cache = ls_graph_state(first.g, 0)->data;
-        int64_t hidden = c->window ? (start - c->window + 1) / 64 * 64 : 0; /* whole blocks of keys */
-        for (int64_t i = 0; i < hidden * row; i++)
+        int64_t used = start - (c->window ? ls_window_first(c->window, start) : 0);
+        for (int64_t i = used * row; i < rows * row; i++)
             cache[i] = NAN;
         decode(&s, whole.x->data, start, y);
         if (*pieces > 1)
@@ -149,9 +152,15 @@ static void test_cache(void)
     for (int i = 0; i < LENGTH; i++)
         singly[i] = 1;
     for (size_t i = 0; i < LS_COUNT_OF(cases); i++) {
-        check_cache(&cases[i], singly);
-        check_cache(&cases[i], (int[]){LENGTH, 0});
-        check_cache(&cases[i], (int[]){100, 1, 1, 70, 3, 40, 15, 0});
+        const struct {
+            const int *pieces;
+            int64_t longest;
+        } ways[] = {{singly, 1}, {(int[]){LENGTH, 0}, LENGTH}, {(int[]){100, 1, 1, 70, 3, 40, 15, 0}, 100}};
+        for (size_t n = 0; n < LS_COUNT_OF(ways); n++) {
+            check_cache(&cases[i], ways[n].pieces, CONTEXT);
+            if (cases[i].window)
+                check_cache(&cases[i], ways[n].pieces, ls_window_rows(cases[i].window, ways[n].longest));
+        }
     }
 }
 
@@ -221,12 +230,18 @@ static void test_refused(void)
     LsParams *params = ls_params_new();
     LsGraph *g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
     LsTensor *x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 12});
-    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .alibi = true}));
-    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "ALiBi is for a causal mask");
+    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .window = 2, .globals = 1, .alibi = true}));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "ALiBi does not go with dilation or global tokens");
     ls_graph_free(g);
     g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
     x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 4});
     LsTensor *kv = ls_input(g, "kv", LS_REAL, 3, (int64_t[]){1, 9, 8});
+    ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .kv = kv, .alibi = true}));
+    ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "queries of another sequence have no distance from the keys");
+    ls_graph_free(g);
+    g = ls_graph_new(params, &(LsGraphOptions){.mode = LS_EVAL});
+    x = ls_input(g, "x", LS_REAL, 3, (int64_t[]){1, 4, 4});
+    kv = ls_input(g, "kv", LS_REAL, 3, (int64_t[]){1, 9, 8});
     ls_output(g, "y", ls_attention(g, x, &(LsAttention){.heads = 1, .kv = kv, .window = 3}));
     ASSERT_FAILS(ls_graph_plan(g), LS_USAGE, "a window (3) is for packed qkv");
     ls_graph_free(g);

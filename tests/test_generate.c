@@ -23,8 +23,8 @@ static const char mamba2[] =
     "model: {kind: mamba2, vocabulary: 19, context: 620, layers: 2, width: 16, head_dim: 8, groups: 2, state: 6}\n";
 static const char *const models[] = {gpt, rotary, mamba, llama, mamba2};
 
-/* A state of constant size has no limit. */
-static bool is_limited(const char *model) { return model != mamba && model != mamba2; }
+/* A state of constant size has no limit, and neither has a window. */
+static bool is_limited(const char *model) { return model != mamba && model != mamba2 && model != llama; }
 
 typedef struct Model {
     LsConfig *config;
@@ -274,6 +274,41 @@ static void test_room(void)
     drop(&model);
 }
 
+/* A window's cache does not grow with the text, and the text goes on beyond the context, also in its prompt. */
+static void test_window(void)
+{
+    static const char *const windows[] = {
+        "model: {kind: llama, vocabulary: 19, context: 50, layers: 2, heads: 2, width: 16, hidden: 24, window: 20, "
+        "init_std: 0.4}\n",
+        "model: {kind: hybrid, vocabulary: 19, context: 50, layers: aa, width: 16, attention_heads: 2, "
+        "attention_window: 20, attention_position: alibi, attention_init_std: 0.4}\n",
+        "model: {kind: hybrid, vocabulary: 19, context: 50, layers: ama, width: 16, attention_heads: 2, "
+        "attention_window: 20, attention_position: nezha, attention_init_std: 0.4}\n",
+        "model: {kind: hybrid, vocabulary: 19, context: 50, layers: aa, width: 16, attention_heads: 2, "
+        "attention_window: 20, attention_position: xl, attention_init_std: 0.4}\n"};
+    static Heard heard;
+    for (size_t m = 0; m < LS_COUNT_OF(windows); m++)
+        for (int64_t given = 3; given < 200; given += 180) {
+            Model model = make(windows[m]);
+            int32_t ids[MAX_TOKENS];
+            int64_t count = given, at_once = count < 50 ? count : 50;
+            LsGenerationSpeed speed;
+            LsSampling sampling = greedy(250, 2);
+            prompt_of(ids, count);
+            heard = (Heard){.end_after = 0};
+            ASSERT_OK(ls_generate(model.config, model.params, ids, count, &sampling, hear, &heard, &speed));
+            for (int64_t i = 0; i < 250; i++, count++) {
+                if (i % 7 == 0)
+                    CU_ASSERT_EQUAL(heard.token[0][i], likeliest(&model, ids, count));
+                CU_ASSERT_EQUAL(heard.token[1][i], heard.token[0][i]);
+                ids[count] = heard.token[0][i];
+            }
+            if (m != 2) /* streams, layers, rows, keys and values of so many floats */
+                CU_ASSERT_EQUAL(speed.state_bytes, 2 * 2 * (20 + 64 - 2 + at_once) * 2 * 16 * 4);
+            drop(&model);
+        }
+}
+
 int main(void)
 {
     ls_set_threads(1); /* many tiny graphs */
@@ -283,5 +318,6 @@ int main(void)
                                                    {"a full context", test_full_context},
                                                    {"limits", test_limits},
                                                    {"room for the text alone", test_room},
+                                                   {"a window", test_window},
                                                    {0}});
 }

@@ -132,6 +132,9 @@ static void case_free(Case *c)
     ls_config_free(c->config);
 }
 
+/* Whether token i of (B, T) is padding, where samples have a length. */
+static bool is_padding(LsGraph *g, int64_t i) { return ls_graph_find(g, "length") && i % T >= (i < T ? 9 : 5); }
+
 /* All segments forward, the last one backward: (B, tokens, width) at *features. */
 static int64_t run_case(Case *c, float features[B * 3 * T * 16])
 {
@@ -142,19 +145,38 @@ static int64_t run_case(Case *c, float features[B * 3 * T * 16])
     for (int64_t n = 0; n < segments; n++) {
         set_inputs(c->g, n * each, segments * each);
         fill(r, c->features->count, "r");
-        for (int64_t i = 0; ls_graph_find(c->g, "length") && i < c->features->count; i++)
-            r[i] = i / width % T < (i / width < T ? 9 : 5) ? r[i] : 0;
+        for (int64_t i = 0; i < c->features->count; i++)
+            r[i] = is_padding(c->g, i / width) ? 0 : r[i];
         ASSERT_OK(ls_graph_forward(c->g, &run));
         for (int64_t i = 0; i < c->features->count; i++)
             features[(i / (each * width) * segments + n) * each * width + i % (each * width)] =
-                ls_graph_find(c->g, "length") && i / width % T >= (i / width < T ? 9 : 5)
-                    ? 0
-                    : ((const float *)c->features->data)[i];
+                is_padding(c->g, i / width) ? 0 : ((const float *)c->features->data)[i];
         if (n + 1 < segments)
             ASSERT_OK(ls_carries_advance(c->g, &run));
     }
     ASSERT_OK(ls_graph_backward(c->g, &run, 1, false, NULL));
     return segments * c->features->count;
+}
+
+static LsStatus evaluate(const char *settings, LsParams *params, LsMode mode, int64_t piece, int64_t tokens,
+                         float *features);
+
+/* All but learned positions say the same of a sequence beyond model.context. numbers: the features */
+static void expect_beyond(const Case *c, const char *settings, const char *numbers)
+{
+    enum { SHORT = T / 2 };
+    char beyond[256], *context = strstr(settings, "context=");
+    float features[B * T * 16];
+    if (c->segment || strstr(settings, "position=learned"))
+        return;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(context);
+    snprintf(beyond, sizeof beyond, "%.*scontext=%d%s", (int)(context - settings), settings, SHORT,
+             context + strcspn(context, " "));
+    ASSERT_OK(evaluate(beyond, c->params, LS_EVAL, T, T, features));
+    int64_t width = c->features->dim[2];
+    for (int64_t i = 0; i < B * T * width; i++)
+        features[i] = is_padding(c->g, i / width) ? 0 : features[i];
+    expect("features beyond the context", features, numbers, B * T * width);
 }
 
 static void test_pytorch(void)
@@ -178,6 +200,7 @@ static void test_pytorch(void)
             float features[B * 3 * T * 16];
             int64_t count = run_case(&c, features);
             expect(label, features, rest, count);
+            expect_beyond(&c, label, rest);
         } else {
             int at = ls_params_find(c.params, line + 1);
             if (at < 0)
@@ -245,11 +268,7 @@ static void test_lengths(void)
             snprintf(small, sizeof small, "%.240s4", large);
             strcat(large, "16");
             LsParams *params = ls_params_new();
-            if (m > 0 && strcmp(kinds[k], "alibi") == 0) {
-                CU_ASSERT_PTR_NULL(config_of(small));
-                CU_ASSERT_PTR_NOT_NULL(
-                    strstr(ls_message(), "'alibi' is none of learned|sinusoidal|nezha|xl|rotary|none"));
-            } else if (strcmp(kinds[k], "learned") == 0)
+            if (strcmp(kinds[k], "learned") == 0)
                 ASSERT_FAILS(evaluate(small, params, LS_EVAL, T, T, x), LS_USAGE,
                              "9 tokens is longer than model.context 4, for which model.position learned");
             else {

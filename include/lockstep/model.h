@@ -31,8 +31,9 @@ typedef struct LsShape {
     int64_t sequence; /* T: steps of a sample, of the fields that have steps */
     LsWant want;
     LsPart part;
-    int64_t memory;         /* steps of the source where the part is the decoder */
-    int64_t room;           /* with LS_DECODE: tokens that a stream will have seen at most; 0: as many as it can */
+    int64_t memory;  /* steps of the source where the part is the decoder */
+    int64_t room;    /* with LS_DECODE: tokens that a stream will have seen at most; 0: as many as it can */
+    int64_t at_once; /* with it: tokens of the longest run of graphs that share states; 0: as many as there is room */
     const LsFields *fields; /* what samples hold; NULL: those of a language model (ls_language_fields) */
     /* of training: the phase of a step that the graph is for (LsPhase.name); NULL: none, all parameters take part */
     const char *phase;
@@ -213,6 +214,9 @@ typedef struct LsModel {
     /* Whether a setting counts beside the values of the others; a job that sets one that does not is warned. NULL: all
      * do. */
     bool (*counts)(const void *config, const char *setting);
+    /* Whether streams of a graph that decodes may go on beyond `context`: a model with an input "position" that keeps of
+     * the tokens before what it needs. NULL: never. */
+    bool (*endless)(const void *config);
     /* What it computes depends on where segments end, as a memory of the segment before does: nobody else may cut
      * them. */
     bool keeps_segments;

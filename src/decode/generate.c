@@ -25,6 +25,9 @@ typedef struct Generator {
     bool *ended;              /* (B) */
     int64_t vocabulary, seen; /* seen: tokens every stream has seen since its states were zero */
     int64_t context;          /* most that can be seen; 0: no limit */
+    bool endless;             /* the model says that there is none, though it has a context */
+    int64_t piece;            /* most tokens of one pass over the prompt */
+    int64_t at_once;          /* those of the longest pass of an endless model; else 0 */
     int64_t room;             /* tokens of the prompt and those to draw */
     int32_t *history;         /* (B, context): the tokens seen; NULL where there is no limit */
 } Generator;
@@ -56,6 +59,7 @@ static LsStatus make_graph(Generator *gen, int64_t batch, int64_t sequence, LsGr
         return ls_message_status();
     /* the cache of a long context is made for this text alone */
     LsShape shape = {.batch = batch, .sequence = sequence, .want = LS_WANT_LAST, .room = gen->room};
+    shape.at_once = gen->at_once;
     ls_config_build_shape(gen->config, g, &shape);
     if (share)
         LS_TRY(ls_graph_share_states(g, share));
@@ -88,7 +92,7 @@ static LsStatus check_sampling(const Generator *gen, int64_t count)
     return LS_OK;
 }
 
-/* A model with positions or a cache of keys has room for its context only. */
+/* A model with positions or a cache of all keys has room for its context only. */
 static LsStatus check_prompt(const Generator *gen, const int32_t *prompt, int64_t count)
 {
     for (int64_t i = 0; i < count; i++)
@@ -133,6 +137,21 @@ static void spread_states(LsGraph *from, LsGraph *to)
     }
 }
 
+/* Passes are no longer than the model's context, for which graphs can be built. */
+static void plan_passes(Generator *gen, int64_t count)
+{
+    const LsModel *model = gen->config->model;
+    int64_t context;
+    gen->room = count + gen->sampling->tokens;
+    gen->piece = CHUNK;
+    gen->endless = model->endless && model->endless(gen->config->model_config);
+    if (!gen->endless)
+        return;
+    if (ls_config_model_int(gen->config, "context", &context) && context < CHUNK)
+        gen->piece = context;
+    gen->at_once = count < gen->piece ? count : gen->piece;
+}
+
 /* The graph of single tokens comes first: it tells the vocabulary, and whether the context is limited. */
 static LsStatus make_one(Generator *gen)
 {
@@ -144,7 +163,7 @@ static LsStatus make_one(Generator *gen)
         return ls_fail(LS_USAGE, "model %s cannot generate: it has no input \"ids\" or output \"output\"",
                        gen->config->model->name);
     gen->vocabulary = gen->output->dim[gen->output->rank - 1];
-    if (!gen->position || !ls_config_model_int(gen->config, "context", &gen->context))
+    if (!gen->position || gen->endless || !ls_config_model_int(gen->config, "context", &gen->context))
         gen->context = 0;
     gen->history = gen->context ? ls_alloc_array(gen->context * gen->sampling->batch, sizeof(int32_t)) : NULL;
     return gen->context && !gen->history ? LS_RESOURCE : LS_OK;
@@ -152,11 +171,11 @@ static LsStatus make_one(Generator *gen)
 
 static LsStatus read_prompt(Generator *gen, const int32_t *prompt, int64_t count)
 {
-    int64_t chunks = count / CHUNK, rest = count % CHUNK;
+    int64_t chunks = count / gen->piece, rest = count % gen->piece;
     bool alone = gen->sampling->batch == 1;
     LsGraph *first = alone ? gen->one : NULL;
     if (chunks > 0) {
-        LS_TRY(make_graph(gen, 1, CHUNK, first, &gen->chunk));
+        LS_TRY(make_graph(gen, 1, gen->piece, first, &gen->chunk));
         first = first ? first : gen->chunk;
     }
     if (rest > 0) {
@@ -164,9 +183,9 @@ static LsStatus read_prompt(Generator *gen, const int32_t *prompt, int64_t count
         first = first ? first : gen->rest;
     }
     for (int64_t i = 0; i < chunks; i++)
-        LS_TRY(feed(gen, gen->chunk, prompt + i * CHUNK));
+        LS_TRY(feed(gen, gen->chunk, prompt + i * gen->piece));
     if (rest > 0)
-        LS_TRY(feed(gen, gen->rest, prompt + chunks * CHUNK));
+        LS_TRY(feed(gen, gen->rest, prompt + chunks * gen->piece));
     if (!alone)
         spread_states(first, gen->one);
     for (int64_t b = 0; gen->history && b < gen->sampling->batch; b++)
@@ -257,7 +276,7 @@ static LsStatus run(Generator *gen, const int32_t *prompt, int64_t count, LsToke
 {
     double start = ls_seconds();
     LS_TRY(check_sampling(gen, count));
-    gen->room = count + gen->sampling->tokens;
+    plan_passes(gen, count);
     LS_TRY(make_one(gen));
     LS_TRY(check_prompt(gen, prompt, count));
     LS_TRY(read_prompt(gen, prompt, count));

@@ -7,7 +7,7 @@ typedef struct Bert {
 } Bert;
 
 static const LsSetting settings[] = {
-    LS_ENCODER_SETTINGS(Bert, encoder, "512", LS_POSITION_KINDS_BOTH_WAYS),
+    LS_ENCODER_SETTINGS(Bert, encoder, "512", LS_POSITION_KINDS),
     LS_BLOCK_INT(Bert, encoder, "", max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),
     LS_BLOCK_FLOAT(Bert, encoder, "", rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
     {0}};
@@ -171,7 +171,8 @@ const LsModel ls_model_bert = {
     .config_bytes = sizeof(Bert),
     .small = "context=16 layers=2 width=12 heads=3 dropout=0 epsilon=1e-5;"
              "context=7 layers=1 width=8 heads=2 hidden=5 pool=first dropout=0.2 epsilon=1e-5 activation=gelu_tanh "
-             "first_type=true position=nezha max_distance=2",
+             "first_type=true position=nezha max_distance=2;"
+             "context=16 layers=1 width=6 heads=3 dropout=0 epsilon=1e-5 position=alibi",
     .check = check,
     .build = build,
     .hf = &hf,

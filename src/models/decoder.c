@@ -1,5 +1,7 @@
 #include "models/decoder.h"
 
+#include "lockstep/window.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -72,10 +74,16 @@ static LsTensor *norm_heads(LsGraph *g, const LsDecoder *m, LsTensor *qkv)
     return ls_concat(g, 3, part);
 }
 
+/* Rows of a cache: of all tokens, or of those that a window needs where it is known how many come at once. */
+static int64_t cache_rows(const LsDecoder *m, const LsShape *shape)
+{
+    int64_t most = m->window && shape->at_once ? ls_window_rows(m->window, shape->at_once) : m->context;
+    return shape->room && shape->room < most ? shape->room : most;
+}
+
 /* x: (B, T, C) -> (B, T, C) */
 static LsTensor *attention(LsGraph *g, const LsDecoder *m, const LsShape *shape, LsTensor *x, LsTensor *position)
 {
-    int64_t room = shape->room && shape->room < m->context ? shape->room : m->context;
     int64_t size = size_of(m), kv_heads = kv_heads_of(m);
     ls_push(g, "attention");
     LsTensor *qkv = ls_dense(g, "qkv", x, (m->heads + 2 * kv_heads) * size, ls_init_normal(m->init_std), m->qkv_bias,
@@ -86,7 +94,7 @@ static LsTensor *attention(LsGraph *g, const LsDecoder *m, const LsShape *shape,
         .heads = m->heads, .kv_heads = kv_heads, .mask = LS_MASK_CAUSAL, .position = position, .window = m->window};
     LsPositions positions = positions_of(m);
     if (ls_graph_mode(g) == LS_DECODE)
-        how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], room, 2 * kv_heads * size});
+        how.cache = ls_state(g, "cache", LS_REAL, 3, (int64_t[]){x->dim[0], cache_rows(m, shape), 2 * kv_heads * size});
     LsTensor *y = ls_positions_attention(g, &positions, qkv, &how);
     y = ls_dense(g, "out", y, m->width, residual_init(m), m->out_bias, LS_NO_ACTIVATION);
     ls_pop(g);

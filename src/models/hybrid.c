@@ -156,6 +156,9 @@ static LsBody build(LsGraph *g, const void *config, const LsShape *shape)
     return (LsBody){.features = x, .table = head, .loss_classes = m->loss_vocabulary};
 }
 
+/* Blocks with positions are attention's. */
+static bool endless(const void *config) { return ((const Hybrid *)config)->attention.window > 0; }
+
 const LsModel ls_model_hybrid = {
     .name = "hybrid",
     .summary = "blocks of several kinds in one model: Mamba, Mamba-2, RWKV, attention",
@@ -173,4 +176,5 @@ const LsModel ls_model_hybrid = {
     .check = check,
     .build = build,
     .counts = counts,
+    .endless = endless,
 };

@@ -254,6 +254,9 @@ static bool counts(const void *config, const char *setting)
     return strcmp(setting, "rotary_factor") != 0 || strcmp(m->rotary_scaling, "none") != 0;
 }
 
+/* What lies before the window is not seen again, and rotary positions have no end. */
+static bool endless(const void *config) { return ((const Llama *)config)->window > 0; }
+
 const LsModel ls_model_llama = {
     .name = "llama",
     .summary = "decoder-only Transformer of the Llama family: Llama, Mistral, Qwen 2 and 3",
@@ -270,4 +273,5 @@ const LsModel ls_model_llama = {
     .build = build,
     .hf = &llama,
     .counts = counts,
+    .endless = endless,
 };

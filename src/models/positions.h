@@ -6,7 +6,8 @@
  *     nezha        sinusoids of the distance, cut off at max_distance, added to keys and values (Wei et al. 2019, "NEZHA")
  *     xl           (q + u) . k + (q + v) . W_r R(distance) (Dai et al. 2019, "Transformer-XL")
  *     rotary       pairs of the numbers of queries and keys turn with the position (Su et al. 2021)
- *     alibi        scores fall with the distance, faster in some heads than in others (Press et al. 2022)
+ *     alibi        scores fall with the distance, to both sides alike, faster in some heads than in others (Press et al.
+ *                  2022)
  *     none         not at all
  *
  * All but learned ones go on beyond the lengths of training. */
@@ -24,8 +25,6 @@ typedef struct LsPositions {
 } LsPositions;
 
 #define LS_POSITION_KINDS "learned|sinusoidal|nezha|xl|rotary|alibi|none"
-#define LS_POSITION_KINDS_BOTH_WAYS                                                                                    \
-    "learned|sinusoidal|nezha|xl|rotary|none"                 /* ALiBi's distances are of tokens before */
 #define LS_POSITION_KINDS_ADDED "learned|sinusoidal|none"     /* in front of all attention */
 #define LS_POSITION_KINDS_INSIDE "rotary|alibi|nezha|xl|none" /* of attention alone */
 #define LS_MAX_DISTANCE_HELP "position nezha: tokens farther away count as so many away"

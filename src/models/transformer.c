@@ -27,7 +27,7 @@ static const LsSetting settings[] = {
     LS_SETTING_FLOAT(Transformer, epsilon, "1e-5", 0, 1, "added to the variance inside the norms"),
     LS_SETTING_CHOICE(Transformer, norm, "post", "post|pre",
                       "norms after each part, as in the paper, or in front of it"),
-    LS_SETTING_CHOICE(Transformer, position, "learned", LS_POSITION_KINDS_BOTH_WAYS,
+    LS_SETTING_CHOICE(Transformer, position, "learned", LS_POSITION_KINDS,
                       "how tokens know their position, in source and target each; sinusoidal: as in the paper"),
     LS_SETTING_INT(Transformer, max_distance, "64", 1, 1 << 20, LS_MAX_DISTANCE_HELP),
     LS_SETTING_FLOAT(Transformer, rotary_base, "10000", 1, 1e12, "base of the rotary frequencies"),
@@ -180,8 +180,10 @@ const LsModel ls_model_transformer = {
     .settings = settings,
     .config_bytes = sizeof(Transformer),
     .fields = "source T of 11, source_length int, ids T of 11, length int",
-    .small = "context=16 layers=2 width=8 heads=2 dropout=0; context=16 layers=1 width=6 heads=3 norm=pre dropout=0.1 "
-             "hidden=5 position=sinusoidal; context=16 layers=1 width=8 heads=2 position=xl dropout=0",
+    .small =
+        "context=16 layers=2 width=8 heads=2 dropout=0; context=16 layers=1 width=6 heads=3 norm=pre dropout=0.1 "
+        "hidden=5 position=sinusoidal; context=16 layers=1 width=8 heads=2 position=xl dropout=0; context=16 layers=1 "
+        "width=6 heads=3 position=alibi dropout=0",
     .check = check,
     .build = build,
 };

@@ -54,26 +54,46 @@ static int team(int64_t scratch_bytes, int64_t each)
 
 /* ---- Forward ----------------------------------------------------------------------------------------------------- */
 
-/* Puts the new keys and values into their rows of the cache: (B, context, 2 Hkv D). */
+/* The first row of the cache that a run fills. */
+static int64_t first_free(const Shape *s, int32_t position) { return position - ls_window_first(s->window, position); }
+
+/* Puts the new keys and values into their rows of the cache: (B, rows, 2 Hkv D). */
 static LsStatus append_keys(const LsNode *node, const Shape *s)
 {
     const LsTensor *cache = node->in[CACHE];
     const int32_t *position = node->in[POSITION]->data;
-    int64_t context = cache->dim[1], row = cache->dim[2];
+    int64_t rows = cache->dim[1], row = cache->dim[2];
     for (int64_t b = 0; b < s->batch; b++)
-        if (position[b] < 0 || position[b] + s->queries > context)
+        if (position[b] < 0 || first_free(s, position[b]) + s->queries > rows)
             return ls_fail(LS_USAGE,
                            "%s: stream %lld has seen %d tokens and gets %lld more, but the context is %lld; use a "
                            "model with a longer "
                            "context or fewer tokens",
-                           node->name, (long long)b, (int)position[b], (long long)s->queries, (long long)context);
+                           node->name, (long long)b, (int)position[b], (long long)s->queries,
+                           (long long)(rows + ls_window_first(s->window, position[b] < 0 ? 0 : position[b])));
 #pragma omp parallel for collapse(2) schedule(static) if (s->batch * s->queries * row > 65536)
     for (int64_t b = 0; b < s->batch; b++)
         for (int64_t t = 0; t < s->queries; t++) {
             const real *from = (const real *)node->in[Q]->data + (b * s->queries + t) * s->row + s->heads * s->size;
-            memcpy((real *)cache->data + (b * context + position[b] + t) * row, from, (size_t)row * sizeof(real));
+            memcpy((real *)cache->data + (b * rows + first_free(s, position[b]) + t) * row, from,
+                   (size_t)row * sizeof(real));
         }
     return LS_OK;
+}
+
+/* After a run: the rows of tokens that no later query sees make room, a step of them at once. */
+static void drop_keys(const LsNode *node, const Shape *s)
+{
+    const LsTensor *cache = node->in[CACHE];
+    int64_t rows = cache ? cache->dim[1] : 0, row = cache ? cache->dim[2] : 0;
+#pragma omp parallel for schedule(static) if (s->batch > 1)
+    for (int64_t b = 0; b < (cache ? s->batch : 0); b++) {
+        int64_t position = ((const int32_t *)node->in[POSITION]->data)[b], seen = position + s->queries;
+        int64_t first = ls_window_first(s->window, seen), past = first - ls_window_first(s->window, position);
+        real *to = (real *)cache->data + b * rows * row;
+        if (past > 0)
+            memmove(to, to + past * row, (size_t)((seen - first) * row) * sizeof(real));
+    }
 }
 
 static void attend_one(const LsNode *node, const Shape *s)
@@ -124,6 +144,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
         LS_TRY(append_keys(node, &s));
     if (reads_keys_once(node, &s)) {
         attend_one(node, &s);
+        drop_keys(node, &s);
         return LS_OK;
     }
     Globals globals;
@@ -148,6 +169,7 @@ static LsStatus forward(const LsNode *node, const LsRun *run)
                             (acc *)node->scratch + omp_get_thread_num() * each);
     }
     count_seen(node, &s);
+    drop_keys(node, &s);
     return LS_OK;
 }
 
@@ -196,7 +218,6 @@ static void reference_query(const LsNode *node, const Shape *s, int64_t b, int64
                     .q = (const real *)node->in[Q]->data + (b * s->queries + t) * s->row + h * s->size,
                     .first = s->ahead >= 0 ? t - s->ahead * step : ls_oldest_key(s, &keys, t),
                     .end = s->ahead >= 0 ? t + s->ahead * step + 1 : ls_visible_keys(&keys, t + 1),
-                    .at = keys.offset + t,
                     .place = (s->causal ? keys.offset : 0) + t,
                     .own = t,
                     .step = step,
@@ -229,6 +250,7 @@ static LsStatus reference(const LsNode *node, const LsRun *run)
             for (int64_t t = 0; t < s.queries; t++)
                 reference_query(node, &s, b, h, t);
     count_seen(node, &s);
+    drop_keys(node, &s);
     return LS_OK;
 }
 
@@ -313,8 +335,9 @@ static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, cons
  *
  * how->window, for self-attention: token t sees itself and the window - 1 tokens before it, without a causal mask
  * also as many after it (Beltagy et al. 2020, "Longformer"); 0: no limit. Blocks of keys out of sight are not computed.
- * how->alibi, for a causal mask: slope_h (j - t) is added to the scores of head h (Press et al. 2022, "Train short,
- * test long"): with it tokens need no positions.
+ * how->alibi, for self-attention and for kv with a causal mask: slope_h |t - j| is subtracted from the scores of head h
+ * (Press et al. 2022, "Train short, test long"; without a causal mask tokens on both sides count alike): with it tokens
+ * need no positions. It goes neither with dilation nor with global tokens.
  *
  * With a window to both sides: the last how->dilated_heads heads, whole groups of those that share keys, see every
  * how->dilation-th token, as many to each side. how->globals: the stream's first so many tokens are seen by all,
@@ -327,9 +350,11 @@ static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, cons
  * past Tk fails with LS_DATA.
  *
  * how->cache and how->position go together, in graphs of mode LS_DECODE, with a causal mask and no lengths: cache is a
- * state (B, context, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream has seen before this run.
- * The new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. A
- * run that would pass the end of the context fails with LS_USAGE. */
+ * state (B, rows, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream has seen before this run. The
+ * new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. With a
+ * window (lockstep/window.h) row 0 is that of token ls_window_first(window, position), the rows move on by themselves, and a run goes on
+ * where the stream's last one ended; ls_window_rows says how many rows serve without end. A run that would pass the last
+ * row fails with LS_USAGE. */
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
     return attention(g, q, how, &(LsRelative){0});

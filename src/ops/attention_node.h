@@ -146,18 +146,19 @@ static LsStatus check_both_sides(const LsNode *node)
     return LS_OK;
 }
 
-/* Relative positions, and how much of a memory is there. */
+/* Relative positions and ALiBi, and how much of a memory is there. */
 static LsStatus check_relative(const LsNode *node, const Shape *s)
 {
     const LsTensor *table = node->in[RELATIVE], *own = node->in[RELATIVE_Q], *seen = node->in[SEEN];
     int64_t width = s->heads * s->size;
-    if (table && node->in[KV] && !s->causal)
+    if ((table || s->alibi) && node->in[KV] && !s->causal)
         return ls_node_fail(node, "attention: queries of another sequence have no distance from the keys");
+    if ((table || s->alibi) && (s->dilated || s->globals))
+        return ls_node_fail(node, "attention: %s not go with dilation or global tokens",
+                            table ? "relative positions do" : "ALiBi does");
     if (table && (table->rank != 2 || table->dtype != LS_REAL || (table->dim[1] != s->size && table->dim[1] != width)))
         return ls_node_fail(node, "attention: relative positions %s must be (N, %lld), or (N, %lld) by head",
                             ls_shape_text(table), (long long)s->size, (long long)width);
-    if (table && (s->dilated || s->globals))
-        return ls_node_fail(node, "attention: relative positions do not go with dilation or global tokens");
     if (own && (!table || own->rank != 3 || own->dtype != LS_REAL || own->dim[0] != s->batch ||
                 own->dim[1] != s->queries || own->dim[2] != width))
         return ls_node_fail(node, "attention: queries %s of relative positions must be (%lld, %lld, %lld)",
@@ -179,8 +180,6 @@ static LsStatus check_operands(const LsNode *node)
     long long heads = a->heads, kv_heads = a->kv_heads;
     if (heads < 1 || kv_heads < 1 || heads % kv_heads != 0)
         return ls_node_fail(node, "attention: %lld heads cannot share %lld key heads evenly", heads, kv_heads);
-    if (a->alibi && a->mask != LS_MASK_CAUSAL)
-        return ls_node_fail(node, "attention: ALiBi is for a causal mask");
     if (a->window < 0 || (a->window && kv))
         return ls_node_fail(node, "attention: a window (%lld) is for packed qkv, and at least 1 token wide",
                             (long long)a->window);
@@ -269,7 +268,8 @@ static Keys keys_of(const LsNode *node, const Shape *s, int64_t b, int64_t j)
     Keys keys = {.k = k + missing * s->kv_row, .stride = s->kv_row, .count = length_of(node, s, b) - missing};
     keys.v = keys.k + s->kv_heads * s->size;
     if (node->in[CACHE]) {
-        keys.offset = ((const int32_t *)node->in[POSITION]->data)[b];
+        int32_t position = ((const int32_t *)node->in[POSITION]->data)[b];
+        keys.offset = position - ls_window_first(s->window, position);
         keys.count = keys.offset + s->queries;
     } else if (s->start)
         keys.start = s->start + b * s->queries;

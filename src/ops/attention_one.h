@@ -202,15 +202,19 @@ typedef struct OneRun {
     int64_t room; /* accs of scratch */
 } OneRun;
 
-/* Keys of stream b from the oldest that it sees to the newest, and those before them. */
+/* Keys of stream b that lie there; those from the oldest that it sees to the newest, and those before them. */
+static int64_t one_present(const Shape *s, const OneRun *run, int64_t b)
+{
+    return run->count ? run->count[b] - ls_window_first(s->window, run->count[b]) + run->more : s->keys;
+}
 static int64_t one_visible(const Shape *s, const OneRun *run, int64_t b)
 {
-    int64_t keys = run->count ? run->count[b] + run->more : s->keys;
+    int64_t keys = one_present(s, run, b);
     return keys < s->window ? keys : s->window;
 }
 static int64_t one_past(const Shape *s, const OneRun *run, int64_t b)
 {
-    return (run->count ? run->count[b] + run->more : s->keys) - one_visible(s, run, b);
+    return one_present(s, run, b) - one_visible(s, run, b);
 }
 
 /* Chunk `number` of all streams' keys, stream by stream; none (0 keys) past the last. */

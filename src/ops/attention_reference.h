@@ -9,7 +9,6 @@ typedef struct PlainQuery {
     const Keys *keys;
     const real *q;
     int64_t first, end; /* keys that it sees, every step-th from its own */
-    int64_t at;         /* the key of its own position, for distances */
     int64_t own, step;
     double slope;
     int64_t globals; /* and these, or the first so many where global is NULL */
@@ -39,7 +38,7 @@ static double score(const Shape *s, const PlainQuery *p, int64_t j)
         sum += (double)ls_load1(p->q + d) * (double)ls_load1(p->keys->k + j * p->keys->stride + d);
     for (int64_t d = 0; p->table && d < s->size; d++)
         sum += (double)ls_load1(p->a + d) * (double)ls_load1(relative_row(s, p, j) + d);
-    return sum / sqrt((double)s->size) + p->slope * (double)(j - p->at);
+    return sum / sqrt((double)s->size) - p->slope * fabs((double)(p->place - j));
 }
 
 /* o: (D); returns log-sum-exp. */

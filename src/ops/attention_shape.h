@@ -12,6 +12,7 @@
 #ifndef LS_OPS_ATTENTION_SHAPE_H
 #define LS_OPS_ATTENTION_SHAPE_H
 
+#include "lockstep/window.h"
 #include "gemm/bf16.h"
 #include "ops/op_build.h"
 #include "ops/tile.h"
@@ -260,19 +261,21 @@ LS_INLINE double ls_alibi_slope(const Shape *s, int64_t head)
                         : exp2(-4.0 * (double)(2 * (head - power) + 1) / (double)power);
 }
 
-/* score: (keys, columns) += slope (j - t), in scores that still lack the scale. */
+/* score: (keys, columns) -= slope |t - j|, in scores that still lack the scale. */
 LS_INLINE void ls_add_distances(const Shape *s, int64_t head, const Visible *r, acc *score)
 {
     if (!s->alibi)
         return;
     acc slope = (acc)(ls_alibi_slope(s, head) / (double)s->scale);
+    vacc first[LS_TILE_VECTORS]; /* how far the block's first key stands after each lane's query */
+    for (int j = 0; j < LS_TILE_VECTORS; j++)
+        for (int64_t lane = 0; lane < LS_LANES; lane++)
+            first[j][lane] = (acc)(-r->ahead - j * LS_LANES - lane);
     for (int64_t i = 0; i < r->keys; i++)
         for (int j = 0; j < LS_TILE_VECTORS; j++) {
             acc *at = score + i * COLUMNS + j * LS_LANES;
-            vacc distance;
-            for (int64_t lane = 0; lane < LS_LANES; lane++)
-                distance[lane] = (acc)(i - r->seen - j * LS_LANES - lane);
-            ls_store_acc(at, ls_load_acc(at) + distance * slope);
+            vacc after = first[j] + (acc)i;
+            ls_store_acc(at, ls_load_acc(at) + ls_vmin(after, -after) * slope);
         }
 }
 

@@ -314,7 +314,8 @@ static LsStatus plan_samples(const LsConfig *config, LsParams *params, int64_t *
             ls_graph_new(params, &(LsGraphOptions){.mode = LS_DECODE, .precision = ls_train_precision(config)});
         if (!g)
             return ls_message_status();
-        ls_config_build(config, g, 1, i == 0 ? 1 : longest, LS_WANT_LAST);
+        LsShape shape = {.batch = 1, .sequence = i == 0 ? 1 : longest, .want = LS_WANT_LAST, .at_once = longest};
+        ls_config_build_shape(config, g, &shape);
         LsStatus status = ls_graph_plan_dry(g);
         LsMemory memory = ls_graph_memory(g);
         ls_graph_free(g);
