@@ -46,9 +46,9 @@ typedef struct LsGenerationSpeed {
 
 /* All streams start from the same prompt of count >= 1 tokens. params: allocated, of this configuration's model. Not
  * collective. Where generation fills a limited context (that of a model with an input "position" that is not
- * LsModel.endless), it goes on from the newer half of it, read again from position 0. LS_USAGE where the prompt alone does not fit such a context, for a
- * token outside the vocabulary, and for settings out of range; LS_DIVERGED where the model's output is not finite.
- * Allocates nothing between the first call of the sink and the last. */
+ * LsModel.endless), it goes on from the newer half of it, read again from position 0. LS_USAGE where the prompt alone
+ * does not fit such a context, for a token outside the vocabulary, and for settings out of range; LS_DIVERGED where the
+ * model's output is not finite. Allocates nothing between the first call of the sink and the last. */
 LsStatus ls_generate(const LsConfig *config, LsParams *params, const int32_t *prompt, int64_t count,
                      const LsSampling *sampling, LsTokenSink sink, void *self, LsGenerationSpeed *speed) LS_MUST_USE;
 

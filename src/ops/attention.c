@@ -351,10 +351,10 @@ static __attribute__((unused)) LsTensor *attention(LsGraph *g, LsTensor *q, cons
  *
  * how->cache and how->position go together, in graphs of mode LS_DECODE, with a causal mask and no lengths: cache is a
  * state (B, rows, 2 Hkv D) and position an input (B) LS_I32, the tokens that each stream has seen before this run. The
- * new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. With a
- * window (lockstep/window.h) row 0 is that of token ls_window_first(window, position), the rows move on by themselves, and a run goes on
- * where the stream's last one ended; ls_window_rows says how many rows serve without end. A run that would pass the last
- * row fails with LS_USAGE. */
+ * new keys and values become rows position..position + T - 1 of the cache, and token t sees rows 0..position + t. With
+ * a window (lockstep/window.h) row 0 is that of token ls_window_first(window, position), the rows move on by
+ * themselves, and a run goes on where the stream's last one ended; ls_window_rows says how many rows serve without end.
+ * A run that would pass the last row fails with LS_USAGE. */
 LS_BUILDER LsTensor *ls_attention(LsGraph *g, LsTensor *q, const LsAttention *how)
 {
     return attention(g, q, how, &(LsRelative){0});
