@@ -78,7 +78,17 @@ for text in 'bash datasets/tiny-shakespeare.sh -o elsewhere' 'lockstep prepare p
     grep -qF "$text" err.txt || failed "no '$text' in: $(cat err.txt)"
 done
 ! grep -q 'lockstep train' err.txt || failed "more than the data: $(cat err.txt)"
-expect 2 'no recipe: exit 2: lockstep: error: ' scores characters-gru --only lockstep --steps -1
+for wrong in '--steps -1' '--steps 0' '--threads 0' '--seeds 1,x' '--json none/scores.json' '--lockstep /bin/true' '--lockstep /tmp' '--into document.md'; do
+    # shellcheck disable=SC2086
+    run_for 2 scores characters-gru --only lockstep $wrong
+    ! grep -q Traceback err.txt || failed "$wrong: $(cat err.txt)"
+done
+for text in '' '{' '[]' '{"machine": {}, "threads": 1}'; do
+    echo "$text" > figures.json
+    expect 2 'figures.json: no figures' scores --render figures.json
+    expect 2 'figures.json: no figures' scores characters-gru --only lockstep --json figures.json
+done
+expect 2 'No such file' scores --render nothing.json
 expect 2 'there is no row greek' scores greek
 expect 2 'name rows, or --all' scores
 expect 2 'there is no program' scores characters-gru --lockstep ./nothing

@@ -69,7 +69,8 @@ const LsSetting ls_train_settings[] = {
                    "a quarter more time (recurrent models); 0: all, or as many as train.memory has room for"),
     LS_SETTING_BOOL(LsTrainSettings, carry, "false",
                     "windows of a step go on where those of the step before ended, and the model's state with them: "
-                    "truncated back-propagation through time (recurrent models)"),
+                    "truncated back-propagation through time (recurrent models). Validation and eval go on so too, in "
+                    "at most train.batch streams, whose first windows have nothing before them"),
     LS_SETTING_STRING(LsTrainSettings, init, NULL,
                       "run, checkpoint or folder of 'lockstep export' whose parameters the training begins with, and "
                       "whose model's settings hold where the job says none; null: parameters drawn from train.seed"),
